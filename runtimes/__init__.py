@@ -1,0 +1,3 @@
+"""Engines: one file each. Each opens artifacts of its formats and runs them."""
+
+__all__: list[str] = []

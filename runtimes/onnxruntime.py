@@ -1,0 +1,64 @@
+"""ONNX Runtime on the CPU (onnxruntime.ai)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from edgewright.contracts import Runtime, Session
+from edgewright.errors import EngineError
+from edgewright.manifest import TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["OnnxRuntime"]
+
+_DTYPES = {"tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(float)": "float32", "tensor(float16)": "float16"}
+
+
+class OnnxRuntime(Runtime):
+    """Opens `.onnx` files."""
+
+    engine = "onnxruntime"
+    formats = ("onnx",)
+    extra = "onnx"
+    module = "onnxruntime"
+    package = "onnxruntime"
+
+    def import_engine(self) -> Any:
+        """Import it with telemetry off: a call after the import is too late, the home directory has been written to."""
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        return super().import_engine()
+
+    def _open(self, path: Path, *, threads: int) -> Session:
+        onnxruntime = self.import_engine()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        return _Session(onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]))
+
+
+class _Session(Session):
+    def __init__(self, inner: Any) -> None:
+        self.inputs = tuple(_spec(value) for value in inner.get_inputs())
+        self.outputs = tuple(_spec(value) for value in inner.get_outputs())
+        self._run = inner.run
+        self._wanted = tuple(spec.name for spec in self.inputs)
+        self._names = [spec.name for spec in self.outputs]
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        try:
+            given = self._run(self._names, {name: feeds[name] for name in self._wanted})
+        except Exception as error:
+            raise EngineError(f"onnxruntime failed: {type(error).__name__}: {error}") from error
+        return dict(zip(self._names, given, strict=True))
+
+
+def _spec(value: Any) -> TensorSpec:
+    shape = tuple(dim if isinstance(dim, int) else str(dim) for dim in value.shape)
+    return TensorSpec(name=value.name, dtype=_DTYPES.get(value.type, value.type), shape=shape)

@@ -1,0 +1,45 @@
+"""Small language models on edge devices: converted, proven, measured, installed.
+
+    import edgewright as ew
+    bundle = ew.build("path/to/model", formats=["onnx"], precisions=["fp32", "int8"], out="sentiment")
+    ew.load(bundle)("a charming and often affecting journey")    # [Label(name='positive', score=0.99)]
+
+Importing this package imports nothing beyond the standard library; what a name needs comes when the name is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from edgewright._version import __version__
+
+if TYPE_CHECKING:
+    from edgewright.build import build
+    from edgewright.bundle import Bundle
+    from edgewright.errors import EdgewrightError
+    from edgewright.evaluate import evaluate
+    from edgewright.measure import bench
+    from edgewright.pipeline import Pipeline, load
+    from edgewright.verify import verify
+
+__all__ = ["Bundle", "EdgewrightError", "Pipeline", "__version__", "bench", "build", "evaluate", "load", "verify"]
+
+_HOMES = {
+    "Bundle": "bundle",
+    "EdgewrightError": "errors",
+    "Pipeline": "pipeline",
+    "bench": "measure",
+    "build": "build",
+    "evaluate": "evaluate",
+    "load": "pipeline",
+    "verify": "verify",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'edgewright' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"edgewright.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,8 @@
+"""`python -m edgewright` is the command `edgewright`."""
+
+from edgewright.cli import main
+
+__all__: list[str] = []
+
+if __name__ == "__main__":
+    main()

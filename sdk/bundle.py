@@ -1,0 +1,129 @@
+"""Bundles: directories that are what their manifest says, and are opened only after that has been checked.
+
+`Bundle.open` checks the manifest, every name and every size, and that nothing is missing or extra. The hash of a file
+is checked before the file is used: `Bundle.checked` on the few that a run needs, `Bundle.check_hashes` on all.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgewright.errors import BundleError
+from edgewright.files import read_capped, sha256
+from edgewright.manifest import MAX_JSON_BYTES, Artifact, File, Golden, Manifest, check_path, decode
+from edgewright.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["MANIFEST", "SIGNATURE", "Bundle", "problems"]
+
+MANIFEST = "manifest.json"
+SIGNATURE = "manifest.json.sig"
+GOLDEN = "golden.json"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose manifest, names and sizes have been checked."""
+
+    directory: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, directory: str | Path) -> Bundle:
+        """Open a bundle.
+
+        Raises:
+            BundleError: no bundle, or not what its manifest says; lists missing, extra and resized files.
+        """
+        root = Path(directory)
+        if not (root / MANIFEST).is_file():
+            kind = (
+                "has no manifest.json" if root.is_dir() else "is not a directory" if root.exists() else "does not exist"
+            )
+            raise BundleError(f"{root} {kind}", hint="give the directory that `edgewright build --out` wrote")
+        manifest = decode(read_capped(root / MANIFEST, MAX_JSON_BYTES), Manifest, MANIFEST)
+        found = problems(manifest, _sizes(root))
+        if found:
+            raise BundleError(f"{root}: {'; '.join(found)}", hint="copy the whole bundle again")
+        return cls(root, manifest)
+
+    def checked(self, path: str) -> Path:
+        """The file `path` of the bundle, after its hash has been checked. Raises BundleError."""
+        listed = next(file for file in _listed(self.manifest) if file.path == path)
+        digest = sha256(self.directory / path)
+        if digest != listed.sha256:
+            hint = "the file was changed or damaged; copy the bundle again"
+            raise BundleError(f"{path} has SHA-256 {digest[:12]}…, the manifest says {listed.sha256[:12]}…", hint=hint)
+        return self.directory / path
+
+    def check_hashes(self) -> None:
+        """Check the hash of every file. Raises BundleError for the first that differs."""
+        for file in _listed(self.manifest):
+            self.checked(file.path)
+
+    def tokenizer(self) -> Tokenizer:
+        """The bundle's tokenizer, its files checked."""
+        for file in self.manifest.files:
+            if file.path.startswith("tokenizer"):
+                self.checked(file.path)
+        return Tokenizer(self.directory, self.manifest.settings.max_length)
+
+    def golden(self) -> Golden:
+        """The golden cases, their file checked."""
+        golden: Golden = decode(read_capped(self.checked(GOLDEN), MAX_JSON_BYTES), Golden, GOLDEN)
+        return golden
+
+    def choose(self, *, format: str | None = None, precision: str | None = None) -> Artifact:  # noqa: A002
+        """The smallest artifact of a format and precision; both are free by default.
+
+        Raises:
+            BundleError: the bundle holds none such; the ones it holds are listed.
+        """
+        fits = [a for a in self.manifest.artifacts if format in (None, a.format) and precision in (None, a.precision)]
+        if not fits:
+            wanted = "/".join(word or "*" for word in (format, precision))
+            has = ", ".join(a.key for a in self.manifest.artifacts)
+            raise BundleError(f"{self.directory} has no artifact {wanted}", hint=f"it has {has}")
+        return min(fits, key=lambda a: (a.parity.diverged is not None, a.size_bytes))
+
+
+def problems(manifest: Manifest, sizes: dict[str, int]) -> list[str]:
+    """What is wrong, in words, with a directory of files `path -> size in bytes` (-1: not a plain file)."""
+    paths = [file.path for file in _listed(manifest)]
+    for path in (*paths, *sizes):
+        check_path(path)
+    folded = [path.casefold() for path in paths]
+    listed = {file.path: file.size_bytes for file in _listed(manifest)}
+    present = {path: size for path, size in sizes.items() if path not in (MANIFEST, SIGNATURE)}
+    found = {
+        "listed twice": {path for path in paths if folded.count(path.casefold()) > 1},
+        "listed, but never allowed": {MANIFEST, SIGNATURE} & set(listed),
+        "not a plain file": {path for path, size in sizes.items() if size < 0},
+        "missing": set(listed) - set(present),
+        "extra": set(present) - set(listed),
+    }
+    words = [f"{kind}: {', '.join(sorted(paths))}" for kind, paths in found.items() if paths]
+    resized = [path for path in sorted(listed) if 0 <= present.get(path, -1) != listed[path]]
+    return words + [f"{path} has {present[path]} bytes, the manifest says {listed[path]}" for path in resized]
+
+
+def _listed(manifest: Manifest) -> Iterable[Artifact | File]:
+    return (*manifest.artifacts, *manifest.files)
+
+
+def _sizes(root: Path) -> dict[str, int]:
+    """Every file below `root` with its size; links and other odd things count as -1."""
+    found: dict[str, int] = {}
+    for folder, folders, files in os.walk(root):
+        for name in [*files, *(f for f in folders if Path(folder, f).is_symlink())]:
+            path = Path(folder, name)
+            facts = path.lstat()
+            plain = stat.S_ISREG(facts.st_mode)
+            found[path.relative_to(root).as_posix()] = facts.st_size if plain else -1
+    return found

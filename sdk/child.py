@@ -1,0 +1,180 @@
+"""Dangerous work in a child process: exporters and engine parsers crash, hang and leak, and none of it may come out.
+
+`call("edgewright.converters._jobs:convert", payload)` runs that function in a fresh interpreter. The payload goes in as
+JSON on standard input; progress, the result or an error come back as JSON lines on a pipe of their own; what the
+function prints goes to a log, whose last line is quoted when the child dies without a word.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from edgewright.errors import ChildFailed, EdgewrightError, from_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Limits", "call"]
+
+_POLL_S = 0.05
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a child may take: resident memory and time."""
+
+    memory_mib: int = 8192
+    timeout_s: float = 1800.0
+
+
+@dataclass
+class _Answer:
+    """What has come over the pipe so far."""
+
+    result: Any = None
+    error: dict[str, str] | None = None
+    done: bool = False
+    progress: Callable[[str], None] = field(default=lambda _: None)
+
+    def read(self, pipe: IO[str]) -> None:
+        with pipe:
+            for line in pipe:
+                self.take(json.loads(line))
+
+    def take(self, message: dict[str, Any]) -> None:
+        if "progress" in message:
+            self.progress(message["progress"])
+        else:
+            self.done, self.result, self.error = True, message.get("result"), message.get("error")
+
+
+def call(
+    target: str,
+    payload: dict[str, Any],
+    *,
+    limits: Limits = Limits(),
+    log: Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+    env: dict[str, str] | None = None,
+) -> Any:
+    """Run `module:function` with `payload` and a progress callback in a child process and give back what it returns.
+
+    Args:
+        target: `package.module:function`; the function takes the payload and a callable for progress phrases.
+        payload: JSON values.
+        limits: resident memory and time, beyond which the child is killed.
+        log: where the child's standard output and error go; by default a temporary file.
+        progress: called with each phrase that the child reports.
+        env: variables set for the child on top of this process's own.
+
+    Raises:
+        EdgewrightError: the one that the function raised.
+        ChildFailed: it crashed, was killed, or went over a limit.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        answer, path = _Answer(progress=progress), log or Path(scratch, "log")
+        with path.open("ab") as sink:
+            code, verdict = _supervise(target, payload, answer, limits, sink, env or {})
+        if answer.error:
+            raise from_record(answer.error)
+        if verdict or not answer.done:
+            words = verdict or _death(code)
+            raise ChildFailed(f"{target.rpartition(':')[2]} {words}", hint=_last_words(path, kept=log is not None))
+    return answer.result
+
+
+def _supervise(
+    target: str, payload: dict[str, Any], answer: _Answer, limits: Limits, sink: IO[bytes], env: dict[str, str]
+) -> tuple[int, str]:
+    """Start the child, wait for it under its limits, and give its exit code and the reason if it was killed for one."""
+    reader, writer = os.pipe()
+    argv = [sys.executable, "-m", "edgewright.child", target, str(writer)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **env}
+    with tempfile.TemporaryFile() as stdin:
+        stdin.write(json.dumps(payload).encode())
+        stdin.seek(0)
+        child = subprocess.Popen(
+            argv, stdin=stdin, stdout=sink, stderr=sink, pass_fds=(writer,), env=environment, start_new_session=True
+        )
+    os.close(writer)
+    listener = threading.Thread(target=answer.read, args=(os.fdopen(reader),), daemon=True)
+    listener.start()
+    try:
+        verdict = _watch(child, limits)
+    finally:
+        _end(child)
+    listener.join(timeout=5)
+    return child.returncode, verdict
+
+
+def _watch(child: subprocess.Popen[bytes], limits: Limits) -> str:
+    end = time.monotonic() + limits.timeout_s
+    while child.poll() is None:
+        used = _resident_mib(child.pid)
+        if used > limits.memory_mib:
+            return f"took {used} MiB of memory, its limit is {limits.memory_mib} MiB"
+        if time.monotonic() > end:
+            return f"took longer than its limit of {limits.timeout_s:g} s"
+        time.sleep(_POLL_S)
+    return ""
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Kill the child and whatever it started; it has a session of its own, so nobody else is met."""
+    if child.poll() is None:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def _resident_mib(pid: int) -> int:
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
+
+
+def _death(code: int) -> str:
+    if code == -signal.SIGKILL:
+        return "was killed, most likely because the machine ran out of memory"
+    return f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code} and no answer"
+
+
+def _last_words(log: Path, *, kept: bool) -> str:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    words = f"its last words: {lines[-1].strip()}" if lines else "it printed nothing"
+    return f"{words}; log: {log}" if kept else words
+
+
+def _main(target: str, fd: int) -> None:
+    """The child's side."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    pipe = os.fdopen(fd, "w", buffering=1)
+
+    def tell(**message: Any) -> None:
+        pipe.write(json.dumps(message) + "\n")
+
+    try:
+        payload = json.load(sys.stdin)
+        module, _, function = target.partition(":")
+        work = getattr(__import__(module, fromlist=[function]), function)
+        tell(result=work(payload, lambda phrase: tell(progress=phrase)))
+    except EdgewrightError as error:
+        tell(error=error.record())
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,76 @@
+"""The command line. One file per command; the file's name is the command, and only the one that runs is imported."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from edgewright import registry
+from edgewright._version import __version__
+from edgewright.errors import EdgewrightError, one_line
+
+__all__ = ["main"]
+
+_INTERRUPTED = 130
+_OUR_BUG = 70
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(registry.names("cli"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in registry.names("cli"):
+            return None
+        command: click.Command = registry.load("cli", cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="edgewright")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def _edgewright(**_: Any) -> None:
+    """Small language models on edge devices: converted, proven, measured, installed."""
+
+
+def main() -> None:
+    """Run the command line and end the process with the exit code of what happened."""
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(argv: list[str]) -> int:
+    try:
+        result = _edgewright.main(argv, prog_name="edgewright", standalone_mode=False)
+    except (click.Abort, KeyboardInterrupt):
+        return _say("interrupted; nothing was left behind", _INTERRUPTED)
+    except click.ClickException as error:
+        return _say(error.format_message(), 2)
+    except EdgewrightError as error:
+        return _fail(error, argv, error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last resort: one line and exit code 70
+        bug = EdgewrightError(
+            f"{type(error).__name__}: {error}", hint="this is a bug; run again with --debug and report it"
+        )
+        return _fail(bug.with_traceback(error.__traceback__), argv, _OUR_BUG)
+    return result if isinstance(result, int) else 0
+
+
+def _fail(error: EdgewrightError, argv: list[str], code: int) -> int:
+    if "--debug" in argv:
+        import traceback
+
+        traceback.print_exception(error)
+    return _say(f"{error.code}: {error}", code)
+
+
+def _say(words: str, code: int) -> int:
+    click.echo(f"edgewright: {one_line(words)}", err=True)
+    return code

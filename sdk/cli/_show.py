@@ -1,0 +1,99 @@
+"""What commands share: options, tables and JSON for results, a status line for progress."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+from msgspec import to_builtins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from edgewright.manifest import Artifact, Score
+
+__all__ = ["artifact_options", "artifact_row", "emit", "listed", "output_options", "score_record", "status"]
+
+_BYTES = ("B", "kB", "MB", "GB")
+
+
+def output_options(command: Any) -> Any:
+    """`--json` and `-q`."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
+    return click.option("-q", "--quiet", is_flag=True, help="Print no progress.")(command)
+
+
+def artifact_options(command: Any) -> Any:
+    """`--format` and `--precision`, each to narrow the choice of artifacts."""
+    command = click.option("--precision", help="Only this precision.")(command)
+    return click.option("--format", "format_", help="Only this format.")(command)
+
+
+def listed(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    """Callback of an option with a comma-separated value."""
+    return tuple(word.strip() for word in value.split(",") if word.strip())
+
+
+def status(*, quiet: bool) -> Callable[[str], None]:
+    """A progress callback: a line that overwrites itself on a terminal, plain lines elsewhere, nothing if quiet."""
+    begin = time.monotonic()
+    if quiet:
+        return lambda _: None
+    live = sys.stderr.isatty()
+
+    def show(phrase: str) -> None:
+        line = f"{time.monotonic() - begin:6.1f} s  {phrase}"
+        click.echo(f"\r\x1b[2K{line[:100]}" if live else line, err=True, nl=not live)
+
+    if live:
+        click.get_current_context().call_on_close(lambda: click.echo("\r\x1b[2K", err=True, nl=False))
+    return show
+
+
+def emit(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "", **extra: Any) -> None:
+    """Print rows as `{"rows": [...], ...extra}` or as a table whose columns are the keys of the first row."""
+    if as_json:
+        click.echo(json.dumps({**extra, "rows": [dict(row) for row in rows]}, ensure_ascii=False, default=to_builtins))
+        return
+    if title:
+        click.echo(title)
+    click.echo("\n".join(_table([{key: _cell(key, value) for key, value in row.items()} for row in rows])))
+
+
+def artifact_row(artifact: Artifact) -> dict[str, Any]:
+    """The columns that every table of artifacts begins with."""
+    return {"format": artifact.format, "precision": artifact.precision, "size_bytes": artifact.size_bytes}
+
+
+def score_record(score: Score | None) -> dict[str, Any] | None:
+    """A score as rows carry it: metric, value, n, data."""
+    return None if score is None else {name: getattr(score, name) for name in ("metric", "value", "n", "data")}
+
+
+def _table(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    names = list(rows[0]) if rows else []
+    heads = [name.removesuffix("_bytes") for name in names]
+    widths = [max(len(head), *(len(row[name]) for row in rows)) for head, name in zip(heads, names, strict=True)]
+    lines = [heads, ["-" * width for width in widths], *([row[name] for name in names] for row in rows)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if name.endswith("_bytes"):
+        return _human(value)
+    if isinstance(value, dict):
+        return f"{value['value']:.2f} % {value['metric']} (n {value['n']}, {value['data']})"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _human(size: float) -> str:
+    for unit in _BYTES:
+        if size < 1000 or unit == _BYTES[-1]:
+            return f"{size:.3g} {unit}" if unit != "B" else f"{size} B"
+        size /= 1000
+    raise AssertionError

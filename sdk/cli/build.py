@@ -1,0 +1,73 @@
+"""edgewright build."""
+
+from __future__ import annotations
+
+import click
+
+from edgewright.cli._show import artifact_row, emit, listed, output_options, score_record, status
+
+__all__ = ["command"]
+
+
+@click.command("build")
+@click.argument("source")
+@click.option("--out", required=True, type=click.Path(), help="Where the bundle shall be.")
+@click.option("--format", "formats", default="onnx", show_default=True, callback=listed, help="Formats, by comma.")
+@click.option(
+    "--precision", "precisions", default="fp32,int8", show_default=True, callback=listed, help="Precisions, by comma."
+)
+@click.option("--task", help="The task, where the source's architecture does not tell.")
+@click.option("--data", type=click.Path(), help="Labelled rows (.tsv, .jsonl): the task metric becomes a gate.")
+@click.option("--allow-divergence", is_flag=True, help="Keep artifacts that fail a gate, and record the failure.")
+@click.option("--force", is_flag=True, help="Replace a bundle that is there.")
+@click.option("--memory-mib", default=8192, show_default=True, help="Most memory of one child process.")
+@click.option("--timeout", "timeout_s", default=1800.0, show_default=True, help="Most seconds of one child process.")
+@output_options
+def command(
+    source: str,
+    *,
+    out: str,
+    formats: tuple[str, ...],
+    precisions: tuple[str, ...],
+    task: str | None,
+    data: str | None,
+    allow_divergence: bool,
+    force: bool,
+    memory_mib: int,
+    timeout_s: float,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Convert SOURCE, a Hugging Face directory or hub id, and prove every artifact."""
+    from edgewright.build import build
+    from edgewright.child import Limits
+
+    bundle = build(
+        source,
+        out=out,
+        formats=formats,
+        precisions=precisions,
+        task=task,
+        data=data,
+        allow_divergence=allow_divergence,
+        force=force,
+        limits=Limits(memory_mib, timeout_s),
+        progress=status(quiet=quiet),
+    )
+    rows = [
+        {
+            **artifact_row(a),
+            "cosine": a.parity.cosine,
+            "sqnr_db": a.parity.sqnr_db,
+            "max_abs": a.parity.max_abs,
+            "top1": a.parity.top1,
+            "score": score_record(a.score),
+            **({"diverged": a.parity.diverged} if a.parity.diverged else {}),
+        }
+        for a in bundle.manifest.artifacts
+    ]
+    emit(
+        rows,
+        as_json=as_json,
+        title=f"{bundle.directory}: every gate passed" if not any("diverged" in r for r in rows) else "",
+    )

@@ -1,0 +1,55 @@
+"""edgewright inspect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgewright.cli._show import artifact_row, emit, score_record
+
+if TYPE_CHECKING:
+    from edgewright.manifest import Manifest, TensorSpec
+
+__all__ = ["command"]
+
+
+@click.command("inspect")
+@click.argument("bundle", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(bundle: str, *, as_json: bool) -> None:
+    """Show what BUNDLE says of itself. Names and sizes are checked, hashes are not: that is `verify`."""
+    from edgewright.bundle import Bundle
+
+    manifest = Bundle.open(bundle).manifest
+    rows = [
+        {
+            **artifact_row(a),
+            "path": a.path,
+            "inputs": ", ".join(map(_signature, a.inputs)),
+            "outputs": ", ".join(map(_signature, a.outputs)),
+            "cosine": a.parity.cosine,
+            "top1": a.parity.top1,
+            "score": score_record(a.score),
+            "diverged": a.parity.diverged,
+            "sha256": a.sha256 if as_json else a.sha256[:12],
+        }
+        for a in manifest.artifacts
+    ]
+    emit(rows, as_json=as_json, title="" if as_json else _title(manifest), manifest=manifest)
+
+
+def _title(manifest: Manifest) -> str:
+    source, settings = manifest.source, manifest.settings
+    facts: dict[str, Any] = {
+        "task": manifest.task,
+        "labels": ", ".join(settings.labels) or "-",
+        "max length": f"{settings.max_length} tokens",
+        "source": f"{source.architecture}, {source.parameters:,} parameters, licence {source.licence or 'unknown'}",
+        "made with": ", ".join(f"{name} {version}" for name, version in manifest.toolchain.items()),
+    }
+    return "\n".join(f"{name:<12}{value}" for name, value in facts.items()) + "\n"
+
+
+def _signature(spec: TensorSpec) -> str:
+    return f"{spec.name} {spec.dtype}[{','.join(map(str, spec.shape))}]"

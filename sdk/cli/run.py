@@ -1,0 +1,74 @@
+"""edgewright run."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgewright.cli._show import artifact_options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgewright.pipeline import Pipeline
+
+__all__ = ["command"]
+
+
+@click.command("run")
+@click.argument("bundle", type=click.Path())
+@click.argument("texts", nargs=-1, metavar="TEXT...")
+@click.option(
+    "--input",
+    "input_",
+    type=click.Path(),
+    help="A file with a text a line, or .jsonl; - reads lines from standard input.",
+)
+@click.option("--engine", help="The engine, where a format has several.")
+@click.option("--threads", default=1, show_default=True, help="Engine threads.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a line per text.")
+@artifact_options
+def command(
+    bundle: str,
+    texts: tuple[str, ...],
+    *,
+    input_: str | None,
+    engine: str | None,
+    threads: int,
+    as_json: bool,
+    format_: str | None,
+    precision: str | None,
+) -> None:
+    """Answer texts, one JSON line each, as they come."""
+    from edgewright.pipeline import load
+
+    if bool(texts) == bool(input_):
+        raise click.UsageError("give texts or --input, one of the two")
+    pipeline = load(bundle, format=format_, precision=precision, engine=engine, threads=threads)
+    rows = _rows(pipeline, iter(texts) if texts else _items(str(input_)))
+    if as_json:
+        click.echo(json.dumps({"rows": list(rows)}, ensure_ascii=False))
+        return
+    for row in rows:
+        click.echo(json.dumps(row, ensure_ascii=False))
+
+
+def _rows(pipeline: Pipeline, items: Iterator[Any]) -> Iterator[dict[str, Any]]:
+    for item in items:
+        yield {"text": _printable(item), "answer": pipeline.task.record(pipeline(item))}
+
+
+def _printable(item: Any) -> Any:
+    """The item as it was understood: a lone surrogate cannot be printed, and counts as U+FFFD."""
+    if isinstance(item, tuple):
+        return [_printable(part) for part in item]
+    return item.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _items(path: str) -> Iterator[Any]:
+    from edgewright.data import lines
+
+    with click.open_file(path, encoding="utf-8", errors="replace") as file:
+        yield from lines(file, jsonl=path.endswith(".jsonl"))

@@ -1,0 +1,28 @@
+"""edgewright verify."""
+
+from __future__ import annotations
+
+import click
+
+from edgewright.cli._show import artifact_row, emit, output_options, status
+
+__all__ = ["command"]
+
+
+@click.command("verify")
+@click.argument("bundle", type=click.Path())
+@output_options
+def command(bundle: str, *, as_json: bool, quiet: bool) -> None:
+    """Check every hash of BUNDLE and replay its golden cases in every installed engine."""
+    from edgewright.verify import verify
+
+    rows = [
+        {
+            **artifact_row(r.artifact),
+            "engine": r.engine or None,
+            "golden": f"{r.cases} of {r.cases}" if r.engine else f"not replayed: {r.skipped}",
+            "max_abs": r.max_abs if r.engine else None,
+        }
+        for r in verify(bundle, progress=status(quiet=quiet))
+    ]
+    emit(rows, as_json=as_json, title=f"{bundle}: intact")

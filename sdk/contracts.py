@@ -1,0 +1,189 @@
+"""The seams between the rooms. A new format, engine or transport implements one underscored method of one class here.
+
+The public method of each class checks, calls the underscored one, and narrows whatever it raises to an error of
+`edgewright.errors`, so that no caller ever sees a library's own exception.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from edgewright import registry
+from edgewright.errors import ConversionFailed, DeviceError, EdgewrightError, EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgewright.manifest import TensorSpec
+
+__all__ = ["Completed", "ConversionSpec", "Converter", "Runtime", "Session", "Transport"]
+
+
+@dataclass(frozen=True)
+class ConversionSpec:
+    """What to make of a model: one precision, for one task.
+
+    Attributes:
+        precision: fp32, fp16, int8, int8-static or int4.
+        inputs: names of the model's inputs, each int64 (batch, length).
+        outputs: names of its outputs, in the order in which the model returns them.
+        example: one real batch for each input, at least 2 rows and an odd length, for exporters that trace.
+        max_length: the largest length in tokens.
+        progress: called with a short phrase whenever a stage begins.
+    """
+
+    precision: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    example: Mapping[str, NDArray[Any]]
+    max_length: int
+    progress: Callable[[str], None] = field(default=lambda _: None)
+
+
+class Converter(ABC):
+    """Makes artifacts of one format. One instance serves all precisions of a model, so it may keep what they share."""
+
+    format: ClassVar[str]
+    precisions: ClassVar[tuple[str, ...]]
+    extra: ClassVar[str]
+    requires: ClassVar[tuple[str, ...]]
+
+    @staticmethod
+    @abstractmethod
+    def path(precision: str) -> str:
+        """Where an artifact lies in a bundle, such as `onnx/model_quantized.onnx`."""
+
+    def convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
+        """Write the artifact of `model`, an eval-mode `torch.nn.Module` that takes `spec.inputs` in order, to `out`.
+
+        Raises:
+            ConversionFailed: the format's library failed; its exception is the cause.
+        """
+        try:
+            self._convert(model, spec, out)
+        except EdgewrightError:
+            raise
+        except Exception as error:
+            root = _root(error)
+            raise ConversionFailed(f"{self.format} {spec.precision}: {type(root).__name__}: {root}") from error
+
+    @abstractmethod
+    def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None: ...
+
+
+def _root(error: BaseException) -> BaseException:
+    """Where a chain of exceptions began: exporters wrap the reason in pages of advice."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return error
+
+
+class Session(ABC):
+    """An opened artifact."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    @abstractmethod
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """One inference: int64 (batch, length) arrays by input name -> arrays by output name.
+
+        Names that the artifact does not take are left out; integer widths, padding to a bucket and the choice of a
+        signature are the engine's business.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+
+
+class Runtime(ABC):
+    """An engine: opens artifacts of its formats."""
+
+    engine: ClassVar[str]
+    formats: ClassVar[tuple[str, ...]]
+    extra: ClassVar[str]
+    module: ClassVar[str]
+    package: ClassVar[str]
+
+    def version(self) -> str:
+        """The installed engine's version, without importing it; empty if it is not installed."""
+        try:
+            return importlib.metadata.version(self.package)
+        except importlib.metadata.PackageNotFoundError:
+            return ""
+
+    def import_engine(self) -> Any:
+        """Import the engine's module. Raises MissingExtra."""
+        registry.require((self.module,), self.extra)
+        return importlib.import_module(self.module)
+
+    def open(self, path: Path, *, threads: int) -> Session:
+        """Open the artifact at `path` for `threads` threads; its hash has been checked, or it is run in a child.
+
+        Raises:
+            EngineError: the engine refuses the file.
+        """
+        try:
+            return self._open(path, threads=threads)
+        except EdgewrightError:
+            raise
+        except Exception as error:
+            raise EngineError(f"{self.engine} cannot open {path.name}: {type(error).__name__}: {error}") from error
+
+    @abstractmethod
+    def _open(self, path: Path, *, threads: int) -> Session: ...
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that ended on a device: its exit code and what it printed, as bytes."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Transport(ABC):
+    """The way to a device: run an argument vector there, and copy files. Never a shell line."""
+
+    def run(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes = b"") -> Completed:
+        """Run a program and wait for it.
+
+        Raises:
+            DeviceError: it could not be started, or ran longer than `timeout_s` seconds and was ended.
+        """
+        done: Completed = self._narrow(lambda: self._run(argv, timeout_s=timeout_s, stdin=stdin), f"run {argv[0]}")
+        return done
+
+    def push(self, here: Path, there: str) -> None:
+        """Copy a file to the device. Raises DeviceError."""
+        self._narrow(lambda: self._push(here, there), f"push {here.name}")
+
+    def pull(self, there: str, here: Path) -> None:
+        """Copy a file from the device. Raises DeviceError."""
+        self._narrow(lambda: self._pull(there, here), f"pull {there}")
+
+    @staticmethod
+    def _narrow(step: Callable[[], Any], what: str) -> Any:
+        try:
+            return step()
+        except EdgewrightError:
+            raise
+        except Exception as error:
+            raise DeviceError(f"could not {what}: {type(error).__name__}: {error}") from error
+
+    @abstractmethod
+    def _run(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes) -> Completed: ...
+
+    @abstractmethod
+    def _push(self, here: Path, there: str) -> None: ...
+
+    @abstractmethod
+    def _pull(self, there: str, here: Path) -> None: ...

@@ -1,0 +1,110 @@
+"""Labelled data and plain texts from files: TSV with a header, JSONL, or one text a line."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import TYPE_CHECKING, Any
+
+from edgewright.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from edgewright.tasks import Example, Task
+
+__all__ = ["examples", "lines", "texts"]
+
+
+def examples(path: Path, task: Task) -> list[Example]:
+    """Every row of a `.tsv` file with a header, or of a `.jsonl` file, as examples of `task`.
+
+    Raises:
+        DataError: no such file, no rows, or broken rows, named by line number.
+    """
+    found, broken = [], []
+    for number, row in _rows(path):
+        try:
+            found.append(task.example(row))
+        except DataError as error:
+            broken.append(f"line {number}: {error}")
+    if broken:
+        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+        raise DataError(
+            f"{path} has {len(broken)} broken rows: {'; '.join(broken[:3])}{more}", hint="mend or remove them"
+        )
+    if not found:
+        raise DataError(f"{path} has no rows", hint="a header line and at least one row are needed")
+    return found
+
+
+def lines(stream: Iterable[str], *, jsonl: bool) -> Iterator[Any]:
+    """Items from lines: a text each, or a JSON string, object with `text`, or pair each. Blank lines are left out.
+
+    Raises:
+        DataError: a line is not JSON or holds no text; names its number.
+    """
+    for number, line in enumerate(stream, start=1):
+        if not line.strip():
+            continue
+        yield _item(_json(line, number), number) if jsonl else line.rstrip("\r\n")
+
+
+def texts(path: Path) -> list[str]:
+    """The texts of a file: the `sentence` or `text` of each row of a .tsv or .jsonl file, else each line.
+
+    Raises:
+        DataError: no such file, or no text in it.
+    """
+    if path.suffix in (".tsv", ".jsonl"):
+        found = [str(row[name]) for _, row in _rows(path) for name in ("sentence", "text") if row.get(name)]
+    else:
+        found = [row.rstrip("\r\n") for row in _text_lines(path) if row.strip()]
+    if not found:
+        raise DataError(f"{path} holds no texts", hint="a text a line, or a column `sentence` or `text`")
+    return found
+
+
+def _text_lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _item(value: Any, number: int) -> Any:
+    """A text or a pair of texts out of a JSON value. Raises DataError."""
+    if isinstance(value, dict):
+        pair = value.get("text", value.get("sentence")), value.get("text_pair")
+        value = list(pair) if pair[1] is not None else pair[0]
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(part, str) for part in value):
+        return tuple(value)
+    raise DataError(f"line {number} holds no text", hint='write "a text", {"text": "a text"} or ["first", "second"]')
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            if path.suffix == ".jsonl":
+                yield from ((n, _object(line, n)) for n, line in enumerate(file, start=1) if line.strip())
+            else:
+                yield from enumerate(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE), start=2)
+    except (OSError, csv.Error) as error:
+        raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _object(line: str, number: int) -> dict[str, Any]:
+    value = _json(line, number)
+    if not isinstance(value, dict):
+        raise DataError(f"line {number} is not a JSON object")
+    return value
+
+
+def _json(line: str, number: int) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"line {number} is not JSON: {error}") from error

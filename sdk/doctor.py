@@ -1,0 +1,88 @@
+"""What is installed here, what is missing, and the pip line that mends it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+from edgewright import registry
+from edgewright._version import __version__
+from edgewright.child import Limits, call
+from edgewright.errors import EdgewrightError
+
+__all__ = ["examine", "import_in_child", "machine"]
+
+_CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimdhp", "asimddp", "i8mm", "sve")
+
+
+def machine() -> dict[str, Any]:
+    """This machine in a few lines: versions, system, cores, memory, the instruction sets that decide about int8."""
+    return {
+        "edgewright": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cores": os.cpu_count() or 1,
+        "ram_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20,
+        "cpu": ", ".join(_cpu_flags()) or "no known int8 instructions",
+    }
+
+
+def examine() -> list[dict[str, Any]]:
+    """A row for each format's converter and each engine: ready or not, versions, and the remedy."""
+    rows = []
+    for name in registry.names("converters"):
+        converter = registry.load("converters", name)
+        rows.append(_row(f"convert to {name}", converter.requires, converter.requires, converter.extra))
+    for name in registry.names("runtimes"):
+        runtime = registry.load("runtimes", name)
+        what = f"run {', '.join(runtime.formats)}"
+        rows.append(_row(what, (runtime.module,), (runtime.package,), runtime.extra))
+    return rows
+
+
+def _row(what: str, modules: tuple[str, ...], packages: tuple[str, ...], extra: str) -> dict[str, Any]:
+    missing = [name for name in modules if util.find_spec(name) is None]
+    broken = [] if missing else [name for name in modules if not _imports(name)]
+    state = (
+        f"missing: {', '.join(missing)}" if missing else f"does not import: {', '.join(broken)}" if broken else "ready"
+    )
+    return {
+        "what": what,
+        "state": state,
+        "versions": ", ".join(f"{name} {_version(name)}" for name in packages if _version(name)) or None,
+        "remedy": f"pip install 'edgewright[{extra}]'" if missing or broken else None,
+    }
+
+
+def _imports(module: str) -> bool:
+    """Whether a module imports, tried in a child: on the wrong CPU an engine dies of an illegal instruction."""
+    try:
+        call("edgewright.doctor:import_in_child", {"module": module}, limits=Limits(timeout_s=120))
+    except EdgewrightError:
+        return False
+    return True
+
+
+def import_in_child(payload: dict[str, Any], progress: Any) -> None:
+    """The child's side of the question whether a module imports."""
+    del progress
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    __import__(payload["module"])
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _cpu_flags() -> list[str]:
+    try:
+        words = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return []
+    return [flag for flag in _CPU_FLAGS if flag in words]

@@ -1,0 +1,39 @@
+"""Which engine runs which format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgewright import registry
+from edgewright.errors import MissingExtra, UsageError
+
+if TYPE_CHECKING:
+    from edgewright.contracts import Runtime
+
+__all__ = ["engine_for", "engines_of"]
+
+
+def engines_of(format: str) -> list[Runtime]:  # noqa: A002
+    """Every engine that opens a format, installed or not."""
+    every = (registry.load("runtimes", name)() for name in registry.names("runtimes"))
+    return [engine for engine in every if format in engine.formats]
+
+
+def engine_for(format: str, name: str | None = None) -> Runtime:  # noqa: A002
+    """The installed engine for a format, or the one called `name`.
+
+    Raises:
+        UsageError: no such engine, or it does not open this format.
+        MissingExtra: none that fits is installed.
+    """
+    fits = engines_of(format)
+    if name and name not in [engine.engine for engine in fits]:
+        registry.load("runtimes", name)
+        raise UsageError(
+            f"engine {name} does not open {format}", hint=f"{format} runs on {', '.join(e.engine for e in fits)}"
+        )
+    for engine in fits:
+        if name in (None, engine.engine) and engine.version():
+            return engine
+    extra = fits[0].extra if fits else format
+    raise MissingExtra(f"no engine for {format} is installed", hint=f"run: pip install 'edgewright[{extra}]'")

@@ -1,0 +1,208 @@
+"""Gates: what an artifact must show before it may enter a bundle.
+
+Parity: on real texts its outputs stay near those of the eager fp32 model. Metric: on labelled data it loses at most so
+many points. The limits depend on the precision alone and stand in `LIMITS`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from msgspec import to_builtins
+
+from edgewright import arrays, registry
+from edgewright.manifest import Parity, Score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from edgewright.tasks import Task
+    from edgewright.tokenizer import Encoding, Tokenizer
+
+__all__ = ["LIMITS", "Case", "Limit", "cases", "measure", "parity_failure", "run_engine", "score_failure"]
+
+_LONGEST_FILL = 2048
+_NO_ERROR_DB = 200.0
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The limits of one precision.
+
+    Attributes:
+        max_abs: largest absolute error, in units of the root mean square of the reference's outputs.
+        sqnr_db: least signal to quantization noise ratio over all texts.
+        cosine: least cosine of the outputs of one case.
+        top1: least share of texts with the eager model's class.
+        tie: a class may differ where the reference's two best outputs are closer than this, in units of its root mean
+            square: which of two equal outputs comes first is no property of the model.
+        points: how many points of the task metric may be lost.
+    """
+
+    max_abs: float
+    sqnr_db: float
+    cosine: float
+    top1: float
+    tie: float
+    points: float
+
+
+LIMITS = {
+    "fp32": Limit(max_abs=1e-3, sqnr_db=70.0, cosine=0.99999, top1=1.0, tie=1e-3, points=0.12),
+    "int8": Limit(max_abs=math.inf, sqnr_db=10.0, cosine=0.95, top1=0.95, tie=0.1, points=0.5),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One engine call of the gate: a name for people, the items, and their encoding."""
+
+    name: str
+    items: tuple[Any, ...]
+    encoding: Encoding
+
+
+def cases(task: Task, tokenizer: Tokenizer) -> list[Case]:
+    """The project's gate texts, encoded: each text by itself, but for the padded batch."""
+    stored = json.loads(resources.files("edgewright").joinpath("gate_texts.json").read_text(encoding="utf-8"))
+    found = []
+    for case in stored["cases"]:
+        texts = [_filled(text, tokenizer) for text in case["texts"]] if case.get("fill") else case["texts"]
+        groups = [texts] if case.get("batch") else [[text] for text in texts]
+        found += [Case(case["name"], tuple(group), task.encode(tokenizer, group)) for group in groups]
+    return found
+
+
+def measure(
+    task: Task,
+    gate: Sequence[Case],
+    reference: Sequence[dict[str, NDArray[Any]]],
+    outputs: Sequence[dict[str, NDArray[Any]]],
+    limit: Limit,
+) -> Parity:
+    """Compare the outputs of all cases, in order, with the eager model's."""
+    rows = [
+        (case.name, *pair)
+        for case, want, got in zip(gate, reference, outputs, strict=True)
+        for pair in _rows(want, got, case.encoding.feeds["attention_mask"])
+    ]
+    want, got = (np.concatenate([row[at] for row in rows]).astype(np.float64) for at in (1, 2))
+    cosine, worst = min((_cosine(rows, name), name) for name in {case.name for case in gate})
+    error = np.abs(got - want) if np.isfinite(got).all() else np.full_like(want, np.inf)
+    return Parity(
+        texts=len(rows),
+        max_abs=_rounded(error.max()),
+        mean_abs=_rounded(error.mean()),
+        sqnr_db=_rounded(_sqnr_db(want, error)),
+        cosine=_rounded(cosine, 7),
+        top1=_agreement(task, gate, reference, outputs, limit),
+        worst_case=worst,
+    )
+
+
+def parity_failure(parity: Parity, reference_rms: float, limit: Limit) -> str | None:
+    """The first broken limit in words with both numbers, or None."""
+    checks = (
+        ("max_abs", parity.max_abs, "at most", limit.max_abs * reference_rms),
+        ("SQNR in dB", parity.sqnr_db, "at least", limit.sqnr_db),
+        ("cosine", parity.cosine, "at least", limit.cosine),
+        ("top-1 agreement", parity.top1, "at least", limit.top1),
+    )
+    for name, value, side, bound in checks:
+        if value is not None and not (value <= bound if side == "at most" else value >= bound):
+            return f"case {parity.worst_case!r}: {name} is {value:.6g}, {side} {bound:.6g} is wanted"
+    return None
+
+
+def score_failure(score: Score, limit: Limit) -> str | None:
+    """The lost points in words if they are too many, or None."""
+    if score.reference is None or score.reference - score.value <= limit.points:
+        return None
+    lost = score.reference - score.value
+    return (
+        f"{score.metric} on {score.data} is {score.value:.2f} %, the eager model's {score.reference:.2f} %: "
+        f"{lost:.2f} points lost, at most {limit.points} are allowed"
+    )
+
+
+def rms(outputs: Sequence[dict[str, NDArray[Any]]]) -> float:
+    """Root mean square of all numbers in `outputs`."""
+    flat = np.concatenate([array.ravel() for batch in outputs for array in batch.values()])
+    return float(np.sqrt(np.square(flat, dtype=np.float64).mean()))
+
+
+def run_engine(payload: dict[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
+    """A child's work: open `artifact` in its engine, run the batches in `feeds`, write the outputs to `out`.
+
+    One thread, so that the same artifact gives the same numbers wherever the order of additions would matter. Returns
+    the artifact's signature.
+    """
+    batches = arrays.load(Path(payload["feeds"]))
+    runtime = registry.load("runtimes", payload["engine"])()
+    session = runtime.open(Path(payload["artifact"]), threads=1)
+    progress(f"{payload['name']}: gate, {len(batches)} calls")
+    arrays.save(Path(payload["out"]), [session.run(batch) for batch in batches])
+    return {side: [to_builtins(spec) for spec in getattr(session, side)] for side in ("inputs", "outputs")}
+
+
+def _filled(text: str, tokenizer: Tokenizer) -> str:
+    wanted = min(tokenizer.max_length, _LONGEST_FILL)
+    return text * (wanted // max(len(text.split()), 1) + 1)
+
+
+def _rows(
+    want: dict[str, NDArray[Any]], got: dict[str, NDArray[Any]], mask: NDArray[Any]
+) -> list[tuple[NDArray[Any], ...]]:
+    """Per text the reference and the outputs as flat vectors, without what belongs to padding."""
+    rows = []
+    for at, real in enumerate(mask.astype(bool)):
+        pairs = [(want[name][at], got[name][at]) for name in want]
+        kept = [tuple(a[real] if a.shape[:1] == real.shape and a.ndim > 1 else a for a in pair) for pair in pairs]
+        rows.append(tuple(np.concatenate([pair[side].ravel() for pair in kept]) for side in (0, 1)))
+    return rows
+
+
+def _cosine(rows: Sequence[tuple[Any, ...]], name: str) -> float:
+    want, got = (np.concatenate([row[at] for row in rows if row[0] == name]).astype(np.float64) for at in (1, 2))
+    norm = np.linalg.norm(want) * np.linalg.norm(got)
+    return float(want @ got / norm) if norm > 0 and np.isfinite(norm) else 0.0
+
+
+def _sqnr_db(want: NDArray[Any], error: NDArray[Any]) -> float:
+    noise = float(np.square(error).sum())
+    if not math.isfinite(noise):
+        return -_NO_ERROR_DB
+    signal = float(np.square(want).sum())
+    return min(_NO_ERROR_DB, 10 * math.log10(signal / noise)) if noise and signal else _NO_ERROR_DB
+
+
+def _agreement(
+    task: Task,
+    gate: Sequence[Case],
+    reference: Sequence[dict[str, NDArray[Any]]],
+    outputs: Sequence[dict[str, NDArray[Any]]],
+    limit: Limit,
+) -> float | None:
+    want, got = (
+        np.concatenate([task.reduce(batch, case.encoding) for case, batch in zip(gate, batches, strict=True)])
+        for batches in (reference, outputs)
+    )
+    ours, theirs = task.classes(got), task.classes(want)
+    if ours is None or theirs is None:
+        return None
+    best = np.sort(want, axis=1)
+    tied = best[:, -1] - best[:, -2] < limit.tie * np.sqrt(np.square(want).mean()) if want.shape[1] > 1 else False
+    return float(((ours == theirs).all(axis=1) | tied).mean())
+
+
+def _rounded(value: float, digits: int = 4) -> float:
+    """Significant digits that do not depend on the order in which threads add."""
+    return float(f"{value:.{digits}g}")

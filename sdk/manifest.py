@@ -1,0 +1,220 @@
+"""manifest.json: what a bundle says of itself, typed, and read with distrust.
+
+Law: `decode(encode(m)) == m`, and equal manifests encode to equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from edgewright.errors import BundleError
+
+__all__ = [
+    "MAX_JSON_BYTES",
+    "SCHEMA",
+    "Artifact",
+    "File",
+    "Golden",
+    "GoldenCase",
+    "Manifest",
+    "Parity",
+    "Score",
+    "Settings",
+    "Source",
+    "TensorSpec",
+    "check_path",
+    "decode",
+    "encode",
+    "strict_json",
+]
+
+SCHEMA = 1
+MAX_JSON_BYTES = 16 * 2**20
+
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Size = Annotated[int, Meta(ge=0)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class TensorSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """One input or output: a dimension is a number, or a name where it varies."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+class Parity(Struct, frozen=True, forbid_unknown_fields=True):
+    """How far an artifact is from the eager fp32 model over the gate texts.
+
+    max_abs and mean_abs are absolute errors of the outputs; sqnr_db is the signal to quantization noise ratio,
+    10 log10(sum(reference^2) / sum(error^2)), 200 where the error is zero; cosine is the smallest over the cases, all
+    outputs of a case as one vector, and worst_case is that case; top1 is the share of texts with the eager answer, null
+    where a task has no classes; diverged is the broken limit, in words, of an artifact that was kept all the same.
+    """
+
+    texts: int
+    max_abs: float
+    mean_abs: float
+    sqnr_db: float
+    cosine: float
+    top1: float | None
+    worst_case: str
+    diverged: str | None = None
+
+
+class Score(Struct, frozen=True, forbid_unknown_fields=True):
+    """The task metric on a data set, in percent; `reference` is the eager model's value on the same rows."""
+
+    metric: str
+    value: float
+    n: int
+    data: str
+    reference: float | None = None
+
+
+class Artifact(Struct, frozen=True, forbid_unknown_fields=True):
+    """One engine file."""
+
+    path: str
+    format: Name
+    precision: Name
+    size_bytes: Size
+    sha256: Sha256
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    parity: Parity
+    score: Score | None = None
+
+    @property
+    def key(self) -> str:
+        """`format/precision`, as tables print it."""
+        return f"{self.format}/{self.precision}"
+
+
+class File(Struct, frozen=True, forbid_unknown_fields=True):
+    """A file that is not an artifact: tokenizer, configuration, golden cases."""
+
+    path: str
+    size_bytes: Size
+    sha256: Sha256
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a task needs to know of the model, beyond the task's name."""
+
+    max_length: Annotated[int, Meta(ge=1)]
+    labels: tuple[str, ...] = ()
+    problem: str = "single_label"
+    pooling: str = "mean"
+    normalize: bool = False
+
+
+class Source(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the model came from: its architecture, its number of parameters, the SHA-256 over its files."""
+
+    architecture: str
+    parameters: Size
+    sha256: Sha256
+    licence: str | None = None
+
+
+class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The root object of manifest.json."""
+
+    schema: Annotated[int, Meta(ge=1)] = SCHEMA
+    task: Name
+    settings: Settings
+    artifacts: Annotated[tuple[Artifact, ...], Meta(min_length=1)]
+    files: tuple[File, ...]
+    source: Source
+    toolchain: dict[str, str]
+
+
+class GoldenCase(Struct, frozen=True, forbid_unknown_fields=True):
+    """text -> token ids -> outputs of each artifact (by path, as the task reduces them) -> the eager answer."""
+
+    text: Any
+    input_ids: tuple[int, ...]
+    outputs: dict[str, tuple[float, ...]]
+    answer: Any
+
+
+class Golden(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The root object of golden.json."""
+
+    schema: Annotated[int, Meta(ge=1)] = SCHEMA
+    cases: tuple[GoldenCase, ...]
+
+
+def encode(record: Struct) -> bytes:
+    """Indented JSON with sorted keys, the same bytes for the same record."""
+    return json.dumps(msgspec.to_builtins(record), indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+
+def decode(data: bytes, kind: type[Any], name: str) -> Any:
+    """Read a record of `kind` from the JSON of the file called `name`.
+
+    Raises:
+        BundleError: too large, not JSON, a duplicate key, a newer schema, an unknown or missing field; names the field.
+    """
+    tree = strict_json(data, name)
+    schema = tree.get("schema") if isinstance(tree, dict) else None
+    if type(schema) is int and schema > SCHEMA:
+        raise BundleError(
+            f"{name} has schema {schema}, this edgewright reads up to {SCHEMA}", hint="upgrade edgewright"
+        )
+    try:
+        return msgspec.convert(tree, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise BundleError(f"{name}: {error}") from error
+
+
+def strict_json(data: bytes, name: str) -> Any:
+    """JSON with no duplicate keys, no NaN or infinity, no more than `MAX_JSON_BYTES` bytes."""
+    if len(data) > MAX_JSON_BYTES:
+        raise BundleError(f"{name} has {len(data)} bytes, at most {MAX_JSON_BYTES} are read")
+    try:
+        return json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{name} is not acceptable JSON: {error}") from error
+
+
+def check_path(path: str, *, pattern: re.Pattern[str] = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")) -> str:
+    """A relative path of plain names joined by `/`, returned as it is.
+
+    Raises:
+        BundleError: absolute, `..`, hidden, empty or unusual parts.
+    """
+    parts = path.split("/")
+    if len(path) > 200 or len(parts) > 4 or not all(pattern.fullmatch(part) for part in parts):
+        raise BundleError(
+            f"file name {path!r} is not allowed in a bundle", hint="letters, digits, '.', '_', '-', '/' only"
+        )
+    return path
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    tree = dict(pairs)
+    if len(tree) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"key {twice!r} stands twice in one object")
+    return tree
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"number {text} is out of range")
+    return value
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is not JSON")

@@ -1,0 +1,73 @@
+"""A loaded bundle that answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgewright import registry
+from edgewright.bundle import Bundle
+from edgewright.engines import engine_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from edgewright.contracts import Session
+    from edgewright.manifest import Artifact
+    from edgewright.tasks import Task
+    from edgewright.tokenizer import Tokenizer
+
+__all__ = ["Pipeline", "load"]
+
+
+class Pipeline:
+    """Tokenizer, task and an opened artifact.
+
+    Call it with one item for one answer, or with a list for a list. Each item is a run of its own: nothing is padded,
+    and an answer never depends on its neighbours, which in a batch share the scales of dynamic quantization.
+    """
+
+    def __init__(self, artifact: Artifact, task: Task, tokenizer: Tokenizer, session: Session) -> None:
+        self.artifact, self.task, self.tokenizer, self.session = artifact, task, tokenizer, session
+
+    def __call__(self, items: Any) -> Any:
+        """One item (a text, or what the task takes) -> its answer; a list of items -> a list of answers."""
+        if isinstance(items, list):
+            return list(self.stream(items))
+        return self._answer(items)
+
+    def stream(self, items: Iterable[Any]) -> Iterator[Any]:
+        """Answer items as they come."""
+        return map(self._answer, items)
+
+    def _answer(self, item: Any) -> Any:
+        return self.task.answer(self.session.run, self.tokenizer, [item])[0]
+
+
+def load(
+    bundle: Bundle | str | Path,
+    *,
+    format: str | None = None,  # noqa: A002
+    precision: str | None = None,
+    engine: str | None = None,
+    threads: int = 1,
+) -> Pipeline:
+    """Open a bundle's artifact, by default its smallest one, in an installed engine.
+
+    Args:
+        bundle: a bundle or its directory.
+        format: only artifacts of this format.
+        precision: only artifacts of this precision.
+        engine: the engine's key, where a format has several.
+        threads: how many threads the engine may use.
+
+    Raises:
+        BundleError: the bundle is not what its manifest says, or has no such artifact.
+        MissingExtra: no engine for the format is installed.
+    """
+    bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    artifact = bundle.choose(format=format, precision=precision)
+    runtime = engine_for(artifact.format, engine)
+    session = runtime.open(bundle.checked(artifact.path), threads=threads)
+    task = registry.load("tasks", bundle.manifest.task)(bundle.manifest.settings)
+    return Pipeline(artifact, task, bundle.tokenizer(), session)

@@ -1,0 +1,126 @@
+"""The proof of a build: what every artifact is asked, what the eager model answers, and the verdict."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgewright import arrays, data, gates, registry
+from edgewright.errors import GateFailed
+from edgewright.manifest import Golden, GoldenCase, Parity, Score
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgewright.jobs import Jobs
+    from edgewright.source import Source
+    from edgewright.tasks import Example, Task
+
+    Batch = dict[str, NDArray[Any]]
+
+__all__ = ["Proof"]
+
+
+class Proof:
+    """The gate texts and the labelled rows, encoded once, with the eager model's outputs on them.
+
+    Args:
+        source: the model.
+        labelled: a data file for the task metric, or None.
+        jobs: where the children run.
+
+    Attributes:
+        feeds: the file of all batches: the gate cases, then one batch for each item of the labelled rows.
+        example: one real batch of several rows, for exporters that trace.
+        parameters: the number of the model's weights.
+    """
+
+    def __init__(self, source: Source, labelled: Path | None, jobs: Jobs) -> None:
+        self.task: Task = registry.load("tasks", source.task)(source.settings)
+        self.tokenizer = source.tokenizer()
+        self.examples: list[Example] = data.examples(labelled, self.task) if labelled else []
+        self.data_name = labelled.name if labelled else ""
+        self.cases = gates.cases(self.task, self.tokenizer)
+        items = self.task.items(self.examples)
+        self.rows = [self.task.encode(self.tokenizer, [item]) for item in items]
+        self.feeds = jobs.scratch / "feeds.npz"
+        arrays.save(self.feeds, [e.feeds for e in (*(case.encoding for case in self.cases), *self.rows)])
+        self._run_eager(source, jobs)
+
+    def _run_eager(self, source: Source, jobs: Jobs) -> None:
+        out = jobs.scratch / "reference.npz"
+        facts = jobs.run(
+            "edgewright.converters._jobs:reference",
+            source=source.job(),
+            feeds=str(self.feeds),
+            out=str(out),
+            threads=os.cpu_count(),
+        )
+        self.parameters = int(facts["parameters"])
+        self.reference = arrays.load(out)
+
+    @property
+    def example(self) -> Batch:
+        """The padded batch of the gate."""
+        return next(case.encoding.feeds for case in self.cases if len(case.items) > 1)
+
+    def judge(self, outputs: Sequence[Batch], precision: str, *, allow_divergence: bool) -> tuple[Parity, Score | None]:
+        """Hold an artifact's outputs against the eager model's.
+
+        Raises:
+            GateFailed: a limit of `precision` is broken; with `allow_divergence` the parity record says it instead.
+        """
+        limit, n = gates.LIMITS[precision], len(self.cases)
+        parity = gates.measure(self.task, self.cases, self.reference[:n], outputs[:n], limit)
+        score = self._score(outputs[n:])
+        failed = gates.parity_failure(parity, gates.rms(self.reference[:n]), limit)
+        failed = failed or (gates.score_failure(score, limit) if score else None)
+        if failed and not allow_divergence:
+            raise GateFailed(failed, hint="--allow-divergence keeps it and records the failure")
+        return Parity(**{**_fields(parity), "diverged": failed}), score
+
+    def _score(self, outputs: Sequence[Batch]) -> Score | None:
+        if not self.examples:
+            return None
+        ours, eager = (
+            self.task.score(self._reduced(batches), self.examples)
+            for batches in (outputs, self.reference[len(self.cases) :])
+        )
+        return Score(
+            metric=self.task.metric,
+            value=round(ours, 4),
+            n=len(self.examples),
+            data=self.data_name,
+            reference=round(eager, 4),
+        )
+
+    def _reduced(self, batches: Sequence[Batch]) -> NDArray[Any]:
+        return np.concatenate([self.task.reduce(b, e) for b, e in zip(batches, self.rows, strict=True)])
+
+    def golden(self, outputs: Mapping[str, Sequence[Batch]]) -> Golden:
+        """One golden case per gate case of a single text, with the outputs of each artifact (by path)."""
+        first = {case.name: at for at, case in reversed(list(enumerate(self.cases))) if len(case.items) == 1}
+        return Golden(cases=tuple(self._golden_case(at, outputs) for at in sorted(first.values())))
+
+    def _golden_case(self, at: int, outputs: Mapping[str, Sequence[Batch]]) -> GoldenCase:
+        case = self.cases[at]
+        (answer,) = self.task.decode(self.reference[at], case.encoding)
+        return GoldenCase(
+            text=case.items[0],
+            input_ids=tuple(case.encoding.feeds["input_ids"][0].tolist()),
+            outputs={path: _six_digits(self.task.reduce(o[at], case.encoding)[0]) for path, o in outputs.items()},
+            answer=self.task.record(answer),
+        )
+
+
+def _six_digits(values: NDArray[Any]) -> tuple[float, ...]:
+    return tuple(float(f"{value:.6g}") for value in values)
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__struct_fields__}

@@ -1,0 +1,91 @@
+"""feature-extraction: a text -> one vector, pooled as sentence-transformers does. Scored by Spearman's correlation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgewright.errors import DataError
+from edgewright.tasks import Example, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from edgewright.tokenizer import Encoding
+
+__all__ = ["FeatureExtraction"]
+
+
+class FeatureExtraction(Task):
+    """The answer to one text is its embedding, float32 (width,).
+
+    Pooling and normalisation follow sentence-transformers (Reimers and Gurevych 2019, arXiv 1908.10084, section 3): the
+    mean over real tokens, the first token, or the largest value over real tokens.
+    """
+
+    name = "feature-extraction"
+    auto_class = "AutoModel"
+    heads = ("Model",)
+    outputs = ("last_hidden_state",)
+    metric = "spearman"
+    columns = (("sentence1",), ("sentence2",), ("score", "label"))
+
+    def reduce(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> NDArray[Any]:
+        """Hidden states (n, length, width) -> embeddings float32 (n, width)."""
+        pooled = self._pool(outputs["last_hidden_state"], encoding.feeds["attention_mask"])
+        if self.settings.normalize:
+            pooled = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
+        return pooled
+
+    def _pool(self, hidden: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
+        if self.settings.pooling == "cls":
+            return hidden[:, 0]
+        weights = mask.astype(np.float32)
+        if self.settings.pooling == "max":
+            largest: NDArray[Any] = np.where(weights[:, :, None] > 0, hidden, -np.inf).max(axis=1)
+            return largest
+        summed = np.matmul(weights[:, None, :], hidden)[:, 0]
+        mean: NDArray[Any] = summed / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
+        return mean
+
+    def decode(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[NDArray[Any]]:
+        """Hidden states -> n embeddings."""
+        return list(self.reduce(outputs, encoding))
+
+    def example(self, row: Mapping[str, Any]) -> Example:
+        """A row with `sentence1`, `sentence2` and their similarity as a number."""
+        score = self.column(row, 2)
+        try:
+            return Example((self.column(row, 0), self.column(row, 1)), float(score))
+        except ValueError as error:
+            raise DataError(f"score {score!r} is not a number") from error
+
+    def items(self, examples: Sequence[Example]) -> list[Any]:
+        """All first sentences, then all second sentences."""
+        return [example.item[side] for side in (0, 1) for example in examples]
+
+    def score(self, reduced: NDArray[Any], examples: Sequence[Example]) -> float:
+        """Spearman's correlation, in percent, of the given scores and the cosines of each pair's embeddings.
+
+        `reduced` holds the embeddings of all first sentences, then of all second sentences.
+        """
+        first, second = np.split(reduced, 2)
+        norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+        cosines = (first * second).sum(axis=1) / np.maximum(norms, 1e-12)
+        ranks = _ranks(cosines), _ranks(np.array([example.label for example in examples]))
+        return float(np.corrcoef(*ranks)[0, 1] * 100)
+
+    def record(self, answer: NDArray[Any]) -> list[float]:
+        """The embedding as a list."""
+        return [float(value) for value in answer]
+
+
+def _ranks(values: NDArray[Any]) -> NDArray[Any]:
+    """Ranks from 1, equal values sharing the mean of theirs."""
+    _, group, count = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(count)
+    shared: NDArray[Any] = (last - (count - 1) / 2)[group]
+    return shared

@@ -1,0 +1,108 @@
+"""Verification of a bundle: every hash, and every golden case in every installed engine."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgewright import arrays, registry
+from edgewright.bundle import Bundle
+from edgewright.engines import engine_for
+from edgewright.errors import BundleError, GateFailed, MissingExtra
+from edgewright.jobs import Jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgewright.manifest import Artifact, GoldenCase
+    from edgewright.tasks import Task
+    from edgewright.tokenizer import Encoding
+
+__all__ = ["Replay", "verify"]
+
+# Engines differ in the last bits from one instruction set to the next; a wrong kernel differs by far more than this.
+_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came of one artifact: how many golden cases agreed in which engine, or why none was run.
+
+    Attributes:
+        max_abs: the largest absolute difference from the recorded outputs.
+    """
+
+    artifact: Artifact
+    engine: str
+    cases: int
+    max_abs: float
+    skipped: str = ""
+
+
+def verify(bundle: Bundle | str | Path, *, progress: Callable[[str], None] = lambda _: None) -> list[Replay]:
+    """Check every hash of a bundle, then replay its golden cases, each artifact in a child process.
+
+    Raises:
+        BundleError: a file differs from the manifest, or the tokenizer gives other token ids.
+        GateFailed: an artifact gives other outputs than the recorded ones.
+    """
+    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    progress("hashes")
+    opened.check_hashes()
+    task = registry.load("tasks", opened.manifest.task)(opened.manifest.settings)
+    tokenizer, cases = opened.tokenizer(), opened.golden().cases
+    encodings = [task.encode(tokenizer, [case.text]) for case in cases]
+    for case, encoding in zip(cases, encodings, strict=True):
+        _check_ids(case, encoding)
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+        jobs = Jobs(Path(scratch), progress=progress)
+        arrays.save(jobs.scratch / "feeds.npz", [encoding.feeds for encoding in encodings])
+        return [_replay(opened, artifact, task, encodings, jobs) for artifact in opened.manifest.artifacts]
+
+
+def _check_ids(case: GoldenCase, encoding: Encoding) -> None:
+    found = encoding.feeds["input_ids"][0].tolist()
+    if found != list(case.input_ids):
+        at = next((i for i, (a, b) in enumerate(zip(found, case.input_ids, strict=False)) if a != b), len(found))
+        what = f"golden case {str(case.text)[:40]!r} has {len(found)} token ids, recorded {len(case.input_ids)}"
+        raise BundleError(
+            f"{what}, first difference at {at}", hint="is this tokenizers version the one of the manifest?"
+        )
+
+
+def _replay(bundle: Bundle, artifact: Artifact, task: Task, encodings: list[Encoding], jobs: Jobs) -> Replay:
+    try:
+        engine = engine_for(artifact.format)
+    except MissingExtra as error:
+        return Replay(artifact, "", 0, 0.0, skipped=str(error))
+    out = jobs.scratch / "outputs.npz"
+    jobs.run(
+        "edgewright.gates:run_engine",
+        name=artifact.key,
+        engine=engine.engine,
+        artifact=str(bundle.directory / artifact.path),
+        feeds=str(jobs.scratch / "feeds.npz"),
+        out=str(out),
+    )
+    cases = bundle.golden().cases
+    found = [task.reduce(o, e)[0] for o, e in zip(arrays.load(out), encodings, strict=True)]
+    differences = [_difference(case, artifact, got) for case, got in zip(cases, found, strict=True)]
+    return Replay(artifact, engine.engine, len(cases), max(differences, default=0.0))
+
+
+def _difference(case: GoldenCase, artifact: Artifact, got: Any) -> float:
+    want = np.array(case.outputs.get(artifact.path, ()), dtype=np.float64)
+    if want.shape != got.shape:
+        raise BundleError(
+            f"golden case {str(case.text)[:40]!r} has {want.size} outputs of {artifact.path}, not {got.size}"
+        )
+    worst = float(np.abs(want - got).max())
+    allowed = _TOLERANCE * float(np.abs(want).max())
+    if not worst <= allowed:
+        what = f"{artifact.key}, golden case {str(case.text)[:40]!r}: outputs differ by {worst:.3g}"
+        raise GateFailed(f"{what}, at most {allowed:.3g} is allowed", hint="this engine or CPU computes it wrong")
+    return worst
