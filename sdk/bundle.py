@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING
 from edgewright.errors import BundleError
 from edgewright.files import read_capped, sha256
 from edgewright.manifest import MAX_JSON_BYTES, Artifact, File, Golden, Manifest, check_path, decode
-from edgewright.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from edgewright.tokenizer import Tokenizer
 
 __all__ = ["MANIFEST", "SIGNATURE", "Bundle", "problems"]
 
@@ -62,16 +64,42 @@ class Bundle:
             raise BundleError(f"{path} has SHA-256 {digest[:12]}…, the manifest says {listed.sha256[:12]}…", hint=hint)
         return self.directory / path
 
+    def checking(self, paths: Iterable[str]) -> Callable[[], None]:
+        """Check the hashes of `paths` on a thread; call what is given back to wait for it, and to raise what it found.
+
+        Hashing leaves the interpreter free, so it costs nothing while the caller imports an engine.
+        """
+        found: list[BundleError] = []
+
+        def work() -> None:
+            try:
+                for path in paths:
+                    self.checked(path)
+            except BundleError as error:
+                found.append(error)
+
+        def wait() -> None:
+            thread.join()
+            if found:
+                raise found[0]
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        return wait
+
     def check_hashes(self) -> None:
         """Check the hash of every file. Raises BundleError for the first that differs."""
         for file in _listed(self.manifest):
             self.checked(file.path)
 
+    def tokenizer_files(self) -> list[str]:
+        """The files that `tokenizer` reads."""
+        return [file.path for file in self.manifest.files if file.path.startswith("tokenizer")]
+
     def tokenizer(self) -> Tokenizer:
-        """The bundle's tokenizer, its files checked."""
-        for file in self.manifest.files:
-            if file.path.startswith("tokenizer"):
-                self.checked(file.path)
+        """The bundle's tokenizer; its files must have been checked."""
+        from edgewright.tokenizer import Tokenizer
+
         return Tokenizer(self.directory, self.manifest.settings.max_length)
 
     def golden(self) -> Golden:

@@ -7,7 +7,7 @@ The public method of each class checks, calls the underscored one, and narrows w
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
+import importlib.util
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -112,12 +112,16 @@ class Runtime(ABC):
     module: ClassVar[str]
     package: ClassVar[str]
 
+    def installed(self) -> bool:
+        """Whether the engine's module is there; it is not imported."""
+        return importlib.util.find_spec(self.module) is not None
+
     def version(self) -> str:
-        """The installed engine's version, without importing it; empty if it is not installed."""
-        try:
-            return importlib.metadata.version(self.package)
-        except importlib.metadata.PackageNotFoundError:
-            return ""
+        """The installed engine's version."""
+        # Slow to import, and the way to a first answer does not need it.
+        from importlib import metadata
+
+        return metadata.version(self.package)
 
     def import_engine(self) -> Any:
         """Import the engine's module. Raises MissingExtra."""

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from edgewright.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from edgewright.tasks import Example, Task
 
-__all__ = ["examples", "lines", "texts"]
+__all__ = ["examples", "items", "texts"]
 
 
 def examples(path: Path, task: Task) -> list[Example]:
@@ -39,16 +39,26 @@ def examples(path: Path, task: Task) -> list[Example]:
     return found
 
 
-def lines(stream: Iterable[str], *, jsonl: bool) -> Iterator[Any]:
-    """Items from lines: a text each, or a JSON string, object with `text`, or pair each. Blank lines are left out.
+def items(path: Path | None) -> Iterator[Any]:
+    """Items from a file, or from standard input: a text a line; in a `.jsonl` file a string, an object or a pair.
+
+    Blank lines are left out. Each item comes as soon as its line is there.
 
     Raises:
-        DataError: a line is not JSON or holds no text; names its number.
+        DataError: no such file, or a line that holds no text; names its number.
     """
-    for number, line in enumerate(stream, start=1):
-        if not line.strip():
-            continue
+    jsonl = path is not None and path.suffix == ".jsonl"
+    for number, line in _lines(path):
         yield _item(_json(line, number), number) if jsonl else line.rstrip("\r\n")
+
+
+def _lines(path: Path | None) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, numbered from 1; bytes that are not UTF-8 become U+FFFD."""
+    try:
+        with open(path or 0, encoding="utf-8", errors="replace", closefd=path is not None) as file:
+            yield from ((number, line) for number, line in enumerate(file, start=1) if line.strip())
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
 
 
 def texts(path: Path) -> list[str]:
@@ -60,17 +70,10 @@ def texts(path: Path) -> list[str]:
     if path.suffix in (".tsv", ".jsonl"):
         found = [str(row[name]) for _, row in _rows(path) for name in ("sentence", "text") if row.get(name)]
     else:
-        found = [row.rstrip("\r\n") for row in _text_lines(path) if row.strip()]
+        found = list(items(path))
     if not found:
         raise DataError(f"{path} holds no texts", hint="a text a line, or a column `sentence` or `text`")
     return found
-
-
-def _text_lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _item(value: Any, number: int) -> Any:

@@ -33,7 +33,7 @@ def engine_for(format: str, name: str | None = None) -> Runtime:  # noqa: A002
             f"engine {name} does not open {format}", hint=f"{format} runs on {', '.join(e.engine for e in fits)}"
         )
     for engine in fits:
-        if name in (None, engine.engine) and engine.version():
+        if name in (None, engine.engine) and engine.installed():
             return engine
     extra = fits[0].extra if fits else format
     raise MissingExtra(f"no engine for {format} is installed", hint=f"run: pip install 'edgewright[{extra}]'")

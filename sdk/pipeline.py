@@ -67,7 +67,12 @@ def load(
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     artifact = bundle.choose(format=format, precision=precision)
-    runtime = engine_for(artifact.format, engine)
-    session = runtime.open(bundle.checked(artifact.path), threads=threads)
-    task = registry.load("tasks", bundle.manifest.task)(bundle.manifest.settings)
+    intact = bundle.checking([artifact.path, *bundle.tokenizer_files()])
+    try:
+        runtime = engine_for(artifact.format, engine)
+        runtime.import_engine()
+        task = registry.load("tasks", bundle.manifest.task)(bundle.manifest.settings)
+    finally:
+        intact()
+    session = runtime.open(bundle.directory / artifact.path, threads=threads)
     return Pipeline(artifact, task, bundle.tokenizer(), session)

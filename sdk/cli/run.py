@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -68,7 +69,6 @@ def _printable(item: Any) -> Any:
 
 
 def _items(path: str) -> Iterator[Any]:
-    from edgewright.data import lines
+    from edgewright.data import items
 
-    with click.open_file(path, encoding="utf-8", errors="replace") as file:
-        yield from lines(file, jsonl=path.endswith(".jsonl"))
+    return items(None if path == "-" else Path(path))

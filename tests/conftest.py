@@ -1,0 +1,180 @@
+"""What all tests share: a small tokenizer, a tiny model directory, a hand-made bundle, the data sets beside the project."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from edgewright import manifest
+from safetensors.numpy import save_file
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+HERE = Path(__file__).parent
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+HIDDEN, LAYERS, HEADS, INTERMEDIATE, POSITIONS, LABELS = 32, 2, 2, 64, 64, 2
+
+
+@pytest.fixture(scope="session")
+def _tokenizer(tmp_path_factory):
+    backend = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(vocab_size=300, special_tokens=SPECIAL, show_progress=False)
+    backend.train_from_iterator((HERE / "story.txt").read_text().splitlines(), trainer)
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    directory = tmp_path_factory.mktemp("tokenizer")
+    backend.save(str(directory / "tokenizer.json"))
+    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True))
+    config = {"tokenizer_class": "BertTokenizer", "model_max_length": POSITIONS, "do_lower_case": True, **names}
+    (directory / "tokenizer_config.json").write_text(json.dumps(config))
+    return directory
+
+
+@pytest.fixture(scope="session")
+def _source(tmp_path_factory, _tokenizer):
+    directory = tmp_path_factory.mktemp("source") / "model"
+    shutil.copytree(_tokenizer, directory)
+    rows = Tokenizer.from_file(str(directory / "tokenizer.json")).get_vocab_size()
+    config = {
+        "architectures": ["BertForSequenceClassification"],
+        "model_type": "bert",
+        "vocab_size": rows,
+        "hidden_size": HIDDEN,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS,
+        "intermediate_size": INTERMEDIATE,
+        "max_position_embeddings": POSITIONS,
+        "type_vocab_size": 2,
+        "hidden_act": "gelu",
+        "pad_token_id": 0,
+        "id2label": {"0": "negative", "1": "positive"},
+        "label2id": {"negative": 0, "positive": 1},
+    }
+    (directory / "config.json").write_text(json.dumps(config, indent=1))
+    save_file(_bert_weights(rows), directory / "model.safetensors", metadata={"format": "pt"})
+    (directory / "README.md").write_text("---\nlicense: apache-2.0\nlanguage: en\n---\n\nA random model.\n")
+    return directory
+
+
+def _bert_weights(rows):
+    """Random weights of a BERT classifier, by the names that transformers gives them."""
+    rng = np.random.default_rng(7)
+    shapes = {
+        "bert.embeddings.word_embeddings.weight": (rows, HIDDEN),
+        "bert.embeddings.position_embeddings.weight": (POSITIONS, HIDDEN),
+        "bert.embeddings.token_type_embeddings.weight": (2, HIDDEN),
+        **_linear("bert.pooler.dense", HIDDEN, HIDDEN),
+        **_linear("classifier", LABELS, HIDDEN),
+    }
+    norms = ["bert.embeddings.LayerNorm"]
+    for layer in (f"bert.encoder.layer.{i}" for i in range(LAYERS)):
+        for part in ("self.query", "self.key", "self.value", "output.dense"):
+            shapes |= _linear(f"{layer}.attention.{part}", HIDDEN, HIDDEN)
+        shapes |= _linear(f"{layer}.intermediate.dense", INTERMEDIATE, HIDDEN)
+        shapes |= _linear(f"{layer}.output.dense", HIDDEN, INTERMEDIATE)
+        norms += [f"{layer}.attention.output.LayerNorm", f"{layer}.output.LayerNorm"]
+    weights = {name: rng.normal(0, 0.2, shape).astype(np.float32) for name, shape in shapes.items()}
+    for norm in norms:
+        weights |= {f"{norm}.weight": np.ones(HIDDEN, np.float32), f"{norm}.bias": np.zeros(HIDDEN, np.float32)}
+    return weights
+
+
+def _linear(name, out, into):
+    return {f"{name}.weight": (out, into), f"{name}.bias": (out,)}
+
+
+@pytest.fixture
+def tokenizer_dir(_tokenizer, tmp_path):
+    """A directory of its own with tokenizer.json and tokenizer_config.json."""
+    return Path(shutil.copytree(_tokenizer, tmp_path / "tokenizer"))
+
+
+@pytest.fixture
+def source_dir(_source, tmp_path):
+    """A directory of its own with a complete tiny BertForSequenceClassification as Hugging Face saves it."""
+    return Path(shutil.copytree(_source, tmp_path / "model"))
+
+
+@pytest.fixture
+def make_artifact():
+    """Make an Artifact record for some bytes; any field can be given."""
+
+    def make(data=b"a model, not really", path="onnx/model.onnx", **fields):
+        ids = manifest.TensorSpec(name="input_ids", dtype="int64", shape=("batch", "length"))
+        logits = manifest.TensorSpec(name="logits", dtype="float32", shape=("batch", 2))
+        parity = manifest.Parity(
+            texts=20, max_abs=1e-6, mean_abs=1e-7, sqnr_db=120.0, cosine=1.0, top1=1.0, worst_case="short"
+        )
+        given = {
+            "path": path,
+            "format": "onnx",
+            "precision": "fp32",
+            "size_bytes": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "inputs": (ids,),
+            "outputs": (logits,),
+            "parity": parity,
+            "score": manifest.Score(metric="accuracy", value=90.5, n=200, data="dev.tsv", reference=90.5),
+        }
+        return manifest.Artifact(**{**given, **fields})
+
+    return make
+
+
+@pytest.fixture
+def make_manifest(make_artifact):
+    """Make a Manifest record; any field can be given."""
+
+    def make(**fields):
+        given = {
+            "task": "text-classification",
+            "settings": manifest.Settings(max_length=POSITIONS, labels=("negative", "positive")),
+            "artifacts": (make_artifact(),),
+            "files": (),
+            "source": manifest.Source(architecture="BertForSequenceClassification", parameters=1, sha256="0" * 64),
+            "toolchain": {"edgewright": "0.1.0"},
+        }
+        return manifest.Manifest(**{**given, **fields})
+
+    return make
+
+
+@pytest.fixture
+def bundle_dir(tmp_path, _source, make_artifact, make_manifest):
+    """A valid bundle whose one artifact holds no model."""
+    root, data = tmp_path / "bundle", b"a model, not really" * 50
+    (root / "onnx").mkdir(parents=True)
+    (root / "onnx/model.onnx").write_bytes(data)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(_source / name, root / name)
+    case = manifest.GoldenCase(
+        text="not bad",
+        input_ids=(2, 5, 3),
+        outputs={"onnx/model.onnx": (-1.5, 2.5)},
+        answer=[{"name": "positive", "score": 0.98}],
+    )
+    (root / "golden.json").write_bytes(manifest.encode(manifest.Golden(cases=(case,))))
+    files = tuple(_listed(root, path) for path in sorted(root.glob("*.json")))
+    record = make_manifest(artifacts=(make_artifact(data),), files=files)
+    (root / "manifest.json").write_bytes(manifest.encode(record))
+    return root
+
+
+def _listed(root, path):
+    data = path.read_bytes()
+    return manifest.File(
+        path=path.relative_to(root).as_posix(), size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
+    )
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The directory of the data sets, which are not part of the project. Mark such tests `shared_data`."""
+    found = HERE.parents[1] / "shared" / "data"
+    if not found.is_dir():
+        pytest.skip(f"the data sets are not at {found}")
+    return found

@@ -1,0 +1,69 @@
+"""The wheel: small, complete, one top-level name; and on a board, where there is no torch, it runs a bundle."""
+
+import json
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from conftest import ROOT
+
+ROOMS = {"sdk": "edgewright", "converters": "edgewright/converters", "runtimes": "edgewright/runtimes",
+         "devices": "edgewright/devices"}  # fmt: skip
+PROBE = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is not None)"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    out = tmp_path_factory.mktemp("wheel")
+    argv = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    subprocess.run(argv, check=True, capture_output=True)
+    return next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def board(wheel, tmp_path_factory):
+    """A clean environment with the wheel and its `onnx` extra alone."""
+    home = tmp_path_factory.mktemp("board") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+    pip = [str(home / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    subprocess.run([*pip, f"{wheel}[onnx]"], check=True, stderr=subprocess.DEVNULL)
+    return home / "bin"
+
+
+def test_size(wheel):
+    assert wheel.stat().st_size < 400_000
+
+
+def test_holds_every_module_and_profile_under_one_name(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"edgewright"}
+    for room, package in ROOMS.items():
+        kept = [p for p in (ROOT / room).rglob("*") if p.suffix in (".py", ".toml", ".json", ".typed") or p.name == "py.typed"]
+        missing = {f"{package}/{path.relative_to(ROOT / room).as_posix()}" for path in kept} - names
+        assert not missing
+
+
+def test_runs_a_bundle_without_torch(board, demo_bundle):
+    subprocess.run([str(board / "python"), "-c", PROBE], check=True)
+    argv = [str(board / "edgewright"), "run", str(demo_bundle), "a charming and often affecting journey"]
+    row = json.loads(subprocess.run(argv, check=True, capture_output=True, text=True, cwd=board).stdout)
+    assert row["answer"][0]["name"] == "positive"
+
+
+def test_verify_and_doctor_without_torch(board, demo_bundle):
+    done = subprocess.run([str(board / "edgewright"), "verify", str(demo_bundle), "--json"], check=True, capture_output=True, text=True)
+    assert [r["golden"] for r in json.loads(done.stdout)["rows"]] == ["7 of 7", "7 of 7"]
+    done = subprocess.run([str(board / "edgewright"), "doctor", "--json"], check=True, capture_output=True, text=True)
+    rows = {r["what"]: r for r in json.loads(done.stdout)["rows"]}
+    assert rows["run onnx"]["state"] == "ready"
+    assert rows["convert to onnx"]["state"].startswith("missing: torch")
+    assert "edgewright[convert]" in rows["convert to onnx"]["remedy"]
+
+
+def test_build_names_the_missing_extra(board, tmp_path):
+    argv = [str(board / "edgewright"), "build", str(ROOT / "tools" / "demo" / "model"), "--out", str(tmp_path / "b")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 6
+    assert "pip install 'edgewright[convert]'" in done.stderr

@@ -1,0 +1,56 @@
+"""The README's commands and Python work as they are printed there."""
+
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+from conftest import DEMO, ROOT, SENTENCES, edgewright
+
+README = (ROOT / "README.md").read_text()
+NOT_HERE = ("tools/quickstart", "tools/test", "tools/check", "pip install", "git clone", "cd edgewright")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+COMMANDS = [line[2:].split("  #")[0].strip() for block in blocks("console") for line in block.splitlines() if line.startswith("$ ")]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """A directory that looks like the checkout to the README's relative paths."""
+    desk = tmp_path_factory.mktemp("readme")
+    (desk / "tools").symlink_to(ROOT / "tools")
+    (desk / "texts.jsonl").write_text('{"text": "a delight"}\n')
+    return desk
+
+
+def test_there_are_commands():
+    assert any(command.startswith("edgewright build") for command in COMMANDS)
+    assert {"tools/quickstart", "tools/test"} <= set(COMMANDS)
+
+
+def test_every_command_runs(desk):
+    """In their order, since one makes what the next one reads."""
+    for command in COMMANDS:
+        if not command.startswith(NOT_HERE):
+            words = shlex.split(command)
+            assert words[0] == "edgewright", command
+            edgewright(*words[1:], cwd=desk)
+
+
+def test_every_other_command_is_a_tool_that_exists():
+    for command in COMMANDS:
+        if command.startswith("tools/"):
+            assert (ROOT / command.split()[0]).is_file()
+
+
+def test_python_runs(desk):
+    for block in blocks("python"):
+        if "import edgewright" in block:
+            script = block.replace("path/to/model", str(DEMO)).replace("path/to/data.tsv", str(SENTENCES))
+            done = subprocess.run([sys.executable, "-c", script], cwd=desk, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
