@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from edgewright.tokenizer import Tokenizer
 
-__all__ = ["MANIFEST", "SIGNATURE", "Bundle", "problems"]
+__all__ = ["GOLDEN", "MANIFEST", "SIGNATURE", "Bundle", "problems"]
 
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.json.sig"
@@ -57,8 +57,13 @@ class Bundle:
 
     def checked(self, path: str) -> Path:
         """The file `path` of the bundle, after its hash has been checked. Raises BundleError."""
-        listed = next(file for file in _listed(self.manifest) if file.path == path)
-        digest = sha256(self.directory / path)
+        listed = next((file for file in _listed(self.manifest) if file.path == path), None)
+        if listed is None:
+            raise BundleError(f"{self.directory} has no {path}", hint="the bundle is incomplete; build it again")
+        try:
+            digest = sha256(self.directory / path)
+        except OSError as error:
+            raise BundleError(f"cannot read {path}: {error.strerror}") from error
         if digest != listed.sha256:
             hint = "the file was changed or damaged; copy the bundle again"
             raise BundleError(f"{path} has SHA-256 {digest[:12]}…, the manifest says {listed.sha256[:12]}…", hint=hint)
@@ -69,13 +74,13 @@ class Bundle:
 
         Hashing leaves the interpreter free, so it costs nothing while the caller imports an engine.
         """
-        found: list[BundleError] = []
+        found: list[Exception] = []
 
         def work() -> None:
             try:
                 for path in paths:
                     self.checked(path)
-            except BundleError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the caller must not go on
                 found.append(error)
 
         def wait() -> None:

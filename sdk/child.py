@@ -51,7 +51,8 @@ class _Answer:
     def read(self, pipe: IO[str]) -> None:
         with pipe:
             for line in pipe:
-                self.take(json.loads(line))
+                if line.endswith("\n"):  # a child that dies in the middle of a word has not said it
+                    self.take(json.loads(line))
 
     def take(self, message: dict[str, Any]) -> None:
         if "progress" in message:
@@ -121,7 +122,7 @@ def _supervise(
 
 def _watch(child: subprocess.Popen[bytes], limits: Limits) -> str:
     end = time.monotonic() + limits.timeout_s
-    while child.poll() is None:
+    while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         used = _resident_mib(child.pid)
         if used > limits.memory_mib:
             return f"took {used} MiB of memory, its limit is {limits.memory_mib} MiB"
@@ -132,10 +133,9 @@ def _watch(child: subprocess.Popen[bytes], limits: Limits) -> str:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Kill the child and whatever it started; it has a session of its own, so nobody else is met."""
-    if child.poll() is None:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+    """Kill the child and whatever it started, before it is reaped: until then the number is that of its own group."""
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
 
 
 def _resident_mib(pid: int) -> int:

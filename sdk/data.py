@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["examples", "items", "texts"]
 
+_SURPLUS = "surplus cells"
+
 
 def examples(path: Path, task: Task) -> list[Example]:
     """Every row of a `.tsv` file with a header, or of a `.jsonl` file, as examples of `task`.
@@ -26,7 +28,7 @@ def examples(path: Path, task: Task) -> list[Example]:
     found, broken = [], []
     for number, row in _rows(path):
         try:
-            found.append(task.example(row))
+            found.append(_example(task, row))
         except DataError as error:
             broken.append(f"line {number}: {error}")
     if broken:
@@ -37,6 +39,13 @@ def examples(path: Path, task: Task) -> list[Example]:
     if not found:
         raise DataError(f"{path} has no rows", hint="a header line and at least one row are needed")
     return found
+
+
+def _example(task: Task, row: dict[str, Any]) -> Example:
+    example = task.example(row)
+    if _SURPLUS in row:
+        raise DataError(f"{len(row[_SURPLUS])} cells more than the header has columns")
+    return example
 
 
 def items(path: Path | None) -> Iterator[Any]:
@@ -55,7 +64,7 @@ def items(path: Path | None) -> Iterator[Any]:
 def _lines(path: Path | None) -> Iterator[tuple[int, str]]:
     """The lines that are not blank, numbered from 1; bytes that are not UTF-8 become U+FFFD."""
     try:
-        with open(path or 0, encoding="utf-8", errors="replace", closefd=path is not None) as file:
+        with open(path or 0, encoding="utf-8-sig", errors="replace", closefd=path is not None) as file:
             yield from ((number, line) for number, line in enumerate(file, start=1) if line.strip())
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
@@ -90,11 +99,12 @@ def _item(value: Any, number: int) -> Any:
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             if path.suffix == ".jsonl":
                 yield from ((n, _object(line, n)) for n, line in enumerate(file, start=1) if line.strip())
             else:
-                yield from enumerate(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE), start=2)
+                table = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE, restkey=_SURPLUS)
+                yield from ((table.line_num, row) for row in table)
     except (OSError, csv.Error) as error:
         raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 

@@ -27,6 +27,8 @@ def engine_for(format: str, name: str | None = None) -> Runtime:  # noqa: A002
         MissingExtra: none that fits is installed.
     """
     fits = engines_of(format)
+    if not fits:
+        raise UsageError(f"no engine opens {format}", hint=f"engines: {', '.join(registry.names('runtimes'))}")
     if name and name not in [engine.engine for engine in fits]:
         registry.load("runtimes", name)
         raise UsageError(
@@ -35,5 +37,4 @@ def engine_for(format: str, name: str | None = None) -> Runtime:  # noqa: A002
     for engine in fits:
         if name in (None, engine.engine) and engine.installed():
             return engine
-    extra = fits[0].extra if fits else format
-    raise MissingExtra(f"no engine for {format} is installed", hint=f"run: pip install 'edgewright[{extra}]'")
+    raise MissingExtra(f"no engine for {format} is installed", hint=f"run: pip install 'edgewright[{fits[0].extra}]'")

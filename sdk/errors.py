@@ -22,6 +22,10 @@ The text of an error is one line: what, the object, both numbers, and what to do
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "BundleError",
@@ -53,6 +57,9 @@ class EdgewrightError(Exception):
         super().__init__(message, hint)
         self.message = one_line(message)
         self.hint = one_line(hint)
+
+    def __reduce__(self) -> tuple[Callable[[dict[str, str]], EdgewrightError], tuple[dict[str, str]]]:
+        return from_record, (self.record(),)
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message

@@ -17,6 +17,7 @@ import numpy as np
 from msgspec import to_builtins
 
 from edgewright import arrays, registry
+from edgewright.errors import GateFailed, TokenizerError
 from edgewright.manifest import Parity, Score
 
 if TYPE_CHECKING:
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     from edgewright.tasks import Task
     from edgewright.tokenizer import Encoding, Tokenizer
 
-__all__ = ["LIMITS", "Case", "Limit", "cases", "measure", "parity_failure", "run_engine", "score_failure"]
+__all__ = ["LIMITS", "Case", "Limit", "cases", "measure", "parity_failure", "rms", "run_engine", "score_failure"]
 
 _LONGEST_FILL = 2048
 _NO_ERROR_DB = 200.0
+# The error of an output that is NaN or infinite: JSON has neither.
+_NO_NUMBER = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,8 @@ class Limit:
         sqnr_db: least signal to quantization noise ratio over all texts.
         cosine: least cosine of the outputs of one case.
         top1: least share of texts with the eager model's class.
-        tie: a class may differ where the reference's two best outputs are closer than this, in units of its root mean
-            square: which of two equal outputs comes first is no property of the model.
+        tie: a class may differ where the reference's margin is smaller than this, in units of its root mean square:
+            which of two equal outputs comes first is no property of the model.
         points: how many points of the task metric may be lost.
     """
 
@@ -77,8 +80,16 @@ def cases(task: Task, tokenizer: Tokenizer) -> list[Case]:
     for case in stored["cases"]:
         texts = [_filled(text, tokenizer) for text in case["texts"]] if case.get("fill") else case["texts"]
         groups = [texts] if case.get("batch") else [[text] for text in texts]
-        found += [Case(case["name"], tuple(group), task.encode(tokenizer, group)) for group in groups]
+        found += [Case(case["name"], tuple(g), e) for g in groups if (e := _encoding(task, tokenizer, g)) is not None]
     return found
+
+
+def _encoding(task: Task, tokenizer: Tokenizer, group: Sequence[Any]) -> Encoding | None:
+    """The encoded group; None where the tokenizer makes no token of it, as without special tokens of the empty text."""
+    try:
+        return task.encode(tokenizer, group)
+    except TokenizerError:
+        return None
 
 
 def measure(
@@ -89,14 +100,16 @@ def measure(
     limit: Limit,
 ) -> Parity:
     """Compare the outputs of all cases, in order, with the eager model's."""
+    for eager, ours in zip(reference, outputs, strict=True):
+        _check_shapes(eager, ours)
     rows = [
         (case.name, *pair)
-        for case, want, got in zip(gate, reference, outputs, strict=True)
-        for pair in _rows(want, got, case.encoding.feeds["attention_mask"])
+        for case, eager, ours in zip(gate, reference, outputs, strict=True)
+        for pair in _rows(eager, ours, case.encoding.feeds["attention_mask"])
     ]
     want, got = (np.concatenate([row[at] for row in rows]).astype(np.float64) for at in (1, 2))
     cosine, worst = min((_cosine(rows, name), name) for name in {case.name for case in gate})
-    error = np.abs(got - want) if np.isfinite(got).all() else np.full_like(want, np.inf)
+    error = np.abs(got - want) if np.isfinite(got).all() else np.full_like(want, _NO_NUMBER)
     return Parity(
         texts=len(rows),
         max_abs=_rounded(error.max()),
@@ -158,6 +171,12 @@ def _filled(text: str, tokenizer: Tokenizer) -> str:
     return text * (wanted // max(len(text.split()), 1) + 1)
 
 
+def _check_shapes(want: dict[str, NDArray[Any]], got: dict[str, NDArray[Any]]) -> None:
+    shapes = [{name: array.shape for name, array in batch.items()} for batch in (got, want)]
+    if shapes[0] != shapes[1]:
+        raise GateFailed(f"outputs are {shapes[0]}, the eager model's are {shapes[1]}")
+
+
 def _rows(
     want: dict[str, NDArray[Any]], got: dict[str, NDArray[Any]], mask: NDArray[Any]
 ) -> list[tuple[NDArray[Any], ...]]:
@@ -178,10 +197,10 @@ def _cosine(rows: Sequence[tuple[Any, ...]], name: str) -> float:
 
 def _sqnr_db(want: NDArray[Any], error: NDArray[Any]) -> float:
     noise = float(np.square(error).sum())
-    if not math.isfinite(noise):
-        return -_NO_ERROR_DB
     signal = float(np.square(want).sum())
-    return min(_NO_ERROR_DB, 10 * math.log10(signal / noise)) if noise and signal else _NO_ERROR_DB
+    if not noise:
+        return _NO_ERROR_DB
+    return max(-_NO_ERROR_DB, min(_NO_ERROR_DB, 10 * math.log10(signal / noise))) if signal else -_NO_ERROR_DB
 
 
 def _agreement(
@@ -198,8 +217,7 @@ def _agreement(
     ours, theirs = task.classes(got), task.classes(want)
     if ours is None or theirs is None:
         return None
-    best = np.sort(want, axis=1)
-    tied = best[:, -1] - best[:, -2] < limit.tie * np.sqrt(np.square(want).mean()) if want.shape[1] > 1 else False
+    tied = task.margins(want) < limit.tie * np.sqrt(np.square(want).mean())
     return float(((ours == theirs).all(axis=1) | tied).mean())
 
 

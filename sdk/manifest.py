@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -37,9 +37,9 @@ __all__ = [
 SCHEMA = 1
 MAX_JSON_BYTES = 16 * 2**20
 
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-Size = Annotated[int, Meta(ge=0)]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+_Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+_Size = Annotated[int, Meta(ge=0)]
+_Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 
 
 class TensorSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,10 +83,10 @@ class Artifact(Struct, frozen=True, forbid_unknown_fields=True):
     """One engine file."""
 
     path: str
-    format: Name
-    precision: Name
-    size_bytes: Size
-    sha256: Sha256
+    format: _Name
+    precision: _Name
+    size_bytes: _Size
+    sha256: _Sha256
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     parity: Parity
@@ -102,8 +102,8 @@ class File(Struct, frozen=True, forbid_unknown_fields=True):
     """A file that is not an artifact: tokenizer, configuration, golden cases."""
 
     path: str
-    size_bytes: Size
-    sha256: Sha256
+    size_bytes: _Size
+    sha256: _Sha256
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,8 +111,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     max_length: Annotated[int, Meta(ge=1)]
     labels: tuple[str, ...] = ()
-    problem: str = "single_label"
-    pooling: str = "mean"
+    problem: Literal["single_label", "multi_label", "regression"] = "single_label"
+    pooling: Literal["mean", "cls", "max"] = "mean"
     normalize: bool = False
 
 
@@ -120,8 +120,8 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     """Where the model came from: its architecture, its number of parameters, the SHA-256 over its files."""
 
     architecture: str
-    parameters: Size
-    sha256: Sha256
+    parameters: _Size
+    sha256: _Sha256
     licence: str | None = None
 
 
@@ -129,7 +129,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The root object of manifest.json."""
 
     schema: Annotated[int, Meta(ge=1)] = SCHEMA
-    task: Name
+    task: _Name
     settings: Settings
     artifacts: Annotated[tuple[Artifact, ...], Meta(min_length=1)]
     files: tuple[File, ...]

@@ -83,6 +83,8 @@ def bench(
     """
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     opened.choose(format=format, precision=precision)
+    if min(plan.processes, plan.runs, plan.threads) < 1 or not (plan.tokens or plan.texts):
+        raise UsageError("nothing to measure", hint="processes, runs and threads are at least 1; give lengths or texts")
     longest = opened.manifest.settings.max_length
     if any(not 1 <= n <= longest for n in plan.tokens):
         raise UsageError(

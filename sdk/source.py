@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from edgewright import registry
 from edgewright.errors import SourceError, UnsupportedConversion, UsageError
 from edgewright.files import sha256
 from edgewright.manifest import Settings
+from edgewright.model_config import Config, read_json, read_settings
 from edgewright.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Source", "export_module", "open_source"]
 
-# These models count positions from the padding id + 1, so that many rows of the position table are never used.
-_OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl", "longformer", "ibert"}
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*.bin", "README.md"]
-_NO_LENGTH = 10**6
 
 
 @dataclass(frozen=True)
@@ -74,11 +71,14 @@ class Source:
         return total.hexdigest()
 
     def licence(self) -> str | None:
-        """The licence that the model card's front matter names."""
+        """The licence that the front matter of the model card (README.md) names."""
         card = self.directory / "README.md"
-        text = card.read_text(errors="replace")[:8192] if card.is_file() else ""
-        found = re.search(r"^license:\s*([\w.+-]+)\s*$", text, re.MULTILINE)
-        return found.group(1) if found else None
+        text = card.read_text(errors="replace")[:65536] if card.is_file() else ""
+        front = re.match(r"---\r?\n(.*?)^---\s*$", text, re.DOTALL | re.MULTILINE)
+        found = (
+            re.search(r"^license:[ \t]*([\"']?)([\w.+-]+)\1[ \t]*\r?$", front.group(1), re.MULTILINE) if front else None
+        )
+        return found.group(2) if found else None
 
 
 def open_source(model: str | Path, *, task: str | None = None) -> Source:
@@ -94,11 +94,11 @@ def open_source(model: str | Path, *, task: str | None = None) -> Source:
     """
     directory = _directory(model)
     config = _config(directory)
-    architecture = (config.get("architectures") or ["unknown"])[0]
+    architecture = (config.architectures or ["unknown"])[0]
     found = task or _task_of(architecture)
     registry.load("tasks", found)
     _check_weights(directory)
-    source = Source(directory, found, architecture, _settings(directory, config, found))
+    source = Source(directory, found, architecture, read_settings(directory, config, found))
     _check_tokenizer(source, config)
     return source
 
@@ -142,14 +142,6 @@ def export_module(
     return Source(Path(tokenizer), task, type(module).__name__, settings, path)
 
 
-def _read_json(path: Path) -> Any:
-    """A JSON object of the source. Raises SourceError."""
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise SourceError(f"{path} is not readable JSON: {error}") from error
-
-
 def _directory(model: str | Path) -> Path:
     path = Path(model)
     if path.is_dir():
@@ -172,13 +164,11 @@ def _from_hub(model: str) -> Path:
         raise SourceError(f"cannot fetch {model} from the hub: {type(error).__name__}: {error}", hint=hint) from error
 
 
-def _config(directory: Path) -> dict[str, Any]:
+def _config(directory: Path) -> Config:
     if not (directory / "config.json").is_file():
         what = "is empty" if not any(directory.iterdir()) else "has no config.json"
         raise SourceError(f"{directory} {what}", hint="save a model there with save_pretrained")
-    config = _read_json(directory / "config.json")
-    if not isinstance(config, dict) or "model_type" not in config:
-        raise SourceError(f"{directory}/config.json names no model_type", hint="is it a Hugging Face model?")
+    config: Config = read_json(directory / "config.json", Config)
     return config
 
 
@@ -195,6 +185,8 @@ def _check_weights(directory: Path) -> None:
     found = next((directory / name for name in _WEIGHTS if (directory / name).is_file()), None)
     if found is None:
         raise SourceError(f"{directory} has no weights", hint=f"expected one of {', '.join(_WEIGHTS)}")
+    if found.suffix == ".json":
+        _check_shards(found)
     registry.require(("safetensors", "torch", "transformers"), "convert")
     from safetensors import SafetensorError, safe_open
 
@@ -206,78 +198,16 @@ def _check_weights(directory: Path) -> None:
             raise SourceError(f"{path} is corrupt: {error}", hint="copy or download it again") from error
 
 
-def _settings(directory: Path, config: dict[str, Any], task: str) -> Settings:
-    pooling, normalize = _pooling(directory)
-    return Settings(
-        max_length=_max_length(directory, config),
-        labels=_labels(config) if task.endswith("classification") else (),
-        problem=_problem(config),
-        pooling=pooling,
-        normalize=normalize,
-    )
+def _check_shards(index: Path) -> None:
+    named = set(read_json(index, dict[str, Any]).get("weight_map", {}).values())
+    missing = sorted(str(name) for name in named if not (index.parent / str(name)).is_file())
+    if missing or not named:
+        words = f"{len(missing)} of {len(named)} weight files that it names are missing: {', '.join(missing[:3])}"
+        raise SourceError(f"{index}: {words}", hint="copy or download the model again")
 
 
-def _problem(config: dict[str, Any]) -> str:
-    named = {"single_label_classification": "single_label", "multi_label_classification": "multi_label"}
-    given = config.get("problem_type")
-    alone = len(_labels(config)) == 1
-    return (
-        "regression" if given == "regression" or (given is None and alone) else named.get(given or "", "single_label")
-    )
-
-
-def _labels(config: dict[str, Any]) -> tuple[str, ...]:
-    names = config.get("id2label") or {str(i): f"LABEL_{i}" for i in range(config.get("num_labels", 2))}
-    try:
-        ordered = {int(key): str(value) for key, value in names.items()}
-    except (ValueError, AttributeError) as error:
-        raise SourceError(f"id2label in config.json has keys that are not numbers: {names!r}") from error
-    if sorted(ordered) != list(range(len(ordered))):
-        raise SourceError(f"id2label has the ids {sorted(ordered)}, expected 0..{len(ordered) - 1}")
-    return tuple(ordered[i] for i in range(len(ordered)))
-
-
-def _max_length(directory: Path, config: dict[str, Any]) -> int:
-    positions = config.get("max_position_embeddings", _NO_LENGTH)
-    if config["model_type"] in _OFFSET_POSITIONS:
-        positions -= config.get("pad_token_id", 1) + 1
-    bounds = [positions, _optional(directory, "tokenizer_config.json").get("model_max_length")]
-    bounds.append(_optional(directory, "sentence_bert_config.json").get("max_seq_length"))
-    real = [int(bound) for bound in bounds if isinstance(bound, int | float) and 0 < bound < _NO_LENGTH]
-    return min(real, default=512)
-
-
-def _optional(directory: Path, name: str) -> dict[str, Any]:
-    path = directory / name
-    found = _read_json(path) if path.is_file() else {}
-    return found if isinstance(found, dict) else {}
-
-
-def _pooling(directory: Path) -> tuple[str, bool]:
-    """Pooling and normalisation as sentence-transformers saves them; the mean, not normalised, for any other model."""
-    if not (directory / "modules.json").is_file():
-        return "mean", False
-    modules = _read_json(directory / "modules.json")
-    kinds = [str(m.get("type", "")).rsplit(".", 1)[-1] for m in modules]
-    known = {"Transformer", "Pooling", "Normalize"}
-    if not set(kinds) <= known:
-        raise UnsupportedConversion(
-            f"modules.json has {', '.join(sorted(set(kinds) - known))}", hint=f"known: {sorted(known)}"
-        )
-    if "Pooling" not in kinds:
-        return "mean", "Normalize" in kinds
-    config = _optional(directory, f"{modules[kinds.index('Pooling')].get('path') or '1_Pooling'}/config.json")
-    modes = [key for key, value in config.items() if key.startswith("pooling_mode_") and value is True]
-    names = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max"}
-    if len(modes) != 1 or modes[0] not in names:
-        raise UnsupportedConversion(
-            f"pooling {' + '.join(modes) or 'of an unknown kind'}", hint="known: mean, cls, max"
-        )
-    return names[modes[0]], "Normalize" in kinds
-
-
-def _check_tokenizer(source: Source, config: dict[str, Any]) -> None:
-    largest, rows = source.tokenizer().largest_id, config.get("vocab_size")
-    if isinstance(rows, int) and largest >= rows:
+def _check_tokenizer(source: Source, config: Config) -> None:
+    largest, rows = source.tokenizer().largest_id, config.vocab_size
+    if rows is not None and largest >= rows:
         hint = "the tokenizer belongs to another model"
         raise SourceError(f"tokenizer.json has token id {largest}, the embedding has {rows} rows", hint=hint)

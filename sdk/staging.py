@@ -42,6 +42,7 @@ def staged(out: Path, *, marker: str, force: bool) -> Iterator[Path]:
         work.chmod(0o755)
         yield work
         _sync(work)
+        _check_free(out, marker, force=force)  # a build takes minutes, and others are at work too
         _swap(work, out)
     except OSError as error:
         hint = "free some space and try again" if error.errno == errno.ENOSPC else "nothing was changed"

@@ -75,6 +75,9 @@ class Tokenizer:
 
     def limit(self, tokens: int) -> None:
         """Cut texts at another number of tokens from now on."""
+        if tokens < 1:
+            raise TokenizerError(f"cannot cut texts at {tokens} tokens")
+        self._limit = tokens
         with _narrowed(f"cannot cut texts at {tokens} tokens"):
             self._backend.enable_truncation(tokens)
 
@@ -102,10 +105,14 @@ class Tokenizer:
             return str(self._backend.decode(list(ids)))
 
     def _encode(self, text: Text) -> Any:
-        parts = (text,) if isinstance(text, str) else tuple(text)
+        parts = tuple(text) if isinstance(text, tuple | list) else (text,)
         clean: list[Any] = [_clean(part) for part in parts]
         with _narrowed(f"cannot tokenize {parts[0][:40]!r}"):
-            return self._backend.encode(*clean)
+            encoded = self._backend.encode(*clean)
+        if len(encoded.ids) > self._limit:
+            what = f"a text keeps {len(encoded.ids)} tokens where at most {self._limit} are allowed"
+            raise TokenizerError(what, hint="special tokens alone take so many; allow more")
+        return encoded
 
 
 def _clean(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What all tests share: a small tokenizer, a tiny model directory, a hand-made bundle, the data sets beside the project."""
+"""What tests share: a small tokenizer, a tiny model directory, a hand-made bundle, the data sets beside the project."""
 
 import hashlib
 import json
@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgewright import manifest
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+from edgewright import manifest
 
 HERE = Path(__file__).parent
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

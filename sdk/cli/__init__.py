@@ -31,11 +31,20 @@ class _Commands(click.Group):
         return command
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+    no_args_is_help=False,
+)
 @click.version_option(__version__, prog_name="edgewright")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def _edgewright(**_: Any) -> None:
+@click.pass_context
+def _edgewright(context: click.Context, /, **_: Any) -> None:
     """Small language models on edge devices: converted, proven, measured, installed."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        context.exit(2)
 
 
 def main() -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import to_builtins
 
+from edgewright.errors import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -88,7 +90,7 @@ def _cell(name: str, value: Any) -> str:
         return _human(value)
     if isinstance(value, dict):
         return f"{value['value']:.2f} % {value['metric']} (n {value['n']}, {value['data']})"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else one_line(str(value))
 
 
 def _human(size: float) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgewright.cli._show import artifact_row, emit, score_record
+from edgewright.errors import one_line
 
 if TYPE_CHECKING:
     from edgewright.manifest import Manifest, TensorSpec
@@ -48,7 +49,7 @@ def _title(manifest: Manifest) -> str:
         "source": f"{source.architecture}, {source.parameters:,} parameters, licence {source.licence or 'unknown'}",
         "made with": ", ".join(f"{name} {version}" for name, version in manifest.toolchain.items()),
     }
-    return "\n".join(f"{name:<12}{value}" for name, value in facts.items()) + "\n"
+    return "\n".join(f"{name:<12}{one_line(value)}" for name, value in facts.items()) + "\n"
 
 
 def _signature(spec: TensorSpec) -> str:

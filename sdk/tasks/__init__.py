@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
 
 from edgewright.errors import DataError
 
@@ -18,7 +21,14 @@ if TYPE_CHECKING:
 
     Run = Callable[[Mapping[str, NDArray[Any]]], dict[str, NDArray[Any]]]
 
-__all__ = ["Example", "Task"]
+__all__ = ["Example", "Label", "Task", "number", "text"]
+
+
+class Label(NamedTuple):
+    """A class and its probability, or the value of a regression."""
+
+    name: str
+    score: float
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,24 @@ class Example:
 
     item: Any
     label: Any
+
+
+def text(value: Any) -> str:
+    """A cell of a data file that must be a text. Raises DataError."""
+    if not isinstance(value, str):
+        raise DataError(f"text {value!r} is a {type(value).__name__}, not a string")
+    return value
+
+
+def number(value: Any) -> float:
+    """A cell of a data file that must be a finite number. Raises DataError."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{value!r} is not a number") from error
+    if not math.isfinite(found):
+        raise DataError(f"{value!r} is not a finite number")
+    return found
 
 
 class Task(ABC):
@@ -46,7 +74,7 @@ class Task(ABC):
     auto_class: ClassVar[str]
     heads: ClassVar[tuple[str, ...]]
     outputs: ClassVar[tuple[str, ...]]
-    metric: ClassVar[str]
+    metric: str
     columns: ClassVar[tuple[tuple[str, ...], ...]]
 
     def __init__(self, settings: Settings) -> None:
@@ -68,6 +96,12 @@ class Task(ABC):
     @abstractmethod
     def decode(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[Any]:
         """Engine outputs -> n answers."""
+
+    def margins(self, reduced: NDArray[Any]) -> NDArray[Any]:
+        """How far each row of the reduced outputs (n, k) is from choosing something else, float (n,)."""
+        best = np.sort(reduced, axis=1)
+        margins: NDArray[Any] = best[:, -1] - best[:, -2] if reduced.shape[1] > 1 else np.full(len(reduced), np.inf)
+        return margins
 
     def classes(self, reduced: NDArray[Any]) -> NDArray[Any] | None:
         """Reduced outputs (n, k) -> what was chosen for each, (n, any); None where the task has no classes."""

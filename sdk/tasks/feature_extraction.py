@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.errors import DataError
-from edgewright.tasks import Example, Task
+from edgewright.tasks import Example, Task, number, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,11 +56,7 @@ class FeatureExtraction(Task):
 
     def example(self, row: Mapping[str, Any]) -> Example:
         """A row with `sentence1`, `sentence2` and their similarity as a number."""
-        score = self.column(row, 2)
-        try:
-            return Example((self.column(row, 0), self.column(row, 1)), float(score))
-        except ValueError as error:
-            raise DataError(f"score {score!r} is not a number") from error
+        return Example((text(self.column(row, 0)), text(self.column(row, 1))), number(self.column(row, 2)))
 
     def items(self, examples: Sequence[Example]) -> list[Any]:
         """All first sentences, then all second sentences."""

@@ -6,28 +6,22 @@ correlation, in percent.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.errors import DataError
-from edgewright.tasks import Example, Task
+from edgewright.errors import DataError, EngineError
+from edgewright.tasks import Example, Label, Task, number, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from edgewright.manifest import Settings
     from edgewright.tokenizer import Encoding
 
 __all__ = ["TextClassification"]
-
-
-class Label(NamedTuple):
-    """A class and its probability."""
-
-    name: str
-    score: float
 
 
 class TextClassification(Task):
@@ -41,13 +35,21 @@ class TextClassification(Task):
     auto_class = "AutoModelForSequenceClassification"
     heads = ("ForSequenceClassification",)
     outputs = ("logits",)
-    metric = "accuracy"
     columns = (("sentence", "text"), ("label",))
 
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.metric = "pearson" if settings.problem == "regression" else "accuracy"
+
     def reduce(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> NDArray[Any]:
-        """The logits, float32 (n, labels)."""
+        """The logits, float32 (n, labels). Raises EngineError where there are not as many as labels."""
         del encoding
-        return outputs["logits"]
+        logits, labels = outputs["logits"], self.settings.labels
+        if logits.shape[1:] != (len(labels),):
+            raise EngineError(
+                f"logits have the shape {logits.shape}, the labels are {len(labels)}: {', '.join(labels)}"
+            )
+        return logits
 
     def decode(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[list[Label]]:
         """Logits (n, labels) -> n lists of labels."""
@@ -77,15 +79,20 @@ class TextClassification(Task):
         chosen: NDArray[Any] = reduced.argmax(axis=1, keepdims=True)
         return chosen
 
+    def margins(self, reduced: NDArray[Any]) -> NDArray[Any]:
+        """The gap of the two best logits, or with several labels the distance of the nearest one from zero."""
+        nearest: NDArray[Any] = np.abs(reduced).min(axis=1)
+        return nearest if self.settings.problem == "multi_label" else super().margins(reduced)
+
     def example(self, row: Mapping[str, Any]) -> Example:
         """A row with `sentence` or `text`, and `label`: a number or name, several joined by `,`, or a value."""
-        given = self.column(row, 1)
+        item, given = text(self.column(row, 0)), self.column(row, 1)
         if self.settings.problem == "regression":
-            return Example(self.column(row, 0), self._number(given))
+            return Example(item, number(given))
         if self.settings.problem == "multi_label":
             names = given if isinstance(given, list) else [name for name in str(given).split(",") if name]
-            return Example(self.column(row, 0), frozenset(self._label(name) for name in names))
-        return Example(self.column(row, 0), self._label(given))
+            return Example(item, frozenset(self._label(name) for name in names))
+        return Example(item, self._label(given))
 
     def _label(self, given: Any) -> int:
         labels = self.settings.labels
@@ -94,13 +101,6 @@ class TextClassification(Task):
         if str(given).isdecimal() and int(given) < len(labels):
             return int(given)
         raise DataError(f"label {given!r} is none of {', '.join(labels)} or 0..{len(labels) - 1}")
-
-    @staticmethod
-    def _number(given: Any) -> float:
-        try:
-            return float(given)
-        except ValueError as error:
-            raise DataError(f"label {given!r} is not a number") from error
 
     def score(self, reduced: NDArray[Any], examples: Sequence[Example]) -> float:
         """Accuracy, or Pearson's correlation of a regression, in percent."""

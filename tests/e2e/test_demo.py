@@ -21,7 +21,11 @@ ROW = {"format", "precision", "engine", "threads", "tokens", "n", "median_ms", "
 
 
 def hashes(root):
-    return {p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in root.rglob("*") if p.is_file()}
+    return {
+        p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in root.rglob("*")
+        if p.is_file()
+    }
 
 
 def test_layout_is_the_one_that_other_clients_open(demo_bundle):
@@ -69,7 +73,9 @@ def test_metric_is_in_the_manifest_and_eval_repeats_it(demo_bundle):
 
 @pytest.mark.shared_data
 def test_sst2(demo_bundle, shared_data):
-    values = {r["precision"]: r["score"]["value"] for r in rows("eval", demo_bundle, "--data", shared_data / "sst2/dev.tsv")}
+    values = {
+        r["precision"]: r["score"]["value"] for r in rows("eval", demo_bundle, "--data", shared_data / "sst2/dev.tsv")
+    }
     assert values["fp32"] >= 82.0
     assert values["fp32"] - values["int8"] <= 0.5
 
@@ -180,4 +186,6 @@ def test_odd_texts_have_a_defined_answer(demo_bundle):
 def test_embeddings_do_not_depend_on_neighbours(demo_bundle):
     pipeline = ew.load(demo_bundle, precision="int8")
     alone = pipeline("fine")[0].score
-    assert np.isclose(pipeline(["fine", "a much longer sentence that would change a shared scale"])[0][0].score, alone, atol=0)
+    assert np.isclose(
+        pipeline(["fine", "a much longer sentence that would change a shared scale"])[0][0].score, alone, atol=0
+    )

@@ -56,7 +56,9 @@ def test_verify(bundle):
 def test_spearman_on_pairs(bundle, tmp_path):
     pairs = [("A dog runs.", "A dog is running.", 5), ("A dog runs.", "The puppy sprints.", 4),
              ("A dog runs.", "A man cooks rice.", 1), ("A dog runs.", "Interest rates rose.", 0)]  # fmt: skip
-    (tmp_path / "sts.tsv").write_text("sentence1\tsentence2\tscore\n" + "".join(f"{a}\t{b}\t{c}\n" for a, b, c in pairs))
+    (tmp_path / "sts.tsv").write_text(
+        "sentence1\tsentence2\tscore\n" + "".join(f"{a}\t{b}\t{c}\n" for a, b, c in pairs)
+    )
     for row in rows("eval", bundle, "--data", tmp_path / "sts.tsv"):
         assert row["score"]["metric"] == "spearman"
         assert row["score"]["value"] > 79

@@ -40,7 +40,11 @@ def test_holds_every_module_and_profile_under_one_name(wheel):
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"edgewright"}
     for room, package in ROOMS.items():
-        kept = [p for p in (ROOT / room).rglob("*") if p.suffix in (".py", ".toml", ".json", ".typed") or p.name == "py.typed"]
+        kept = [
+            p
+            for p in (ROOT / room).rglob("*")
+            if p.suffix in (".py", ".toml", ".json", ".typed") or p.name == "py.typed"
+        ]
         missing = {f"{package}/{path.relative_to(ROOT / room).as_posix()}" for path in kept} - names
         assert not missing
 
@@ -53,7 +57,9 @@ def test_runs_a_bundle_without_torch(board, demo_bundle):
 
 
 def test_verify_and_doctor_without_torch(board, demo_bundle):
-    done = subprocess.run([str(board / "edgewright"), "verify", str(demo_bundle), "--json"], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [str(board / "edgewright"), "verify", str(demo_bundle), "--json"], check=True, capture_output=True, text=True
+    )
     assert [r["golden"] for r in json.loads(done.stdout)["rows"]] == ["7 of 7", "7 of 7"]
     done = subprocess.run([str(board / "edgewright"), "doctor", "--json"], check=True, capture_output=True, text=True)
     rows = {r["what"]: r for r in json.loads(done.stdout)["rows"]}

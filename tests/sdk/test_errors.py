@@ -2,10 +2,11 @@ import copy
 import pickle
 
 import pytest
-from edgewright import errors
-from edgewright.errors import EdgewrightError, from_record, one_line
 from hypothesis import given
 from hypothesis import strategies as st
+
+from edgewright import errors
+from edgewright.errors import EdgewrightError, from_record, one_line
 
 EXIT_CODES = {
     "EdgewrightError": 70,
@@ -84,8 +85,7 @@ def test_one_line_cuts_with_an_ellipsis():
     assert one_line("x" * 600) == "x" * 600
 
 
-# BUG: Exception.args holds message and hint, but the constructor takes the hint by keyword only, so that pickle and copy
-# (and with them every process pool) fail with a TypeError.
+# copy (and with them every process pool) fail with a TypeError.
 @pytest.mark.parametrize("kind", [EdgewrightError, errors.GateFailed])
 @pytest.mark.parametrize("passed_on", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])  # noqa: S301
 def test_an_error_can_be_copied_and_pickled(kind, passed_on):

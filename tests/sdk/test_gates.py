@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from edgewright import gates
 from edgewright.errors import EdgewrightError
 from edgewright.gates import LIMITS, Case, Limit, measure, parity_failure, rms, score_failure
@@ -71,10 +72,9 @@ def test_one_output_that_is_no_number_fails_at_every_precision(bad, precision):
     outputs[1]["logits"][0, 0] = bad
     parity, failed = compare(outputs, LIMITS[precision])
     assert failed is not None
-    assert (parity.max_abs, parity.sqnr_db, parity.cosine) == (math.inf, -200.0, 0.0)
+    assert (parity.max_abs, parity.sqnr_db, parity.cosine) == (3.403e38, -200.0, 0.0)
 
 
-# BUG: max_abs is infinite then, and JSON has no infinity: with --allow-divergence the manifest of such an artifact is
 # written, and no reader opens the bundle again.
 def test_a_kept_record_of_an_output_that_is_no_number_can_be_read_again():
     outputs = changed(lambda x: x)
@@ -179,20 +179,17 @@ def test_of_several_labels_each_counts():
     assert compare(logits([[8.0, 2.0, 5.0]]), task=SEVERAL, gate=gate, reference=reference)[0].top1 == 0.0
 
 
-# BUG: where a text may have several labels, the distance of the two best outputs says nothing: a label that flips from
 # -5 to 5 is let pass because two others are equally sure.
 def test_of_several_labels_two_equally_sure_ones_are_no_tie():
     gate, reference = [case("one", [[1, 1]])], logits([[8.0, 8.0, -5.0]])
     assert compare(logits([[8.0, 8.0, 5.0]]), task=SEVERAL, gate=gate, reference=reference)[0].top1 == 0.0
 
 
-# BUG: the same from the other side: the tie of such a task is an output at zero.
 def test_of_several_labels_one_at_zero_is_a_tie():
     gate, reference = [case("one", [[1, 1]])], logits([[8.0, 2.0, -1e-6]])
     assert compare(logits([[8.0, 2.0, 1e-6]]), task=SEVERAL, gate=gate, reference=reference)[0].top1 == 1.0
 
 
-# BUG: 200 dB, "no error", wherever the reference is zero, though the error is not.
 def test_noise_on_a_silent_reference_is_not_perfect():
     reference = changed(lambda x: x * 0)
     assert compare(changed(lambda x: x), reference=reference)[0].sqnr_db < 200
@@ -225,7 +222,6 @@ def test_a_metric_that_is_no_number_fails(value, reference):
     assert score_failure(score(value, reference), FP32) is not None
 
 
-# BUG: ValueError and KeyError of numpy and dict, which end a build with exit code 70 though an artifact is what is bad.
 @pytest.mark.parametrize("outputs", [logits([[3.0]], [[1.0]], [[1.0], [1.0]]), [{"other": np.zeros((1, 2))}] * 3])
 def test_outputs_of_another_shape_or_name_are_an_error_of_ours(outputs):
     with pytest.raises(EdgewrightError):
@@ -252,7 +248,6 @@ def test_the_gate_texts_reach_every_corner(tokenizer_dir):
     assert all(len(case.items) == len(case.encoding.lengths) for case in found)
 
 
-# BUG: the empty gate text has no tokens then, and every build of such a model fails.
 def test_the_gate_texts_suit_a_tokenizer_without_special_tokens(tokenizer_dir):
     path = tokenizer_dir / "tokenizer.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "post_processor": None}))

@@ -1,11 +1,12 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from edgewright import manifest
 from edgewright.errors import BundleError
 from edgewright.manifest import Golden, GoldenCase, Manifest, check_path, decode, encode, strict_json
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 words = st.text(max_size=12)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -46,15 +47,13 @@ manifests = st.builds(
         manifest.Settings,
         max_length=st.integers(1, 10**6),
         labels=st.lists(words, max_size=3).map(tuple),
-        problem=words,
-        pooling=words,
+        problem=st.sampled_from(["single_label", "multi_label", "regression"]),
+        pooling=st.sampled_from(["mean", "cls", "max"]),
         normalize=st.booleans(),
     ),
     artifacts=st.lists(artifacts, min_size=1, max_size=2).map(tuple),
     files=st.lists(st.builds(manifest.File, path=words, size_bytes=counts, sha256=hashes), max_size=2).map(tuple),
-    source=st.builds(
-        manifest.Source, architecture=words, parameters=counts, sha256=hashes, licence=st.none() | words
-    ),
+    source=st.builds(manifest.Source, architecture=words, parameters=counts, sha256=hashes, licence=st.none() | words),
     toolchain=st.dictionaries(words, words, max_size=3),
 )
 values = st.recursive(
@@ -200,7 +199,6 @@ def test_a_wrong_value_is_refused_and_its_path_named(tree, path, value):
     assert f"`${shown}`" in refused(tree)
 
 
-# BUG: `$` in the patterns of Name and Sha256 also matches before a trailing newline.
 @pytest.mark.parametrize("path", ["task", "artifacts.0.format", "artifacts.0.sha256"])
 def test_a_newline_at_the_end_of_a_name_is_refused(tree, path):
     *way, last = path.split(".")
@@ -271,7 +269,7 @@ BAD_PATHS = [
     "a*b",
     "a;b",
     "é",
-    "ａ",
+    "\uff41",
     "a/b/c/d/e",
     "x" * 201,
 ]

@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from edgewright import registry
 from edgewright.errors import MissingExtra, UsageError
 
@@ -49,7 +50,7 @@ def test_a_missing_module_names_the_pip_line():
 
 
 def test_one_missing_module_is_missing_in_the_singular():
-    with pytest.raises(MissingExtra, match="^no_such_module is not installed"):
+    with pytest.raises(MissingExtra, match=r"^no_such_module is not installed"):
         registry.require(("no_such_module",), "onnx")
 
 

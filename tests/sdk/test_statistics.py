@@ -3,9 +3,10 @@ import random
 import statistics
 
 import pytest
-from edgewright.statistics import median, percentile, summarize
 from hypothesis import given
 from hypothesis import strategies as st
+
+from edgewright.statistics import median, percentile, summarize
 
 samples = st.lists(st.floats(-1e12, 1e12), min_size=1, max_size=80)
 
@@ -35,7 +36,9 @@ def test_there_is_an_interval_from_6_and_a_percentile_from_29_samples(values):
     assert (found.p90 is None) == (len(values) < 29)
 
 
-@pytest.mark.parametrize(("n", "interval", "p90"), [(5, False, False), (6, True, False), (28, True, False), (29, True, True)])
+@pytest.mark.parametrize(
+    ("n", "interval", "p90"), [(5, False, False), (6, True, False), (28, True, False), (29, True, True)]
+)
 def test_the_borders_are_exact(n, interval, p90):
     found = summarize([float(i) for i in range(n)])
     assert (found.low is not None, found.p90 is not None) == (interval, p90)
@@ -79,7 +82,7 @@ def test_a_hand_computed_summary():
 
 @pytest.mark.parametrize("n", [*range(6, 71), 100, 150, 500])
 def test_the_interval_holds_the_median_with_95_percent(n):
-    """Exactly: between the j-th and k-th of n samples lies the median with probability sum C(n, i) / 2^n, j <= i < k."""
+    """Exact: the median is between the j-th and k-th of n samples with probability sum C(n, i) / 2^n for j <= i < k."""
     found = summarize([float(i) for i in range(1, n + 1)])
     chance = sum(math.comb(n, i) for i in range(int(found.low), int(found.high))) / 2**n
     assert chance >= 0.95

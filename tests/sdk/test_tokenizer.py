@@ -3,11 +3,12 @@ import shutil
 
 import numpy as np
 import pytest
-from edgewright.errors import TokenizerError
-from edgewright.tokenizer import MAX_TEXT_BYTES, Tokenizer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Backend
+
+from edgewright.errors import TokenizerError
+from edgewright.tokenizer import MAX_TEXT_BYTES, Tokenizer
 
 PAD, UNK, CLS, SEP, MASK = range(5)
 TEXTS = ["The river had risen.", "Good!", "", "not a bad day at all, and still a pity", "日本 soup 🎉"]
@@ -102,7 +103,6 @@ def test_limit_holds_from_then_on(tokenizer):
     assert len(ids(tokenizer, "the river " * 100)) == 16
 
 
-# BUG: a limit below the number of special tokens underflows in the library, which then does not cut at all; `bench
 # --tokens 1` would time a long text under the name of 1 token, and a manifest may say max_length 1.
 @pytest.mark.parametrize(("most", "text"), [(1, "the river had risen"), (0, "the river"), (2, ("the river", "soup"))])
 def test_a_limit_too_small_for_the_special_tokens_is_refused_or_kept(tokenizer_dir, most, text):
@@ -157,7 +157,6 @@ def test_both_parts_of_a_pair_are_limited(tokenizer):
         tokenizer.encode([("a", "x" * (MAX_TEXT_BYTES + 1))])
 
 
-# BUG: a TypeError for what cannot be iterated, though `_clean` refuses bytes and the like with a TokenizerError.
 @pytest.mark.parametrize("item", [5, None])
 def test_what_is_no_text_is_refused(tokenizer, item):
     with pytest.raises(TokenizerError):

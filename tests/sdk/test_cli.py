@@ -1,0 +1,182 @@
+import json
+
+import pytest
+
+from edgewright import cli, registry
+from edgewright.errors import GateFailed
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command in this process: exit code, standard output, standard error."""
+
+    def call(*argv):
+        code = cli._run([str(word) for word in argv])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def fails(run, code, *argv):
+    """The one line that a command ends with."""
+    found, out, err = run(*argv)
+    assert (found, out) == (code, ""), err
+    assert err.startswith("edgewright: ")
+    assert err.count("\n") == 1
+    return err
+
+
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help_lists_every_command(run, word):
+    code, out, _ = run(word)
+    assert code == 0
+    assert all(f"  {name} " in out for name in registry.names("cli"))
+
+
+def test_a_call_without_a_command_shows_the_help(run):
+    _, out, err = run()
+    assert all(f"\n  {name} " in out + err for name in registry.names("cli"))
+
+
+@pytest.mark.parametrize("name", registry.names("cli"))
+def test_every_command_has_help(run, name):
+    code, out, _ = run(name, "--help")
+    assert (code, out.startswith(f"Usage: edgewright {name} ")) == (0, True)
+    assert "--json" in out
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["nonsense"],
+        ["inspect"],
+        ["inspect", "a", "b"],
+        ["inspect", "a", "--nonsense"],
+        ["build", "model"],
+        ["run", "bundle"],
+        ["run", "bundle", "text", "--input", "file"],
+        ["run", "bundle", "text", "--threads", "many"],
+        ["bench", "bundle", "--tokens", "16,many"],
+        ["build", "model", "--out", "o", "--format", ","],
+        ["build", "model", "--out", "o", "--format", "nonsense"],
+    ],
+    ids=" ".join,
+)
+def test_a_call_that_cannot_be_meant_ends_with_2(run, argv):
+    fails(run, 2, *argv)
+
+
+@pytest.mark.parametrize("name", ["inspect", "verify", "run", "bench", "eval"])
+def test_a_bundle_that_is_not_there_ends_with_3(run, tmp_path, name):
+    more = {"run": ["text"], "eval": ["--data", "d.tsv"]}.get(name, [])
+    line = fails(run, 3, name, tmp_path / "gone", *more)
+    assert line == (
+        f"edgewright: bundle-error: {tmp_path}/gone does not exist; "
+        "give the directory that `edgewright build --out` wrote\n"
+    )
+
+
+def test_a_bad_source_ends_with_3_and_leaves_nothing(run, tmp_path):
+    assert "source-error: " in fails(run, 3, "build", tmp_path / "gone", "--out", tmp_path / "deep/out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_precision_that_cannot_work_is_refused_before_the_source_is_read(run, tmp_path):
+    line = fails(run, 3, "build", tmp_path / "gone", "--out", tmp_path / "out", "--precision", "int3")
+    assert "unsupported-conversion: onnx at precision 'int3' is not supported; onnx has fp32, " in line
+
+
+@pytest.mark.parametrize("path", ["onnx/model.onnx", "golden.json", "tokenizer.json"])
+def test_verify_finds_a_changed_file(run, bundle_dir, path):
+    data = (bundle_dir / path).read_bytes()
+    (bundle_dir / path).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert f"bundle-error: {path} has SHA-256" in fails(run, 3, "verify", bundle_dir, "-q")
+
+
+def test_verify_finds_another_tokenization(run, bundle_dir):
+    line = fails(run, 3, "verify", bundle_dir, "-q")
+    assert "golden case 'not bad' has " in line
+    assert " token ids, recorded 3, first difference at 1; is this tokenizers version" in line
+
+
+def test_a_length_over_the_models_is_refused(run, bundle_dir):
+    line = fails(run, 2, "bench", bundle_dir, "--tokens", "16,65")
+    assert "lengths 16, 65 were asked, the model takes 1 to 64 tokens" in line
+
+
+def test_inspect_shows_the_bundle(run, bundle_dir):
+    code, out, err = run("inspect", bundle_dir)
+    assert (code, err) == (0, "")
+    for word in (
+        "text-classification",
+        "negative, positive",
+        "64 tokens",
+        "onnx/model.onnx",
+        "950 B",
+        "90.50 % accuracy",
+    ):
+        assert word in out
+
+
+def test_inspect_as_json_is_one_object(run, bundle_dir):
+    code, out, _ = run("inspect", bundle_dir, "--json")
+    record = json.loads(out)
+    assert (code, out.count("\n")) == (0, 1)
+    assert record["manifest"] == json.loads((bundle_dir / "manifest.json").read_text())
+    assert record["rows"][0]["score"] == {"metric": "accuracy", "value": 90.5, "n": 200, "data": "dev.tsv"}
+
+
+@pytest.mark.parametrize("field", ["labels", "licence", "toolchain"])
+def test_inspect_passes_no_control_characters_on(run, bundle_dir, field):
+    path, evil = bundle_dir / "manifest.json", "\x1b[2J\x1b]0;title\x07"
+    tree = json.loads(path.read_text())
+    tree["settings"]["labels"][0] = evil if field == "labels" else "negative"
+    tree["source"]["licence"] = evil if field == "licence" else "mit"
+    tree["toolchain"]["numpy"] = evil if field == "toolchain" else "2"
+    path.write_text(json.dumps(tree))
+    code, out, err = run("inspect", bundle_dir)
+    assert code in (0, 3)
+    assert "\x1b" not in out + err
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Let `inspect` raise something."""
+
+    def arrange(error):
+        def fail(*_, **__):
+            raise error
+
+        monkeypatch.setattr("edgewright.bundle.Bundle.open", fail)
+
+    return arrange
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (GateFailed("cosine is 0.2", hint="look"), 4, "gate-failed: cosine is 0.2; look"),
+        (
+            ZeroDivisionError("division\nby zero"),
+            70,
+            "edgewright-error: ZeroDivisionError: division by zero; this is a bug",
+        ),
+    ],
+)
+def test_every_failure_is_one_line_and_its_code(run, failing, error, code, words):
+    failing(error)
+    assert words in fails(run, code, "inspect", "bundle")
+
+
+def test_ctrl_c_ends_with_130(run, failing):
+    failing(KeyboardInterrupt())
+    code, out, err = run("inspect", "bundle")
+    assert (code, out, err.strip()) == (130, "", "edgewright: interrupted; nothing was left behind")
+
+
+@pytest.mark.parametrize("error", [GateFailed("no"), ZeroDivisionError("no")])
+def test_the_traceback_is_shown_on_demand(run, failing, error):
+    failing(error)
+    _, _, err = run("--debug", "inspect", "bundle")
+    assert "Traceback (most recent call last)" in err
+    assert "in fail" in err

@@ -1,0 +1,215 @@
+"""The arrows between the rooms, read from the source text and from fresh processes."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import edgewright
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("converters", "runtimes", "devices")
+FILES = sorted(path for top in ("sdk", *ROOMS) for path in (ROOT / top).rglob("*.py"))
+TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in FILES}
+HUB = [name for name in TREES if name.startswith("sdk/")]
+HEAVY = {"torch", "transformers", "safetensors", "onnx", "onnxscript", "onnxruntime", "tensorflow", "huggingface_hub"}
+
+LONGEST_FILE, LONGEST_FUNCTION = 300, 30
+LONG_FUNCTIONS = {"sdk/cli/build.py:command": "hands on one argument for each option, a line each"}
+
+
+def imported(tree):
+    """Every module that a tree imports anywhere, with the names that it takes from it (none for a plain import)."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, ()) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            yield node.module, tuple(alias.name for alias in node.names)
+
+
+def rooms_of(tree):
+    """The rooms that a tree imports from."""
+    parts = {part for module, names in imported(tree) for part in (module, *(f"{module}.{name}" for name in names))}
+    return {room for room in ROOMS for part in parts if f"{part}.".startswith(f"edgewright.{room}.")}
+
+
+@pytest.mark.parametrize("name", HUB)
+def test_the_hub_imports_no_room(name):
+    assert rooms_of(TREES[name]) == set()
+
+
+@pytest.mark.parametrize("name", [name for name in TREES if name not in HUB])
+def test_a_room_imports_no_other_room(name):
+    assert rooms_of(TREES[name]) <= {name.split("/")[0]}
+
+
+def test_no_command_imports_another():
+    for name in (name for name in HUB if name.startswith("sdk/cli/")):
+        own = {module for module, _ in imported(TREES[name]) if module.startswith("edgewright.cli.")}
+        assert own <= {"edgewright.cli._show"}, name
+
+
+def functions_that_import(tree, library):
+    """The functions in which a library is imported; None stands for the module's own level."""
+    found = set()
+
+    def visit(node, function):
+        for child in ast.iter_child_nodes(node):
+            inner = child.name if isinstance(child, ast.FunctionDef) else function
+            if any(module.split(".")[0] == library for module, _ in own_imports(child)):
+                found.add(inner)
+            visit(child, inner)
+
+    visit(tree, None)
+    return found
+
+
+def own_imports(node):
+    return imported(node) if isinstance(node, ast.Import | ast.ImportFrom) else ()
+
+
+def test_torch_is_imported_only_where_models_are_made_and_where_a_module_is_exported():
+    users = {name: functions_that_import(tree, "torch") for name, tree in TREES.items()}
+    makers = ("converters/", "sdk/compress/", "sdk/train/")
+    outside = {name: where for name, where in users.items() if where and not name.startswith(makers)}
+    assert outside == {"sdk/source.py": {"export_module"}}
+
+
+@pytest.mark.parametrize("name", HUB)
+def test_the_hub_imports_nothing_heavy_at_module_level(name):
+    assert {
+        library for library in HEAVY | {"tokenizers"} if None in functions_that_import(TREES[name], library)
+    } == set()
+    assert name.startswith("sdk/cli/") or "click" not in {module for module, _ in imported(TREES[name])}
+
+
+# names
+
+
+def written_all(tree):
+    """The value of `__all__`, None where there is none."""
+    for node in tree.body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if isinstance(target, ast.Name) and target.id == "__all__":
+            return ast.literal_eval(node.value)
+    return None
+
+
+def defined(tree):
+    """The names that the top level of a module defines itself."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from (part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name))
+
+
+# Size and Name in sdk/manifest.py, Label in sdk/tasks/text_classification.py (whose `__all__` is its one key).
+@pytest.mark.parametrize("name", TREES)
+def test_every_public_name_is_in_all(name):
+    listed = written_all(TREES[name])
+    assert listed is not None
+    assert len(set(listed)) == len(listed)
+    if name != "sdk/__init__.py":
+        public = {word for word in defined(TREES[name]) if not word.startswith("_")}
+        assert public == {word for word in listed if word != "__version__"}
+
+
+def test_what_is_imported_from_another_module_is_in_its_all():
+    modules = {"edgewright." + name.removesuffix(".py").removeprefix("sdk/").replace("/", "."): name for name in TREES}
+    modules = {module.removesuffix(".__init__"): name for module, name in modules.items()}
+    for importer, tree in TREES.items():
+        for module, names in imported(tree):
+            listed = set(written_all(TREES[modules[module]])) if module in modules else None
+            strangers = {n for n in names if listed is not None and n not in listed and f"{module}.{n}" not in modules}
+            assert strangers == set(), f"{importer} imports {strangers} from {module}"
+
+
+def test_every_name_of_the_package_is_there():
+    assert set(edgewright.__all__) == {"__version__", *edgewright._HOMES}
+    assert all(getattr(edgewright, name) is not None for name in edgewright.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        edgewright.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("name", [name for name in TREES if name.split("/")[-2] in (*ROOMS, "tasks", "cli")])
+def test_a_file_that_is_a_key_names_one_object(name):
+    key = not Path(name).name.startswith("_")
+    assert not key or len(written_all(TREES[name])) == 1
+
+
+# sizes
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_file_is_short(path):
+    assert len(path.read_text().splitlines()) < LONGEST_FILE
+
+
+def body_lines(function):
+    """Lines of a function's body, without its docstring."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return function.end_lineno - body[0].lineno + 1 if body else 0
+
+
+def test_a_function_is_short():
+    sizes = {
+        f"{name}:{node.name}": body_lines(node)
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert {name for name, size in sizes.items() if size > LONGEST_FUNCTION} == set(LONG_FUNCTIONS)
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_a_module_says_what_it_is_for(name):
+    assert ast.get_docstring(TREES[name])
+
+
+# what comes with an import, seen in fresh processes
+
+
+def fresh(code):
+    """Run some code in a fresh process; the names of the outermost packages that it imported."""
+    lines = ["import sys", "before = set(sys.modules)", "try:", *(f"    {line}" for line in code.splitlines())]
+    lines += ["except SystemExit as end:", "    assert not end.code, end.code", "import json"]
+    lines += ["print(json.dumps(sorted({name.split('.')[0] for name in set(sys.modules) - before})), file=sys.stderr)"]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, check=True, text=True)
+    return set(json.loads(done.stderr.splitlines()[-1])), done.stdout
+
+
+def test_importing_the_package_imports_only_the_standard_library():
+    packages, _ = fresh("import edgewright")
+    assert packages - sys.stdlib_module_names == {"edgewright"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["build", "--help"], ["--version"]])
+def test_help_imports_neither_numpy_nor_tokenizers_nor_anything_heavy(arguments):
+    code = f"sys.argv = ['edgewright', *{arguments!r}]\nfrom edgewright.cli import main\nmain()"
+    packages, printed = fresh(code)
+    assert packages & (HEAVY | {"numpy", "tokenizers"}) == set()
+    assert "edgewright" in printed
+
+
+def test_only_the_command_that_runs_is_imported():
+    code = "import sys\nsys.argv = ['edgewright', 'run', '--help']\nfrom edgewright.cli import main\n"
+    code += "try: main()\nexcept SystemExit: print(*sorted(m for m in sys.modules if m.startswith('edgewright.cli.')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.splitlines()[-1].split() == ["edgewright.cli._show", "edgewright.cli.run"]
+
+
+def test_the_way_to_an_answer_imports_nothing_heavy():
+    packages, _ = fresh("from edgewright import load, evaluate, verify, Bundle")
+    assert packages & HEAVY == set()
+
+
+def test_the_package_is_a_command_too():
+    argv = [sys.executable, "-m", "edgewright", "--version"]
+    done = subprocess.run(argv, capture_output=True, check=True, text=True)
+    assert done.stdout.split() == ["edgewright,", "version", edgewright.__version__]
