@@ -84,7 +84,7 @@ def _labels(config: Config) -> tuple[str, ...]:
 
 
 def _max_length(directory: Path, config: Config) -> int:
-    """The least of what the position table, the tokenizer and sentence-transformers allow; 512 if none says anything."""
+    """The least of what the position table, the tokenizer and sentence-transformers allow; 512 if none says so."""
     positions = config.max_position_embeddings or _NO_LENGTH
     if config.model_type in _OFFSET_POSITIONS:
         positions -= (1 if config.pad_token_id is None else config.pad_token_id) + 1

@@ -102,7 +102,9 @@ def main() -> None:
         begin = time.perf_counter()
         bundle, work = _prepare(model, python)
         _say(f"{model}: bundles ready after {time.perf_counter() - begin:.0f} s")
-        rows += _cold(model, bundle, args.processes) + _layer(model, bundle) + _latency(model, bundle, work, args.processes)
+        rows += (
+            _cold(model, bundle, args.processes) + _layer(model, bundle) + _latency(model, bundle, work, args.processes)
+        )
     args.out.mkdir(exist_ok=True)
     (args.out / "peers.json").write_text(json.dumps({"rows": rows}, indent=1) + "\n")
     (args.out / "peers.md").write_text(_markdown(rows))
@@ -127,7 +129,11 @@ def _prepare(model: Path, optimum: Path) -> tuple[Bundle, Path]:
     work = WORK / f"{model.resolve().parent.name}-{model.name}"
     bundle = build(model, out=work / "bundle", formats=["onnx"], precisions=["fp32", "int8"], force=True)
     if not (work / OPTIMUM["int8"]).exists():
-        subprocess.run([str(optimum), "-c", EXPORT, str(model), bundle.manifest.task, str(work)], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [str(optimum), "-c", EXPORT, str(model), bundle.manifest.task, str(work)],
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )
     return bundle, work
 
 
@@ -144,7 +150,9 @@ def _cold(model: Path, bundle: Bundle, processes: int) -> list[dict]:
     for at, unit in enumerate(("s", "MiB")):
         each = {name: [sample[at] for sample in taken] for name, taken in samples.items()}
         base = "edgewright run"
-        found += [_row(model, f"cold start, int8, {unit}", base, each[base], name, each[name]) for name in list(sides)[1:]]
+        found += [
+            _row(model, f"cold start, int8, {unit}", base, each[base], name, each[name]) for name in list(sides)[1:]
+        ]
     return found
 
 
@@ -165,7 +173,16 @@ def _layer(model: Path, bundle: Bundle) -> list[dict]:
     found = []
     for tokens in (16, 128):
         ours, bare = json.loads(subprocess.run([*argv, str(tokens)], check=True, capture_output=True, text=True).stdout)
-        found.append(_row(model, f"session.run, int8, {tokens} tokens, µs", "edgewright session", ours, "bare InferenceSession", bare))
+        found.append(
+            _row(
+                model,
+                f"session.run, int8, {tokens} tokens, µs",
+                "edgewright session",
+                ours,
+                "bare InferenceSession",
+                bare,
+            )
+        )
     return found
 
 
@@ -184,7 +201,11 @@ def _latency(model: Path, bundle: Bundle, work: Path, processes: int) -> list[di
 
 
 def _median_ms(path: Path, ids: str) -> float:
-    return float(subprocess.run([sys.executable, "-c", LATENCY, str(path), ids], check=True, capture_output=True, text=True).stdout)
+    return float(
+        subprocess.run(
+            [sys.executable, "-c", LATENCY, str(path), ids], check=True, capture_output=True, text=True
+        ).stdout
+    )
 
 
 def _interleave(sides: dict[str, Callable[[], object]], turns: int) -> dict[str, list]:
@@ -203,13 +224,23 @@ def _row(model: Path, what: str, name: str, ours: list[float], peer: str, theirs
     _say(f"{what}: {name} {a:.4g}, {peer} {b:.4g}, ratio {a / b:.3f}")
     label = f"{model.resolve().parent.name}/{model.name}"
     ratio = {"ratio": a / b, "ratio_low": low, "ratio_high": high}
-    return {"model": label, "what": what, "ours": name, "ours_median": a, "peer": peer, "peer_median": b, **ratio, "n": len(ours)}
+    return {
+        "model": label,
+        "what": what,
+        "ours": name,
+        "ours_median": a,
+        "peer": peer,
+        "peer_median": b,
+        **ratio,
+        "n": len(ours),
+    }
 
 
 def _interval(ours: list[float], theirs: list[float], rounds: int = 2000) -> tuple[float, float]:
     rng = random.Random(0)
     ratios = sorted(
-        median(sorted(rng.choices(ours, k=len(ours)))) / median(sorted(rng.choices(theirs, k=len(theirs)))) for _ in range(rounds)
+        median(sorted(rng.choices(ours, k=len(ours)))) / median(sorted(rng.choices(theirs, k=len(theirs))))
+        for _ in range(rounds)
     )
     return ratios[int(rounds * 0.025)], ratios[int(rounds * 0.975)]
 

@@ -22,9 +22,15 @@ ASKED = (
 def main() -> None:
     os.chdir(ROOT)
     os.environ["HF_HUB_OFFLINE"] = "1"
-    _edgewright("build", MODEL, "--out", BUNDLE, "--format", "onnx", "--precision", "fp32,int8", "--data", SENTENCES, "--force")
-    rows = json.loads(_edgewright("bench", BUNDLE, "--input", SENTENCES, "--tokens", "128", "--json", quiet=True))["rows"]
-    eager = json.loads(_run([sys.executable, "tools/eager.py", MODEL, "--input", SENTENCES, "--tokens", "128"], quiet=True))
+    _edgewright(
+        "build", MODEL, "--out", BUNDLE, "--format", "onnx", "--precision", "fp32,int8", "--data", SENTENCES, "--force"
+    )
+    rows = json.loads(_edgewright("bench", BUNDLE, "--input", SENTENCES, "--tokens", "128", "--json", quiet=True))[
+        "rows"
+    ]
+    eager = json.loads(
+        _run([sys.executable, "tools/eager.py", MODEL, "--input", SENTENCES, "--tokens", "128"], quiet=True)
+    )
     print(_table(eager["rows"], rows))
     _edgewright("run", BUNDLE, *ASKED)
 
@@ -53,10 +59,23 @@ def _table(eager: list[dict], rows: list[dict]) -> str:
     for at in range(0, len(rows), 2):
         ours, longer = rows[at], rows[at + 1]
         lines.append(_line(f"{ours['format']} {ours['precision']}", ours, longer, ours["score"]["value"], real, long))
-    names = ["artifact", "size", score["metric"], f"ms at {real['tokens']} tokens", "", "ms at 128 tokens", "", "load ms", "peak MiB"]
+    names = [
+        "artifact",
+        "size",
+        score["metric"],
+        f"ms at {real['tokens']} tokens",
+        "",
+        "ms at 128 tokens",
+        "",
+        "load ms",
+        "peak MiB",
+    ]
     table = [names, *lines]
     widths = [max(len(row[i]) for row in table) for i in range(len(names))]
-    text = "\n".join("  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))) for row in table)
+    text = "\n".join(
+        "  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        for row in table
+    )
     return f"\nOne thread, batch 1, {score['metric']} on {score['n']} labelled sentences of {score['data']}:\n\n{text}"
 
 
