@@ -88,6 +88,7 @@ def _pretrained(source: Mapping[str, Any]) -> tuple[torch.nn.Module, list[str]]:
             attn_implementation="eager",
             local_files_only=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, with the numbers
         )
     except Exception as error:
         raise SourceError(f"{source['directory']} does not load: {type(error).__name__}: {error}") from error
@@ -104,14 +105,18 @@ def _inputs(model: Any) -> list[str]:
 
 def _check_complete(info: Mapping[str, Any], source: Mapping[str, Any]) -> None:
     """Refuse a head that is not in the file: it would be random numbers. A pooler that nothing needs may be missing."""
+    home, hint = (
+        source["directory"],
+        f"is it a {source['task']} model? fine-tune it first, or name its own task with --task",
+    )
     spare = source["task"] == "feature-extraction"
     missing = sorted(key for key in info["missing_keys"] if not (spare and "pooler" in key))
-    broken = missing or sorted(str(key) for key in info["mismatched_keys"])
-    if broken:
-        shown = ", ".join(broken[:3]) + (f" and {len(broken) - 3} more" if len(broken) > 3 else "")
-        kind = "are missing from" if missing else "have another shape than config.json says in"
-        hint = f"is it a {source['task']} model? fine-tune it first, or name its own task with --task"
-        raise SourceError(f"weights {shown} {kind} {source['directory']}", hint=hint)
+    if missing:
+        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        raise SourceError(f"weights {shown} are missing from {home}", hint=hint)
+    for name, found, wanted in sorted(info["mismatched_keys"]):
+        shapes = f"{list(found)}, config.json asks for {list(wanted)}"
+        raise SourceError(f"weight {name} in {home} has the shape {shapes}", hint="do the labels fit the head?")
 
 
 def _check_size(model: Any, source: Mapping[str, Any]) -> None:

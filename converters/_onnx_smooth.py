@@ -96,7 +96,7 @@ def smoothing(seen: Range, weight: _Array) -> _Array | None:
     """Powers of two, float32 (inputs,), to divide an activation's channels by; None where little would be won.
 
     Of the thresholds tried, that with the least predicted noise in `x @ weight`: a value rounded to a step d carries
-    the noise d^2 / 12, the activation's step grows with its widest channel and a weight column's with its largest entry.
+    the noise d^2 / 12; the activation's step grows with its widest channel, a weight column's with its largest entry.
     """
     import numpy as np
 

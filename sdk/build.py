@@ -14,7 +14,7 @@ from edgewright import arrays, registry
 from edgewright.bundle import GOLDEN, MANIFEST, Bundle
 from edgewright.child import Limits
 from edgewright.engines import engine_for
-from edgewright.errors import EdgewrightError, GateFailed, UnsupportedConversion, UsageError, from_record
+from edgewright.errors import EdgewrightError, GateFailed, StorageError, UnsupportedConversion, UsageError, from_record
 from edgewright.files import sha256
 from edgewright.jobs import Jobs
 from edgewright.manifest import Artifact, File, Manifest, TensorSpec, encode
@@ -135,14 +135,20 @@ class _Work:
     packages: set[str] = field(default_factory=lambda: {"edgewright", "numpy", "tokenizers"})
 
     def make(self, plan: Plan) -> None:
-        """Convert and gate every artifact of the plan; failures are remembered, and the rest goes on."""
+        """Convert and gate every artifact of the plan; failures are remembered, and the rest goes on.
+
+        Raises:
+            StorageError: the disk is full; what would follow could not be written either.
+        """
         for converter, precisions in plan:
             self.packages |= {*converter.requires, engine_for(converter.format).package}
             for precision, error in zip(precisions, self._convert(converter, precisions), strict=True):
-                if error:
-                    self.failures.append(from_record(error))
-                else:
+                if not error:
                     self._gate(converter, precision)
+                elif isinstance(failure := from_record(error), StorageError):
+                    raise failure
+                else:
+                    self.failures.append(failure)
 
     def failure(self, ending: str) -> EdgewrightError:
         """The first failure, a failed gate before others, with what became of the build."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgewright import registry
-from edgewright.errors import ConversionFailed, DeviceError, EdgewrightError, EngineError
+from edgewright.errors import ConversionFailed, DeviceError, EdgewrightError, EngineError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -65,11 +65,14 @@ class Converter(ABC):
 
         Raises:
             ConversionFailed: the format's library failed; its exception is the cause.
+            StorageError: the disk is full or read-only.
         """
         try:
             self._convert(model, spec, out)
         except EdgewrightError:
             raise
+        except OSError as error:
+            raise StorageError(f"cannot write {out.name}: {error.strerror or error}", hint="free some space") from error
         except Exception as error:
             root = _root(error)
             raise ConversionFailed(f"{self.format} {spec.precision}: {type(root).__name__}: {root}") from error

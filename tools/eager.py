@@ -44,9 +44,17 @@ def main() -> None:
             tokens = sorted(int(f["input_ids"].shape[1]) for f in feeds)[len(feeds) // 2]
             rows.append(
                 {
-                    **{"format": "eager", "precision": "fp32", "engine": f"torch {torch.__version__}", "threads": 1},
-                    **{"tokens": tokens, "n": took.n, "median_ms": took.median, "p90_ms": took.p90},
-                    **{"load_ms": load_ms, "first_ms": first_ms, "peak_rss_mib": _peak_rss_mib()},
+                    "format": "eager",
+                    "precision": "fp32",
+                    "engine": f"torch {torch.__version__}",
+                    "threads": 1,
+                    "tokens": tokens,
+                    "n": took.n,
+                    "median_ms": took.median,
+                    "p90_ms": took.p90,
+                    "load_ms": load_ms,
+                    "first_ms": first_ms,
+                    "peak_rss_mib": _peak_rss_mib(),
                     "size_bytes": sum(p.numel() * p.element_size() for p in model.parameters()),
                 }
             )

@@ -15,15 +15,17 @@ import random
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright import build
-from edgewright.bundle import Bundle
 from edgewright.statistics import median
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from edgewright.bundle import Bundle
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "peers"
@@ -41,7 +43,8 @@ tokenizer = Tokenizer.from_file(bundle + "/tokenizer.json")
 tokenizer.no_padding()
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = 1
-session = onnxruntime.InferenceSession(bundle + "/onnx/model_quantized.onnx", options, providers=["CPUExecutionProvider"])
+path = bundle + "/onnx/model_quantized.onnx"
+session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 e = tokenizer.encode(text)
 feeds = {"input_ids": e.ids, "attention_mask": e.attention_mask, "token_type_ids": e.type_ids}
 out = session.run(None, {i.name: np.array([feeds[i.name]]) for i in session.get_inputs()})[0][0]
@@ -85,7 +88,8 @@ from optimum.onnxruntime.configuration import AutoQuantizationConfig
 model, task, work = sys.argv[1:]
 main_export(model, work + "/optimum-fp32", task=task, do_validation=False)
 config = AutoQuantizationConfig.avx512_vnni(is_static=False, per_channel=True)
-ORTQuantizer.from_pretrained(work + "/optimum-fp32").quantize(save_dir=work + "/optimum-int8", quantization_config=config)
+quantizer = ORTQuantizer.from_pretrained(work + "/optimum-fp32")
+quantizer.quantize(save_dir=work + "/optimum-int8", quantization_config=config)
 """
 
 
@@ -145,7 +149,7 @@ def _cold(model: Path, bundle: Bundle, processes: int) -> list[dict]:
         "bare tokenizers + onnxruntime": [here, "-c", BARE, home, TEXT],
         "transformers pipeline": [here, "-c", PIPELINE, str(model), bundle.manifest.task, TEXT],
     }
-    samples = _interleave({name: lambda argv=argv: _whole(argv) for name, argv in sides.items()}, processes)
+    samples = _interleave({name: partial(_whole, argv) for name, argv in sides.items()}, processes)
     found = []
     for at, unit in enumerate(("s", "MiB")):
         each = {name: [sample[at] for sample in taken] for name, taken in samples.items()}
@@ -189,12 +193,11 @@ def _layer(model: Path, bundle: Bundle) -> list[dict]:
 def _latency(model: Path, bundle: Bundle, work: Path, processes: int) -> list[dict]:
     """Medians of one inference in fresh processes, ours and Optimum's files in the same engine and process script."""
     found = []
-    for precision in OURS:
+    for precision, path in OURS.items():
         for tokens in (16, 128):
-            files = {"edgewright": bundle.directory / OURS[precision], "Optimum 0.1.0": work / OPTIMUM[precision]}
+            files = {"edgewright": bundle.directory / path, "Optimum 0.1.0": work / OPTIMUM[precision]}
             ids = json.dumps([101, *(1000 + i % 1000 for i in range(tokens - 2)), 102])
-            sides = {name: lambda path=path: _median_ms(path, ids) for name, path in files.items()}
-            samples = _interleave(sides, processes)
+            samples = _interleave({name: partial(_median_ms, file, ids) for name, file in files.items()}, processes)
             ours, theirs = samples["edgewright"], samples["Optimum 0.1.0"]
             found.append(_row(model, f"{precision}, {tokens} tokens, ms", "edgewright", ours, "Optimum 0.1.0", theirs))
     return found
@@ -222,7 +225,8 @@ def _row(model: Path, what: str, name: str, ours: list[float], peer: str, theirs
     low, high = _interval(ours, theirs)
     a, b = median(sorted(ours)), median(sorted(theirs))
     _say(f"{what}: {name} {a:.4g}, {peer} {b:.4g}, ratio {a / b:.3f}")
-    label = f"{model.resolve().parent.name}/{model.name}"
+    home = model.resolve()
+    label = home.parent.name if home.name == "model" else home.name
     ratio = {"ratio": a / b, "ratio_low": low, "ratio_high": high}
     return {
         "model": label,
@@ -237,7 +241,7 @@ def _row(model: Path, what: str, name: str, ours: list[float], peer: str, theirs
 
 
 def _interval(ours: list[float], theirs: list[float], rounds: int = 2000) -> tuple[float, float]:
-    rng = random.Random(0)
+    rng = random.Random(0)  # noqa: S311 - the bootstrap is no secret
     ratios = sorted(
         median(sorted(rng.choices(ours, k=len(ours)))) / median(sorted(rng.choices(theirs, k=len(theirs))))
         for _ in range(rounds)
@@ -252,7 +256,10 @@ def _markdown(rows: list[dict]) -> str:
         f"| {r['ratio']:.2f} ({r['ratio_low']:.2f} to {r['ratio_high']:.2f}) |"
         for r in rows
     ]
-    head = "# Peers\n\nMade by `tools/peers.py`: interleaved fresh processes, one thread, batch 1. Below 1 is in edgewright's favour.\n\n"
+    head = (
+        "# Peers\n\nMade by `tools/peers.py`: interleaved fresh processes, one thread, batch 1. "
+        "A ratio below 1 is in edgewright's favour.\n\n"
+    )
     return head + "\n".join(lines) + "\n"
 
 

@@ -58,7 +58,7 @@ def test_a_missing_head_is_not_made_up(model):
 
 def test_labels_that_do_not_fit_the_head(model):
     config(model, id2label={"0": "bad", "1": "fair", "2": "good"}, label2id={"bad": 0, "fair": 1, "good": 2})
-    assert "another shape" in refused(model)
+    assert "has the shape [2], config.json asks for [3]" in refused(model)
 
 
 def test_the_wrong_task(model):

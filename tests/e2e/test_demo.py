@@ -163,7 +163,7 @@ def test_ctrl_c_leaves_nothing(tmp_path, after_s):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
-@pytest.mark.parametrize("size", ["64k", "5m", "20m"])
+@pytest.mark.parametrize("size", ["64k", "5m", "16m"])
 def test_disk_full(tmp_path, size):
     small = tmp_path / "small"
     small.mkdir()

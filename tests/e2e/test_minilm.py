@@ -7,9 +7,15 @@ from conftest import edgewright, rows
 import edgewright as ew
 
 TEXTS = [
-    "The cat sits outside", "A man is playing guitar", "The new movie is awesome", "🎉", "映画はとても良かった", "", "ok",
+    "The cat sits outside",
+    "A man is playing guitar",
+    "The new movie is awesome",
+    "🎉",
+    "映画はとても良かった",
+    "",
+    "ok",
     "A sentence of some length, with a comma, that goes on for a while and then comes to its end. " * 30,
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
