@@ -179,7 +179,8 @@ class _Work:
         try:
             self._admit(converter, precision, path)
         except EdgewrightError as error:
-            (self.stage / path).unlink()
+            for part in (self.stage / path).parent.glob(f"{Path(path).name}*"):
+                part.unlink()
             self.failures.append(type(error)(f"{converter.format}/{precision}: {error.message}", hint=error.hint))
 
     def _admit(self, converter: type[Converter], precision: str, path: str) -> None:
@@ -222,11 +223,16 @@ class _Work:
             task=self.source.task,
             settings=self.source.settings,
             artifacts=tuple(self.artifacts),
-            files=tuple(_file(self.stage, name) for name in (*_COPIED, GOLDEN) if (self.stage / name).is_file()),
+            files=tuple(_file(self.stage, path) for path in self._others()),
             source=self._origin(),
             toolchain={name: metadata.version(name) for name in sorted(self.packages)},
         )
         (self.stage / MANIFEST).write_bytes(encode(manifest))
+
+    def _others(self) -> list[Path]:
+        """Every file but the artifacts: the tokenizer, the golden cases, weights beside an artifact."""
+        listed = {self.stage / artifact.path for artifact in self.artifacts}
+        return sorted(path for path in self.stage.rglob("*") if path.is_file() and path not in listed)
 
     def _origin(self) -> Origin:
         return Origin(
@@ -237,6 +243,5 @@ class _Work:
         )
 
 
-def _file(root: Path, name: str) -> File:
-    path = root / name
-    return File(path=name, size_bytes=path.stat().st_size, sha256=sha256(path))
+def _file(root: Path, path: Path) -> File:
+    return File(path=path.relative_to(root).as_posix(), size_bytes=path.stat().st_size, sha256=sha256(path))

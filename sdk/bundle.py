@@ -97,6 +97,10 @@ class Bundle:
         for file in _listed(self.manifest):
             self.checked(file.path)
 
+    def parts(self, artifact: Artifact) -> list[str]:
+        """The files of an artifact: itself, and weights that lie beside it, as ONNX has them above 2 GiB."""
+        return [artifact.path, *(file.path for file in self.manifest.files if file.path == f"{artifact.path}.data")]
+
     def tokenizer_files(self) -> list[str]:
         """The files that `tokenizer` reads."""
         return [file.path for file in self.manifest.files if file.path.startswith("tokenizer")]

@@ -67,7 +67,7 @@ def load(
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     artifact = bundle.choose(format=format, precision=precision)
-    intact = bundle.checking([artifact.path, *bundle.tokenizer_files()])
+    intact = bundle.checking([*bundle.parts(artifact), *bundle.tokenizer_files()])
     try:
         runtime = engine_for(artifact.format, engine)
         runtime.import_engine()

@@ -15,23 +15,20 @@ BUNDLE = "build/quickstart/sentiment"
 ASKED = (
     "a charming and often affecting journey",
     "The hinge broke on the second day and nobody answers the phone.",
-    "I expected little and was wrong: three hours went by like one.",
+    "Slow to start, and then three hours went by like one.",
 )
 
 
 def main() -> None:
     os.chdir(ROOT)
-    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
     _edgewright(
         "build", MODEL, "--out", BUNDLE, "--format", "onnx", "--precision", "fp32,int8", "--data", SENTENCES, "--force"
     )
-    rows = json.loads(_edgewright("bench", BUNDLE, "--input", SENTENCES, "--tokens", "128", "--json", quiet=True))[
-        "rows"
-    ]
-    eager = json.loads(
-        _run([sys.executable, "tools/eager.py", MODEL, "--input", SENTENCES, "--tokens", "128"], quiet=True)
-    )
-    print(_table(eager["rows"], rows))
+    lengths = ["--input", SENTENCES, "--tokens", "128"]
+    rows = json.loads(_edgewright("bench", BUNDLE, *lengths, "--json", quiet=True))["rows"]
+    eager = json.loads(_run([sys.executable, "tools/eager.py", MODEL, *lengths], quiet=True))["rows"]
+    print(_table(eager, rows))
     _edgewright("run", BUNDLE, *ASKED)
 
 
@@ -51,46 +48,31 @@ def _run(argv: list[str], *, quiet: bool) -> str:
 
 
 def _table(eager: list[dict], rows: list[dict]) -> str:
-    """A line per artifact, and one for the eager model, whose latency is 1.00 x."""
-    real, long = eager
-    score = next(row["score"] for row in rows if row["score"])
-    base = json.loads(Path(BUNDLE, "manifest.json").read_text())["artifacts"][0]["score"]["reference"]
-    lines = [_line("eager PyTorch fp32", real, long, base, real, long)]
-    for at in range(0, len(rows), 2):
-        ours, longer = rows[at], rows[at + 1]
-        lines.append(_line(f"{ours['format']} {ours['precision']}", ours, longer, ours["score"]["value"], real, long))
-    names = [
+    """A line per artifact: real length, then 128 tokens, each with its share of the eager model's time."""
+    score = rows[0]["score"]
+    reference = json.loads(Path(BUNDLE, "manifest.json").read_text())["artifacts"][0]["score"]["reference"]
+    heads = [
         "artifact",
         "size",
         score["metric"],
-        f"ms at {real['tokens']} tokens",
-        "",
-        "ms at 128 tokens",
-        "",
+        *(f"ms at {row['tokens']} tokens" for row in eager),
         "load ms",
         "peak MiB",
     ]
-    table = [names, *lines]
-    widths = [max(len(row[i]) for row in table) for i in range(len(names))]
-    text = "\n".join(
-        "  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
-        for row in table
-    )
-    return f"\nOne thread, batch 1, {score['metric']} on {score['n']} labelled sentences of {score['data']}:\n\n{text}"
+    table = [heads, _line(eager, eager, reference)]
+    table += [_line(rows[at : at + 2], eager, rows[at]["score"]["value"]) for at in range(0, len(rows), 2)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    text = "\n".join("  ".join(map(str.rjust, row, widths)) for row in table)
+    return f"\nOne thread, batch 1, {score['metric']} on the {score['n']} sentences of {score['data']}:\n\n{text}"
 
 
-def _line(name: str, ours: dict, longer: dict, score: float, real: dict, long: dict) -> list[str]:
-    return [
-        name,
-        f"{ours['size_bytes'] / 1e6:.1f} MB",
-        f"{score:.1f} %",
-        f"{ours['median_ms']:.2f}",
-        f"{ours['median_ms'] / real['median_ms']:.2f} x",
-        f"{longer['median_ms']:.2f}",
-        f"{longer['median_ms'] / long['median_ms']:.2f} x",
-        f"{ours['load_ms']:.0f}",
-        f"{ours['peak_rss_mib']:.0f}",
+def _line(rows: list[dict], eager: list[dict], score: float) -> list[str]:
+    took = [
+        f"{row['median_ms']:.2f} ({row['median_ms'] / base['median_ms']:.0%} of eager)"
+        for row, base in zip(rows, eager, strict=True)
     ]
+    name, size = f"{rows[0]['format']} {rows[0]['precision']}", f"{rows[0]['size_bytes'] / 1e6:.1f} MB"
+    return [name, size, f"{score:.1f} %", *took, f"{rows[0]['load_ms']:.0f}", f"{rows[0]['peak_rss_mib']:.0f}"]
 
 
 if __name__ == "__main__":

@@ -66,7 +66,8 @@ def _row(row: Row) -> dict[str, Any]:
     took = row.latency_ms
     return {
         **artifact_row(row.artifact),
-        "engine": f"{row.engine} {row.version}",
+        "engine": row.engine,
+        "engine_version": row.version,
         "threads": row.threads,
         "tokens": row.tokens,
         "n": took.n,

@@ -22,4 +22,5 @@ def command(
     from edgewright.evaluate import evaluate
 
     found = evaluate(bundle, data, format=format_, precision=precision, threads=threads, progress=status(quiet=quiet))
-    emit([{**artifact_row(a), "score": score_record(score)} for a, score in found], as_json=as_json)
+    rows = [{**artifact_row(a), "threads": threads, "score": score_record(score)} for a, score in found]
+    emit(rows, as_json=as_json)

@@ -92,6 +92,18 @@ def test_signature_names_its_free_dimensions(artifacts):
         assert all(spec.shape == ("batch", "any") for spec in session.inputs)
 
 
+def test_weights_above_the_limit_of_one_file_lie_beside_it(artifacts, tmp_path, monkeypatch):
+    model, opened = artifacts
+    monkeypatch.setattr("edgewright.converters.onnx._MOST_IN_ONE_FILE", 1000)
+    example = {name: array for name, array in batch([9, 4]).items() if name in model.inputs}
+    path = tmp_path / "model.onnx"
+    load("converters", "onnx")().convert(model, ConversionSpec("fp32", model.inputs, model.outputs, example, 64), path)
+    assert path.with_name("model.onnx.data").stat().st_size > path.stat().st_size
+    feeds = batch([7, 2])
+    again = load("runtimes", "onnxruntime")().open(path, threads=1).run(feeds)["logits"]
+    assert np.array_equal(again, opened["fp32"].run(feeds)["logits"])
+
+
 def test_precisions_share_a_signature(artifacts):
     _, opened = artifacts
     assert opened["int8"].outputs == opened["fp32"].outputs

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from conftest import DEMO, edgewright
+from safetensors.torch import load_file
 
 import edgewright as ew
 
@@ -21,6 +22,16 @@ def test_a_hub_id_is_found_in_the_local_cache(tmp_path):
     out = tmp_path / "b"
     edgewright("build", "someone/sentiment", "--out", out, "--precision", "int8", HF_HUB_CACHE=str(tmp_path / "hub"))
     assert ew.load(out)("a delight")[0].name == "positive"
+
+
+def test_a_checkpoint_of_tensors_alone_is_taken(tmp_path):
+    """pytorch_model.bin, which torch reads with weights_only."""
+    shutil.copytree(DEMO, tmp_path / "model")
+    tensors = load_file(tmp_path / "model" / "model.safetensors")
+    (tmp_path / "model" / "model.safetensors").unlink()
+    torch.save(tensors, tmp_path / "model" / "pytorch_model.bin")
+    edgewright("build", tmp_path / "model", "--out", tmp_path / "b", "--precision", "int8")
+    assert ew.load(tmp_path / "b")("a delight")[0].name == "positive"
 
 
 def test_an_unknown_hub_id(tmp_path):
