@@ -15,7 +15,7 @@ BUNDLE = "build/quickstart/sentiment"
 ASKED = (
     "a charming and often affecting journey",
     "The hinge broke on the second day and nobody answers the phone.",
-    "Slow to start, and then three hours went by like one.",
+    "Crisp, juicy and perfectly seasoned chicken.",
 )
 
 
@@ -63,16 +63,18 @@ def _table(eager: list[dict], rows: list[dict]) -> str:
     table += [_line(rows[at : at + 2], eager, rows[at]["score"]["value"]) for at in range(0, len(rows), 2)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     text = "\n".join("  ".join(map(str.rjust, row, widths)) for row in table)
-    return f"\nOne thread, batch 1, {score['metric']} on the {score['n']} sentences of {score['data']}:\n\n{text}"
+    where = f"{score['metric']} on the {score['n']} sentences of {score['data']}"
+    return f"\nOne thread, batch 1; {where}; median (share of eager):\n\n{text}"
 
 
 def _line(rows: list[dict], eager: list[dict], score: float) -> list[str]:
-    took = [
-        f"{row['median_ms']:.2f} ({row['median_ms'] / base['median_ms']:.0%} of eager)"
-        for row, base in zip(rows, eager, strict=True)
-    ]
+    took = [_share(row["median_ms"], base["median_ms"]) for row, base in zip(rows, eager, strict=True)]
     name, size = f"{rows[0]['format']} {rows[0]['precision']}", f"{rows[0]['size_bytes'] / 1e6:.1f} MB"
     return [name, size, f"{score:.1f} %", *took, f"{rows[0]['load_ms']:.0f}", f"{rows[0]['peak_rss_mib']:.0f}"]
+
+
+def _share(took_ms: float, eager_ms: float) -> str:
+    return f"{took_ms:.2f} ({took_ms / eager_ms:.0%})"
 
 
 if __name__ == "__main__":
