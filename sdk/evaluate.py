@@ -54,5 +54,5 @@ def _score(pipeline: Pipeline, examples: Sequence[Example], name: str) -> Score:
     for item in task.items(examples):
         encoding = task.encode(pipeline.tokenizer, [item])
         reduced.append(task.reduce(pipeline.session.run(encoding.feeds), encoding))
-    value = task.score(np.concatenate(reduced), examples)
-    return Score(metric=task.metric, value=round(value, 4), n=len(examples), data=name)
+    value = task.metric_of(np.concatenate(reduced), examples)
+    return Score(metric=task.metric, value=value, n=len(examples), data=name)

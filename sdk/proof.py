@@ -88,15 +88,15 @@ class Proof:
         if not self.examples:
             return None
         ours, eager = (
-            self.task.score(self._reduced(batches), self.examples)
+            self.task.metric_of(self._reduced(batches), self.examples)
             for batches in (outputs, self.reference[len(self.cases) :])
         )
         return Score(
             metric=self.task.metric,
-            value=round(ours, 4),
+            value=ours,
             n=len(self.examples),
             data=self.data_name,
-            reference=round(eager, 4),
+            reference=eager,
         )
 
     def _reduced(self, batches: Sequence[Batch]) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Any
 
@@ -49,6 +50,7 @@ def _edgewright(context: click.Context, /, **_: Any) -> None:
 
 def main() -> None:
     """Run the command line and end the process with the exit code of what happened."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped service cleans up as Ctrl-C does
     sys.exit(_run(sys.argv[1:]))
 
 

@@ -62,12 +62,10 @@ def command(
             "max_abs": a.parity.max_abs,
             "top1": a.parity.top1,
             "score": score_record(a.score),
-            **({"diverged": a.parity.diverged} if a.parity.diverged else {}),
+            "diverged": a.parity.diverged,
         }
         for a in bundle.manifest.artifacts
     ]
-    emit(
-        rows,
-        as_json=as_json,
-        title=f"{bundle.directory}: every gate passed" if not any("diverged" in r for r in rows) else "",
-    )
+    kept = [a.key for a in bundle.manifest.artifacts if a.parity.diverged]
+    verdict = f"kept in spite of a failed gate: {', '.join(kept)}" if kept else "every gate passed"
+    emit(rows, as_json=as_json, title=f"{bundle.directory}: {verdict}")

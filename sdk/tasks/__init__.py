@@ -120,6 +120,14 @@ class Task(ABC):
     def score(self, reduced: NDArray[Any], examples: Sequence[Example]) -> float:
         """Reduced outputs of all examples' items and the examples -> the metric in percent."""
 
+    def metric_of(self, reduced: NDArray[Any], examples: Sequence[Example]) -> float:
+        """`score` with four decimals. Raises DataError where it is not a number."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = self.score(reduced, examples)
+        if not math.isfinite(value):
+            raise DataError(f"{self.metric} over {len(examples)} rows is not a number", hint="the labels must differ")
+        return round(value, 4)
+
     def record(self, answer: Any) -> Any:
         """An answer as plain JSON values."""
         return answer

@@ -150,12 +150,14 @@ def test_force_replaces_only_bundles(tmp_path):
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
 
 
-@pytest.mark.parametrize("after_s", [0.5, 3.0, 8.0])
-def test_ctrl_c_leaves_nothing(tmp_path, after_s):
+@pytest.mark.parametrize(
+    ("after_s", "number"), [(0.5, signal.SIGINT), (3.0, signal.SIGINT), (8.0, signal.SIGINT), (6.0, signal.SIGTERM)]
+)
+def test_an_interrupted_build_leaves_nothing(tmp_path, after_s, number):
     argv = [sys.executable, "-m", "edgewright", "build", str(DEMO), "--out", str(tmp_path / "b")]
     child = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
     time.sleep(after_s)
-    child.send_signal(signal.SIGINT)
+    child.send_signal(number)
     _, err = child.communicate(timeout=60)
     assert child.returncode == 130, err
     assert "interrupted" in err.splitlines()[-1]

@@ -166,6 +166,12 @@ def test_labels_as_plain_values():
     assert classifier().record(answer) == [{"name": "neutral", "score": 0.6}]
 
 
+def test_a_metric_that_is_no_number_is_refused():
+    rows, examples = np.array([[1.0], [2.0]]), [Example("a", 3.0), Example("b", 3.0)]
+    with pytest.raises(DataError, match="pearson over 2 rows is not a number"):
+        classifier("regression", ("stars",)).metric_of(rows, examples)
+
+
 # feature-extraction
 
 HIDDEN = np.random.default_rng(3).normal(size=(3, 5, 4)).astype(np.float32)
