@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -39,30 +40,48 @@ def listed(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
-def status(*, quiet: bool) -> Callable[[str], None]:
-    """A progress callback: a line that overwrites itself on a terminal, plain lines elsewhere, nothing if quiet."""
-    begin = time.monotonic()
+def status(*, quiet: bool, stages: int = 0) -> Callable[[str], None]:
+    """A progress callback: a line that overwrites itself on a terminal, plain lines elsewhere, nothing if quiet.
+
+    With the expected number of `stages` the line begins with a bar.
+    """
     if quiet:
         return lambda _: None
-    live = sys.stderr.isatty()
+    begin, done, live = time.monotonic(), 0, sys.stderr.isatty()
 
     def show(phrase: str) -> None:
+        nonlocal done
         line = f"{time.monotonic() - begin:6.1f} s  {phrase}"
-        click.echo(f"\r\x1b[2K{line[:100]}" if live else line, err=True, nl=not live)
+        if live:
+            line = f"\r\x1b[2K{_bar(done, stages)}{line}"[: shutil.get_terminal_size().columns + 4]
+        click.echo(line, err=True, nl=not live)
+        done += 1
 
-    if live:
-        click.get_current_context().call_on_close(lambda: click.echo("\r\x1b[2K", err=True, nl=False))
+    click.get_current_context().call_on_close(_clear)
     return show
 
 
+def _clear() -> None:
+    """Take the status line off the terminal, so that what follows begins on an empty one."""
+    if sys.stderr.isatty():
+        click.echo("\r\x1b[2K", err=True, nl=False)
+
+
+def _bar(done: int, stages: int, width: int = 24) -> str:
+    filled = min(width * done // stages, width) if stages else 0
+    return f"[{'#' * filled}{'-' * (width - filled)}] " if stages else ""
+
+
 def emit(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "", **extra: Any) -> None:
-    """Print rows as `{"rows": [...], ...extra}` or as a table whose columns are the keys of the first row."""
+    """Print rows as `{"rows": [...], ...extra}` or as a table of the columns that hold anything."""
+    _clear()
     if as_json:
         click.echo(json.dumps({**extra, "rows": [dict(row) for row in rows]}, ensure_ascii=False, default=to_builtins))
         return
     if title:
         click.echo(title)
-    click.echo("\n".join(_table([{key: _cell(key, value) for key, value in row.items()} for row in rows])))
+    kept = [key for key in (rows[0] if rows else ()) if any(row[key] is not None for row in rows)]
+    click.echo("\n".join(_table([{key: _cell(key, row[key]) for key in kept} for row in rows])))
 
 
 def artifact_row(artifact: Artifact) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def command(
         allow_divergence=allow_divergence,
         force=force,
         limits=Limits(memory_mib, timeout_s),
-        progress=status(quiet=quiet),
+        progress=status(quiet=quiet, stages=3 + len(formats) * (1 + 2 * len(precisions))),
     )
     rows = [
         {
