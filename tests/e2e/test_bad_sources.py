@@ -108,7 +108,7 @@ def test_memory_limit(model):
 
 
 def test_time_limit(model):
-    assert "longer than its limit of 2 s" in refused(model, "--timeout", "2")
+    assert "longer than its limit of 0.5 s" in refused(model, "--timeout", "0.5")
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -151,16 +150,32 @@ def test_force_replaces_only_bundles(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("after_s", "number"), [(0.5, signal.SIGINT), (3.0, signal.SIGINT), (8.0, signal.SIGINT), (6.0, signal.SIGTERM)]
+    ("stage", "number"),
+    [
+        ("load the model", signal.SIGINT),
+        ("run the eager model", signal.SIGINT),
+        ("onnx fp32: export", signal.SIGTERM),
+        ("onnx int8: quantize", signal.SIGINT),
+        ("onnx fp32: gate", signal.SIGINT),
+    ],
 )
-def test_an_interrupted_build_leaves_nothing(tmp_path, after_s, number):
-    argv = [sys.executable, "-m", "edgewright", "build", str(DEMO), "--out", str(tmp_path / "b")]
+def test_an_interrupted_build_leaves_nothing(tmp_path, stage, number):
+    argv = [
+        sys.executable,
+        "-m",
+        "edgewright",
+        "build",
+        str(DEMO),
+        "--out",
+        str(tmp_path / "b"),
+        "--data",
+        str(SENTENCES),
+    ]
     child = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
-    time.sleep(after_s)
+    next(line for line in child.stderr if stage in line)
     child.send_signal(number)
-    _, err = child.communicate(timeout=60)
-    assert child.returncode == 130, err
-    assert "interrupted" in err.splitlines()[-1]
+    last = child.stderr.read().splitlines()[-1]
+    assert (child.wait(timeout=60), last) == (130, "edgewright: interrupted; nothing was left behind")
     assert list(tmp_path.iterdir()) == []
 
 
