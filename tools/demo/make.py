@@ -530,7 +530,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--feed-forward", type=int, default=512, help="neurons kept per layer, of 1536")
     parser.add_argument("--teacher-epochs", type=float, default=2)
     parser.add_argument("--copies", type=int, default=3, help="variations made of each train sentence")
-    parser.add_argument("--epochs", type=float, default=0.9, help="over the train sentences and their variations")
+    parser.add_argument("--epochs", type=float, default=2.5, help="over the train sentences and their variations")
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     parser.add_argument("--temperature", type=float, default=2.0)
     parser.add_argument("--alpha", type=float, default=0.0, help="weight of the labels beside the teacher")
