@@ -12,6 +12,8 @@ from pathlib import Path
 from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
+from edgewright.errors import EdgewrightError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -92,5 +94,13 @@ def _peak_rss_mib() -> float:
     return int(line.split()[1]) / 1024
 
 
+def _main() -> None:
+    try:
+        answer = measure(json.load(sys.stdin))
+    except EdgewrightError as error:
+        answer = {"error": error.record()}
+    json.dump(answer, sys.stdout)
+
+
 if __name__ == "__main__":
-    json.dump(measure(json.load(sys.stdin)), sys.stdout)
+    _main()

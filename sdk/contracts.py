@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgewright import registry
-from edgewright.errors import ConversionFailed, DeviceError, EdgewrightError, EngineError, StorageError
+from edgewright.errors import ConversionFailed, DeviceError, EdgewrightError, EngineError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -135,8 +136,12 @@ class Runtime(ABC):
         """Open the artifact at `path` for `threads` threads; its hash has been checked, or it is run in a child.
 
         Raises:
+            UsageError: no such number of threads on this machine.
             EngineError: the engine refuses the file.
         """
+        cores = os.cpu_count() or 1
+        if not 1 <= threads <= cores:
+            raise UsageError(f"{threads} threads were asked, this machine has {cores} cores", hint=f"give 1 to {cores}")
         try:
             return self._open(path, threads=threads)
         except EdgewrightError:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright import registry
 from edgewright.bundle import Bundle
 from edgewright.engines import engine_for
-from edgewright.errors import DeviceError, UsageError
+from edgewright.errors import DeviceError, UsageError, from_record
 from edgewright.statistics import Summary, median, summarize
 
 if TYPE_CHECKING:
@@ -143,4 +143,6 @@ def _worker(bundle: Bundle, artifact: Artifact, plan: Plan, device: Transport, *
             f"measuring {artifact.key} ended with exit code {done.exit_code}", hint=words[-1] if words else ""
         )
     record: dict[str, Any] = json.loads(done.stdout)
+    if "error" in record:
+        raise from_record(record["error"])
     return record

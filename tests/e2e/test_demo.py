@@ -90,6 +90,13 @@ def test_bench_rows(demo_bundle):
         assert row["score"]["metric"] == "accuracy"
 
 
+def test_bench_says_what_cannot_be_measured(demo_bundle):
+    assert "at most 1 are allowed" in edgewright("bench", demo_bundle, "--tokens", "1", check=3)
+    assert "the model takes 1 to 128" in edgewright("bench", demo_bundle, "--tokens", "4000", check=2)
+    assert "threads were asked" in edgewright("bench", demo_bundle, "--threads", "4096", check=2)
+    assert "threads were asked" in edgewright("run", demo_bundle, "text", "--threads", "0", check=2)
+
+
 def test_bench_over_a_file_of_texts(demo_bundle):
     (row,) = rows("bench", demo_bundle, "--input", SENTENCES, "--tokens", "", "--precision", "int8", "--processes", "1")
     assert 2 < row["tokens"] < 64
