@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from edgewright._version import __version__
 
 if TYPE_CHECKING:
-    from edgewright.build import build
+    from edgewright.builder import build
     from edgewright.bundle import Bundle
     from edgewright.errors import EdgewrightError
-    from edgewright.evaluate import evaluate
+    from edgewright.evaluation import evaluate
     from edgewright.measure import bench
     from edgewright.pipeline import Pipeline, load
-    from edgewright.verify import verify
+    from edgewright.verification import verify
 
 __all__ = ["Bundle", "EdgewrightError", "Pipeline", "__version__", "bench", "build", "evaluate", "load", "verify"]
 
@@ -30,10 +30,10 @@ _HOMES = {
     "EdgewrightError": "errors",
     "Pipeline": "pipeline",
     "bench": "measure",
-    "build": "build",
-    "evaluate": "evaluate",
+    "build": "builder",
+    "evaluate": "evaluation",
     "load": "pipeline",
-    "verify": "verify",
+    "verify": "verification",
 }
 
 

@@ -212,3 +212,9 @@ def test_the_package_is_a_command_too():
     argv = [sys.executable, "-m", "edgewright", "--version"]
     done = subprocess.run(argv, capture_output=True, check=True, text=True)
     assert done.stdout.split() == ["edgewright,", "version", edgewright.__version__]
+
+
+def test_no_public_function_shares_its_name_with_a_module():
+    """Importing such a module would put it in the function's place: `ew.build(...)` would call a module."""
+    modules = {path.stem for path in (ROOT / "sdk").iterdir()}
+    assert modules & set(edgewright.__all__) == set()

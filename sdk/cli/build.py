@@ -39,7 +39,7 @@ def command(
     quiet: bool,
 ) -> None:
     """Convert SOURCE, a Hugging Face directory or hub id, and prove every artifact."""
-    from edgewright.build import build
+    from edgewright.builder import build
     from edgewright.child import Limits
 
     bundle = build(

@@ -19,7 +19,7 @@ def command(
     bundle: str, *, data: str, threads: int, format_: str | None, precision: str | None, as_json: bool, quiet: bool
 ) -> None:
     """Score the artifacts of BUNDLE on labelled data."""
-    from edgewright.evaluate import evaluate
+    from edgewright.evaluation import evaluate
 
     found = evaluate(bundle, data, format=format_, precision=precision, threads=threads, progress=status(quiet=quiet))
     rows = [{**artifact_row(a), "threads": threads, "score": score_record(score)} for a, score in found]

@@ -14,7 +14,7 @@ __all__ = ["command"]
 @output_options
 def command(bundle: str, *, as_json: bool, quiet: bool) -> None:
     """Check every hash of BUNDLE and replay its golden cases in every installed engine."""
-    from edgewright.verify import verify
+    from edgewright.verification import verify
 
     rows = [
         {

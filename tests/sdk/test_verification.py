@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgewright.errors import GateFailed
 from edgewright.manifest import Parity
-from edgewright.verify import _allowed_rms, _check_outputs
+from edgewright.verification import _allowed_rms, _check_outputs
 
 
 @pytest.fixture
