@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import torch
 
 from edgewright import arrays, registry
 from edgewright.contracts import ConversionSpec
 from edgewright.converters import _eager
 from edgewright.errors import EdgewrightError
+from edgewright.manifest import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 __all__ = ["convert", "reference"]
 
@@ -30,30 +33,37 @@ def reference(payload: dict[str, Any], progress: Callable[[str], None]) -> dict[
 
 
 def convert(payload: dict[str, Any], progress: Callable[[str], None]) -> list[dict[str, str] | None]:
-    """Make one artifact per entry of `artifacts` (precision and path); per entry None, or the error's record."""
+    """Make an artifact per entry (precision, path, keep_float); give None or the error's record for each."""
     torch.set_num_threads(payload["threads"])
     progress("load the model")
     model = _eager.load(payload["source"])
     converter = registry.load("converters", payload["format"])()
-    (example,) = arrays.load(Path(payload["example"]))
-    return [_attempt(converter, model, example, payload, entry, progress) for entry in payload["artifacts"]]
+    example, *calibration = arrays.load(Path(payload["texts"]))
+    spec = ConversionSpec(
+        precision="",
+        inputs=model.inputs,
+        outputs=model.outputs,
+        example=_taken(model, example),
+        task=payload["source"]["task"],
+        settings=msgspec.convert(payload["settings"], Settings),
+        tokenizer=Path(payload["source"]["directory"]),
+        calibration=[_taken(model, batch) for batch in calibration],
+    )
+    return [_attempt(converter, model, spec, entry, progress) for entry in payload["artifacts"]]
+
+
+def _taken(model: _eager.Eager, batch: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: batch[name] for name in model.inputs}
 
 
 def _attempt(
-    converter: Any,
-    model: _eager.Eager,
-    example: Any,
-    payload: dict[str, Any],
-    entry: dict[str, str],
-    progress: Callable[[str], None],
+    converter: Any, model: _eager.Eager, spec: ConversionSpec, entry: dict[str, Any], progress: Callable[[str], None]
 ) -> dict[str, str] | None:
-    spec = ConversionSpec(
+    spec = replace(
+        spec,
         precision=entry["precision"],
-        inputs=model.inputs,
-        outputs=model.outputs,
-        example={name: example[name] for name in model.inputs},
-        max_length=payload["max_length"],
-        progress=lambda phrase: progress(f"{payload['format']} {entry['precision']}: {phrase}"),
+        keep_float=tuple(entry["keep_float"]),
+        progress=lambda phrase: progress(f"{converter.format} {entry['precision']}: {phrase}"),
     )
     out = Path(entry["path"])
     out.parent.mkdir(parents=True, exist_ok=True)

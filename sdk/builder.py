@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
-from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright import arrays, registry
-from edgewright.bundle import GOLDEN, MANIFEST, Bundle
+from edgewright import registry
+from edgewright.assembly import Assembly
+from edgewright.bundle import MANIFEST, Bundle
 from edgewright.child import Limits
-from edgewright.engines import engine_for
-from edgewright.errors import EdgewrightError, GateFailed, StorageError, UnsupportedConversion, UsageError, from_record
-from edgewright.files import sha256
+from edgewright.errors import UnsupportedConversion, UsageError
 from edgewright.jobs import Jobs
-from edgewright.manifest import Artifact, File, Manifest, TensorSpec, encode
-from edgewright.manifest import Source as Origin
 from edgewright.proof import Proof
-from edgewright.source import Source, export_module, open_source
+from edgewright.source import export_module, open_source
 from edgewright.staging import staged
+from edgewright.support import gap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from edgewright.assembly import Plan
     from edgewright.contracts import Converter
-
-    Plan = list[tuple[type[Converter], list[str]]]
+    from edgewright.source import Source
 
 __all__ = ["build"]
-
-_COPIED = ("config.json", "tokenizer.json", "tokenizer_config.json")
 
 
 def build(
@@ -45,6 +36,7 @@ def build(
     precisions: Sequence[str] = ("fp32", "int8"),
     task: str | None = None,
     data: str | Path | None = None,
+    calibration: str | Path | None = None,
     example_inputs: Mapping[str, Any] | None = None,
     tokenizer: str | Path | None = None,
     labels: Sequence[str] = (),
@@ -63,6 +55,8 @@ def build(
         precisions: precisions of each format.
         task: the task's key; by default the one that the source's architecture belongs to. A module needs it.
         data: a TSV or JSONL file of labelled rows; then the task metric is a gate too.
+        calibration: a file of labelled rows or of texts that int8-static measures ranges on; by default `data`, or
+            without it the texts of the gate.
         example_inputs: for a module, its keyword arguments: int64 tensors (batch, length) of at least 2 rows.
         tokenizer: for a module, the directory of its tokenizer.
         labels: for a module that classifies, the names of its classes.
@@ -93,8 +87,10 @@ def build(
                 labels=labels,
                 max_length=max_length,
             )
+        _check_support(plan, source)
         with staged(Path(out), marker=MANIFEST, force=force) as stage:
-            work = _Work(source, stage, jobs, allow_divergence, Proof(source, Path(data) if data else None, jobs))
+            proof = Proof(source, jobs, labelled=_path(data), calibration=_path(calibration))
+            work = Assembly(source, stage, jobs, proof, allow_divergence=allow_divergence)
             work.make(plan)
             if work.failures and (there or not work.outputs):
                 raise work.failure("nothing was written")
@@ -113,135 +109,24 @@ def _plan(formats: Sequence[str], precisions: Sequence[str]) -> Plan:
         converter: type[Converter] = registry.load("converters", name)
         for precision in precisions:
             if precision not in converter.precisions:
-                hint = f"{name} has {', '.join(converter.precisions)}"
-                raise UnsupportedConversion(f"{name} at precision {precision!r} is not supported", hint=hint)
+                known = gap(name, precision)
+                reason = f": {known.reason}" if known else ""
+                hint = known.instead if known else f"{name} has {', '.join(converter.precisions)}"
+                raise UnsupportedConversion(f"{name} at precision {precision!r} is not supported{reason}", hint=hint)
         registry.require(converter.requires, converter.extra)
         plan.append((converter, list(dict.fromkeys(precisions))))
     return plan
 
 
-@dataclass
-class _Work:
-    """What has come of a build so far."""
-
-    source: Source
-    stage: Path
-    jobs: Jobs
-    allow_divergence: bool
-    proof: Proof
-    artifacts: list[Artifact] = field(default_factory=list)
-    outputs: dict[str, list[dict[str, NDArray[Any]]]] = field(default_factory=dict)
-    failures: list[EdgewrightError] = field(default_factory=list)
-    packages: set[str] = field(default_factory=lambda: {"edgewright", "numpy", "tokenizers"})
-
-    def make(self, plan: Plan) -> None:
-        """Convert and gate every artifact of the plan; failures are remembered, and the rest goes on.
-
-        Raises:
-            StorageError: the disk is full; what would follow could not be written either.
-        """
-        for converter, precisions in plan:
-            self.packages |= {*converter.requires, engine_for(converter.format).package}
-            for precision, error in zip(precisions, self._convert(converter, precisions), strict=True):
-                if not error:
-                    self._gate(converter, precision)
-                elif isinstance(failure := from_record(error), StorageError):
-                    raise failure
-                else:
-                    self.failures.append(failure)
-
-    def failure(self, ending: str) -> EdgewrightError:
-        """The first failure, a failed gate before others, with what became of the build."""
-        first = next((f for f in self.failures if isinstance(f, GateFailed)), self.failures[0])
-        return type(first)(first.message, hint="; ".join(part for part in (first.hint, ending) if part))
-
-    def _convert(self, converter: type[Converter], precisions: list[str]) -> list[dict[str, str] | None]:
-        example = self.jobs.scratch / "example.npz"
-        arrays.save(example, [self.proof.example])
-        wanted = [{"precision": p, "path": str(self.stage / converter.path(p))} for p in precisions]
-        try:
-            errors: list[dict[str, str] | None] = self.jobs.run(
-                "edgewright.converters._jobs:convert",
-                source=self.source.job(),
-                format=converter.format,
-                artifacts=wanted,
-                example=str(example),
-                max_length=self.source.settings.max_length,
-                threads=os.cpu_count(),
-            )
-        except EdgewrightError as error:
-            return [error.record()] * len(precisions)
-        return errors
-
-    def _gate(self, converter: type[Converter], precision: str) -> None:
-        """Hold one artifact against the eager model; keep it, or remove it and remember why."""
-        path = converter.path(precision)
-        try:
-            self._admit(converter, precision, path)
-        except EdgewrightError as error:
-            for part in (self.stage / path).parent.glob(f"{Path(path).name}*"):
-                part.unlink()
-            self.failures.append(type(error)(f"{converter.format}/{precision}: {error.message}", hint=error.hint))
-
-    def _admit(self, converter: type[Converter], precision: str, path: str) -> None:
-        signature, outputs = self._run(converter.format, precision, self.stage / path)
-        parity, score = self.proof.judge(outputs, precision, allow_divergence=self.allow_divergence)
-        artifact = Artifact(
-            path=path,
-            format=converter.format,
-            precision=precision,
-            size_bytes=(self.stage / path).stat().st_size,
-            sha256=sha256(self.stage / path),
-            inputs=tuple(TensorSpec(**spec) for spec in signature["inputs"]),
-            outputs=tuple(TensorSpec(**spec) for spec in signature["outputs"]),
-            parity=parity,
-            score=score,
-        )
-        self.artifacts.append(artifact)
-        self.outputs[path] = outputs[: len(self.proof.cases)]
-
-    def _run(self, format: str, precision: str, path: Path) -> tuple[Any, list[dict[str, NDArray[Any]]]]:  # noqa: A002
-        out = self.jobs.scratch / "outputs.npz"
-        signature = self.jobs.run(
-            "edgewright.gates:run_engine",
-            name=f"{format} {precision}",
-            engine=engine_for(format).engine,
-            artifact=str(path),
-            feeds=str(self.proof.feeds),
-            out=str(out),
-        )
-        return signature, arrays.load(out)
-
-    def write(self) -> None:
-        """Put the tokenizer, the golden cases and the manifest beside the artifacts."""
-        self.jobs.progress("write the bundle")
-        for name in _COPIED:
-            if (self.source.directory / name).is_file():
-                shutil.copyfile(self.source.directory / name, self.stage / name)
-        (self.stage / GOLDEN).write_bytes(encode(self.proof.golden(self.outputs)))
-        manifest = Manifest(
-            task=self.source.task,
-            settings=self.source.settings,
-            artifacts=tuple(self.artifacts),
-            files=tuple(_file(self.stage, path) for path in self._others()),
-            source=self._origin(),
-            toolchain={name: metadata.version(name) for name in sorted(self.packages)},
-        )
-        (self.stage / MANIFEST).write_bytes(encode(manifest))
-
-    def _others(self) -> list[Path]:
-        """Every file but the artifacts: the tokenizer, the golden cases, weights beside an artifact."""
-        listed = {self.stage / artifact.path for artifact in self.artifacts}
-        return sorted(path for path in self.stage.rglob("*") if path.is_file() and path not in listed)
-
-    def _origin(self) -> Origin:
-        return Origin(
-            architecture=self.source.architecture,
-            parameters=self.proof.parameters,
-            sha256=self.source.sha256(),
-            licence=self.source.licence(),
-        )
+def _check_support(plan: Plan, source: Source) -> None:
+    """Refuse what the table of gaps says of this model. Raises UnsupportedConversion."""
+    for converter, precisions in plan:
+        for precision in precisions:
+            found = gap(converter.format, precision, model_type=source.model_type, task=source.task)
+            if found:
+                what = f"{converter.format} at {precision} of {source.architecture} is not supported: {found.reason}"
+                raise UnsupportedConversion(what, hint=found.instead)
 
 
-def _file(root: Path, path: Path) -> File:
-    return File(path=path.relative_to(root).as_posix(), size_bytes=path.stat().st_size, sha256=sha256(path))
+def _path(given: str | Path | None) -> Path | None:
+    return Path(given) if given else None

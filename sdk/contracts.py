@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgewright.manifest import TensorSpec
+    from edgewright.manifest import Settings, TensorSpec
 
 __all__ = ["Completed", "ConversionSpec", "Converter", "Runtime", "Session", "Transport"]
 
@@ -36,7 +36,11 @@ class ConversionSpec:
         inputs: names of the model's inputs, each int64 (batch, length).
         outputs: names of its outputs, in the order in which the model returns them.
         example: one real batch for each input, at least 2 rows and an odd length, for exporters that trace.
-        max_length: the largest length in tokens.
+        task: the key of the task that the model answers.
+        settings: what the task knows of the model, such as its labels and its largest length in tokens.
+        tokenizer: the directory of the model's tokenizer, for formats that carry its vocabulary.
+        calibration: real texts, each a batch of one row without padding, for precisions that measure ranges.
+        keep_float: the rung of the converter's ladder to build, see `Converter.ladder`.
         progress: called with a short phrase whenever a stage begins.
     """
 
@@ -44,7 +48,11 @@ class ConversionSpec:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     example: Mapping[str, NDArray[Any]]
-    max_length: int
+    task: str
+    settings: Settings
+    tokenizer: Path
+    calibration: Sequence[Mapping[str, NDArray[Any]]] = ()
+    keep_float: tuple[str, ...] = ()
     progress: Callable[[str], None] = field(default=lambda _: None)
 
 
@@ -60,6 +68,15 @@ class Converter(ABC):
     @abstractmethod
     def path(precision: str) -> str:
         """Where an artifact lies in a bundle, such as `onnx/model_quantized.onnx`."""
+
+    @staticmethod
+    def ladder(precision: str) -> tuple[tuple[str, ...], ...]:
+        """Kinds of operators to leave in float, from none to many: a build takes the first rung that passes its gates.
+
+        The names are the converter's own, and the manifest records those of the rung that passed.
+        """
+        del precision
+        return ((),)
 
     def convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
         """Write the artifact of `model`, an eval-mode `torch.nn.Module` that takes `spec.inputs` in order, to `out`.

@@ -60,7 +60,10 @@ class Limit:
 
 LIMITS = {
     "fp32": Limit(max_abs=1e-3, sqnr_db=70.0, cosine=0.99999, top1=1.0, tie=1e-3, points=0.12),
+    "fp16": Limit(max_abs=0.05, sqnr_db=40.0, cosine=0.9995, top1=1.0, tie=0.02, points=0.25),
     "int8": Limit(max_abs=math.inf, sqnr_db=10.0, cosine=0.95, top1=0.95, tie=0.1, points=0.5),
+    "int8-static": Limit(max_abs=math.inf, sqnr_db=7.0, cosine=0.9, top1=0.9, tie=0.2, points=1.0),
+    "int4": Limit(max_abs=math.inf, sqnr_db=6.0, cosine=0.87, top1=0.85, tie=0.3, points=1.5),
 }
 
 

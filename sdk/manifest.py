@@ -80,7 +80,7 @@ class Score(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Artifact(Struct, frozen=True, forbid_unknown_fields=True):
-    """One engine file."""
+    """One engine file; `float_operators` are the kinds of operators that a lower precision left in float."""
 
     path: str
     format: _Name
@@ -91,6 +91,7 @@ class Artifact(Struct, frozen=True, forbid_unknown_fields=True):
     outputs: tuple[TensorSpec, ...]
     parity: Parity
     score: Score | None = None
+    float_operators: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

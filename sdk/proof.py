@@ -25,22 +25,27 @@ if TYPE_CHECKING:
 
 __all__ = ["Proof"]
 
+_MOST_CALIBRATED = 128
+
 
 class Proof:
     """The gate texts and the labelled rows, encoded once, with the eager model's outputs on them.
 
     Args:
         source: the model.
-        labelled: a data file for the task metric, or None.
         jobs: where the children run.
+        labelled: a data file for the task metric, or None.
+        calibration: a file of labelled rows or texts to measure ranges on; `labelled` by default, or the gate's texts.
 
     Attributes:
         feeds: the file of all batches: the gate cases, then one batch for each item of the labelled rows.
-        example: one real batch of several rows, for exporters that trace.
+        calibration: at most `_MOST_CALIBRATED` texts, a batch each, evenly taken from what was given.
         parameters: the number of the model's weights.
     """
 
-    def __init__(self, source: Source, labelled: Path | None, jobs: Jobs) -> None:
+    def __init__(
+        self, source: Source, jobs: Jobs, *, labelled: Path | None = None, calibration: Path | None = None
+    ) -> None:
         self.task: Task = registry.load("tasks", source.task)(source.settings)
         self.tokenizer = source.tokenizer()
         self.examples: list[Example] = data.examples(labelled, self.task) if labelled else []
@@ -48,6 +53,7 @@ class Proof:
         self.cases = gates.cases(self.task, self.tokenizer)
         items = self.task.items(self.examples)
         self.rows = [self.task.encode(self.tokenizer, [item]) for item in items]
+        self.calibration = self._calibration(calibration)
         self.feeds = jobs.scratch / "feeds.npz"
         arrays.save(self.feeds, [e.feeds for e in (*(case.encoding for case in self.cases), *self.rows)])
         self._run_eager(source, jobs)
@@ -63,6 +69,15 @@ class Proof:
         )
         self.parameters = int(facts["parameters"])
         self.reference = arrays.load(out)
+
+    def _calibration(self, path: Path | None) -> list[Batch]:
+        if path is None:
+            encodings = self.rows or [case.encoding for case in self.cases if len(case.items) == 1]
+        else:
+            found = data.examples(path, self.task) if path.suffix in (".tsv", ".jsonl") else None
+            items = self.task.items(found) if found else data.texts(path)
+            encodings = [self.task.encode(self.tokenizer, [item]) for item in _spread(items)]
+        return [encoding.feeds for encoding in _spread(encodings)]
 
     @property
     def example(self) -> Batch:
@@ -116,6 +131,12 @@ class Proof:
             outputs={path: _six_digits(self.task.reduce(o[at], case.encoding)[0]) for path, o in outputs.items()},
             answer=self.task.record(answer),
         )
+
+
+def _spread(items: Sequence[Any]) -> list[Any]:
+    """At most `_MOST_CALIBRATED` of the items, evenly spaced."""
+    step = max(1, -(-len(items) // _MOST_CALIBRATED))
+    return list(items[::step])
 
 
 def _six_digits(values: NDArray[Any]) -> tuple[float, ...]:

@@ -33,6 +33,7 @@ class Source:
         task: the key of its task.
         architecture: the class that it was saved from, such as `BertForSequenceClassification`.
         settings: labels, largest length and pooling as the model's own files give them.
+        model_type: the family of its architecture as config.json names it, such as `bert`; empty for a module.
         exported: for a `torch.nn.Module`, the file of its `torch.export` program, else None.
     """
 
@@ -40,6 +41,7 @@ class Source:
     task: str
     architecture: str
     settings: Settings
+    model_type: str = ""
     exported: Path | None = None
 
     def tokenizer(self) -> Tokenizer:
@@ -98,7 +100,7 @@ def open_source(model: str | Path, *, task: str | None = None) -> Source:
     found = task or _task_of(architecture)
     registry.load("tasks", found)
     _check_weights(directory)
-    source = Source(directory, found, architecture, read_settings(directory, config, found))
+    source = Source(directory, found, architecture, read_settings(directory, config, found), config.model_type)
     _check_tokenizer(source, config)
     return source
 
@@ -139,7 +141,7 @@ def export_module(
     path = scratch / "module.pt2"
     torch.export.save(program, path)
     settings = Settings(max_length=max_length, labels=tuple(labels))
-    return Source(Path(tokenizer), task, type(module).__name__, settings, path)
+    return Source(Path(tokenizer), task, type(module).__name__, settings, exported=path)
 
 
 def _directory(model: str | Path) -> Path:

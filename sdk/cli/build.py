@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from edgewright.cli._show import artifact_row, emit, listed, output_options, score_record, status
+
+if TYPE_CHECKING:
+    from edgewright.manifest import Artifact
 
 __all__ = ["command"]
 
@@ -18,6 +23,7 @@ __all__ = ["command"]
 )
 @click.option("--task", help="The task, where the source's architecture does not tell.")
 @click.option("--data", type=click.Path(), help="Labelled rows (.tsv, .jsonl): the task metric becomes a gate.")
+@click.option("--calibration", type=click.Path(), help="Texts for int8-static; by default those of --data.")
 @click.option("--allow-divergence", is_flag=True, help="Keep artifacts that fail a gate, and record the failure.")
 @click.option("--force", is_flag=True, help="Replace a bundle that is there.")
 @click.option("--memory-mib", default=8192, show_default=True, help="Most memory of one child process.")
@@ -31,6 +37,7 @@ def command(
     precisions: tuple[str, ...],
     task: str | None,
     data: str | None,
+    calibration: str | None,
     allow_divergence: bool,
     force: bool,
     memory_mib: int,
@@ -49,23 +56,27 @@ def command(
         precisions=precisions,
         task=task,
         data=data,
+        calibration=calibration,
         allow_divergence=allow_divergence,
         force=force,
         limits=Limits(memory_mib, timeout_s),
         progress=status(quiet=quiet, stages=3 + len(formats) * (1 + 2 * len(precisions))),
     )
-    rows = [
-        {
-            **artifact_row(a),
-            "cosine": a.parity.cosine,
-            "sqnr_db": a.parity.sqnr_db,
-            "max_abs": a.parity.max_abs,
-            "top1": a.parity.top1,
-            "score": score_record(a.score),
-            "diverged": a.parity.diverged,
-        }
-        for a in bundle.manifest.artifacts
-    ]
+    rows = [_row(a) for a in bundle.manifest.artifacts]
     kept = [a.key for a in bundle.manifest.artifacts if a.parity.diverged]
     verdict = f"kept in spite of a failed gate: {', '.join(kept)}" if kept else "every gate passed"
     emit(rows, as_json=as_json, title=f"{bundle.directory}: {verdict}")
+
+
+def _row(artifact: Artifact) -> dict[str, Any]:
+    parity = artifact.parity
+    return {
+        **artifact_row(artifact),
+        "cosine": parity.cosine,
+        "sqnr_db": parity.sqnr_db,
+        "max_abs": parity.max_abs,
+        "top1": parity.top1,
+        "score": score_record(artifact.score),
+        "diverged": parity.diverged,
+        "float_operators": ", ".join(artifact.float_operators) or None,
+    }

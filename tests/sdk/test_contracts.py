@@ -1,4 +1,5 @@
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +16,17 @@ from edgewright.errors import (
     UnsupportedConversion,
     UsageError,
 )
+from edgewright.manifest import Settings
 
-SPEC = ConversionSpec("fp32", ("input_ids",), ("logits",), {"input_ids": np.ones((2, 3), np.int64)}, 8)
+SPEC = ConversionSpec(
+    "fp32",
+    ("input_ids",),
+    ("logits",),
+    {"input_ids": np.ones((2, 3), np.int64)},
+    "text-classification",
+    Settings(max_length=8),
+    Path("unread"),
+)
 
 
 class Raising(Converter, Runtime):

@@ -1,0 +1,182 @@
+"""The artifacts of a build: converted in children, held against the eager model, and written with their manifest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec import to_builtins
+
+from edgewright import arrays
+from edgewright.bundle import GOLDEN, MANIFEST
+from edgewright.engines import engine_for
+from edgewright.errors import EdgewrightError, GateFailed, StorageError, from_record
+from edgewright.files import sha256
+from edgewright.manifest import Artifact, File, Manifest, TensorSpec, encode
+from edgewright.manifest import Source as Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from edgewright.contracts import Converter
+    from edgewright.jobs import Jobs
+    from edgewright.proof import Proof
+    from edgewright.source import Source
+
+__all__ = ["Assembly", "Plan"]
+
+Plan: TypeAlias = "list[tuple[type[Converter], list[str]]]"
+"""Which converter makes which precisions."""
+
+_COPIED = ("config.json", "tokenizer.json", "tokenizer_config.json")
+
+
+@dataclass
+class Assembly:
+    """What has come of a build so far: artifacts, their outputs on the gate texts, and failures."""
+
+    source: Source
+    stage: Path
+    jobs: Jobs
+    proof: Proof
+    allow_divergence: bool = field(kw_only=True)
+    artifacts: list[Artifact] = field(default_factory=list)
+    outputs: dict[str, list[dict[str, NDArray[Any]]]] = field(default_factory=dict)
+    failures: list[EdgewrightError] = field(default_factory=list)
+    packages: set[str] = field(default_factory=lambda: {"edgewright", "numpy", "tokenizers"})
+
+    def make(self, plan: Plan) -> None:
+        """Convert and gate every artifact of the plan; failures are remembered, and the rest goes on.
+
+        Raises:
+            StorageError: the disk is full; what would follow could not be written either.
+        """
+        for converter, precisions in plan:
+            self.packages |= {*converter.requires, engine_for(converter.format).package}
+            lowest = {precision: converter.ladder(precision)[0] for precision in precisions}
+            for precision, error in zip(precisions, self._convert(converter, lowest), strict=True):
+                failure = from_record(error) if error else self._climb(converter, precision)
+                if isinstance(failure, StorageError):
+                    raise failure
+                if failure:
+                    self.failures.append(failure)
+
+    def _climb(self, converter: type[Converter], precision: str) -> EdgewrightError | None:
+        """Gate an artifact that was made at the lowest rung of its ladder; go up while a gate fails."""
+        lowest, *rungs = converter.ladder(precision)
+        failure = self._gate(converter, precision, lowest)
+        for rung in rungs:
+            if not isinstance(failure, GateFailed):
+                break
+            self.jobs.progress(f"{converter.format} {precision}: {failure.message}; keep {', '.join(rung)} in float")
+            (error,) = self._convert(converter, {precision: rung})
+            failure = from_record(error) if error else self._gate(converter, precision, rung)
+        return failure
+
+    def failure(self, ending: str) -> EdgewrightError:
+        """The first failure, a failed gate before others, with what became of the build."""
+        first = next((f for f in self.failures if isinstance(f, GateFailed)), self.failures[0])
+        return type(first)(first.message, hint="; ".join(part for part in (first.hint, ending) if part))
+
+    def _convert(self, converter: type[Converter], rungs: Mapping[str, tuple[str, ...]]) -> list[dict[str, str] | None]:
+        """Make artifacts in one child, each precision at its rung; give None or the error's record for each."""
+        texts = self.jobs.scratch / "texts.npz"
+        arrays.save(texts, [self.proof.example, *self.proof.calibration])
+        wanted = [
+            {"precision": precision, "path": str(self.stage / converter.path(precision)), "keep_float": rung}
+            for precision, rung in rungs.items()
+        ]
+        try:
+            errors: list[dict[str, str] | None] = self.jobs.run(
+                "edgewright.converters._jobs:convert",
+                source=self.source.job(),
+                format=converter.format,
+                artifacts=wanted,
+                texts=str(texts),
+                settings=to_builtins(self.source.settings),
+                threads=os.cpu_count(),
+            )
+        except EdgewrightError as error:
+            return [error.record()] * len(rungs)
+        return errors
+
+    def _gate(self, converter: type[Converter], precision: str, rung: tuple[str, ...]) -> EdgewrightError | None:
+        """Hold one artifact against the eager model; keep it, or remove it and say why."""
+        path = converter.path(precision)
+        try:
+            self._admit(converter, precision, path, rung)
+        except EdgewrightError as error:
+            for part in (self.stage / path).parent.glob(f"{Path(path).name}*"):
+                part.unlink()
+            return type(error)(f"{converter.format}/{precision}: {error.message}", hint=error.hint)
+        return None
+
+    def _admit(self, converter: type[Converter], precision: str, path: str, rung: tuple[str, ...]) -> None:
+        signature, outputs = self._run(converter.format, precision, self.stage / path)
+        parity, score = self.proof.judge(outputs, precision, allow_divergence=self.allow_divergence)
+        artifact = Artifact(
+            path=path,
+            format=converter.format,
+            precision=precision,
+            size_bytes=(self.stage / path).stat().st_size,
+            sha256=sha256(self.stage / path),
+            inputs=tuple(TensorSpec(**spec) for spec in signature["inputs"]),
+            outputs=tuple(TensorSpec(**spec) for spec in signature["outputs"]),
+            parity=parity,
+            score=score,
+            float_operators=rung,
+        )
+        self.artifacts.append(artifact)
+        self.outputs[path] = outputs[: len(self.proof.cases)]
+
+    def _run(self, format: str, precision: str, path: Path) -> tuple[Any, list[dict[str, NDArray[Any]]]]:  # noqa: A002
+        out = self.jobs.scratch / "outputs.npz"
+        signature = self.jobs.run(
+            "edgewright.gates:run_engine",
+            name=f"{format} {precision}",
+            engine=engine_for(format).engine,
+            artifact=str(path),
+            feeds=str(self.proof.feeds),
+            out=str(out),
+        )
+        return signature, arrays.load(out)
+
+    def write(self) -> None:
+        """Put the tokenizer, the golden cases and the manifest beside the artifacts."""
+        self.jobs.progress("write the bundle")
+        for name in _COPIED:
+            if (self.source.directory / name).is_file():
+                shutil.copyfile(self.source.directory / name, self.stage / name)
+        (self.stage / GOLDEN).write_bytes(encode(self.proof.golden(self.outputs)))
+        manifest = Manifest(
+            task=self.source.task,
+            settings=self.source.settings,
+            artifacts=tuple(self.artifacts),
+            files=tuple(_file(self.stage, path) for path in self._others()),
+            source=self._origin(),
+            toolchain={name: metadata.version(name) for name in sorted(self.packages)},
+        )
+        (self.stage / MANIFEST).write_bytes(encode(manifest))
+
+    def _others(self) -> list[Path]:
+        """Every file but the artifacts: the tokenizer, the golden cases, weights beside an artifact."""
+        listed = {self.stage / artifact.path for artifact in self.artifacts}
+        return sorted(path for path in self.stage.rglob("*") if path.is_file() and path not in listed)
+
+    def _origin(self) -> Origin:
+        return Origin(
+            architecture=self.source.architecture,
+            parameters=self.proof.parameters,
+            sha256=self.source.sha256(),
+            licence=self.source.licence(),
+        )
+
+
+def _file(root: Path, path: Path) -> File:
+    return File(path=path.relative_to(root).as_posix(), size_bytes=path.stat().st_size, sha256=sha256(path))
