@@ -35,12 +35,16 @@ class Eager(torch.nn.Module):  # type: ignore[misc]
 
     def forward(self, *arrays: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Run the model and pick its outputs."""
+        return self.pick(arrays, self.outputs)
+
+    def pick(self, arrays: Sequence[torch.Tensor], names: Sequence[str]) -> tuple[torch.Tensor, ...]:
+        """Run the model and pick what it calls `names`, or as many where it names nothing."""
         given = self.model(**dict(zip(self.inputs, arrays, strict=True)))
         if isinstance(given, torch.Tensor):
             return (given,)
         if isinstance(given, tuple | list):
-            return tuple(given[: len(self.outputs)])
-        return tuple(given[name] for name in self.outputs)
+            return tuple(given[: len(names)])
+        return tuple(given[name] for name in names)
 
     def parameters_count(self) -> int:
         """Number of weights, shared ones counted once."""

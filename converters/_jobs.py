@@ -18,7 +18,7 @@ from edgewright.manifest import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["convert", "reference"]
+__all__ = ["attempt", "convert", "read_spec", "reference"]
 
 
 def reference(payload: dict[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
@@ -38,8 +38,14 @@ def convert(payload: dict[str, Any], progress: Callable[[str], None]) -> list[di
     progress("load the model")
     model = _eager.load(payload["source"])
     converter = registry.load("converters", payload["format"])()
+    spec = read_spec(payload, model)
+    return [attempt(converter, model, spec, entry, progress) for entry in payload["artifacts"]]
+
+
+def read_spec(payload: dict[str, Any], model: _eager.Eager) -> ConversionSpec:
+    """The part of a specification that all artifacts of a job share."""
     example, *calibration = arrays.load(Path(payload["texts"]))
-    spec = ConversionSpec(
+    return ConversionSpec(
         precision="",
         inputs=model.inputs,
         outputs=model.outputs,
@@ -49,16 +55,16 @@ def convert(payload: dict[str, Any], progress: Callable[[str], None]) -> list[di
         tokenizer=Path(payload["source"]["directory"]),
         calibration=[_taken(model, batch) for batch in calibration],
     )
-    return [_attempt(converter, model, spec, entry, progress) for entry in payload["artifacts"]]
 
 
 def _taken(model: _eager.Eager, batch: Mapping[str, Any]) -> dict[str, Any]:
     return {name: batch[name] for name in model.inputs}
 
 
-def _attempt(
+def attempt(
     converter: Any, model: _eager.Eager, spec: ConversionSpec, entry: dict[str, Any], progress: Callable[[str], None]
 ) -> dict[str, str] | None:
+    """Make the artifact that `entry` asks for; give None, or the error's record, with nothing left behind."""
     spec = replace(
         spec,
         precision=entry["precision"],

@@ -24,6 +24,7 @@ _DTYPES = {"tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(float)": 
 class OnnxRuntime(Runtime):
     """Opens `.onnx` files."""
 
+    has_plain = True
     engine = "onnxruntime"
     formats = ("onnx",)
     extra = "onnx"
@@ -52,6 +53,8 @@ class OnnxRuntime(Runtime):
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.enable_mem_pattern = False  # it would keep a plan for every length it meets, and nothing gets faster
+        if self.plain:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         if exact:
             options.add_session_config_entry("session.x64quantprecision", "1")
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

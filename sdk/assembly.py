@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import to_builtins
 
 from edgewright import arrays
+from edgewright.bisector import locate
 from edgewright.bundle import GOLDEN, MANIFEST
 from edgewright.engines import engine_for
 from edgewright.errors import EdgewrightError, GateFailed, StorageError, from_record
@@ -76,8 +77,20 @@ class Assembly:
                 break
             self.jobs.progress(f"{converter.format} {precision}: {failure.message}; keep {', '.join(rung)} in float")
             (error,) = self._convert(converter, {precision: rung})
+            lowest = rung
             failure = from_record(error) if error else self._gate(converter, precision, rung)
-        return failure
+        return self._explained(failure, converter, precision, lowest) if isinstance(failure, GateFailed) else failure
+
+    def _explained(
+        self, failure: GateFailed, converter: type[Converter], precision: str, rung: tuple[str, ...]
+    ) -> GateFailed:
+        """The failure with what the bisector finds."""
+        self.jobs.progress(f"{converter.format} {precision}: {failure.message}; look for the layer")
+        try:
+            words = str(locate(self.source, self.jobs, self.proof, converter, precision, rung))
+        except EdgewrightError as error:
+            words = f"the bisector could not look: {error}"
+        return GateFailed(f"{failure.message}; {words}", hint=failure.hint)
 
     def failure(self, ending: str) -> EdgewrightError:
         """The first failure, a failed gate before others, with what became of the build."""

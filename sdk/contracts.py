@@ -125,8 +125,15 @@ class Session(ABC):
 
 
 class Runtime(ABC):
-    """An engine: opens artifacts of its formats."""
+    """An engine: opens artifacts of its formats.
 
+    Attributes:
+        has_plain: whether the engine can leave out its own graph optimisations and delegates.
+        plain: whether it shall, to tell a wrong artifact from a wrong engine.
+    """
+
+    has_plain: ClassVar[bool] = False
+    plain: bool = False
     engine: ClassVar[str]
     formats: ClassVar[tuple[str, ...]]
     extra: ClassVar[str]

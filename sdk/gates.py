@@ -28,10 +28,23 @@ if TYPE_CHECKING:
     from edgewright.tasks import Task
     from edgewright.tokenizer import Encoding, Tokenizer
 
-__all__ = ["LIMITS", "Case", "Limit", "cases", "measure", "parity_failure", "rms", "run_engine", "score_failure"]
+__all__ = [
+    "LIMITS",
+    "NO_ERROR_DB",
+    "Case",
+    "Limit",
+    "cases",
+    "measure",
+    "parity_failure",
+    "rms",
+    "run_engine",
+    "score_failure",
+    "sqnr_db",
+]
 
 _LONGEST_FILL = 2048
-_NO_ERROR_DB = 200.0
+NO_ERROR_DB = 200.0
+"""The signal to noise ratio of no noise at all: JSON has no infinity."""
 # The error of an output that is NaN or infinite: JSON has neither.
 _NO_NUMBER = float(np.finfo(np.float32).max)
 
@@ -117,7 +130,7 @@ def measure(
         texts=len(rows),
         max_abs=_rounded(error.max()),
         mean_abs=_rounded(error.mean()),
-        sqnr_db=_rounded(_sqnr_db(want, error)),
+        sqnr_db=_rounded(sqnr_db(want, error)),
         cosine=_rounded(cosine, 7),
         top1=_agreement(task, gate, reference, outputs, limit),
         worst_case=worst,
@@ -158,11 +171,12 @@ def rms(outputs: Sequence[dict[str, NDArray[Any]]]) -> float:
 def run_engine(payload: dict[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
     """A child's work: open `artifact` in its engine, run the batches in `feeds`, write the outputs to `out`.
 
-    One thread, so that the same artifact gives the same numbers wherever the order of additions would matter. Returns
-    the artifact's signature.
+    One thread, so that the same artifact gives the same numbers wherever the order of additions would matter; with
+    `plain` also without the engine's own optimisations. Returns the artifact's signature.
     """
     batches = arrays.load(Path(payload["feeds"]))
     runtime = registry.load("runtimes", payload["engine"])()
+    runtime.plain = payload.get("plain", False)
     session = runtime.open(Path(payload["artifact"]), threads=1)
     progress(f"{payload['name']}: gate, {len(batches)} calls")
     arrays.save(Path(payload["out"]), [session.run(batch) for batch in batches])
@@ -198,12 +212,13 @@ def _cosine(rows: Sequence[tuple[Any, ...]], name: str) -> float:
     return float(want @ got / norm) if norm > 0 and np.isfinite(norm) else 0.0
 
 
-def _sqnr_db(want: NDArray[Any], error: NDArray[Any]) -> float:
+def sqnr_db(want: NDArray[Any], error: NDArray[Any]) -> float:
+    """Signal to quantization noise ratio, 10 log10(sum(want^2) / sum(error^2)), kept within `NO_ERROR_DB`."""
     noise = float(np.square(error).sum())
     signal = float(np.square(want).sum())
     if not noise:
-        return _NO_ERROR_DB
-    return max(-_NO_ERROR_DB, min(_NO_ERROR_DB, 10 * math.log10(signal / noise))) if signal else -_NO_ERROR_DB
+        return NO_ERROR_DB
+    return max(-NO_ERROR_DB, min(NO_ERROR_DB, 10 * math.log10(signal / noise))) if signal else -NO_ERROR_DB
 
 
 def _agreement(
