@@ -18,7 +18,7 @@ from edgewright.files import read_capped, sha256
 from edgewright.manifest import MAX_JSON_BYTES, Artifact, File, Golden, Manifest, check_path, decode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from edgewright.tokenizer import Tokenizer
 
@@ -116,8 +116,16 @@ class Bundle:
         golden: Golden = decode(read_capped(self.checked(GOLDEN), MAX_JSON_BYTES), Golden, GOLDEN)
         return golden
 
-    def choose(self, *, format: str | None = None, precision: str | None = None) -> Artifact:  # noqa: A002
+    def choose(
+        self,
+        *,
+        format: str | None = None,  # noqa: A002
+        precision: str | None = None,
+        among: Collection[str] = (),
+    ) -> Artifact:
         """The smallest artifact of a format and precision; both are free by default.
+
+        Of formats that fit, those in `among` come first.
 
         Raises:
             BundleError: the bundle holds none such; the ones it holds are listed.
@@ -127,7 +135,7 @@ class Bundle:
             wanted = "/".join(word or "*" for word in (format, precision))
             has = ", ".join(a.key for a in self.manifest.artifacts)
             raise BundleError(f"{self.directory} has no artifact {wanted}", hint=f"it has {has}")
-        return min(fits, key=lambda a: (a.parity.diverged is not None, a.size_bytes))
+        return min(fits, key=lambda a: (a.parity.diverged is not None, a.format not in among, a.size_bytes))
 
 
 def problems(manifest: Manifest, sizes: dict[str, int]) -> list[str]:

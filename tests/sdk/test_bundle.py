@@ -315,6 +315,12 @@ def test_the_smallest_artifact_that_passed_is_chosen(several, wanted, path):
     assert several.choose(**wanted).path == path
 
 
+def test_a_format_that_can_be_opened_here_goes_before_a_smaller_one(several):
+    assert several.choose().path != several.choose(among=["onnx"], precision="fp32").path
+    assert several.choose(among=["onnx"]).format == "onnx"
+    assert several.choose(among=["executorch"]) == several.choose()
+
+
 @pytest.mark.parametrize(
     ("wanted", "shown"),
     [
