@@ -93,9 +93,11 @@ class Assembly:
         return GateFailed(f"{failure.message}; {words}", hint=failure.hint)
 
     def failure(self, ending: str) -> EdgewrightError:
-        """The first failure, a failed gate before others, with what became of the build."""
+        """The first failure, a failed gate before others, with the other ones and what became of the build."""
         first = next((f for f in self.failures if isinstance(f, GateFailed)), self.failures[0])
-        return type(first)(first.message, hint="; ".join(part for part in (first.hint, ending) if part))
+        others = dict.fromkeys(f.message for f in self.failures if f is not first and f.message != first.message)
+        also = [f"also failed: {message}" for message in others]
+        return type(first)(first.message, hint="; ".join(part for part in (first.hint, *also, ending) if part))
 
     def _convert(self, converter: type[Converter], rungs: Mapping[str, tuple[str, ...]]) -> list[dict[str, str] | None]:
         """Make artifacts in one child, each precision at its rung; give None or the error's record for each."""
