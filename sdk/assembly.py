@@ -15,7 +15,7 @@ from edgewright import arrays
 from edgewright.bisector import locate
 from edgewright.bundle import GOLDEN, MANIFEST
 from edgewright.engines import engine_for
-from edgewright.errors import EdgewrightError, GateFailed, StorageError, from_record
+from edgewright.errors import ChildFailed, EdgewrightError, GateFailed, StorageError, from_record
 from edgewright.files import sha256
 from edgewright.manifest import Artifact, File, Manifest, TensorSpec, encode
 from edgewright.manifest import Source as Origin
@@ -117,9 +117,17 @@ class Assembly:
                 settings=to_builtins(self.source.settings),
                 threads=os.cpu_count(),
             )
-        except EdgewrightError as error:
-            return [error.record()] * len(rungs)
+        except ChildFailed as error:
+            for precision in rungs:
+                self._discard(converter.path(precision))
+            if len(rungs) > 1:  # one of them took the others along: each in a child of its own
+                return [self._convert(converter, {precision: rung})[0] for precision, rung in rungs.items()]
+            return [type(error)(f"{converter.format}/{next(iter(rungs))}: {error.message}", hint=error.hint).record()]
         return errors
+
+    def _discard(self, path: str) -> None:
+        for part in (self.stage / path).parent.glob(f"{Path(path).name}*"):
+            part.unlink()
 
     def _gate(self, converter: type[Converter], precision: str, rung: tuple[str, ...]) -> EdgewrightError | None:
         """Hold one artifact against the eager model; keep it, or remove it and say why."""
@@ -127,8 +135,7 @@ class Assembly:
         try:
             self._admit(converter, precision, path, rung)
         except EdgewrightError as error:
-            for part in (self.stage / path).parent.glob(f"{Path(path).name}*"):
-                part.unlink()
+            self._discard(path)
             return type(error)(f"{converter.format}/{precision}: {error.message}", hint=error.hint)
         return None
 
