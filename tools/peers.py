@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright import build
+from edgewright.source import open_source
 from edgewright.statistics import median
 
 if TYPE_CHECKING:
@@ -132,13 +133,21 @@ def _prepare(model: Path, optimum: Path) -> tuple[Bundle, Path]:
     """The model as our bundle and as Optimum's two files, made anew."""
     work = WORK / f"{model.resolve().parent.name}-{model.name}"
     bundle = build(model, out=work / "bundle", formats=["onnx"], precisions=["fp32", "int8"], force=True)
-    if not (work / OPTIMUM["int8"]).exists():
-        subprocess.run(
-            [str(optimum), "-c", EXPORT, str(model), bundle.manifest.task, str(work)],
-            check=True,
-            stderr=subprocess.DEVNULL,
-        )
+    _export_optimum(model, bundle.manifest.task, work, optimum)
     return bundle, work
+
+
+def _export_optimum(model: Path, task: str, work: Path, python: Path) -> None:
+    if not (work / OPTIMUM["int8"]).exists():
+        argv = [str(python), "-c", EXPORT, str(model), task, str(work)]
+        subprocess.run(argv, check=True, stderr=subprocess.DEVNULL)
+
+
+def optimum_files(model: Path) -> Path:
+    """Optimum's int8 ONNX file of a model, made where it is not there yet."""
+    work = WORK / f"{model.resolve().parent.name}-{model.name}"
+    _export_optimum(model, open_source(model).task, work, _optimum_environment())
+    return work / OPTIMUM["int8"]
 
 
 def _cold(model: Path, bundle: Bundle, processes: int) -> list[dict]:
@@ -149,7 +158,7 @@ def _cold(model: Path, bundle: Bundle, processes: int) -> list[dict]:
         "bare tokenizers + onnxruntime": [here, "-c", BARE, home, TEXT],
         "transformers pipeline": [here, "-c", PIPELINE, str(model), bundle.manifest.task, TEXT],
     }
-    samples = _interleave({name: partial(_whole, argv) for name, argv in sides.items()}, processes)
+    samples = interleave({name: partial(_whole, argv) for name, argv in sides.items()}, processes)
     found = []
     for at, unit in enumerate(("s", "MiB")):
         each = {name: [sample[at] for sample in taken] for name, taken in samples.items()}
@@ -197,13 +206,13 @@ def _latency(model: Path, bundle: Bundle, work: Path, processes: int) -> list[di
         for tokens in (16, 128):
             files = {"edgewright": bundle.directory / path, "Optimum 0.1.0": work / OPTIMUM[precision]}
             ids = json.dumps([101, *(1000 + i % 1000 for i in range(tokens - 2)), 102])
-            samples = _interleave({name: partial(_median_ms, file, ids) for name, file in files.items()}, processes)
+            samples = interleave({name: partial(median_ms, file, ids) for name, file in files.items()}, processes)
             ours, theirs = samples["edgewright"], samples["Optimum 0.1.0"]
             found.append(_row(model, f"{precision}, {tokens} tokens, ms", "edgewright", ours, "Optimum 0.1.0", theirs))
     return found
 
 
-def _median_ms(path: Path, ids: str) -> float:
+def median_ms(path: Path, ids: str) -> float:
     return float(
         subprocess.run(
             [sys.executable, "-c", LATENCY, str(path), ids], check=True, capture_output=True, text=True
@@ -211,7 +220,7 @@ def _median_ms(path: Path, ids: str) -> float:
     )
 
 
-def _interleave(sides: dict[str, Callable[[], object]], turns: int) -> dict[str, list]:
+def interleave(sides: dict[str, Callable[[], object]], turns: int) -> dict[str, list]:
     samples: dict[str, list] = {name: [] for name in sides}
     for turn in range(turns + 1):
         for name, once in sides.items():
@@ -222,7 +231,7 @@ def _interleave(sides: dict[str, Callable[[], object]], turns: int) -> dict[str,
 
 
 def _row(model: Path, what: str, name: str, ours: list[float], peer: str, theirs: list[float]) -> dict:
-    low, high = _interval(ours, theirs)
+    low, high = interval(ours, theirs)
     a, b = median(sorted(ours)), median(sorted(theirs))
     _say(f"{what}: {name} {a:.4g}, {peer} {b:.4g}, ratio {a / b:.3f}")
     home = model.resolve()
@@ -240,7 +249,7 @@ def _row(model: Path, what: str, name: str, ours: list[float], peer: str, theirs
     }
 
 
-def _interval(ours: list[float], theirs: list[float], rounds: int = 2000) -> tuple[float, float]:
+def interval(ours: list[float], theirs: list[float], rounds: int = 2000) -> tuple[float, float]:
     rng = random.Random(0)  # noqa: S311 - the bootstrap is no secret
     ratios = sorted(
         median(sorted(rng.choices(ours, k=len(ours)))) / median(sorted(rng.choices(theirs, k=len(theirs))))

@@ -1,0 +1,115 @@
+"""Every format beside Optimum's int8 ONNX and eager PyTorch: latency at 16 and 128 tokens, and size.
+
+    .venv/bin/python tools/formats.py MODEL_DIR --out docs
+
+One thread, batch 1, fresh processes in turn with each other in one run; ratios are of medians, with a 95 % bootstrap
+interval over processes. Writes formats.json and formats.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import peers
+
+from edgewright import build
+from edgewright.statistics import median
+
+TOKENS = (16, 128)
+FORMATS = ("onnx", "tflite", "executorch", "torchscript")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, help="a Hugging Face directory")
+    parser.add_argument("--out", type=Path, default=peers.ROOT / "docs", help="where formats.json and formats.md go")
+    parser.add_argument("--processes", type=int, default=7, help="fresh processes of each side")
+    parser.add_argument("--bundle", type=Path, help="a bundle of the model that is there already")
+    args = parser.parse_args()
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    optimum = peers.optimum_files(args.model)
+    home = args.bundle or peers.WORK / "formats"
+    if not args.bundle:
+        build(args.model, out=home, formats=FORMATS, precisions=["fp32", "int8"], force=True)
+    manifest = json.loads((home / "manifest.json").read_text())
+    artifacts = {f"{a['format']} {a['precision']}": a for a in manifest["artifacts"]}
+    sides = {name: partial(_ours, home, a["format"], a["precision"]) for name, a in artifacts.items()}
+    sides["Optimum int8"] = partial(_optimum, optimum)
+    sides["eager"] = partial(_eager, args.model, manifest["task"])
+    samples = peers.interleave(sides, args.processes)
+    rows = [_row(name, samples, artifacts.get(name, {}).get("size_bytes")) for name in sides]
+    args.out.mkdir(exist_ok=True)
+    (args.out / "formats.json").write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+    (args.out / "formats.md").write_text(_markdown(rows))
+    print(_markdown(rows))
+
+
+def _ours(home: Path, format_: str, precision: str) -> list[float]:
+    request = {"bundle": str(home), "format": format_, "precision": precision, "peak": False, "tokens": TOKENS}
+    request |= {"texts": [], "threads": 1, "runs": 60, "warmup_runs": 5, "warmup_ms": 300.0}
+    argv = [sys.executable, "-m", "edgewright.runtimes._worker"]
+    done = subprocess.run(argv, input=json.dumps(request), check=True, capture_output=True, text=True)
+    record = json.loads(done.stdout)
+    if "error" in record:
+        raise SystemExit(record["error"]["message"])
+    return [median(sorted(series["samples_ms"])) for series in record["series"]]
+
+
+def _optimum(path: Path) -> list[float]:
+    ids = [json.dumps([101, *(1000 + i % 1000 for i in range(tokens - 2)), 102]) for tokens in TOKENS]
+    return [peers.median_ms(path, line) for line in ids]
+
+
+def _eager(model: Path, task: str) -> list[float]:
+    head = "AutoModel" if task == "feature-extraction" else "AutoModelForSequenceClassification"
+    argv = [sys.executable, str(Path(__file__).parent / "eager.py"), str(model), "--head", head, "--runs", "30"]
+    done = subprocess.run([*argv, "--tokens", "16,128"], check=True, capture_output=True, text=True)
+    return [row["median_ms"] for row in json.loads(done.stdout)["rows"]]
+
+
+def _row(name: str, samples: dict[str, list[list[float]]], size_bytes: int | None) -> dict:
+    row = {"side": name, "size_bytes": size_bytes, "n": len(samples[name])}
+    for at, tokens in enumerate(TOKENS):
+        mine = [sample[at] for sample in samples[name]]
+        row[f"median_{tokens}_ms"] = median(sorted(mine))
+        for peer in ("Optimum int8", "eager"):
+            theirs = [sample[at] for sample in samples[peer]]
+            low, high = peers.interval(mine, theirs)
+            key = f"to_{peer.split()[0].lower()}_{tokens}"
+            row[key] = {"ratio": row[f"median_{tokens}_ms"] / median(sorted(theirs)), "low": low, "high": high}
+    row["short_to_long"] = row["median_16_ms"] / row["median_128_ms"]
+    return row
+
+
+def _markdown(rows: list[dict]) -> str:
+    lines = [
+        "# Formats",
+        "",
+        "Made by `tools/formats.py`: interleaved fresh processes, one thread, batch 1, medians in milliseconds. Ratios",
+        "to Optimum's int8 ONNX at 16 and 128 tokens with their 95 % intervals, and to eager PyTorch; the last column",
+        "is the time at 16 tokens as a part of that at 128.",
+        "",
+        "| | size | 16 | 128 | of Optimum, 16 | of Optimum, 128 | of eager, 16 | of eager, 128 | 16 of 128 |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        size = f"{row['size_bytes'] / 1e6:.1f} MB" if row["size_bytes"] else "-"
+        optimum = " | ".join(_ratio(row[f"to_optimum_{tokens}"]) for tokens in TOKENS)
+        eager = " | ".join(f"{row[f'to_eager_{tokens}']['ratio']:.2f}" for tokens in TOKENS)
+        times = f"{row['median_16_ms']:.3g} | {row['median_128_ms']:.3g}"
+        lines.append(f"| {row['side']} | {size} | {times} | {optimum} | {eager} | {row['short_to_long']:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def _ratio(found: dict) -> str:
+    return f"{found['ratio']:.2f} ({found['low']:.2f} to {found['high']:.2f})"
+
+
+if __name__ == "__main__":
+    main()
