@@ -55,16 +55,16 @@ def _series(pipeline: Pipeline, request: Mapping[str, Any]) -> list[tuple[int, l
     """What to time: per row its number of tokens and the arrays to run in turn."""
     fixed: list[tuple[int, list[Feeds]]] = [(tokens, [_exactly(pipeline, tokens)]) for tokens in request["tokens"]]
     texts = [pipeline.task.encode(pipeline.tokenizer, [text]) for text in request["texts"]]
-    real: list[tuple[int, list[Feeds]]] = (
-        [(median_low(int(e.lengths[0]) for e in texts), [e.feeds for e in texts])] if texts else []
-    )
-    return real + fixed
+    runs: list[Feeds] = [batch for encoding in texts for batch in encoding.batches]
+    lengths = [int(length) for encoding in texts for length in encoding.lengths]
+    return ([(median_low(lengths), runs)] if runs else []) + fixed
 
 
 def _exactly(pipeline: Pipeline, tokens: int) -> Feeds:
     """Real text of `tokens` tokens, batch 1: cut between the special tokens, as the tokenizer would cut it."""
     pipeline.tokenizer.limit(tokens)
-    feeds = pipeline.task.encode(pipeline.tokenizer, [_FILLER * (tokens // 8 + 1)]).feeds
+    item = pipeline.task.item(_FILLER * (tokens // 8 + 1), pipeline.tokenizer)
+    feeds = pipeline.task.encode(pipeline.tokenizer, [item]).batches[0]
     pipeline.tokenizer.limit(pipeline.tokenizer.max_length)
     return feeds
 

@@ -140,7 +140,8 @@ class Assembly:
         return None
 
     def _admit(self, converter: type[Converter], precision: str, path: str, rung: tuple[str, ...]) -> None:
-        signature, outputs = self._run(converter.format, precision, self.stage / path)
+        signature, batches = self._run(converter.format, precision, self.stage / path)
+        outputs = self.proof.regrouped(batches)
         parity, score = self.proof.judge(outputs, precision, allow_divergence=self.allow_divergence)
         artifact = Artifact(
             path=path,

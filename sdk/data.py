@@ -1,4 +1,4 @@
-"""Labelled data and plain texts from files: TSV with a header, JSONL, or one text a line."""
+"""Labelled data and plain texts from files: TSV with a header, JSONL, SQuAD's own JSON, or one text a line."""
 
 from __future__ import annotations
 
@@ -9,18 +9,30 @@ from typing import TYPE_CHECKING, Any
 from edgewright.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from edgewright.tasks import Example, Task
 
-__all__ = ["examples", "items", "texts"]
+__all__ = ["examples", "items", "pair", "texts"]
 
 _SURPLUS = "surplus cells"
+_PAIRS = (
+    ("text", "text_pair"),
+    ("sentence", "text_pair"),
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("question", "context"),
+    ("question", "sentence"),
+)
+_ROWS = (".tsv", ".jsonl", ".json")
 
 
 def examples(path: Path, task: Task) -> list[Example]:
     """Every row of a `.tsv` file with a header, or of a `.jsonl` file, as examples of `task`.
+
+    A `.json` file is one of SQuAD (Rajpurkar et al. 2016): a row for each question, with its context and answers.
 
     Raises:
         DataError: no such file, no rows, or broken rows, named by line number.
@@ -70,26 +82,37 @@ def _lines(path: Path | None) -> Iterator[tuple[int, str]]:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
 
 
-def texts(path: Path) -> list[str]:
-    """The texts of a file: the `sentence` or `text` of each row of a .tsv or .jsonl file, else each line.
+def texts(path: Path) -> list[Any]:
+    """The texts of a file: the text or pair of texts in each row of a .tsv, .jsonl or .json file, else each line.
 
     Raises:
         DataError: no such file, or no text in it.
     """
-    if path.suffix in (".tsv", ".jsonl"):
-        found = [str(row[name]) for _, row in _rows(path) for name in ("sentence", "text") if row.get(name)]
-    else:
-        found = list(items(path))
+    rows = (_given(row) for _, row in _rows(path)) if path.suffix in _ROWS else items(path)
+    found = [given for given in rows if given]
     if not found:
         raise DataError(f"{path} holds no texts", hint="a text a line, or a column `sentence` or `text`")
     return found
 
 
+def pair(row: Mapping[str, Any]) -> tuple[Any, Any] | None:
+    """The two texts of a row with a pair of columns such as `text` and `text_pair`, `question` and `context`."""
+    return next(((row[a], row[b]) for a, b in _PAIRS if row.get(a) is not None and row.get(b) is not None), None)
+
+
+def _given(row: Mapping[str, Any]) -> Any:
+    """What a row asks: a pair, a text, or tokens joined by spaces; None for none of them."""
+    words = row.get("tokens")
+    joined = " ".join(map(str, words)) if isinstance(words, list) else None
+    return pair(row) or row.get("text", row.get("sentence", joined))
+
+
 def _item(value: Any, number: int) -> Any:
     """A text or a pair of texts out of a JSON value. Raises DataError."""
     if isinstance(value, dict):
-        pair = value.get("text", value.get("sentence")), value.get("text_pair")
-        value = list(pair) if pair[1] is not None else pair[0]
+        value = _given(value)
+    if isinstance(value, tuple):
+        value = list(value)
     if isinstance(value, str):
         return value
     if isinstance(value, list) and len(value) == 2 and all(isinstance(part, str) for part in value):
@@ -102,11 +125,24 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             if path.suffix == ".jsonl":
                 yield from ((n, _object(line, n)) for n, line in enumerate(file, start=1) if line.strip())
+            elif path.suffix == ".json":
+                yield from enumerate(_squad(file.read()), start=1)
             else:
                 table = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE, restkey=_SURPLUS)
                 yield from ((table.line_num, row) for row in table)
     except (OSError, csv.Error) as error:
         raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _squad(content: str) -> Iterator[dict[str, Any]]:
+    """The questions of a file of SQuAD, each with its context."""
+    try:
+        for paragraph in (part for article in json.loads(content)["data"] for part in article["paragraphs"]):
+            yield from ({**asked, "context": paragraph["context"]} for asked in paragraph["qas"])
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
+        raise DataError(
+            f"not a file of SQuAD: {type(error).__name__}: {error}", hint="rows are read from .jsonl"
+        ) from error
 
 
 def _object(line: str, number: int) -> dict[str, Any]:

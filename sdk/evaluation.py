@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edgewright import data
 from edgewright.bundle import Bundle
 from edgewright.manifest import Score
@@ -50,9 +48,6 @@ def evaluate(
 
 
 def _score(pipeline: Pipeline, examples: Sequence[Example], name: str) -> Score:
-    task, reduced = pipeline.task, []
-    for item in task.items(examples):
-        encoding = task.encode(pipeline.tokenizer, [item])
-        reduced.append(task.reduce(pipeline.session.run(encoding.feeds), encoding))
-    value = task.metric_of(np.concatenate(reduced), examples)
+    task = pipeline.task
+    value = task.metric_of(pipeline(task.items(examples)), examples)
     return Score(metric=task.metric, value=value, n=len(examples), data=name)

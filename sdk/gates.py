@@ -19,6 +19,7 @@ from msgspec import to_builtins
 from edgewright import arrays, registry
 from edgewright.errors import GateFailed, TokenizerError
 from edgewright.manifest import Parity, Score
+from edgewright.tokenizer import picked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,11 +39,13 @@ __all__ = [
     "parity_failure",
     "rms",
     "run_engine",
+    "sample",
     "score_failure",
     "sqnr_db",
 ]
 
 _LONGEST_FILL = 2048
+_LARGEST_SAMPLE = 1024
 NO_ERROR_DB = 200.0
 """The signal to noise ratio of no noise at all: JSON has no infinity."""
 # The error of an output that is NaN or infinite: JSON has neither.
@@ -57,7 +60,7 @@ class Limit:
         max_abs: largest absolute error, in units of the root mean square of the reference's outputs.
         sqnr_db: least signal to quantization noise ratio over all texts.
         cosine: least cosine of the outputs of one case.
-        top1: least share of texts with the eager model's class.
+        top1: least share of choices that are the eager model's: the class of a text, of a token, an answer.
         tie: a class may differ where the reference's margin is smaller than this, in units of its root mean square:
             which of two equal outputs comes first is no property of the model.
         points: how many points of the task metric may be lost.
@@ -93,9 +96,10 @@ def cases(task: Task, tokenizer: Tokenizer) -> list[Case]:
     """The project's gate texts, encoded: each text by itself, but for the padded batch."""
     stored = json.loads(resources.files("edgewright").joinpath("gate_texts.json").read_text(encoding="utf-8"))
     found = []
-    for case in stored["cases"]:
+    for case in stored[task.gate]:
         texts = [_filled(text, tokenizer) for text in case["texts"]] if case.get("fill") else case["texts"]
-        groups = [texts] if case.get("batch") else [[text] for text in texts]
+        items = [task.item(text, tokenizer) for text in texts]
+        groups = [items] if case.get("batch") else [[item] for item in items]
         found += [Case(case["name"], tuple(g), e) for g in groups if (e := _encoding(task, tokenizer, g)) is not None]
     return found
 
@@ -121,7 +125,7 @@ def measure(
     rows = [
         (case.name, *pair)
         for case, eager, ours in zip(gate, reference, outputs, strict=True)
-        for pair in _rows(eager, ours, case.encoding.feeds["attention_mask"])
+        for pair in zip(*(_flat(task.rows(batch, case.encoding)) for batch in (eager, ours)), strict=True)
     ]
     want, got = (np.concatenate([row[at] for row in rows]).astype(np.float64) for at in (1, 2))
     cosine, worst = min((_cosine(rows, name), name) for name in {case.name for case in gate})
@@ -179,11 +183,23 @@ def run_engine(payload: dict[str, Any], progress: Callable[[str], None]) -> dict
     runtime.plain = payload.get("plain", False)
     session = runtime.open(Path(payload["artifact"]), threads=1)
     progress(f"{payload['name']}: gate, {len(batches)} calls")
-    arrays.save(Path(payload["out"]), [session.run(batch) for batch in batches])
+    arrays.save(Path(payload["out"]), [picked(session.run(batch), batch) for batch in batches])
     return {side: [to_builtins(spec) for spec in getattr(session, side)] for side in ("inputs", "outputs")}
 
 
-def _filled(text: str, tokenizer: Tokenizer) -> str:
+def sample(values: NDArray[Any]) -> NDArray[Any]:
+    """What a golden case keeps of an item's reduced outputs: all numbers, or of many 1024 at evenly spaced places."""
+    flat = values.ravel()
+    if flat.size <= _LARGEST_SAMPLE:
+        return flat
+    chosen: NDArray[Any] = flat[np.arange(_LARGEST_SAMPLE) * flat.size // _LARGEST_SAMPLE]
+    return chosen
+
+
+def _filled(text: Any, tokenizer: Tokenizer) -> Any:
+    """A text repeated until it is longer than the model, or a pair of texts whose second one is."""
+    if isinstance(text, list):
+        return [text[0], _filled(text[1], tokenizer)]
     wanted = min(tokenizer.max_length, _LONGEST_FILL)
     return text * (wanted // max(len(text.split()), 1) + 1)
 
@@ -194,16 +210,9 @@ def _check_shapes(want: dict[str, NDArray[Any]], got: dict[str, NDArray[Any]]) -
         raise GateFailed(f"outputs are {shapes[0]}, the eager model's are {shapes[1]}")
 
 
-def _rows(
-    want: dict[str, NDArray[Any]], got: dict[str, NDArray[Any]], mask: NDArray[Any]
-) -> list[tuple[NDArray[Any], ...]]:
-    """Per text the reference and the outputs as flat vectors, without what belongs to padding."""
-    rows = []
-    for at, real in enumerate(mask.astype(bool)):
-        pairs = [(want[name][at], got[name][at]) for name in want]
-        kept = [tuple(a[real] if a.shape[:1] == real.shape and a.ndim > 1 else a for a in pair) for pair in pairs]
-        rows.append(tuple(np.concatenate([pair[side].ravel() for pair in kept]) for side in (0, 1)))
-    return rows
+def _flat(rows: Sequence[Sequence[NDArray[Any]]]) -> list[NDArray[Any]]:
+    """Per row its outputs as one vector."""
+    return [np.concatenate([array.ravel() for array in row]) for row in rows]
 
 
 def _cosine(rows: Sequence[tuple[Any, ...]], name: str) -> float:
@@ -228,15 +237,17 @@ def _agreement(
     outputs: Sequence[dict[str, NDArray[Any]]],
     limit: Limit,
 ) -> float | None:
-    want, got = (
-        np.concatenate([task.reduce(batch, case.encoding) for case, batch in zip(gate, batches, strict=True)])
-        for batches in (reference, outputs)
-    )
-    ours, theirs = task.classes(got), task.classes(want)
-    if ours is None or theirs is None:
-        return None
-    tied = task.margins(want) < limit.tie * np.sqrt(np.square(want).mean())
-    return float(((ours == theirs).all(axis=1) | tied).mean())
+    """The share of choices that are the eager model's, or nearly tied in it; None where the task has no classes."""
+    reduced = [
+        r.ravel() for case, eager in zip(gate, reference, strict=True) for r in task.reduce(eager, case.encoding)
+    ]
+    tie = limit.tie * float(np.sqrt(np.square(np.concatenate(reduced)).mean()))
+    agreed = []
+    for case, eager, ours in zip(gate, reference, outputs, strict=True):
+        wanted, found = (task.choices(batch, case.encoding) for batch in (eager, ours))
+        for want, got in zip(wanted or (), found or (), strict=True):
+            agreed.append((want.classes == got.classes).all(axis=1) | (want.margins < tie))
+    return float(np.concatenate(agreed).mean()) if agreed else None
 
 
 def _rounded(value: float, digits: int = 4) -> float:

@@ -55,8 +55,9 @@ class Parity(Struct, frozen=True, forbid_unknown_fields=True):
 
     max_abs and mean_abs are absolute errors of the outputs; sqnr_db is the signal to quantization noise ratio,
     10 log10(sum(reference^2) / sum(error^2)), 200 where the error is zero; cosine is the smallest over the cases, all
-    outputs of a case as one vector, and worst_case is that case; top1 is the share of texts with the eager answer, null
-    where a task has no classes; diverged is the broken limit, in words, of an artifact that was kept all the same.
+    outputs of a case as one vector, and worst_case is that case; top1 is the share of choices (a text's class, a
+    token's, an answer) that are the eager model's, null where a task has no classes; diverged is the broken limit, in
+    words, of an artifact that was kept all the same.
     """
 
     texts: int

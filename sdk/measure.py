@@ -34,7 +34,7 @@ class Plan:
 
     Attributes:
         tokens: fixed lengths, each a row of its own; cut from real text.
-        texts: real texts, run in turn at their own lengths, as one more row.
+        texts: real texts, or pairs of them, run in turn at their own lengths, as one more row; a run is of one window.
         threads: engine threads.
         processes: fresh processes per artifact.
         runs: timed runs per process and length.
@@ -43,7 +43,7 @@ class Plan:
     """
 
     tokens: tuple[int, ...] = (16, 128)
-    texts: tuple[str, ...] = ()
+    texts: tuple[Any, ...] = ()
     threads: int = 1
     processes: int = 3
     runs: int = 50

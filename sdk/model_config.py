@@ -18,6 +18,8 @@ __all__ = ["Config", "read_json", "read_settings"]
 # These models count positions from the padding id + 1, so that many rows of the position table are never used.
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl", "longformer", "ibert"}
 _NO_LENGTH = 10**6
+# Models that answer questions are trained on windows of so many tokens (BERT's run_squad.py, transformers' pipeline).
+_LONGEST_WINDOW = 384
 _POOLING: dict[str, Literal["mean", "cls", "max"]] = {
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_cls_token": "cls",
@@ -59,7 +61,7 @@ def read_settings(directory: Path, config: Config, task: str) -> Settings:
     """Labels, largest length and pooling. Raises SourceError and UnsupportedConversion."""
     pooling, normalize = _pooling(directory)
     return Settings(
-        max_length=_max_length(directory, config),
+        max_length=min(_max_length(directory, config), _LONGEST_WINDOW if task == "question-answering" else _NO_LENGTH),
         labels=_labels(config) if task.endswith("classification") else (),
         problem=_problem(config),
         pooling=pooling,

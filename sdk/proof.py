@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from edgewright import arrays, data, gates, registry
 from edgewright.errors import GateFailed
 from edgewright.manifest import Golden, GoldenCase, Parity, Score
+from edgewright.tokenizer import regroup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +37,7 @@ class Proof:
         calibration: a file of labelled rows or texts to measure ranges on; `labelled` by default, or the gate's texts.
 
     Attributes:
-        feeds: the file of all batches: the gate cases, then one batch for each item of the labelled rows.
+        feeds: the file of all batches: those of the gate cases, then those of each item of the labelled rows.
         calibration: at most `_MOST_CALIBRATED` texts, a batch each, evenly taken from what was given.
         parameters: the number of the model's weights.
     """
@@ -55,7 +54,8 @@ class Proof:
         self.rows = [self.task.encode(self.tokenizer, [item]) for item in items]
         self.calibration = self._calibration(calibration)
         self.feeds = jobs.scratch / "feeds.npz"
-        arrays.save(self.feeds, [e.feeds for e in (*(case.encoding for case in self.cases), *self.rows)])
+        self._encodings = [*(case.encoding for case in self.cases), *self.rows]
+        arrays.save(self.feeds, [batch for encoding in self._encodings for batch in encoding.batches])
         self._run_eager(source, jobs)
 
     def _run_eager(self, source: Source, jobs: Jobs) -> None:
@@ -68,16 +68,20 @@ class Proof:
             threads=os.cpu_count(),
         )
         self.parameters = int(facts["parameters"])
-        self.reference = arrays.load(out)
+        self.reference = self.regrouped(arrays.load(out))
+
+    def regrouped(self, outputs: Sequence[Batch]) -> list[Batch]:
+        """The outputs of all batches in `feeds` -> one entry for each gate case, then for each labelled item."""
+        return regroup(self._encodings, outputs)
 
     def _calibration(self, path: Path | None) -> list[Batch]:
         if path is None:
             encodings = self.rows or [case.encoding for case in self.cases if len(case.items) == 1]
         else:
-            found = data.examples(path, self.task) if path.suffix in (".tsv", ".jsonl") else None
-            items = self.task.items(found) if found else data.texts(path)
+            found = data.examples(path, self.task) if path.suffix in (".tsv", ".jsonl", ".json") else None
+            items = self.task.items(found) if found else [self.task.item(t, self.tokenizer) for t in data.texts(path)]
             encodings = [self.task.encode(self.tokenizer, [item]) for item in _spread(items)]
-        return [encoding.feeds for encoding in _spread(encodings)]
+        return _spread([batch for encoding in _spread(encodings) for batch in encoding.batches])
 
     @property
     def example(self) -> Batch:
@@ -103,8 +107,8 @@ class Proof:
         if not self.examples:
             return None
         ours, eager = (
-            self.task.metric_of(self._reduced(batches), self.examples)
-            for batches in (outputs, self.reference[len(self.cases) :])
+            self.task.metric_of(self._answers(found), self.examples)
+            for found in (outputs, self.reference[len(self.cases) :])
         )
         return Score(
             metric=self.task.metric,
@@ -114,8 +118,8 @@ class Proof:
             reference=eager,
         )
 
-    def _reduced(self, batches: Sequence[Batch]) -> NDArray[Any]:
-        return np.concatenate([self.task.reduce(b, e) for b, e in zip(batches, self.rows, strict=True)])
+    def _answers(self, outputs: Sequence[Batch]) -> list[Any]:
+        return [answer for o, e in zip(outputs, self.rows, strict=True) for answer in self.task.decode(o, e)]
 
     def golden(self, outputs: Mapping[str, Sequence[Batch]]) -> Golden:
         """One golden case per gate case of a single text, with the outputs of each artifact (by path)."""
@@ -127,7 +131,7 @@ class Proof:
         (answer,) = self.task.decode(self.reference[at], case.encoding)
         return GoldenCase(
             text=case.items[0],
-            input_ids=tuple(case.encoding.feeds["input_ids"][0].tolist()),
+            input_ids=tuple(case.encoding.feeds["input_ids"].ravel().tolist()),
             outputs={path: _six_digits(self.task.reduce(o[at], case.encoding)[0]) for path, o in outputs.items()},
             answer=self.task.record(answer),
         )
@@ -140,7 +144,7 @@ def _spread(items: Sequence[Any]) -> list[Any]:
 
 
 def _six_digits(values: NDArray[Any]) -> tuple[float, ...]:
-    return tuple(float(f"{value:.6g}") for value in values)
+    return tuple(float(f"{value:.6g}") for value in gates.sample(values))
 
 
 def _fields(record: Any) -> dict[str, Any]:

@@ -19,7 +19,45 @@ class Gap:
     task: str = ""
 
 
-GAPS: tuple[Gap, ...] = ()
+GAPS: tuple[Gap, ...] = (
+    Gap(
+        reason="it reads each token's neighbours without a mask, so padding a text to a bucket changes its answer",
+        instead="onnx takes every length as it is",
+        format="tflite",
+        model_type="mobilebert",
+    ),
+    Gap(
+        reason="its optimizer turns float16 weights into float32 and they would be stored as float32",
+        instead="build the format onnx at fp16, or ort at int8",
+        format="ort",
+        precision="fp16",
+    ),
+    Gap(
+        "PyTorch Mobile, whose last release is 2.1, has no half-precision linear layer on the CPU",
+        "int8 is smaller still; onnx and tflite have fp16",
+        format="torchscript",
+        precision="fp16",
+    ),
+    Gap(
+        "its int8 operators take one input scale for a whole layer and give no speed over int8",
+        "int8, whose activations are quantized on the fly",
+        format="torchscript",
+        precision="int8-static",
+    ),
+    Gap(
+        "PyTorch Mobile has no int4 kernels",
+        "int8; executorch and tflite have int4",
+        format="torchscript",
+        precision="int4",
+    ),
+    Gap(
+        "TensorFlow's converter has no int4",
+        "int8 or int8-static",
+        format="tflite",
+        precision="int4",
+        model_type="keras",
+    ),
+)
 
 
 def gap(format: str, precision: str, *, model_type: str = "", task: str = "") -> Gap | None:  # noqa: A002

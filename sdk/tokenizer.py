@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,35 +19,68 @@ import numpy as np
 from edgewright.errors import TokenizerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-__all__ = ["MAX_TEXT_BYTES", "Encoding", "Text", "Tokenizer"]
+    Outputs = dict[str, NDArray[Any]]
+    Run = Callable[[Mapping[str, NDArray[Any]]], Outputs]
+
+__all__ = ["MAX_TEXT_BYTES", "Encoding", "Text", "Tokenizer", "picked", "regroup"]
 
 MAX_TEXT_BYTES = 1 << 20
+_LARGEST_OVERLAP = 128
+_MASKS = ("[MASK]", "<mask>")
 
 Text = str | tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """A batch of n texts, padded to the longest.
+    """A batch of n rows, padded to the longest: a row for each text, or several for the windows of a long one.
 
     Attributes:
-        feeds: input_ids, attention_mask and token_type_ids, each int64 (n, length).
-        offsets: per text, per token, the (start, end) characters that it covers; padding is left out.
+        feeds: input_ids, attention_mask and token_type_ids, each int64 (n, length). A task that needs the outputs of a
+            few tokens alone adds `picked`, 1 where it needs them; no engine takes it, `picked` below does.
+        offsets: per row, per token, the (start, end) characters that it covers; padding is left out.
+        texts: per row the text or pair of texts, as it was understood; offsets count its characters.
+        sequences: per row, per token, which text of the pair it belongs to, None for a special token that was added.
+        words: per row, per token, the number of its word; each token is one where the tokenizer marks no pieces.
+        items: per row the number of the item that it belongs to, ascending; empty where each row is an item.
+        to_text: the tokenizer's way back from ids, special tokens kept.
     """
 
     feeds: dict[str, NDArray[np.int64]]
     offsets: tuple[list[tuple[int, int]], ...]
+    texts: tuple[Text, ...] = ()
+    sequences: tuple[list[int | None], ...] = ()
+    words: tuple[Sequence[int | None], ...] = ()
+    items: tuple[int, ...] = ()
+    to_text: Callable[[Sequence[int]], str] = field(default=str, repr=False, compare=False)
 
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Real tokens of each text, int64 (n,)."""
         lengths: NDArray[np.int64] = self.feeds["attention_mask"].sum(axis=1)
         return lengths
+
+    @property
+    def batches(self) -> list[dict[str, NDArray[np.int64]]]:
+        """What the engine is run on: several items as one padded batch, the rows of a single item one by one."""
+        if len(self.offsets) == 1 or len(set(self.items)) != 1:
+            return [self.feeds]
+        cut = [(at, int(length)) for at, length in enumerate(self.lengths)]
+        return [{name: array[at : at + 1, :length] for name, array in self.feeds.items()} for at, length in cut]
+
+    def run(self, run: Run) -> Outputs:
+        """The outputs of all rows, from one run for each of `batches`."""
+        return self.joined(picked(run(batch), batch) for batch in self.batches)
+
+    def joined(self, outputs: Iterable[Outputs]) -> Outputs:
+        """The outputs of `batches`, in order, as those of one padded batch; zeros stand where padding would."""
+        rows = list(outputs)
+        return rows[0] if len(rows) == 1 else {name: _padded([row[name] for row in rows]) for name in rows[0]}
 
 
 class Tokenizer:
@@ -70,6 +104,8 @@ class Tokenizer:
             self._backend = Backend.from_file(str(path))
             self._pad_id, self._pad_type = _padding(self._backend, directory)
             self._backend.no_padding()
+        self._directory = directory
+        self._marks_pieces = bool(getattr(self._backend.model, "continuing_subword_prefix", None))
         self.max_length = max_length
         self.limit(max_length)
 
@@ -88,7 +124,10 @@ class Tokenizer:
 
     def encode(self, texts: Sequence[Text]) -> Encoding:
         """Tokenize a batch. Raises TokenizerError for a text that is too long or that the library gives up on."""
-        encoded = [self._encode(text) for text in texts]
+        clean = [_clean_text(text) for text in texts]
+        return self._batch(clean, [self._encode(text) for text in clean])
+
+    def _batch(self, texts: Sequence[Text], encoded: Sequence[Any], items: Sequence[int] = ()) -> Encoding:
         longest = max(len(e.ids) for e in encoded)
         if longest == 0:
             raise TokenizerError("the text has no tokens", hint="this tokenizer adds no special tokens; send some text")
@@ -97,22 +136,100 @@ class Tokenizer:
             "attention_mask": _stack([e.attention_mask for e in encoded], longest, 0),
             "token_type_ids": _stack([e.type_ids for e in encoded], longest, self._pad_type),
         }
-        return Encoding(feeds, tuple(e.offsets for e in encoded))
+        return Encoding(
+            feeds,
+            offsets=tuple(e.offsets for e in encoded),
+            texts=tuple(texts),
+            sequences=tuple(e.sequence_ids for e in encoded),
+            words=tuple(e.word_ids if self._marks_pieces else range(len(e.ids)) for e in encoded),
+            items=tuple(items),
+            to_text=lambda ids: self.decode(ids, skip_special=False),
+        )
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """Token ids -> text, special tokens left out."""
+    def windows(self, pairs: Sequence[tuple[str, str]]) -> Encoding:
+        """Tokenize pairs whose second text may be longer than the model: overlapping windows of it, a row each.
+
+        Every window has the first text in front, which is cut at half a window. Windows overlap by 128 tokens, or in
+        small ones by half of what is left for the second text. Raises TokenizerError as `encode` does.
+        """
+        clean = [(_clean(first), _clean(second)) for first, second in pairs]
+        rows = [(at, row) for at, pair in enumerate(clean) for row in self._windows(*pair)]
+        return self._batch([clean[at] for at, _ in rows], [row for _, row in rows], [at for at, _ in rows])
+
+    def _windows(self, first: str, second: str) -> list[Any]:
+        with _narrowed(f"cannot tokenize {first[:40]!r}"):
+            room = self._limit - self._backend.num_special_tokens_to_add(is_pair=True)
+            asked = self._backend.encode(first, add_special_tokens=False)
+            if len(asked.ids) > room // 2 > 0:
+                first = first[: asked.offsets[room // 2 - 1][1]]
+                asked = self._backend.encode(first, add_special_tokens=False)
+            room -= len(asked.ids)
+            if room < 1:
+                raise TokenizerError(f"{self._limit} tokens leave no room for a pair of texts", hint="allow more")
+            stride = min(_LARGEST_OVERLAP, self._limit // 2, room // 2)
+            self._backend.enable_truncation(self._limit, stride=stride, strategy="only_second")
+            try:
+                encoded = self._backend.encode(first, second)
+            finally:
+                self._backend.enable_truncation(self._limit)
+        return [encoded, *encoded.overflowing]
+
+    @cached_property
+    def mask_token(self) -> str:
+        """The token that stands for a word to fill, such as `[MASK]`. Raises TokenizerError where there is none."""
+        known = [token for token in (_named(self._directory, "mask_token"), *_MASKS) if isinstance(token, str)]
+        found = next((token for token in known if self._backend.token_to_id(token) is not None), None)
+        if found is None:
+            raise TokenizerError(f"{self._directory} has no mask token", hint="is it the tokenizer of a masked model?")
+        return found
+
+    @cached_property
+    def mask_id(self) -> int:
+        """The id of `mask_token`."""
+        found: Any = self._backend.token_to_id(self.mask_token)
+        return int(found)
+
+    def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
+        """Token ids -> text, special tokens left out or not."""
         with _narrowed("cannot decode"):
-            return str(self._backend.decode(list(ids)))
+            return str(self._backend.decode(list(ids), skip_special_tokens=skip_special))
 
     def _encode(self, text: Text) -> Any:
-        parts = tuple(text) if isinstance(text, tuple | list) else (text,)
-        clean: list[Any] = [_clean(part) for part in parts]
+        parts = text if isinstance(text, tuple) else (text,)
         with _narrowed(f"cannot tokenize {parts[0][:40]!r}"):
-            encoded = self._backend.encode(*clean)
+            encoded = self._backend.encode(*parts)
         if len(encoded.ids) > self._limit:
             what = f"a text keeps {len(encoded.ids)} tokens where at most {self._limit} are allowed"
             raise TokenizerError(what, hint="special tokens alone take so many; allow more")
         return encoded
+
+
+def picked(outputs: Outputs, feeds: Mapping[str, NDArray[Any]]) -> Outputs:
+    """The outputs of a batch; where it has `picked`, those of the picked tokens alone, (tokens, ...)."""
+    if "picked" not in feeds:
+        return outputs
+    wanted = feeds["picked"].astype(bool)
+    return {name: array[wanted] for name, array in outputs.items()}
+
+
+def regroup(encodings: Iterable[Encoding], outputs: Iterable[Outputs]) -> list[Outputs]:
+    """The outputs of the batches of all `encodings`, in order -> the outputs of each encoding."""
+    given = iter(outputs)
+    return [encoding.joined([next(given) for _ in encoding.batches]) for encoding in encodings]
+
+
+def _padded(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Arrays (1, length, ...) -> (rows, longest length, ...)."""
+    longest = max(row.shape[1] for row in rows)
+    return np.concatenate(
+        [np.pad(row, [(0, 0), (0, longest - row.shape[1]), *[(0, 0)] * (row.ndim - 2)]) for row in rows]
+    )
+
+
+def _clean_text(text: Text) -> Text:
+    if isinstance(text, tuple | list):
+        return tuple(_clean(part) for part in text)  # type: ignore[return-value]  # two of them, or the library says so
+    return _clean(text)
 
 
 def _clean(text: str) -> str:
@@ -138,11 +255,16 @@ def _stack(rows: Sequence[Sequence[int]], longest: int, fill: int) -> NDArray[np
 def _padding(backend: Any, directory: Path) -> tuple[int, int]:
     if backend.padding:
         return int(backend.padding["pad_id"]), int(backend.padding["pad_type_id"])
-    config = directory / "tokenizer_config.json"
-    token = json.loads(config.read_text()).get("pad_token") if config.is_file() else None
-    token = token.get("content") if isinstance(token, dict) else token
+    token = _named(directory, "pad_token")
     found = backend.token_to_id(token) if token else None
     return found or 0, 0
+
+
+def _named(directory: Path, name: str) -> Any:
+    """The token that tokenizer_config.json gives for a role."""
+    config = directory / "tokenizer_config.json"
+    token = json.loads(config.read_text()).get(name) if config.is_file() else None
+    return token.get("content") if isinstance(token, dict) else token
 
 
 @contextmanager

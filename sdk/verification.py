@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright import arrays, registry
+from edgewright import arrays, gates, registry
 from edgewright.bundle import Bundle
 from edgewright.engines import engine_for
 from edgewright.errors import BundleError, GateFailed, MissingExtra
 from edgewright.jobs import Jobs
+from edgewright.tokenizer import regroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,12 +60,12 @@ def verify(bundle: Bundle | str | Path, *, progress: Callable[[str], None] = lam
         _check_ids(case, encoding)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         jobs = Jobs(Path(scratch), progress=progress)
-        arrays.save(jobs.scratch / "feeds.npz", [encoding.feeds for encoding in encodings])
+        arrays.save(jobs.scratch / "feeds.npz", [batch for encoding in encodings for batch in encoding.batches])
         return [_replay(opened, artifact, task, encodings, jobs) for artifact in opened.manifest.artifacts]
 
 
 def _check_ids(case: GoldenCase, encoding: Encoding) -> None:
-    found = encoding.feeds["input_ids"][0].tolist()
+    found = encoding.feeds["input_ids"].ravel().tolist()
     if found != list(case.input_ids):
         at = next((i for i, (a, b) in enumerate(zip(found, case.input_ids, strict=False)) if a != b), len(found))
         what = f"golden case {str(case.text)[:40]!r} has {len(found)} token ids, recorded {len(case.input_ids)}"
@@ -88,7 +89,8 @@ def _replay(bundle: Bundle, artifact: Artifact, task: Task, encodings: list[Enco
         out=str(out),
     )
     cases = bundle.golden().cases
-    found = [task.reduce(o, e)[0] for o, e in zip(arrays.load(out), encodings, strict=True)]
+    outputs = regroup(encodings, arrays.load(out))
+    found = [gates.sample(task.reduce(o, e)[0]) for o, e in zip(outputs, encodings, strict=True)]
     wanted = [_recorded(case, artifact, got) for case, got in zip(cases, found, strict=True)]
     allowed = _allowed_rms(artifact, wanted)
     for case, want, got in zip(cases, wanted, found, strict=True):

@@ -56,7 +56,7 @@ def _lengths(tokens: str) -> tuple[int, ...]:
         ) from error
 
 
-def _texts(path: str) -> tuple[str, ...]:
+def _texts(path: str) -> tuple[Any, ...]:
     from edgewright.data import texts
 
     return tuple(texts(Path(path)))

@@ -27,6 +27,7 @@ __all__ = ["command"]
     type=click.Path(),
     help="A file with a text a line, or .jsonl; - reads lines from standard input.",
 )
+@click.option("--pair", help="The second text of every TEXT, such as the context of a question.")
 @click.option("--engine", help="The engine, where a format has several.")
 @click.option("--threads", default=1, show_default=True, help="Engine threads.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a line per text.")
@@ -36,6 +37,7 @@ def command(
     texts: tuple[str, ...],
     *,
     input_: str | None,
+    pair: str | None,
     engine: str | None,
     threads: int,
     as_json: bool,
@@ -48,7 +50,8 @@ def command(
     if bool(texts) == bool(input_):
         raise click.UsageError("give texts or --input, one of the two")
     pipeline = load(bundle, format=format_, precision=precision, engine=engine, threads=threads)
-    rows = _rows(pipeline, iter(texts) if texts else _items(str(input_)))
+    items = iter(texts) if texts else _items(str(input_))
+    rows = _rows(pipeline, items if pair is None else ((item, pair) for item in items))
     if as_json:
         click.echo(json.dumps({"rows": list(rows)}, ensure_ascii=False))
         return

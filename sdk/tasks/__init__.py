@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from edgewright.errors import DataError
+from edgewright.errors import DataError, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,9 +19,24 @@ if TYPE_CHECKING:
     from edgewright.manifest import Settings
     from edgewright.tokenizer import Encoding, Tokenizer
 
-    Run = Callable[[Mapping[str, NDArray[Any]]], dict[str, NDArray[Any]]]
+    Outputs = Mapping[str, NDArray[Any]]
+    Run = Callable[[Outputs], dict[str, NDArray[Any]]]
 
-__all__ = ["Example", "Label", "Task", "number", "text"]
+__all__ = [
+    "Choice",
+    "Entity",
+    "Example",
+    "Filling",
+    "Label",
+    "Passage",
+    "Task",
+    "gaps",
+    "number",
+    "per_label",
+    "softmax",
+    "text",
+    "trimmed",
+]
 
 
 class Label(NamedTuple):
@@ -31,12 +46,81 @@ class Label(NamedTuple):
     score: float
 
 
+class Entity(NamedTuple):
+    """A stretch of a text with a name and its probability: `text` is the given text's `[start:end]`."""
+
+    name: str
+    score: float
+    start: int
+    end: int
+    text: str
+
+
+class Passage(NamedTuple):
+    """The stretch of a context that answers a question, and its probability: `text` is the context's `[start:end]`."""
+
+    text: str
+    start: int
+    end: int
+    score: float
+
+
+class Filling(NamedTuple):
+    """A token for a mask, its probability, and the text with it, as the tokenizer writes it."""
+
+    token: str
+    score: float
+    sequence: str
+
+
 @dataclass(frozen=True)
 class Example:
     """One labelled row of a data file: what the model is asked, and what is right."""
 
     item: Any
     label: Any
+
+
+class Choice(NamedTuple):
+    """What the outputs of one item choose, of which the gate counts how many are the eager model's.
+
+    Attributes:
+        classes: what was chosen, (choices, any).
+        margins: how far each choice is from being another one, in the unit of the reduced outputs, (choices,).
+    """
+
+    classes: NDArray[Any]
+    margins: NDArray[Any]
+
+
+def gaps(values: NDArray[Any]) -> NDArray[Any]:
+    """The gap of the two largest values of each row, (n, k) -> (n,); infinite where there is one."""
+    best = np.sort(values, axis=1)
+    found: NDArray[Any] = best[:, -1] - best[:, -2] if values.shape[1] > 1 else np.full(len(values), np.inf)
+    return found
+
+
+def softmax(values: NDArray[Any]) -> NDArray[Any]:
+    """Probabilities of each row, (n, k) -> float64 (n, k)."""
+    powers = np.exp(values.astype(np.float64) - values.max(axis=1, keepdims=True, initial=-np.inf))
+    shares: NDArray[Any] = powers / powers.sum(axis=1, keepdims=True)
+    return shares
+
+
+def per_label(logits: NDArray[Any], labels: Sequence[str]) -> NDArray[Any]:
+    """Logits (..., labels) as they are. Raises EngineError where there are not as many as labels."""
+    if logits.shape[-1] != len(labels):
+        what = f"logits have the shape {logits.shape}, the labels are {len(labels)}: {', '.join(labels)}"
+        raise EngineError(what)
+    return logits
+
+
+def trimmed(whole: str, start: int, end: int) -> tuple[int, int]:
+    """A stretch (start, end) of a text without the white space at its ends; (start, start) of nothing else."""
+    inside = whole[start:end]
+    if inside.strip():
+        start += len(inside) - len(inside.lstrip())
+    return start, start + len(inside.strip())
 
 
 def text(value: Any) -> str:
@@ -58,14 +142,16 @@ def number(value: Any) -> float:
 
 
 class Task(ABC):
-    """One task with a model's settings. A task with one engine run per batch needs only the abstract methods.
+    """One task with a model's settings. A task that runs the engine once for each row needs only the abstract methods.
 
-    A task whose item becomes several rows, or that runs the engine in a loop, overrides `answer`.
+    A task whose item becomes several rows overrides `encode`; one that runs the engine in a loop overrides `answer`.
 
     Attributes:
         auto_class: the class of `transformers` that loads the model with the right head.
         heads: endings of architecture names that belong to the task, such as `ForSequenceClassification`.
         outputs: names of the model's outputs.
+        per_token: whether the outputs are (n, length, ...), something for each token, or (n, ...).
+        gate: which list of cases in gate_texts.json the gate asks.
         metric: what `score` computes, in percent.
         columns: the data columns that make the item, then the label column, each with its accepted names.
     """
@@ -74,6 +160,8 @@ class Task(ABC):
     auto_class: ClassVar[str]
     heads: ClassVar[tuple[str, ...]]
     outputs: ClassVar[tuple[str, ...]]
+    per_token: ClassVar[bool] = False
+    gate: ClassVar[str] = "texts"
     metric: str
     columns: ClassVar[tuple[tuple[str, ...], ...]]
 
@@ -81,31 +169,40 @@ class Task(ABC):
         self.settings = settings
 
     def answer(self, run: Run, tokenizer: Tokenizer, items: Sequence[Any]) -> list[Any]:
-        """One engine run: items -> tokens -> `run` -> answers, one for each item."""
+        """Items -> tokens -> engine runs -> answers, one for each item."""
         encoding = self.encode(tokenizer, items)
-        return self.decode(run(encoding.feeds), encoding)
+        return self.decode(encoding.run(run), encoding)
 
     def encode(self, tokenizer: Tokenizer, items: Sequence[Any]) -> Encoding:
         """Items -> token arrays. The default takes texts and pairs of texts."""
         return tokenizer.encode(items)
 
-    @abstractmethod
-    def reduce(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> NDArray[Any]:
-        """Engine outputs -> float32 (n, k), the numbers that answer and golden cases rest on."""
+    def item(self, given: Any, tokenizer: Tokenizer) -> Any:
+        """A plain text of ours, or an entry of `gate`, as an item of the task, for the gate and for measuring."""
+        del tokenizer
+        return given
+
+    def rows(self, outputs: Outputs, encoding: Encoding) -> list[list[NDArray[Any]]]:
+        """Engine outputs -> for each row of the encoding its outputs, without what belongs to padding."""
+        kept = encoding.feeds.get("picked", encoding.feeds["attention_mask"]).astype(bool)
+        if "picked" in encoding.feeds:
+            ends = np.cumsum(kept.sum(axis=1))[:-1]
+            return [list(row) for row in zip(*(np.split(array, ends) for array in outputs.values()), strict=True)]
+        if self.per_token:
+            return [[array[at][real] for array in outputs.values()] for at, real in enumerate(kept)]
+        return [[array[at] for array in outputs.values()] for at in range(len(kept))]
 
     @abstractmethod
-    def decode(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[Any]:
-        """Engine outputs -> n answers."""
+    def reduce(self, outputs: Outputs, encoding: Encoding) -> list[NDArray[Any]]:
+        """Engine outputs -> for each item a float32 array of any shape: the numbers that its answer rests on."""
 
-    def margins(self, reduced: NDArray[Any]) -> NDArray[Any]:
-        """How far each row of the reduced outputs (n, k) is from choosing something else, float (n,)."""
-        best = np.sort(reduced, axis=1)
-        margins: NDArray[Any] = best[:, -1] - best[:, -2] if reduced.shape[1] > 1 else np.full(len(reduced), np.inf)
-        return margins
+    @abstractmethod
+    def decode(self, outputs: Outputs, encoding: Encoding) -> list[Any]:
+        """Engine outputs -> an answer for each item."""
 
-    def classes(self, reduced: NDArray[Any]) -> NDArray[Any] | None:
-        """Reduced outputs (n, k) -> what was chosen for each, (n, any); None where the task has no classes."""
-        del reduced
+    def choices(self, outputs: Outputs, encoding: Encoding) -> list[Choice] | None:
+        """Engine outputs -> what they choose for each item; None where the task has no classes."""
+        del outputs, encoding
         return None
 
     @abstractmethod
@@ -113,19 +210,19 @@ class Task(ABC):
         """A row of a data file, by column name -> an example. Raises DataError."""
 
     def items(self, examples: Sequence[Example]) -> list[Any]:
-        """What has to be encoded to score `examples`, in the order in which `score` wants the outputs."""
+        """What has to be answered to score `examples`, in the order in which `score` wants the answers."""
         return [example.item for example in examples]
 
     @abstractmethod
-    def score(self, reduced: NDArray[Any], examples: Sequence[Example]) -> float:
-        """Reduced outputs of all examples' items and the examples -> the metric in percent."""
+    def score(self, answers: Sequence[Any], examples: Sequence[Example]) -> float:
+        """The answers to `items(examples)` and the examples -> the metric in percent."""
 
-    def metric_of(self, reduced: NDArray[Any], examples: Sequence[Example]) -> float:
+    def metric_of(self, answers: Sequence[Any], examples: Sequence[Example]) -> float:
         """`score` with four decimals. Raises DataError where it is not a number."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            value = self.score(reduced, examples)
+            value = self.score(answers, examples)
         if not math.isfinite(value):
-            raise DataError(f"{self.metric} over {len(examples)} rows is not a number", hint="the labels must differ")
+            raise DataError(f"{self.metric} over {len(examples)} rows is not a number", hint="do the labels differ?")
         return round(value, 4)
 
     def record(self, answer: Any) -> Any:

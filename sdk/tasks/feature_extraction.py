@@ -29,15 +29,16 @@ class FeatureExtraction(Task):
     auto_class = "AutoModel"
     heads = ("Model",)
     outputs = ("last_hidden_state",)
+    per_token = True
     metric = "spearman"
     columns = (("sentence1",), ("sentence2",), ("score", "label"))
 
-    def reduce(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> NDArray[Any]:
-        """Hidden states (n, length, width) -> embeddings float32 (n, width)."""
+    def reduce(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[NDArray[Any]]:
+        """Hidden states (n, length, width) -> n embeddings float32 (width,)."""
         pooled = self._pool(outputs["last_hidden_state"], encoding.feeds["attention_mask"])
         if self.settings.normalize:
             pooled = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
-        return pooled
+        return list(pooled)
 
     def _pool(self, hidden: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
         if self.settings.pooling == "cls":
@@ -52,7 +53,7 @@ class FeatureExtraction(Task):
 
     def decode(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[NDArray[Any]]:
         """Hidden states -> n embeddings."""
-        return list(self.reduce(outputs, encoding))
+        return self.reduce(outputs, encoding)
 
     def example(self, row: Mapping[str, Any]) -> Example:
         """A row with `sentence1`, `sentence2` and their similarity as a number."""
@@ -62,12 +63,12 @@ class FeatureExtraction(Task):
         """All first sentences, then all second sentences."""
         return [example.item[side] for side in (0, 1) for example in examples]
 
-    def score(self, reduced: NDArray[Any], examples: Sequence[Example]) -> float:
+    def score(self, answers: Sequence[NDArray[Any]], examples: Sequence[Example]) -> float:
         """Spearman's correlation, in percent, of the given scores and the cosines of each pair's embeddings.
 
-        `reduced` holds the embeddings of all first sentences, then of all second sentences.
+        `answers` are the embeddings of all first sentences, then of all second sentences.
         """
-        first, second = np.split(reduced, 2)
+        first, second = np.split(np.stack(answers), 2)
         norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
         cosines = (first * second).sum(axis=1) / np.maximum(norms, 1e-12)
         ranks = _ranks(cosines), _ranks(np.array([example.label for example in examples]))

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.errors import DataError, EngineError
-from edgewright.tasks import Example, Label, Task, number, text
+from edgewright.data import pair
+from edgewright.errors import DataError
+from edgewright.tasks import Choice, Example, Label, Task, gaps, number, per_label, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.manifest import Settings
-    from edgewright.tokenizer import Encoding
+    from edgewright.tokenizer import Encoding, Tokenizer
 
 __all__ = ["TextClassification"]
 
@@ -41,15 +42,10 @@ class TextClassification(Task):
         super().__init__(settings)
         self.metric = "pearson" if settings.problem == "regression" else "accuracy"
 
-    def reduce(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> NDArray[Any]:
-        """The logits, float32 (n, labels). Raises EngineError where there are not as many as labels."""
+    def reduce(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[NDArray[Any]]:
+        """The logits of each text, float32 (labels,). Raises EngineError where there are not as many as labels."""
         del encoding
-        logits, labels = outputs["logits"], self.settings.labels
-        if logits.shape[1:] != (len(labels),):
-            raise EngineError(
-                f"logits have the shape {logits.shape}, the labels are {len(labels)}: {', '.join(labels)}"
-            )
-        return logits
+        return list(per_label(outputs["logits"], self.settings.labels))
 
     def decode(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[list[Label]]:
         """Logits (n, labels) -> n lists of labels."""
@@ -69,24 +65,30 @@ class TextClassification(Task):
     def _values(self, logits: NDArray[Any]) -> list[Label]:
         return [Label(name, float(value)) for name, value in zip(self.settings.labels, logits, strict=True)]
 
-    def classes(self, reduced: NDArray[Any]) -> NDArray[Any] | None:
-        """The largest logit of each row, (n, 1), or which logits are above zero, (n, labels); None for a regression."""
+    def choices(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[Choice] | None:
+        """One for each text: the largest logit, or with several labels which logits are above zero.
+
+        The margin is the gap of the two best logits, or the distance of the nearest one from zero.
+        """
+        rows = [row[None] for row in self.reduce(outputs, encoding)]
         if self.settings.problem == "regression":
             return None
         if self.settings.problem == "multi_label":
-            above: NDArray[Any] = reduced > 0
-            return above
-        chosen: NDArray[Any] = reduced.argmax(axis=1, keepdims=True)
-        return chosen
+            return [Choice(row > 0, np.abs(row).min(axis=1)) for row in rows]
+        return [Choice(row.argmax(axis=1, keepdims=True), gaps(row)) for row in rows]
 
-    def margins(self, reduced: NDArray[Any]) -> NDArray[Any]:
-        """The gap of the two best logits, or with several labels the distance of the nearest one from zero."""
-        nearest: NDArray[Any] = np.abs(reduced).min(axis=1)
-        return nearest if self.settings.problem == "multi_label" else super().margins(reduced)
+    def item(self, given: Any, tokenizer: Tokenizer) -> Any:
+        """A text or a pair as it is."""
+        del tokenizer
+        return tuple(given) if isinstance(given, list) else given
 
     def example(self, row: Mapping[str, Any]) -> Example:
-        """A row with `sentence` or `text`, and `label`: a number or name, several joined by `,`, or a value."""
-        item, given = text(self.column(row, 0)), self.column(row, 1)
+        """A row with `sentence` or `text`, and `label`: a number or name, several joined by `,`, or a value.
+
+        A pair of texts stands in two columns such as `sentence1` and `sentence2`, or `text` and `text_pair`.
+        """
+        both, given = pair(row), self.column(row, 1)
+        item = (text(both[0]), text(both[1])) if both else text(self.column(row, 0))
         if self.settings.problem == "regression":
             return Example(item, number(given))
         if self.settings.problem == "multi_label":
@@ -102,15 +104,15 @@ class TextClassification(Task):
             return int(given)
         raise DataError(f"label {given!r} is none of {', '.join(labels)} or 0..{len(labels) - 1}")
 
-    def score(self, reduced: NDArray[Any], examples: Sequence[Example]) -> float:
-        """Accuracy, or Pearson's correlation of a regression, in percent."""
+    def score(self, answers: Sequence[Sequence[Label]], examples: Sequence[Example]) -> float:
+        """Accuracy, or Pearson's correlation of a regression's first value, in percent."""
         labels = [example.label for example in examples]
         if self.settings.problem == "regression":
-            return float(np.corrcoef(reduced[:, 0], np.array(labels))[0, 1] * 100)
-        if self.settings.problem == "multi_label":
-            rows = [frozenset(np.flatnonzero(row > 0).tolist()) for row in reduced]
-            return float(np.mean([a == b for a, b in zip(rows, labels, strict=True)]) * 100)
-        return float((reduced.argmax(axis=1) == np.array(labels)).mean() * 100)
+            values = [answer[0].score for answer in answers]
+            return float(np.corrcoef(np.array(values), np.array(labels))[0, 1] * 100)
+        wanted = [label if isinstance(label, frozenset) else {label} for label in labels]
+        found = [{self.settings.labels.index(label.name) for label in answer} for answer in answers]
+        return float(np.mean([a == b for a, b in zip(found, wanted, strict=True)]) * 100)
 
     def record(self, answer: list[Label]) -> list[dict[str, Any]]:
         """Labels as objects with `name` and `score`."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edgewright.errors import DataError, EdgewrightError
 from edgewright.manifest import Settings
-from edgewright.tasks import Example
+from edgewright.tasks import Example, Label
 from edgewright.tasks.feature_extraction import FeatureExtraction
 from edgewright.tasks.text_classification import TextClassification
 from edgewright.tokenizer import Encoding
@@ -74,10 +74,13 @@ def test_more_outputs_than_labels_is_an_error_of_ours(problem):
 
 
 def test_classes_by_problem():
-    rows = np.array([[1, 5, 2], [-1, 0, 1]], dtype=np.float32)
-    assert classifier().classes(rows).tolist() == [[1], [2]]
-    assert classifier("multi_label").classes(rows).tolist() == [[True, True, True], [False, False, True]]
-    assert classifier("regression").classes(rows) is None
+    outputs, given = {"logits": np.array([[1, 5, 2], [-1, 0, 1]], dtype=np.float32)}, encoding([[1], [1]])
+    one, several = (classifier(problem).choices(outputs, given) for problem in ("single_label", "multi_label"))
+    assert [choice.classes.tolist() for choice in one] == [[[1]], [[2]]]
+    assert [choice.classes.tolist() for choice in several] == [[[True, True, True]], [[False, False, True]]]
+    assert [choice.margins.tolist() for choice in one] == [[3], [1]]
+    assert [choice.margins.tolist() for choice in several] == [[1], [0]]
+    assert classifier("regression").choices(outputs, given) is None
 
 
 @pytest.mark.parametrize("name", ["sentence", "text"])
@@ -138,19 +141,19 @@ def test_a_missing_column_is_named_with_those_that_are_there(row):
 
 
 def test_accuracy_is_the_share_of_right_rows_in_percent():
-    rows = np.array([[9, 1, 0], [0, 1, 9], [0, 9, 1], [9, 1, 0]], dtype=np.float32)
+    rows = answers(classifier(), [[9, 1, 0], [0, 1, 9], [0, 9, 1], [9, 1, 0]])
     assert classifier().score(rows, [Example("", label) for label in (0, 2, 1, 1)]) == 75.0
 
 
 def test_several_labels_count_when_all_are_right():
-    rows = np.array([[9, -1, 2], [-9, -1, -1], [1, 1, 1]], dtype=np.float32)
+    rows = answers(classifier("multi_label"), [[9, -1, 2], [-9, -1, -1], [1, 1, 1]])
     labels = [frozenset({0, 2}), frozenset(), frozenset({0, 1})]
     found = classifier("multi_label").score(rows, [Example("", label) for label in labels])
     assert found == pytest.approx(200 / 3)
 
 
 def test_a_regression_is_scored_by_pearson():
-    rows = np.array([[1.0], [2.0], [3.0], [4.0]])
+    rows = [[Label("stars", value)] for value in (1.0, 2.0, 3.0, 4.0)]
     # deviations (-1.5, -.5, .5, 1.5) and (-1, -2, 2, 1): 5 / sqrt(5 * 10)
     found = classifier("regression").score(rows, [Example("", y) for y in (2.0, 1.0, 5.0, 4.0)])
     assert found == pytest.approx(100 * 5 / math.sqrt(50))
@@ -167,7 +170,7 @@ def test_labels_as_plain_values():
 
 
 def test_a_metric_that_is_no_number_is_refused():
-    rows, examples = np.array([[1.0], [2.0]]), [Example("a", 3.0), Example("b", 3.0)]
+    rows, examples = [[Label("stars", 1.0)], [Label("stars", 2.0)]], [Example("a", 3.0), Example("b", 3.0)]
     with pytest.raises(DataError, match="pearson over 2 rows is not a number"):
         classifier("regression", ("stars",)).metric_of(rows, examples)
 
@@ -195,7 +198,7 @@ def test_pooling_is_over_real_tokens_only(pooling):
     outputs = {"last_hidden_state": HIDDEN}
     found = extractor(pooling=pooling).reduce(outputs, given)
     np.testing.assert_allclose(found, by_hand(pooling), rtol=1e-5, atol=1e-6)
-    assert found.dtype == np.float32
+    assert {vector.dtype for vector in found} == {np.dtype(np.float32)}
     padding = np.array(MASK)[:, :, None] == 0
     spoilt = {"last_hidden_state": np.where(padding, np.float32(1e6), HIDDEN)}
     np.testing.assert_allclose(extractor(pooling=pooling).reduce(spoilt, given), found, rtol=1e-6)
@@ -212,7 +215,7 @@ def test_a_vector_of_zeros_stays_zero():
     found = extractor(normalize=True).reduce(
         {"last_hidden_state": np.zeros((1, 5, 4), np.float32)}, encoding([[1] * 5])
     )
-    assert found.tolist() == [[0.0] * 4]
+    assert [vector.tolist() for vector in found] == [[0.0] * 4]
 
 
 def test_an_embedding_is_answered_for_each_text():

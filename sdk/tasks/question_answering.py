@@ -1,0 +1,154 @@
+"""question-answering: a question and a context -> the passage of the context that answers it. Scored by F1, in percent.
+
+F1 is that of SQuAD v1.1's own evaluation script (Rajpurkar et al. 2016, arXiv 1606.05250, section 6.1): of the words of
+the answer, in lower case, without punctuation and articles, against each right answer; the best one counts.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from edgewright.errors import DataError
+from edgewright.tasks import Choice, Example, Passage, Task, softmax, text, trimmed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from edgewright.tokenizer import Encoding, Tokenizer
+
+__all__ = ["QuestionAnswering"]
+
+_LONGEST_ANSWER = 30
+
+
+class QuestionAnswering(Task):
+    """The answer to one pair (question, context) is the best passage of the context.
+
+    A context that is longer than the model is read in overlapping windows, an engine run each. A passage is rated by
+    the logit of its first token as a start plus that of its last token as an end (Devlin et al. 2019, arXiv
+    1810.04805, section 4.2), so that windows can be compared; it has at most 30 tokens, all of the context. `score` is
+    the product of the two softmax probabilities, over the context's tokens and the first special token of its window.
+    `start` and `end` count the characters of the context, without white space at either end. That there is no answer is
+    never said; only a context without a token has the empty passage.
+    """
+
+    name = "question-answering"
+    auto_class = "AutoModelForQuestionAnswering"
+    heads = ("ForQuestionAnswering",)
+    outputs = ("start_logits", "end_logits")
+    per_token = True
+    gate = "pairs"
+    metric = "f1"
+    columns: ClassVar[tuple[tuple[str, ...], ...]] = (("question",), ("context",), ("answers", "answer"))
+
+    def encode(self, tokenizer: Tokenizer, items: Sequence[Any]) -> Encoding:
+        """Pairs -> a row for each window. Raises DataError for anything else."""
+        for item in items:
+            if not isinstance(item, tuple | list) or len(item) != 2:
+                raise DataError(
+                    "a question needs its context", hint='give a pair: {"question": "...", "context": "..."}'
+                )
+        return tokenizer.windows([(text(question), text(context)) for question, context in items])
+
+    def item(self, given: Any, tokenizer: Tokenizer) -> Any:
+        """A pair as it is; of a plain text its first words as the question and all of it as the context."""
+        del tokenizer
+        return (" ".join(given.split()[:4]), given) if isinstance(given, str) else tuple(given)
+
+    def reduce(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[NDArray[Any]]:
+        """The logits of start and end of all tokens of all windows of each item, float32 (tokens, 2)."""
+        rows = [np.stack([start, end], axis=1) for start, end in self.rows(outputs, encoding)]
+        return [np.concatenate([rows[at] for at in own]) for own in _owned(encoding)]
+
+    def decode(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[Passage]:
+        """Logits (rows, length) of starts and ends -> a passage for each item."""
+        rows = self.rows(outputs, encoding)
+        return [self._best({at: rows[at] for at in own}, encoding) for own in _owned(encoding)]
+
+    @staticmethod
+    def _best(rows: Mapping[int, Sequence[NDArray[Any]]], encoding: Encoding) -> Passage:
+        rated = [
+            (at, first, last, rate) for at, row in rows.items() for first, last, rate in [_spans(row, encoding, at)]
+        ]
+        at, first, last, rate = max(rated, key=lambda window: window[3].max(initial=-np.inf))
+        if not rate.size:
+            return Passage("", 0, 0, 0.0)
+        best = int(rate.argmax())
+        allowed = [
+            token for token, side in enumerate(encoding.sequences[at]) if side == 1 or (side is None and not token)
+        ]
+        chances = [dict(zip(allowed, softmax(side[None, allowed])[0], strict=True)) for side in rows[at]]
+        offsets, context = encoding.offsets[at], encoding.texts[at][1]
+        start, end = offsets[first[best]][0], offsets[last[best]][1]
+        start, end = trimmed(context, start, end)
+        score = float(chances[0][first[best]] * chances[1][last[best]])
+        return Passage(context[start:end], start, end, score)
+
+    def choices(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[Choice] | None:
+        """The characters of the best passage; the margin is its distance from the best one with other characters."""
+        rows = self.rows(outputs, encoding)
+        return [
+            self._choice([(at, *_spans(rows[at], encoding, at)) for at in own], encoding) for own in _owned(encoding)
+        ]
+
+    @staticmethod
+    def _choice(windows: Sequence[tuple[int, Any, Any, Any]], encoding: Encoding) -> Choice:
+        rate = np.concatenate([window[3] for window in windows])
+        if not rate.size:
+            return Choice(np.zeros((1, 2), np.int64), np.array([np.inf]))
+        offsets = [(np.array(encoding.offsets[at]), first, last) for at, first, last, _ in windows]
+        places = np.concatenate([np.stack([o[first, 0], o[last, 1]], axis=1) for o, first, last in offsets])
+        best = int(rate.argmax())
+        others = rate[(places != places[best]).any(axis=1)]
+        return Choice(places[best][None], np.array([rate[best] - others.max(initial=-np.inf)]))
+
+    def example(self, row: Mapping[str, Any]) -> Example:
+        """A row with `question`, `context` and `answers`: texts, objects with `text`, or `{"text": [...]}`."""
+        given = self.column(row, 2)
+        given = given["text"] if isinstance(given, dict) and "text" in given else given
+        listed = given if isinstance(given, list) else [given]
+        answers = tuple(text(one["text"] if isinstance(one, dict) and "text" in one else one) for one in listed)
+        return Example((text(self.column(row, 0)), text(self.column(row, 1))), answers)
+
+    def score(self, answers: Sequence[Passage], examples: Sequence[Example]) -> float:
+        """The mean of each answer's F1 with the nearest right one, in percent; without one, nothing is right."""
+        found = [max(_f1(a.text, gold) for gold in e.label or ("",)) for a, e in zip(answers, examples, strict=True)]
+        return float(np.mean(found) * 100)
+
+    def record(self, answer: Passage) -> dict[str, Any]:
+        """A passage as an object with `text`, `start`, `end` and `score`."""
+        return {**answer._asdict(), "score": round(answer.score, 6)}
+
+
+def _owned(encoding: Encoding) -> list[list[int]]:
+    """The rows of each item."""
+    return [[at for at, owner in enumerate(encoding.items) if owner == item] for item in dict.fromkeys(encoding.items)]
+
+
+def _spans(row: Sequence[NDArray[Any]], encoding: Encoding, at: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """All passages of a window: their first tokens, their last tokens, and their rates."""
+    context = np.array([token for token, side in enumerate(encoding.sequences[at]) if side == 1], dtype=np.int64)
+    first, more = np.meshgrid(np.arange(len(context)), np.arange(_LONGEST_ANSWER), indexing="ij")
+    kept = first + more < len(context)
+    begin, end = context[first[kept]], context[(first + more)[kept]]
+    return begin, end, row[0][begin] + row[1][end]
+
+
+def _words(answer: str) -> list[str]:
+    plain = "".join(c for c in answer.lower() if c not in string.punctuation)
+    return re.sub(r"\b(a|an|the)\b", " ", plain).split()
+
+
+def _f1(answer: str, gold: str) -> float:
+    found, wanted = _words(answer), _words(gold)
+    if not found or not wanted:
+        return float(found == wanted)
+    common = (Counter(found) & Counter(wanted)).total()
+    return 2 * common / (len(found) + len(wanted))

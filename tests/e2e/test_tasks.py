@@ -1,0 +1,206 @@
+"""Every encoder task: against transformers with each kind of tokenizer, and through the command line."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+from conftest import edgewright, rows
+
+from edgewright import registry
+from edgewright.errors import DataError
+from edgewright.pipeline import Pipeline
+from edgewright.source import open_source
+
+transformers = pytest.importorskip("transformers")
+import tiny_heads  # noqa: E402
+
+HEADS = {
+    "token-classification": ("ForTokenClassification", tiny_heads.labels(*tiny_heads.TAGS)),
+    "question-answering": ("ForQuestionAnswering", {}),
+    "fill-mask": ("ForMaskedLM", {}),
+    "text-classification": ("ForSequenceClassification", tiny_heads.labels("no", "maybe", "yes")),
+}
+TEXTS = [text for text in tiny_heads.texts() if text.strip()]
+RIVER = "The river had risen in the night. Someone brought soup. "
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Make, once, the directory of a tiny model by family and task."""
+    root, made = tmp_path_factory.mktemp("models"), {}
+
+    def make(family, task):
+        head, config = HEADS[task]
+        if (family, task) not in made:
+            made[family, task] = tiny_heads.save(root / family / task, family, head, **config)
+        return made[family, task]
+
+    return make
+
+
+class EagerSession:
+    """The eager model as the engine: what the artifacts' gates are held against."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def run(self, feeds):
+        from edgewright.converters import _eager
+
+        return _eager.run(self.model, feeds)
+
+
+def eager(directory):
+    from edgewright.converters import _eager
+
+    source = open_source(directory)
+    task = registry.load("tasks", source.task)(source.settings)
+    return Pipeline(None, task, source.tokenizer(), EagerSession(_eager.load(source.job())))
+
+
+def theirs(directory, task, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return transformers.pipeline(task, model=str(directory), dtype="float32", **options)
+
+
+@pytest.mark.parametrize("family", tiny_heads.FAMILIES)
+def test_entities_are_those_of_transformers(models, family):
+    """Theirs at "first" where the tokenizer marks pieces, else at "simple"; theirs keep white space at their ends."""
+    directory = models(family, "token-classification")
+    ours = eager(directory)
+    other = theirs(directory, "token-classification", aggregation_strategy="first" if family == "Bert" else "simple")
+    # Theirs takes a token for a continuation where it is longer than its characters: Hangul, which BERT takes apart
+    for text in (text for text in TEXTS if family != "Bert" or not any("가" <= c <= "힣" for c in text)):
+        wanted = [(e["entity_group"], text[e["start"] : e["end"]].strip(), e["score"]) for e in other(text)]
+        wanted = [entity for entity in wanted if entity[1]]
+        found = ours(text)
+        assert [(e.name, e.text) for e in found] == [(name, inside) for name, inside, _ in wanted], text
+        assert np.allclose([e.score for e in found], [score for _, _, score in wanted], atol=1e-4)
+        assert all(text[e.start : e.end] == e.text for e in found)
+
+
+@pytest.mark.parametrize("family", tiny_heads.FAMILIES)
+def test_fillings_are_those_of_transformers(models, family):
+    directory = models(family, "fill-mask")
+    ours, other = eager(directory), theirs(directory, "fill-mask")
+    mask = ours.tokenizer.mask_token
+    for text in [*(ours.task.item(text, ours.tokenizer) for text in TEXTS), f"a {mask} and {mask}."]:
+        wanted = other(text, tokenizer_kwargs={"truncation": True})
+        wanted = wanted if isinstance(wanted[0], list) else [wanted]
+        found = ours(text)
+        assert [[f.token for f in m] for m in found] == [[f["token_str"].strip() for f in m] for m in wanted], text
+        assert np.allclose([[f.score for f in m] for m in found], [[f["score"] for f in m] for m in wanted], atol=1e-4)
+    assert ours(f"the {mask} is")[0][0].sequence == other(f"the {mask} is")[0]["sequence"].strip()
+
+
+def by_hand(directory, question, context):
+    """The best passage in plain loops, over the windows that transformers' own tokenizer makes."""
+    import torch
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
+    model = transformers.AutoModelForQuestionAnswering.from_pretrained(directory).eval()
+    room = tiny_heads.LENGTH - tokenizer.num_special_tokens_to_add(pair=True)
+    room -= len(tokenizer(question, add_special_tokens=False)["input_ids"])
+    made = tokenizer(
+        question, context, truncation="only_second", max_length=tiny_heads.LENGTH,
+        stride=min(48, room // 2), return_overflowing_tokens=True, return_offsets_mapping=True,
+        return_token_type_ids=model.config.type_vocab_size > 1,
+    )  # fmt: skip
+    best = (-np.inf, None)
+    names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in made]
+    for at in range(len(made["input_ids"])):
+        feeds = {name: torch.tensor([made[name][at]]) for name in names}
+        with torch.inference_mode():
+            out = model(**feeds)
+        start, end = (logits[0].tolist() for logits in (out.start_logits, out.end_logits))
+        inside = [token for token, side in enumerate(made.sequence_ids(at)) if side == 1]
+        for i in inside:
+            for j in range(i, min(i + 30, inside[-1] + 1)):
+                offsets = made["offset_mapping"][at]
+                best = max(best, (start[i] + end[j], (offsets[i][0], offsets[j][1])), key=lambda pair: pair[0])
+    return len(made["input_ids"]), context[slice(*best[1])].strip()
+
+
+@pytest.mark.parametrize("family", tiny_heads.FAMILIES)
+def test_passages_are_those_of_the_eager_model(models, family):
+    directory = models(family, "question-answering")
+    ours = eager(directory)
+    contexts = [
+        "Nobody laughed.",
+        RIVER,
+        RIVER * 12,
+        "👩‍👩‍👧‍👦 loved it, 🐕 did not 😂",
+        "駅から五分、静かで清潔な宿でした。",
+    ]
+    for context in contexts:
+        windows, wanted = by_hand(directory, "Who brought soup?", context)
+        found = ours(("Who brought soup?", context))
+        assert found.text == context[found.start : found.end] == wanted
+        assert 0 < found.score <= 1
+    assert by_hand(directory, "Who brought soup?", RIVER * 12)[0] > 2 >= windows
+
+
+DATA = {
+    "token-classification": [
+        {"tokens": ["Nobody", "laughed", "."], "ner_tags": ["B-PER", "O", "O"]},
+        {"text": "The river had risen.", "entities": [{"start": 4, "end": 9, "label": "LOC"}]},
+    ],
+    "question-answering": [
+        {
+            "question": "Who laughed?",
+            "context": "Nobody laughed.",
+            "answers": {"text": ["Nobody"], "answer_start": [0]},
+        },
+        {"question": "Who brought soup?", "context": RIVER * 12, "answers": {"text": ["Someone"]}},
+    ],
+    "fill-mask": [{"text": "Nobody <mask> .", "label": "laughed"}, {"text": "<mask> soup", "label": "the"}],
+    "text-classification": [
+        {"premise": "Nobody laughed.", "hypothesis": "It was quiet.", "label": "yes"},
+        {"text": "The river had risen.", "label": 0},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("family", "task"),
+    [
+        ("Bert", "token-classification"),
+        ("XLMRoberta", "question-answering"),
+        ("Roberta", "fill-mask"),
+        ("Bert", "text-classification"),
+    ],
+)
+def test_the_command_line(models, tmp_path, family, task):
+    source, bundle = models(family, task), tmp_path / "bundle"
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in DATA[task]))
+    (built,) = rows("build", source, "--out", bundle, "--precision", "fp32", "--data", path)
+    assert built["top1"] == 1
+    (verified,) = rows("verify", bundle)
+    assert verified["golden"].split()[0] == verified["golden"].split()[2]
+    (scored,) = rows("eval", bundle, "--data", path)
+    assert scored["score"]["value"] == pytest.approx(built["score"]["value"])
+    lines = [json.loads(line) for line in edgewright("run", bundle, "--input", path).splitlines()]
+    pipeline = eager(source)
+    for line in lines:
+        item = tuple(line["text"]) if isinstance(line["text"], list) else line["text"]
+        assert strip_scores(line["answer"]) == strip_scores(pipeline.task.record(pipeline(item)))
+    timed = rows("bench", bundle, "--input", path, "--tokens", "32", "--runs", "5", "--processes", "1")
+    assert [row["tokens"] for row in timed][1:] == [32]
+    assert (bundle / "golden.json").stat().st_size < 200_000
+
+
+def strip_scores(answer):
+    """An answer without its probabilities."""
+    if isinstance(answer, dict):
+        return {key: strip_scores(value) for key, value in answer.items() if key != "score"}
+    return [strip_scores(part) for part in answer] if isinstance(answer, list) else answer
+
+
+def test_what_does_not_fit_a_task_is_said(models):
+    with pytest.raises(DataError, match="no <mask> within 96 tokens"):
+        eager(models("Roberta", "fill-mask"))("Nobody laughed.")
+    with pytest.raises(DataError, match="a question needs its context"):
+        eager(models("Bert", "question-answering"))("Who laughed?")
