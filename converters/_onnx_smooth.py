@@ -12,14 +12,14 @@ import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy.typing as npt
     import onnx
 
     _Array: TypeAlias = npt.NDArray[Any]
 
-__all__ = ["Range", "observe", "random_feeds", "smoothing"]
+__all__ = ["Range", "activations", "observe", "random_feeds", "smoothing"]
 
 _MIN_GAIN = 0.7
 """Channels are smoothed where the predicted noise falls below this part of what it was; on MiniLM to 0.1-0.5."""
@@ -61,11 +61,22 @@ def observe(
     float_model: onnx.ModelProto, wanted: Sequence[str], feeds: Sequence[Mapping[str, _Array]]
 ) -> dict[str, Range]:
     """The ranges, by name, of the activations called `wanted`, over `feeds`."""
+    ranges: dict[str, Range] = {}
+    for name, array in activations(float_model, wanted, feeds):
+        seen = _range(array)
+        ranges[name] = ranges[name] | seen if name in ranges else seen
+    return ranges
+
+
+def activations(
+    float_model: onnx.ModelProto, wanted: Sequence[str], feeds: Sequence[Mapping[str, _Array]]
+) -> Iterator[tuple[str, _Array]]:
+    """Name and values (tokens, channels) of each activation in `wanted`, for each of `feeds`, without padding."""
     import onnx
     import onnxruntime
 
     if not feeds or not wanted:
-        return {}
+        return
     probe = onnx.ModelProto()
     probe.CopyFrom(float_model)
     del probe.graph.output[:]
@@ -74,21 +85,23 @@ def observe(
     options.use_deterministic_compute = True
     session = onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
     del probe
-    ranges: dict[str, Range] = {}
     for feed in feeds:
         for name, array in zip(wanted, session.run(wanted, dict(feed)), strict=True):
-            seen = _range(array, feed.get("attention_mask"))
-            ranges[name] = ranges[name] | seen if name in ranges else seen
-    return ranges
+            yield name, _tokens(array, feed.get("attention_mask"))
 
 
-def _range(array: _Array, mask: _Array | None) -> Range:
-    """The per-channel range of one activation (..., channels), padding left out where the mask fits it."""
-    import numpy as np
-
+def _tokens(array: _Array, mask: _Array | None) -> _Array:
+    """(..., channels) -> (tokens, channels), padding left out where the mask fits it."""
     if mask is not None and array.shape[:-1] == mask.shape:
         array = array[mask != 0]
-    flat = array.reshape(-1, array.shape[-1]).astype(np.float64)
+    return array.reshape(-1, array.shape[-1])
+
+
+def _range(tokens: _Array) -> Range:
+    """The per-channel range of one activation (tokens, channels)."""
+    import numpy as np
+
+    flat = tokens.astype(np.float64)
     return Range(flat.max(0, initial=0), flat.min(0, initial=0), (flat**2).sum(0), len(flat))
 
 

@@ -1,10 +1,11 @@
-"""ONNX, for ONNX Runtime 1.23 or newer: fp32, and int8 with dynamic activations."""
+"""ONNX, for ONNX Runtime 1.23 or newer: fp32, fp16, int8 with dynamic activations, calibrated int8, int4 weights."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from edgewright.contracts import ConversionSpec, Converter
+from edgewright.converters._onnx_make import Maker, ladder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,41 +13,33 @@ if TYPE_CHECKING:
 __all__ = ["OnnxConverter"]
 
 _MOST_IN_ONE_FILE = 2**31 - 2**20
+_NAMES = {"fp32": "model", "fp16": "model_fp16", "int8": "model_quantized", "int8-static": "model_int8_static",
+          "int4": "model_q4"}  # fmt: skip
 
 
 class OnnxConverter(Converter):
     """Writes `.onnx` files, with dynamic batch and length, under the names that transformers.js looks for."""
 
     format = "onnx"
-    precisions = ("fp32", "int8")
+    precisions = tuple(_NAMES)
     extra = "convert"
     requires = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 
     @staticmethod
     def path(precision: str) -> str:
-        """onnx/model.onnx and onnx/model_quantized.onnx."""
-        return {"fp32": "onnx/model.onnx", "int8": "onnx/model_quantized.onnx"}[precision]
+        """onnx/model.onnx, model_fp16.onnx, model_quantized.onnx (int8), model_int8_static.onnx and model_q4.onnx."""
+        return f"onnx/{_NAMES[precision]}.onnx"
+
+    @staticmethod
+    def ladder(precision: str) -> tuple[tuple[str, ...], ...]:
+        """Operators by their ONNX names, matrix products by what they read."""
+        return ladder(precision)
 
     def __init__(self) -> None:
-        self._float: Any = None
+        self._maker = Maker()
 
     def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
-        from edgewright.converters._onnx_int8 import quantize_int8
-
-        self._float = self._float or self._export(model, spec)
-        if spec.precision == "int8":
-            spec.progress("quantize")
-            _save(quantize_int8(self._float), out)
-        else:
-            _save(self._float, out)
-
-    def _export(self, model: Any, spec: ConversionSpec) -> Any:
-        import torch
-
-        from edgewright.converters._onnx_export import export
-
-        spec.progress("export")
-        return export(model, [torch.from_numpy(spec.example[name]) for name in spec.inputs], spec.inputs, spec.outputs)
+        _save(self._maker.make(model, spec), out)
 
 
 def _save(model: Any, out: Path) -> None:

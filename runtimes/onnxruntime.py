@@ -22,11 +22,11 @@ _DTYPES = {"tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(float)": 
 
 
 class OnnxRuntime(Runtime):
-    """Opens `.onnx` files."""
+    """Opens `.onnx` and `.ort` files."""
 
     has_plain = True
     engine = "onnxruntime"
-    formats = ("onnx",)
+    formats = ("onnx", "ort")
     extra = "onnx"
     module = "onnxruntime"
     package = "onnxruntime"

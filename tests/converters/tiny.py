@@ -48,6 +48,9 @@ def batch(lengths, seed=0):
 def spec(precision, model):
     example = {name: array for name, array in batch([9, 4]).items() if name in model.inputs}
     settings = Settings(max_length=64, labels=("no", "yes"))
+    texts = [
+        {name: array for name, array in batch([n], seed=n).items() if name in model.inputs} for n in range(3, 65, 4)
+    ]
     return ConversionSpec(
-        precision, model.inputs, model.outputs, example, "text-classification", settings, Path("unread")
+        precision, model.inputs, model.outputs, example, "text-classification", settings, Path("unread"), texts
     )

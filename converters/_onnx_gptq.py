@@ -1,0 +1,108 @@
+"""Rounding weights to 4 bits, a scale for each block: GPTQ for matrix products, least squares for tables.
+
+GPTQ is Frantar et al. 2022, arXiv 2210.17323, algorithm 1. Scales are exact in float16.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    _Array: TypeAlias = npt.NDArray[Any]
+
+__all__ = ["round_blocks", "round_rows"]
+
+_DAMPING = 0.01
+_SMALLEST = 2.0**-14
+"""float16's smallest normal number."""
+
+
+def round_blocks(weight: _Array, moment: _Array, size: int) -> tuple[_Array, _Array, _Array]:
+    """(inputs, outputs) -> codes uint8 0..15 (outputs, blocks, size), scales float32 and zeros uint8 (outputs, blocks).
+
+    `moment`, float64 (inputs, inputs), is X^T X of the activations X (tokens, inputs) that the weight meets.
+    """
+    import numpy as np
+
+    inputs, outputs = weight.shape
+    rest = _padded(np.ascontiguousarray(weight.T), size)
+    blocks = rest.shape[1] // size
+    factor = _inverse_factor(moment)
+    codes = np.zeros((outputs, blocks, size), np.uint8)
+    scales, zeros = np.zeros((outputs, blocks), np.float32), np.zeros((outputs, blocks), np.uint8)
+    for block in range(blocks):
+        start, end = block * size, min(block * size + size, inputs)
+        scale, zero = _grid(rest[:, start : start + size])
+        codes[:, block] = zero[:, None]  # what pads the last block is zero
+        errors = _round_block(rest[:, start:end], codes[:, block], scale, zero, factor[start:end, start:end])
+        rest[:, end:inputs] -= errors @ factor[start:end, end:]
+        scales[:, block], zeros[:, block] = scale, zero
+    return codes, scales, zeros
+
+
+def _round_block(rest: _Array, codes: _Array, scale: _Array, zero: _Array, factor: _Array) -> _Array:
+    """Round a block (outputs, inputs) column by column into `codes`; the errors, in units of the factor's diagonal."""
+    import numpy as np
+
+    errors = np.zeros_like(rest)
+    for at in range(rest.shape[1]):
+        code = np.clip(np.rint(rest[:, at] / scale) + zero, 0, 15)
+        codes[:, at] = code
+        errors[:, at] = (rest[:, at] - (code - zero) * scale) / factor[at, at]
+        rest[:, at + 1 :] -= errors[:, at : at + 1] * factor[at, at + 1 :]
+    return errors
+
+
+def _inverse_factor(moment: _Array) -> _Array:
+    """The upper Cholesky factor of the inverse of the damped `moment`, float32."""
+    import numpy as np
+
+    damped = moment.astype(np.float64)
+    diagonal = np.diag(damped)
+    extra = _DAMPING * diagonal.mean() if diagonal.any() else 1.0  # a layer that no text reaches is rounded plainly
+    inverse = np.linalg.inv(damped + extra * np.eye(len(damped)))
+    return np.linalg.cholesky((inverse + inverse.T) / 2).T.astype(np.float32)
+
+
+def _grid(block: _Array) -> tuple[_Array, _Array]:
+    """Scale and zero point, float32 (outputs,), of a block (outputs, size): of nine tried those of least error."""
+    import numpy as np
+
+    low, high = np.minimum(block.min(1), 0), np.maximum(block.max(1), 0)
+    tried = []
+    for part in np.linspace(1, 0.7, 9, dtype=np.float32):
+        scale = _in_half((high - low) * (part / 15))
+        zero = np.clip(np.rint(-low * part / scale), 0, 15)
+        codes = np.clip(np.rint(block / scale[:, None]) + zero[:, None], 0, 15)
+        error = np.square((codes - zero[:, None]) * scale[:, None] - block).sum(1)
+        tried.append((error, scale, zero))
+    errors, scales, zeros = (np.stack(part) for part in zip(*tried, strict=True))
+    best = errors.argmin(0)[None]
+    return np.take_along_axis(scales, best, 0)[0], np.take_along_axis(zeros, best, 0)[0]
+
+
+def round_rows(rows: _Array, size: int) -> tuple[_Array, _Array, _Array]:
+    """A table (n, width) -> codes uint8 0..15 (n, width), scales float32 and zero points uint8 (n, blocks)."""
+    import numpy as np
+
+    parts = _padded(rows, size).reshape(-1, size)
+    scale, zero = _grid(parts)
+    codes = np.clip(np.rint(parts / scale[:, None]) + zero[:, None], 0, 15).astype(np.uint8)
+    kept = codes.reshape(len(rows), -1)[:, : rows.shape[1]]
+    return kept, scale.reshape(len(rows), -1), zero.astype(np.uint8).reshape(len(rows), -1)
+
+
+def _padded(rows: _Array, size: int) -> _Array:
+    """(n, width) -> float32 (n, a multiple of `size`), zeros at the end."""
+    import numpy as np
+
+    return np.pad(rows.astype(np.float32), ((0, 0), (0, -rows.shape[1] % size)))
+
+
+def _in_half(scale: _Array) -> _Array:
+    """Positive scales rounded to what float16 holds, as float32."""
+    import numpy as np
+
+    return np.clip(scale, _SMALLEST, 65504.0).astype(np.float16).astype(np.float32)

@@ -1,0 +1,57 @@
+"""Rounding to 4 bits: what GPTQ must win, and what the layouts must hold."""
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def restored(codes, scales, zeros):
+    return (codes.astype(np.float32) - zeros[..., None]) * scales[..., None]
+
+
+def test_gptq_makes_up_for_errors_where_inputs_go_together():
+    from edgewright.converters._onnx_gptq import round_blocks
+
+    rng = np.random.default_rng(0)
+    weight = rng.normal(size=(96, 40)).astype(np.float32)
+    x = (rng.normal(size=(500, 12)) @ rng.normal(size=(12, 96)) + 0.1 * rng.normal(size=(500, 96))).astype(np.float32)
+    errors = {}
+    for name, moment in (("aware", x.T @ x), ("plain", np.eye(96))):
+        back = restored(*round_blocks(weight, moment, 32)).reshape(40, 96).T
+        errors[name] = np.square(x @ back - x @ weight).mean()
+    assert errors["aware"] < 0.5 * errors["plain"]
+
+
+@pytest.mark.parametrize("inputs", [32, 33, 64, 80])
+def test_what_pads_a_block_is_zero(inputs):
+    from edgewright.converters._onnx_gptq import round_blocks
+
+    weight = np.random.default_rng(inputs).normal(size=(inputs, 8)).astype(np.float32)
+    codes, scales, zeros = round_blocks(weight, np.eye(inputs), 32)
+    back = restored(codes, scales, zeros).reshape(8, -1)
+    assert (back[:, inputs:] == 0).all()
+    assert np.abs(back[:, :inputs] - weight.T).max() <= scales.max()
+    assert (scales == scales.astype(np.float16)).all()
+
+
+def test_weights_of_zero_and_inputs_that_no_text_reaches_stay_finite():
+    from edgewright.converters._onnx_gptq import round_blocks, round_rows
+
+    for moment in (np.zeros((32, 32)), np.ones((32, 32)), np.diag([1.0] + [0.0] * 31)):
+        codes, scales, zeros = round_blocks(np.zeros((32, 4), np.float32), moment, 32)
+        assert (restored(codes, scales, zeros) == 0).all()
+    codes, scales, zeros = round_rows(np.zeros((3, 40), np.float32), 32)
+    assert codes.shape == (3, 40)
+    assert scales.shape == zeros.shape == (3, 2)
+
+
+def test_a_range_is_cut_where_few_values_stretch_it():
+    from edgewright.converters._onnx_static import _least_noise
+
+    edges = np.linspace(-1, 10, 4097)
+    counts = np.exp(-np.square((edges[1:] + edges[:-1]) / 2 / 0.5)) * 1e6
+    counts[-1] = 1
+    scale, zero = _least_noise(edges, counts)
+    assert scale < 4 / 255
+    assert 0 <= zero <= 255
