@@ -1,0 +1,57 @@
+"""ExecuTorch for its XNNPACK backend: fp32, fp16, int8, int8-static and int4."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from edgewright.contracts import ConversionSpec, Converter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["ExecutorchConverter"]
+
+
+class ExecutorchConverter(Converter):
+    """Writes `.pte` files that take one text, int64 (1, length), of any length up to the model's largest.
+
+    A file needs ExecuTorch's portable operators and its XNNPACK backend, which every published runtime has, and no
+    other library. Methods beside `forward` tell an app what a `.pte` does not keep: `get_signature()` gives a JSON text
+    with the names, types and shapes of inputs and outputs in their order, `get_max_seq_len()` the most tokens.
+    """
+
+    format = "executorch"
+    precisions = ("fp32", "fp16", "int8", "int8-static", "int4")
+    extra = "host"
+    requires = ("torch", "transformers", "executorch")
+
+    @staticmethod
+    def path(precision: str) -> str:
+        """executorch/model.pte, executorch/model_int8.pte and so on."""
+        suffix = "" if precision == "fp32" else f"_{precision.replace('-', '_')}"
+        return f"executorch/model{suffix}.pte"
+
+    @staticmethod
+    def ladder(precision: str) -> tuple[tuple[str, ...], ...]:
+        """For int8-static, see `_executorch_static.LADDER`."""
+        from edgewright.converters._executorch_static import LADDER
+
+        return LADDER if precision == "int8-static" else ((),)
+
+    def __init__(self) -> None:
+        self._program: Any = None
+
+    def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
+        from edgewright.converters import _executorch_export as export
+        from edgewright.converters._executorch_lower import lower
+        from edgewright.converters._executorch_rewrite import rewrite
+
+        spec.progress("export")
+        if spec.precision == "fp16":
+            exported = export.export(copy.deepcopy(model).half(), spec)
+        else:
+            exported = self._program = self._program or export.export(model, spec)
+        program = export.trace(rewrite(exported.module(check_guards=False), spec), spec)
+        spec.progress("lower to XNNPACK")
+        out.write_bytes(lower(program, spec))
