@@ -8,9 +8,10 @@ from edgewright import registry
 from edgewright.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
+    from edgewright.bundle import Bundle
     from edgewright.contracts import Runtime
 
-__all__ = ["engine_for", "engines_of"]
+__all__ = ["engine_for", "engines_of", "runnable"]
 
 
 def engines_of(format: str) -> list[Runtime]:  # noqa: A002
@@ -38,3 +39,9 @@ def engine_for(format: str, name: str | None = None) -> Runtime:  # noqa: A002
         if name in (None, engine.engine) and engine.installed():
             return engine
     raise MissingExtra(f"no engine for {format} is installed", hint=f"run: pip install 'edgewright[{fits[0].extra}]'")
+
+
+def runnable(bundle: Bundle) -> list[str]:
+    """The formats of a bundle that an installed engine opens."""
+    formats = dict.fromkeys(artifact.format for artifact in bundle.manifest.artifacts)
+    return [name for name in formats if any(engine.installed() for engine in engines_of(name))]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
 from edgewright.bundle import Bundle
-from edgewright.engines import engine_for, engines_of
+from edgewright.engines import engine_for, runnable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -66,7 +66,7 @@ def load(
         MissingExtra: no engine for the format is installed.
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-    artifact = bundle.choose(format=format, precision=precision, among=() if format else _runnable(bundle))
+    artifact = bundle.choose(format=format, precision=precision, among=() if format else runnable(bundle))
     intact = bundle.checking([*bundle.parts(artifact), *bundle.tokenizer_files()])
     try:
         runtime = engine_for(artifact.format, engine)
@@ -76,9 +76,3 @@ def load(
         intact()
     session = runtime.open(bundle.directory / artifact.path, threads=threads)
     return Pipeline(artifact, task, bundle.tokenizer(), session)
-
-
-def _runnable(bundle: Bundle) -> list[str]:
-    """The formats of a bundle that an installed engine opens."""
-    formats = dict.fromkeys(artifact.format for artifact in bundle.manifest.artifacts)
-    return [name for name in formats if any(engine.installed() for engine in engines_of(name))]
