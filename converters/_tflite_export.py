@@ -1,0 +1,170 @@
+"""torch -> TFLite: one signature for each bucket of lengths, all in one file, over one set of weights.
+
+One signature with a dynamic length is no way round the buckets: litert-torch 0.10 lowers neither `arange` nor
+`native_layer_norm` of a length that it does not know, and every encoder has both.
+
+Attention is said as the few operators that XNNPACK runs: the mask is made once, additive, for all layers, and the
+queries are scaled before their product with the keys, which has far more elements.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import warnings
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from edgewright.converters import _tflite_file
+from edgewright.errors import ConversionFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["MASKED", "export", "signature"]
+
+MASKED = -1e4
+"""Added to the score of a masked key: its weight is exactly 0 in float32, and it still fits an integer's range."""
+
+_ATTENTION = "edgewright_tflite"
+
+
+def signature(length: int) -> str:
+    """The name of the signature of a bucket."""
+    return f"length_{length}"
+
+
+def export(model: torch.nn.Module, lengths: Sequence[int], inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+    """An fp32 TFLite file of `model` with a signature for each length, the longest first.
+
+    The first signature is the one that a client which knows of none runs: MediaPipe's tasks do.
+
+    Args:
+        model: takes int64 (batch, length) tensors by position and returns a tuple of tensors.
+        lengths: the buckets.
+        inputs: the names of its inputs, int32 (1, length) in the file.
+        outputs: the names of what it returns.
+
+    Raises:
+        ConversionFailed: an operator has no counterpart in TFLite.
+    """
+    import litert_torch
+
+    named, converter = _Named(model, inputs, outputs).eval(), None
+    with _quiet(), torch.no_grad(), _tflite_attention(cast("Any", model).model):
+        for length in sorted(lengths, reverse=True):
+            feeds = {name: torch.ones((1, length), dtype=torch.int64) for name in inputs}
+            add = converter.signature if converter else litert_torch.signature
+            converter = add(signature(length), named, sample_kwargs=feeds)
+        try:
+            data: bytes = cast("Any", converter).convert().model_content()
+        except RuntimeError as error:
+            raise _narrowed(error) or error from error
+    return _shortened(data)
+
+
+def _shortened(data: bytes) -> bytes:
+    """The file with tensors called by classes and attributes, without the modules that the classes come from."""
+    model = _tflite_file.read(data)
+    for tensor in (tensor for graph in model.subgraphs for tensor in graph.tensors):
+        tensor.name = re.sub(rb"[A-Za-z0-9_]+\.", b"", tensor.name)
+    return _tflite_file.write(model)
+
+
+class _Named(torch.nn.Module):  # type: ignore[misc]
+    """A model with keyword arguments and a dictionary of outputs: the file's names come from them."""
+
+    def __init__(self, model: torch.nn.Module, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        super().__init__()
+        self.model, self.inputs, self.outputs = model, tuple(inputs), tuple(outputs)
+
+    def forward(self, **feeds: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Run the model."""
+        given = self.model(*(feeds[name] for name in self.inputs))
+        return dict(zip(self.outputs, given, strict=True))
+
+
+def _narrowed(error: RuntimeError) -> ConversionFailed | None:
+    """The operators that the library could not lower, as one line; None where it failed of something else."""
+    missing = sorted(set(re.findall(r"Lowering not found: (\S+)", str(error))))
+    missing += sorted(set(re.findall(r"failed to legalize operation '([^']+)'", str(error))))
+    if not missing:
+        return None
+    return ConversionFailed(
+        f"tflite has no counterpart for the operator{'s' * (len(missing) > 1)} {', '.join(missing)}",
+        hint="take --format onnx, which has all of torch's operators",
+    )
+
+
+def _attention(
+    _module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """(batch, heads, length, width) x 3 -> (batch, length, heads, width)."""
+    if kwargs.get("softcap") is not None:
+        raise NotImplementedError("attention with a soft cap")
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:
+        key, value = (t.repeat_interleave(groups, dim=1) for t in (key, value))
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    scores = (query * scale) @ key.transpose(2, 3)
+    for part in (kwargs.get("position_bias"), attention_mask):
+        scores = scores if part is None else scores + part
+    return (scores.softmax(-1) @ value).transpose(1, 2).contiguous(), None
+
+
+def _attention_mask(
+    batch_size: int,
+    q_length: int,
+    kv_length: int,
+    mask_function: Any = None,
+    attention_mask: torch.Tensor | None = None,
+    dtype: torch.dtype | None = None,
+    **kwargs: Any,
+) -> torch.Tensor | None:
+    """The additive mask float (batch, 1, 1 or q_length, kv_length), made once for all layers."""
+    from transformers.masking_utils import bidirectional_mask_function, eager_mask
+
+    if mask_function is not bidirectional_mask_function or attention_mask is None:
+        given = {"mask_function": mask_function, "attention_mask": attention_mask, "dtype": dtype or torch.float32}
+        mask = eager_mask(batch_size, q_length, kv_length, **given, **kwargs)
+        return None if mask is None else mask.clamp(min=MASKED)
+    return ((1.0 - attention_mask.float()) * MASKED)[:, None, None, :]
+
+
+@contextlib.contextmanager
+def _tflite_attention(model: torch.nn.Module) -> Iterator[None]:
+    """Run `model` with `_attention` where its architecture has the hook, and put everything back afterwards."""
+    if not hasattr(model, "set_attn_implementation"):
+        yield
+        return
+    from transformers import AttentionInterface, AttentionMaskInterface
+
+    before = cast("Any", model).config._attn_implementation  # noqa: SLF001 - transformers has no public reader
+    AttentionInterface.register(_ATTENTION, _attention)
+    AttentionMaskInterface.register(_ATTENTION, _attention_mask)
+    try:
+        cast("Any", model).set_attn_implementation(_ATTENTION)  # warns and leaves it alone where there is no hook
+        yield
+    finally:
+        cast("Any", model).set_attn_implementation(before)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """litert-torch's notes concern its authors, as that 64-bit inputs become 32-bit ones, which is wanted here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        level = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(level)

@@ -1,0 +1,52 @@
+"""TFLite, for LiteRT 2.1 or newer and for whatever runs `.tflite` files: phones, MediaPipe, the older tflite-runtime.
+
+A file holds a signature for each bucket of lengths (`edgewright.buckets`), all over the same weights: a text of 10
+tokens costs what 16 tokens cost. The longest comes first, for clients that know of no signatures.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgewright.buckets import buckets
+from edgewright.contracts import ConversionSpec, Converter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["TfliteConverter"]
+
+
+class TfliteConverter(Converter):
+    """Writes `.tflite` files: inputs int32 (1, length), outputs float32."""
+
+    format = "tflite"
+    precisions = ("fp32", "fp16", "int8", "int8-static", "int4")
+    extra = "host"
+    requires = ("torch", "transformers", "litert_torch", "ai_edge_litert", "ai_edge_quantizer", "flatbuffers")
+
+    @staticmethod
+    def path(precision: str) -> str:
+        """tflite/model.tflite, tflite/model_int8_static.tflite and so on."""
+        suffix = "" if precision == "fp32" else f"_{precision.replace('-', '_')}"
+        return f"tflite/model{suffix}.tflite"
+
+    def __init__(self) -> None:
+        self._float: bytes = b""
+
+    def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
+        from edgewright.converters._tflite_quantize import quantize
+
+        self._float = self._float or self._export(model, spec)
+        data = self._float
+        if spec.precision != "fp32":
+            spec.progress("quantize")
+            data = quantize(data, spec.precision)
+        out.write_bytes(data)
+
+    def _export(self, model: Any, spec: ConversionSpec) -> bytes:
+        from edgewright.converters._tflite_export import export
+
+        lengths = buckets(spec.settings.max_length)
+        spec.progress(f"export {len(lengths)} lengths")
+        return export(model, lengths, spec.inputs, spec.outputs)
