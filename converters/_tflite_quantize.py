@@ -8,33 +8,37 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.converters import _tflite_file
 from edgewright.converters._tflite_half import half
+from edgewright.converters._tflite_static import quantize_static
 
 if TYPE_CHECKING:
     from ai_edge_quantizer.recipe_manager import RecipeManager
 
-__all__ = ["quantize", "run_recipe"]
+    from edgewright.contracts import ConversionSpec
+
+__all__ = ["quantize"]
 
 
-def quantize(data: bytes, precision: str) -> bytes:
-    """The file at fp16, int8 (dynamic) or int4.
+def quantize(data: bytes, spec: ConversionSpec) -> bytes:
+    """The file at the precision of `spec`.
 
     fp16 is how the weights are stored, the engine makes them float32 when it opens the file. int8 multiplies in
     integers: weights with a scale for each output channel, activations on the fly. int4 does too, with a scale for each
-    32 weights, of dense layers and embeddings alike.
+    32 weights, of dense layers and embeddings alike. int8-static is described in `_tflite_static`.
     """
-    if precision == "fp16":
+    if spec.precision == "fp16":
         return half(data)
-    return run_recipe(data, _int4() if precision == "int4" else _int8())
+    if spec.precision == "int8-static":
+        return quantize_static(data, spec.keep_float, spec.calibration)
+    return _run(data, _int4() if spec.precision == "int4" else _int8())
 
 
-def run_recipe(data: bytes, recipe: RecipeManager, ranges: Any = None) -> bytes:
-    """Quantize after a recipe; `ranges` are the calibrated ones by tensor name."""
+def _run(data: bytes, recipe: RecipeManager) -> bytes:
     from ai_edge_quantizer import quantizer
 
     work = quantizer.Quantizer(bytearray(data))
     work.load_quantization_recipe(recipe.get_quantization_recipe())
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        result = work.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+        result = work.quantize(enable_progress_bar=False, enable_progress_report=False)
     return _tflite_file.write(_tflite_file.read(bytes(result.quantized_model)))
 
 

@@ -31,6 +31,14 @@ class TfliteConverter(Converter):
         suffix = "" if precision == "fp32" else f"_{precision.replace('-', '_')}"
         return f"tflite/model{suffix}.tflite"
 
+    @staticmethod
+    def ladder(precision: str) -> tuple[tuple[str, ...], ...]:
+        """For int8-static, whose kinds `_tflite_static` describes; with less in float no model tried passed a gate."""
+        if precision != "int8-static":
+            return ((),)
+        lowest = ("layer norm", "softmax", "feed-forward output", "residual add")
+        return lowest, (*lowest, "gelu", "attention")
+
     def __init__(self) -> None:
         self._float: bytes = b""
 
@@ -41,7 +49,7 @@ class TfliteConverter(Converter):
         data = self._float
         if spec.precision != "fp32":
             spec.progress("quantize")
-            data = quantize(data, spec.precision)
+            data = quantize(data, spec)
         out.write_bytes(data)
 
     def _export(self, model: Any, spec: ConversionSpec) -> bytes:

@@ -1,0 +1,129 @@
+"""Static int8: activations in integers whose ranges were measured on real texts, by AI Edge Quantizer.
+
+The kinds of operators that a rung of the ladder leaves in float: `layer norm` is decomposed by the exporter into means,
+differences and a reciprocal root, and `softmax` takes the addition of the mask with it, whose range would swallow the
+scores: these two are in float on every rung. Then `residual add`, `gelu`, `attention` (the two products without weights), and
+`feed-forward output`: the dense layers that narrow, whose inputs have outliers, measure their input anew at each run.
+Other dense layers are static on every rung, and embeddings are stored as int8.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import operator
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_quantizer import algorithm_manager, calibrator, qtyping, quantizer, recipe_manager
+from ai_edge_quantizer.utils import qsv_utils
+
+from edgewright.buckets import pad
+from edgewright.converters import _tflite_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["quantize_static"]
+
+_MOST_TEXTS = 16
+"""For each signature: the ranges of activations hardly widen with more, and every text costs a run of it."""
+
+_OPERATIONS = {
+    "": ("FULLY_CONNECTED", "TANH", "CONV_2D"),
+    "attention": ("BATCH_MATMUL",),
+    "gelu": ("GELU",),
+    "residual add": ("ADD",),
+}
+"""The operators of a kind; that of no name is never left in float."""
+
+
+def quantize_static(data: bytes, keep_float: Sequence[str], texts: Sequence[Mapping[str, NDArray[Any]]]) -> bytes:
+    """A float file -> int8 weights and activations, but for the kinds of operators in `keep_float`.
+
+    Args:
+        data: the file.
+        keep_float: names of the kinds in the module's docstring.
+        texts: int64 (1, length) by input name, without padding.
+    """
+    work = quantizer.Quantizer(bytearray(data))
+    work.load_quantization_recipe(_recipe(data, keep_float).get_quantization_recipe())
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        ranges = _ranges(data, work, texts)
+        result = work.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    return _tflite_file.write(_tflite_file.read(bytes(result.quantized_model)))
+
+
+def _ranges(data: bytes, work: quantizer.Quantizer, texts: Sequence[Mapping[str, NDArray[Any]]]) -> Any:
+    """The least and the greatest value of each activation."""
+    recipe = recipe_manager.RecipeManager()
+    recipe.load_quantization_recipe(work.get_quantization_recipe())
+    observer = calibrator.Calibrator(
+        bytearray(data), num_threads=os.cpu_count() or 1, qsv_update_func=qsv_utils.min_max_update
+    )
+    observer.calibrate(_feeds(data, texts), recipe)
+    return observer.get_model_qsvs()
+
+
+def _recipe(data: bytes, keep_float: Sequence[str]) -> recipe_manager.RecipeManager:
+    recipe, name = recipe_manager.RecipeManager(), qtyping.TFLOperationName
+    for kind, operations in _OPERATIONS.items():
+        for operation in operations if kind not in keep_float else ():
+            recipe.add_static_config(".*", name(operation), activation_num_bits=8, weight_num_bits=8)
+    recipe.add_dynamic_config(".*", name.EMBEDDING_LOOKUP, 8)
+    masks, narrowing = _scopes(data)
+    for regex in ("Norm", masks):
+        recipe.add_quantization_config(regex, name.ADD, algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE)
+    if "feed-forward output" in keep_float:
+        recipe.add_dynamic_config(narrowing, name.FULLY_CONNECTED, 8)
+    return recipe
+
+
+def _scopes(data: bytes) -> tuple[str, str]:
+    """Expressions that match the sums that a softmax reads, and the dense layers with fewer outputs than inputs."""
+    model = _tflite_file.read(data)
+    code = [max(c.builtinCode, c.deprecatedBuiltinCode) for c in model.operatorCodes]
+    masks, narrowing = [], []
+    for graph in model.subgraphs:
+        kinds = [(code[o.opcodeIndex], o) for o in graph.operators]
+        read = {o.inputs[0] for kind, o in kinds if kind == schema.BuiltinOperator.SOFTMAX}
+        masks += [graph.tensors[at].name for at in sorted(read)]
+        dense = [o for kind, o in kinds if kind == schema.BuiltinOperator.FULLY_CONNECTED]
+        wide = [o for o in dense if operator.gt(*graph.tensors[o.inputs[1]].shape[::-1])]
+        narrowing += [graph.tensors[o.outputs[0]].name for o in wide]
+    return _any_of(masks), _any_of(narrowing)
+
+
+def _any_of(names: Sequence[bytes]) -> str:
+    """Matches the scope of an operator whose output has one of the names."""
+    return f"^(?:{'|'.join(re.escape(name.decode()) for name in names)});$"
+
+
+def _feeds(data: bytes, texts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, list[dict[str, NDArray[Any]]]]:
+    """For each signature the texts that it would run, filled up with longer ones, cut."""
+    lengths = _lengths(data)
+    found: dict[str, list[dict[str, NDArray[Any]]]] = {}
+    for length, key in lengths.items():
+        below = max((n for n in lengths if n < length), default=0)
+        sizes = [next(iter(text.values())).shape[1] for text in texts]
+        order = sorted(range(len(texts)), key=lambda at: (sizes[at] <= below, -sizes[at] if sizes[at] <= below else at))
+        found[key] = [_cut(texts[at], length) for at in order[:_MOST_TEXTS]]
+    return found
+
+
+def _cut(text: Mapping[str, NDArray[Any]], length: int) -> dict[str, NDArray[Any]]:
+    return {name: pad(array[:, :length], length, np.int32) for name, array in text.items()}
+
+
+def _lengths(data: bytes) -> dict[int, str]:
+    """The signatures by the length that they take."""
+    model = _tflite_file.read(data)
+    return {
+        int(model.subgraphs[s.subgraphIndex].tensors[s.inputs[0].tensorIndex].shape[1]): s.signatureKey.decode()
+        for s in model.signatureDefs
+    }
