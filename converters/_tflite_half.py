@@ -15,20 +15,19 @@ from edgewright.converters import _tflite_file
 
 __all__ = ["half"]
 
-_FEWEST = 256
 _VERSION = 3
 """The first of DEQUANTIZE that takes float16."""
 
 
-def half(data: bytes) -> bytes:
-    """The file with its float32 constants of at least `_FEWEST` numbers stored as float16."""
+def half(data: bytes, fewest: int = 256) -> bytes:
+    """The file with its float32 constants of at least `fewest` numbers stored as float16."""
     model = _tflite_file.read(data)
     code, halves = _dequantize(model), {}
     for graph in model.subgraphs:
         casts = []
         for at, tensor in enumerate(list(graph.tensors)):
             stored = model.buffers[tensor.buffer].data
-            if tensor.type != schema.TensorType.FLOAT32 or stored is None or len(stored) < 4 * _FEWEST:
+            if tensor.type != schema.TensorType.FLOAT32 or stored is None or len(stored) < 4 * fewest:
                 continue
             if tensor.buffer not in halves:
                 halves[tensor.buffer] = _half_buffer(model, stored)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["quantize"]
 
+_POSITIONS = 4096
+"""Float constants of as many numbers are tables of positions; biases have fewer, and XNNPACK wants them as they are."""
+
 
 def quantize(data: bytes, spec: ConversionSpec) -> bytes:
     """The file at the precision of `spec`.
@@ -29,7 +32,9 @@ def quantize(data: bytes, spec: ConversionSpec) -> bytes:
         return half(data)
     if spec.precision == "int8-static":
         return quantize_static(data, spec.keep_float, spec.calibration)
-    return _run(data, _int4() if spec.precision == "int4" else _int8())
+    if spec.precision == "int4":
+        return half(_run(data, _int4()), _POSITIONS)
+    return _run(data, _int8())
 
 
 def _run(data: bytes, recipe: RecipeManager) -> bytes:

@@ -2,9 +2,9 @@
 
 The kinds of operators that a rung of the ladder leaves in float: `layer norm` is decomposed by the exporter into means,
 differences and a reciprocal root, and `softmax` takes the addition of the mask with it, whose range would swallow the
-scores: these two are in float on every rung. Then `residual add`, `gelu`, `attention` (the two products without weights), and
-`feed-forward output`: the dense layers that narrow, whose inputs have outliers, measure their input anew at each run.
-Other dense layers are static on every rung, and embeddings are stored as int8.
+scores: these two are in float on every rung. Then `residual add`, `gelu`, `attention` (the two products without
+weights), and `feed-forward output`: the dense layers that narrow, whose inputs have outliers, measure their input anew
+at each run. Other dense layers are static on every rung, and embeddings are stored as int8.
 """
 
 from __future__ import annotations

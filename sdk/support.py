@@ -21,7 +21,7 @@ class Gap:
 
 GAPS: tuple[Gap, ...] = (
     Gap(
-        reason="MobileBERT reads each token's neighbours without a mask, so padding a text to a bucket changes its answer",
+        reason="it reads each token's neighbours without a mask, so padding a text to a bucket changes its answer",
         instead="onnx takes every length as it is",
         format="tflite",
         model_type="mobilebert",
