@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-__all__ = ["read", "without_unused", "write"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["read", "scope_of", "without_unused", "write"]
 
 _IDENTIFIER = b"TFL3"
 _ALIGNMENT = 16
@@ -66,3 +70,8 @@ def without_unused(model: Any) -> Any:
         if at not in used:
             buffer.data = None
     return model
+
+
+def scope_of(names: Sequence[bytes]) -> str:
+    """What AI Edge Quantizer's recipes want: an expression for the operators whose output has one of the names."""
+    return f"^(?:{'|'.join(re.escape(name.decode()) for name in names)});$"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["quantize"]
 
+_BLOCK = 32
 _POSITIONS = 4096
 """Float constants of as many numbers are tables of positions; biases have fewer, and XNNPACK wants them as they are."""
 
@@ -33,7 +34,7 @@ def quantize(data: bytes, spec: ConversionSpec) -> bytes:
     if spec.precision == "int8-static":
         return quantize_static(data, spec.keep_float, spec.calibration)
     if spec.precision == "int4":
-        return half(_run(data, _int4()), _POSITIONS)
+        return half(_run(data, _int4(data)), _POSITIONS)
     return _run(data, _int8())
 
 
@@ -56,10 +57,10 @@ def _int8() -> RecipeManager:
     return recipe
 
 
-def _int4() -> RecipeManager:
+def _int4(data: bytes) -> RecipeManager:
     """OCTAV (Sakr et al. 2022, arXiv 2206.06501) clips outliers for the least squared error: +0.8 dB on MiniLM.
 
-    Per row instead of per block, the embedding alone would cost 4 dB.
+    Per row instead of per block, the embedding alone would cost 4 dB. What is no whole number of blocks wide stays int8.
     """
     from ai_edge_quantizer import algorithm_manager, qtyping
 
@@ -67,7 +68,21 @@ def _int4() -> RecipeManager:
     dense, table = _operations("FULLY_CONNECTED", "EMBEDDING_LOOKUP")
     recipe.add_dynamic_config(".+", dense, 4, blocks, algorithm_key=algorithm_manager.AlgorithmName.OCTAV)
     recipe.add_dynamic_config(".+", table, 4, blocks)
+    for operation in _operations("*"):
+        recipe.add_dynamic_config(_tflite_file.scope_of(_odd_widths(data)), operation, 8)
     return recipe
+
+
+def _odd_widths(data: bytes) -> list[bytes]:
+    """The outputs of operators that read a constant whose rows are no whole number of blocks wide."""
+    model = _tflite_file.read(data)
+    names = []
+    for graph in model.subgraphs:
+        for operator in (o for o in graph.operators if len(o.inputs) > 1):
+            weight = graph.tensors[operator.inputs[1]]
+            if len(weight.shape) == 2 and weight.shape[1] % _BLOCK and model.buffers[weight.buffer].data is not None:
+                names.append(graph.tensors[operator.outputs[0]].name)
+    return names
 
 
 def _operations(*names: str) -> list[Any]:

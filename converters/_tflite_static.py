@@ -13,7 +13,6 @@ import contextlib
 import io
 import operator
 import os
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,12 +95,7 @@ def _scopes(data: bytes) -> tuple[str, str]:
         dense = [o for kind, o in kinds if kind == schema.BuiltinOperator.FULLY_CONNECTED]
         wide = [o for o in dense if operator.gt(*graph.tensors[o.inputs[1]].shape[::-1])]
         narrowing += [graph.tensors[o.outputs[0]].name for o in wide]
-    return _any_of(masks), _any_of(narrowing)
-
-
-def _any_of(names: Sequence[bytes]) -> str:
-    """Matches the scope of an operator whose output has one of the names."""
-    return f"^(?:{'|'.join(re.escape(name.decode()) for name in names)});$"
+    return _tflite_file.scope_of(masks), _tflite_file.scope_of(narrowing)
 
 
 def _feeds(data: bytes, texts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, list[dict[str, NDArray[Any]]]]:

@@ -1,0 +1,69 @@
+"""The main job on the shipped demo model in the format tflite, as a user runs it."""
+
+import json
+
+import pytest
+from conftest import DEMO, SENTENCES, edgewright, rows
+
+import edgewright as ew
+
+pytest.importorskip("litert_torch")
+
+PRECISIONS = ("fp32", "fp16", "int8", "int8-static", "int4")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    out = tmp_path_factory.mktemp("tflite") / "sentiment"
+    wanted = ",".join(PRECISIONS)
+    edgewright("build", DEMO, "--out", out, "--format", "tflite", "--precision", wanted, "--data", SENTENCES)
+    return out
+
+
+def test_every_precision_passes_its_gates(bundle):
+    artifacts = json.loads((bundle / "manifest.json").read_text())["artifacts"]
+    assert [a["precision"] for a in artifacts] == list(PRECISIONS)
+    assert all(a["parity"]["diverged"] is None for a in artifacts)
+    sizes = {a["precision"]: a["size_bytes"] for a in artifacts}
+    assert sizes["int4"] < sizes["int8"] < sizes["fp16"] < sizes["fp32"]
+
+
+def test_verify_replays_every_golden_case(bundle):
+    assert [r["golden"] for r in rows("verify", bundle)] == ["7 of 7"] * len(PRECISIONS)
+
+
+def test_eval_repeats_the_metric_of_the_manifest(bundle):
+    stored = {a["precision"]: a["score"] for a in json.loads((bundle / "manifest.json").read_text())["artifacts"]}
+    for row in rows("eval", bundle, "--data", SENTENCES):
+        assert row["score"]["value"] == pytest.approx(stored[row["precision"]]["value"])
+
+
+def test_run_answers_without_a_word_on_standard_error(bundle):
+    (row,) = [
+        json.loads(line) for line in edgewright("run", bundle, "a charming and often affecting journey").splitlines()
+    ]
+    assert row["answer"][0]["name"] == "positive"
+
+
+def test_a_batch_gets_the_answers_of_its_texts(bundle):
+    pipeline, texts = ew.load(bundle, precision="int8"), ["fine", "a much longer sentence of quite another kind", "no"]
+    together, alone = pipeline(texts), [pipeline(text) for text in texts]
+    assert [a[0].score for a in together] == [b[0].score for b in alone]
+
+
+def test_mediapipe_takes_what_is_cut_out_for_it(bundle):
+    """The tables and files are there; tools/check_mediapipe has MediaPipe itself open them."""
+    import io
+    import zipfile
+
+    from edgewright.converters import _tflite_file
+    from edgewright.converters._tflite_mediapipe import for_mediapipe
+
+    opened = ew.Bundle.open(bundle)
+    data = for_mediapipe((bundle / "tflite/model_int8.tflite").read_bytes(), opened.manifest.settings, bundle)
+    model = _tflite_file.read(data)
+    assert len(model.subgraphs) == len(model.signatureDefs) == 1
+    assert b"TFLITE_METADATA" in [bytes(entry.name) for entry in model.metadata]
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.read("labels.txt").decode().split() == ["negative", "positive"]
+        assert archive.read("vocab.txt").decode().splitlines()[0] == "[PAD]"
