@@ -6,12 +6,17 @@ import os
 import platform
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
 from edgewright._version import __version__
 from edgewright.child import Limits, call
 from edgewright.errors import EdgewrightError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgewright.contracts import Runtime
 
 __all__ = ["examine", "import_in_child", "machine"]
 
@@ -33,14 +38,20 @@ def machine() -> dict[str, Any]:
 def examine() -> list[dict[str, Any]]:
     """A row for each format's converter and each engine: ready or not, versions, and the remedy."""
     rows = []
+    engines = [registry.load("runtimes", name)() for name in registry.names("runtimes")]
     for name in registry.names("converters"):
         converter = registry.load("converters", name)
         rows.append(_row(f"convert to {name}", converter.requires, converter.requires, converter.extra))
-    for name in registry.names("runtimes"):
-        runtime = registry.load("runtimes", name)
+    for runtime in (engine for engine in engines if not _spare(engine, engines)):
         what = f"run {', '.join(runtime.formats)}"
         rows.append(_row(what, (runtime.module,), (runtime.package,), runtime.extra))
     return rows
+
+
+def _spare(engine: Runtime, engines: Sequence[Runtime]) -> bool:
+    """Whether an engine is not installed and not needed: another one opens all of its formats."""
+    others = [other for other in engines if other.installed()]
+    return engine not in others and all(any(f in other.formats for other in others) for f in engine.formats)
 
 
 def _row(what: str, modules: tuple[str, ...], packages: tuple[str, ...], extra: str) -> dict[str, Any]:
