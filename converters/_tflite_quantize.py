@@ -60,7 +60,7 @@ def _int8() -> RecipeManager:
 def _int4(data: bytes) -> RecipeManager:
     """OCTAV (Sakr et al. 2022, arXiv 2206.06501) clips outliers for the least squared error: +0.8 dB on MiniLM.
 
-    Per row instead of per block, the embedding alone would cost 4 dB. What is no whole number of blocks wide stays int8.
+    Per row instead of per block, the embedding alone would cost 4 dB. What is no whole number of blocks wide is int8.
     """
     from ai_edge_quantizer import algorithm_manager, qtyping
 
