@@ -7,6 +7,7 @@ none, other names of inputs, a free length, int64 inputs, integer outputs.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -230,11 +231,12 @@ def check_magic(path: Path) -> None:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep what the engines' C++ prints while they prepare a graph off standard error: it is not meant for users."""
-    saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    saved, sink, c = os.dup(2), os.open(os.devnull, os.O_WRONLY), ctypes.CDLL(None)
     try:
         os.dup2(sink, 2)
         yield
     finally:
+        c.fflush(None)  # what they print through C's streams may still lie in a buffer
         os.dup2(saved, 2)
         os.close(saved)
         os.close(sink)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import importlib
 import importlib.util
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,32 +62,61 @@ def _compiled(path: Path, threads: int, keys: list[str], declared: list[Graph]) 
         cpu_options=cpu.CpuOptions(num_threads=threads, xnnpack_weight_cache_path=_IN_MEMORY),
     )
     compiled = model.CompiledModel.from_file(str(path), options=chosen)
-    return [_CompiledGraph(compiled, key, graph) for key, graph in zip(keys, declared, strict=True)]
+    held = _Held(compiled)
+    del compiled
+    return [_CompiledGraph(held, key, graph) for key, graph in zip(keys, declared, strict=True)]
+
+
+class _Held:
+    """What the engine's C++ owns, let go quietly: it prints a line for every accelerator that it closes."""
+
+    def __init__(self, model: Any) -> None:
+        self.objects: dict[str, Any] = {"": model}
+        weakref.finalize(self, _let_go, self.objects)
+
+
+def _let_go(objects: dict[str, Any]) -> None:
+    with quiet():
+        objects.clear()
 
 
 class _CompiledGraph(Graph):
     """A signature of a compiled model; its buffers are made when it first runs."""
 
-    def __init__(self, model: Any, key: str, declared: Graph) -> None:
+    def __init__(self, held: _Held, key: str, declared: Graph) -> None:
         self.inputs, self.outputs = declared.inputs, declared.outputs
-        self._model, self._key = model, key
-        self._given: dict[str, Any] = {}
-        self._found: dict[str, Any] = {}
+        self._held, self._key = held, key
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `Graph.run`."""
-        if not self._given:
-            with quiet():
-                self._given = {t.name: self._model.create_input_buffer_by_name(self._key, t.name) for t in self.inputs}
-                self._found = {
-                    t.name: self._model.create_output_buffer_by_name(self._key, t.name) for t in self.outputs
-                }
+        given, found = self._buffers()
         for name, array in feeds.items():
-            self._given[name].write(array)
-        self._model.run_by_name(self._key, self._given, self._found)
-        return {t.name: self._read(t) for t in self.outputs}
+            given[name].write(array)
+        self._held.objects[""].run_by_name(self._key, given, found)
+        return {t.name: _read(found[t.name], t) for t in self.outputs}
 
-    def _read(self, tensor: Tensor) -> NDArray[Any]:
-        count = int(np.prod(tensor.shape))
-        array: NDArray[Any] = self._found[tensor.name].read(count, tensor.dtype.type).reshape(tensor.shape)
-        return array
+    def _buffers(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        objects = self._held.objects
+        if self._key not in objects:
+            model = objects[""]
+            with quiet():
+                given = {t.name: model.create_input_buffer_by_name(self._key, t.name) for t in self.inputs}
+                found = {t.name: model.create_output_buffer_by_name(self._key, t.name) for t in self.outputs}
+                for t in self.inputs:
+                    given[t.name].write(np.zeros(t.shape, t.dtype))
+            _mute_exit()
+            objects[self._key] = given, found
+        buffers: tuple[dict[str, Any], dict[str, Any]] = objects[self._key]
+        return buffers
+
+
+@functools.cache
+def _mute_exit() -> None:
+    """Close standard error at the very end, before the destructors of LiteRT's static objects log to it."""
+    c = ctypes.CDLL(None)
+    getattr(c, "__cxa_atexit")(c.close, ctypes.c_void_p(2), None)
+
+
+def _read(buffer: Any, tensor: Tensor) -> NDArray[Any]:
+    array: NDArray[Any] = buffer.read(int(np.prod(tensor.shape)), tensor.dtype.type).reshape(tensor.shape)
+    return array

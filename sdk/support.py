@@ -19,13 +19,12 @@ class Gap:
     task: str = ""
 
 
+_PADDED = "it reads each token's neighbours without a mask, so padding a text to a bucket changes its answer"
+_ANY_LENGTH = "onnx takes every length as it is"
+
 GAPS: tuple[Gap, ...] = (
-    Gap(
-        reason="it reads each token's neighbours without a mask, so padding a text to a bucket changes its answer",
-        instead="onnx takes every length as it is",
-        format="tflite",
-        model_type="mobilebert",
-    ),
+    Gap(reason=_PADDED, instead=_ANY_LENGTH, format="tflite", model_type="mobilebert"),
+    Gap(reason=_PADDED, instead=_ANY_LENGTH, format="tflite", model_type="convbert"),
     Gap(
         reason="its optimizer turns float16 weights into float32 and they would be stored as float32",
         instead="build the format onnx at fp16, or ort at int8",
