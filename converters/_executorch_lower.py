@@ -1,0 +1,87 @@
+"""A `torch.export` program -> the bytes of a `.pte`: what XNNPACK takes becomes a delegate, the rest portable calls."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from edgewright.errors import ConversionFailed
+
+if TYPE_CHECKING:
+    import torch
+
+    from edgewright.contracts import ConversionSpec
+
+__all__ = ["lower"]
+
+
+def lower(program: torch.export.ExportedProgram, spec: ConversionSpec) -> bytes:
+    """The file, with the methods `get_signature` and `get_max_seq_len` beside `forward`.
+
+    Raises:
+        ConversionFailed: the published runtimes lack an operator that XNNPACK does not take.
+    """
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
+
+    edge = to_edge_transform_and_lower(
+        program,
+        transform_passes=[_reshape],
+        partitioner=[XnnpackPartitioner()],
+        compile_config=EdgeCompileConfig(_check_ir_validity=False),
+        constant_methods={
+            "get_signature": json.dumps(_signature(program, spec), separators=(",", ":")),
+            "get_max_seq_len": spec.settings.max_length,
+        },
+    )
+    spec.progress("write")
+    finished = edge.to_executorch()
+    _check_operators(finished.exported_program().graph_module)
+    return bytes(finished.buffer)
+
+
+def _signature(program: torch.export.ExportedProgram, spec: ConversionSpec) -> dict[str, list[dict[str, Any]]]:
+    """Names, types and shapes; a free dimension is called `length`."""
+    outputs = program.graph.output_node().args[0]
+    values = [node.meta["val"] for node in outputs][-len(spec.outputs) :]
+    return {
+        "inputs": [{"name": name, "dtype": "int64", "shape": [1, "length"]} for name in spec.inputs],
+        "outputs": [
+            {"name": name, "dtype": str(value.dtype).removeprefix("torch."), "shape": _shape(value)}
+            for name, value in zip(spec.outputs, values, strict=True)
+        ],
+    }
+
+
+def _shape(value: torch.Tensor) -> list[int | str]:
+    return [size if isinstance(size, int) else "length" for size in value.shape]
+
+
+def _reshape(graph: torch.fx.GraphModule) -> Any:
+    """Say every reshape as numbers and at most one -1, which is the only form that the delegate takes."""
+    from executorch.exir.dialects._ops import ops
+    from torch.fx.passes.infra.pass_base import PassResult
+
+    edge = ops.edge.aten
+    same_data = {edge.view_copy.default, edge.unsqueeze_copy.default, edge.squeeze_copy.dims}
+    for node in graph.graph.nodes:
+        if node.target in same_data:
+            shape = [size if isinstance(size, int) else -1 for size in node.meta["val"].shape]
+            if shape.count(-1) <= 1:
+                node.target, node.args = edge.view_copy.default, (node.args[0], shape)
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return PassResult(graph, modified=True)
+
+
+def _check_operators(graph: torch.fx.GraphModule) -> None:
+    """Refuse what would only fail when a device loads the file."""
+    from executorch.runtime import Runtime
+
+    known = set(Runtime.get().operator_registry.operator_names)
+    schemas = [getattr(n.target, "_schema", None) for n in graph.graph.nodes if n.op == "call_function"]
+    names = {f"{s.name}.{s.overload_name}" if s.overload_name else s.name for s in schemas if s is not None}
+    missing = sorted(name for name in names - known if not name.startswith("executorch_prim"))
+    if missing:
+        hint = "onnx runs it at fp32 and int8"
+        raise ConversionFailed(f"ExecuTorch's runtime has no operators {', '.join(missing)}", hint=hint)

@@ -1,0 +1,49 @@
+"""ExecuTorch for its XNNPACK backend: fp32, and int8 with dynamic activations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgewright.contracts import ConversionSpec, Converter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["ExecutorchConverter"]
+
+
+class ExecutorchConverter(Converter):
+    """Writes `.pte` files that take one text, int64 (1, length), of any length up to the model's largest.
+
+    A file needs ExecuTorch's portable operators and its XNNPACK backend, which every published runtime has, and no
+    other library. Methods beside `forward` tell an app what a `.pte` does not keep: `get_signature()` gives a JSON text
+    with the names, types and shapes of inputs and outputs in their order, `get_max_seq_len()` the most tokens.
+    """
+
+    format = "executorch"
+    precisions = ("fp32", "int8")
+    extra = "host"
+    requires = ("torch", "transformers", "executorch", "torchao")
+
+    @staticmethod
+    def path(precision: str) -> str:
+        """executorch/model.pte, executorch/model_int8.pte and so on."""
+        suffix = "" if precision == "fp32" else f"_{precision.replace('-', '_')}"
+        return f"executorch/model{suffix}.pte"
+
+    def __init__(self) -> None:
+        self._program: Any = None
+
+    def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
+        from edgewright.converters import _executorch_export as export
+        from edgewright.converters._executorch_lower import lower
+        from edgewright.converters._executorch_rewrite import rewrite
+
+        if self._program is None:
+            spec.progress("export")
+            self._program = export.export(model, spec)
+        spec.progress("rewrite")
+        graph = rewrite(self._program.module(check_guards=False), spec)
+        program = export.trace(graph, spec)
+        spec.progress("lower to XNNPACK")
+        out.write_bytes(lower(program, spec))

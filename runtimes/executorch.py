@@ -1,0 +1,120 @@
+"""ExecuTorch on the CPU (docs.pytorch.org/executorch): what an Android app runs, here on a workstation.
+
+Importing it imports torch, whose libraries its bindings are linked with; a board does better with another engine.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+import weakref
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from edgewright.buckets import rows
+from edgewright.contracts import Runtime, Session
+from edgewright.errors import EngineError
+from edgewright.manifest import TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["ExecutorchRuntime"]
+
+
+class ExecutorchRuntime(Runtime):
+    """Opens `.pte` files that say their signature, as edgewright's do.
+
+    ExecuTorch has one pool of threads in a process: sessions that are open at the same time share its size.
+    """
+
+    engine = "executorch"
+    formats = ("executorch",)
+    extra = "executorch"
+    module = "executorch"
+    package = "executorch"
+
+    _open_sessions: ClassVar[weakref.WeakSet[Session]] = weakref.WeakSet()
+
+    def import_engine(self) -> Any:
+        """The bindings. Importing them warns that they may change, which a pinned version does not."""
+        super().import_engine()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from executorch.extension.pybindings import portable_lib
+        return portable_lib
+
+    def _open(self, path: Path, *, threads: int) -> Session:
+        library = self.import_engine()
+        self._size_pool(library, threads)
+        try:
+            program = library._load_program(str(path), program_verification=library.Verification.InternalConsistency)  # noqa: SLF001 - the bindings' own name
+        except RuntimeError as error:
+            raise EngineError(f"executorch refuses {path.name}: {error}", hint="is the file whole?") from error
+        session = _Session(program, path.name)
+        self._open_sessions.add(session)
+        return session
+
+    def _size_pool(self, library: Any, threads: int) -> None:
+        """Resizing frees the pool, and an open session would go on using it."""
+        size = library._threadpool_get_thread_count()  # noqa: SLF001
+        if size == threads:
+            return
+        if self._open_sessions:
+            raise EngineError(
+                f"executorch has a session with {size} threads open, {threads} were asked",
+                hint="its threads belong to the whole process: drop that session first, or take a new process",
+            )
+        library._unsafe_reset_threadpool(threads)  # noqa: SLF001
+
+
+class _Session(Session):
+    def __init__(self, program: Any, name: str) -> None:
+        methods = {program.get_method_name(at) for at in range(program.num_methods())}
+        if not {"forward", "get_signature"} <= methods:
+            raise EngineError(
+                f"{name} has the methods {', '.join(sorted(methods))}; forward and get_signature are wanted",
+                hint="make it with edgewright build",
+            )
+        (signature,) = program.load_method("get_signature")([])
+        self.inputs, self.outputs = (_specs(signature, side) for side in ("inputs", "outputs"))
+        self._program, self._forward = program, program.load_method("forward")
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        wanted = {spec.name: feeds[spec.name] for spec in self.inputs}
+        found = [self._row(row) for row in rows(wanted)]
+        length = next(iter(wanted.values())).shape[1]
+        return {
+            spec.name: np.concatenate([_padded(row[at], length, spec) for row in found])
+            for at, spec in enumerate(self.outputs)
+        }
+
+    def _row(self, row: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        import torch
+
+        given = [torch.from_numpy(np.ascontiguousarray(array)) for array in row.values()]
+        try:
+            return [tensor.numpy() for tensor in self._forward(given)]
+        except Exception as error:
+            shape = next(iter(row.values())).shape
+            raise EngineError(f"executorch failed on {shape[1]} tokens: {error}") from error
+
+
+def _specs(signature: str, side: str) -> tuple[TensorSpec, ...]:
+    return tuple(
+        TensorSpec(name=spec["name"], dtype=spec["dtype"], shape=tuple(spec["shape"]))
+        for spec in json.loads(signature)[side]
+    )
+
+
+def _padded(array: NDArray[Any], length: int, spec: TensorSpec) -> NDArray[Any]:
+    """Zeros to the batch's length where an output has a vector for each token."""
+    if "length" not in spec.shape:
+        return array
+    padded = np.zeros((1, length, *array.shape[2:]), array.dtype)
+    padded[:, : array.shape[1]] = array
+    return padded
