@@ -1,7 +1,8 @@
-"""ExecuTorch for its XNNPACK backend: fp32, and int8 with dynamic activations."""
+"""ExecuTorch for its XNNPACK backend: fp32, fp16, int8, int8-static and int4."""
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 from edgewright.contracts import ConversionSpec, Converter
@@ -21,7 +22,7 @@ class ExecutorchConverter(Converter):
     """
 
     format = "executorch"
-    precisions = ("fp32", "int8")
+    precisions = ("fp32", "fp16", "int8", "int8-static", "int4")
     extra = "host"
     requires = ("torch", "transformers", "executorch", "torchao")
 
@@ -31,6 +32,13 @@ class ExecutorchConverter(Converter):
         suffix = "" if precision == "fp32" else f"_{precision.replace('-', '_')}"
         return f"executorch/model{suffix}.pte"
 
+    @staticmethod
+    def ladder(precision: str) -> tuple[tuple[str, ...], ...]:
+        """For int8-static, see `_executorch_static.LADDER`."""
+        from edgewright.converters._executorch_static import LADDER
+
+        return LADDER if precision == "int8-static" else ((),)
+
     def __init__(self) -> None:
         self._program: Any = None
 
@@ -39,11 +47,11 @@ class ExecutorchConverter(Converter):
         from edgewright.converters._executorch_lower import lower
         from edgewright.converters._executorch_rewrite import rewrite
 
-        if self._program is None:
-            spec.progress("export")
-            self._program = export.export(model, spec)
-        spec.progress("rewrite")
-        graph = rewrite(self._program.module(check_guards=False), spec)
-        program = export.trace(graph, spec)
+        spec.progress("export")
+        if spec.precision == "fp16":
+            exported = export.export(copy.deepcopy(model).half(), spec)
+        else:
+            exported = self._program = self._program or export.export(model, spec)
+        program = export.trace(rewrite(exported.module(check_guards=False), spec), spec)
         spec.progress("lower to XNNPACK")
         out.write_bytes(lower(program, spec))

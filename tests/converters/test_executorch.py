@@ -1,0 +1,139 @@
+"""Architectures meet the same parity test: tiny random models, the eager model as oracle, padded batches.
+
+A conversion takes half a minute however small the model is, so fp32 is tried on the architectures that differ most
+(with and without the attention hook, with a shared layer), and each lower precision on one.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgewright import arrays, child
+from edgewright.errors import ChildFailed, EngineError
+from edgewright.registry import load
+
+pytestmark = pytest.mark.slow
+pytest.importorskip("transformers")
+pytest.importorskip("executorch")
+import tiny  # noqa: E402
+
+LIMITS = {"fp32": 1e-5, "fp16": 0.02, "int8": 0.15, "int8-static": 0.4, "int4": 0.5}
+CASES = [(kind, "fp32") for kind in ("Bert", "Albert", "DebertaV2")]
+CASES += [("Bert", precision) for precision in LIMITS if precision != "fp32"]
+
+
+def convert(kind, precision, path):
+    """Convert a tiny model whose widths hold whole groups of int4; give the eager model."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(tiny.SIZES, "hidden_size", 64)
+        model = tiny.eager(kind)
+    texts = [tiny.batch([length], seed=length) for length in (3, 9, 17, 40)]
+    taken = [{name: text[name] for name in model.inputs} for text in texts]
+    load("converters", "executorch")().convert(model, replace(tiny.spec(precision, model), calibration=taken), path)
+    return model
+
+
+@pytest.fixture(scope="module", params=CASES, ids="/".join)
+def artifact(request, tmp_path_factory):
+    """The eager model, its opened artifact and the precision."""
+    kind, precision = request.param
+    path = tmp_path_factory.mktemp(kind) / f"{precision}.pte"
+    model = convert(kind, precision, path)
+    return model, load("runtimes", "executorch")().open(path, threads=1), precision
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """A file that opens."""
+    path = tmp_path_factory.mktemp("good") / "good.pte"
+    convert("DistilBert", "int8", path)
+    return path
+
+
+@pytest.mark.parametrize("lengths", [[1], [64], [12, 3, 1], [5, 5]], ids=str)
+def test_parity(artifact, lengths):
+    from edgewright.converters._eager import run
+
+    model, session, precision = artifact
+    feeds = tiny.batch(lengths, seed=len(lengths))
+    want, got = run(model, feeds)["logits"], session.run(feeds)["logits"]
+    assert got.shape == want.shape
+    assert np.abs(got - want).max() <= LIMITS[precision] * max(1.0, float(np.abs(want).max()))
+
+
+def test_the_file_itself_says_what_it_takes_and_gives(artifact):
+    model, session, _ = artifact
+    assert [(s.name, s.dtype, s.shape) for s in session.inputs] == [(n, "int64", (1, "length")) for n in model.inputs]
+    assert [(s.name, s.dtype, s.shape) for s in session.outputs] == [("logits", "float32", (1, 2))]
+
+
+def test_a_text_that_is_too_long_is_one_error(artifact):
+    _, session, _ = artifact
+    with pytest.raises(EngineError, match="failed on 65 tokens"):
+        session.run(tiny.batch([65]))
+    session.run(tiny.batch([64]))
+
+
+def test_sessions_share_one_pool_of_threads(good):
+    if os.cpu_count() == 1:
+        pytest.skip("one core: no second number of threads")
+    code = (
+        "import sys, os; from pathlib import Path; from edgewright.registry import load\n"
+        "runtime, path = load('runtimes', 'executorch')(), Path(sys.argv[1])\n"
+        "first = runtime.open(path, threads=1)\n"
+        "try: runtime.open(path, threads=2)\n"
+        "except Exception as error: print(error)\n"
+        "del first; before = len(os.listdir('/proc/self/task')); second = runtime.open(path, threads=2)\n"
+        "print(len(os.listdir('/proc/self/task')) - before)"
+    )
+    lines = subprocess.run([sys.executable, "-c", code, good], capture_output=True, check=True, text=True).stdout
+    refused, more = lines.splitlines()
+    assert refused.startswith("executorch has a session with 1 threads open, 2 were asked; its threads belong to")
+    assert more == "1"
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda data: data[:0], "."),
+        (lambda data: data[:1000], "."),
+        (lambda data: data[: len(data) // 2], "."),
+        (lambda data: data[:4] + b"ET99" + data[8:], "."),
+        (lambda data: data[:8] + bytes(64) + data[72:], "."),
+    ],
+    ids=["empty", "cut early", "cut in the middle", "another version", "header of zeros"],
+)
+def test_a_damaged_file_is_one_error(good, tmp_path, damage, words):
+    (tmp_path / "bad.pte").write_bytes(damage(good.read_bytes()))
+    arrays.save(tmp_path / "feeds.npz", [tiny.batch([5])])
+    payload = {"name": "bad", "engine": "executorch", "artifact": str(tmp_path / "bad.pte")}
+    payload |= {"feeds": str(tmp_path / "feeds.npz"), "out": str(tmp_path / "out.npz")}
+    with pytest.raises((EngineError, ChildFailed), match=words):
+        child.call("edgewright.gates:run_engine", payload)
+
+
+def test_a_file_of_another_maker_is_refused(tmp_path):
+    import torch
+    from executorch.exir import to_edge_transform_and_lower
+
+    program = torch.export.export(torch.nn.Linear(3, 2).eval(), (torch.ones(1, 3),))
+    (tmp_path / "other.pte").write_bytes(to_edge_transform_and_lower(program).to_executorch().buffer)
+    with pytest.raises(EngineError, match=r"has the methods forward; forward and get_signature are wanted"):
+        load("runtimes", "executorch")().open(tmp_path / "other.pte", threads=1)
+
+
+def test_the_same_model_makes_the_same_bytes(good, tmp_path):
+    code = (
+        f"import sys; from pathlib import Path; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from test_executorch import convert; convert('DistilBert', 'int8', Path(sys.argv[1]))"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "4"}
+    subprocess.run([sys.executable, "-c", code, tmp_path / "again.pte"], check=True, env=environment)
+    hashes = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (good, tmp_path / "again.pte")}
+    assert len(hashes) == 1
