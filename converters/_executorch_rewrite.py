@@ -26,6 +26,8 @@ _LEAST_SCALE = 2.0**-100
 
 def rewrite(graph: torch.fx.GraphModule, spec: ConversionSpec) -> torch.fx.GraphModule:
     """The same graph, quantized as `spec.precision` says; weights stay shared with the program it came from."""
+    from torch.ao.quantization.fx import _decomposed  # noqa: F401 - registers the quantized_decomposed operators
+
     from edgewright.converters._executorch_int4 import grouped_linear, nibble_embedding
     from edgewright.converters._executorch_static import quantize_static
 

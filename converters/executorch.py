@@ -24,7 +24,7 @@ class ExecutorchConverter(Converter):
     format = "executorch"
     precisions = ("fp32", "fp16", "int8", "int8-static", "int4")
     extra = "host"
-    requires = ("torch", "transformers", "executorch", "torchao")
+    requires = ("torch", "transformers", "executorch")
 
     @staticmethod
     def path(precision: str) -> str:

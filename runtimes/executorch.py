@@ -6,7 +6,6 @@ Importing it imports torch, whose libraries its bindings are linked with; a boar
 from __future__ import annotations
 
 import json
-import warnings
 import weakref
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ExecutorchRuntime"]
 
+_IDENTIFIER = b"ET12"
+
 
 class ExecutorchRuntime(Runtime):
     """Opens `.pte` files that say their signature, as edgewright's do.
@@ -41,15 +42,19 @@ class ExecutorchRuntime(Runtime):
     _open_sessions: ClassVar[weakref.WeakSet[Session]] = weakref.WeakSet()
 
     def import_engine(self) -> Any:
-        """The bindings. Importing them warns that they may change, which a pinned version does not."""
+        """The bindings, which find torch's libraries only after torch.
+
+        Not by `executorch.extension.pybindings.portable_lib`: it brings the exporter along and takes 4 times as long.
+        """
         super().import_engine()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from executorch.extension.pybindings import portable_lib
-        return portable_lib
+        import torch  # noqa: F401
+        from executorch.extension.pybindings import _portable_lib
+
+        return _portable_lib
 
     def _open(self, path: Path, *, threads: int) -> Session:
         library = self.import_engine()
+        _check_identifier(path)
         self._size_pool(library, threads)
         try:
             program = library._load_program(str(path), program_verification=library.Verification.InternalConsistency)  # noqa: SLF001 - the bindings' own name
@@ -102,6 +107,18 @@ class _Session(Session):
         except Exception as error:
             shape = next(iter(row.values())).shape
             raise EngineError(f"executorch failed on {shape[1]} tokens: {error}") from error
+
+
+def _check_identifier(path: Path) -> None:
+    """Compare the four letters after a .pte's first word, which change with the format's version."""
+    with path.open("rb") as file:
+        found = file.read(8)[4:]
+    if found != _IDENTIFIER:
+        wanted = _IDENTIFIER.decode()
+        raise EngineError(
+            f"{path.name} has the identifier {found.decode('latin-1')!r}, this executorch reads {wanted!r}",
+            hint="is it a .pte, whole, and of this version?",
+        )
 
 
 def _specs(signature: str, side: str) -> tuple[TensorSpec, ...]:

@@ -101,11 +101,11 @@ def test_sessions_share_one_pool_of_threads(good):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda data: data[:0], "."),
-        (lambda data: data[:1000], "."),
-        (lambda data: data[: len(data) // 2], "."),
-        (lambda data: data[:4] + b"ET99" + data[8:], "."),
-        (lambda data: data[:8] + bytes(64) + data[72:], "."),
+        (lambda data: data[:0], "has the identifier '', this executorch reads 'ET12'"),
+        (lambda data: data[:1000], "executorch refuses bad.pte"),
+        (lambda data: data[: len(data) // 2], "executorch refuses bad.pte"),
+        (lambda data: data[:4] + b"ET99" + data[8:], "has the identifier 'ET99', this executorch reads 'ET12'"),
+        (lambda data: data[:8] + bytes(64) + data[72:], "executorch refuses bad.pte"),
     ],
     ids=["empty", "cut early", "cut in the middle", "another version", "header of zeros"],
 )
