@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from edgewright.buckets import rows
 from edgewright.contracts import Runtime, Session
 from edgewright.errors import EngineError
 from edgewright.manifest import TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -91,7 +90,7 @@ class _Session(Session):
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         wanted = {spec.name: feeds[spec.name] for spec in self.inputs}
-        found = [self._row(row) for row in rows(wanted)]
+        found = [self._row(row) for row in _rows(wanted)]
         length = next(iter(wanted.values())).shape[1]
         return {
             spec.name: np.concatenate([_padded(row[at], length, spec) for row in found])
@@ -107,6 +106,15 @@ class _Session(Session):
         except Exception as error:
             shape = next(iter(row.values())).shape
             raise EngineError(f"executorch failed on {shape[1]} tokens: {error}") from error
+
+
+def _rows(feeds: Mapping[str, NDArray[Any]]) -> Iterator[dict[str, NDArray[Any]]]:
+    """Each row of a batch, arrays (1, length), with one token of padding, which MobileBERT reads without its mask."""
+    mask = feeds.get("attention_mask")
+    for at in range(len(next(iter(feeds.values())))):
+        # Up to the last real token: a mask may have holes
+        end = None if mask is None else int(np.flatnonzero(mask[at]).max(initial=0)) + 2
+        yield {name: array[at : at + 1, :end] for name, array in feeds.items()}
 
 
 def _check_identifier(path: Path) -> None:
