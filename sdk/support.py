@@ -19,7 +19,26 @@ class Gap:
     task: str = ""
 
 
-GAPS: tuple[Gap, ...] = ()
+GAPS: tuple[Gap, ...] = (
+    Gap(
+        "PyTorch Mobile, whose last release is 2.1, has no half-precision linear layer on the CPU",
+        "int8 is smaller still; onnx and tflite have fp16",
+        format="torchscript",
+        precision="fp16",
+    ),
+    Gap(
+        "its int8 operators take one input scale for a whole layer and give no speed over int8",
+        "int8, whose activations are quantized on the fly",
+        format="torchscript",
+        precision="int8-static",
+    ),
+    Gap(
+        "PyTorch Mobile has no int4 kernels",
+        "int8; executorch and tflite have int4",
+        format="torchscript",
+        precision="int4",
+    ),
+)
 
 
 def gap(format: str, precision: str, *, model_type: str = "", task: str = "") -> Gap | None:  # noqa: A002

@@ -1,0 +1,51 @@
+"""TorchScript for PyTorch's lite interpreter: `.ptl` files, fp32 and int8.
+
+The lite interpreter is in maintenance and ExecuTorch follows it; this format is for the apps that have it. A file needs
+PyTorch Mobile 2.0 or newer, for `scaled_dot_product_attention`, and no operator of another library. It holds bytecode
+alone, so `torch.jit.load` does not take it. One int8 file serves every processor: it holds plain int8 weights, which
+the loading side packs for its own kernels (FBGEMM or oneDNN on x86, QNNPACK on ARM).
+
+Loading such a file executes TorchScript. edgewright loads one from a bundle whose hashes were checked, or in a child.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgewright.contracts import ConversionSpec, Converter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["TorchScriptConverter"]
+
+
+class TorchScriptConverter(Converter):
+    """Writes `.ptl` files with dynamic batch and length, which carry the names of their inputs and outputs."""
+
+    format = "torchscript"
+    precisions = ("fp32", "int8")
+    extra = "convert"
+    requires = ("torch", "transformers")
+
+    @staticmethod
+    def path(precision: str) -> str:
+        """torchscript/model.ptl and torchscript/model_int8.ptl."""
+        return {"fp32": "torchscript/model.ptl", "int8": "torchscript/model_int8.ptl"}[precision]
+
+    def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
+        import torch
+
+        from edgewright.converters._torchscript_file import save
+        from edgewright.converters._torchscript_int8 import Int8, measured
+        from edgewright.converters._torchscript_trace import trace
+
+        example = [torch.from_numpy(spec.example[name]) for name in spec.inputs]
+        spec.progress("trace")
+        if spec.precision == "int8":
+            root = measured(model, example)
+            with Int8(root):
+                frozen = trace(root, model.model, example)
+        else:
+            frozen = trace(model, model.model, example)
+        save(frozen, spec, example, out)
