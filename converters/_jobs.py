@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import torch
 
 from edgewright import arrays, registry
 from edgewright.contracts import ConversionSpec
-from edgewright.converters import _eager
 from edgewright.errors import EdgewrightError
 from edgewright.manifest import Settings
 
@@ -23,20 +21,19 @@ __all__ = ["convert", "reference"]
 
 def reference(payload: dict[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
     """Run the eager model on the batches in `feeds` and write its outputs to `out`; return what it says of itself."""
-    torch.set_num_threads(payload["threads"])
     progress("load the model")
-    model = _eager.load(payload["source"])
+    library = _library(payload)
+    model = library.load(payload["source"])
     batches = arrays.load(Path(payload["feeds"]))
     progress(f"run the eager model on {len(batches)} batches")
-    arrays.save(Path(payload["out"]), [_eager.run(model, batch) for batch in batches])
+    arrays.save(Path(payload["out"]), [library.run(model, batch) for batch in batches])
     return {"parameters": model.parameters_count()}
 
 
 def convert(payload: dict[str, Any], progress: Callable[[str], None]) -> list[dict[str, str] | None]:
     """Make an artifact per entry (precision, path, keep_float); give None or the error's record for each."""
-    torch.set_num_threads(payload["threads"])
     progress("load the model")
-    model = _eager.load(payload["source"])
+    model = _library(payload).load(payload["source"])
     converter = registry.load("converters", payload["format"])()
     example, *calibration = arrays.load(Path(payload["texts"]))
     spec = ConversionSpec(
@@ -52,12 +49,26 @@ def convert(payload: dict[str, Any], progress: Callable[[str], None]) -> list[di
     return [_attempt(converter, model, spec, entry, progress) for entry in payload["artifacts"]]
 
 
-def _taken(model: _eager.Eager, batch: Mapping[str, Any]) -> dict[str, Any]:
+def _library(payload: Mapping[str, Any]) -> Any:
+    """The module that loads and runs the eager model of this kind of source, with its threads set."""
+    if payload["source"]["keras"]:
+        from edgewright.converters import _keras
+
+        return _keras
+    import torch
+
+    from edgewright.converters import _eager
+
+    torch.set_num_threads(payload["threads"])
+    return _eager
+
+
+def _taken(model: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
     return {name: batch[name] for name in model.inputs}
 
 
 def _attempt(
-    converter: Any, model: _eager.Eager, spec: ConversionSpec, entry: dict[str, Any], progress: Callable[[str], None]
+    converter: Any, model: Any, spec: ConversionSpec, entry: dict[str, Any], progress: Callable[[str], None]
 ) -> dict[str, str] | None:
     spec = replace(
         spec,

@@ -13,6 +13,7 @@ from edgewright.bundle import MANIFEST, Bundle
 from edgewright.child import Limits
 from edgewright.errors import UnsupportedConversion, UsageError
 from edgewright.jobs import Jobs
+from edgewright.keras_source import is_keras, open_keras
 from edgewright.proof import Proof
 from edgewright.source import export_module, open_source
 from edgewright.staging import staged
@@ -49,7 +50,7 @@ def build(
     """Make a bundle of proven artifacts.
 
     Args:
-        model: a Hugging Face directory or hub id, or a `torch.nn.Module`.
+        model: a Hugging Face directory or hub id, a `.keras` file, a SavedModel directory, or a `torch.nn.Module`.
         out: where the bundle shall be.
         formats: formats to convert to, by their keys.
         precisions: precisions of each format.
@@ -58,9 +59,9 @@ def build(
         calibration: a file of labelled rows or of texts that int8-static measures ranges on; by default `data`, or
             without it the texts of the gate.
         example_inputs: for a module, its keyword arguments: int64 tensors (batch, length) of at least 2 rows.
-        tokenizer: for a module, the directory of its tokenizer.
-        labels: for a module that classifies, the names of its classes.
-        max_length: for a module, the largest number of tokens.
+        tokenizer: for a module or a Keras model, the directory of its tokenizer.
+        labels: for a module or a Keras model that classifies, the names of its classes.
+        max_length: for a module or a Keras model, the largest number of tokens.
         allow_divergence: keep artifacts that fail a gate; the manifest records the failure.
         force: replace a bundle that is at `out` already.
         limits: memory and time of each child process.
@@ -75,22 +76,13 @@ def build(
     there = os.path.lexists(out)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         jobs = Jobs(Path(scratch), limits, progress)
-        if isinstance(model, str | Path):
-            source = open_source(model, task=task)
-        else:
-            source = export_module(
-                model,
-                example_inputs,
-                jobs.scratch,
-                tokenizer=tokenizer,
-                task=task,
-                labels=labels,
-                max_length=max_length,
-            )
+        given = {"tokenizer": tokenizer, "task": task, "labels": labels, "max_length": max_length}
+        source = _source(model, example_inputs, jobs.scratch, given)
         _check_support(plan, source)
         with staged(Path(out), marker=MANIFEST, force=force) as stage:
             proof = Proof(source, jobs, labelled=_path(data), calibration=_path(calibration))
             work = Assembly(source, stage, jobs, proof, allow_divergence=allow_divergence)
+            work.packages |= {"tensorflow"} if source.keras else set()
             work.make(plan)
             if work.failures and (there or not work.outputs):
                 raise work.failure("nothing was written")
@@ -121,11 +113,27 @@ def _plan(formats: Sequence[str], precisions: Sequence[str]) -> Plan:
 def _check_support(plan: Plan, source: Source) -> None:
     """Refuse what the table of gaps says of this model. Raises UnsupportedConversion."""
     for converter, precisions in plan:
+        if source.keras and converter.format != "tflite":
+            raise UnsupportedConversion(
+                f"a Keras source converts to tflite only, not to {converter.format}", hint="give --format tflite"
+            )
         for precision in precisions:
             found = gap(converter.format, precision, model_type=source.model_type, task=source.task)
             if found:
                 what = f"{converter.format} at {precision} of {source.architecture} is not supported: {found.reason}"
                 raise UnsupportedConversion(what, hint=found.instead)
+
+
+def _source(model: Any, example_inputs: Mapping[str, Any] | None, scratch: Path, given: dict[str, Any]) -> Source:
+    """The source of a model of any kind; `given` is what a model that comes without a configuration needs."""
+    if not isinstance(model, str | Path):
+        return export_module(model, example_inputs, scratch, **given)
+    if is_keras(model):
+        return open_keras(model, **given)
+    if given["tokenizer"] or given["labels"]:
+        hint = "a tokenizer and labels are given with a Keras model or a torch.nn.Module alone"
+        raise UsageError(f"{model} brings its own tokenizer and labels", hint=hint)
+    return open_source(model, task=given["task"])
 
 
 def _path(given: str | Path | None) -> Path | None:

@@ -34,6 +34,7 @@ class Source:
         architecture: the class that it was saved from, such as `BertForSequenceClassification`.
         settings: labels, largest length and pooling as the model's own files give them.
         model_type: the family of its architecture as config.json names it, such as `bert`; empty for a module.
+        keras: for a Keras source, its `.keras` file or SavedModel directory, else None.
         exported: for a `torch.nn.Module`, the file of its `torch.export` program, else None.
     """
 
@@ -43,6 +44,7 @@ class Source:
     settings: Settings
     model_type: str = ""
     exported: Path | None = None
+    keras: Path | None = None
 
     def tokenizer(self) -> Tokenizer:
         """The source's tokenizer, cutting at the model's length."""
@@ -54,6 +56,8 @@ class Source:
             "directory": str(self.directory),
             "task": self.task,
             "exported": str(self.exported or ""),
+            "keras": str(self.keras or ""),
+            "max_length": self.settings.max_length,
             "largest_id": self.tokenizer().largest_id,
             "labels": len(self.settings.labels),
         }
@@ -62,6 +66,9 @@ class Source:
         """Everything that the artifacts depend on, sorted by path."""
         if self.exported:
             return [self.exported, self.directory / "tokenizer.json"]
+        if self.keras:
+            own = [self.keras] if self.keras.is_file() else [p for p in self.keras.rglob("*") if p.is_file()]
+            return [*sorted(own), self.directory / "tokenizer.json"]
         kinds = ("*.json", "*.safetensors", "pytorch_model*.bin", "1_Pooling/config.json")
         return sorted({path for kind in kinds for path in self.directory.glob(kind)})
 

@@ -38,6 +38,13 @@ GAPS: tuple[Gap, ...] = (
         format="torchscript",
         precision="int4",
     ),
+    Gap(
+        "TensorFlow's converter has no int4",
+        "int8 or int8-static",
+        format="tflite",
+        precision="int4",
+        model_type="keras",
+    ),
 )
 
 

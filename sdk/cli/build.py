@@ -24,6 +24,9 @@ __all__ = ["command"]
 @click.option("--task", help="The task, where the source's architecture does not tell.")
 @click.option("--data", type=click.Path(), help="Labelled rows (.tsv, .jsonl): the task metric becomes a gate.")
 @click.option("--calibration", type=click.Path(), help="Texts for int8-static; by default those of --data.")
+@click.option("--tokenizer", type=click.Path(), help="For a Keras model: the directory of its tokenizer.json.")
+@click.option("--labels", default="", callback=listed, help="For a Keras model: the names of its classes, by comma.")
+@click.option("--max-length", default=512, show_default=True, help="For a Keras model: the most tokens of a text.")
 @click.option("--allow-divergence", is_flag=True, help="Keep artifacts that fail a gate, and record the failure.")
 @click.option("--force", is_flag=True, help="Replace a bundle that is there.")
 @click.option("--memory-mib", default=8192, show_default=True, help="Most memory of one child process.")
@@ -38,6 +41,9 @@ def command(
     task: str | None,
     data: str | None,
     calibration: str | None,
+    tokenizer: str | None,
+    labels: tuple[str, ...],
+    max_length: int,
     allow_divergence: bool,
     force: bool,
     memory_mib: int,
@@ -45,7 +51,10 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Convert SOURCE, a Hugging Face directory or hub id, and prove every artifact."""
+    """Convert SOURCE and prove every artifact.
+
+    SOURCE is a Hugging Face directory or hub id, or a Keras model: a .keras file or a SavedModel directory.
+    """
     from edgewright.builder import build
     from edgewright.child import Limits
 
@@ -57,6 +66,9 @@ def command(
         task=task,
         data=data,
         calibration=calibration,
+        tokenizer=tokenizer,
+        labels=labels,
+        max_length=max_length,
         allow_divergence=allow_divergence,
         force=force,
         limits=Limits(memory_mib, timeout_s),
