@@ -35,7 +35,7 @@ __all__ = ["Assembly", "Plan"]
 Plan: TypeAlias = "list[tuple[type[Converter], list[str]]]"
 """Which converter makes which precisions."""
 
-_COPIED = ("config.json", "tokenizer.json", "tokenizer_config.json")
+_TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 
 
 @dataclass
@@ -173,7 +173,7 @@ class Assembly:
     def write(self) -> None:
         """Put the tokenizer, the golden cases and the manifest beside the artifacts."""
         self.jobs.progress("write the bundle")
-        for name in _COPIED:
+        for name in self._copied():
             if (self.source.directory / name).is_file():
                 shutil.copyfile(self.source.directory / name, self.stage / name)
         (self.stage / GOLDEN).write_bytes(encode(self.proof.golden(self.outputs)))
@@ -186,6 +186,11 @@ class Assembly:
             toolchain={name: metadata.version(name) for name in sorted(self.packages)},
         )
         (self.stage / MANIFEST).write_bytes(encode(manifest))
+
+    def _copied(self) -> tuple[str, ...]:
+        """What a bundle takes from the source's directory; a module's or a Keras model's is that of its tokenizer alone."""
+        own = not (self.source.exported or self.source.keras)
+        return ("config.json", *_TOKENIZER) if own else _TOKENIZER
 
     def _others(self) -> list[Path]:
         """Every file but the artifacts: the tokenizer, the golden cases, weights beside an artifact."""
