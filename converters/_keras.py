@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Keras", "load", "run"]
+__all__ = ["Keras", "load", "run", "run_all"]
 
 _FEEDS = {
     "attention_mask": ("mask",),
@@ -86,6 +86,12 @@ def run(model: Keras, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[An
         name: np.concatenate([np.asarray(row[at], np.float32) for row in given])
         for at, name in enumerate(model.outputs)
     }
+
+
+def run_all(model: Keras, batches: Sequence[Mapping[str, NDArray[Any]]], threads: int) -> list[dict[str, NDArray[Any]]]:
+    """`run` on every batch, with TensorFlow's own threads."""
+    del threads
+    return [run(model, batch) for batch in batches]
 
 
 def _file(path: Path, outputs: Sequence[str]) -> Keras:
