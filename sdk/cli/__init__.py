@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from edgewright import registry
 from edgewright._version import __version__
-from edgewright.errors import EdgewrightError, one_line
+from edgewright.errors import EdgewrightError, StorageError, one_line
 
 __all__ = ["main"]
 
@@ -51,7 +51,19 @@ def _edgewright(context: click.Context, /, **_: Any) -> None:
 def main() -> None:
     """Run the command line and end the process with the exit code of what happened."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped service cleans up as Ctrl-C does
-    sys.exit(_run(sys.argv[1:]))
+    _leave(_run(sys.argv[1:]))
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once: in the usual way some engines' static objects log to standard error as they go."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        pass  # whoever read has read enough
+    except OSError as error:
+        code = _say(f"cannot write the answer: {error.strerror}", StorageError.exit_code)
+    os._exit(code)
 
 
 def _run(argv: list[str]) -> int:
