@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import signal
 import sys
@@ -16,7 +18,6 @@ from edgewright.errors import EdgewrightError, StorageError, one_line
 __all__ = ["main"]
 
 _INTERRUPTED = 130
-_OUR_BUG = 70
 
 
 class _Commands(click.Group):
@@ -56,13 +57,9 @@ def main() -> None:
 
 def _leave(code: int) -> NoReturn:
     """End at once: in the usual way some engines' static objects log to standard error as they go."""
-    try:
+    with contextlib.suppress(OSError):  # a full disk was met when the answer was printed
         sys.stdout.flush()
         sys.stderr.flush()
-    except BrokenPipeError:
-        pass  # whoever read has read enough
-    except OSError as error:
-        code = _say(f"cannot write the answer: {error.strerror}", StorageError.exit_code)
     os._exit(code)
 
 
@@ -79,11 +76,17 @@ def _run(argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 - the last resort: one line and exit code 70
-        bug = EdgewrightError(
-            f"{type(error).__name__}: {error}", hint="this is a bug; run again with --debug and report it"
-        )
-        return _fail(bug.with_traceback(error.__traceback__), argv, _OUR_BUG)
+        problem = _problem(error).with_traceback(error.__traceback__)
+        return _fail(problem, argv, problem.exit_code)
     return result if isinstance(result, int) else 0
+
+
+def _problem(error: Exception) -> EdgewrightError:
+    """What no other error narrows: a full disk under standard output, or a bug of ours."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return StorageError(f"cannot write the answer: {error.strerror}", hint="free some space")
+    hint = "this is a bug; run again with --debug and report it"
+    return EdgewrightError(f"{type(error).__name__}: {error}", hint=hint)
 
 
 def _fail(error: EdgewrightError, argv: list[str], code: int) -> int:
