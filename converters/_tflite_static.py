@@ -42,7 +42,6 @@ _OPERATIONS = {
 """The operators of a kind; that of no name is never left in float."""
 
 _LAYERS = (schema.BuiltinOperator.FULLY_CONNECTED, schema.BuiltinOperator.CONV_2D)
-_REACHES = {"min": np.minimum, "max": np.maximum}
 
 
 def quantize_static(data: bytes, keep_float: Sequence[str], texts: Sequence[Mapping[str, NDArray[Any]]]) -> bytes:
@@ -71,9 +70,11 @@ def _ranges(data: bytes, work: quantizer.Quantizer, texts: Sequence[Mapping[str,
     observer.calibrate(_feeds(data, texts), recipe)
     ranges = observer.get_model_qsvs()
     for names in _alike(data):
-        found = [ranges[name] for name in sorted(names) if name in ranges]
-        widest = {end: reach.reduce([r[end] for r in found]) for end, reach in _REACHES.items()} if found else {}
-        ranges.update({name: dict(widest) for name in names if name in ranges})
+        found = [ranges[name] for name in names if name in ranges]
+        for end, outermost in (("min", min), ("max", max)):
+            reach = outermost((float(own[end].item()) for own in found), default=0.0)
+            for own in found:
+                own[end] = np.full_like(own[end], reach)
     return ranges
 
 
