@@ -91,6 +91,24 @@ def test_lengths_share_the_weights(artifacts, precision):
     assert first <= 4.3 * model.parameters_count()
 
 
+def test_static_layers_over_one_weight_have_the_same_steps(artifacts):
+    """LiteRT's cache of packed weights holds the steps of input and output too, and tells weights apart alone."""
+    from edgewright.converters import _tflite_file
+
+    _, out = artifacts
+    model, steps = _tflite_file.read((out / "int8-static.tflite").read_bytes()), {}
+    for graph in model.subgraphs:
+        dense = [o for o in graph.operators if len(o.inputs) == 3 and len(graph.tensors[o.inputs[1]].shape) == 2]
+        for layer in dense:
+            given, weight, got = (graph.tensors[at] for at in (*layer.inputs[:2], layer.outputs[0]))
+            if all(t.quantization is not None and t.quantization.scale is not None for t in (given, weight, got)):
+                step = [float(t.quantization.scale[0]) for t in (given, got)]
+                steps.setdefault(model.buffers[weight.buffer].data.tobytes(), []).append(step)
+    assert len(steps) >= 3
+    assert all(len(found) >= 3 for found in steps.values())
+    assert all(step == found[0] for found in steps.values() for step in found)
+
+
 def test_lower_precisions_are_smaller(artifacts):
     _, out = artifacts
     sizes = {precision: constants(out / f"{precision}.tflite")[1] for precision in LIMITS}
