@@ -59,6 +59,8 @@ def test_every_command_has_help(run, name):
         ["run", "bundle", "text", "--input", "file"],
         ["run", "bundle", "text", "--threads", "many"],
         ["bench", "bundle", "--tokens", "16,many"],
+        ["export", "mediapipe", "bundle"],
+        ["export", "nonsense", "bundle", "--out", "o"],
         ["build", "model", "--out", "o", "--format", ","],
         ["build", "model", "--out", "o", "--format", "nonsense"],
     ],
