@@ -43,7 +43,7 @@ def examine() -> list[dict[str, Any]]:
         converter = registry.load("converters", name)
         rows.append(_row(f"convert to {name}", converter.requires, converter.requires, converter.extra))
     for runtime in (engine for engine in engines if not _spare(engine, engines)):
-        what = f"run {', '.join(runtime.formats)}"
+        what = f"run {', '.join(runtime.formats)} on {runtime.engine}"
         rows.append(_row(what, (runtime.module,), (runtime.package,), runtime.extra))
     return rows
 
