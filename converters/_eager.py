@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,14 @@ import torch
 
 from edgewright import registry
 from edgewright.errors import SourceError
+from edgewright.tokenizer import picked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["Eager", "load", "run"]
+__all__ = ["Eager", "load", "run", "run_all"]
 
 _FEEDS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -74,6 +76,15 @@ def run(model: Eager, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[An
     """One batch: int64 (batch, length) arrays by name -> float32 arrays by output name."""
     tensors = [torch.from_numpy(feeds[name]) for name in model.inputs]
     return {name: out.float().numpy() for name, out in zip(model.outputs, model(*tensors), strict=True)}
+
+
+def run_all(model: Eager, batches: Sequence[Mapping[str, NDArray[Any]]], threads: int) -> list[dict[str, NDArray[Any]]]:
+    """What a task keeps of `run` on every batch, several at a time, each on one thread.
+
+    Threads that share one short text wait for each other longer than they work, on a busy machine by far.
+    """
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return list(pool.map(lambda batch: picked(run(model, batch), batch), batches))
 
 
 def _exported(path: Path) -> tuple[torch.nn.Module, list[str]]:

@@ -12,7 +12,6 @@ from edgewright import arrays, registry
 from edgewright.contracts import ConversionSpec
 from edgewright.errors import EdgewrightError
 from edgewright.manifest import Settings
-from edgewright.tokenizer import picked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +26,7 @@ def reference(payload: dict[str, Any], progress: Callable[[str], None]) -> dict[
     model = library.load(payload["source"])
     batches = arrays.load(Path(payload["feeds"]))
     progress(f"run the eager model on {len(batches)} batches")
-    arrays.save(Path(payload["out"]), [picked(library.run(model, batch), batch) for batch in batches])
+    arrays.save(Path(payload["out"]), library.run_all(model, batches, payload["threads"]))
     return {"parameters": model.parameters_count()}
 
 

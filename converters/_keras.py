@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Keras", "load", "run"]
+__all__ = ["Keras", "load", "run", "run_all"]
 
 _FEEDS = {
     "attention_mask": ("mask",),
@@ -41,18 +41,21 @@ class Keras:
         outputs: names of its outputs.
         length: the number of tokens that it takes, None for any.
         function: int32 (1, length) tensors in the order of `inputs` -> a tuple of tensors, a `tf.function`.
-        model: what holds the variables.
+        model: the loaded object.
+        variables: its weights, TensorFlow variables.
     """
 
-    def __init__(self, model: Any, given: Sequence[tuple[str, Any]], outputs: Sequence[str], call: Any) -> None:
-        self.model, self.outputs = model, tuple(outputs)
+    def __init__(
+        self, model: Any, variables: Sequence[Any], given: Sequence[tuple[str, Any]], outputs: Sequence[str], call: Any
+    ) -> None:
+        self.model, self.variables, self.outputs = model, list(variables), tuple(outputs)
         self.inputs = _feed_names([name for name, _ in given])
         self.length = _length(given)
         self.function = _function(self, given, call)
 
     def parameters_count(self) -> int:
         """Number of weights."""
-        return sum(int(np.prod(variable.shape)) for variable in self.model.variables)
+        return sum(int(np.prod(variable.shape)) for variable in self.variables)
 
     def row(self, feeds: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
         """Arrays (1, n) as the function takes them: int32, and of the one length that the model has."""
@@ -85,28 +88,30 @@ def run(model: Keras, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[An
     }
 
 
+def run_all(model: Keras, batches: Sequence[Mapping[str, NDArray[Any]]], threads: int) -> list[dict[str, NDArray[Any]]]:
+    """`run` on every batch, with TensorFlow's own threads."""
+    del threads
+    return [run(model, batch) for batch in batches]
+
+
 def _file(path: Path, outputs: Sequence[str]) -> Keras:
-    import keras
+    import tensorflow as tf
 
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        model = tf.keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         hint = "a layer of your own is code that this file does not hold; save with model.export() as a SavedModel"
         raise SourceError(f"{path} does not load: {type(error).__name__}: {error}", hint=hint) from error
     _end_in_logits(model)
-    given = [(tensor.name, tensor) for tensor in model.inputs]
-    structure = model.input if isinstance(model.input, dict) else None
-    keys = list(structure) if structure else []
+    named = model.input if isinstance(model.input, dict) else {}
+    given = [(tensor.name, tensor) for tensor in (named.values() or model.inputs)]
 
     def call(*tensors: Any) -> Any:
-        if structure:
-            names = {tensor.name: name for name, tensor in structure.items()}
-            return model({names[name]: t for (name, _), t in zip(given, tensors, strict=True)}, training=False)
+        if named:
+            return model(dict(zip(named, tensors, strict=True)), training=False)
         return model(list(tensors) if len(tensors) > 1 else tensors[0], training=False)
 
-    if structure:
-        given = [(structure[key].name, structure[key]) for key in keys]
-    return Keras(model, given, outputs, call)
+    return Keras(model, [variable.value for variable in model.variables], given, outputs, call)
 
 
 def _saved_model(path: Path, outputs: Sequence[str]) -> Keras:
@@ -125,7 +130,7 @@ def _saved_model(path: Path, outputs: Sequence[str]) -> Keras:
     def call(*tensors: Any) -> Any:
         return signature(**{name: t for (name, _), t in zip(given, tensors, strict=True)})
 
-    return Keras(model, given, outputs, call)
+    return Keras(model, signature.variables, given, outputs, call)
 
 
 def _function(model: Keras, given: Sequence[tuple[str, Any]], call: Any) -> Any:
@@ -168,11 +173,11 @@ def _length(given: Sequence[tuple[str, Any]]) -> int | None:
 
 def _end_in_logits(model: Any) -> None:
     """Leave out a softmax of the last layer: a task takes logits and makes the scores itself."""
-    import keras
+    import tensorflow as tf
 
     last = model.layers[-1]
-    if getattr(last, "activation", None) is keras.activations.softmax:
-        last.activation = keras.activations.linear
+    if getattr(last, "activation", None) is tf.keras.activations.softmax:
+        last.activation = tf.keras.activations.linear
 
 
 def _check(model: Keras, path: Path, source: Mapping[str, Any]) -> None:
@@ -196,7 +201,7 @@ def _check(model: Keras, path: Path, source: Mapping[str, Any]) -> None:
 @contextlib.contextmanager
 def _quiet() -> Any:
     """TensorFlow on the CPU, without its greetings."""
-    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
+    os.environ.update(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
     import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")

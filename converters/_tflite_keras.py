@@ -33,7 +33,7 @@ def convert(model: Keras, spec: ConversionSpec, out: Path) -> None:
 
     spec.progress("convert")
     holder = tf.Module()
-    holder.weights = [v if isinstance(v, tf.Variable) else v.value for v in model.model.variables]  # Keras wraps them
+    holder.model, holder.variables_ = model.model, model.variables  # what is not tracked here is not in the file
     concrete = _named(model).get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], holder)
     if spec.precision != "fp32":

@@ -12,22 +12,22 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import flatbuffers
+import msgspec
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgewright.converters import _tflite_file
 from edgewright.errors import UnsupportedConversion
+from edgewright.manifest import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
-    from edgewright.manifest import Settings
-
-__all__ = ["for_mediapipe"]
+__all__ = ["export", "for_mediapipe"]
 
 _FIELD, _IDENTIFIER, _PARSER = "TFLITE_METADATA", b"M001", "1.2.0"
 _NAMES = {"input_ids": "ids", "attention_mask": "mask", "token_type_ids": "segment_ids"}
@@ -35,6 +35,14 @@ _VOCABULARY, _LABELS = "vocab.txt", "labels.txt"
 _VALUE_LABELS, _VOCABULARY_FILE, _BERT_TOKENIZER, _FEATURE = 2, 5, 4, 1
 """Values of the enum AssociatedFileType and of the unions ProcessUnitOptions and ContentProperties."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def export(payload: dict[str, Any], progress: Callable[[str], None]) -> None:
+    """Make of the file `artifact` what `for_mediapipe` gives and write it to `out`."""
+    progress("add vocabulary and labels")
+    settings = msgspec.convert(payload["settings"], Settings)
+    data = for_mediapipe(Path(payload["artifact"]).read_bytes(), settings, Path(payload["tokenizer"]))
+    Path(payload["out"]).write_bytes(data)
 
 
 def for_mediapipe(data: bytes, settings: Settings, tokenizer: Path) -> bytes:
@@ -50,15 +58,22 @@ def for_mediapipe(data: bytes, settings: Settings, tokenizer: Path) -> bytes:
     """
     words, model = _vocabulary(tokenizer), _tflite_file.read(data)
     first = model.subgraphs[0]
-    names = [first.tensors[at].name.decode() for at in first.inputs]
-    order = [word for name in names for known, word in _NAMES.items() if name.endswith(known)]
-    if sorted(order) != sorted(_NAMES.values()):
-        hint = "BERT and ELECTRA have the three that it wants"
-        raise UnsupportedConversion(f"MediaPipe does not take the inputs {', '.join(names)}", hint=hint)
+    order = _order([first.tensors[at].name.decode() for at in first.inputs])
     model.subgraphs = [first]
     model.signatureDefs = [s for s in model.signatureDefs if s.subgraphIndex == 0]
     _add(model, _tables(order, len(first.outputs)))
     return _packed(_tflite_file.write(model), {_VOCABULARY: words, _LABELS: settings.labels})
+
+
+def _order(inputs: Sequence[str]) -> list[str]:
+    """MediaPipe's words for the inputs of a file, in their order. Raises UnsupportedConversion."""
+    known = [known for name in inputs for known in _NAMES if name.endswith(known)]
+    if len(inputs) != len(_NAMES) or sorted(known) != sorted(_NAMES):
+        raise UnsupportedConversion(
+            f"MediaPipe takes models of the inputs {', '.join(_NAMES)}; this one has {', '.join(known or inputs)}",
+            hint="BERT and ELECTRA have the three, DistilBERT and RoBERTa no token types",
+        )
+    return [_NAMES[name] for name in known]
 
 
 def _add(model: Any, tables: bytes) -> None:
@@ -75,7 +90,11 @@ def _vocabulary(directory: Path) -> list[str]:
     tokenizer = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8"))
     kind, normalizer = tokenizer["model"].get("type"), tokenizer.get("normalizer") or {}
     if kind != "WordPiece" or not normalizer.get("lowercase"):
-        raise UnsupportedConversion(f"MediaPipe's tokenizer is a lower-case WordPiece one, this is {kind}")
+        case = "" if kind != "WordPiece" else " that keeps upper case"
+        raise UnsupportedConversion(
+            f"MediaPipe's tokenizer is a lower-case WordPiece one, the model's is {kind}{case}",
+            hint="`edgewright run` runs every tokenizer",
+        )
     ids: dict[str, int] = {**tokenizer["model"]["vocab"], **{t["content"]: t["id"] for t in tokenizer["added_tokens"]}}
     words = sorted(ids, key=ids.__getitem__)
     if [ids[word] for word in words] != list(range(len(words))):

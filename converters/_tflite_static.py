@@ -24,7 +24,7 @@ from edgewright.buckets import pad
 from edgewright.converters import _tflite_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -40,6 +40,8 @@ _OPERATIONS = {
     "residual add": ("ADD",),
 }
 """The operators of a kind; that of no name is never left in float."""
+
+_LAYERS = (schema.BuiltinOperator.FULLY_CONNECTED, schema.BuiltinOperator.CONV_2D)
 
 
 def quantize_static(data: bytes, keep_float: Sequence[str], texts: Sequence[Mapping[str, NDArray[Any]]]) -> bytes:
@@ -66,7 +68,38 @@ def _ranges(data: bytes, work: quantizer.Quantizer, texts: Sequence[Mapping[str,
         bytearray(data), num_threads=os.cpu_count() or 1, qsv_update_func=qsv_utils.min_max_update
     )
     observer.calibrate(_feeds(data, texts), recipe)
-    return observer.get_model_qsvs()
+    ranges = observer.get_model_qsvs()
+    for names in _alike(data):
+        found = [ranges[name] for name in names if name in ranges]
+        for end, outermost in (("min", min), ("max", max)):
+            reach = outermost((float(own[end].item()) for own in found), default=0.0)
+            for own in found:
+                own[end] = np.full_like(own[end], reach)
+    return ranges
+
+
+def _alike(data: bytes) -> list[set[str]]:
+    """The names of activations that are the input, or the output, of layers over one weight."""
+    model = _tflite_file.read(data)
+    code = [max(c.builtinCode, c.deprecatedBuiltinCode) for c in model.operatorCodes]
+    sets: dict[tuple[int, str], set[str]] = {}
+    for graph in model.subgraphs:
+        for layer in (o for o in graph.operators if code[o.opcodeIndex] in _LAYERS):
+            weight = graph.tensors[layer.inputs[1]].buffer
+            sides = (("input", layer.inputs[0]), ("output", layer.outputs[0]))
+            for side, at in sides if model.buffers[weight].data is not None else ():
+                sets.setdefault((weight, side), set()).add(graph.tensors[at].name.decode())
+    return _joined(sets.values())
+
+
+def _joined(sets: Iterable[set[str]]) -> list[set[str]]:
+    """The sets, those with a name in common made one."""
+    found: list[set[str]] = []
+    for names in sets:
+        touched = [other for other in found if other & names]
+        found = [other for other in found if not other & names]
+        found.append(names.union(*touched))
+    return found
 
 
 def _recipe(data: bytes, keep_float: Sequence[str]) -> recipe_manager.RecipeManager:

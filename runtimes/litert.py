@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import importlib
 import importlib.util
 import weakref
@@ -104,17 +102,9 @@ class _CompiledGraph(Graph):
                 found = {t.name: model.create_output_buffer_by_name(self._key, t.name) for t in self.outputs}
                 for t in self.inputs:
                     given[t.name].write(np.zeros(t.shape, t.dtype))
-            _mute_exit()
             objects[self._key] = given, found
         buffers: tuple[dict[str, Any], dict[str, Any]] = objects[self._key]
         return buffers
-
-
-@functools.cache
-def _mute_exit() -> None:
-    """Close standard error at the very end, before the destructors of LiteRT's static objects log to it."""
-    c = ctypes.CDLL(None)
-    getattr(c, "__cxa_atexit")(c.close, ctypes.c_void_p(2), None)
 
 
 def _read(buffer: Any, tensor: Tensor) -> NDArray[Any]:

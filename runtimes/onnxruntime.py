@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import platform
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright.contracts import Runtime, Session
 from edgewright.errors import EngineError
 from edgewright.manifest import TensorSpec
+from edgewright.runtimes._x86 import products_saturate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -37,7 +37,8 @@ class OnnxRuntime(Runtime):
         return super().import_engine()
 
     def _open(self, path: Path, *, threads: int) -> Session:
-        exact = _products_saturate()
+        # Asked here, because the option makes int8 slower where VNNI would have made it exact anyway
+        exact = products_saturate()
         try:
             return _Session(self._session(path, threads, exact=exact))
         except Exception:
@@ -74,20 +75,6 @@ class _Session(Session):
         except Exception as error:
             raise EngineError(f"onnxruntime failed: {type(error).__name__}: {error}") from error
         return dict(zip(self._names, given, strict=True))
-
-
-def _products_saturate() -> bool:
-    """Whether this CPU adds pairs of u8 x s8 products in 16 bits, where they can saturate: x86 without VNNI.
-
-    Asked here, because ONNX Runtime's option for it makes int8 slower where VNNI would have made it exact anyway.
-    """
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return False
-    try:
-        info = Path("/proc/cpuinfo").read_text(errors="replace")
-    except OSError:
-        return True
-    return not {"avx512_vnni", "avx_vnni"} & set(info.partition("flags")[2].partition("\n")[0].split())
 
 
 def _spec(value: Any) -> TensorSpec:

@@ -35,7 +35,7 @@ __all__ = ["Assembly", "Plan"]
 Plan: TypeAlias = "list[tuple[type[Converter], list[str]]]"
 """Which converter makes which precisions."""
 
-_COPIED = ("config.json", "tokenizer.json", "tokenizer_config.json")
+_TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Assembly:
         """
         for converter, precisions in plan:
             self.packages |= {*converter.requires, engine_for(converter.format).package}
-            lowest = {precision: converter.ladder(precision)[0] for precision in precisions}
+            lowest = {precision: self._ladder(converter, precision)[0] for precision in precisions}
             for precision, error in zip(precisions, self._convert(converter, lowest), strict=True):
                 failure = from_record(error) if error else self._climb(converter, precision)
                 if isinstance(failure, StorageError):
@@ -68,9 +68,13 @@ class Assembly:
                 if failure:
                     self.failures.append(failure)
 
+    def _ladder(self, converter: type[Converter], precision: str) -> tuple[tuple[str, ...], ...]:
+        """The converter's ladder; TensorFlow's own converter, which Keras sources take, has none."""
+        return ((),) if self.source.keras else converter.ladder(precision)
+
     def _climb(self, converter: type[Converter], precision: str) -> EdgewrightError | None:
         """Gate an artifact that was made at the lowest rung of its ladder; go up while a gate fails."""
-        lowest, *rungs = converter.ladder(precision)
+        lowest, *rungs = self._ladder(converter, precision)
         failure = self._gate(converter, precision, lowest)
         for rung in rungs:
             if not isinstance(failure, GateFailed):
@@ -173,7 +177,7 @@ class Assembly:
     def write(self) -> None:
         """Put the tokenizer, the golden cases and the manifest beside the artifacts."""
         self.jobs.progress("write the bundle")
-        for name in _COPIED:
+        for name in self._copied():
             if (self.source.directory / name).is_file():
                 shutil.copyfile(self.source.directory / name, self.stage / name)
         (self.stage / GOLDEN).write_bytes(encode(self.proof.golden(self.outputs)))
@@ -186,6 +190,11 @@ class Assembly:
             toolchain={name: metadata.version(name) for name in sorted(self.packages)},
         )
         (self.stage / MANIFEST).write_bytes(encode(manifest))
+
+    def _copied(self) -> tuple[str, ...]:
+        """What a bundle takes from the source's directory, which for a module or a Keras model is its tokenizer's."""
+        own = not (self.source.exported or self.source.keras)
+        return ("config.json", *_TOKENIZER) if own else _TOKENIZER
 
     def _others(self) -> list[Path]:
         """Every file but the artifacts: the tokenizer, the golden cases, weights beside an artifact."""

@@ -79,4 +79,4 @@ def _objects(tree: Any) -> Iterator[dict[str, Any]]:
 
 
 def _is_code(node: dict[str, Any]) -> bool:
-    return node.get("class_name") in ("Lambda", "__lambda__")
+    return node.get("class_name") == "Lambda"

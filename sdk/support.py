@@ -49,6 +49,15 @@ GAPS: tuple[Gap, ...] = (
         format="torchscript",
         precision="int4",
     ),
+    *(
+        Gap(
+            "TensorRT takes integers from a model's Q/DQ pairs alone, and none are written for it",
+            "fp16; or onnx at int8 on the CPU",
+            format="tensorrt",
+            precision=precision,
+        )
+        for precision in ("int8", "int8-static", "int4")
+    ),
     Gap(
         "TensorFlow's converter has no int4",
         "int8 or int8-static",

@@ -191,15 +191,15 @@ def test_importing_the_package_imports_only_the_standard_library():
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["build", "--help"], ["--version"]])
 def test_help_imports_neither_numpy_nor_tokenizers_nor_anything_heavy(arguments):
-    code = f"sys.argv = ['edgewright', *{arguments!r}]\nfrom edgewright.cli import main\nmain()"
+    code = f"sys.argv = ['edgewright', *{arguments!r}]\nfrom edgewright.cli import _run\nsys.exit(_run(sys.argv[1:]))"
     packages, printed = fresh(code)
     assert packages & (HEAVY | {"numpy", "tokenizers"}) == set()
     assert "edgewright" in printed
 
 
 def test_only_the_command_that_runs_is_imported():
-    code = "import sys\nsys.argv = ['edgewright', 'run', '--help']\nfrom edgewright.cli import main\n"
-    code += "try: main()\nexcept SystemExit: print(*sorted(m for m in sys.modules if m.startswith('edgewright.cli.')))"
+    code = "import sys\nsys.argv = ['edgewright', 'run', '--help']\nfrom edgewright.cli import _run\n"
+    code += "_run(sys.argv[1:])\nprint(*sorted(m for m in sys.modules if m.startswith('edgewright.cli.')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout.splitlines()[-1].split() == ["edgewright.cli._show", "edgewright.cli.run"]
 

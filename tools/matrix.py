@@ -138,22 +138,36 @@ def main() -> int:
         ("precision", PRECISIONS),
     ):
         parser.add_argument(f"--{name}", type=lambda given: given.split(","), help=f"of {', '.join(every)}")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="where matrix.json and matrix.md are written")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="where matrix.json and matrix.md are kept")
     args = parser.parse_args()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
         for architecture, task in cells(args):
             rows += rows_of(architecture, task, args, Path(scratch))
             print(_summary(architecture, task, rows), file=sys.stderr, flush=True)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "matrix.json").write_text(json.dumps({"rows": rows}, indent=1) + "\n")
-    (args.out / "matrix.md").write_text(markdown(rows))
+            _write(rows, args.out)
     failed = [row for row in rows if row["status"] == "failed"]
     for row in failed:
         print(
             f"{row['architecture']} {row['task']} {row['format']}/{row['precision']}: {row['error']}", file=sys.stderr
         )
     return 1 if failed else 0
+
+
+def _write(rows: list[dict[str, Any]], out: Path) -> None:
+    """Put rows into the table, where they replace those of the same cells; the others stay."""
+    path = out / "matrix.json"
+    before = json.loads(path.read_text())["rows"] if path.is_file() else []
+    table = {_cell_of(row): row for row in [*before, *rows]}
+    places = [list(tiny.ARCHITECTURES), list(tiny.HEADS), list(FORMATS), list(PRECISIONS)]
+    merged = sorted(table.values(), key=lambda row: [p.index(k) for p, k in zip(places, _cell_of(row), strict=True)])
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"rows": merged}, indent=1) + "\n")
+    (out / "matrix.md").write_text(markdown(merged))
+
+
+def _cell_of(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(row[name] for name in ("architecture", "task", "format", "precision"))
 
 
 def _summary(architecture: str, task: str, rows: list[dict[str, Any]]) -> str:

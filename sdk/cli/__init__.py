@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import signal
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from edgewright import registry
 from edgewright._version import __version__
-from edgewright.errors import EdgewrightError, one_line
+from edgewright.errors import EdgewrightError, StorageError, one_line
 
 __all__ = ["main"]
 
 _INTERRUPTED = 130
-_OUR_BUG = 70
 
 
 class _Commands(click.Group):
@@ -51,7 +52,15 @@ def _edgewright(context: click.Context, /, **_: Any) -> None:
 def main() -> None:
     """Run the command line and end the process with the exit code of what happened."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped service cleans up as Ctrl-C does
-    sys.exit(_run(sys.argv[1:]))
+    _leave(_run(sys.argv[1:]))
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once: in the usual way some engines' static objects log to standard error as they go."""
+    with contextlib.suppress(OSError):  # a full disk was met when the answer was printed
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def _run(argv: list[str]) -> int:
@@ -67,11 +76,17 @@ def _run(argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 - the last resort: one line and exit code 70
-        bug = EdgewrightError(
-            f"{type(error).__name__}: {error}", hint="this is a bug; run again with --debug and report it"
-        )
-        return _fail(bug.with_traceback(error.__traceback__), argv, _OUR_BUG)
+        problem = _problem(error).with_traceback(error.__traceback__)
+        return _fail(problem, argv, problem.exit_code)
     return result if isinstance(result, int) else 0
+
+
+def _problem(error: Exception) -> EdgewrightError:
+    """What no other error narrows: a full disk under standard output, or a bug of ours."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return StorageError(f"cannot write the answer: {error.strerror}", hint="free some space")
+    hint = "this is a bug; run again with --debug and report it"
+    return EdgewrightError(f"{type(error).__name__}: {error}", hint=hint)
 
 
 def _fail(error: EdgewrightError, argv: list[str], code: int) -> int:

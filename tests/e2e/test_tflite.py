@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import zipfile
 
 import pytest
 from conftest import DEMO, SENTENCES, edgewright, rows
@@ -11,8 +12,7 @@ import edgewright as ew
 
 pytest.importorskip("litert_torch")
 
-PRECISIONS = ("fp32", "fp16", "int8", "int4")
-"""Static int8 passes its gates on MiniLM and not on the demo model."""
+PRECISIONS = ("fp32", "fp16", "int8", "int8-static", "int4")
 
 
 @pytest.fixture(scope="module")
@@ -54,19 +54,16 @@ def test_a_batch_gets_the_answers_of_its_texts(bundle):
     assert [a[0].score for a in together] == [b[0].score for b in alone]
 
 
-def test_mediapipe_takes_what_is_cut_out_for_it(bundle):
+def test_mediapipe_gets_one_length_with_vocabulary_and_labels(bundle, tmp_path):
     """The tables and files are there; tools/check_mediapipe has MediaPipe itself open them."""
-    import io
-    import zipfile
-
     from edgewright.converters import _tflite_file
-    from edgewright.converters._tflite_mediapipe import for_mediapipe
 
-    opened = ew.Bundle.open(bundle)
-    data = for_mediapipe((bundle / "tflite/model_int8.tflite").read_bytes(), opened.manifest.settings, bundle)
-    model = _tflite_file.read(data)
+    out = tmp_path / "model.tflite"
+    (row,) = rows("export", "mediapipe", bundle, "--out", out, "--precision", "int8")
+    assert (row["precision"], row["size_bytes"]) == ("int8", out.stat().st_size)
+    model = _tflite_file.read(out.read_bytes())
     assert len(model.subgraphs) == len(model.signatureDefs) == 1
     assert b"TFLITE_METADATA" in [bytes(entry.name) for entry in model.metadata]
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+    with zipfile.ZipFile(out) as archive:
         assert archive.read("labels.txt").decode().split() == ["negative", "positive"]
         assert archive.read("vocab.txt").decode().splitlines()[0] == "[PAD]"

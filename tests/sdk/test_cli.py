@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -57,6 +59,8 @@ def test_every_command_has_help(run, name):
         ["run", "bundle", "text", "--input", "file"],
         ["run", "bundle", "text", "--threads", "many"],
         ["bench", "bundle", "--tokens", "16,many"],
+        ["export", "mediapipe", "bundle"],
+        ["export", "nonsense", "bundle", "--out", "o"],
         ["build", "model", "--out", "o", "--format", ","],
         ["build", "model", "--out", "o", "--format", "nonsense"],
     ],
@@ -180,3 +184,11 @@ def test_the_traceback_is_shown_on_demand(run, failing, error):
     _, _, err = run("--debug", "inspect", "bundle")
     assert "Traceback (most recent call last)" in err
     assert "in fail" in err
+
+
+def test_an_answer_that_cannot_be_written_is_no_success(bundle_dir):
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        argv = [sys.executable, "-m", "edgewright", "inspect", str(bundle_dir)]
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 3
+    assert "cannot write the answer: No space left on device" in done.stderr

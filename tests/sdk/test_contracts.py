@@ -97,7 +97,7 @@ def test_a_seam_cannot_be_used_without_its_implementation(name):
 
 
 def test_every_engine_is_found_by_its_formats():
-    assert [engine.engine for engine in engines_of("onnx")] == ["onnxruntime"]
+    assert [engine.engine for engine in engines_of("onnx")] == ["onnxruntime", "tensorrt"]
     assert engines_of("nonsense") == []
 
 

@@ -1,0 +1,52 @@
+"""A session that serves at once and becomes a faster one when that is ready."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from edgewright.contracts import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+__all__ = ["Swapping"]
+
+
+class Swapping(Session):
+    """Runs `first` until a thread has made the faster session, and for what that does not take.
+
+    Args:
+        first: serves from the beginning; its inputs and outputs are this session's.
+        make: makes the faster session, in minutes.
+        takes: whether the faster session takes these arrays.
+
+    Attributes:
+        failure: what `make` raised, or None; then `first` goes on serving.
+    """
+
+    def __init__(
+        self, first: Session, make: Callable[[], Session], takes: Callable[[Mapping[str, NDArray[Any]]], bool]
+    ) -> None:
+        self.inputs, self.outputs = first.inputs, first.outputs
+        self.failure: Exception | None = None
+        self._first, self._faster, self._takes = first, first, takes
+        self._thread = threading.Thread(target=self._swap, args=(make,), daemon=True)
+        self._thread.start()
+
+    def _swap(self, make: Callable[[], Session]) -> None:
+        try:
+            self._faster = make()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the first session goes on
+            self.failure = error
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for the faster session; whether it serves now."""
+        self._thread.join(timeout_s)
+        return self._faster is not self._first
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """See `Session.run`."""
+        return (self._faster if self._takes(feeds) else self._first).run(feeds)

@@ -1,0 +1,95 @@
+"""Files for other clients: what is made of a bundle's artifact so that a library that knows no bundles opens it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import to_builtins
+
+from edgewright import registry
+from edgewright.bundle import Bundle
+from edgewright.errors import StorageError, UnsupportedConversion
+from edgewright.jobs import Jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgewright.manifest import Artifact, Manifest
+
+__all__ = ["export_mediapipe"]
+
+_NEEDED = ("numpy", "flatbuffers", "ai_edge_litert")
+
+
+def export_mediapipe(
+    bundle: Bundle | str | Path,
+    *,
+    out: str | Path,
+    precision: str | None = None,
+    force: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Artifact:
+    """Write a `.tflite` file that MediaPipe's text classifier opens, and give the artifact that it was made of.
+
+    The file holds one length, the longest, with the vocabulary and the labels; its scores are the model's logits.
+
+    Args:
+        bundle: a bundle with a tflite artifact of a text classifier.
+        out: the file to write.
+        precision: which artifact; by default the smallest that passed its gates.
+        force: replace a file that is at `out` already.
+        progress: called with a short phrase at each stage.
+
+    Raises:
+        BundleError: there is no such artifact, or its file is not what the manifest says.
+        UnsupportedConversion: MediaPipe has no task for the model, or takes neither its inputs nor its tokenizer.
+        StorageError: `out` exists, or cannot be written.
+        MissingExtra: the converter's packages are not installed.
+    """
+    opened, target = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle), Path(out)
+    _check_task(opened.manifest)
+    artifact = opened.choose(format="tflite", precision=precision)
+    if os.path.lexists(target) and (target.is_dir() or not force):
+        hint = "choose another place" if target.is_dir() else "use --force to replace it"
+        raise StorageError(f"{target} exists", hint=hint)
+    registry.require(_NEEDED, "host")
+    for path in (artifact.path, *opened.tokenizer_files()):
+        opened.checked(path)
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+        Jobs(Path(scratch), progress=progress).run(
+            "edgewright.converters._tflite_mediapipe:export",
+            artifact=str(opened.directory / artifact.path),
+            settings=to_builtins(opened.manifest.settings),
+            tokenizer=str(opened.directory),
+            out=f"{scratch}/model.tflite",
+        )
+        _place(Path(scratch, "model.tflite").read_bytes(), target)
+    return artifact
+
+
+def _check_task(manifest: Manifest) -> None:
+    """Refuse what MediaPipe has no text task for. Raises UnsupportedConversion."""
+    if manifest.task == "feature-extraction":
+        raise UnsupportedConversion(
+            "MediaPipe's embedder reads one vector for each text, the artifact gives one for each token",
+            hint="pooling is not in the file; `edgewright run` pools with LiteRT",
+        )
+    if manifest.task != "text-classification" or not manifest.settings.labels:
+        kind = manifest.task if manifest.settings.labels else f"{manifest.task} without labels"
+        hint = "it has a text classifier; `edgewright run` answers every task"
+        raise UnsupportedConversion(f"MediaPipe has no task for {kind}", hint=hint)
+
+
+def _place(data: bytes, out: Path) -> None:
+    """Write a file under another name and rename it: `out` is never half of it. Raises StorageError."""
+    aside = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        aside.write_bytes(data)
+        aside.replace(out)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        hint = "does its directory exist, and may you write there?"
+        raise StorageError(f"{out} cannot be written: {error.strerror}", hint=hint) from error
