@@ -29,6 +29,7 @@ def rewrite(graph: torch.fx.GraphModule, spec: ConversionSpec) -> torch.fx.Graph
     from torch.ao.quantization.fx import _decomposed  # noqa: F401 - registers the quantized_decomposed operators
 
     from edgewright.converters._executorch_int4 import grouped_linear, nibble_embedding
+    from edgewright.converters._executorch_observe import moments
     from edgewright.converters._executorch_static import quantize_static
 
     rewriter = Rewriter(graph)
@@ -36,8 +37,10 @@ def rewrite(graph: torch.fx.GraphModule, spec: ConversionSpec) -> torch.fx.Graph
     if spec.precision == "int8-static":
         quantize_static(rewriter, spec)
     if spec.precision == "int4":
-        rewriter.each("linear.default", grouped_linear)
-        rewriter.each("embedding.default", nibble_embedding)
+        seen = moments(rewriter, spec)
+        rewriter.each("linear.default", lambda _, node: grouped_linear(rewriter, node, seen))
+        if "embedding" not in spec.keep_float:
+            rewriter.each("embedding.default", nibble_embedding)
     if spec.precision.startswith("int"):
         rewriter.each("linear.default", dynamic_linear)
         rewriter.each("embedding.default", _byte_embedding)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from edgewright.converters._executorch_observe import observe
 from edgewright.converters._executorch_rewrite import channel_weight
 
 if TYPE_CHECKING:
@@ -81,19 +82,9 @@ class _Ranges:
         import torch
 
         spec.progress(f"calibrate on {len(spec.calibration)} texts")
-        seen = self._seen
-
-        class Run(torch.fx.Interpreter):  # type: ignore[misc]
-            def run_node(self, node: torch.fx.Node) -> Any:
-                value = super().run_node(node)
-                if node in seen:
-                    seen[node].append(_sample(value))
-                return value
-
-        with torch.no_grad():
-            for text in spec.calibration:
-                Run(self._module).run(*(torch.from_numpy(text[name]) for name in spec.inputs))
-        self._chosen = {node: _choose(torch.cat(samples)) for node, samples in seen.items()}
+        texts = [{name: text[name] for name in spec.inputs} for text in spec.calibration]
+        observe(self._module, self._seen, texts, lambda node, value: self._seen[node].append(_sample(value)))
+        self._chosen = {node: _choose(torch.cat(samples)) for node, samples in self._seen.items()}
 
     def quantization(self, node: torch.fx.Node) -> tuple[float, int]:
         """The scale and the zero point."""

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from edgewright.converters._calibration import random_feeds
+from edgewright.converters._gptq import round_blocks, round_rows
 from edgewright.converters._onnx_fp16 import store_half
-from edgewright.converters._onnx_gptq import round_blocks, round_rows
 from edgewright.converters._onnx_graph import (
     Rewriter,
     bias_of,
@@ -24,7 +25,7 @@ from edgewright.converters._onnx_graph import (
     replace,
     table,
 )
-from edgewright.converters._onnx_smooth import activations, random_feeds
+from edgewright.converters._onnx_smooth import activations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from edgewright.converters._calibration import random_feeds
 from edgewright.converters._onnx_graph import (
     Group,
     Rewriter,
@@ -21,7 +22,7 @@ from edgewright.converters._onnx_graph import (
     symmetric,
     table,
 )
-from edgewright.converters._onnx_smooth import observe, random_feeds
+from edgewright.converters._onnx_smooth import observe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

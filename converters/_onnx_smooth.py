@@ -19,12 +19,10 @@ if TYPE_CHECKING:
 
     _Array: TypeAlias = npt.NDArray[Any]
 
-__all__ = ["Range", "activations", "observe", "random_feeds", "smoothing"]
+__all__ = ["Range", "activations", "observe", "smoothing"]
 
 _MIN_GAIN = 0.7
 """Channels are smoothed where the predicted noise falls below this part of what it was; on MiniLM to 0.1-0.5."""
-_MIN_ROWS = 16
-"""A table with fewer rows holds token types, of which zero is the usual one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,20 +39,6 @@ class Range:
 
         high, low = np.maximum(self.high, other.high), np.minimum(self.low, other.low)
         return Range(high, low, self.squares + other.squares, self.count + other.count)
-
-
-def random_feeds(tables: Mapping[str, int]) -> list[dict[str, _Array]]:
-    """32 batches of int64 (8, 16): random ids where an input indexes a table (name -> rows), token types 0, masks 1."""
-    import numpy as np
-
-    rng, shape = np.random.default_rng(0), (8, 16)
-    return [
-        {
-            name: rng.integers(0, rows, shape) if rows > _MIN_ROWS else np.full(shape, int(rows == 0))
-            for name, rows in tables.items()
-        }
-        for _ in range(32)
-    ]
 
 
 def observe(

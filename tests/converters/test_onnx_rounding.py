@@ -11,7 +11,7 @@ def restored(codes, scales, zeros):
 
 
 def test_gptq_makes_up_for_errors_where_inputs_go_together():
-    from edgewright.converters._onnx_gptq import round_blocks
+    from edgewright.converters._gptq import round_blocks
 
     rng = np.random.default_rng(0)
     weight = rng.normal(size=(96, 40)).astype(np.float32)
@@ -25,7 +25,7 @@ def test_gptq_makes_up_for_errors_where_inputs_go_together():
 
 @pytest.mark.parametrize("inputs", [32, 33, 64, 80])
 def test_what_pads_a_block_is_zero(inputs):
-    from edgewright.converters._onnx_gptq import round_blocks
+    from edgewright.converters._gptq import round_blocks
 
     weight = np.random.default_rng(inputs).normal(size=(inputs, 8)).astype(np.float32)
     codes, scales, zeros = round_blocks(weight, np.eye(inputs), 32)
@@ -36,7 +36,7 @@ def test_what_pads_a_block_is_zero(inputs):
 
 
 def test_weights_of_zero_and_inputs_that_no_text_reaches_stay_finite():
-    from edgewright.converters._onnx_gptq import round_blocks, round_rows
+    from edgewright.converters._gptq import round_blocks, round_rows
 
     for moment in (np.zeros((32, 32)), np.ones((32, 32)), np.diag([1.0] + [0.0] * 31)):
         codes, scales, zeros = round_blocks(np.zeros((32, 4), np.float32), moment, 32)

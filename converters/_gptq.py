@@ -1,6 +1,7 @@
 """Rounding weights to 4 bits, a scale for each block: GPTQ for matrix products, least squares for tables.
 
-GPTQ is Frantar et al. 2022, arXiv 2210.17323, algorithm 1. Scales are exact in float16.
+GPTQ is Frantar et al. 2022, arXiv 2210.17323, algorithm 1. Scales are exact in float16, those of symmetric
+blocks in bfloat16.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     _Array: TypeAlias = npt.NDArray[Any]
@@ -19,22 +22,26 @@ _SMALLEST = 2.0**-14
 """float16's smallest normal number."""
 
 
-def round_blocks(weight: _Array, moment: _Array, size: int) -> tuple[_Array, _Array, _Array]:
+def round_blocks(
+    weight: _Array, moment: _Array, size: int, *, symmetric: bool = False
+) -> tuple[_Array, _Array, _Array]:
     """(inputs, outputs) -> codes uint8 0..15 (outputs, blocks, size), scales float32 and zeros uint8 (outputs, blocks).
 
-    `moment`, float64 (inputs, inputs), is X^T X of the activations X (tokens, inputs) that the weight meets.
+    `moment`, float64 (inputs, inputs), is X^T X of the activations X (tokens, inputs) that the weight meets. With
+    `symmetric` every zero is 8.
     """
     import numpy as np
 
     inputs, outputs = weight.shape
     rest = _padded(np.ascontiguousarray(weight.T), size)
     blocks = rest.shape[1] // size
+    grid = _symmetric_grid if symmetric else _grid
     factor = _inverse_factor(moment)
     codes = np.zeros((outputs, blocks, size), np.uint8)
     scales, zeros = np.zeros((outputs, blocks), np.float32), np.zeros((outputs, blocks), np.uint8)
     for block in range(blocks):
         start, end = block * size, min(block * size + size, inputs)
-        scale, zero = _grid(rest[:, start : start + size])
+        scale, zero = grid(rest[:, start : start + size])
         codes[:, block] = zero[:, None]  # what pads the last block is zero
         errors = _round_block(rest[:, start:end], codes[:, block], scale, zero, factor[start:end, start:end])
         rest[:, end:inputs] -= errors @ factor[start:end, end:]
@@ -74,12 +81,29 @@ def _grid(block: _Array) -> tuple[_Array, _Array]:
     tried = []
     for part in np.linspace(1, 0.7, 9, dtype=np.float32):
         scale = _in_half((high - low) * (part / 15))
-        zero = np.clip(np.rint(-low * part / scale), 0, 15)
+        tried.append((scale, np.clip(np.rint(-low * part / scale), 0, 15)))
+    return _best(block, tried)
+
+
+def _symmetric_grid(block: _Array) -> tuple[_Array, _Array]:
+    """Scale, exact in bfloat16, and a zero point of 8, both float32 (outputs,), for a block (outputs, size)."""
+    import numpy as np
+
+    largest = np.maximum(block.max(1) / 7, -block.min(1) / 8)
+    tried = [_in_bfloat16(largest * part) for part in np.linspace(1.1, 0.7, 9, dtype=np.float32)]
+    return _best(block, [(scale, np.full_like(scale, 8)) for scale in tried])
+
+
+def _best(block: _Array, tried: Sequence[tuple[_Array, _Array]]) -> tuple[_Array, _Array]:
+    """Of the (scale, zero) tried, for each output the pair with the least squared error."""
+    import numpy as np
+
+    errors = []
+    for scale, zero in tried:
         codes = np.clip(np.rint(block / scale[:, None]) + zero[:, None], 0, 15)
-        error = np.square((codes - zero[:, None]) * scale[:, None] - block).sum(1)
-        tried.append((error, scale, zero))
-    errors, scales, zeros = (np.stack(part) for part in zip(*tried, strict=True))
-    best = errors.argmin(0)[None]
+        errors.append(np.square((codes - zero[:, None]) * scale[:, None] - block).sum(1))
+    best = np.stack(errors).argmin(0)[None]
+    scales, zeros = (np.stack(part) for part in zip(*tried, strict=True))
     return np.take_along_axis(scales, best, 0)[0], np.take_along_axis(zeros, best, 0)[0]
 
 
@@ -106,3 +130,12 @@ def _in_half(scale: _Array) -> _Array:
     import numpy as np
 
     return np.clip(scale, _SMALLEST, 65504.0).astype(np.float16).astype(np.float32)
+
+
+def _in_bfloat16(scale: _Array) -> _Array:
+    """Positive scales rounded to what bfloat16 holds, the upper half of a float32, as float32."""
+    import numpy as np
+
+    bits = np.maximum(scale, _SMALLEST).astype(np.float32).view(np.uint32)
+    rounded: _Array = ((bits + np.uint32(0x8000)) & np.uint32(0xFFFF0000)).view(np.float32)
+    return rounded

@@ -1,0 +1,82 @@
+"""What the activations of an exported graph are on texts, one node after the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgewright.converters._calibration import random_feeds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import torch
+    from numpy.typing import NDArray
+
+    from edgewright.contracts import ConversionSpec
+    from edgewright.converters._executorch_rewrite import Rewriter
+
+    Feeds = Mapping[str, NDArray[Any]]
+
+__all__ = ["moments", "observe"]
+
+
+def observe(
+    module: torch.fx.GraphModule,
+    wanted: Iterable[torch.fx.Node],
+    texts: Sequence[Feeds],
+    see: Callable[[torch.fx.Node, torch.Tensor], None],
+) -> None:
+    """Run every text, int64 (1, length) arrays in the graph's order, and show `see` the value of each wanted node."""
+    import torch
+
+    nodes = set(wanted)
+
+    class Run(torch.fx.Interpreter):  # type: ignore[misc]
+        def run_node(self, node: torch.fx.Node) -> Any:
+            value = super().run_node(node)
+            if node in nodes:
+                see(node, value)
+            return value
+
+    with torch.no_grad():
+        for text in texts:
+            Run(module).run(*(torch.from_numpy(array) for array in text.values()))
+
+
+def moments(rewriter: Rewriter, spec: ConversionSpec) -> dict[str, NDArray[Any]]:
+    """X^T X, float32 (inputs, inputs), over the activations X that each linear layer's weight, by its name, meets.
+
+    Over the calibration texts and random token ids: either alone generalizes worse.
+    """
+    graph = rewriter.module.graph
+    layers = [
+        n for n in graph.nodes if str(n.target) == "aten.linear.default" and rewriter.weight(n.args[1]) is not None
+    ]
+    seen: dict[torch.fx.Node, torch.Tensor] = {}
+
+    def add(node: torch.fx.Node, value: torch.Tensor) -> None:
+        x = value.flatten(0, -2)
+        seen[node] = seen[node].addmm_(x.T, x) if node in seen else x.T @ x
+
+    texts = [{name: text[name] for name in spec.inputs} for text in spec.calibration]
+    spec.progress(f"observe {len(texts)} texts and random tokens")
+    observe(rewriter.module, [node.args[0] for node in layers], [*texts, *_random_texts(rewriter, spec)], add)
+    found: dict[str, Any] = {}
+    for node in layers:
+        name, moment = str(node.args[1].target), seen[node.args[0]].numpy()
+        found[name] = found[name] + moment if name in found else moment
+    return found
+
+
+def _random_texts(rewriter: Rewriter, spec: ConversionSpec) -> list[dict[str, NDArray[Any]]]:
+    """Texts of 128 random tokens, or of as many as the model takes."""
+    places = [n for n in rewriter.module.graph.nodes if n.op == "placeholder"]
+    tables = {name: _rows(rewriter, place) for name, place in zip(spec.inputs, places, strict=True)}
+    longest = spec.settings.max_length
+    return [{n: ids.reshape(1, -1)[:, :longest].copy() for n, ids in batch.items()} for batch in random_feeds(tables)]
+
+
+def _rows(rewriter: Rewriter, ids: torch.fx.Node) -> int:
+    """How many rows the table has that an input indexes, 0 where it indexes none."""
+    tables = [rewriter.weight(n.args[0]) for n in ids.users if str(n.target) == "aten.embedding.default"]
+    return min((len(table) for table in tables if table is not None), default=0)
