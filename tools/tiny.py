@@ -77,8 +77,9 @@ def make(architecture: str, task: str, out: Path) -> None:
     labels = LABELS.get(task, ())
     names = {"id2label": dict(enumerate(labels)), "label2id": {n: i for i, n in enumerate(labels)}} if labels else {}
     ids = {"pad_token_id": tokenizer.pad_token_id}
+    sizes = {} if "block_sizes" in own else SIZES
     config = getattr(transformers, f"{prefix}Config")(
-        **{**SIZES, "vocab_size": len(tokenizer), **own, **names, **ids}, attn_implementation="eager"
+        **{**sizes, "vocab_size": len(tokenizer), **own, **names, **ids}, attn_implementation="eager"
     )
     torch.manual_seed(7)
     model = getattr(transformers, f"{prefix}{HEADS[task]}")(config).eval()

@@ -67,7 +67,7 @@ def test_verify_and_doctor_without_torch(board, demo_bundle):
     assert [r["golden"] for r in json.loads(done.stdout)["rows"]] == ["7 of 7", "7 of 7"]
     done = subprocess.run([str(board / "edgewright"), "doctor", "--json"], check=True, capture_output=True, text=True)
     rows = {r["what"]: r for r in json.loads(done.stdout)["rows"]}
-    assert rows["run onnx"]["state"] == "ready"
+    assert rows["run onnx, ort on onnxruntime"]["state"] == "ready"
     assert rows["convert to onnx"]["state"].startswith("missing: torch")
     assert "edgewright[convert]" in rows["convert to onnx"]["remedy"]
 
