@@ -46,8 +46,9 @@ def main() -> None:
     rows = [_row(name, samples, artifacts.get(name, {}).get("size_bytes")) for name in sides]
     args.out.mkdir(exist_ok=True)
     (args.out / "formats.json").write_text(json.dumps({"rows": rows}, indent=1) + "\n")
-    (args.out / "formats.md").write_text(_markdown(rows))
-    print(_markdown(rows))
+    page = _markdown(args.model.resolve().name, rows)
+    (args.out / "formats.md").write_text(page)
+    print(page)
 
 
 def _ours(home: Path, format_: str, precision: str) -> list[float]:
@@ -87,13 +88,13 @@ def _row(name: str, samples: dict[str, list[list[float]]], size_bytes: int | Non
     return row
 
 
-def _markdown(rows: list[dict]) -> str:
+def _markdown(model: str, rows: list[dict]) -> str:
     lines = [
         "# Formats",
         "",
-        "Made by `tools/formats.py`: interleaved fresh processes, one thread, batch 1, medians in milliseconds. Ratios",
-        "to Optimum's int8 ONNX at 16 and 128 tokens with their 95 % intervals, and to eager PyTorch; the last column",
-        "is the time at 16 tokens as a part of that at 128.",
+        f"Made by `tools/formats.py` of {model}: interleaved fresh processes, one thread, batch 1, medians in",
+        "milliseconds. Ratios to Optimum's int8 ONNX at 16 and 128 tokens with their 95 % intervals, and to eager PyTorch;",
+        "the last column is the time at 16 tokens as a part of that at 128.",
         "",
         "| | size | 16 | 128 | of Optimum, 16 | of Optimum, 128 | of eager, 16 | of eager, 128 | 16 of 128 |",
         "|---|---|---|---|---|---|---|---|---|",
