@@ -54,8 +54,6 @@ ARCHITECTURES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "convbert": ("ConvBert", "wordpiece", {"embedding_size": 24}),
     "squeezebert": ("SqueezeBert", "wordpiece", {"embedding_size": 48}),
     "modernbert": ("ModernBert", "bytes", {"global_attn_every_n_layers": 2, "local_attention": 32}),
-    "funnel": ("Funnel", "wordpiece", {"block_sizes": [1, 1], "d_model": 48, "n_head": 4, "d_head": 12, "d_inner": 96}),
-    "xlnet": ("XLNet", "unigram", {"d_model": 48, "n_layer": 2, "n_head": 4, "d_inner": 96}),
 }  # fmt: skip
 HEADS = {
     "text-classification": "ForSequenceClassification",
@@ -77,9 +75,8 @@ def make(architecture: str, task: str, out: Path) -> None:
     labels = LABELS.get(task, ())
     names = {"id2label": dict(enumerate(labels)), "label2id": {n: i for i, n in enumerate(labels)}} if labels else {}
     ids = {"pad_token_id": tokenizer.pad_token_id}
-    sizes = {} if "block_sizes" in own else SIZES
     config = getattr(transformers, f"{prefix}Config")(
-        **{**sizes, "vocab_size": len(tokenizer), **own, **names, **ids}, attn_implementation="eager"
+        **{**SIZES, "vocab_size": len(tokenizer), **own, **names, **ids}, attn_implementation="eager"
     )
     torch.manual_seed(7)
     model = getattr(transformers, f"{prefix}{HEADS[task]}")(config).eval()
