@@ -105,7 +105,8 @@ def _facts(artifact: Any, seconds: float) -> dict[str, Any]:
 def markdown(rows: list[dict[str, Any]]) -> str:
     """One table per format: a line per model, a column per precision, and the reasons of the gaps below."""
     lines = ["# What converts", "", __doc__.split("\n\n")[1].replace("\n", " "), ""]
-    lines += ["A cell shows the signal to quantization noise ratio in dB over the project's texts and the size.", ""]
+    lines += ["A cell shows the signal to quantization noise ratio in dB over the project's texts, and the size;"]
+    lines += ["a dash is a gap, whose reason stands below, and an empty cell has not been run.", ""]
     for name in dict.fromkeys(row["format"] for row in rows):
         mine = [row for row in rows if row["format"] == name]
         precisions = list(dict.fromkeys(row["precision"] for row in mine))
