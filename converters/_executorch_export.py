@@ -7,13 +7,12 @@ the delegate takes and the whole network becomes a single delegate call.
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from typing import TYPE_CHECKING, Any, cast
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from edgewright.converters._attention import refuse, repeated, replaced
 
+if TYPE_CHECKING:
     import torch
 
     from edgewright.contracts import ConversionSpec
@@ -25,7 +24,7 @@ _ATTENTION = "edgewright_executorch"
 
 def export(model: torch.nn.Module, spec: ConversionSpec) -> torch.export.ExportedProgram:
     """The program of `model`, which takes int64 (1, length) tensors by position and returns a tuple of tensors."""
-    with _attention_of_ours(model.model):
+    with replaced(cast("Any", model).model, _ATTENTION, _attention, _mask, _first):
         return trace(model, spec)
 
 
@@ -56,11 +55,9 @@ def _attention(
     import torch
 
     del module
-    if kwargs.get("position_bias") is not None or kwargs.get("softcap") is not None:
-        raise NotImplementedError("attention with a position bias or a soft cap")
+    refuse(kwargs, "position_bias", "softcap")
     heads, width = query.shape[1], query.shape[3]
-    if key.shape[1] != heads:
-        key, value = (t.repeat_interleave(heads // t.shape[1], dim=1) for t in (key, value))
+    key, value = repeated(heads, key, value)
     query = query.reshape(heads, -1, width) * (width**-0.5 if scaling is None else scaling)
     scores = torch.bmm(query, key.transpose(2, 3).reshape(heads, width, -1))
     if attention_mask is not None:
@@ -69,51 +66,13 @@ def _attention(
     return mixed.transpose(0, 1).unsqueeze(0), None
 
 
-def _attention_mask(
-    batch_size: int,
-    q_length: int,
-    kv_length: int,
-    mask_function: Any = None,
-    attention_mask: torch.Tensor | None = None,
-    dtype: torch.dtype | None = None,
-    **kwargs: Any,
-) -> torch.Tensor | None:
-    """The additive mask float (1, 1 or q_length, kv_length), made once for all layers.
-
-    Additive with the dtype's minimum, not boolean: a row that is masked altogether stays finite and equal to eager's.
-    """
+def _mask(mask: torch.Tensor, queries: int, dtype: torch.dtype) -> torch.Tensor:
+    """Bool (1, keys) -> float (1, 1, keys): a row that is masked altogether stays finite and equal to eager's."""
     import torch
-    from transformers.masking_utils import bidirectional_mask_function, eager_mask
 
-    dtype = dtype or torch.float32
-    if mask_function is not bidirectional_mask_function or attention_mask is None:
-        mask = eager_mask(
-            batch_size,
-            q_length,
-            kv_length,
-            mask_function=mask_function,
-            attention_mask=attention_mask,
-            dtype=dtype,
-            **kwargs,
-        )
-        return None if mask is None else mask[0]
-    lowest = torch.finfo(dtype).min
-    return ((1 - attention_mask.to(dtype)) * lowest)[:, None, :]
+    del queries
+    return ((1 - mask.to(dtype)) * torch.finfo(dtype).min)[:, None, :]
 
 
-@contextlib.contextmanager
-def _attention_of_ours(model: torch.nn.Module) -> Iterator[None]:
-    """Run `model` with `_attention` where its architecture has the hook, and put everything back afterwards."""
-    if not hasattr(model, "set_attn_implementation"):
-        yield
-        return
-    from transformers import AttentionInterface, AttentionMaskInterface
-
-    before = cast("Any", model).config._attn_implementation  # noqa: SLF001 - transformers has no public reader
-    AttentionInterface.register(_ATTENTION, _attention)
-    AttentionMaskInterface.register(_ATTENTION, _attention_mask)
-    try:
-        cast("Any", model).set_attn_implementation(_ATTENTION)
-        yield
-    finally:
-        cast("Any", model).set_attn_implementation(before)
+def _first(mask: torch.Tensor) -> torch.Tensor:
+    return mask[0]

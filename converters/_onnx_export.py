@@ -14,6 +14,8 @@ import logging
 import warnings
 from typing import TYPE_CHECKING, Any, cast
 
+from edgewright.converters._attention import additive, refuse, replaced
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -47,7 +49,7 @@ def export(
 
     free = torch.export.Dim.DYNAMIC
     shapes = (tuple({0: free, 1: free} for _ in example),)  # one entry: the module's *args
-    with _quiet(), torch.no_grad(), _onnx_attention(model.model):
+    with _quiet(), torch.no_grad(), replaced(cast("Any", model).model, _ATTENTION, _attention, additive):
         program = torch.export.export(model, tuple(example), dynamic_shapes=shapes, strict=False)
         exported = torch.onnx.export(
             program,
@@ -76,8 +78,7 @@ def _attention(
     """(batch, heads, length, width) x 3 -> (batch, length, heads, width), through (batch, length, hidden)."""
     import torch
 
-    if kwargs.get("position_bias") is not None or kwargs.get("softcap") is not None:
-        raise NotImplementedError("attention with a position bias or a soft cap")
+    refuse(kwargs, "position_bias", "softcap")
     heads, key_heads = query.shape[1], key.shape[1]
     flat = [t.transpose(1, 2).flatten(2) for t in (query, key, value)]
     causal = attention_mask is None and bool(getattr(module, "is_causal", False))
@@ -92,55 +93,6 @@ def _attention(
         is_causal=causal,
     )[0]
     return out.reshape(*out.shape[:2], heads, -1), None
-
-
-def _attention_mask(
-    batch_size: int,
-    q_length: int,
-    kv_length: int,
-    mask_function: Any = None,
-    attention_mask: torch.Tensor | None = None,
-    dtype: torch.dtype | None = None,
-    **kwargs: Any,
-) -> torch.Tensor | None:
-    """The additive mask float (batch, 1, q_length, kv_length), made once for all layers.
-
-    Additive with the dtype's minimum, not boolean: a row that is masked altogether stays finite and equal to eager's.
-    """
-    import torch
-    from transformers.masking_utils import bidirectional_mask_function, eager_mask
-
-    dtype = dtype or torch.float32
-    if mask_function is not bidirectional_mask_function or attention_mask is None:
-        return eager_mask(
-            batch_size,
-            q_length,
-            kv_length,
-            mask_function=mask_function,
-            attention_mask=attention_mask,
-            dtype=dtype,
-            **kwargs,
-        )
-    additive = torch.where(attention_mask, 0.0, torch.finfo(dtype).min)
-    return additive[:, None, None, :].expand(-1, -1, q_length, -1)
-
-
-@contextlib.contextmanager
-def _onnx_attention(model: torch.nn.Module) -> Iterator[None]:
-    """Run `model` with `_attention` where its architecture has the hook, and put everything back afterwards."""
-    if not hasattr(model, "set_attn_implementation"):
-        yield
-        return
-    from transformers import AttentionInterface, AttentionMaskInterface
-
-    before = cast("Any", model).config._attn_implementation  # noqa: SLF001 - transformers has no public reader
-    AttentionInterface.register(_ATTENTION, _attention)
-    AttentionMaskInterface.register(_ATTENTION, _attention_mask)
-    try:
-        cast("Any", model).set_attn_implementation(_ATTENTION)  # warns and leaves it alone where there is no hook
-        yield
-    finally:
-        cast("Any", model).set_attn_implementation(before)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from edgewright.converters import _tflite_file
+from edgewright.converters._attention import refuse, repeated, replaced
 from edgewright.errors import ConversionFailed
 
 if TYPE_CHECKING:
@@ -52,8 +53,9 @@ def export(model: torch.nn.Module, lengths: Sequence[int], inputs: Sequence[str]
     """
     import litert_torch
 
+    inner = cast("Any", model).model
     named, converter = _Named(model, inputs, outputs).eval(), None
-    with _quiet(), torch.no_grad(), _tflite_attention(cast("Any", model).model):
+    with _quiet(), torch.no_grad(), replaced(inner, _ATTENTION, _attention, _mask, _clamped):
         for length in sorted(lengths, reverse=True):
             feeds = {name: torch.ones((1, length), dtype=torch.int64) for name in inputs}
             add = converter.signature if converter else litert_torch.signature
@@ -108,11 +110,8 @@ def _attention(
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """(batch, heads, length, width) x 3 -> (batch, length, heads, width)."""
-    if kwargs.get("softcap") is not None:
-        raise NotImplementedError("attention with a soft cap")
-    groups = query.shape[1] // key.shape[1]
-    if groups > 1:
-        key, value = (t.repeat_interleave(groups, dim=1) for t in (key, value))
+    refuse(kwargs, "softcap")
+    key, value = repeated(query.shape[1], key, value)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     scores = (query * scale) @ key.transpose(2, 3)
     for part in (kwargs.get("position_bias"), attention_mask):
@@ -120,41 +119,14 @@ def _attention(
     return (scores.softmax(-1) @ value).transpose(1, 2).contiguous(), None
 
 
-def _attention_mask(
-    batch_size: int,
-    q_length: int,
-    kv_length: int,
-    mask_function: Any = None,
-    attention_mask: torch.Tensor | None = None,
-    dtype: torch.dtype | None = None,
-    **kwargs: Any,
-) -> torch.Tensor | None:
-    """The additive mask float (batch, 1, 1 or q_length, kv_length), made once for all layers."""
-    from transformers.masking_utils import bidirectional_mask_function, eager_mask
-
-    if mask_function is not bidirectional_mask_function or attention_mask is None:
-        given = {"mask_function": mask_function, "attention_mask": attention_mask, "dtype": dtype or torch.float32}
-        mask = eager_mask(batch_size, q_length, kv_length, **given, **kwargs)
-        return None if mask is None else mask.clamp(min=MASKED)
-    return ((1.0 - attention_mask.float()) * MASKED)[:, None, None, :]
+def _mask(mask: torch.Tensor, queries: int, dtype: torch.dtype) -> torch.Tensor:
+    """Bool (batch, keys) -> float (batch, 1, 1, keys)."""
+    del queries
+    return ((1.0 - mask.to(dtype)) * MASKED)[:, None, None, :]
 
 
-@contextlib.contextmanager
-def _tflite_attention(model: torch.nn.Module) -> Iterator[None]:
-    """Run `model` with `_attention` where its architecture has the hook, and put everything back afterwards."""
-    if not hasattr(model, "set_attn_implementation"):
-        yield
-        return
-    from transformers import AttentionInterface, AttentionMaskInterface
-
-    before = cast("Any", model).config._attn_implementation  # noqa: SLF001 - transformers has no public reader
-    AttentionInterface.register(_ATTENTION, _attention)
-    AttentionMaskInterface.register(_ATTENTION, _attention_mask)
-    try:
-        cast("Any", model).set_attn_implementation(_ATTENTION)  # warns and leaves it alone where there is no hook
-        yield
-    finally:
-        cast("Any", model).set_attn_implementation(before)
+def _clamped(mask: torch.Tensor) -> torch.Tensor:
+    return mask.clamp(min=MASKED)
 
 
 @contextlib.contextmanager

@@ -9,14 +9,15 @@ weights for this machine's processor, which makes the file half as large again.
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from edgewright.converters._attention import additive, refuse, repeated, replaced
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 __all__ = ["trace"]
 
@@ -40,7 +41,7 @@ def trace(module: torch.nn.Module, inner: torch.nn.Module, example: Sequence[tor
         example: such tensors, of at least 2 rows and a length that no dimension of the model has.
     """
     _use_methods(inner)
-    with warnings.catch_warnings(), torch.no_grad(), _attention_of(inner):
+    with warnings.catch_warnings(), torch.no_grad(), replaced(inner, _ATTENTION, _attention, additive):
         warnings.simplefilter("ignore")  # the tracer's, of Python values that it takes for constants
         for part in module.modules():
             part.training = False  # eval() itself is not to be had of an exported program, and freezing looks at this
@@ -58,54 +59,13 @@ def _attention(
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """(batch, heads, length, width) x 3 -> (batch, length, heads, width)."""
-    if kwargs.get("position_bias") is not None or kwargs.get("softcap") is not None:
-        raise NotImplementedError("attention with a position bias or a soft cap")
-    groups = getattr(module, "num_key_value_groups", 1)
-    if groups > 1:
-        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    refuse(kwargs, "position_bias", "softcap")
+    key, value = repeated(query.shape[1], key, value)
     causal = attention_mask is None and bool(getattr(module, "is_causal", False))
     out = torch.nn.functional.scaled_dot_product_attention(
         query, key, value, attn_mask=attention_mask, is_causal=causal, scale=scaling
     )
     return out.transpose(1, 2), None
-
-
-def _attention_mask(
-    batch_size: int,
-    q_length: int,
-    kv_length: int,
-    mask_function: Any = None,
-    attention_mask: torch.Tensor | None = None,
-    dtype: torch.dtype | None = None,
-    **kwargs: Any,
-) -> torch.Tensor | None:
-    """The additive mask float (batch, 1, q_length, kv_length), finite where a row is masked altogether, as in eager."""
-    from transformers.masking_utils import bidirectional_mask_function, eager_mask
-
-    dtype = dtype or torch.float32
-    if mask_function is not bidirectional_mask_function or attention_mask is None:
-        given = {"mask_function": mask_function, "attention_mask": attention_mask, "dtype": dtype, **kwargs}
-        return cast("torch.Tensor | None", eager_mask(batch_size, q_length, kv_length, **given))
-    additive = torch.where(attention_mask, 0.0, torch.finfo(dtype).min)
-    return additive[:, None, None, :].expand(-1, -1, q_length, -1)
-
-
-@contextlib.contextmanager
-def _attention_of(model: torch.nn.Module) -> Iterator[None]:
-    """Run `model` with `_attention` where its architecture has the hook, and put everything back afterwards."""
-    if not hasattr(model, "set_attn_implementation"):
-        yield
-        return
-    from transformers import AttentionInterface, AttentionMaskInterface
-
-    before = cast("Any", model).config._attn_implementation  # noqa: SLF001 - transformers has no public reader
-    AttentionInterface.register(_ATTENTION, _attention)
-    AttentionMaskInterface.register(_ATTENTION, _attention_mask)
-    try:
-        cast("Any", model).set_attn_implementation(_ATTENTION)  # warns and leaves it alone where there is no hook
-        yield
-    finally:
-        cast("Any", model).set_attn_implementation(before)
 
 
 def _use_methods(model: torch.nn.Module) -> None:
