@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tiny
+import tiny_models
 
 from edgewright import build, registry
 from edgewright.bundle import Bundle
@@ -49,11 +49,11 @@ class Stopwatch:
 
 def cells(args: argparse.Namespace) -> list[tuple[str, str]]:
     """(architecture, task) in the order of the table."""
-    tasks = [task for task in tiny.HEADS if task in (args.task or tiny.HEADS)]
+    tasks = [task for task in tiny_models.HEADS if task in (args.task or tiny_models.HEADS)]
     wide = args.architecture or WIDE
     return [
         (architecture, task)
-        for architecture in args.architecture or tiny.ARCHITECTURES
+        for architecture in args.architecture or tiny_models.ARCHITECTURES
         for task in tasks
         if task == "text-classification" or (architecture in WIDE and architecture in wide)
     ]
@@ -62,7 +62,7 @@ def cells(args: argparse.Namespace) -> list[tuple[str, str]]:
 def rows_of(architecture: str, task: str, args: argparse.Namespace, scratch: Path) -> list[dict[str, Any]]:
     """Every format and precision of one model."""
     model = scratch / f"{architecture}-{task}"
-    tiny.make(architecture, task, model)
+    tiny_models.make(architecture, task, model)
     rows = []
     for name in args.format or FORMATS:
         common = {"architecture": architecture, "task": task, "format": name}
@@ -133,8 +133,8 @@ def _cell(row: dict[str, Any]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, every in (
-        ("architecture", tiny.ARCHITECTURES),
-        ("task", tiny.HEADS),
+        ("architecture", tiny_models.ARCHITECTURES),
+        ("task", tiny_models.HEADS),
         ("format", registry.names("converters")),
         ("precision", PRECISIONS),
     ):
@@ -160,7 +160,7 @@ def _write(rows: list[dict[str, Any]], out: Path) -> None:
     path = out / "matrix.json"
     before = json.loads(path.read_text())["rows"] if path.is_file() else []
     table = {_cell_of(row): row for row in [*before, *rows]}
-    places = [list(tiny.ARCHITECTURES), list(tiny.HEADS), list(FORMATS), list(PRECISIONS)]
+    places = [list(tiny_models.ARCHITECTURES), list(tiny_models.HEADS), list(FORMATS), list(PRECISIONS)]
     merged = sorted(table.values(), key=lambda row: [p.index(k) for p, k in zip(places, _cell_of(row), strict=True)])
     out.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"rows": merged}, indent=1) + "\n")

@@ -1,6 +1,6 @@
 """Tiny random models with trained tokenizers: any architecture and encoder task, for tests and tables.
 
-.venv/bin/python tools/tiny.py ARCHITECTURE TASK OUT
+.venv/bin/python tools/tiny_models.py ARCHITECTURE TASK OUT
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ import argparse
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SIZES = {
     "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96,
-    "max_position_embeddings": 130,
 }  # fmt: skip
 WORDPIECE = {
     "unk_token": "[UNK]",
@@ -68,24 +70,35 @@ LABELS = {
 }
 
 
-def make(architecture: str, task: str, out: Path) -> None:
-    """Write a Hugging Face directory; the same arguments give the same weights."""
+def make(
+    architecture: str, task: str, out: Path, *, labels: Sequence[str] = (), length: int = 128, std: float = 0.15
+) -> Path:
+    """Write a Hugging Face directory to `out` and give it; the same arguments give the same weights.
+
+    Args:
+        architecture: a key of ARCHITECTURES.
+        task: a key of HEADS.
+        out: the directory.
+        labels: the names of the classes; by default those of LABELS.
+        length: the largest number of tokens.
+        std: standard deviation of the matrices; the usual 0.02 is too small to show an error or to choose anything.
+    """
     prefix, kind, own = ARCHITECTURES[architecture]
     tokenizer = train_tokenizer(kind, pad_first=own.get("pad_token_id", 0) == 0)
-    labels = LABELS.get(task, ())
+    labels = labels or LABELS.get(task, ())
     names = {"id2label": dict(enumerate(labels)), "label2id": {n: i for i, n in enumerate(labels)}} if labels else {}
     ids = {"pad_token_id": tokenizer.pad_token_id}
-    config = getattr(transformers, f"{prefix}Config")(
-        **{**SIZES, "vocab_size": len(tokenizer), **own, **names, **ids}, attn_implementation="eager"
-    )
+    sizes = {**SIZES, "max_position_embeddings": length + 2, "vocab_size": len(tokenizer), **own, **names, **ids}
+    config = getattr(transformers, f"{prefix}Config")(**sizes, attn_implementation="eager")
     torch.manual_seed(7)
     model = getattr(transformers, f"{prefix}{HEADS[task]}")(config).eval()
-    for parameter in model.parameters():  # the default initialisation is too small to show an error
+    for parameter in model.parameters():
         if parameter.dim() == 2:
-            torch.nn.init.normal_(parameter, std=0.15)
+            torch.nn.init.normal_(parameter, std=std)
     model.save_pretrained(out)
-    tokenizer.model_max_length = 128
+    tokenizer.model_max_length = length
     tokenizer.save_pretrained(out)
+    return out
 
 
 def train_tokenizer(kind: str, *, pad_first: bool) -> transformers.PreTrainedTokenizerFast:
@@ -96,10 +109,11 @@ def train_tokenizer(kind: str, *, pad_first: bool) -> transformers.PreTrainedTok
     backend, trainer = _BUILDERS[kind](special, [*order, *(n for n in names if n not in order)])
     backend.train_from_iterator(texts() * 3, trainer)
     first, last = special["cls_token"], special["sep_token"]
-    segment = 1 if kind == "wordpiece" else 0
+    if kind != "wordpiece":
+        backend.add_special_tokens([AddedToken(special["mask_token"], lstrip=True)])
     backend.post_processor = processors.TemplateProcessing(
         single=f"{first} $A {last}",
-        pair=f"{first} $A {last} $B:{segment} {last}:{segment}",
+        pair=f"{first} $A {last} $B:1 {last}:1" if kind == "wordpiece" else f"{first} $A {last} {last} $B {last}",
         special_tokens=[(name, backend.token_to_id(name)) for name in (first, last)],
     )
     return transformers.PreTrainedTokenizerFast(tokenizer_object=backend, **special)
