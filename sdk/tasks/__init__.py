@@ -183,14 +183,18 @@ class Task(ABC):
         return given
 
     def rows(self, outputs: Outputs, encoding: Encoding) -> list[list[NDArray[Any]]]:
-        """Engine outputs -> for each row of the encoding its outputs, without what belongs to padding."""
+        """Engine outputs -> for each row of the encoding its outputs, without what belongs to padding.
+
+        In the order of `self.outputs`: an engine gives them in one of its own.
+        """
+        arrays = [outputs[name] for name in self.outputs]
         kept = encoding.feeds.get("picked", encoding.feeds["attention_mask"]).astype(bool)
         if "picked" in encoding.feeds:
             ends = np.cumsum(kept.sum(axis=1))[:-1]
-            return [list(row) for row in zip(*(np.split(array, ends) for array in outputs.values()), strict=True)]
+            return [list(row) for row in zip(*(np.split(array, ends) for array in arrays), strict=True)]
         if self.per_token:
-            return [[array[at][real] for array in outputs.values()] for at, real in enumerate(kept)]
-        return [[array[at] for array in outputs.values()] for at in range(len(kept))]
+            return [[array[at][real] for array in arrays] for at, real in enumerate(kept)]
+        return [[array[at] for array in arrays] for at in range(len(kept))]
 
     @abstractmethod
     def reduce(self, outputs: Outputs, encoding: Encoding) -> list[NDArray[Any]]:

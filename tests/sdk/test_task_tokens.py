@@ -265,6 +265,16 @@ def test_the_margin_is_the_distance_from_another_passage(tokenizer):
     assert choice.margins.tolist() == [2]
 
 
+def test_the_order_in_which_an_engine_gives_its_outputs_is_its_own(tokenizer):
+    encoding = asker.encode(tokenizer, [("the night", CONTEXT)])
+    shape = encoding.feeds["input_ids"].shape
+    rng = np.random.default_rng(0)
+    outputs = {name: rng.normal(size=shape).astype(np.float32) for name in asker.outputs}
+    turned = dict(reversed(outputs.items()))
+    assert asker.decode(turned, encoding) == asker.decode(outputs, encoding)
+    assert np.array_equal(asker.reduce(turned, encoding)[0], asker.reduce(outputs, encoding)[0])
+
+
 def test_a_question_alone_is_refused(tokenizer):
     with pytest.raises(DataError, match="a question needs its context"):
         asker.encode(tokenizer, ["who?"])

@@ -1,0 +1,44 @@
+"""A part of the support matrix, run by its own tool: every format with all its precisions, and every task, once."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+pytest.importorskip("transformers")
+
+PART = [
+    ("onnx", "token-classification"),
+    ("ort", "feature-extraction"),
+    ("tflite", "question-answering"),
+    ("executorch", "text-classification"),
+    ("torchscript", "fill-mask"),
+]
+
+
+@pytest.mark.parametrize(("name", "task"), PART, ids=" ".join)
+def test_every_cell_is_made_or_a_known_gap(name, task, tmp_path):
+    argv = [sys.executable, "tools/matrix.py", "--architecture", "bert", "--task", task, "--format", name]
+    done = subprocess.run(
+        [*argv, "--out", tmp_path], cwd=ROOT, env={**os.environ, "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "matrix.json").read_text())["rows"]
+    assert {(row["format"], row["task"]) for row in rows} == {(name, task)}
+    assert [row["precision"] for row in rows] == ["fp32", "fp16", "int8", "int8-static", "int4"]
+    assert rows[0]["status"] == "ok"
+    assert rows[2]["status"] == "ok"
+    assert all(row["status"] == "ok" or row["status"].startswith("unsupported: ") for row in rows)
+    assert all(row["sqnr_db"] > 5 and row["size_bytes"] > 0 for row in rows if row["status"] == "ok")
+    assert f"## {name}" in (tmp_path / "matrix.md").read_text()
+
+
+def test_the_published_table_has_no_failed_cell():
+    rows = json.loads((ROOT / "docs" / "matrix.json").read_text())["rows"]
+    assert all(row["status"] == "ok" or row["status"].startswith("unsupported: ") for row in rows)
+    assert {row["format"] for row in rows} >= {name for name, _ in PART}
+    assert {row["task"] for row in rows} >= {task for _, task in PART}
