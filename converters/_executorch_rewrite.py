@@ -39,11 +39,12 @@ def rewrite(graph: torch.fx.GraphModule, spec: ConversionSpec) -> torch.fx.Graph
     if spec.precision == "int4":
         seen = moments(rewriter, spec)
         rewriter.each("linear.default", lambda _, node: grouped_linear(rewriter, node, seen))
-        if "embedding" not in spec.keep_float:
-            rewriter.each("embedding.default", nibble_embedding)
     if spec.precision.startswith("int"):
+        nibbles = spec.precision == "int4" and "embedding" not in spec.keep_float
+        small = nibble_embedding if nibbles else _byte_embedding
         rewriter.each("linear.default", dynamic_linear)
-        rewriter.each("embedding.default", _byte_embedding)
+        # In one pass: a table of 4 bits is looked up by the same operator, and must not be made one of 8
+        rewriter.each("embedding.default", lambda _, node: small(rewriter, node) or _byte_embedding(rewriter, node))
     if spec.precision == "fp16":
         rewriter.each("gelu.default", _gelu)
         _give_floats(rewriter)

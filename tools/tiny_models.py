@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SIZES = {
-    "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96,
+    "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128,
 }  # fmt: skip
+"""Widths of whole groups of 32, so that int4 is int4."""
 WORDPIECE = {
     "unk_token": "[UNK]",
     "pad_token": "[PAD]",
@@ -40,21 +41,21 @@ OFFSET = {"type_vocab_size": 1, "pad_token_id": 1}
 # prefix of the classes, kind of tokenizer, what differs from SIZES
 ARCHITECTURES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "bert": ("Bert", "wordpiece", {}),
-    "distilbert": ("DistilBert", "wordpiece", {"dim": 48, "n_layers": 2, "n_heads": 4, "hidden_dim": 96}),
-    "albert": ("Albert", "unigram", {"embedding_size": 24}),
+    "distilbert": ("DistilBert", "wordpiece", {"dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 128}),
+    "albert": ("Albert", "unigram", {"embedding_size": 32}),
     "mobilebert": (
-        "MobileBert", "wordpiece", {"embedding_size": 24, "intra_bottleneck_size": 24, "true_hidden_size": 24},
+        "MobileBert", "wordpiece", {"embedding_size": 32, "intra_bottleneck_size": 32, "true_hidden_size": 32},
     ),
     "roberta": ("Roberta", "bytes", OFFSET),
-    "electra": ("Electra", "wordpiece", {"embedding_size": 24}),
+    "electra": ("Electra", "wordpiece", {"embedding_size": 32}),
     "mpnet": ("MPNet", "wordpiece", {"pad_token_id": 1}),
     "deberta-v2": (
         "DebertaV2", "unigram", {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "type_vocab_size": 0},
     ),
     "xlm-roberta": ("XLMRoberta", "unigram", OFFSET),
     "camembert": ("Camembert", "unigram", OFFSET),
-    "convbert": ("ConvBert", "wordpiece", {"embedding_size": 24}),
-    "squeezebert": ("SqueezeBert", "wordpiece", {"embedding_size": 48}),
+    "convbert": ("ConvBert", "wordpiece", {"embedding_size": 32}),
+    "squeezebert": ("SqueezeBert", "wordpiece", {"embedding_size": 64}),
     "modernbert": ("ModernBert", "bytes", {"global_attn_every_n_layers": 2, "local_attention": 32}),
 }  # fmt: skip
 HEADS = {
