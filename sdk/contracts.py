@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from edgewright.manifest import Settings, TensorSpec
 
-__all__ = ["Completed", "ConversionSpec", "Converter", "Runtime", "Session", "Transport"]
+__all__ = ["Completed", "ConversionSpec", "Converter", "Runtime", "Session", "Transport", "check_threads"]
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,13 @@ class Session(ABC):
         """
 
 
+def check_threads(threads: int) -> None:
+    """Raise UsageError where this machine has fewer cores, or fewer than one thread is asked."""
+    cores = os.cpu_count() or 1
+    if not 1 <= threads <= cores:
+        raise UsageError(f"{threads} threads were asked, this machine has {cores} cores", hint=f"give 1 to {cores}")
+
+
 class Runtime(ABC):
     """An engine: opens artifacts of its formats.
 
@@ -163,9 +170,7 @@ class Runtime(ABC):
             UsageError: no such number of threads on this machine.
             EngineError: the engine refuses the file.
         """
-        cores = os.cpu_count() or 1
-        if not 1 <= threads <= cores:
-            raise UsageError(f"{threads} threads were asked, this machine has {cores} cores", hint=f"give 1 to {cores}")
+        check_threads(threads)
         try:
             return self._open(path, threads=threads)
         except EdgewrightError:

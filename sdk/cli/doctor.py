@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from edgewright.cli._show import emit
@@ -10,11 +12,25 @@ __all__ = ["command"]
 
 
 @click.command("doctor")
+@click.option("--roofline", is_flag=True, help="Measure the peaks of this machine too: a few seconds.")
+@click.option("--threads", default=1, show_default=True, help="Threads for the peaks.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(*, as_json: bool) -> None:
+def command(*, roofline: bool, threads: int, as_json: bool) -> None:
     """Say which converters and engines work here, and the pip line that mends what does not."""
     from edgewright.doctor import examine, machine
 
     facts = machine()
+    facts |= _peaks(threads) if roofline else {}
     title = "\n".join(f"{name:<12}{value}" for name, value in facts.items()) + "\n"
     emit(examine(), as_json=as_json, title="" if as_json else title, machine=facts)
+
+
+def _peaks(threads: int) -> dict[str, Any]:
+    from edgewright.roofline import roofline
+
+    found = roofline(threads)
+    return {
+        "fp32 peak": f"{found.fp32_gmac_s:.0f} GMAC/s with {threads} thread{'s' * (threads > 1)}",
+        "int8 peak": f"{found.int8_gmac_s:.0f} GMAC/s",
+        "memory": f"{found.read_gb_s:.0f} GB/s read",
+    }
