@@ -96,10 +96,11 @@ def _floor_words(rows: list[dict], floors: dict[str, Any]) -> str:
     single, least = floors["fp32_128_ms"], floors["int8_128_ms"]
     lines = [
         "",
-        f"This machine's peaks, one thread: {floors['fp32_gmac_s']:.0f} GMAC/s in fp32, {floors['int8_gmac_s']:.0f} in int8.",
+        f"Peaks here, one thread: {floors['fp32_gmac_s']:.0f} GMAC/s fp32, {floors['int8_gmac_s']:.0f} int8.",
         "At 128 tokens the matrix products alone, at these peaks and with nothing around them, take",
         f"{single:.1f} ms in fp32 and {least:.1f} ms in int8, attention's own products being float: no int8 artifact",
-        f"can take less than {least / took['Optimum int8']:.2f} of Optimum's time here, or {least / took['eager']:.2f} of eager's.",
+        f"can take less than {least / took['Optimum int8']:.2f} of Optimum's time",
+        f"or {least / took['eager']:.2f} of eager's.",
     ]
     return "\n".join(lines) + "\n"
 
