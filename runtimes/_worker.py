@@ -5,17 +5,20 @@ It runs on the device, so that no clock is ever compared with another machine's.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
-from pathlib import Path
 from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
-from edgewright.errors import EdgewrightError
+_BEGIN = time.perf_counter_ns()  # before the imports that `startup` counts
+
+from edgewright.errors import EdgewrightError  # noqa: E402
+from edgewright.runtimes._moment import Watch, energy_uj, moment, peak_rss_mib  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -23,75 +26,146 @@ if TYPE_CHECKING:
 
     Feeds = Mapping[str, NDArray[Any]]
 
-__all__ = ["measure"]
+__all__ = ["measure", "sample"]
 
 _FILLER = "The river had risen in the night, and by morning the lower path was gone. "
+_MOST_ANSWERED = 50
 
 
 def measure(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Load, first run, then one series per length: milliseconds of each timed run."""
+    """Load, first run, then one series per length: milliseconds of each timed run.
+
+    The request: `bundle`, `format`, `precision`, `threads`, `tokens`, `texts`, `runs`, `warmup_runs`, `warmup_ms`,
+    `peak`, and where wanted `batch` and `sustained_s`; see `edgewright.measure.Plan`.
+    """
     from edgewright.engines import engine_for
     from edgewright.pipeline import load
 
     engine_for(request["format"]).import_engine()
+    startup: dict[str, float] = {"import_ms": _since(_BEGIN), "modules": len(sys.modules)}
     begin = time.perf_counter_ns()
     pipeline = load(
         request["bundle"], format=request["format"], precision=request["precision"], threads=request["threads"]
     )
-    load_ms = _since(begin)
-    series = _series(pipeline, request)
+    startup["load_ms"] = _since(begin)
+    series = list(_series(pipeline, request))
     begin = time.perf_counter_ns()
     pipeline.session.run(series[0][1][0])
-    first_ms = _since(begin)
+    startup["first_ms"] = _since(begin)
     if request["peak"]:
-        for _, feeds in series:
+        for _, feeds, _ in series:
             pipeline.session.run(feeds[-1])
-        return {"peak_rss_mib": _peak_rss_mib()}
-    timed = [{"tokens": tokens, "samples_ms": _time(pipeline.session.run, feeds, request)} for tokens, feeds in series]
-    return {"load_ms": load_ms, "first_ms": first_ms, "series": timed}
+        return {"peak_rss_mib": peak_rss_mib(), "apart": _apart(request)}
+    return {**startup, "series": [_timed(pipeline, request, *one) for one in series]}
 
 
-def _series(pipeline: Pipeline, request: Mapping[str, Any]) -> list[tuple[int, list[Feeds]]]:
-    """What to time: per row its number of tokens and the arrays to run in turn."""
-    fixed: list[tuple[int, list[Feeds]]] = [(tokens, [_exactly(pipeline, tokens)]) for tokens in request["tokens"]]
-    texts = [pipeline.task.encode(pipeline.tokenizer, [text]) for text in request["texts"]]
-    runs: list[Feeds] = [batch for encoding in texts for batch in encoding.batches]
-    lengths = [int(length) for encoding in texts for length in encoding.lengths]
-    return ([(median_low(lengths), runs)] if runs else []) + fixed
+def _series(pipeline: Pipeline, request: Mapping[str, Any]) -> Iterator[tuple[list[int], Sequence[Feeds], list[Any]]]:
+    """What to time: for each row the numbers of tokens, the arrays to run in turn, and the items that these are of."""
+    batch = request.get("batch", 1)
+    if request["texts"]:
+        groups = [request["texts"][at : at + batch] for at in range(0, len(request["texts"]), batch)]
+        texts = [pipeline.task.encode(pipeline.tokenizer, group) for group in groups]
+        feeds = [feed for encoding in texts for feed in encoding.batches]
+        answered = request["texts"] if batch == 1 else []
+        yield [int(length) for encoding in texts for length in encoding.lengths], feeds, answered
+    for tokens in request["tokens"]:
+        pipeline.tokenizer.limit(tokens)
+        item = pipeline.task.item(_FILLER * (tokens // 8 + 1), pipeline.tokenizer)
+        feeds = pipeline.task.encode(pipeline.tokenizer, [item] * batch).batches[:1]
+        pipeline.tokenizer.limit(pipeline.tokenizer.max_length)
+        yield [tokens], feeds, [item] * _MOST_ANSWERED if batch == 1 else []
 
 
-def _exactly(pipeline: Pipeline, tokens: int) -> Feeds:
-    """Real text of `tokens` tokens, batch 1: cut between the special tokens, as the tokenizer would cut it."""
-    pipeline.tokenizer.limit(tokens)
-    item = pipeline.task.item(_FILLER * (tokens // 8 + 1), pipeline.tokenizer)
-    feeds = pipeline.task.encode(pipeline.tokenizer, [item]).batches[0]
-    pipeline.tokenizer.limit(pipeline.tokenizer.max_length)
-    return feeds
-
-
-def _time(run: Callable[[Feeds], Any], feeds: Sequence[Feeds], request: Mapping[str, Any]) -> list[float]:
+def _timed(
+    pipeline: Pipeline, request: Mapping[str, Any], lengths: list[int], feeds: Sequence[Feeds], items: Sequence[Any]
+) -> dict[str, Any]:
+    """Warm up by count and by time, then run, and say what the machine did meanwhile."""
+    run, watch, before = pipeline.session.run, Watch(), moment()
     begin, done = time.perf_counter_ns(), 0
     while done < request["warmup_runs"] or _since(begin) < request["warmup_ms"]:
         run(feeds[done % len(feeds)])
         done += 1
-    return [_once(run, feeds[at % len(feeds)]) for at in range(max(request["runs"], len(feeds)))]
+    used = energy_uj()
+    samples = sample(run, feeds, max(request["runs"], len(feeds)))
+    spent = energy_uj()
+    found = {
+        "tokens": median_low(lengths),
+        "lengths": lengths,
+        "samples_ms": samples,
+        "energy_mj": None if used is None or spent is None or spent <= used else (spent - used) / 1e3 / len(samples),
+        "sustained_ms": _sustained(run, feeds, request.get("sustained_s", 0)),
+        "others": watch.others(),
+        "before": before,
+        "after": moment(),
+    }
+    return found | {"parts": _parts(pipeline, items[:_MOST_ANSWERED]) if items else None}
 
 
-def _once(run: Callable[[Feeds], Any], feeds: Feeds) -> float:
+def sample(run: Callable[[Feeds], Any], feeds: Sequence[Feeds], runs: int) -> list[float]:
+    """Milliseconds of each of `runs` calls; between the two readings of the clock there is nothing but the call."""
+    clock, took = time.perf_counter_ns, []
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        for at in range(runs):
+            feed = feeds[at % len(feeds)]
+            begin = clock()
+            run(feed)
+            took.append(clock() - begin)
+    finally:
+        if collecting:
+            gc.enable()
+    return [ns / 1e6 for ns in took]
+
+
+def _sustained(run: Callable[[Feeds], Any], feeds: Sequence[Feeds], seconds: float) -> list[float]:
+    """The median of each second of a run of so many seconds."""
+    medians, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        took, turn = [], time.monotonic() + 1
+        while time.monotonic() < turn:
+            took += sample(run, feeds, len(feeds))
+        medians.append(sorted(took)[len(took) // 2])
+    return medians
+
+
+def _parts(pipeline: Pipeline, items: Sequence[Any]) -> dict[str, float]:
+    """Text in to answer out: medians over the items."""
+    clock, rows = time.perf_counter_ns, []
+    for item in items:
+        begin = clock()
+        encoding = pipeline.task.encode(pipeline.tokenizer, [item])
+        tokenized = clock()
+        outputs = encoding.run(pipeline.session.run)
+        ran = clock()
+        pipeline.task.decode(outputs, encoding)
+        end = clock()
+        rows.append((tokenized - begin, ran - tokenized, end - ran, end - begin))
+    names = ("tokenize_ms", "run_ms", "decode_ms", "whole_ms")
+    return {name: median_low(column) / 1e6 for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+def _apart(request: Mapping[str, Any]) -> dict[str, float]:
+    """The steps of loading, one after the other."""
+    from edgewright.bundle import Bundle
+    from edgewright.engines import engine_for
+
     begin = time.perf_counter_ns()
-    run(feeds)
-    return _since(begin)
+    bundle = Bundle.open(request["bundle"])
+    artifact = bundle.choose(format=request["format"], precision=request["precision"])
+    for path in (*bundle.parts(artifact), *bundle.tokenizer_files()):
+        bundle.checked(path)
+    read = time.perf_counter_ns()
+    bundle.tokenizer()
+    built = time.perf_counter_ns()
+    engine_for(artifact.format).open(bundle.directory / artifact.path, threads=request["threads"])
+    end = time.perf_counter_ns()
+    steps = zip(("read_ms", "tokenizer_ms", "open_ms"), ((begin, read), (read, built), (built, end)), strict=True)
+    return {name: (last - first) / 1e6 for name, (first, last) in steps}
 
 
 def _since(begin: int) -> float:
     return (time.perf_counter_ns() - begin) / 1e6
-
-
-def _peak_rss_mib() -> float:
-    """The high-water mark of this process's resident memory; a parent's own does not count (proc(5), VmHWM)."""
-    status = Path("/proc/self/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) / 1024
 
 
 def _main() -> None:

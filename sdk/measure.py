@@ -9,23 +9,32 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from edgewright import registry
 from edgewright.bundle import Bundle
+from edgewright.contracts import check_threads
+from edgewright.doctor import machine
 from edgewright.engines import engine_for
 from edgewright.errors import DeviceError, UsageError, from_record
-from edgewright.statistics import Summary, median, summarize
+from edgewright.grading import grade, spread
+from edgewright.rows import Machine, Moment, Parts, Row, Run, Startup
+from edgewright.statistics import median, summarize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from edgewright.contracts import Transport
     from edgewright.manifest import Artifact
 
-__all__ = ["Plan", "Row", "bench"]
+__all__ = ["Place", "Plan", "Target", "bench", "measured", "targets_of"]
+
+_INTEGER = ("int8", "int8-static", "int4")
 
 
 @dataclass(frozen=True)
@@ -35,35 +44,53 @@ class Plan:
     Attributes:
         tokens: fixed lengths, each a row of its own; cut from real text.
         texts: real texts, or pairs of them, run in turn at their own lengths, as one more row; a run is of one window.
-        threads: engine threads.
+        data: the name of the file that the texts came from.
+        threads: numbers of engine threads, each a row of its own.
+        batch: texts in one run.
         processes: fresh processes per artifact.
         runs: timed runs per process and length.
         warmup_runs: least number of untimed runs before them.
         warmup_ms: least time that these take together.
+        sustained_s: after the timed runs, seconds of running without a pause, to show what heat does.
+        roofline: measure the machine's peaks too, and say what part of them each row reaches.
     """
 
     tokens: tuple[int, ...] = (16, 128)
     texts: tuple[Any, ...] = ()
-    threads: int = 1
-    processes: int = 3
+    data: str = "texts"
+    threads: tuple[int, ...] = (1,)
+    batch: int = 1
+    processes: int = 5
     runs: int = 50
     warmup_runs: int = 5
     warmup_ms: float = 300.0
+    sustained_s: float = 0.0
+    roofline: bool = False
 
 
 @dataclass(frozen=True)
-class Row:
-    """One artifact at one length: `tokens` is the length, or the median length of the texts."""
+class Place:
+    """Where a bundle is measured: the way there, a Python that has edgewright, and where the bundle lies."""
 
+    transport: Transport
+    python: tuple[str, ...]
+    bundle: str
+    name: str = "local"
+
+    @classmethod
+    def here(cls, bundle: Bundle) -> Place:
+        """This machine."""
+        return cls(registry.load("devices", "local")(), (sys.executable,), str(bundle.directory))
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a process measures: an artifact of a bundle at a place."""
+
+    bundle: Bundle
+    place: Place
     artifact: Artifact
-    engine: str
-    version: str
     threads: int
-    tokens: int
-    latency_ms: Summary
-    load_ms: float
-    first_ms: float
-    peak_rss_mib: float
 
 
 def bench(
@@ -72,76 +99,171 @@ def bench(
     *,
     format: str | None = None,  # noqa: A002
     precision: str | None = None,
+    command: str = "",
     progress: Callable[[str], None] = lambda _: None,
-) -> list[Row]:
+) -> Run:
     """Measure the artifacts of a bundle on this machine.
 
     Raises:
         BundleError: the bundle is bad or has no such artifact.
-        UsageError: a length is over the model's.
-        DeviceError: a measuring process failed.
+        UsageError: a length is over the model's, or threads over the machine's cores.
+        DeviceError: no process that measures ended well; where some did, their rows are kept and marked.
     """
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-    opened.choose(format=format, precision=precision)
-    if min(plan.processes, plan.runs, plan.threads) < 1 or not (plan.tokens or plan.texts):
-        raise UsageError("nothing to measure", hint="processes, runs and threads are at least 1; give lengths or texts")
-    longest = opened.manifest.settings.max_length
+    targets = targets_of(opened, plan, format, precision)
+    began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    rows, problems = measured(targets, plan, progress)
+    return Run(
+        device=targets[0].place.name,
+        machine=msgspec.convert(machine(), Machine),
+        source=opened.manifest.source.sha256,
+        began=began,
+        command=command,
+        rows=tuple(row for found in rows for row in found),
+        problems=tuple(problems),
+    )
+
+
+def targets_of(bundle: Bundle, plan: Plan, format_: str | None, precision: str | None) -> list[Target]:
+    """Every artifact and number of threads to measure, once the plan has been checked. Raises what `bench` raises."""
+    bundle.choose(format=format_, precision=precision)
+    least = min(plan.processes, plan.runs, plan.batch, *plan.threads)
+    if least < 1 or not plan.threads or not (plan.tokens or plan.texts):
+        raise UsageError("nothing to measure", hint="processes, runs, batch and threads are at least 1; give lengths")
+    for threads in plan.threads:
+        check_threads(threads)
+    longest = bundle.manifest.settings.max_length
     if any(not 1 <= n <= longest for n in plan.tokens):
-        raise UsageError(
-            f"lengths {', '.join(map(str, plan.tokens))} were asked, the model takes 1 to {longest} tokens"
-        )
-    chosen = [a for a in opened.manifest.artifacts if format in (None, a.format) and precision in (None, a.precision)]
-    return _rows(opened, chosen, plan, registry.load("devices", "local")(), progress)
+        asked = ", ".join(map(str, plan.tokens))
+        raise UsageError(f"lengths {asked} were asked, the model takes 1 to {longest} tokens")
+    fits = [a for a in bundle.manifest.artifacts if format_ in (None, a.format) and precision in (None, a.precision)]
+    return [Target(bundle, Place.here(bundle), a, threads) for a in fits for threads in plan.threads]
 
 
-def _rows(
-    bundle: Bundle, artifacts: Sequence[Artifact], plan: Plan, device: Transport, progress: Callable[[str], None]
-) -> list[Row]:
-    found: dict[str, list[dict[str, Any]]] = {a.path: [] for a in artifacts}
+def measured(
+    targets: Sequence[Target], plan: Plan, progress: Callable[[str], None]
+) -> tuple[list[list[Row]], list[str]]:
+    """The rows of each target, measured in turn, and what went wrong with some processes.
+
+    Raises:
+        DeviceError: no process ended well.
+    """
+    found: list[list[dict[str, Any]]] = [[] for _ in targets]
+    problems: list[str] = []
     for turn in range(plan.processes):
-        for artifact in artifacts:
-            progress(f"{artifact.key}: process {turn + 1} of {plan.processes}")
-            found[artifact.path].append(_worker(bundle, artifact, plan, device))
-    peaks = {}
-    for artifact in artifacts:
-        progress(f"{artifact.key}: peak memory")
-        peaks[artifact.path] = float(_worker(bundle, artifact, plan, device, peak=True)["peak_rss_mib"])
-    return [row for a in artifacts for row in _rows_of(a, plan, found[a.path], peaks[a.path])]
+        for target, records in zip(targets, found, strict=True):
+            progress(f"{target.artifact.key}: process {turn + 1} of {plan.processes}")
+            try:
+                records.append(_worker(target, plan))
+            except DeviceError as error:
+                problems.append(f"{target.artifact.key}, process {turn + 1}: {error}")
+    if problems and not any(found):
+        raise DeviceError(problems[-1])
+    return [_rows_of(t, plan, records, progress) for t, records in zip(targets, found, strict=True)], problems
 
 
-def _rows_of(artifact: Artifact, plan: Plan, records: Sequence[dict[str, Any]], peak_rss_mib: float) -> list[Row]:
-    engine = engine_for(artifact.format)
-    return [
-        Row(
-            artifact=artifact,
-            engine=engine.engine,
-            version=engine.version(),
-            threads=plan.threads,
-            tokens=series["tokens"],
-            latency_ms=summarize([sample for record in records for sample in record["series"][at]["samples_ms"]]),
-            load_ms=median(sorted(record["load_ms"] for record in records)),
-            first_ms=median(sorted(record["first_ms"] for record in records)),
-            peak_rss_mib=peak_rss_mib,
-        )
-        for at, series in enumerate(records[0]["series"])
-    ]
+def _rows_of(
+    target: Target, plan: Plan, records: Sequence[Mapping[str, Any]], progress: Callable[[str], None]
+) -> list[Row]:
+    if not records:
+        return []
+    progress(f"{target.artifact.key}: peak memory")
+    memory = _worker(target, replace(plan, sustained_s=0), peak=True)
+    return [_row(target, plan, records, at, memory) for at in range(len(records[0]["series"]))]
 
 
-def _worker(bundle: Bundle, artifact: Artifact, plan: Plan, device: Transport, *, peak: bool = False) -> dict[str, Any]:
-    request = {
-        "bundle": str(bundle.directory),
-        "format": artifact.format,
-        "precision": artifact.precision,
-        "peak": peak,
-        **{name: getattr(plan, name) for name in ("tokens", "texts", "threads", "runs", "warmup_runs", "warmup_ms")},
+def _row(target: Target, plan: Plan, records: Sequence[Mapping[str, Any]], at: int, memory: Mapping[str, Any]) -> Row:
+    series, lost = [record["series"][at] for record in records], plan.processes - len(records)
+    samples = tuple(tuple(one["samples_ms"]) for one in series)
+    latency = summarize([sample for process in samples for sample in process])
+    moments = [{when: msgspec.convert(one[when], Moment) for when in ("before", "after")} for one in series]
+    mark, reasons = grade(samples, latency, moments, [one["others"] for one in series])
+    energy = [one["energy_mj"] for one in series if one["energy_mj"] is not None]
+    tokens, lengths = int(series[0]["tokens"]), tuple(series[0]["lengths"])
+    texts = bool(plan.texts) and at == 0
+    return Row(
+        **_facts(target, plan),
+        tokens=tokens,
+        data=plan.data if texts else None,
+        lengths=lengths if texts else (),
+        latency_ms=latency,
+        samples_ms=samples,
+        tokens_per_s=plan.batch * sum(lengths) / len(lengths) / latency.median * 1e3,
+        parts=_parts([one["parts"] for one in series]),
+        sustained_ms=tuple(series[0]["sustained_ms"]),
+        startup=_startup(records, memory["apart"]),
+        peak_rss_mib=float(memory["peak_rss_mib"]),
+        energy_mj=_middle(energy) if energy else "unmeasured",
+        bound_share=_bound_share(target, tokens, latency.median) if plan.roofline and not texts else None,
+        noise=spread(samples),
+        before=moments[0]["before"],
+        after=moments[-1]["after"],
+        grade="void" if lost else mark,
+        reasons=(*reasons, *([f"{lost} of {plan.processes} processes were lost"] if lost else [])),
+    )
+
+
+def _facts(target: Target, plan: Plan) -> dict[str, Any]:
+    """What a row says of that which was measured."""
+    engine = engine_for(target.artifact.format)
+    return {
+        "artifact": target.artifact,
+        "bundle": str(target.bundle.directory),
+        "task": target.bundle.manifest.task,
+        "engine": engine.engine,
+        "version": engine.version(),
+        "threads": target.threads,
+        "batch": plan.batch,
     }
-    argv = [sys.executable, "-m", "edgewright.runtimes._worker"]
-    done = device.run(argv, timeout_s=600, stdin=json.dumps(request).encode())
+
+
+def _startup(records: Sequence[Mapping[str, Any]], apart: Mapping[str, float]) -> Startup:
+    names = ("import_ms", "load_ms", "first_ms")
+    taken = {name: _middle([record[name] for record in records]) for name in names}
+    return Startup(**taken, **apart, modules=int(records[0]["modules"]))
+
+
+def _parts(found: Sequence[Mapping[str, float] | None]) -> Parts | None:
+    kept = [parts for parts in found if parts]
+    return (
+        Parts(**{name: _middle([parts[name] for parts in kept]) for name in Parts.__struct_fields__}) if kept else None
+    )
+
+
+def _bound_share(target: Target, tokens: int, median_ms: float) -> float | None:
+    from edgewright.roofline import encoder_macs, roofline
+
+    path = target.bundle.directory / "config.json"
+    work = encoder_macs(json.loads(path.read_text()), tokens) if path.is_file() else None
+    if work is None:
+        return None
+    layers, scores = work
+    integer = target.artifact.precision in _INTEGER
+    bound = roofline(target.threads).bound_ms(layers=layers, scores=scores, weight_bytes=0, integer=integer)
+    return bound / median_ms
+
+
+def _middle(values: Sequence[float]) -> float:
+    return median(sorted(values))
+
+
+def _worker(target: Target, plan: Plan, *, peak: bool = False) -> dict[str, Any]:
+    """One process's record. Raises DeviceError where it died, or the error that it names."""
+    names = ("tokens", "texts", "runs", "batch", "warmup_runs", "warmup_ms", "sustained_s")
+    request = {
+        "bundle": target.place.bundle,
+        "format": target.artifact.format,
+        "precision": target.artifact.precision,
+        "threads": target.threads,
+        "peak": peak,
+        **{name: getattr(plan, name) for name in names},
+    }
+    argv = [*target.place.python, "-m", "edgewright.runtimes._worker"]
+    done = target.place.transport.run(argv, timeout_s=600 + 2 * plan.sustained_s, stdin=json.dumps(request).encode())
     if done.exit_code != 0:
         words = done.stderr.decode(errors="replace").strip().splitlines()
-        raise DeviceError(
-            f"measuring {artifact.key} ended with exit code {done.exit_code}", hint=words[-1] if words else ""
-        )
+        what = f"measuring {target.artifact.key} ended with exit code {done.exit_code}"
+        raise DeviceError(what, hint=words[-1] if words else "")
     record: dict[str, Any] = json.loads(done.stdout)
     if "error" in record:
         raise from_record(record["error"])

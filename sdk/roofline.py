@@ -7,13 +7,20 @@ bandwidth; the larger of the two is the bound. It is a bound, not a prediction.
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from edgewright.child import call
 from edgewright.contracts import check_threads
 
-__all__ = ["Roofline", "roofline"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Roofline", "encoder_macs", "roofline"]
+
+
+_SIZES = (("hidden_size", "dim"), ("num_hidden_layers", "n_layers"), ("intermediate_size", "hidden_dim"))
 
 
 class Roofline(Struct, frozen=True):
@@ -31,10 +38,30 @@ class Roofline(Struct, frozen=True):
     int8_gmac_s: float
     read_gb_s: float
 
-    def bound_ms(self, *, macs: float, weight_bytes: float, integer: bool) -> float:
-        """The least time in milliseconds for `macs` multiply-accumulates over weights of `weight_bytes` bytes."""
-        peak = self.int8_gmac_s if integer else self.fp32_gmac_s
-        return max(macs / peak, weight_bytes / self.read_gb_s) / 1e6
+    def bound_ms(self, *, layers: float, scores: float, weight_bytes: float, integer: bool) -> float:
+        """The least time in milliseconds for one inference.
+
+        Args:
+            layers: multiply-accumulates of products with weights.
+            scores: those of attention's two products, which are of activations and stay in float.
+            weight_bytes: the bytes of the weights, each read once.
+            integer: whether the layers are int8.
+        """
+        computing = layers / (self.int8_gmac_s if integer else self.fp32_gmac_s) + scores / self.fp32_gmac_s
+        return max(computing, weight_bytes / self.read_gb_s) / 1e6
+
+
+def encoder_macs(config: Mapping[str, Any], tokens: int) -> tuple[float, float] | None:
+    """Multiply-accumulates of an encoder's layers and of its attention's products, for one text of `tokens` tokens.
+
+    `config` is the model's config.json; None where it does not have an encoder's usual sizes. Embeddings and the head
+    are left out: of an encoder they are less than a hundredth.
+    """
+    found = [next((config[n] for n in names if isinstance(config.get(n), int)), None) for names in _SIZES]
+    if None in found:
+        return None
+    width, layers, inner = (int(size) for size in found if size is not None)
+    return layers * tokens * width * (4 * width + 2 * inner), 2 * layers * tokens**2 * width
 
 
 @cache

@@ -20,7 +20,7 @@ from typing import Any
 import peers
 
 from edgewright import build
-from edgewright.roofline import roofline
+from edgewright.roofline import encoder_macs, roofline
 from edgewright.statistics import median
 
 TOKENS = (16, 128)
@@ -79,15 +79,13 @@ def _eager(model: Path, task: str) -> list[float]:
 
 def _floors(model: Path) -> dict[str, Any]:
     """What the matrix products alone would take at this machine's measured peaks, in milliseconds."""
-    config = json.loads((model / "config.json").read_text())
-    width, layers, inner = (config[name] for name in ("hidden_size", "num_hidden_layers", "intermediate_size"))
-    peaks = roofline(1)
+    config, peaks = json.loads((model / "config.json").read_text()), roofline(1)
     found: dict[str, Any] = {"fp32_gmac_s": peaks.fp32_gmac_s, "int8_gmac_s": peaks.int8_gmac_s}
     for tokens in TOKENS:
-        linear, scores = layers * tokens * width * (4 * width + 2 * inner), 2 * layers * tokens**2 * width
-        for precision, peak in (("fp32", peaks.fp32_gmac_s), ("int8", peaks.int8_gmac_s)):
-            # attention's two products are of activations, and stay in float
-            found[f"{precision}_{tokens}_ms"] = (linear / peak + scores / peaks.fp32_gmac_s) / 1e6
+        layers, scores = encoder_macs(config, tokens) or (0, 0)
+        for precision in ("fp32", "int8"):
+            bound = peaks.bound_ms(layers=layers, scores=scores, weight_bytes=0, integer=precision == "int8")
+            found[f"{precision}_{tokens}_ms"] = bound
     return found
 
 

@@ -72,7 +72,7 @@ LABELS = {
 
 
 def make(
-    architecture: str, task: str, out: Path, *, labels: Sequence[str] = (), length: int = 128, std: float = 0.15
+    architecture: str, task: str, out: Path, *, labels: Sequence[str] = (), length: int = 128, std: float = 0.1
 ) -> Path:
     """Write a Hugging Face directory to `out` and give it; the same arguments give the same weights.
 

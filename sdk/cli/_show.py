@@ -72,16 +72,54 @@ def _bar(done: int, stages: int, width: int = 24) -> str:
     return f"[{'#' * filled}{'-' * (width - filled)}] " if stages else ""
 
 
-def emit(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "", **extra: Any) -> None:
-    """Print rows as `{"rows": [...], ...extra}` or as a table of the columns that hold anything."""
+def emit(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    as_json: bool,
+    title: str = "",
+    form: str = "table",
+    notes: Sequence[str] = (),
+    **extra: Any,
+) -> None:
+    """Print rows as `{"rows": [...], ...extra}`, or as a table, CSV or Markdown of the columns that hold anything.
+
+    `notes` go below a table, and to standard error beside the other forms.
+    """
     _clear()
+    for note in notes if as_json or form != "table" else ():
+        click.echo(note, err=True)
     if as_json:
         click.echo(json.dumps({**extra, "rows": [dict(row) for row in rows]}, ensure_ascii=False, default=to_builtins))
         return
     if title:
         click.echo(title)
     kept = [key for key in (rows[0] if rows else ()) if any(row[key] is not None for row in rows)]
-    click.echo("\n".join(_table([{key: _cell(key, row[key]) for key in kept} for row in rows])))
+    if form == "csv":
+        click.echo(_csv([{key: row[key] for key in kept} for row in rows]), nl=False)
+        return
+    table = _markdown if form == "markdown" else _table
+    click.echo("\n".join(table([{key: _cell(key, row[key]) for key in kept} for row in rows])))
+    if notes and form == "table":
+        click.echo("\n" + "\n".join(notes))
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """RFC 4180; a score is its value."""
+    import csv
+    import io
+
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(rows[0] if rows else ())
+    for row in rows:
+        writer.writerow([value["value"] if isinstance(value, dict) else value for value in row.values()])
+    return text.getvalue()
+
+
+def _markdown(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    heads = [name.removesuffix("_bytes") for name in (rows[0] if rows else ())]
+    lines = [heads, ["---"] * len(heads), *([cell.replace("|", r"\|") for cell in row.values()] for row in rows)]
+    return [f"| {' | '.join(line)} |" for line in lines]
 
 
 def artifact_row(artifact: Artifact) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,8 @@ import click
 from edgewright.cli._show import artifact_options, artifact_row, emit, output_options, score_record, status
 
 if TYPE_CHECKING:
-    from edgewright.measure import Row
+    from edgewright.comparison import Comparison
+    from edgewright.rows import Row
 
 __all__ = ["command"]
 
@@ -19,41 +21,75 @@ __all__ = ["command"]
 @click.argument("bundle", type=click.Path())
 @click.option("--tokens", default="16,128", show_default=True, help="Fixed lengths, by comma.")
 @click.option("--input", "input_", type=click.Path(), help="A file of texts, run at their own lengths.")
-@click.option("--threads", default=1, show_default=True, help="Engine threads.")
-@click.option("--processes", default=3, show_default=True, help="Fresh processes per artifact.")
+@click.option("--threads", default="1", show_default=True, help="Engine threads, by comma.")
+@click.option("--batch", default=1, show_default=True, help="Texts in one run.")
+@click.option("--processes", type=int, help="Fresh processes per artifact: 5, or 10 with --against.")
 @click.option("--runs", default=50, show_default=True, help="Timed runs per process and length.")
+@click.option("--sustained", default=0.0, help="Go on for so many seconds, and show the drift.")
+@click.option("--roofline", is_flag=True, help="Measure the machine's peaks too, and each row's share of them.")
+@click.option("--out", type=click.Path(), help="Keep the rows, raw samples and all, in this file.")
+@click.option("--against", type=click.Path(), help="Another bundle: measure both in turn and compare.")
+@click.option("--baseline", type=click.Path(), help="A file of --out: compare with its rows.")
+@click.option("--fail-over", default="5%", show_default=True, help="The slow-down that fails, with --baseline.")
+@click.option("--as", "form", type=click.Choice(["table", "csv", "markdown"]), default="table", help="How to print.")
 @artifact_options
 @output_options
-def command(
-    bundle: str,
-    *,
-    tokens: str,
-    input_: str | None,
-    threads: int,
-    processes: int,
-    runs: int,
-    format_: str | None,
-    precision: str | None,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Measure latency, load time and peak memory of the artifacts of BUNDLE, batch 1."""
-    from edgewright.measure import Plan, bench
+def command(bundle: str, **options: Any) -> None:
+    """Measure latency, load time and peak memory of the artifacts of BUNDLE."""
+    from edgewright import rows
+    from edgewright.comparison import bench_against, check, with_baseline
+    from edgewright.measure import bench
 
-    lengths = _lengths(tokens)
-    texts = _texts(input_) if input_ else ()
-    plan = Plan(tokens=lengths, texts=texts, threads=threads, processes=processes, runs=runs)
-    rows = bench(bundle, plan, format=format_, precision=precision, progress=status(quiet=quiet))
-    emit([_row(row) for row in rows], as_json=as_json)
+    allowed = _share(options["fail_over"])
+    kept = rows.read(options["baseline"]) if options["baseline"] else None
+    plan = _plan(options)
+    chosen = {"format": options["format_"], "precision": options["precision"]}
+    show = status(quiet=options["quiet"])
+    printed = {"as_json": options["as_json"], "form": options["form"]}
+    if options["against"]:
+        found = bench_against(bundle, options["against"], plan, **chosen, progress=show)
+        emit([_compared(one) for one in found], **printed)
+        return
+    run = bench(bundle, plan, **chosen, command=" ".join(["edgewright", *sys.argv[1:]])[:1000], progress=show)
+    if options["out"]:
+        rows.write(run, Path(options["out"]))
+    if kept is None:
+        emit([_row(row) for row in run.rows], **printed, notes=_notes(run.rows, run.problems))
+        return
+    found = with_baseline(run, kept)
+    emit([_compared(one) for one in found], **printed, notes=_notes(run.rows, run.problems))
+    check(found, allowed)
 
 
-def _lengths(tokens: str) -> tuple[int, ...]:
+def _plan(options: dict[str, Any]) -> Any:
+    from edgewright.measure import Plan
+
+    path = options["input_"]
+    return Plan(
+        tokens=_numbers(options["tokens"], "--tokens"),
+        texts=_texts(path) if path else (),
+        data=Path(path).name if path else "",
+        threads=_numbers(options["threads"], "--threads"),
+        batch=options["batch"],
+        processes=options["processes"] or (10 if options["against"] else 5),
+        runs=options["runs"],
+        sustained_s=options["sustained"],
+        roofline=options["roofline"],
+    )
+
+
+def _numbers(words: str, option: str) -> tuple[int, ...]:
     try:
-        return tuple(int(word) for word in tokens.split(",") if word)
+        return tuple(int(word) for word in words.split(",") if word)
     except ValueError as error:
-        raise click.BadParameter(
-            f"{tokens!r} is not a list of numbers such as 16,128", param_hint="--tokens"
-        ) from error
+        raise click.BadParameter(f"{words!r} is not a list of numbers such as 16,128", param_hint=option) from error
+
+
+def _share(words: str) -> float:
+    try:
+        return float(words.removesuffix("%")) / 100
+    except ValueError as error:
+        raise click.BadParameter(f"{words!r} is not a percentage such as 5%", param_hint="--fail-over") from error
 
 
 def _texts(path: str) -> tuple[Any, ...]:
@@ -69,14 +105,51 @@ def _row(row: Row) -> dict[str, Any]:
         "engine": row.engine,
         "engine_version": row.version,
         "threads": row.threads,
+        "batch": row.batch if row.batch > 1 else None,
         "tokens": row.tokens,
         "n": took.n,
         "median_ms": took.median,
         "low_ms": took.low,
         "high_ms": took.high,
         "p90_ms": took.p90,
-        "load_ms": row.load_ms,
-        "first_ms": row.first_ms,
+        "p99_ms": took.p99,
+        "answer_ms": row.parts.whole_ms if row.parts else None,
+        "load_ms": row.startup.load_ms,
+        "first_ms": row.startup.first_ms,
         "peak_rss_mib": row.peak_rss_mib,
+        "energy_mj": row.energy_mj if row.energy_mj != "unmeasured" else None,
+        "of_bound": row.bound_share,
+        "drift": _drift(row),
         "score": score_record(row.artifact.score),
+        "grade": row.grade,
     }
+
+
+def _drift(row: Row) -> float | None:
+    from edgewright.grading import drift
+
+    return drift(row.sustained_ms) if len(row.sustained_ms) > 2 else None
+
+
+def _compared(one: Comparison) -> dict[str, Any]:
+    return {
+        "row": one.row.key,
+        "median_ms": one.row.latency_ms.median,
+        "other_ms": one.other.latency_ms.median,
+        "ratio": one.ratio.value,
+        "low": one.ratio.low,
+        "high": one.ratio.high,
+        "difference": "shown" if one.ratio.shown else "none shown",
+        "score": score_record(one.row.artifact.score),
+        "grade": one.row.grade,
+        "other_grade": one.other.grade,
+    }
+
+
+def _notes(rows: tuple[Row, ...], problems: tuple[str, ...]) -> list[str]:
+    """Why rows are not of grade A, each reason once, and what went wrong."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        for reason in row.reasons:
+            reasons.setdefault(f"{row.grade}: {reason}", []).append(row.key)
+    return [*(f"{reason} ({'; '.join(keys)})" for reason, keys in reasons.items()), *problems]

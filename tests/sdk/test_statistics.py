@@ -90,7 +90,7 @@ def test_the_interval_holds_the_median_with_95_percent(n):
 
 @pytest.mark.parametrize("n", [10, 50, 150])
 def test_the_interval_covers_the_median_of_skewed_samples(n):
-    rng = random.Random(11)  # noqa: S311
+    rng = random.Random(11)
     rounds = 600
     summaries = [summarize([rng.lognormvariate(0, 1) for _ in range(n)]) for _ in range(rounds)]
     assert sum(s.low <= 1.0 <= s.high for s in summaries) / rounds >= 0.93

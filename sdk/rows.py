@@ -1,0 +1,186 @@
+"""What a measurement leaves behind: rows, and the file that holds them.
+
+Law: `decode(encode(run)) == run`. A file is read with the distrust that bundles get: no unknown field, no newer schema.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from edgewright import manifest
+from edgewright.errors import DataError, EdgewrightError, StorageError
+from edgewright.files import read_capped
+from edgewright.statistics import Summary  # noqa: TC001 - msgspec reads annotations
+
+__all__ = ["SCHEMA", "Machine", "Moment", "Parts", "Row", "Run", "Startup", "read", "write"]
+
+SCHEMA = 1
+_MAX_BYTES = manifest.MAX_JSON_BYTES
+
+_Words = Annotated[str, Meta(max_length=1000)]
+
+
+class Moment(Struct, frozen=True, forbid_unknown_fields=True):
+    """The state of a machine at one moment; None is what it does not tell.
+
+    Attributes:
+        temperature_c: of its hottest thermal zone.
+        clock_mhz: of its fastest core.
+        governor: that decides on the clock, such as `performance`.
+        load: processes that ran or waited, averaged over a minute.
+        free_ram_mib: memory that a new process could have.
+        swapped_pages: moved to or from the swap since the machine's start.
+        throttled: the Raspberry Pi's bits of `vcgencmd get_throttled`.
+    """
+
+    temperature_c: float | None = None
+    clock_mhz: float | None = None
+    governor: _Words | None = None
+    load: float | None = None
+    free_ram_mib: float | None = None
+    swapped_pages: int | None = None
+    throttled: int | None = None
+
+
+class Machine(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a run was made: what `edgewright doctor` says of the machine."""
+
+    edgewright: _Words
+    python: _Words
+    system: _Words
+    cores: int
+    ram_mib: int
+    cpu: _Words
+
+
+class Startup(Struct, frozen=True, forbid_unknown_fields=True):
+    """The way to the first answer, medians over processes, in milliseconds.
+
+    Attributes:
+        import_ms: importing edgewright, numpy, the tokenizer's library and the engine.
+        modules: how many modules were imported.
+        load_ms: `edgewright.load`, which does what follows at the same time where it can.
+        read_ms: checking the hashes of the artifact and of the tokenizer, apart.
+        tokenizer_ms: building the tokenizer, apart.
+        open_ms: the engine's opening of the artifact, apart.
+        first_ms: the first inference.
+    """
+
+    import_ms: float
+    modules: int
+    load_ms: float
+    read_ms: float
+    tokenizer_ms: float
+    open_ms: float
+    first_ms: float
+
+
+class Parts(Struct, frozen=True, forbid_unknown_fields=True):
+    """Text in to answer out, medians in milliseconds: the whole, and what it is made of."""
+
+    tokenize_ms: float
+    run_ms: float
+    decode_ms: float
+    whole_ms: float
+
+
+class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One artifact at one length, batch and number of threads.
+
+    Attributes:
+        artifact: its record in the bundle, with hash, size, parity and score.
+        bundle: the name of the bundle's directory.
+        tokens: the length, or the median length of the texts.
+        data: the file that the texts came from, None for a fixed length.
+        lengths: the number of tokens of each of the texts.
+        latency_ms: of `Session.run`, over all processes.
+        samples_ms: every timed run, a list for each process, in the order in which they ran.
+        tokens_per_s: real tokens of the batch over the median.
+        parts: None where the batch is not one text.
+        sustained_ms: the median of each second of a sustained run.
+        peak_rss_mib: high-water mark of resident memory in a process of its own; mapped weights count.
+        energy_mj: for each inference, by the processor's own meter, or `unmeasured`.
+        bound_share: how much of the bound that the machine's peaks set is reached, 1 being all, None if not measured.
+        noise: half of the range of the processes' medians, as a part of the median.
+        before: the machine before the first process.
+        after: and after the last.
+        grade: A to C for how much the row can be trusted; void if not at all.
+        reasons: why it is not A.
+    """
+
+    artifact: manifest.Artifact
+    bundle: _Words
+    task: _Words
+    engine: _Words
+    version: _Words
+    threads: int
+    batch: int = 1
+    tokens: int
+    data: _Words | None = None
+    lengths: tuple[int, ...] = ()
+    latency_ms: Summary
+    samples_ms: tuple[tuple[float, ...], ...]
+    tokens_per_s: float
+    parts: Parts | None = None
+    sustained_ms: tuple[float, ...] = ()
+    startup: Startup
+    peak_rss_mib: float
+    energy_mj: float | Literal["unmeasured"] = "unmeasured"
+    bound_share: float | None = None
+    noise: float
+    before: Moment
+    after: Moment
+    grade: Literal["A", "B", "C", "void"]
+    reasons: tuple[_Words, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What is compared with what: `onnx/int8, 128 tokens, 1 thread`."""
+        length = f"texts of {self.data}" if self.data else f"{self.tokens} tokens"
+        batch = f", batch {self.batch}" if self.batch > 1 else ""
+        return f"{self.artifact.key}, {length}{batch}, {self.threads} thread{'s' * (self.threads > 1)}"
+
+
+class Run(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The root object of a file of rows; `source` is the SHA-256 over the files of the model that was measured."""
+
+    schema: Annotated[int, Meta(ge=1)] = SCHEMA
+    kind: Literal["edgewright rows"] = "edgewright rows"
+    device: _Words
+    machine: Machine
+    source: _Words
+    began: _Words
+    command: _Words = ""
+    rows: tuple[Row, ...]
+    problems: tuple[_Words, ...] = ()
+
+
+def write(run: Run, path: Path) -> None:
+    """Write a file of rows, whole or not at all. Raises StorageError."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(manifest.encode(run))
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        hint = "free some space, or give another file"
+        raise StorageError(f"cannot write {path}: {error.strerror or error}", hint=hint) from error
+
+
+def read(path: str | Path) -> Run:
+    """Read a file of rows.
+
+    Raises:
+        DataError: it is not there, too large, half written, of another version, or not what `bench --out` writes.
+    """
+    hint = "give a file that `edgewright bench --out` wrote"
+    try:
+        run: Run = manifest.decode(read_capped(Path(path), _MAX_BYTES), Run, Path(path).name)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}", hint=hint) from error
+    except EdgewrightError as error:
+        raise DataError(error.message, hint=error.hint or hint) from error
+    return run
