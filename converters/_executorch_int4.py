@@ -71,8 +71,9 @@ def nibble_embedding(rewriter: Rewriter, node: torch.fx.Node) -> torch.fx.Node |
     if table is None or ids.op != "placeholder" or len(table) < MIN_ROWS or table.shape[1] % (2 * _GROUP):
         return None
     name = str(node.args[0].target)
-    codes, scales, zeros = rewriter.once(("int4", name), lambda: _rounded_rows(table))
-    packed = rewriter.constant(f"{name}_int4", lambda: _packed(codes))
+    # Names of their own: a decoder that is tied to the table has other groups
+    codes, scales, zeros = rewriter.once(("nibbles", name), lambda: _rounded_rows(table))
+    packed = rewriter.constant(f"{name}_nibbles", lambda: _packed(codes))
     parts = (
         packed,
         rewriter.constant(f"{name}_rows", lambda: scales),

@@ -14,8 +14,8 @@ PART = [
     ("onnx", "token-classification"),
     ("ort", "feature-extraction"),
     ("tflite", "question-answering"),
-    ("executorch", "text-classification"),
-    ("torchscript", "fill-mask"),
+    ("executorch", "fill-mask"),
+    ("torchscript", "text-classification"),
 ]
 
 
