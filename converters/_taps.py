@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,18 +62,22 @@ def _tensor(given: Any) -> Any:
 def find(eager: _eager.Eager, example: Mapping[str, NDArray[Any]], below: str) -> list[tuple[str, int]]:
     """The modules whose float (batch, length, width) outputs are worth a look, as (name, call), in the order of calls.
 
-    Without `below`, what comes before the stack of layers, and the layers; with it, everything inside that module.
+    Without `below`, what comes before the stack of layers, and the layers; with it, everything inside that module. A
+    tensor that several modules hand on, as a dropout does, counts for the first: a file with two names for one output
+    is nothing that every engine opens.
     """
     seen: list[tuple[str, int]] = []
     shape = next(iter(example.values())).shape
+    given: list[torch.Tensor] = []
     handles = []
     for name, module in eager.model.named_modules():
         if name and (name.startswith(f"{below}.") if below else _is_coarse(name)):
-            handles.append(module.register_forward_hook(_recorder(name, seen, shape)))
-    _eager.run(eager, example)
+            handles.append(module.register_forward_hook(_recorder(name, seen, given, shape)))
+    outputs = _eager.run(eager, example)
     for handle in handles:
         handle.remove()
-    return seen
+    returned = {array.ctypes.data for array in outputs.values()}
+    return [tap for tap, tensor in zip(seen, given, strict=True) if tensor.data_ptr() not in returned]
 
 
 def _is_coarse(name: str) -> bool:
@@ -81,11 +86,18 @@ def _is_coarse(name: str) -> bool:
     return last.isdecimal() or last == "embeddings"
 
 
-def _recorder(name: str, seen: list[tuple[str, int]], shape: tuple[int, ...]) -> Callable[..., None]:
-    def record(_: Any, __: Any, given: Any) -> None:
-        tensor = _tensor(given)
-        if tensor is not None and tensor.is_floating_point() and tensor.dim() == 3 and tensor.shape[:2] == shape:
-            seen.append((name, sum(other == name for other, _ in seen)))
+def _recorder(
+    name: str, seen: list[tuple[str, int]], given: list[torch.Tensor], shape: tuple[int, ...]
+) -> Callable[..., None]:
+    calls = itertools.count()
+
+    def record(_: Any, __: Any, returned: Any) -> None:
+        tensor, call = _tensor(returned), next(calls)
+        if tensor is None or not tensor.is_floating_point() or tensor.dim() != 3 or tensor.shape[:2] != shape:
+            return
+        if all(tensor.data_ptr() != other.data_ptr() or tensor.shape != other.shape for other in given):
+            seen.append((name, call))
+            given.append(tensor)
 
     return record
 

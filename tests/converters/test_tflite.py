@@ -185,3 +185,20 @@ def test_damaged_files_are_one_clear_error(artifacts, tmp_path):
             call("edgewright.gates:run_engine", {**payload, "engine": "litert", "name": name})
         assert isinstance(caught.value, EdgewrightError), name
         assert "\n" not in str(caught.value), name
+
+
+def test_what_the_bisector_taps_opens_and_is_right(tmp_path):
+    """A dropout hands on its input: a tensor with two names is nothing that LiteRT's compiled model opens."""
+    from edgewright.converters import _taps
+    from edgewright.converters._eager import run
+
+    model, feeds = eager("Bert"), batch([9, 4])
+    for below, least in (("", 2), ("bert.encoder.layer.1", 5)):
+        tapped = _taps.Tapped(model, _taps.find(model, {name: feeds[name] for name in model.inputs}, below))
+        assert len(tapped.taps) >= least
+        path = tmp_path / f"{least}.tflite"
+        load("converters", "tflite")().convert(tapped, replace(spec("fp32", model), outputs=tapped.outputs), path)
+        got, want = opened(path).run(feeds), run(tapped, feeds)
+        for name in (f"tap_{at}" for at in range(len(tapped.taps))):
+            real = feeds["attention_mask"] == 1
+            np.testing.assert_allclose(got[name][real], want[name][real], atol=1e-4)
