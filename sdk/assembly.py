@@ -187,7 +187,7 @@ class Assembly:
             artifacts=tuple(self.artifacts),
             files=tuple(_file(self.stage, path) for path in self._others()),
             source=self._origin(),
-            toolchain={name: metadata.version(name) for name in sorted(self.packages)},
+            toolchain={name: metadata.version(name) for name in sorted({p.replace("_", "-") for p in self.packages})},
         )
         (self.stage / MANIFEST).write_bytes(encode(manifest))
 

@@ -43,6 +43,7 @@ def build(
     labels: Sequence[str] = (),
     max_length: int = 512,
     allow_divergence: bool = False,
+    leave_gaps: bool = False,
     force: bool = False,
     limits: Limits = Limits(),  # noqa: B008 - frozen
     progress: Callable[[str], None] = lambda _: None,
@@ -63,6 +64,7 @@ def build(
         labels: for a module or a Keras model that classifies, the names of its classes.
         max_length: for a module or a Keras model, the largest number of tokens.
         allow_divergence: keep artifacts that fail a gate; the manifest records the failure.
+        leave_gaps: leave out what cannot be made, by the table of gaps, and make the rest.
         force: replace a bundle that is at `out` already.
         limits: memory and time of each child process.
         progress: called with a short phrase at each stage.
@@ -72,13 +74,13 @@ def build(
         GateFailed: an artifact failed. Where others passed, and nothing was at `out` before, they are written.
         StorageError: `out` exists, or cannot be written.
     """
-    plan = _plan(formats, precisions)
+    plan = _plan(formats, precisions, leave_gaps=leave_gaps)
     there = os.path.lexists(out)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         jobs = Jobs(Path(scratch), limits, progress)
         given = {"tokenizer": tokenizer, "task": task, "labels": labels, "max_length": max_length}
         source = _source(model, example_inputs, jobs.scratch, given)
-        _check_support(plan, source)
+        plan = _supported(plan, source, leave_gaps=leave_gaps)
         with staged(Path(out), marker=MANIFEST, force=force) as stage:
             proof = Proof(source, jobs, labelled=_path(data), calibration=_path(calibration))
             work = Assembly(source, stage, jobs, proof, allow_divergence=allow_divergence)
@@ -92,7 +94,7 @@ def build(
     return Bundle.open(out)
 
 
-def _plan(formats: Sequence[str], precisions: Sequence[str]) -> Plan:
+def _plan(formats: Sequence[str], precisions: Sequence[str], *, leave_gaps: bool) -> Plan:
     """Which converter makes which precisions. What cannot work is refused here, before any work."""
     if not formats or not precisions:
         raise UsageError("no format or no precision was given", hint="for example --format onnx --precision fp32,int8")
@@ -100,28 +102,32 @@ def _plan(formats: Sequence[str], precisions: Sequence[str]) -> Plan:
     for name in dict.fromkeys(formats):
         converter: type[Converter] = registry.load("converters", name)
         for precision in precisions:
-            if precision not in converter.precisions:
+            if precision not in converter.precisions and not leave_gaps:
                 known = gap(name, precision)
                 reason = f": {known.reason}" if known else ""
                 hint = known.instead if known else f"{name} has {', '.join(converter.precisions)}"
                 raise UnsupportedConversion(f"{name} at precision {precision!r} is not supported{reason}", hint=hint)
         registry.require(converter.requires, converter.extra)
-        plan.append((converter, list(dict.fromkeys(precisions))))
+        plan.append((converter, [p for p in dict.fromkeys(precisions) if p in converter.precisions]))
     return plan
 
 
-def _check_support(plan: Plan, source: Source) -> None:
-    """Refuse what the table of gaps says of this model. Raises UnsupportedConversion."""
+def _supported(plan: Plan, source: Source, *, leave_gaps: bool) -> Plan:
+    """What the table of gaps lets through of this model. Raises UnsupportedConversion, also where nothing is left."""
+    kept: Plan = []
     for converter, precisions in plan:
         if source.keras and converter.format != "tflite":
             raise UnsupportedConversion(
                 f"a Keras source converts to tflite only, not to {converter.format}", hint="give --format tflite"
             )
-        for precision in precisions:
-            found = gap(converter.format, precision, model_type=source.model_type, task=source.task)
-            if found:
+        gaps = {p: gap(converter.format, p, model_type=source.model_type, task=source.task) for p in precisions}
+        for precision, found in gaps.items():
+            if found and (not leave_gaps or (not kept and converter is plan[-1][0] and all(gaps.values()))):
                 what = f"{converter.format} at {precision} of {source.architecture} is not supported: {found.reason}"
                 raise UnsupportedConversion(what, hint=found.instead)
+        left = [precision for precision, found in gaps.items() if not found]
+        kept += [(converter, left)] if left else []
+    return kept
 
 
 def _source(model: Any, example_inputs: Mapping[str, Any] | None, scratch: Path, given: dict[str, Any]) -> Source:

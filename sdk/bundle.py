@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 
 from edgewright.errors import BundleError
 from edgewright.files import read_capped, sha256
+from edgewright.machine import model
 from edgewright.manifest import MAX_JSON_BYTES, Artifact, File, Golden, Manifest, check_path, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
+    from edgewright.manifest import Choice
     from edgewright.tokenizer import Tokenizer
 
 __all__ = ["GOLDEN", "MANIFEST", "SIGNATURE", "Bundle", "problems"]
@@ -116,6 +118,13 @@ class Bundle:
         golden: Golden = decode(read_capped(self.checked(GOLDEN), MAX_JSON_BYTES), Golden, GOLDEN)
         return golden
 
+    def choice(self) -> Choice | None:
+        """What a race chose for this kind of machine, None where it has not been run."""
+        if not self.manifest.choices:
+            return None
+        here = model()
+        return next((choice for choice in self.manifest.choices if choice.machine == here), None)
+
     def choose(
         self,
         *,
@@ -152,6 +161,7 @@ def problems(manifest: Manifest, sizes: dict[str, int]) -> list[str]:
         "not a plain file": {path for path, size in sizes.items() if size < 0},
         "missing": set(listed) - set(present),
         "extra": set(present) - set(listed),
+        "chosen, but no artifact": {c.path for c in manifest.choices} - {a.path for a in manifest.artifacts},
     }
     words = [f"{kind}: {', '.join(sorted(paths))}" for kind, paths in found.items() if paths]
     resized = [path for path in sorted(listed) if 0 <= present.get(path, -1) != listed[path]]

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import platform
 from importlib import metadata, util
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
-from edgewright._version import __version__
 from edgewright.child import Limits, call
 from edgewright.errors import EdgewrightError
 
@@ -18,21 +15,7 @@ if TYPE_CHECKING:
 
     from edgewright.contracts import Runtime
 
-__all__ = ["examine", "import_in_child", "machine"]
-
-_CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimdhp", "asimddp", "i8mm", "sve")
-
-
-def machine() -> dict[str, Any]:
-    """This machine in a few lines: versions, system, cores, memory, the instruction sets that decide about int8."""
-    return {
-        "edgewright": __version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "cores": os.cpu_count() or 1,
-        "ram_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20,
-        "cpu": ", ".join(_cpu_flags()) or "no known int8 instructions",
-    }
+__all__ = ["examine", "import_in_child"]
 
 
 def examine() -> list[dict[str, Any]]:
@@ -89,11 +72,3 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return ""
-
-
-def _cpu_flags() -> list[str]:
-    try:
-        words = set(Path("/proc/cpuinfo").read_text().split())
-    except OSError:
-        return []
-    return [flag for flag in _CPU_FLAGS if flag in words]

@@ -19,6 +19,7 @@ __all__ = [
     "MAX_JSON_BYTES",
     "SCHEMA",
     "Artifact",
+    "Choice",
     "File",
     "Golden",
     "GoldenCase",
@@ -108,6 +109,24 @@ class File(Struct, frozen=True, forbid_unknown_fields=True):
     sha256: _Sha256
 
 
+class Choice(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a race chose for a kind of machine.
+
+    Attributes:
+        machine: the model of the machine, as `edgewright doctor` gives it.
+        path: the artifact.
+        threads: the engine's threads.
+        latency_ms: its median there.
+        inputs: what it was measured on, such as `64 tokens`.
+    """
+
+    machine: Annotated[str, Meta(min_length=1, max_length=200)]
+    path: str
+    threads: Annotated[int, Meta(ge=1)]
+    latency_ms: Annotated[float, Meta(gt=0)]
+    inputs: Annotated[str, Meta(max_length=300)]
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """What a task needs to know of the model, beyond the task's name."""
 
@@ -137,6 +156,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     files: tuple[File, ...]
     source: Source
     toolchain: dict[str, str]
+    choices: tuple[Choice, ...] = ()
 
 
 class GoldenCase(Struct, frozen=True, forbid_unknown_fields=True):

@@ -18,10 +18,10 @@ import msgspec
 from edgewright import registry
 from edgewright.bundle import Bundle
 from edgewright.contracts import check_threads
-from edgewright.doctor import machine
 from edgewright.engines import engine_for
 from edgewright.errors import DeviceError, UsageError, from_record
 from edgewright.grading import grade, spread
+from edgewright.machine import machine
 from edgewright.rows import Machine, Moment, Parts, Row, Run, Startup
 from edgewright.statistics import median, summarize
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edgewright.contracts import Transport
     from edgewright.manifest import Artifact
 
-__all__ = ["Place", "Plan", "Target", "bench", "measured", "targets_of"]
+__all__ = ["Place", "Plan", "Target", "bench", "measured", "now", "run_of", "targets_of"]
 
 _INTEGER = ("int8", "int8-static", "int4")
 
@@ -111,12 +111,24 @@ def bench(
     """
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     targets = targets_of(opened, plan, format, precision)
-    began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    began = now()
     rows, problems = measured(targets, plan, progress)
+    return run_of(opened, rows, problems, began=began, command=command)
+
+
+def now() -> str:
+    """The time in UTC as ISO 8601 gives it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def run_of(
+    bundle: Bundle, rows: Sequence[Sequence[Row]], problems: Sequence[str] = (), *, began: str, command: str
+) -> Run:
+    """The record of a run on this machine, from the rows of each of its targets."""
     return Run(
-        device=targets[0].place.name,
+        device="local",
         machine=msgspec.convert(machine(), Machine),
-        source=opened.manifest.source.sha256,
+        source=bundle.manifest.source.sha256,
         began=began,
         command=command,
         rows=tuple(row for found in rows for row in found),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
@@ -50,23 +51,26 @@ def load(
     format: str | None = None,  # noqa: A002
     precision: str | None = None,
     engine: str | None = None,
-    threads: int = 1,
+    threads: int | None = None,
 ) -> Pipeline:
-    """Open a bundle's artifact, by default the smallest one that an installed engine opens.
+    """Open a bundle's artifact: what `edgewright race` chose for this kind of machine, else the smallest that opens.
 
     Args:
         bundle: a bundle or its directory.
         format: only artifacts of this format.
         precision: only artifacts of this precision.
         engine: the engine's key, where a format has several.
-        threads: how many threads the engine may use.
+        threads: how many threads the engine may use; by default what was chosen in the race, else 1.
 
     Raises:
         BundleError: the bundle is not what its manifest says, or has no such artifact.
         MissingExtra: no engine for the format is installed.
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-    artifact = bundle.choose(format=format, precision=precision, among=() if format else runnable(bundle))
+    free = format is None and precision is None and engine is None
+    artifact, chosen = _chosen(bundle) if free else (None, 1)
+    if artifact is None:
+        artifact = bundle.choose(format=format, precision=precision, among=() if format else runnable(bundle))
     intact = bundle.checking([*bundle.parts(artifact), *bundle.tokenizer_files()])
     try:
         runtime = engine_for(artifact.format, engine)
@@ -74,5 +78,14 @@ def load(
         task = registry.load("tasks", bundle.manifest.task)(bundle.manifest.settings)
     finally:
         intact()
-    session = runtime.open(bundle.directory / artifact.path, threads=threads)
+    session = runtime.open(bundle.directory / artifact.path, threads=chosen if threads is None else threads)
     return Pipeline(artifact, task, bundle.tokenizer(), session)
+
+
+def _chosen(bundle: Bundle) -> tuple[Artifact | None, int]:
+    """The artifact and threads that were chosen for this kind of machine, where an engine for it is installed."""
+    choice = bundle.choice()
+    if choice is None:
+        return None, 1
+    artifact = next(a for a in bundle.manifest.artifacts if a.path == choice.path)
+    return (artifact, min(choice.threads, os.cpu_count() or 1)) if artifact.format in runnable(bundle) else (None, 1)

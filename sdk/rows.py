@@ -51,6 +51,7 @@ class Machine(Struct, frozen=True, forbid_unknown_fields=True):
     edgewright: _Words
     python: _Words
     system: _Words
+    model: _Words
     cores: int
     ram_mib: int
     cpu: _Words

@@ -2,8 +2,8 @@
 
     .venv/bin/python tools/agreement.py BUNDLE [--processes 10] [--tokens 16,128]
 
-The bare loops know the engine and numpy alone. Both run in turn, in fresh processes, on one thread; the ratio has a 99 %
-interval over processes. The last lines are what the timing loop itself costs for each run, and an A/A comparison.
+The bare loops know the engine and numpy alone. Both run in turn, in fresh processes, on one thread; the ratio has a
+99 % interval over processes. The last lines are what the timing loop itself costs for each run, and an A/A comparison.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgewright import bench
 from edgewright.bundle import Bundle
@@ -21,6 +22,9 @@ from edgewright.comparison import bench_against
 from edgewright.measure import Plan
 from edgewright.runtimes._worker import sample
 from edgewright.statistics import compare, median
+
+if TYPE_CHECKING:
+    from edgewright.manifest import Artifact
 
 LOOP = """
 samples, begin = [], time.perf_counter()
@@ -67,7 +71,9 @@ def main() -> None:
     parser.add_argument("--tokens", default="16,128", help="lengths for which the artifacts have a bucket of their own")
     args = parser.parse_args()
     bundle = Bundle.open(args.bundle)
-    print("| artifact | tokens | bench, ms | bare loop, ms | ratio (99 % interval) | grade |\n|---|---|---|---|---|---|")
+    print(
+        "| artifact | tokens | bench, ms | bare loop, ms | ratio (99 % interval) | grade |\n|---|---|---|---|---|---|"
+    )
     for artifact in bundle.manifest.artifacts:
         for tokens in map(int, args.tokens.split(",")) if artifact.format in BARE else ():
             print(beside(bundle, artifact, tokens, args.processes), flush=True)
@@ -78,7 +84,7 @@ def main() -> None:
     print(f"{chosen.key} against itself, 16 tokens: {found.ratio}")
 
 
-def beside(bundle: Bundle, artifact, tokens: int, processes: int) -> str:
+def beside(bundle: Bundle, artifact: Artifact, tokens: int, processes: int) -> str:
     ours, theirs, grades = [], [], []
     plan = Plan(tokens=(tokens,), processes=1)
     bare = [sys.executable, "-c", BARE[artifact.format], str(bundle.directory / artifact.path), str(tokens)]

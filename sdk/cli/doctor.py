@@ -17,7 +17,8 @@ __all__ = ["command"]
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(*, roofline: bool, threads: int, as_json: bool) -> None:
     """Say which converters and engines work here, and the pip line that mends what does not."""
-    from edgewright.doctor import examine, machine
+    from edgewright.doctor import examine
+    from edgewright.machine import machine
 
     facts = machine()
     facts |= _peaks(threads) if roofline else {}

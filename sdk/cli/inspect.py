@@ -10,7 +10,7 @@ from edgewright.cli._show import artifact_row, emit, score_record
 from edgewright.errors import one_line
 
 if TYPE_CHECKING:
-    from edgewright.manifest import Manifest, TensorSpec
+    from edgewright.manifest import Choice, Manifest, TensorSpec
 
 __all__ = ["command"]
 
@@ -47,9 +47,15 @@ def _title(manifest: Manifest) -> str:
         "labels": ", ".join(settings.labels) or "-",
         "max length": f"{settings.max_length} tokens",
         "source": f"{source.architecture}, {source.parameters:,} parameters, licence {source.licence or 'unknown'}",
+        "chosen": "; ".join(_chosen(choice) for choice in manifest.choices) or "-",
         "made with": ", ".join(f"{name} {version}" for name, version in manifest.toolchain.items()),
     }
     return "\n".join(f"{name:<12}{one_line(value)}" for name, value in facts.items()) + "\n"
+
+
+def _chosen(choice: Choice) -> str:
+    threads = f"{choice.threads} thread{'s' * (choice.threads > 1)}"
+    return f"{choice.path} with {threads} on {choice.machine}: {choice.latency_ms:.3g} ms for {choice.inputs}"
 
 
 def _signature(spec: TensorSpec) -> str:

@@ -29,7 +29,7 @@ __all__ = ["command"]
 )
 @click.option("--pair", help="The second text of every TEXT, such as the context of a question.")
 @click.option("--engine", help="The engine, where a format has several.")
-@click.option("--threads", default=1, show_default=True, help="Engine threads.")
+@click.option("--threads", type=int, help="Engine threads; by default what a race chose for this machine, or 1.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a line per text.")
 @artifact_options
 def command(
@@ -39,7 +39,7 @@ def command(
     input_: str | None,
     pair: str | None,
     engine: str | None,
-    threads: int,
+    threads: int | None,
     as_json: bool,
     format_: str | None,
     precision: str | None,

@@ -32,7 +32,7 @@ def row(samples, **fields):
 
 
 def run(*rows, source="a" * 64):
-    machine = Machine("0.1.0", "3.11", "Linux", 2, 1000, "avx2")
+    machine = Machine("0.1.0", "3.11", "Linux", "a board", 2, 1000, "avx2")
     return Run(device="local", machine=machine, source=source, began="2026-01-01T00:00:00Z", rows=rows)
 
 

@@ -1,0 +1,128 @@
+"""edgewright race."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgewright.cli._show import artifact_row, emit, listed, output_options, score_record, status
+from edgewright.errors import ConversionFailed, EdgewrightError, GateFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edgewright.bundle import Bundle
+    from edgewright.race import Entrant
+
+__all__ = ["command"]
+
+_EVERY = "onnx,tflite,executorch,torchscript"
+
+
+@click.command("race")
+@click.argument("source", type=click.Path())
+@click.option("--out", type=click.Path(), help="For a model: the bundle to build and to race.")
+@click.option("--format", "formats", default=_EVERY, show_default=True, callback=listed, help="For a model: formats.")
+@click.option("--precision", "precisions", default="fp32,int8", show_default=True, callback=listed, help="Precisions.")
+@click.option("--data", type=click.Path(), help="For a model: labelled rows, which give the score.")
+@click.option("--threads", default="1", show_default=True, callback=listed, help="Engine threads, by comma.")
+@click.option("--input", "input_", type=click.Path(), help="Texts like yours: the race is run at their lengths.")
+@click.option("--tokens", default="64", show_default=True, callback=listed, help="Without --input: lengths, by comma.")
+@click.option("--processes", default=5, show_default=True, help="Fresh processes of a finalist.")
+@click.option("--max-loss", type=float, help="Most points of the metric that a winner may lose to the eager model.")
+@click.option("--max-ram-mib", type=float, help="Most memory.")
+@click.option("--max-mb", type=float, help="Largest file.")
+@click.option("--rows", "rows_", type=click.Path(), help="Keep the entrants' rows in this file.")
+@click.option("--dry-run", is_flag=True, help="Do not write the choice into the bundle.")
+@output_options
+def command(source: str, **options: Any) -> None:
+    """Find the fastest artifact of SOURCE, a bundle or a model, on this machine, and write it into the bundle.
+
+    `edgewright.load` then takes it on machines of this model.
+    """
+    from edgewright import race
+
+    limit_mb, show = options["max_mb"], status(quiet=options["quiet"])
+    size = None if limit_mb is None else int(limit_mb * 1e6)
+    rules = race.Rules(options["max_loss"], options["max_ram_mib"], size)
+    plan = _plan(options)
+    bundle, notes = _bundle(source, options, show)
+    entrants = race.race(bundle, plan, rules, progress=show)
+    if options["rows_"]:
+        _keep(bundle, entrants, Path(options["rows_"]))
+    if not options["dry_run"]:
+        race.choose(bundle, entrants[0])
+        notes.append(f"{bundle.directory} takes the winner on this kind of machine from now on")
+    notes += [f"{entrants[0].rows[0].grade}: {reason}" for reason in entrants[0].rows[0].reasons]
+    printed = {"as_json": options["as_json"], "notes": notes, "winner": entrants[0].target.artifact.key}
+    emit([_row(entrant, entrants[0]) for entrant in entrants], **printed)
+
+
+def _bundle(source: str, options: dict[str, Any], show: Callable[[str], None]) -> tuple[Bundle, list[str]]:
+    """The bundle to race, built where `source` is a model, and what did not pass its gates."""
+    from edgewright.builder import build
+    from edgewright.bundle import MANIFEST, Bundle
+
+    if (Path(source) / MANIFEST).is_file():
+        return Bundle.open(source), []
+    if not options["out"]:
+        raise click.UsageError(f"{source} is no bundle: give --out for the one to build")
+    what = {name: options[name] for name in ("out", "formats", "precisions", "data")}
+    try:
+        return build(source, **what, leave_gaps=True, progress=show), []
+    except (GateFailed, ConversionFailed) as error:
+        if not (Path(options["out"]) / MANIFEST).is_file():
+            raise
+        return Bundle.open(options["out"]), [f"out before the race: {_first(error)}"]
+
+
+def _first(error: EdgewrightError) -> str:
+    return f"{error.message}; {error.hint}" if error.hint else error.message
+
+
+def _plan(options: dict[str, Any]) -> Any:
+    from edgewright.data import texts
+    from edgewright.measure import Plan
+
+    path = options["input_"]
+    return Plan(
+        tokens=() if path else _numbers(options["tokens"], "--tokens"),
+        texts=tuple(texts(Path(path))) if path else (),
+        data=Path(path).name if path else "",
+        threads=_numbers(options["threads"], "--threads"),
+        processes=options["processes"],
+    )
+
+
+def _numbers(words: Sequence[str], option: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in words)
+    except ValueError as error:
+        raise click.BadParameter(f"{','.join(words)!r} is not a list of numbers", param_hint=option) from error
+
+
+def _keep(bundle: Bundle, entrants: Sequence[Entrant], path: Path) -> None:
+    from edgewright import rows
+    from edgewright.measure import now, run_of
+
+    command = " ".join(["edgewright", *sys.argv[1:]])[:1000]
+    found = [entrant.rows for entrant in entrants if entrant.rows]
+    rows.write(run_of(bundle, found, began=now(), command=command), path)
+
+
+def _row(entrant: Entrant, winner: Entrant) -> dict[str, Any]:
+    ran = bool(entrant.rows)
+    return {
+        **artifact_row(entrant.target.artifact),
+        "threads": entrant.target.threads,
+        "score": score_record(entrant.target.artifact.score),
+        "processes": entrant.processes or None,
+        "median_ms": entrant.median_ms if ran else None,
+        "of_winner": entrant.median_ms / winner.median_ms if ran else None,
+        "peak_rss_mib": max(row.peak_rss_mib for row in entrant.rows) if ran else None,
+        "grade": entrant.rows[0].grade if ran else None,
+        "verdict": entrant.lost or "the winner",
+    }
