@@ -55,7 +55,7 @@ def bench_against(
     rows, _ = measured([side[kind] for kind in kinds for side in (mine, theirs)], plan, progress)
     pairs = zip(rows[::2], rows[1::2], strict=True)
     return [
-        Comparison(row, against, compare(row.samples_ms, against.samples_ms, paired=True))
+        Comparison(row, against, compare(row.samples_ms, against.samples_ms))
         for ours, others in pairs
         for row, against in zip(ours, others, strict=False)
     ]
@@ -81,7 +81,7 @@ def with_baseline(run: Run, baseline: Run) -> list[Comparison]:
     if not pairs:
         hint = f"it has {'; '.join(found)}"
         raise DataError("the baseline has no row of the artifacts, lengths and threads of this run", hint=hint)
-    return [Comparison(a, b, compare(a.samples_ms, b.samples_ms, paired=False)) for a, b in pairs]
+    return [Comparison(a, b, compare(a.samples_ms, b.samples_ms)) for a, b in pairs]
 
 
 def check(comparisons: Sequence[Comparison], fail_over: float) -> None:

@@ -48,7 +48,9 @@ class Plan:
         threads: numbers of engine threads, each a row of its own.
         batch: texts in one run.
         processes: fresh processes per artifact.
-        runs: timed runs per process and length.
+        runs: least number of timed runs per process and length.
+        least_ms: least time that these take together, so that a disturbance of an instant does not fill a process; at
+            most 1000 runs.
         warmup_runs: least number of untimed runs before them.
         warmup_ms: least time that these take together.
         sustained_s: after the timed runs, seconds of running without a pause, to show what heat does.
@@ -62,6 +64,7 @@ class Plan:
     batch: int = 1
     processes: int = 5
     runs: int = 50
+    least_ms: float = 250.0
     warmup_runs: int = 5
     warmup_ms: float = 300.0
     sustained_s: float = 0.0
@@ -261,7 +264,7 @@ def _middle(values: Sequence[float]) -> float:
 
 def _worker(target: Target, plan: Plan, *, peak: bool = False) -> dict[str, Any]:
     """One process's record. Raises DeviceError where it died, or the error that it names."""
-    names = ("tokens", "texts", "runs", "batch", "warmup_runs", "warmup_ms", "sustained_s")
+    names = ("tokens", "texts", "runs", "least_ms", "batch", "warmup_runs", "warmup_ms", "sustained_s")
     request = {
         "bundle": target.place.bundle,
         "format": target.artifact.format,

@@ -164,11 +164,7 @@ def _decide(finalists: Sequence[Entrant], rules: Rules) -> None:
     """Say why each finalist but one lost: it is shown to be slower, or it is as fast and costs more."""
     _memory(finalists, rules)
     fastest = min(_field(finalists), key=lambda e: e.median_ms)
-    ratios = {
-        id(e): compare(e.samples_ms, fastest.samples_ms, paired=len(e.samples_ms) == len(fastest.samples_ms))
-        for e in finalists
-        if e is not fastest and not e.lost
-    }
+    ratios = {id(e): compare(e.samples_ms, fastest.samples_ms) for e in finalists if e is not fastest and not e.lost}
     equal = [e for e in finalists if not e.lost and (e is fastest or not ratios[id(e)].shown)]
     winner = min(equal, key=lambda e: (e.median_ms > _NOISE * fastest.median_ms, e.target.threads, _cost(e)))
     for entrant in (e for e in finalists if not e.lost and e is not winner):

@@ -93,7 +93,7 @@ def beside(bundle: Bundle, artifact: Artifact, tokens: int, processes: int) -> s
         ours.append(row.samples_ms[0])
         grades.append(row.grade)
         theirs.append(json.loads(subprocess.run(bare, check=True, capture_output=True, text=True).stdout))
-    ratio = compare(ours, theirs, paired=True)
+    ratio = compare(ours, theirs)
     middles = [median(sorted(s for process in side for s in process)) for side in (ours, theirs)]
     shared = f"{grades.count('void')} of {processes} void" if "void" in grades else "none void"
     return f"| {artifact.key} | {tokens} | {middles[0]:.4g} | {middles[1]:.4g} | {ratio} | {shared} |"

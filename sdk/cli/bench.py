@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,8 @@ __all__ = ["command"]
 @click.option("--threads", default="1", show_default=True, help="Engine threads, by comma.")
 @click.option("--batch", default=1, show_default=True, help="Texts in one run.")
 @click.option("--processes", type=int, help="Fresh processes per artifact: 5, or 10 with --against.")
-@click.option("--runs", default=50, show_default=True, help="Timed runs per process and length.")
+@click.option("--runs", default=50, show_default=True, help="Least number of timed runs per process and length.")
+@click.option("--least-ms", default=250.0, show_default=True, help="Least time of a process's timed runs.")
 @click.option("--sustained", default=0.0, help="Go on for so many seconds, and show the drift.")
 @click.option("--roofline", is_flag=True, help="Measure the machine's peaks too, and each row's share of them.")
 @click.option("--out", type=click.Path(), help="Keep the rows, raw samples and all, in this file.")
@@ -73,6 +75,7 @@ def _plan(options: dict[str, Any]) -> Any:
         batch=options["batch"],
         processes=options["processes"] or (10 if options["against"] else 5),
         runs=options["runs"],
+        least_ms=options["least_ms"],
         sustained_s=options["sustained"],
         roofline=options["roofline"],
     )
@@ -147,9 +150,11 @@ def _compared(one: Comparison) -> dict[str, Any]:
 
 
 def _notes(rows: tuple[Row, ...], problems: tuple[str, ...]) -> list[str]:
-    """Why rows are not of grade A, each reason once, and what went wrong."""
-    reasons: dict[str, list[str]] = {}
+    """Why rows are not of grade A, each kind of reason once, and what went wrong."""
+    found: dict[str, list[str]] = {}
     for row in rows:
         for reason in row.reasons:
-            reasons.setdefault(f"{row.grade}: {reason}", []).append(row.key)
-    return [*(f"{reason} ({'; '.join(keys)})" for reason, keys in reasons.items()), *problems]
+            kind = re.sub(r"[-+.\d]+", "#", f"{row.grade}: {reason}")
+            found.setdefault(kind, []).append(f"{row.grade}: {reason} ({row.key})")
+    alike = {first: len(others) for first, *others in found.values()}
+    return [*(f"{first}{f', and {n} more rows alike' * bool(n)}" for first, n in alike.items()), *problems]

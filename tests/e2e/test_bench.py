@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import edgewright, rows
 
-QUICK = ("--tokens", "16", "--precision", "int8", "--runs", "30")
+QUICK = ("--tokens", "16", "--precision", "int8", "--runs", "30", "--least-ms", "0")
 
 
 @pytest.fixture(scope="module")
