@@ -1,14 +1,16 @@
-"""Small reads of files that nobody has vouched for yet."""
+"""Small reads of files that nobody has vouched for yet, and files that are written whole or not at all."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING
 
+from edgewright.errors import StorageError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["read_capped", "sha256"]
+__all__ = ["read_capped", "sha256", "write_whole"]
 
 
 def sha256(path: Path) -> str:
@@ -24,3 +26,15 @@ def read_capped(path: Path, most: int) -> bytes:
     """The bytes of a file, never more than one over `most`, so that the caller can tell and refuse."""
     with path.open("rb") as file:
         return file.read(most + 1)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all. Raises StorageError."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        hint = "free some space, or give another file"
+        raise StorageError(f"cannot write {path}: {error.strerror or error}", hint=hint) from error

@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from edgewright import manifest
-from edgewright.errors import DataError, EdgewrightError, StorageError
-from edgewright.files import read_capped
+from edgewright.errors import DataError, EdgewrightError
+from edgewright.files import read_capped, write_whole
 from edgewright.statistics import Summary  # noqa: TC001 - msgspec reads annotations
 
 __all__ = ["SCHEMA", "Machine", "Moment", "Parts", "Row", "Run", "Startup", "read", "write"]
@@ -161,14 +161,7 @@ class Run(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 def write(run: Run, path: Path) -> None:
     """Write a file of rows, whole or not at all. Raises StorageError."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(manifest.encode(run))
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        hint = "free some space, or give another file"
-        raise StorageError(f"cannot write {path}: {error.strerror or error}", hint=hint) from error
+    write_whole(path, manifest.encode(run))
 
 
 def read(path: str | Path) -> Run:
