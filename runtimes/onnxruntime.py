@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 from edgewright.contracts import Runtime, Session
 from edgewright.errors import EngineError
 from edgewright.manifest import TensorSpec
+from edgewright.runtimes._onnx_profile import layers, trace
 from edgewright.runtimes._x86 import products_saturate
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from edgewright.operators import Trace
 
 __all__ = ["OnnxRuntime"]
 
@@ -47,13 +51,23 @@ class OnnxRuntime(Runtime):
         # ONNX Runtime 1.31 refuses the exact form for a model whose layers share a weight, as ALBERT's do.
         return _Session(self._session(path, threads, exact=False))
 
-    def _session(self, path: Path, threads: int, *, exact: bool) -> Any:
+    def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
+        exact, plain = products_saturate(), self._open(path, threads=threads)
+        with tempfile.TemporaryDirectory() as scratch:
+            bare = self._session(path, threads, exact=exact)
+            profiled = self._session(path, threads, exact=exact, profile=f"{scratch}/profile")
+            return trace(bare, profiled, {spec.name: feeds[spec.name] for spec in plain.inputs}, runs, layers(path))
+
+    def _session(self, path: Path, threads: int, *, exact: bool, profile: str = "") -> Any:
         onnxruntime = self.import_engine()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.enable_mem_pattern = False  # it would keep a plan for every length it meets, and nothing gets faster
+        if profile:
+            options.enable_profiling = True
+            options.profile_file_prefix = profile
         if self.plain:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         if exact:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.manifest import Settings, TensorSpec
+    from edgewright.operators import Trace
 
 __all__ = ["Completed", "ConversionSpec", "Converter", "Runtime", "Session", "Transport", "check_threads"]
 
@@ -180,6 +181,27 @@ class Runtime(ABC):
 
     @abstractmethod
     def _open(self, path: Path, *, threads: int) -> Session: ...
+
+    def profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
+        """Time the operators of an artifact over `runs` inferences of int64 (batch, length) arrays, after as many more.
+
+        Raises:
+            UsageError: no such number of threads, or this engine's profiler is not read.
+            EngineError: the engine failed.
+        """
+        check_threads(threads)
+        try:
+            return self._profile(path, feeds, threads=threads, runs=runs)
+        except EdgewrightError:
+            raise
+        except Exception as error:
+            raise EngineError(f"{self.engine} cannot profile {path.name}: {type(error).__name__}: {error}") from error
+
+    def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
+        del path, feeds, threads, runs
+        raise UsageError(
+            f"edgewright does not read {self.engine}'s profiler", hint="the format onnx has one that it reads"
+        )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,150 @@
+"""Where an inference spends its time: by operator, by kind of operator, by layer of the source model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from edgewright.bundle import Bundle
+from edgewright.child import call
+from edgewright.engines import engine_for, runnable
+from edgewright.errors import UsageError
+from edgewright.operators import Operator, Trace, layer_of
+from edgewright.roofline import roofline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from edgewright.manifest import Artifact
+    from edgewright.roofline import Roofline
+
+__all__ = ["Profile", "Share", "chrome_trace", "in_child", "profile", "shares"]
+
+_FILLER = "The river had risen in the night, and by morning the lower path was gone. "
+_FAR = 0.1
+"""Of a peak: below it something else holds a part back, such as the cost of a call."""
+_INTEGER = ("int8", "int8-static", "int4")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The operators of one artifact at one length, beside the machine's measured peaks."""
+
+    artifact: Artifact
+    engine: str
+    tokens: int
+    trace: Trace
+    peaks: Roofline
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of an inference.
+
+    Attributes:
+        what: an operator, a kind or a layer; `between operators` is what none of them accounts for.
+        calls: operators in it.
+        time_ms: what they took together.
+        share: of the session's time.
+        gmac_s: 10^9 multiply-accumulates per second, None where it has none.
+        gb_s: 10^9 bytes moved per second.
+        of_peak: the larger of both as a part of the machine's measured peak.
+        bound: which of the two it is nearer to, `compute` or `memory`; `cache` where more is moved than memory gives,
+            None where it is near neither.
+    """
+
+    what: str
+    calls: int
+    time_ms: float
+    share: float
+    gmac_s: float | None = None
+    gb_s: float | None = None
+    of_peak: float | None = None
+    bound: str | None = None
+
+
+def profile(
+    bundle: Bundle | str | Path,
+    *,
+    format: str | None = None,  # noqa: A002
+    precision: str | None = None,
+    tokens: int = 128,
+    threads: int = 1,
+    runs: int = 50,
+) -> Profile:
+    """Profile an artifact, by default the smallest, in a child process.
+
+    Raises:
+        BundleError: the bundle is bad or has no such artifact.
+        UsageError: a length over the model's, no such number of threads, or an engine whose profiler is not read.
+        EngineError: the engine failed.
+    """
+    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    longest = opened.manifest.settings.max_length
+    if not 1 <= tokens <= longest or runs < 1:
+        raise UsageError(f"{tokens} tokens and {runs} runs were asked, the model takes 1 to {longest} tokens")
+    artifact = opened.choose(format=format, precision=precision, among=() if format else runnable(opened))
+    opened.checked(artifact.path)
+    payload = {"bundle": str(opened.directory), "path": artifact.path, "tokens": tokens}
+    found = call("edgewright.profiling:in_child", {**payload, "threads": threads, "runs": runs})
+    trace = msgspec.convert(found, Trace)
+    return Profile(artifact, engine_for(artifact.format).engine, tokens, trace, roofline(threads))
+
+
+def in_child(payload: dict[str, Any], progress: Callable[[str], None]) -> Any:
+    """The child's side of `profile`."""
+    from edgewright import registry
+
+    del progress
+    bundle = Bundle.open(payload["bundle"])
+    artifact = next(a for a in bundle.manifest.artifacts if a.path == payload["path"])
+    task = registry.load("tasks", bundle.manifest.task)(bundle.manifest.settings)
+    tokenizer = bundle.tokenizer()
+    tokenizer.limit(payload["tokens"])
+    item = task.item(_FILLER * (payload["tokens"] // 8 + 1), tokenizer)
+    feeds = task.encode(tokenizer, [item]).batches[0]
+    path, engine = bundle.directory / artifact.path, engine_for(artifact.format)
+    return msgspec.to_builtins(engine.profile(path, feeds, threads=payload["threads"], runs=payload["runs"]))
+
+
+def shares(found: Profile, by: str = "kind") -> list[Share]:
+    """The parts of an inference, the longest first, and the rest: by `operator`, `kind`, or `layer`."""
+    parts: dict[str, list[Operator]] = {}
+    for operator in found.trace.operators:
+        names = {"operator": operator.name, "kind": operator.kind, "layer": layer_of(operator.layer) or "no layer"}
+        parts.setdefault(names[by], []).append(operator)
+    rows = sorted((_share(what, part, found) for what, part in parts.items()), key=lambda row: -row.time_ms)
+    rest = found.trace.rest_ms
+    return [*rows, Share("between operators", 0, rest, rest / found.trace.run_ms)]
+
+
+def _share(what: str, part: Sequence[Operator], found: Profile) -> Share:
+    time_ms = sum(operator.time_ms for operator in part)
+    share = time_ms / found.trace.run_ms
+    if not time_ms:
+        return Share(what, len(part), 0.0, 0.0)
+    gmac_s = sum(operator.macs for operator in part) / time_ms / 1e6
+    gb_s = sum(operator.moved_bytes for operator in part) / time_ms / 1e6
+    integer = found.artifact.precision in _INTEGER and any("Integer" in o.kind or "Quant" in o.kind for o in part)
+    peak = found.peaks.int8_gmac_s if integer else found.peaks.fp32_gmac_s
+    computing, moving = gmac_s / peak, gb_s / found.peaks.read_gb_s
+    nearer = "compute" if computing >= moving else "memory" if moving <= 1 else "cache"
+    bound = None if max(computing, moving) < _FAR else nearer
+    return Share(what, len(part), time_ms, share, gmac_s or None, gb_s, max(computing, moving), bound)
+
+
+def chrome_trace(found: Profile) -> dict[str, Any]:
+    """One run in the Trace Event Format, which Perfetto and Chrome open: operators below their layers."""
+    events: list[dict[str, Any]] = []
+    for operator in found.trace.operators:
+        at, took = operator.start_ms * 1e3, operator.time_ms * 1e3
+        facts = {"layer": operator.layer, "macs": operator.macs, "bytes": operator.moved_bytes}
+        events.append({"name": operator.kind, "cat": operator.name, "ts": at, "dur": took, "tid": 2, "args": facts})
+    for layer in dict.fromkeys(layer_of(operator.layer) for operator in found.trace.operators if operator.layer):
+        inside = [o for o in found.trace.operators if layer_of(o.layer) == layer]
+        first, last = min(o.start_ms for o in inside), max(o.start_ms + o.time_ms for o in inside)
+        events.append({"name": layer, "cat": "layer", "ts": first * 1e3, "dur": (last - first) * 1e3, "tid": 1})
+    return {"traceEvents": [{**event, "ph": "X", "pid": 1} for event in events], "displayTimeUnit": "ns"}

@@ -1,0 +1,34 @@
+"""`edgewright profile` on the demo model: every operator has a time and most a layer."""
+
+import json
+
+from conftest import edgewright, rows
+
+LAYERS = {"electra.embeddings", "electra.embeddings_project", "electra.encoder.layer.0", "electra.encoder.layer.1"}
+
+
+def test_operators_add_up_and_have_layers(demo_bundle, tmp_path):
+    argv = ("profile", demo_bundle, "--precision", "fp32", "--tokens", "32", "--runs", "20")
+    found = rows(*argv, "--by", "layer", "--trace", tmp_path / "trace.json")
+    assert {row["what"] for row in found} >= LAYERS
+    assert abs(sum(row["share"] for row in found) - 1) < 1e-6
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    products = [e for e in events if e["name"] in ("MatMul", "Gemm", "FusedMatMul")]
+    assert len(products) >= 12
+    assert all(e["args"]["layer"] and e["args"]["macs"] > 0 for e in products)
+    linear = sum(e["args"]["macs"] for e in events if e["tid"] == 2 and e["name"] != "Attention")
+    wide, inner, narrow, layers, tokens = 384, 512, 192, 2, 32
+    least = layers * tokens * wide * (4 * wide + 2 * inner) + tokens * narrow * wide
+    assert least <= linear <= 1.1 * least
+
+
+def test_the_table_names_the_peaks_and_the_kinds(demo_bundle):
+    text = edgewright("profile", demo_bundle, "--precision", "int8", "--tokens", "16", "--runs", "5")
+    assert "GMAC/s in fp32" in text
+    assert "DynamicQuantizeMatMul" in text
+    assert "between operators" in text
+
+
+def test_what_cannot_be_profiled_is_one_line(demo_bundle):
+    assert "the model takes 1 to 128" in edgewright("profile", demo_bundle, "--tokens", "500", check=2)
+    assert "threads were asked" in edgewright("profile", demo_bundle, "--threads", "4096", check=2)
