@@ -37,6 +37,7 @@ class ExecutorchRuntime(Runtime):
     extra = "executorch"
     module = "executorch"
     package = "executorch"
+    no_profiler = "its published wheel is built without the event tracer"
 
     _open_sessions: ClassVar[weakref.WeakSet[Session]] = weakref.WeakSet()
 

@@ -12,6 +12,7 @@ import numpy as np
 from edgewright.contracts import Runtime, Session
 from edgewright.errors import EngineError
 from edgewright.manifest import TensorSpec
+from edgewright.runtimes._lite_profile import trace
 from edgewright.runtimes._x86 import products_saturate
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from edgewright.operators import Trace
 
 __all__ = ["LiteInterpreter"]
 
@@ -52,6 +55,10 @@ class LiteInterpreter(Runtime):
             hint = f"damaged, or made by a PyTorch newer than the {torch.__version__} here; build the bundle again"
             raise EngineError(f"{path.name} does not load: {str(error).splitlines()[0]}", hint=hint) from error
         return _Session(torch, module, signature)
+
+    def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
+        session = self._open(path, threads=threads)
+        return trace(self.import_engine(), lambda: session.run(feeds), runs)
 
 
 class _Session(Session):

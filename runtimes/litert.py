@@ -36,6 +36,7 @@ class Litert(Runtime):
     extra = "litert"
     module = "ai_edge_litert"
     package = "ai-edge-litert"
+    no_profiler = "its profiler has no Python interface"
 
     def _open(self, path: Path, *, threads: int) -> Session:
         check_magic(path)

@@ -137,10 +137,12 @@ class Runtime(ABC):
 
     Attributes:
         has_plain: whether the engine can leave out its own graph optimisations and delegates.
+        no_profiler: why its operators cannot be timed, for an engine without `_profile`.
         plain: whether it shall, to tell a wrong artifact from a wrong engine.
     """
 
     has_plain: ClassVar[bool] = False
+    no_profiler: ClassVar[str] = "edgewright does not read its profiler"
     plain: bool = False
     engine: ClassVar[str]
     formats: ClassVar[tuple[str, ...]]
@@ -199,9 +201,7 @@ class Runtime(ABC):
 
     def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
         del path, feeds, threads, runs
-        raise UsageError(
-            f"edgewright does not read {self.engine}'s profiler", hint="the format onnx has one that it reads"
-        )
+        raise UsageError(f"{self.engine} is not profiled: {self.no_profiler}", hint="onnx and torchscript are")
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def _share(what: str, part: Sequence[Operator], found: Profile) -> Share:
     computing, moving = gmac_s / peak, gb_s / found.peaks.read_gb_s
     nearer = "compute" if computing >= moving else "memory" if moving <= 1 else "cache"
     bound = None if max(computing, moving) < _FAR else nearer
-    return Share(what, len(part), time_ms, share, gmac_s or None, gb_s, max(computing, moving), bound)
+    return Share(what, len(part), time_ms, share, gmac_s or None, gb_s or None, max(computing, moving) or None, bound)
 
 
 def chrome_trace(found: Profile) -> dict[str, Any]:

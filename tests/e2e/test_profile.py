@@ -2,9 +2,17 @@
 
 import json
 
-from conftest import edgewright, rows
+import pytest
+from conftest import DEMO, edgewright, rows
 
 LAYERS = {"electra.embeddings", "electra.embeddings_project", "electra.encoder.layer.0", "electra.encoder.layer.1"}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    out = tmp_path_factory.mktemp("lite") / "bundle"
+    edgewright("build", DEMO, "--format", "torchscript", "--precision", "fp32", "--out", out)
+    return out
 
 
 def test_operators_add_up_and_have_layers(demo_bundle, tmp_path):
@@ -27,6 +35,14 @@ def test_the_table_names_the_peaks_and_the_kinds(demo_bundle):
     assert "GMAC/s in fp32" in text
     assert "DynamicQuantizeMatMul" in text
     assert "between operators" in text
+
+
+def test_the_lite_interpreter_too(bundle):
+    found = rows("profile", bundle, "--format", "torchscript", "--tokens", "16", "--runs", "5")
+    linear = next(row for row in found if row["what"] == "aten::linear")
+    assert linear["calls"] >= 12
+    assert linear["gmac_s"] > 0
+    assert abs(sum(row["share"] for row in found) - 1) < 1e-6
 
 
 def test_what_cannot_be_profiled_is_one_line(demo_bundle):

@@ -3,6 +3,8 @@
 import pytest
 from test_rows import ARTIFACT
 
+from edgewright import registry
+from edgewright.errors import UsageError
 from edgewright.operators import Operator, Trace, layer_of
 from edgewright.profiling import Profile, chrome_trace, shares
 from edgewright.roofline import Roofline
@@ -55,3 +57,11 @@ def test_a_trace_has_an_event_for_every_operator_and_layer():
     assert [e["name"] for e in events if e["tid"] == 1] == ["bert.encoder.layer.0", "bert.encoder.layer.1"]
     assert [e["dur"] for e in events if e["tid"] == 2] == [2000.0, 500.0, 1000.0, 400.0, 10.0]
     assert all({"name", "ph", "ts", "dur", "pid", "tid"} <= set(e) for e in events)
+
+
+@pytest.mark.parametrize(
+    ("engine", "why"), [("executorch", "without the event tracer"), ("litert", "no Python interface")]
+)
+def test_an_engine_that_cannot_be_profiled_says_why(engine, why, tmp_path):
+    with pytest.raises(UsageError, match=why):
+        registry.load("runtimes", engine)().profile(tmp_path / "none", {}, threads=1, runs=1)
