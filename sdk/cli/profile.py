@@ -20,6 +20,7 @@ __all__ = ["command"]
 @click.option("--threads", default=1, show_default=True, help="Engine threads.")
 @click.option("--runs", default=50, show_default=True, help="Profiled runs.")
 @click.option("--by", type=click.Choice(["kind", "layer", "operator"]), default="kind", help="What a line stands for.")
+@click.option("--why", help="Instead, hold this precision against fp32 and say why it is as fast as it is.")
 @click.option("--trace", "trace_", type=click.Path(), help="Write one run as a trace that Perfetto opens.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with every operator.")
 @artifact_options
@@ -30,15 +31,21 @@ def command(
     threads: int,
     runs: int,
     by: str,
+    why: str | None,
     trace_: str | None,
     as_json: bool,
     format_: str | None,
     precision: str | None,
 ) -> None:
     """Show where an inference of BUNDLE's artifact spends its time."""
+    from edgewright.explanation import explain
     from edgewright.files import write_whole
     from edgewright.profiling import chrome_trace, profile, shares
 
+    if why:
+        found_parts = explain(bundle, why, format=format_ or "onnx", tokens=tokens, threads=threads)
+        emit([asdict(part) for part in found_parts], as_json=as_json)
+        return
     found = profile(bundle, format=format_, precision=precision, tokens=tokens, threads=threads, runs=runs)
     if trace_:
         write_whole(Path(trace_), json.dumps(chrome_trace(found)).encode())

@@ -45,6 +45,14 @@ def test_the_lite_interpreter_too(bundle):
     assert abs(sum(row["share"] for row in found) - 1) < 1e-6
 
 
+def test_a_precision_is_held_against_fp32(demo_bundle):
+    found = {row["what"]: row for row in rows("profile", demo_bundle, "--why", "int8", "--tokens", "32")}
+    assert "this machine's peaks allow" in found["products with weights"]["why"]
+    assert "stay in float" in found["products of attention"]["why"]
+    assert found["quantize, dequantize, scale"]["other_ms"] > 0
+    assert "give another precision" in edgewright("profile", demo_bundle, "--why", "fp32", check=2)
+
+
 def test_what_cannot_be_profiled_is_one_line(demo_bundle):
     assert "the model takes 1 to 128" in edgewright("profile", demo_bundle, "--tokens", "500", check=2)
     assert "threads were asked" in edgewright("profile", demo_bundle, "--threads", "4096", check=2)
