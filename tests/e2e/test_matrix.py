@@ -19,7 +19,7 @@ PART = [
 ]
 
 
-@pytest.mark.parametrize(("name", "task"), PART, ids=" ".join)
+@pytest.mark.parametrize(("name", "task"), PART, ids=[f"{name}-{task}" for name, task in PART])
 def test_every_cell_is_made_or_a_known_gap(name, task, tmp_path):
     argv = [sys.executable, "tools/matrix.py", "--architecture", "bert", "--task", task, "--format", name]
     done = subprocess.run(
