@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from edgewright.errors import BundleError
 from edgewright.files import read_capped, sha256
 from edgewright.machine import model
-from edgewright.manifest import MAX_JSON_BYTES, Artifact, File, Golden, Manifest, check_path, decode
+from edgewright.manifest import Artifact, File, Golden, Manifest, decode
+from edgewright.strict import MAX_JSON_BYTES, check_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

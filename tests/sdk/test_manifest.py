@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from edgewright import manifest
 from edgewright.errors import BundleError
-from edgewright.manifest import Golden, GoldenCase, Manifest, check_path, decode, encode, strict_json
+from edgewright.manifest import Golden, GoldenCase, Manifest, decode, encode
+from edgewright.strict import MAX_JSON_BYTES, check_path, strict_json
 
 words = st.text(max_size=12)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -140,9 +141,9 @@ def test_a_duplicate_key_is_refused_though_the_value_is_the_same(make_manifest):
 
 
 def test_json_of_exactly_the_limit_is_read_and_one_byte_more_is_not():
-    body = b'"' + b"x" * (manifest.MAX_JSON_BYTES - 2) + b'"'
-    assert len(strict_json(body, "f")) == manifest.MAX_JSON_BYTES - 2
-    with pytest.raises(BundleError, match=f"{manifest.MAX_JSON_BYTES + 1} bytes, at most {manifest.MAX_JSON_BYTES}"):
+    body = b'"' + b"x" * (MAX_JSON_BYTES - 2) + b'"'
+    assert len(strict_json(body, "f")) == MAX_JSON_BYTES - 2
+    with pytest.raises(BundleError, match=f"{MAX_JSON_BYTES + 1} bytes, at most {MAX_JSON_BYTES}"):
         strict_json(body + b" ", "f")
 
 

@@ -1,0 +1,93 @@
+"""What a board reads of a bundle's manifest: the names, sizes and hashes of its files, and its version."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from edgewright.errors import BundleError
+from edgewright.strict import check_path, strict_json
+
+__all__ = ["MANIFEST", "MAX_SIGNATURE_BYTES", "SIGNATURE", "Part", "Release"]
+
+MANIFEST, SIGNATURE = "manifest.json", "manifest.json.sig"
+MAX_SIGNATURE_BYTES = 16 * 2**10
+_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file of a bundle."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """A bundle as it is installed: the manifest's own bytes, its signature (empty without one), and what it lists."""
+
+    manifest: bytes
+    signature: bytes
+    version: int
+    parts: tuple[Part, ...]
+    smallest_bytes: int
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over manifest and signature: two releases with the same one are the same, byte for byte."""
+        return hashlib.sha256(self.manifest + b"\0" + self.signature).hexdigest()
+
+    @classmethod
+    def read(cls, manifest: bytes, signature: bytes) -> Release:
+        """Read a manifest.
+
+        Raises:
+            BundleError: too large, a newer schema, or a name, size, hash or version that cannot be.
+        """
+        if len(signature) > MAX_SIGNATURE_BYTES:
+            raise BundleError(f"{SIGNATURE} has {len(signature)} bytes, at most {MAX_SIGNATURE_BYTES} are read")
+        tree = strict_json(manifest, MANIFEST)
+        _check_schema(tree)
+        artifacts = [_part(entry, f"artifacts[{i}]") for i, entry in enumerate(_entries(tree, "artifacts"))]
+        others = [_part(entry, f"files[{i}]") for i, entry in enumerate(_entries(tree, "files"))]
+        parts = (*artifacts, *others)
+        folded = [part.path.casefold() for part in parts]
+        if len(set(folded)) != len(folded) or {MANIFEST, SIGNATURE} & set(folded):
+            raise BundleError(f"{MANIFEST} lists a name twice, or itself")
+        version = _count(tree.get("version", 0), "version")
+        return cls(manifest, signature, version, parts, min((a.size_bytes for a in artifacts), default=0))
+
+
+def _check_schema(tree: Any) -> None:
+    schema = tree.get("schema") if isinstance(tree, dict) else None
+    if type(schema) is not int or schema < 1:
+        raise BundleError(f"{MANIFEST} has no schema")
+    if schema > _SCHEMA:
+        what = f"{MANIFEST} has schema {schema}, this edgewright reads up to {_SCHEMA}"
+        raise BundleError(what, hint="upgrade edgewright")
+
+
+def _entries(tree: dict[str, Any], name: str) -> list[Any]:
+    found = tree.get(name)
+    if not isinstance(found, list):
+        raise BundleError(f"{MANIFEST}: expected a list - at `$.{name}`")
+    return found
+
+
+def _part(entry: Any, where: str) -> Part:
+    if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
+        raise BundleError(f"{MANIFEST}: expected a file with a path - at `$.{where}`")
+    digest = entry.get("sha256")
+    if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise BundleError(f"{MANIFEST}: expected a SHA-256 - at `$.{where}.sha256`")
+    return Part(check_path(entry["path"]), _count(entry.get("size_bytes"), f"{where}.size_bytes"), digest)
+
+
+def _count(value: Any, where: str) -> int:
+    if type(value) is not int or not 0 <= value < 2**53:
+        raise BundleError(f"{MANIFEST}: expected a whole number from 0 - at `$.{where}`")
+    return value

@@ -1,0 +1,61 @@
+"""JSON and file names that came from elsewhere, read with distrust.
+
+Standard library alone, for Python 3.9 on: a board reads manifests with these very functions.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from edgewright.errors import BundleError
+
+__all__ = ["MAX_JSON_BYTES", "check_path", "strict_json"]
+
+MAX_JSON_BYTES = 16 * 2**20
+
+
+def strict_json(data: bytes, name: str) -> Any:
+    """JSON with no duplicate keys, no NaN or infinity, no more than `MAX_JSON_BYTES` bytes."""
+    if len(data) > MAX_JSON_BYTES:
+        raise BundleError(f"{name} has {len(data)} bytes, at most {MAX_JSON_BYTES} are read")
+    try:
+        return json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{name} is not acceptable JSON: {error}") from error
+
+
+def check_path(path: str, *, pattern: re.Pattern[str] = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")) -> str:
+    """A relative path of plain names joined by `/`, returned as it is.
+
+    Raises:
+        BundleError: absolute, `..`, hidden, empty or unusual parts.
+    """
+    parts = path.split("/")
+    if len(path) > 200 or len(parts) > 4 or not all(pattern.fullmatch(part) for part in parts):
+        raise BundleError(
+            f"file name {path!r} is not allowed in a bundle", hint="letters, digits, '.', '_', '-', '/' only"
+        )
+    return path
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    tree = dict(pairs)
+    if len(tree) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"key {twice!r} stands twice in one object")
+    return tree
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"number {text} is out of range")
+    return value
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is not JSON")
