@@ -75,5 +75,7 @@ def _principal(signature: str, signers: str) -> str:
     found = next((name for name in names if name and not name.startswith("!")), "")
     if code != 0 or not found:
         reason = one_line(printed, 200) or "no such key"
-        raise BundleError(f"no allowed signer made the signature: {reason}", hint=f"the allowed keys stand in {signers}")
+        raise BundleError(
+            f"no allowed signer made the signature: {reason}", hint=f"the allowed keys stand in {signers}"
+        )
     return found

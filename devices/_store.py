@@ -1,0 +1,254 @@
+"""Releases side by side on a board's disk, of files that are kept once by their hash; one of them is active.
+
+    ROOT/current -> releases/000007-1f0c6a2b9d3e    what apps open; a symbolic link, replaced in one step
+    ROOT/releases/ID/                               bundles, of hard links to blobs
+    ROOT/blobs/SHA256                               a file of any release, read-only
+    ROOT/incoming/                                  what is being sent, mode 0700; interrupted transfers go on here
+    ROOT/state.json  journal.jsonl  lock            active, previous, trial; what happened and why; one writer at a time
+    ROOT/keys/allowed_signers  keys/revoked         the owner's: with the first, nothing unsigned is installed
+
+`current` alone decides what is active: it leads to a whole release before and after every operation. The state tells
+which of two was proven, and is rebuilt from the directories where it is lost. A release gets its name only when all that
+is in it is on the disk, and is never changed after that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from edgewright.devices._files import ensure_dir, fill, get, put, remove, sha256
+from edgewright.devices._release import MANIFEST, MAX_SIGNATURE_BYTES, SIGNATURE, Part, Release
+from edgewright.devices._state import State, is_release, sequence_of
+from edgewright.errors import BundleError, DeviceError
+from edgewright.strict import MAX_JSON_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from edgewright.devices._disk import Disk
+
+__all__ = ["Store"]
+
+_FOLDERS = {"blobs": 0o755, "releases": 0o755, "incoming": 0o700}
+_OURS = {*_FOLDERS, "keys", "lock", "current", "state.json", "journal.jsonl"}
+_MAX_STATE_BYTES = 2**12
+
+
+class Store:
+    """The releases below `root`, an absolute path."""
+
+    def __init__(self, disk: Disk, root: str) -> None:
+        self.disk, self.root = disk, root
+        self.incoming, self.link = f"{root}/incoming", f"{root}/current"
+
+    def release_dir(self, name: str) -> str:
+        """Where a release lies."""
+        return f"{self.root}/releases/{name}"
+
+    def blob(self, digest: str) -> str:
+        """Where a file with this SHA-256 lies."""
+        return f"{self.root}/blobs/{digest}"
+
+    def make(self) -> None:
+        """Make the directories that are missing.
+
+        Raises:
+            DeviceError: `root` holds something else.
+        """
+        self.check_ours()
+        missing, path = [], self.root
+        while self.disk.stat(path) is None:
+            missing.append(path)
+            path = path.rpartition("/")[0] or "/"
+        for folder in reversed(missing):
+            ensure_dir(self.disk, folder)
+        for name, mode in _FOLDERS.items():
+            ensure_dir(self.disk, f"{self.root}/{name}", mode)
+
+    def check_ours(self) -> None:
+        """Raise DeviceError where `root` is a directory of another purpose."""
+        facts = self.disk.stat(self.root)
+        names = self.disk.list(self.root) if facts and facts.kind == "dir" else []
+        strange = sorted({name[:-4] if name.endswith(".new") else name for name in names} - _OURS)
+        if (facts and facts.kind != "dir") or (strange and "state.json" not in names):
+            what = f"holds {strange[0]!r}" if strange else "is not a directory"
+            raise DeviceError(f"{self.root} {what}, it is no store of releases", hint="choose another --root")
+
+    # what is there
+
+    def current(self) -> str:
+        """The release that `current` leads to, "" where there is none."""
+        facts = self.disk.stat(self.link)
+        target = self.disk.readlink(self.link) if facts and facts.kind == "link" else ""
+        folder, _, name = target.rpartition("/")
+        there = folder == "releases" and is_release(name) and self.disk.stat(self.release_dir(name))
+        return name if there else ""
+
+    def releases(self) -> list[str]:
+        """Every release, oldest first."""
+        folder = f"{self.root}/releases"
+        return [name for name in self.disk.list(folder) if is_release(name)] if self.disk.stat(folder) else []
+
+    def state(self) -> State:
+        """What is active, previous and on trial; where file and directories disagree, the directories are right."""
+        found, there, current = self._written(), self.releases(), self.current()
+        if found is None:
+            return self._rebuilt()
+        names = {role: name for role in ("active", "previous", "trial") if (name := getattr(found, role)) in there}
+        state = State(sequence=max([found.sequence, *map(sequence_of, there)]), **names)
+        if not state.trial and current not in ("", state.active):
+            state = replace(state, active=current, previous=state.previous if state.previous != current else "")
+        return state
+
+    def _written(self) -> State | None:
+        try:
+            return State.read(get(self.disk, f"{self.root}/state.json", _MAX_STATE_BYTES))
+        except OSError:  # not there, or on a bad block: the directories say nearly as much
+            return None
+
+    def _rebuilt(self) -> State:
+        """Active is what `current` leads to and previous the newest other one, whole ones first."""
+        there, current = self.releases(), self.current()
+        whole = {name for name in there if not self.problem(name)}
+        order = sorted(there, key=lambda name: (name in whole, name == current, sequence_of(name)), reverse=True)
+        active, previous, *_ = *order, "", ""
+        return State(active=active, previous=previous, sequence=max(map(sequence_of, there), default=0))
+
+    def read(self, name: str) -> Release:
+        """A release by its name.
+
+        Raises:
+            BundleError: its manifest is damaged: the name holds the beginning of its hash.
+        """
+        folder = self.release_dir(name)
+        signed = self.disk.stat(f"{folder}/{SIGNATURE}") is not None
+        manifest = get(self.disk, f"{folder}/{MANIFEST}", MAX_JSON_BYTES)
+        signature = get(self.disk, f"{folder}/{SIGNATURE}", MAX_SIGNATURE_BYTES) if signed else b""
+        release = Release.read(manifest, signature)
+        if not name.endswith(f"-{release.digest[:12]}"):
+            raise BundleError(f"{MANIFEST} has another hash than the release's name")
+        return release
+
+    def problem(self, name: str) -> str:
+        """What is wrong with a release, in words, every file hashed; "" where it is whole."""
+        try:
+            release = self.read(name)
+            found = self._files(self.release_dir(name))
+            wanted = {MANIFEST, *((SIGNATURE,) if release.signature else ()), *(p.path for p in release.parts)}
+            if found != wanted:
+                return f"missing or extra: {', '.join(sorted(found ^ wanted))}"
+            bad = [p.path for p in release.parts if not self._is(f"{self.release_dir(name)}/{p.path}", p)]
+        except (OSError, BundleError) as error:
+            return str(error)
+        return f"damaged: {', '.join(bad)}" if bad else ""
+
+    def _files(self, folder: str) -> set[str]:
+        found = set()
+        for name in self.disk.list(folder):
+            facts = self.disk.stat(f"{folder}/{name}")
+            inner = self._files(f"{folder}/{name}") if facts and facts.kind == "dir" else None
+            found |= {name} if inner is None else {f"{name}/{path}" for path in inner}
+        return found
+
+    def _is(self, path: str, part: Part, *, sync: bool = False) -> bool:
+        """Whether a path is a plain file with a part's size and hash."""
+        facts = self.disk.stat(path)
+        fits = facts is not None and facts.kind == "file" and facts.size_bytes == part.size_bytes
+        return fits and sha256(self.disk, path, sync=sync) == part.sha256
+
+    def missing(self, parts: Iterable[Part]) -> list[Part]:
+        """The parts that have to be sent, each hash once: no blob holds them whole."""
+        each = {part.sha256: part for part in parts}.values()
+        return [part for part in each if not self._is(self.blob(part.sha256), part)]
+
+    # what changes it
+
+    def adopt(self, parts: Iterable[Part]) -> None:
+        """Make blobs of the parts that were sent; a blob that rotted is replaced.
+
+        Raises:
+            DeviceError: one did not arrive as it was sent; it is removed, and the next try sends it again.
+        """
+        for part in self.missing(parts):
+            path = f"{self.incoming}/{part.sha256}"
+            if not self._is(path, part, sync=True):
+                facts = self.disk.stat(path)
+                came = f"{facts.size_bytes} bytes with another hash" if facts else "nothing"
+                remove(self.disk, path)
+                what = f"{part.path} did not arrive whole: {part.size_bytes} bytes were sent, {came} came"
+                raise DeviceError(what, hint="try again; what did arrive is kept")
+            self.disk.chmod(path, 0o444)
+            self.disk.rename(path, self.blob(part.sha256))
+        self.disk.sync_dir(f"{self.root}/blobs")
+
+    def build(self, release: Release) -> str:
+        """Lay out a release of blobs, and give it its name when all of it is on the disk."""
+        new, name = f"{self.root}/releases/.new", self.state().next(release.digest)
+        folders = sorted({path for part in release.parts for path in _parents(part.path)})
+        remove(self.disk, new)
+        for folder in ("", *(f"/{folder}" for folder in folders)):
+            self.disk.mkdir(f"{new}{folder}", 0o755)
+        for part in release.parts:
+            self.disk.link(self.blob(part.sha256), f"{new}/{part.path}")
+        fill(self.disk, f"{new}/{MANIFEST}", release.manifest)
+        if release.signature:
+            fill(self.disk, f"{new}/{SIGNATURE}", release.signature)
+        for folder in (*(f"{new}/{folder}" for folder in reversed(folders)), new):
+            self.disk.sync_dir(folder)
+        self.disk.rename(new, self.release_dir(name))
+        self.disk.sync_dir(f"{self.root}/releases")
+        return name
+
+    def write(self, state: State) -> None:
+        """Put down what is active, previous and on trial."""
+        put(self.disk, f"{self.root}/state.json", str(state).encode())
+
+    def switch(self, name: str) -> None:
+        """Let `current` lead to a release, or with "" to nowhere, in one step."""
+        if name:
+            remove(self.disk, f"{self.link}.new")
+            self.disk.symlink(f"releases/{name}", f"{self.link}.new")
+            self.disk.rename(f"{self.link}.new", self.link)
+        elif self.disk.stat(self.link):
+            self.disk.unlink(self.link)
+        self.disk.sync_dir(self.root)
+
+    def recover(self) -> str:
+        """Take back what was interrupted: `current` and the state agree, nothing is on trial. Says what it found, or ""."""
+        state, words = self.state(), ""
+        if state.trial:
+            words = f"{state.trial} was interrupted on trial"
+            state = self._settled(state)
+        if self.current() != state.active:
+            self.switch(state.active)
+        if self._written() != state:
+            self.write(state)
+        return words and f"{words}; active is {state.active or 'nothing'}"
+
+    def _settled(self, state: State) -> State:
+        """The state after an interrupted trial: back to what was active, unless that rotted and another is whole."""
+        others = (state.trial, state.previous) if state.active else ()
+        home = next((n for n in (state.active, *others) if n and not self.problem(n)), state.active)
+        previous = next((n for n in (state.previous, state.active) if n != home), "")
+        return replace(state, active=home, previous=previous, trial="")
+
+    def clean(self, keep: Collection[str] = ()) -> None:
+        """Remove what no one needs: releases that the state does not name, blobs of none, transfers not in `keep`."""
+        kept = self.state().named | {self.current()}
+        for name in self.disk.list(f"{self.root}/releases"):
+            if name not in kept:
+                remove(self.disk, self.release_dir(name))
+        for name in self.disk.list(self.incoming):
+            if name not in keep:
+                remove(self.disk, f"{self.incoming}/{name}")
+        for name in self.disk.list(f"{self.root}/blobs"):
+            facts = self.disk.stat(self.blob(name))
+            if name not in keep and facts and facts.links == 1:
+                remove(self.disk, self.blob(name))
+
+
+def _parents(path: str) -> list[str]:
+    """The directories above a path: `a/b/c` -> `a`, `a/b`."""
+    parts = path.split("/")[:-1]
+    return ["/".join(parts[: i + 1]) for i in range(len(parts))]
