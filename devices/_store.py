@@ -8,8 +8,8 @@
     ROOT/keys/allowed_signers  keys/revoked         the owner's: with the first, nothing unsigned is installed
 
 `current` alone decides what is active: it leads to a whole release before and after every operation. The state tells
-which of two was proven, and is rebuilt from the directories where it is lost. A release gets its name only when all that
-is in it is on the disk, and is never changed after that.
+which of two was proven, and is rebuilt from the directories where it is lost. A release gets its name only when all
+that is in it is on the disk, and is never changed after that.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Store:
         """Raise DeviceError where `root` is a directory of another purpose."""
         facts = self.disk.stat(self.root)
         names = self.disk.list(self.root) if facts and facts.kind == "dir" else []
-        strange = sorted({name[:-4] if name.endswith(".new") else name for name in names} - _OURS)
+        strange = sorted({name.removesuffix(".new") for name in names} - _OURS)
         if (facts and facts.kind != "dir") or (strange and "state.json" not in names):
             what = f"holds {strange[0]!r}" if strange else "is not a directory"
             raise DeviceError(f"{self.root} {what}, it is no store of releases", hint="choose another --root")
@@ -215,7 +215,7 @@ class Store:
         self.disk.sync_dir(self.root)
 
     def recover(self) -> str:
-        """Take back what was interrupted: `current` and the state agree, nothing is on trial. Says what it found, or ""."""
+        """Take back what was interrupted, so that `current` and the state agree; say in words what it was, or ""."""
         state, words = self.state(), ""
         if state.trial:
             words = f"{state.trial} was interrupted on trial"

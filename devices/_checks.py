@@ -1,0 +1,106 @@
+"""What a release must show on the board: an engine that starts, golden cases, memory, an owner's signature, a version."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+from edgewright.errors import BundleError, DeviceError, GateFailed, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgewright.devices._machine import Machine, Ran
+    from edgewright.devices._release import Release
+    from edgewright.devices._store import Store
+
+__all__ = ["check_memory", "check_signature", "check_version", "probe", "replay"]
+
+_BASE_BYTES = 64 * 2**20
+_COPIES = 2
+
+
+def check_signature(store: Store, machine: Machine, release: Release) -> str:
+    """Who signed a release, after the board's own keys; "" on a board that has none, where anything goes.
+
+    Raises:
+        BundleError: the board has a key file, and no key in it made the release's signature, or that key is revoked.
+    """
+    signers, revoked = f"{store.root}/keys/allowed_signers", f"{store.root}/keys/revoked"
+    if store.disk.stat(signers) is None:
+        return ""
+    known = revoked if store.disk.stat(revoked) else None
+    return machine.who_signed(release.manifest, release.signature, signers, known)
+
+
+def check_version(store: Store, release: Release, *, allow_downgrade: bool) -> None:
+    """Raise BundleError where a release is older than the active one, and that is not asked for."""
+    active = store.state().active
+    try:
+        have = store.read(active).version if active else 0
+    except (OSError, BundleError):  # the active one rotted, and anything is better
+        return
+    if release.version < have and not allow_downgrade:
+        what = f"the bundle has version {release.version}, active on the board is version {have}"
+        raise BundleError(what, hint="versions never go down; give --allow-downgrade if this one shall")
+
+
+def check_memory(machine: Machine, release: Release) -> None:
+    """Raise DeviceError where the smallest artifact would not fit the memory that is left, by a coarse sum.
+
+    64 MiB for Python, engine and tokenizer, and the artifact twice: as a file, and as the engine packs its weights.
+    """
+    have, need = machine.ram_bytes(), _BASE_BYTES + _COPIES * release.smallest_bytes
+    if 0 <= have < need:
+        sizes = f"64 MiB + 2 x {release.smallest_bytes / 2**20:.1f} MiB = {need / 2**20:.0f} MiB"
+        what = f"the smallest artifact needs {sizes} of memory, the board has {have / 2**20:.0f} MiB left"
+        raise DeviceError(what, hint="end other programs there, or build a smaller precision")
+
+
+def probe(machine: Machine, argv: Sequence[str], timeout_s: float) -> None:
+    """Raise DeviceError where `argv`, which starts the engines, fails: before anything is sent."""
+    ran = machine.run(argv, timeout_s) if argv else None
+    if ran and ran.exit_code != 0:
+        hint = "on the board, run: pip install 'edgewright[onnx]' (or [litert]), or name its Python with --python"
+        raise DeviceError(f"the board's {argv[0]} cannot run the bundle: {_last_words(ran)}", hint=hint)
+
+
+def replay(machine: Machine, what: str, argv: Sequence[str], folder: str, timeout_s: float) -> list[dict[str, Any]]:
+    """Run a check of the bundle in `folder`, which stands for `{bundle}` in `argv`; the rows that it printed as JSON.
+
+    Raises:
+        GateFailed: it failed, crashed or hung, or it replayed nothing.
+    """
+    try:
+        ran = machine.run([folder if word == "{bundle}" else word for word in argv], timeout_s)
+    except DeviceError as error:
+        raise GateFailed(f"{what} failed: {error.message}") from error
+    if ran.exit_code != 0:
+        raise GateFailed(f"{what} failed: {_last_words(ran)}")
+    rows = _rows(ran.stdout)
+    if rows and not any(row.get("engine", True) for row in rows):
+        hint = "install an engine there: pip install 'edgewright[onnx]' or 'edgewright[litert]'"
+        raise GateFailed(f"{what} replayed nothing: the board has no engine for any artifact", hint=hint)
+    return rows
+
+
+def _rows(stdout: bytes) -> list[dict[str, Any]]:
+    """The rows of `--json`; none where something else was printed."""
+    try:
+        tree = json.loads(stdout)
+    except (ValueError, RecursionError):
+        return []
+    rows = tree.get("rows") if isinstance(tree, dict) else None
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def _last_words(ran: Ran) -> str:
+    if ran.exit_code == -signal.SIGKILL:
+        return "it was killed, most likely because the board ran out of memory"
+    if ran.exit_code < 0:
+        name = next((s.name for s in signal.Signals if s == -ran.exit_code), f"signal {-ran.exit_code}")
+        return f"it died of {name}"
+    lines = (ran.stderr or ran.stdout).decode(errors="replace").splitlines()
+    words = next((line for line in reversed(lines) if line.strip()), f"exit code {ran.exit_code} and not a word")
+    return one_line(words, 400)
