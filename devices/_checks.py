@@ -1,4 +1,4 @@
-"""What a release must show on the board: an engine that starts, golden cases, memory, an owner's signature, a version."""
+"""What a release must show on the board: a signature, a version, memory, an engine that starts, golden cases."""
 
 from __future__ import annotations
 

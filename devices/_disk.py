@@ -160,7 +160,7 @@ class RealDisk(Disk):
         os.replace(path, to)  # noqa: PTH105 - strings throughout: they are the fake's keys too
 
     def link(self, path: str, to: str) -> None:
-        os.link(path, to)  # noqa: PTH200
+        os.link(path, to)
 
     def symlink(self, target: str, path: str) -> None:
         os.symlink(target, path)  # noqa: PTH211

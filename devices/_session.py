@@ -1,9 +1,9 @@
 """Who is sending a release to a board: one at a time, from the first file to the last.
 
-The lock of the store is held by one process on the board, and goes with it. A transfer is many processes, so it leaves a
-note with its own token. A note counts as long as something has arrived lately, in the same boot: a sender that died is
-so forgotten by itself. Two that were both sure, after a jump of the clock say, do no harm: only the token in the note may
-install, and everything that was sent is hashed before.
+The lock of the store is held by one process on the board, and goes with it. A transfer is many processes, so it leaves
+a note with its own token. A note counts as long as something has arrived lately, in the same boot: a sender that died
+is so forgotten by itself. Two that were both sure, after a jump of the clock say, do no harm: only the token in the
+note may install, and everything that was sent is hashed before.
 """
 
 from __future__ import annotations

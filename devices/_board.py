@@ -1,0 +1,81 @@
+"""A board while it answers one request: its store, its journal, who asks, and the lock."""
+
+from __future__ import annotations
+
+import base64
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from edgewright.devices._files import get
+from edgewright.devices._journal import Journal
+from edgewright.devices._release import Release
+from edgewright.devices._session import Session
+from edgewright.devices._store import Store
+from edgewright.errors import DeviceError, EdgewrightError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgewright.devices._disk import Disk
+    from edgewright.devices._machine import Machine
+
+__all__ = ["Board"]
+
+_MAX_HOLDER_BYTES = 200
+
+
+class Board:
+    """What the ops work on. `request` is the JSON object that came in."""
+
+    def __init__(self, disk: Disk, machine: Machine, request: dict[str, Any]) -> None:
+        self.disk, self.machine, self.request = disk, machine, request
+        self.store = Store(disk, request["root"])
+        self.journal = Journal(disk, request["root"])
+        session = Session.of({"boot": machine.boot(), **request["session"]})
+        if session is None:
+            raise DeviceError("the request names no session", hint="upgrade edgewright")
+        self.session = session
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """The store for this process alone; what was interrupted, now or before, is taken back under the lock."""
+        if self.disk.stat(self.store.root) is None:
+            raise DeviceError(f"nothing is installed in {self.store.root}", hint="flash a bundle")
+        lock = self._lock()
+        try:
+            found = self.store.recover()
+            if found:
+                self.journal.note("went back", found)
+            yield
+        except OSError:
+            with suppress(OSError, EdgewrightError):
+                self.store.recover()
+            raise
+        finally:
+            self.disk.close(lock)
+
+    def _lock(self) -> int:
+        path = f"{self.store.root}/lock"
+        try:
+            lock = self.disk.lock(path)
+        except BlockingIOError as error:
+            who = ""
+            with suppress(OSError):
+                who = one_line(get(self.disk, path, 2 * _MAX_HOLDER_BYTES).decode(errors="replace"))
+            raise DeviceError(
+                f"{self.store.root} is locked by {who or 'another process'}", hint="try again when it is done"
+            ) from error
+        holder = f"{self.request['op']} from {self.session.who}".encode()
+        with suppress(OSError):  # for people; the lock itself is the kernel's
+            self.disk.write(lock, holder[:_MAX_HOLDER_BYTES].ljust(_MAX_HOLDER_BYTES))
+        return lock
+
+    def release(self) -> Release:
+        """The release that the request is about. Raises BundleError."""
+        return Release.read(*(base64.b64decode(self.request[name]) for name in ("manifest", "signature")))
+
+    def current(self) -> str:
+        """What `current` leads to, for messages."""
+        with suppress(OSError):
+            return self.store.current() or "nothing"
+        return "unknown"

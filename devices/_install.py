@@ -1,0 +1,108 @@
+"""Making a release the active one: laid out, proven, switched to, found healthy, kept; or everything as it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from edgewright.devices._checks import check_signature, check_version, replay
+from edgewright.devices._state import State
+from edgewright.errors import DeviceError, EdgewrightError
+
+if TYPE_CHECKING:
+    from edgewright.devices._board import Board
+
+__all__ = ["install", "rollback"]
+
+
+def install(board: Board) -> dict[str, Any]:
+    """Make a release of what was sent and the active one of the release.
+
+    Raises:
+        BundleError: not signed as the board's keys want it, or an older version.
+        GateFailed: the self-test or the health check failed; what was active is active.
+        DeviceError: files did not arrive whole, or the board cannot go on.
+    """
+    release, store = board.release(), board.store
+    with board.locked():
+        signer = check_signature(store, board.machine, release)
+        check_version(store, release, allow_downgrade=board.request["allow_downgrade"])
+        board.session.check(board.disk, store.incoming)
+        store.adopt(release.parts)
+        name = store.build(release)
+        try:
+            rows = _proven(board, name)
+        except EdgewrightError as error:
+            board.journal.note("refused", f"{name}: {error}")
+            _clean(board)
+            raise
+        left = _try(board, name)
+        board.journal.note("installed", f"{name}, version {release.version}, from {board.session.who}")
+    return {"active": name, "rows": rows, "signer": signer, "left": left}
+
+
+def _proven(board: Board, name: str) -> list[dict[str, Any]]:
+    """Hash every file of a release where it lies, and replay its golden cases; the rows of that."""
+    problem = board.store.problem(name)
+    if problem:
+        raise DeviceError(f"{name} did not come to the board's disk whole: {problem}", hint="the disk may be failing")
+    check, timeout_s = board.request["self_test"], board.request["timeout_s"]
+    return replay(board.machine, "the self-test", check, board.store.release_dir(name), timeout_s)
+
+
+def _try(board: Board, name: str) -> str:
+    """Switch to a release, look at its health, and keep it or go back. Says what could not be cleaned up."""
+    store, state, request = board.store, board.store.state(), board.request
+    old = state.active
+    spare = old if not old or state.previous in ("", name) or not store.problem(old) else state.previous
+    store.write(replace(state, trial=name))
+    store.switch(name)
+    try:
+        replay(board.machine, "the health check", request["health"], store.link, request["timeout_s"])
+    except EdgewrightError as error:
+        store.recover()
+        board.journal.note("went back", f"{name}: {error}; active is {board.current()}")
+        words = f"{error.message}; the board went back to {old or 'nothing'}"
+        raise type(error)(words, hint=error.hint) from error
+    store.write(State(active=name, previous=spare, sequence=state.sequence))
+    return _clean(board)
+
+
+def _clean(board: Board) -> str:
+    try:
+        board.store.clean()
+    except OSError as error:
+        return f"not all was cleaned up: {error.strerror or error}"
+    return ""
+
+
+def rollback(board: Board) -> dict[str, Any]:
+    """Make the previous release the active one; with `heal` only where the active one is damaged.
+
+    Raises:
+        DeviceError: there is no previous release, or it is damaged. Nothing is deleted.
+        GateFailed: its self-test or health check failed; what was active is active.
+    """
+    store = board.store
+    with board.locked():
+        state = store.state()
+        problem = store.problem(state.active) if state.active else ""
+        if board.request["heal"] and not problem:
+            return {"active": state.active, "from": state.active, "left": ""}
+        _check_previous(board, state, f"; the active one, {state.active}, is too: {problem}" if problem else "")
+        _proven(board, state.previous)
+        left = _try(board, state.previous)
+        why = f": {problem}" if problem else ""
+        board.journal.note("rolled back", f"from {state.active} to {state.previous}{why}")
+    return {"active": state.previous, "from": state.active, "left": left}
+
+
+def _check_previous(board: Board, state: State, both: str) -> None:
+    if not state.previous:
+        what = f"{board.store.root} has no previous release{both.replace(' is too', ' is damaged')}"
+        raise DeviceError(what, hint="flash a bundle; nothing was deleted")
+    bad = board.store.problem(state.previous)
+    if bad:
+        what = f"the previous release, {state.previous}, cannot be used: {bad}{both}"
+        board.journal.note("refused", what)
+        raise DeviceError(what, hint="flash a bundle; nothing was deleted")

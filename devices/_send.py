@@ -1,0 +1,88 @@
+"""Before a release is sent: refuse what cannot or may not be installed, and say which files the board lacks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from edgewright.devices._checks import check_memory, check_signature, check_version, probe
+from edgewright.devices._files import remove
+from edgewright.devices._session import NOTE, QUIET_S, Session
+from edgewright.errors import DeviceError
+
+if TYPE_CHECKING:
+    from edgewright.devices._board import Board
+    from edgewright.devices._release import Release
+
+__all__ = ["end", "prepare"]
+
+_SPARE_BYTES, _SPARE_INODES = 2**20, 32
+
+
+def prepare(board: Board) -> dict[str, Any]:
+    """Check everything before anything changes; then note the transfer, and give the files to send and where to.
+
+    Raises:
+        BundleError: not signed as the board's keys want it, or an older version.
+        DeviceError: no engine, too little memory, disk or inodes, no links, or another store, or locked.
+    """
+    release, store, request = board.release(), board.store, board.request
+    store.check_ours()
+    signer = check_signature(store, board.machine, release)
+    check_version(store, release, allow_downgrade=request["allow_downgrade"])
+    active = store.current()
+    if active.endswith(f"-{release.digest[:12]}") and not store.state().trial and not store.problem(active):
+        return {"active": active, "signer": signer}
+    check_memory(board.machine, release)
+    probe(board.machine, request["probe"], request["timeout_s"])
+    store.make()
+    with board.locked():
+        return {**_receive(board, release), "signer": signer}
+
+
+def _receive(board: Board, release: Release) -> dict[str, Any]:
+    store, session = board.store, board.session
+    noted = Session.noted(board.disk, store.incoming)
+    if noted and noted.token not in (session.token, board.request["over"]):
+        quiet_s = noted.quiet_s(board.disk, store.incoming, session.boot)
+        if quiet_s < QUIET_S:
+            return {"busy": {**asdict(noted), "quiet_s": quiet_s}}
+    session.note(board.disk, store.incoming)
+    _check_links(board)
+    store.clean(keep={NOTE, *(part.sha256 for part in release.parts)})
+    missing = store.missing(release.parts)
+    _check_room(board, release, {part.sha256: part.size_bytes for part in missing})
+    return {"incoming": store.incoming, "missing": [asdict(part) for part in missing]}
+
+
+def _check_links(board: Board) -> None:
+    """Make both kinds of links once: a card with FAT holds neither."""
+    note, link = f"{board.store.incoming}/{NOTE}", f"{board.store.incoming}/link"
+    for make in (board.disk.link, board.disk.symlink):
+        remove(board.disk, link)
+        make(note, link)
+    remove(board.disk, link)
+
+
+def _check_room(board: Board, release: Release, missing: dict[str, int]) -> None:
+    """Raise DeviceError where disk or inodes do not suffice; what an interrupted transfer left counts as sent."""
+    root = board.store.root
+    came = [board.disk.stat(f"{board.store.incoming}/{digest}") for digest in missing]
+    need = sum(missing.values()) - sum(facts.size_bytes for facts in came if facts)
+    need += _SPARE_BYTES + 2 * len(release.manifest)
+    free = board.disk.free(root)
+    if free.free_bytes < need:
+        sizes = f"needs {need / 1e6:.1f} MB of disk, {free.free_bytes / 1e6:.1f} MB are free"
+        raise DeviceError(f"{root} {sizes}", hint="free some space on the board, or choose another --root")
+    inodes = len(release.parts) * 2 + _SPARE_INODES
+    if 0 <= free.inodes < inodes:
+        raise DeviceError(f"{root} needs {inodes} inodes, {free.inodes} are free", hint="remove files on the board")
+
+
+def end(board: Board) -> dict[str, Any]:
+    """Give a transfer up; what has arrived stays, for the next try."""
+    with board.locked():
+        noted = Session.noted(board.disk, board.store.incoming)
+        if noted and noted.token == board.session.token:
+            remove(board.disk, f"{board.store.incoming}/{NOTE}")
+    return {}
