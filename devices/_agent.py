@@ -1,14 +1,13 @@
 """What a board does of a flash: one request comes in, one answer goes out, and the board is whole whenever it ends.
 
-A request is a JSON object with an `op`, the `root` of the store and what the op needs; the answer is a line that begins
-with `MARK`, whatever else a login prints. Every op that changes something begins by taking back what an interrupted one
-left, and can be asked again.
+A request is a JSON object with an `op`, the `root` of the store and what the op needs; the answer is one too, framed as
+`edgewright.wire` does. Every op that changes something begins by taking back what an interrupted one left, and can be
+asked again.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 import sys
@@ -24,13 +23,13 @@ from edgewright.devices._machine import Machine, RealMachine
 from edgewright.devices._send import end, prepare
 from edgewright.devices._state import State
 from edgewright.errors import DeviceError, EdgewrightError, UsageError
+from edgewright.wire import frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MARK", "answer", "main", "status", "uninstall"]
+__all__ = ["answer", "main", "status", "uninstall"]
 
-MARK = "edgewright-answer: "
 _JOURNAL_LINES = 20
 _HINTS = {
     errno.ENOSPC: "free some space on the board",
@@ -92,13 +91,13 @@ _OPS: dict[str, Callable[[Board], dict[str, Any]]] = {
 }
 
 
-def answer(disk: Disk, machine: Machine, request: dict[str, Any]) -> str:
-    """The line that answers a request."""
+def answer(disk: Disk, machine: Machine, request: dict[str, Any]) -> bytes:
+    """The framed answer to a request: a result, or the record of an error."""
     try:
-        tree = {"result": _done(Board(disk, machine, request))}
+        tree: dict[str, Any] = {"result": _done(Board(disk, machine, request))}
     except EdgewrightError as error:
         tree = {"error": error.record()}
-    return MARK + json.dumps(tree)
+    return frame(tree)
 
 
 def _done(board: Board) -> dict[str, Any]:
@@ -123,7 +122,7 @@ def main(request: dict[str, Any]) -> None:
         said = answer(RealDisk(), RealMachine(), {**request, "root": os.path.realpath(root)})
     else:
         hint = "begin it with / or ~, and leave out control characters"
-        said = MARK + json.dumps({"error": UsageError(f"root {root!r} is no absolute path", hint=hint).record()})
+        said = frame({"error": UsageError(f"root {root!r} is no absolute path", hint=hint).record()})
     with suppress(OSError):
-        sys.stdout.write(f"\n{said}\n")
-        sys.stdout.flush()
+        sys.stdout.buffer.write(said)
+        sys.stdout.buffer.flush()
