@@ -58,7 +58,13 @@ def status(board: Board) -> dict[str, Any]:
 
 def _row(board: Board, name: str, state: State) -> dict[str, Any]:
     role = ", ".join(role for role in ("active", "previous", "trial") if getattr(state, role) == name)
-    row = {"name": name, "role": role, "version": None, "size_bytes": None, "problem": board.store.problem(name)}
+    row: dict[str, Any] = {
+        "name": name,
+        "role": role,
+        "version": None,
+        "size_bytes": None,
+        "problem": board.store.problem(name),
+    }
     with suppress(OSError, EdgewrightError):
         release = board.store.read(name)
         row |= {"version": release.version, "size_bytes": sum(part.size_bytes for part in release.parts)}

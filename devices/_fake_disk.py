@@ -1,19 +1,22 @@
 """A disk in memory that counts operations, fails at any of them, and forgets in a power cut what was not synced.
 
-After a power cut a file that was not synced holds what it held at its last sync, or what it was given, or a torn mixture;
-a directory that was not synced has any subset of the changes since its last sync. No order between them is promised, which
-is less than journaling file systems promise, and what POSIX does. A rename within one directory is one change.
+After a power cut a file that was not synced holds what it held at its last sync, or what it was given, or a torn
+mixture; a directory that was not synced has any subset of the changes since its last sync. That is what POSIX promises,
+and less than a journaling file system keeps. A rename within one directory is one change.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import random
-from dataclasses import dataclass, field
-from typing import NoReturn
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
 
 from edgewright.devices._disk import Disk, Facts, Free
+from edgewright.devices._fake_nodes import Node, cut_power, walk
+
+if TYPE_CHECKING:
+    import random
 
 __all__ = ["FakeDisk", "Fault", "PowerCut"]
 
@@ -37,37 +40,11 @@ class Fault:
 
 
 @dataclass
-class _Node:
-    """A file (data), a directory (names) or a link (target), as it is, and as it is on the disk."""
-
-    kind: str
-    mode: int = 0o644
-    data: bytes = b""
-    target: str = ""
-    names: dict[str, _Node] = field(default_factory=dict)
-    saved_data: bytes = b""
-    saved_names: dict[str, _Node] = field(default_factory=dict)
-    changes: list[dict[str, _Node | None]] = field(default_factory=list)
-    links: int = 1
-    mtime_s: float = 0.0
-
-    def change(self, **names: _Node | None) -> None:
-        """Change names of a directory in one step."""
-        self.changes.append(names)
-        _apply(self.names, names)
-
-
-def _apply(names: dict[str, _Node], change: dict[str, _Node | None]) -> None:
-    for name, node in change.items():
-        if node is None:
-            names.pop(name, None)
-        else:
-            names[name] = node
-
-
-@dataclass
 class _Handle:
-    node: _Node
+    """An open file, and where the next byte goes or comes from."""
+
+    node: Node
+    path: str
     at: int = 0
 
 
@@ -81,9 +58,9 @@ class FakeDisk(Disk):
         self.capacity_bytes, self.clock_s = capacity_bytes, 1000.0
         self.fault: Fault | None = None
         self.log: list[tuple[str, str]] = []
-        self.locked: set[str] = set()
-        self._root, self._handles, self._off = _Node("dir", 0o755), dict[int, "_Handle"](), False
-        self._paths: dict[int, str] = {}
+        self._root, self._off = Node("dir", 0o755), False
+        self._handles: dict[int, _Handle] = {}
+        self._locks: dict[str, int] = {}
 
     @property
     def count(self) -> int:
@@ -107,20 +84,12 @@ class FakeDisk(Disk):
 
     def reboot(self, luck: random.Random | None = None, *, kept: bool = False) -> None:
         """Turn the power off and on. What was not synced is lost, or all kept, or as `luck` has it."""
-        self._handles, self.locked, self._off, self.fault = {}, set(), False, None
-        nodes: dict[int, _Node] = {}
-        _settle(self._root, luck, kept, nodes)
-        for node in nodes.values():
-            node.links = 0
-        for node in nodes.values():
-            for child in node.names.values():
-                child.links += 1
+        self._handles, self._locks, self._off, self.fault = {}, {}, False, None
+        cut_power(self._root, luck, kept=kept)
 
     def used_bytes(self) -> int:
         """The bytes of all files, each once."""
-        nodes: dict[int, _Node] = {}
-        _walk(self._root, nodes)
-        return sum(len(node.data) for node in nodes.values())
+        return sum(len(node.data) for node in walk(self._root, {}).values())
 
     def flip(self, path: str) -> None:
         """Let a bit of a file rot, on the disk and off it."""
@@ -142,7 +111,7 @@ class FakeDisk(Disk):
 
     # finding
 
-    def _find(self, path: str, *, follow: bool = False) -> _Node:
+    def _find(self, path: str, *, follow: bool = False) -> Node:
         node, parts = self._root, [part for part in path.split("/") if part]
         for at, part in enumerate(parts):
             if node.kind != "dir":
@@ -155,28 +124,23 @@ class FakeDisk(Disk):
                 return self._find("/".join([above, node.target, *parts[at + 1 :]]), follow=follow)
         return node
 
-    def _parent(self, path: str) -> tuple[_Node, str]:
+    def _parent(self, path: str) -> tuple[Node, str]:
         above, _, name = path.rpartition("/")
         node = self._find(above)
         if node.kind != "dir":
             _fail(errno.ENOTDIR, path)
         return node, name
 
-    def _add(self, path: str, node: _Node) -> None:
+    def _add(self, path: str, node: Node) -> None:
         parent, name = self._parent(path)
         if name in parent.names:
             _fail(errno.EEXIST, path)
         node.mtime_s = self.clock_s
         parent.change(**{name: node})
 
-    def _node(self, handle: int) -> _Handle:
-        if handle not in self._handles:
-            _fail(errno.EBADF, "")
-        return self._handles[handle]
-
-    def _handle(self, node: _Node, path: str) -> int:
+    def _handle(self, node: Node, path: str) -> int:
         number = max(self._handles, default=2) + 1
-        self._handles[number], self._paths[number] = _Handle(node), path
+        self._handles[number] = _Handle(node, path)
         return number
 
     # operations
@@ -185,7 +149,7 @@ class FakeDisk(Disk):
         self._step("open to read" if how == "read" else "open to write", path)
         parent, name = self._parent(path)
         if how != "read" and name not in parent.names:
-            self._add(path, _Node("file"))
+            self._add(path, Node("file"))
         node = self._find(path)
         if node.kind != "file":
             _fail(errno.ELOOP if node.kind == "link" else errno.EISDIR, path)
@@ -196,21 +160,20 @@ class FakeDisk(Disk):
         return handle
 
     def read(self, handle: int, most: int) -> bytes:
-        self._step("read", self._paths.get(handle, ""))
-        found = self._node(handle)
+        found = self._handles[handle]
+        self._step("read", found.path)
         piece = found.node.data[found.at : found.at + most]
         found.at += len(piece)
         return piece
 
     def write(self, handle: int, data: bytes) -> int:
-        at = self.count
-        self._step("write", self._paths.get(handle, ""))
-        found = self._node(handle)
+        at, found = self.count, self._handles[handle]
+        self._step("write", found.path)
         if self.fault and self.fault.kind == "short" and self.fault.at == at:
             data = data[: max(1, len(data) // 2)]
         room = self.capacity_bytes - self.used_bytes()
         if room <= 0 and data:
-            _fail(errno.ENOSPC, self._paths[handle])
+            _fail(errno.ENOSPC, found.path)
         data = data[:room]
         end = found.at + len(data)
         found.node.data = found.node.data[: found.at] + data + found.node.data[end:]
@@ -218,15 +181,15 @@ class FakeDisk(Disk):
         return len(data)
 
     def sync(self, handle: int) -> None:
-        self._step("sync", self._paths.get(handle, ""))
-        node = self._node(handle).node
+        self._step("sync", self._handles[handle].path)
+        node = self._handles[handle].node
         node.saved_data = node.data
 
     def close(self, handle: int) -> None:
-        self._step("close", self._paths.get(handle, ""))
-        self._node(handle)
-        del self._handles[handle]
-        self.locked.discard(self._paths.pop(handle))
+        self._step("close", self._handles[handle].path)
+        path = self._handles.pop(handle).path
+        if self._locks.get(path) == handle:
+            del self._locks[path]
 
     def sync_dir(self, path: str) -> None:
         self._step("sync_dir", path)
@@ -258,7 +221,7 @@ class FakeDisk(Disk):
 
     def symlink(self, target: str, path: str) -> None:
         self._step("symlink", path)
-        self._add(path, _Node("link", 0o777, target=target))
+        self._add(path, Node("link", 0o777, target=target))
 
     def readlink(self, path: str) -> str:
         self._step("readlink", path)
@@ -274,7 +237,7 @@ class FakeDisk(Disk):
 
     def mkdir(self, path: str, mode: int) -> None:
         self._step("mkdir", path)
-        self._add(path, _Node("dir", mode))
+        self._add(path, Node("dir", mode))
 
     def rmdir(self, path: str) -> None:
         self._step("rmdir", path)
@@ -311,45 +274,13 @@ class FakeDisk(Disk):
 
     def lock(self, path: str) -> int:
         self._step("lock", path)
-        if path in self.locked:
+        if path in self._locks:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)
         if path.rpartition("/")[2] not in self._parent(path)[0].names:
-            self._add(path, _Node("file"))
-        self.locked.add(path)
-        return self._handle(self._find(path), path)
+            self._add(path, Node("file"))
+        self._locks[path] = self._handle(self._find(path), path)
+        return self._locks[path]
 
 
 def _fail(number: int, path: str) -> NoReturn:
     raise OSError(number, os.strerror(number), path)
-
-
-def _walk(node: _Node, found: dict[int, _Node]) -> None:
-    if id(node) not in found:
-        found[id(node)] = node
-        for child in node.names.values():
-            _walk(child, found)
-
-
-def _settle(node: _Node, luck: random.Random | None, kept: bool, found: dict[int, _Node]) -> None:  # noqa: FBT001
-    """Make a node and all below it what a power cut leaves of them."""
-    if id(node) in found:
-        return
-    found[id(node)] = node
-    names = dict(node.saved_names)
-    for change in node.changes:
-        if luck.random() < 0.5 if luck else kept:  # noqa: S311 - a power cut is no secret
-            _apply(names, change)
-    node.names = node.saved_names = names
-    node.saved_names, node.changes = dict(names), []
-    if node.data != node.saved_data:
-        node.data = _torn(node, luck) if luck else node.data if kept else node.saved_data
-        node.saved_data = node.data
-    for child in names.values():
-        _settle(child, luck, kept, found)
-
-
-def _torn(node: _Node, luck: random.Random) -> bytes:
-    """What is left of a file whose last bytes were not synced."""
-    cut = luck.randrange(len(node.data) + 1)
-    zeros = node.data[:cut] + bytes(len(node.data) - cut)
-    return luck.choice([node.saved_data, node.data, node.data[:cut], zeros])

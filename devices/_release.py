@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgewright.errors import BundleError
-from edgewright.strict import check_path, strict_json
+from edgewright.strict import MAX_SIGNATURE_BYTES, check_path, strict_json
 
-__all__ = ["MANIFEST", "MAX_SIGNATURE_BYTES", "SIGNATURE", "Part", "Release"]
+__all__ = ["MANIFEST", "SIGNATURE", "Part", "Release"]
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.json.sig"
-MAX_SIGNATURE_BYTES = 16 * 2**10
 _SCHEMA = 1
 
 

@@ -18,10 +18,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgewright.devices._files import ensure_dir, fill, get, put, remove, sha256
-from edgewright.devices._release import MANIFEST, MAX_SIGNATURE_BYTES, SIGNATURE, Part, Release
+from edgewright.devices._release import MANIFEST, SIGNATURE, Part, Release
 from edgewright.devices._state import State, is_release, sequence_of
 from edgewright.errors import BundleError, DeviceError
-from edgewright.strict import MAX_JSON_BYTES
+from edgewright.strict import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

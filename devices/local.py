@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ __all__ = ["Local"]
 
 class Local(Transport):
     """The transport `local`."""
+
+    python = sys.executable
 
     def _run(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes) -> Completed:
         try:

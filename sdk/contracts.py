@@ -214,7 +214,13 @@ class Completed:
 
 
 class Transport(ABC):
-    """The way to a device: run an argument vector there, and copy files. Never a shell line."""
+    """The way to a device: run an argument vector there, and copy files. Never a shell line.
+
+    Attributes:
+        python: the Python to ask for on the device.
+    """
+
+    python: str = "python3"
 
     def run(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes = b"") -> Completed:
         """Run a program and wait for it.

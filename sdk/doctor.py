@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
 from edgewright.child import Limits, call
-from edgewright.errors import EdgewrightError
+from edgewright.engines import engines_of
+from edgewright.errors import EdgewrightError, MissingExtra
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgewright.contracts import Runtime
 
-__all__ = ["examine", "import_in_child"]
+__all__ = ["examine", "import_in_child", "require_engine"]
 
 
 def examine() -> list[dict[str, Any]]:
@@ -29,6 +30,16 @@ def examine() -> list[dict[str, Any]]:
         what = f"run {', '.join(runtime.formats)} on {runtime.engine}"
         rows.append(_row(what, (runtime.module,), (runtime.package,), runtime.extra))
     return rows
+
+
+def require_engine(formats: Sequence[str]) -> None:
+    """Raise MissingExtra where no engine that opens one of `formats` is installed and imports."""
+    engines = [engine for name in formats for engine in engines_of(name)]
+    modules = dict.fromkeys(engine.module for engine in engines if engine.installed())
+    if not any(_imports(module) for module in modules):
+        found = f"{', '.join(modules)} does not import" if modules else "none is installed"
+        hint = f"run: pip install 'edgewright[{engines[0].extra if engines else 'onnx'}]'"
+        raise MissingExtra(f"no engine opens {' or '.join(formats)}: {found}", hint=hint)
 
 
 def _spare(engine: Runtime, engines: Sequence[Runtime]) -> bool:

@@ -142,9 +142,13 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The root object of manifest.json."""
+    """The root object of manifest.json.
+
+    version is a counter that the owner raises with each release, 0 where none is kept: boards do not know the date.
+    """
 
     schema: Annotated[int, Meta(ge=1)] = SCHEMA
+    version: Annotated[int, Meta(ge=0, lt=2**53)] = 0
     task: _Name
     settings: Settings
     artifacts: Annotated[tuple[Artifact, ...], Meta(min_length=1)]

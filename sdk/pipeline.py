@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgewright.tasks import Task
     from edgewright.tokenizer import Tokenizer
 
-__all__ = ["Pipeline", "load"]
+__all__ = ["Pipeline", "load", "preferred"]
 
 
 class Pipeline:
@@ -80,6 +80,12 @@ def load(
         intact()
     session = runtime.open(bundle.directory / artifact.path, threads=chosen if threads is None else threads)
     return Pipeline(artifact, task, bundle.tokenizer(), session)
+
+
+def preferred(bundle: Bundle) -> Artifact:
+    """The artifact that `load` opens where nothing is asked."""
+    artifact, _ = _chosen(bundle)
+    return artifact or bundle.choose(among=runnable(bundle))
 
 
 def _chosen(bundle: Bundle) -> tuple[Artifact | None, int]:

@@ -14,11 +14,12 @@ from edgewright import manifest
 from edgewright.errors import DataError, EdgewrightError
 from edgewright.files import read_capped, write_whole
 from edgewright.statistics import Summary  # noqa: TC001 - msgspec reads annotations
+from edgewright.strict import MAX_JSON_BYTES
 
 __all__ = ["SCHEMA", "Machine", "Moment", "Parts", "Row", "Run", "Startup", "read", "write"]
 
 SCHEMA = 1
-_MAX_BYTES = manifest.MAX_JSON_BYTES
+_MAX_BYTES = MAX_JSON_BYTES
 
 _Words = Annotated[str, Meta(max_length=1000)]
 

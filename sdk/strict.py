@@ -12,9 +12,10 @@ from typing import Any
 
 from edgewright.errors import BundleError
 
-__all__ = ["MAX_JSON_BYTES", "check_path", "strict_json"]
+__all__ = ["MAX_JSON_BYTES", "MAX_SIGNATURE_BYTES", "check_path", "strict_json"]
 
 MAX_JSON_BYTES = 16 * 2**20
+MAX_SIGNATURE_BYTES = 16 * 2**10
 
 
 def strict_json(data: bytes, name: str) -> Any:

@@ -14,6 +14,7 @@ from edgewright.bundle import Bundle
 from edgewright.engines import engine_for
 from edgewright.errors import BundleError, GateFailed, MissingExtra
 from edgewright.jobs import Jobs
+from edgewright.pipeline import preferred
 from edgewright.tokenizer import regroup
 
 if TYPE_CHECKING:
@@ -43,8 +44,15 @@ class Replay:
     skipped: str = ""
 
 
-def verify(bundle: Bundle | str | Path, *, progress: Callable[[str], None] = lambda _: None) -> list[Replay]:
+def verify(
+    bundle: Bundle | str | Path, *, quick: bool = False, progress: Callable[[str], None] = lambda _: None
+) -> list[Replay]:
     """Check every hash of a bundle, then replay its golden cases, each artifact in a child process.
+
+    Args:
+        bundle: a bundle or its directory.
+        quick: only the artifact that `load` opens, and only the first golden case.
+        progress: called with a short phrase at each stage.
 
     Raises:
         BundleError: a file differs from the manifest, or the tokenizer gives other token ids.
@@ -52,16 +60,20 @@ def verify(bundle: Bundle | str | Path, *, progress: Callable[[str], None] = lam
     """
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     progress("hashes")
-    opened.check_hashes()
+    artifacts = (preferred(opened),) if quick else opened.manifest.artifacts
+    if quick:
+        opened.checking([*opened.parts(artifacts[0]), *opened.tokenizer_files()])()
+    else:
+        opened.check_hashes()
     task = registry.load("tasks", opened.manifest.task)(opened.manifest.settings)
-    tokenizer, cases = opened.tokenizer(), opened.golden().cases
+    tokenizer, cases = opened.tokenizer(), opened.golden().cases[: 1 if quick else None]
     encodings = [task.encode(tokenizer, [case.text]) for case in cases]
     for case, encoding in zip(cases, encodings, strict=True):
         _check_ids(case, encoding)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         jobs = Jobs(Path(scratch), progress=progress)
         arrays.save(jobs.scratch / "feeds.npz", [batch for encoding in encodings for batch in encoding.batches])
-        return [_replay(opened, artifact, task, encodings, jobs) for artifact in opened.manifest.artifacts]
+        return [_replay(opened, artifact, task, encodings, jobs) for artifact in artifacts]
 
 
 def _check_ids(case: GoldenCase, encoding: Encoding) -> None:
@@ -88,7 +100,7 @@ def _replay(bundle: Bundle, artifact: Artifact, task: Task, encodings: list[Enco
         feeds=str(jobs.scratch / "feeds.npz"),
         out=str(out),
     )
-    cases = bundle.golden().cases
+    cases = bundle.golden().cases[: len(encodings)]
     outputs = regroup(encodings, arrays.load(out))
     found = [gates.sample(task.reduce(o, e)[0]) for o, e in zip(outputs, encodings, strict=True)]
     wanted = [_recorded(case, artifact, got) for case, got in zip(cases, found, strict=True)]
