@@ -75,6 +75,8 @@ def uninstall(board: Board) -> dict[str, Any]:
     """Remove every release and the store itself. The owner's keys stay."""
     store, disk = board.store, board.disk
     store.check_ours()
+    if disk.stat(store.root) is None:
+        return {"removed": []}
     with board.locked():
         removed = store.releases()
         store.write(State(sequence=store.state().sequence))

@@ -34,9 +34,8 @@ def check_signature(store: Store, machine: Machine, release: Release) -> str:
     return machine.who_signed(release.manifest, release.signature, signers, known)
 
 
-def check_version(store: Store, release: Release, *, allow_downgrade: bool) -> None:
-    """Raise BundleError where a release is older than the active one, and that is not asked for."""
-    active = store.state().active
+def check_version(store: Store, active: str, release: Release, *, allow_downgrade: bool) -> None:
+    """Raise BundleError where a release is older than the one called `active`, and that is not asked for."""
     try:
         have = store.read(active).version if active else 0
     except (OSError, BundleError):  # the active one rotted, and anything is better

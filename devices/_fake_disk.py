@@ -87,6 +87,12 @@ class FakeDisk(Disk):
         self._handles, self._locks, self._off, self.fault = {}, {}, False, None
         cut_power(self._root, luck, kept=kept)
 
+    def copy(self) -> FakeDisk:
+        """A disk with the same on it; its operations count from 0."""
+        other = FakeDisk(self.capacity_bytes)
+        other.clock_s, other._root = self.clock_s, self._root.copy({})  # noqa: SLF001 - its own kind
+        return other
+
     def used_bytes(self) -> int:
         """The bytes of all files, each once."""
         return sum(len(node.data) for node in walk(self._root, {}).values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +25,15 @@ class Node:
     changes: list[dict[str, Node | None]] = field(default_factory=list)
     links: int = 1
     mtime_s: float = 0.0
+
+    def copy(self, made: dict[int, Node]) -> Node:
+        """This node and all below it anew, each once; `made` is what has been copied, by identity."""
+        if id(self) not in made:
+            made[id(self)] = twin = replace(self)
+            twin.names = {name: node.copy(made) for name, node in self.names.items()}
+            twin.saved_names = {name: node.copy(made) for name, node in self.saved_names.items()}
+            twin.changes = [{name: node and node.copy(made) for name, node in c.items()} for c in self.changes]
+        return made[id(self)]
 
     def change(self, **names: Node | None) -> None:
         """Change names of a directory in one step."""

@@ -26,7 +26,7 @@ def install(board: Board) -> dict[str, Any]:
     release, store = board.release(), board.store
     with board.locked():
         signer = check_signature(store, board.machine, release)
-        check_version(store, release, allow_downgrade=board.request["allow_downgrade"])
+        check_version(store, store.state().active, release, allow_downgrade=board.request["allow_downgrade"])
         board.session.check(board.disk, store.incoming)
         store.adopt(release.parts)
         name = store.build(release)

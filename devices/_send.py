@@ -29,10 +29,10 @@ def prepare(board: Board) -> dict[str, Any]:
     release, store, request = board.release(), board.store, board.request
     store.check_ours()
     signer = check_signature(store, board.machine, release)
-    check_version(store, release, allow_downgrade=request["allow_downgrade"])
-    active = store.current()
-    if active.endswith(f"-{release.digest[:12]}") and not store.state().trial and not store.problem(active):
-        return {"active": active, "signer": signer}
+    state = store.state()
+    check_version(store, state.active, release, allow_downgrade=request["allow_downgrade"])
+    if state.active.endswith(f"-{release.digest[:12]}") and not state.trial and not store.problem(state.active):
+        return {"active": state.active, "signer": signer}
     check_memory(board.machine, release)
     probe(board.machine, request["probe"], request["timeout_s"])
     store.make()

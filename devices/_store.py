@@ -92,9 +92,12 @@ class Store:
 
     def state(self) -> State:
         """What is active, previous and on trial; where file and directories disagree, the directories are right."""
-        found, there, current = self._written(), self.releases(), self.current()
+        return self._agreed(self._written(), self.current())
+
+    def _agreed(self, found: State | None, current: str) -> State:
+        there = self.releases()
         if found is None:
-            return self._rebuilt()
+            return self._rebuilt(there, current)
         names = {role: name for role in ("active", "previous", "trial") if (name := getattr(found, role)) in there}
         state = State(sequence=max([found.sequence, *map(sequence_of, there)]), **names)
         if not state.trial and current not in ("", state.active):
@@ -107,9 +110,8 @@ class Store:
         except OSError:  # not there, or on a bad block: the directories say nearly as much
             return None
 
-    def _rebuilt(self) -> State:
+    def _rebuilt(self, there: list[str], current: str) -> State:
         """Active is what `current` leads to and previous the newest other one, whole ones first."""
-        there, current = self.releases(), self.current()
         whole = {name for name in there if not self.problem(name)}
         order = sorted(there, key=lambda name: (name in whole, name == current, sequence_of(name)), reverse=True)
         active, previous, *_ = *order, "", ""
@@ -216,13 +218,14 @@ class Store:
 
     def recover(self) -> str:
         """Take back what was interrupted, so that `current` and the state agree; say in words what it was, or ""."""
-        state, words = self.state(), ""
+        written, current, words = self._written(), self.current(), ""
+        state = self._agreed(written, current)
         if state.trial:
             words = f"{state.trial} was interrupted on trial"
             state = self._settled(state)
-        if self.current() != state.active:
+        if current != state.active:
             self.switch(state.active)
-        if self._written() != state:
+        if written != state:
             self.write(state)
         return words and f"{words}; active is {state.active or 'nothing'}"
 

@@ -1,0 +1,69 @@
+"""Small bundles in versions, and what lies on a board in memory."""
+
+import hashlib
+import json
+import shutil
+
+from edgewright import manifest
+
+
+def version_of(source, out, version, content=None):
+    """A copy of a bundle with a version, and a content of its own for the artifact."""
+    shutil.copytree(source, out)
+    content = content or f"the model of version {version}".encode() * 9
+    tree = json.loads((out / "manifest.json").read_text())
+    artifact = tree["artifacts"][0]
+    (out / artifact["path"]).write_bytes(content)
+    artifact |= {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    record = manifest.decode(json.dumps({**tree, "version": version}).encode(), manifest.Manifest, "manifest.json")
+    (out / "manifest.json").write_bytes(manifest.encode(record))
+    return out
+
+
+def tiny(out, version):
+    """A bundle of two files, of which only the artifact depends on the version."""
+    contents = {"onnx/model.onnx": f"the model of version {version}".encode() * 9, "config.json": b"{}"}
+    for path, content in contents.items():
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+        (out / path).write_bytes(content)
+    sizes = {p: {"size_bytes": len(c), "sha256": hashlib.sha256(c).hexdigest()} for p, c in contents.items()}
+    parity = {"texts": 1, "max_abs": 0.0, "mean_abs": 0.0, "sqnr_db": 200.0, "cosine": 1.0, "top1": 1.0}
+    artifact = {"path": "onnx/model.onnx", "format": "onnx", "precision": "fp32", "inputs": [], "outputs": []}
+    tree = {
+        "schema": 1,
+        "version": version,
+        "task": "text-classification",
+        "settings": {"max_length": 8},
+        "artifacts": [{**artifact, **sizes["onnx/model.onnx"], "parity": {**parity, "worst_case": "short"}}],
+        "files": [{"path": "config.json", **sizes["config.json"]}],
+        "source": {"architecture": "Tiny", "parameters": 1, "sha256": "0" * 64},
+        "toolchain": {},
+    }
+    record = manifest.decode(json.dumps(tree).encode(), manifest.Manifest, "manifest.json")
+    (out / "manifest.json").write_bytes(manifest.encode(record))
+    return out
+
+
+def active(board):
+    """The version that `current` leads to on a board in memory, every file hashed; None where nothing is installed."""
+    folder = f"{board.root}/current"
+    try:
+        tree = json.loads(board.disk.peek(f"{folder}/manifest.json"))
+    except FileNotFoundError:
+        return None
+    for file in (*tree["artifacts"], *tree["files"]):
+        assert hashlib.sha256(board.disk.peek(f"{folder}/{file['path']}")).hexdigest() == file["sha256"], file["path"]
+    return tree["version"]
+
+
+def litter(board):
+    """What lies on a board in memory beside its active and previous release, and their files."""
+    state = json.loads(board.disk.peek(f"{board.root}/state.json"))
+    kept, digests = {state["active"], state["previous"]} - {""}, set()
+    for name in kept:
+        tree = json.loads(board.disk.peek(f"{board.root}/releases/{name}/manifest.json"))
+        digests |= {file["sha256"] for file in (*tree["artifacts"], *tree["files"])}
+    wanted = {"current", "state.json", "journal.jsonl", "lock", "blobs", "releases", "incoming"}
+    wanted |= {f"releases/{name}" for name in kept} | {f"blobs/{digest}" for digest in digests}
+    found = {path.removeprefix(f"{board.root}/") for path in board.disk.tree(board.root)}
+    return {path for path in found if path not in wanted and not path.startswith(tuple(f"releases/{n}/" for n in kept))}

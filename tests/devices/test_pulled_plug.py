@@ -1,0 +1,169 @@
+"""Every operation of every flash fails once: the plug is pulled there, the disk is full, gives an error, takes half.
+
+After each, `current` leads to the old release or the new one, whole; the board says so itself; and the same command,
+given again, does its work and leaves no litter. A plug pulled at an operation that only looks finds the disk as it is at
+the next one that changes it, and is counted there.
+"""
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+from onboard import active, litter, tiny
+
+from edgewright.bundle import Bundle
+from edgewright.devices._fake_disk import Fault
+from edgewright.devices.fake import Fake
+from edgewright.errors import DeviceError, EdgewrightError
+from edgewright.flash import flash, rollback, status, uninstall
+
+ALLOCATES = {"open to write", "write", "sync", "sync_dir", "mkdir", "link", "symlink", "rename"}
+CHANGES = ALLOCATES | {"unlink", "rmdir", "chmod"}
+LUCKS = 3
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a board has seen, what is done to it, and the versions that are active and previous after that.
+
+    Attributes:
+        flashed: the versions that came to the board, in their order.
+        do: `flash N`, `rollback`, `heal` or `uninstall`.
+        verdicts: what checks on the board end with.
+        rots: whether a bit of the active release has flipped before.
+    """
+
+    name: str
+    flashed: tuple
+    do: str
+    ends: tuple
+    verdicts: tuple = ()
+    rots: bool = False
+
+    def board(self, bundles):
+        board = Fake()
+        for version in self.flashed:
+            flash(bundles[version], board)
+        board.verdicts = dict(self.verdicts)
+        if self.rots:
+            board.disk.flip(f"{board.root}/current/onnx/model.onnx")
+        return board
+
+    def act(self, board, bundles):
+        """Do it; the error that it ends with."""
+        try:
+            if self.do.startswith("flash"):
+                flash(bundles[int(self.do.split()[1])], board)
+            elif self.do == "uninstall":
+                uninstall(board)
+            else:
+                rollback(board, heal=self.do == "heal")
+        except EdgewrightError as error:
+            return error
+        return None
+
+
+STORIES = [
+    Story("first install", (), "flash 1", (1, None)),
+    Story("upgrade", (1, 2), "flash 3", (3, 2)),
+    Story("upgrade, self-test fails", (1, 2), "flash 3", (2, 1), (((3, "self-test"), (4, "wrong answers")),)),
+    Story("upgrade, health fails", (1, 2), "flash 3", (2, 1), (((3, "health"), DeviceError("it hung")),)),
+    Story("upgrade of a damaged one", (1, 2), "flash 3", (3, 1), rots=True),
+    Story("rollback", (1, 2), "rollback", (1, 2)),
+    Story("fall back of a damaged one", (1, 2), "heal", (1, 2), rots=True),
+    Story("uninstall", (1, 2), "uninstall", (None, None)),
+]
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    root = tmp_path_factory.mktemp("versions")
+    return {n: Bundle.open(tiny(root / str(n), n)) for n in (1, 2, 3)}
+
+
+class Loop:
+    """One story with every fault at every operation."""
+
+    def __init__(self, story, bundles):
+        self.story, self.bundles, self.cases = story, bundles, Counter()
+        self.start = story.board(bundles)
+        board = self.fresh()
+        story.act(board, bundles)
+        self.log = board.disk.log
+
+    def fresh(self):
+        """The board before it happens."""
+        board = Fake()
+        board.disk, board.verdicts = self.start.disk.copy(), self.start.verdicts
+        return board
+
+    def run(self):
+        for at, (what, _) in enumerate(self.log):
+            self.check(at, "error", Fault(at, "error"))
+            if what in CHANGES:
+                self.check(at, "plug", Fault(at, "crash"), {})
+                self.check(at, "plug", Fault(at, "crash"), {"kept": True})
+                for luck in range(LUCKS):
+                    self.check(at, "plug", Fault(at, "crash"), {"luck": random.Random(1000 * at + luck)})
+            if what in ALLOCATES:
+                self.check(at, "full", Fault(at, "nospace"))
+                self.check(at, "full", Fault(at, "nospace", lasts=True))
+            if what == "write":
+                self.check(at, "half", Fault(at, "short"))
+
+    def check(self, at, kind, fault, power=None):
+        self.cases[kind] += 1
+        board = self.fresh()
+        board.disk.fault = fault
+        error = self.story.act(board, self.bundles)
+        where = f"{self.story.name}, {kind} {power or ''} at {at}: {self.log[at]}; {error}"
+        if power is not None:
+            assert error is not None, where
+            board.reboot(**power)
+        board.disk.fault = None
+        try:
+            self.judge(board)
+        except AssertionError as problem:
+            raise AssertionError(where) from problem
+
+    def judge(self, board):
+        """Old or new, whole, known to the board itself; and the second try ends where the first one should have."""
+        self.assert_old_or_new(board)
+        if status(board).active and self.seen(board) != self.story.ends[0]:
+            self.story.act(board, self.bundles)
+        elif self.story.do.startswith("flash") or self.story.do == "uninstall":
+            self.story.act(board, self.bundles)
+        self.assert_ended(board)
+
+    def seen(self, board):
+        """The active version, `rotten` where it is not whole."""
+        try:
+            return active(board)
+        except AssertionError:
+            return "rotten"
+
+    def assert_old_or_new(self, board):
+        found = self.seen(board)
+        assert found in (self.seen(self.start), self.story.ends[0]), found
+        known = status(board)
+        row = next((row for row in known.releases if row.name == known.active), None)
+        assert (row.version if row else None) == (found if found != "rotten" else self.story.flashed[-1])
+        assert row is None or bool(row.problem) == (found == "rotten")
+
+    def assert_ended(self, board):
+        known = status(board)
+        versions = {row.name: row.version for row in known.releases}
+        assert (active(board), versions.get(known.previous)) == self.story.ends
+        assert not known.trial
+        assert board.disk.tree(board.root) == {} if self.story.do == "uninstall" else litter(board) == set()
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
+def test_old_or_new(story, bundles, capsys):
+    loop = Loop(story, bundles)
+    assert loop.seen(loop.start) != loop.story.ends[0] or story.verdicts
+    loop.run()
+    with capsys.disabled():
+        kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(loop.cases.items()))
+        print(f"\n{story.name}: {len(loop.log)} operations, {loop.cases.total()} cases ({kinds})", end="")
