@@ -49,6 +49,7 @@ def status(board: Board) -> dict[str, Any]:
     return {
         **asdict(state),
         "root": store.root,
+        "current": store.current(),
         "releases": [_row(board, name, state) for name in reversed(store.releases())],
         "free_bytes": board.disk.free(store.root).free_bytes if there else None,
         "signed_only": board.disk.stat(f"{store.root}/keys/allowed_signers") is not None,
@@ -77,9 +78,9 @@ def uninstall(board: Board) -> dict[str, Any]:
     store.check_ours()
     if disk.stat(store.root) is None:
         return {"removed": []}
-    with board.locked():
+    with board.locked() as state:
         removed = store.releases()
-        store.write(State(sequence=store.state().sequence))
+        store.write(State(sequence=state.sequence))
         store.switch("")
         work = ("releases", "blobs", "incoming", "journal.jsonl", "current.new", "state.json.new", "state.json", "lock")
         for name in work:

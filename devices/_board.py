@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from edgewright.devices._disk import Disk
     from edgewright.devices._machine import Machine
+    from edgewright.devices._state import State
 
 __all__ = ["Board"]
 
@@ -37,16 +38,16 @@ class Board:
         self.session = session
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """The store for this process alone; what was interrupted, now or before, is taken back under the lock."""
+    def locked(self) -> Iterator[State]:
+        """The store for this process alone, and its state; what was interrupted, before or now, is taken back."""
         if self.disk.stat(self.store.root) is None:
             raise DeviceError(f"nothing is installed in {self.store.root}", hint="flash a bundle")
         lock = self._lock()
         try:
-            found = self.store.recover()
+            state, found = self.store.recover()
             if found:
                 self.journal.note("went back", found)
-            yield
+            yield state
         except OSError:
             with suppress(OSError, EdgewrightError):
                 self.store.recover()

@@ -192,10 +192,10 @@ class FakeDisk(Disk):
         node.saved_data = node.data
 
     def close(self, handle: int) -> None:
-        self._step("close", self._handles[handle].path)
-        path = self._handles.pop(handle).path
+        path = self._handles.pop(handle).path  # an error or not: as Linux has it
         if self._locks.get(path) == handle:
             del self._locks[path]
+        self._step("close", path)
 
     def sync_dir(self, path: str) -> None:
         self._step("sync_dir", path)

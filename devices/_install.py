@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgewright.devices._checks import check_signature, check_version, replay
-from edgewright.devices._state import State
+from edgewright.devices._state import State, sequence_of
 from edgewright.errors import DeviceError, EdgewrightError
 
 if TYPE_CHECKING:
@@ -24,19 +24,20 @@ def install(board: Board) -> dict[str, Any]:
         DeviceError: files did not arrive whole, or the board cannot go on.
     """
     release, store = board.release(), board.store
-    with board.locked():
+    with board.locked() as state:
         signer = check_signature(store, board.machine, release)
-        check_version(store, store.state().active, release, allow_downgrade=board.request["allow_downgrade"])
+        check_version(store, state.active, release, allow_downgrade=board.request["allow_downgrade"])
         board.session.check(board.disk, store.incoming)
         store.adopt(release.parts)
-        name = store.build(release)
+        name = state.next(release.digest)
+        store.build(release, name)
         try:
             rows = _proven(board, name)
         except EdgewrightError as error:
             board.journal.note("refused", f"{name}: {error}")
-            _clean(board)
+            _clean(board, state)
             raise
-        left = _try(board, name)
+        left = _try(board, state, name)
         board.journal.note("installed", f"{name}, version {release.version}, from {board.session.who}")
     return {"active": name, "rows": rows, "signer": signer, "left": left}
 
@@ -50,27 +51,31 @@ def _proven(board: Board, name: str) -> list[dict[str, Any]]:
     return replay(board.machine, "the self-test", check, board.store.release_dir(name), timeout_s)
 
 
-def _try(board: Board, name: str) -> str:
+def _try(board: Board, state: State, name: str) -> str:
     """Switch to a release, look at its health, and keep it or go back. Says what could not be cleaned up."""
-    store, state, request = board.store, board.store.state(), board.request
-    old = state.active
-    spare = old if not old or state.previous in ("", name) or not store.problem(old) else state.previous
-    store.write(replace(state, trial=name))
+    store, request, old = board.store, board.request, state.active
+    spare = old if state.previous in ("", name) or not store.problem(old) else state.previous
+    sequence = max(state.sequence, sequence_of(name))
+    store.write(replace(state, trial=name, sequence=sequence))
     store.switch(name)
     try:
         replay(board.machine, "the health check", request["health"], store.link, request["timeout_s"])
     except EdgewrightError as error:
-        store.recover()
+        state = store.settled(replace(state, sequence=sequence), (state.previous,) if state.previous != name else ())
+        store.switch(state.active)
+        store.write(state)
+        _clean(board, state)
         board.journal.note("went back", f"{name}: {error}; active is {board.current()}")
-        words = f"{error.message}; the board went back to {old or 'nothing'}"
+        words = f"{error.message}; the board went back to {state.active or 'nothing'}"
         raise type(error)(words, hint=error.hint) from error
-    store.write(State(active=name, previous=spare, sequence=state.sequence))
-    return _clean(board)
+    kept = State(active=name, previous=spare, sequence=sequence)
+    store.write(kept)
+    return _clean(board, kept)
 
 
-def _clean(board: Board) -> str:
+def _clean(board: Board, state: State) -> str:
     try:
-        board.store.clean()
+        board.store.clean(state)
     except OSError as error:
         return f"not all was cleaned up: {error.strerror or error}"
     return ""
@@ -84,14 +89,13 @@ def rollback(board: Board) -> dict[str, Any]:
         GateFailed: its self-test or health check failed; what was active is active.
     """
     store = board.store
-    with board.locked():
-        state = store.state()
+    with board.locked() as state:
         problem = store.problem(state.active) if state.active else ""
         if board.request["heal"] and not problem:
-            return {"active": state.active, "from": state.active, "left": ""}
+            return {"active": state.active, "from": state.active, "left": _clean(board, state)}
         _check_previous(board, state, f"; the active one, {state.active}, is too: {problem}" if problem else "")
         _proven(board, state.previous)
-        left = _try(board, state.previous)
+        left = _try(board, state, state.previous)
         why = f": {problem}" if problem else ""
         board.journal.note("rolled back", f"from {state.active} to {state.previous}{why}")
     return {"active": state.previous, "from": state.active, "left": left}

@@ -40,6 +40,10 @@ class Release:
         """SHA-256 over manifest and signature: two releases with the same one are the same, byte for byte."""
         return hashlib.sha256(self.manifest + b"\0" + self.signature).hexdigest()
 
+    def is_called(self, name: str) -> bool:
+        """Whether a release's name is one of this release's."""
+        return name.endswith(f"-{self.digest[:12]}")
+
     @classmethod
     def read(cls, manifest: bytes, signature: bytes) -> Release:
         """Read a manifest.

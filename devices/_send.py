@@ -13,6 +13,7 @@ from edgewright.errors import DeviceError
 if TYPE_CHECKING:
     from edgewright.devices._board import Board
     from edgewright.devices._release import Release
+    from edgewright.devices._state import State
 
 __all__ = ["end", "prepare"]
 
@@ -29,18 +30,20 @@ def prepare(board: Board) -> dict[str, Any]:
     release, store, request = board.release(), board.store, board.request
     store.check_ours()
     signer = check_signature(store, board.machine, release)
-    state = store.state()
-    check_version(store, state.active, release, allow_downgrade=request["allow_downgrade"])
-    if state.active.endswith(f"-{release.digest[:12]}") and not state.trial and not store.problem(state.active):
-        return {"active": state.active, "signer": signer}
-    check_memory(board.machine, release)
-    probe(board.machine, request["probe"], request["timeout_s"])
+    active = store.state().active
+    check_version(store, active, release, allow_downgrade=request["allow_downgrade"])
+    if not release.is_called(active):
+        check_memory(board.machine, release)
+        probe(board.machine, request["probe"], request["timeout_s"])
     store.make()
-    with board.locked():
-        return {**_receive(board, release), "signer": signer}
+    with board.locked() as state:
+        if release.is_called(state.active) and not store.problem(state.active):
+            store.clean(state)
+            return {"active": state.active, "signer": signer}
+        return {**_receive(board, release, state), "signer": signer}
 
 
-def _receive(board: Board, release: Release) -> dict[str, Any]:
+def _receive(board: Board, release: Release, state: State) -> dict[str, Any]:
     store, session = board.store, board.session
     noted = Session.noted(board.disk, store.incoming)
     if noted and noted.token not in (session.token, board.request["over"]):
@@ -49,7 +52,7 @@ def _receive(board: Board, release: Release) -> dict[str, Any]:
             return {"busy": {**asdict(noted), "quiet_s": quiet_s}}
     session.note(board.disk, store.incoming)
     _check_links(board)
-    store.clean(keep={NOTE, *(part.sha256 for part in release.parts)})
+    store.clean(state, keep={NOTE, *(part.sha256 for part in release.parts)})
     missing = store.missing(release.parts)
     _check_room(board, release, {part.sha256: part.size_bytes for part in missing})
     return {"incoming": store.incoming, "missing": [asdict(part) for part in missing]}

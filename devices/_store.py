@@ -128,12 +128,18 @@ class Store:
         manifest = get(self.disk, f"{folder}/{MANIFEST}", MAX_JSON_BYTES)
         signature = get(self.disk, f"{folder}/{SIGNATURE}", MAX_SIGNATURE_BYTES) if signed else b""
         release = Release.read(manifest, signature)
-        if not name.endswith(f"-{release.digest[:12]}"):
+        if not release.is_called(name):
             raise BundleError(f"{MANIFEST} has another hash than the release's name")
         return release
 
     def problem(self, name: str) -> str:
-        """What is wrong with a release, in words, every file hashed; "" where it is whole."""
+        """What is wrong with a release, in words, every file hashed; "" where it is whole.
+
+        Looked at twice before it is believed: a hiccup of the disk is no rot.
+        """
+        return self._problem(name) and self._problem(name)
+
+    def _problem(self, name: str) -> str:
         try:
             release = self.read(name)
             found = self._files(self.release_dir(name))
@@ -184,9 +190,9 @@ class Store:
             self.disk.rename(path, self.blob(part.sha256))
         self.disk.sync_dir(f"{self.root}/blobs")
 
-    def build(self, release: Release) -> str:
+    def build(self, release: Release, name: str) -> None:
         """Lay out a release of blobs, and give it its name when all of it is on the disk."""
-        new, name = f"{self.root}/releases/.new", self.state().next(release.digest)
+        new = f"{self.root}/releases/.new"
         folders = sorted({path for part in release.parts for path in _parents(part.path)})
         remove(self.disk, new)
         for folder in ("", *(f"/{folder}" for folder in folders)):
@@ -200,7 +206,6 @@ class Store:
             self.disk.sync_dir(folder)
         self.disk.rename(new, self.release_dir(name))
         self.disk.sync_dir(f"{self.root}/releases")
-        return name
 
     def write(self, state: State) -> None:
         """Put down what is active, previous and on trial."""
@@ -216,31 +221,29 @@ class Store:
             self.disk.unlink(self.link)
         self.disk.sync_dir(self.root)
 
-    def recover(self) -> str:
-        """Take back what was interrupted, so that `current` and the state agree; say in words what it was, or ""."""
+    def recover(self) -> tuple[State, str]:
+        """Take back what was interrupted, so that `current` and the state agree: the state, and in words what it was."""
         written, current, words = self._written(), self.current(), ""
         state = self._agreed(written, current)
         if state.trial:
             words = f"{state.trial} was interrupted on trial"
-            state = self._settled(state)
+            state = self.settled(state, (state.trial, state.previous) if state.active else ())
         if current != state.active:
             self.switch(state.active)
         if written != state:
             self.write(state)
-        return words and f"{words}; active is {state.active or 'nothing'}"
+        return state, words and f"{words}; active is {state.active or 'nothing'}"
 
-    def _settled(self, state: State) -> State:
-        """The state after an interrupted trial: back to what was active, unless that rotted and another is whole."""
-        others = (state.trial, state.previous) if state.active else ()
+    def settled(self, state: State, others: tuple[str, ...]) -> State:
+        """The state after a trial that was not passed: what was active, unless that rotted and one of others is whole."""
         home = next((n for n in (state.active, *others) if n and not self.problem(n)), state.active)
         previous = next((n for n in (state.previous, state.active) if n != home), "")
         return replace(state, active=home, previous=previous, trial="")
 
-    def clean(self, keep: Collection[str] = ()) -> None:
+    def clean(self, state: State, keep: Collection[str] = ()) -> None:
         """Remove what no one needs: releases that the state does not name, blobs of none, transfers not in `keep`."""
-        kept = self.state().named | {self.current()}
         for name in self.disk.list(f"{self.root}/releases"):
-            if name not in kept:
+            if name not in state.named:
                 remove(self.disk, self.release_dir(name))
         for name in self.disk.list(self.incoming):
             if name not in keep:
@@ -249,6 +252,8 @@ class Store:
             facts = self.disk.stat(self.blob(name))
             if name not in keep and facts and facts.links == 1:
                 remove(self.disk, self.blob(name))
+        for name in ("current.new", "state.json.new", "journal.jsonl.new"):
+            remove(self.disk, f"{self.root}/{name}")
 
 
 def _parents(path: str) -> list[str]:

@@ -32,7 +32,11 @@ __all__ = [
     "Status",
     "Wanted",
     "alive",
+    "given_up",
 ]
+
+given_up: set[str] = set()
+"""The tokens of transfers that this process gave up; a board whose connection broke may not know it."""
 
 _Answer = TypeVar("_Answer", bound=Struct)
 _VERIFY = ("-m", "edgewright", "verify", "{bundle}", "--json", "--quiet")
@@ -105,9 +109,15 @@ class Row(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """What is installed on a board, newest release first; `signed_only` where the board has its owner's keys."""
+    """What is installed on a board, newest release first.
+
+    Attributes:
+        current: where the link `current` leads: what apps open. It differs from `active` in an interrupted trial alone.
+        signed_only: whether the board has its owner's keys.
+    """
 
     root: str
+    current: str
     active: str
     previous: str
     trial: str
@@ -177,7 +187,9 @@ class Board:
 
 
 def alive(sender: Sender) -> bool:
-    """Whether a sender may still be at work; False only where it is a process of this host's that has ended."""
+    """Whether a sender may still be at work; False only for one of this process that gave up, or an ended one here."""
+    if sender.token in given_up:
+        return False
     if sender.host != _host():
         return True
     try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright.board import Board, Checks, Ended, Installed, Prepared, Removed, Rolled, Row, Status, alive
+from edgewright.board import Board, Checks, Ended, Installed, Prepared, Removed, Rolled, Row, Status, alive, given_up
 from edgewright.bundle import MANIFEST, SIGNATURE, Bundle
 from edgewright.errors import BundleError, DeviceError, EdgewrightError
 from edgewright.files import read_capped
@@ -119,10 +119,10 @@ def flash(
     checks = checks or Checks.of(board.interpreter(), tuple(dict.fromkeys(a.format for a in manifest.artifacts)))
     progress("check the board")
     request = {**package.request(), "allow_downgrade": allow_downgrade, **msgspec.to_builtins(checks)}
-    prepared = _prepare(board, request, checks)
-    if not prepared.incoming:
-        return Flashed(prepared.active, False, manifest.version, signer=prepared.signer)  # noqa: FBT003 - a record
     with _ending(board):
+        prepared = _prepare(board, request, checks)
+        if not prepared.incoming:
+            return Flashed(prepared.active, False, manifest.version, signer=prepared.signer)  # noqa: FBT003 - a record
         _send(board, prepared, package.files(), progress)
         progress("prove, switch, look at its health")
         done = board.ask("install", Installed, within_s=2 * checks.timeout_s + _HASHING_S, **request)
@@ -158,6 +158,7 @@ def _ending(board: Board) -> Iterator[None]:
     try:
         yield
     except BaseException:
+        given_up.add(board.token)
         with suppress(EdgewrightError):
             board.ask("end", Ended, within_s=_END_S)
         raise

@@ -58,6 +58,9 @@ def active(board):
 
 def litter(board):
     """What lies on a board in memory beside its active and previous release, and their files."""
+    there = board.disk.tree()
+    if f"{board.root}/state.json" not in there:
+        return {path for path in there if path.startswith(board.root)}
     state = json.loads(board.disk.peek(f"{board.root}/state.json"))
     kept, digests = {state["active"], state["previous"]} - {""}, set()
     for name in kept:
