@@ -1,8 +1,8 @@
 """Every operation of every flash fails once: the plug is pulled there, the disk is full, gives an error, takes half.
 
 After each, `current` leads to the old release or the new one, whole; the board says so itself; and the same command,
-given again, does its work and leaves no litter. A plug pulled at an operation that only looks finds the disk as it is at
-the next one that changes it, and is counted there.
+given again, does its work and leaves no litter. A plug pulled at an operation that only looks finds the disk of the
+next one that changes it, and is counted there.
 """
 
 import random
@@ -94,7 +94,7 @@ class Loop:
         self.story, self.bundles, self.cases = story, bundles, Counter()
         self.start = story.board(bundles)
         board = self.fresh()
-        story.act(board, bundles)
+        self.usual = type(story.act(board, bundles))
         self.log = board.disk.log
 
     def fresh(self):
@@ -123,6 +123,8 @@ class Loop:
         board.disk.fault = fault
         error = self.story.act(board, self.bundles)
         where = f"{self.story.name}, {kind} {power or ''} at {at}: {self.log[at]}; {error}"
+        if kind == "half":
+            assert type(error) is self.usual, where  # a disk that takes half takes the rest
         if power is not None:
             assert error is not None, where
             board.reboot(**power)
