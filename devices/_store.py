@@ -235,7 +235,7 @@ class Store:
         return state, words and f"{words}; active is {state.active or 'nothing'}"
 
     def settled(self, state: State, others: tuple[str, ...]) -> State:
-        """The state after a trial that was not passed: what was active, unless that rotted and one of others is whole."""
+        """The state after a trial not passed: what was active, unless that rotted and one of `others` is whole."""
         home = next((n for n in (state.active, *others) if n and not self.problem(n)), state.active)
         previous = next((n for n in (state.previous, state.active) if n != home), "")
         return replace(state, active=home, previous=previous, trial="")

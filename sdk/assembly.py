@@ -174,7 +174,7 @@ class Assembly:
         )
         return signature, arrays.load(out)
 
-    def write(self) -> None:
+    def write(self, version: int) -> None:
         """Put the tokenizer, the golden cases and the manifest beside the artifacts."""
         self.jobs.progress("write the bundle")
         for name in self._copied():
@@ -182,6 +182,7 @@ class Assembly:
                 shutil.copyfile(self.source.directory / name, self.stage / name)
         (self.stage / GOLDEN).write_bytes(encode(self.proof.golden(self.outputs)))
         manifest = Manifest(
+            version=version,
             task=self.source.task,
             settings=self.source.settings,
             artifacts=tuple(self.artifacts),

@@ -147,7 +147,7 @@ class Checks:
     timeout_s: float = 600.0
 
     @classmethod
-    def of(cls, python: str, formats: tuple[str, ...] = (), timeout_s: float = 600.0) -> Checks:
+    def of(cls, python: str, formats: tuple[str, ...], timeout_s: float) -> Checks:
         """By the edgewright of the board's own Python: golden cases in every engine, then one through `current`."""
         line = "import sys; from edgewright.doctor import require_engine; require_engine(sys.argv[1:])"
         return cls((python, "-c", line, *formats), (python, *_VERIFY), (python, *_VERIFY, "--quick"), timeout_s)

@@ -44,6 +44,7 @@ def build(
     max_length: int = 512,
     allow_divergence: bool = False,
     leave_gaps: bool = False,
+    version: int = 0,
     force: bool = False,
     limits: Limits = Limits(),  # noqa: B008 - frozen
     progress: Callable[[str], None] = lambda _: None,
@@ -65,6 +66,7 @@ def build(
         max_length: for a module or a Keras model, the largest number of tokens.
         allow_divergence: keep artifacts that fail a gate; the manifest records the failure.
         leave_gaps: leave out what cannot be made, by the table of gaps, and make the rest.
+        version: a counter to raise with each release; a board refuses to go down (`edgewright.flash`).
         force: replace a bundle that is at `out` already.
         limits: memory and time of each child process.
         progress: called with a short phrase at each stage.
@@ -74,6 +76,8 @@ def build(
         GateFailed: an artifact failed. Where others passed, and nothing was at `out` before, they are written.
         StorageError: `out` exists, or cannot be written.
     """
+    if not 0 <= version < 2**53:
+        raise UsageError(f"version {version} is no counter", hint="give a whole number from 0")
     plan = _plan(formats, precisions, leave_gaps=leave_gaps)
     there = os.path.lexists(out)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
@@ -88,7 +92,7 @@ def build(
             work.make(plan)
             if work.failures and (there or not work.outputs):
                 raise work.failure("nothing was written")
-            work.write()
+            work.write(version)
     if work.failures:
         raise work.failure(f"{out} holds what passed: {', '.join(a.key for a in work.artifacts)}")
     return Bundle.open(out)

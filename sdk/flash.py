@@ -95,6 +95,7 @@ def flash(
     python: str = "",
     allow_downgrade: bool = False,
     checks: Checks | None = None,
+    timeout_s: float = 600.0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Flashed:
     """Install a bundle on a board and make it the active release there.
@@ -106,6 +107,7 @@ def flash(
         python: its Python, with edgewright and an engine installed; by default the transport's own.
         allow_downgrade: install a version below the active one.
         checks: what the release must pass there; by default golden cases, see `Checks.of`.
+        timeout_s: the most seconds that each of those may take.
         progress: called with a short phrase at each stage.
 
     Raises:
@@ -116,7 +118,8 @@ def flash(
     progress("check the bundle")
     package = _Package.open(bundle)
     board, manifest = Board(transport, root, python), package.bundle.manifest
-    checks = checks or Checks.of(board.interpreter(), tuple(dict.fromkeys(a.format for a in manifest.artifacts)))
+    formats = tuple(dict.fromkeys(artifact.format for artifact in manifest.artifacts))
+    checks = checks or Checks.of(board.interpreter(), formats, timeout_s)
     progress("check the board")
     request = {**package.request(), "allow_downgrade": allow_downgrade, **msgspec.to_builtins(checks)}
     with _ending(board):
@@ -180,6 +183,7 @@ def rollback(
     python: str = "",
     heal: bool = False,
     checks: Checks | None = None,
+    timeout_s: float = 600.0,
 ) -> Rolled:
     """Make the previous release of a board the active one, after its golden cases; with `heal` only if need be.
 
@@ -188,7 +192,7 @@ def rollback(
         GateFailed: its golden cases fail; what was active is active.
     """
     board = Board(transport, root, python)
-    checks = checks or Checks.of(board.interpreter())
+    checks = checks or Checks.of(board.interpreter(), (), timeout_s)
     within_s = 2 * checks.timeout_s + _HASHING_S
     return board.ask("rollback", Rolled, within_s=within_s, heal=heal, **msgspec.to_builtins(checks))
 

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
     from edgewright.manifest import Artifact, Score
 
-__all__ = ["artifact_options", "artifact_row", "emit", "listed", "output_options", "score_record", "status"]
+__all__ = [
+    "artifact_options",
+    "artifact_row",
+    "board_options",
+    "emit",
+    "listed",
+    "output_options",
+    "score_record",
+    "status",
+]
 
 _BYTES = ("B", "kB", "MB", "GB")
 
@@ -33,6 +42,15 @@ def artifact_options(command: Any) -> Any:
     """`--format` and `--precision`, each to narrow the choice of artifacts."""
     command = click.option("--precision", help="Only this precision.")(command)
     return click.option("--format", "format_", help="Only this format.")(command)
+
+
+def board_options(command: Any) -> Any:
+    """`--root` and `--python`: where on a board."""
+    command = click.option("--python", default="", help="The board's Python; by default the one that it finds.")(
+        command
+    )
+    where = "Where on the board the releases are; by default ~/.local/share/edgewright there."
+    return click.option("--root", default="", help=where)(command)
 
 
 def listed(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
@@ -93,6 +111,8 @@ def emit(
         return
     if title:
         click.echo(title)
+    if title and not rows:
+        return
     kept = [key for key in (rows[0] if rows else ()) if any(row[key] is not None for row in rows)]
     if form == "csv":
         click.echo(_csv([{key: row[key] for key in kept} for row in rows]), nl=False)

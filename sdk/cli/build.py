@@ -28,6 +28,7 @@ __all__ = ["command"]
 @click.option("--labels", default="", callback=listed, help="For a Keras model: the names of its classes, by comma.")
 @click.option("--max-length", default=512, show_default=True, help="For a Keras model: the most tokens of a text.")
 @click.option("--allow-divergence", is_flag=True, help="Keep artifacts that fail a gate, and record the failure.")
+@click.option("--release-version", default=0, help="A counter to raise with each release; boards refuse to go down.")
 @click.option("--force", is_flag=True, help="Replace a bundle that is there.")
 @click.option("--memory-mib", default=8192, show_default=True, help="Most memory of one child process.")
 @click.option("--timeout", "timeout_s", default=1800.0, show_default=True, help="Most seconds of one child process.")
@@ -45,6 +46,7 @@ def command(
     labels: tuple[str, ...],
     max_length: int,
     allow_divergence: bool,
+    release_version: int,
     force: bool,
     memory_mib: int,
     timeout_s: float,
@@ -70,6 +72,7 @@ def command(
         labels=labels,
         max_length=max_length,
         allow_divergence=allow_divergence,
+        version=release_version,
         force=force,
         limits=Limits(memory_mib, timeout_s),
         progress=status(quiet=quiet, stages=3 + len(formats) * (1 + 2 * len(precisions))),

@@ -1,0 +1,27 @@
+"""edgewright rollback."""
+
+from __future__ import annotations
+
+import click
+
+from edgewright.cli._show import board_options, emit, output_options, status
+
+__all__ = ["command"]
+
+
+@click.command("rollback")
+@click.argument("url")
+@click.option("--heal", is_flag=True, help="Only if a file of the active release is damaged.")
+@board_options
+@output_options
+def command(url: str, *, heal: bool, root: str, python: str, as_json: bool, quiet: bool) -> None:
+    """Make the previous release of the board at URL the active one, after its golden cases. A second call leads back."""
+    from edgewright.device import connect
+    from edgewright.flash import rollback
+
+    status(quiet=quiet)("prove, switch, look at its health")
+    done = rollback(connect(url), root=root, python=python, heal=heal)
+    changed = done.active != done.before
+    title = f"{url}: {done.active} is active" + (f", {done.before} was" if changed else " and whole; nothing was done")
+    row = {"release": done.active, "before": done.before, "left": done.left or None}
+    emit([row] if as_json else [], as_json=as_json, title="\n".join(filter(None, (title, done.left))))

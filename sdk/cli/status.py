@@ -1,0 +1,51 @@
+"""edgewright status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from msgspec import to_builtins
+
+from edgewright.cli._show import board_options, emit, output_options
+from edgewright.errors import DeviceError, one_line
+
+if TYPE_CHECKING:
+    from edgewright.board import Status
+
+__all__ = ["command"]
+
+
+@click.command("status")
+@click.argument("url")
+@click.option("--journal", "lines", default=5, show_default=True, help="How many of the last events to show.")
+@board_options
+@output_options
+def command(url: str, *, lines: int, root: str, python: str, as_json: bool, quiet: bool) -> None:
+    """Show the releases on the board at URL, every file hashed. Ends with 5 if the active one is damaged."""
+    del quiet
+    from edgewright.device import connect
+    from edgewright.flash import status
+
+    found = status(connect(url), root=root, python=python)
+    facts: dict[str, Any] = to_builtins(found)
+    rows = facts.pop("releases")
+    for row in rows:
+        row["problem"] = row["problem"] or None
+    emit(rows, as_json=as_json, title=_title(url, found, lines), **(facts if as_json else {}))
+    bad = next((row for row in found.releases if row.problem and row.name == found.current), None)
+    if bad:
+        hint = f"run: edgewright rollback {url}, or flash a bundle again"
+        raise DeviceError(f"the active release {bad.name} is not whole: {bad.problem}", hint=hint)
+
+
+def _title(url: str, found: Status, lines: int) -> str:
+    free = "" if found.free_bytes is None else f", {found.free_bytes / 1e6:.0f} MB free"
+    facts = [f"{one_line(url)}: {one_line(found.root)}{free}{', signed bundles only' if found.signed_only else ''}"]
+    if not found.releases:
+        facts.append("nothing is installed")
+    if found.trial:
+        facts.append(f"{found.trial} was interrupted on trial; the next flash or rollback takes it back")
+    events = found.journal[-lines:] if lines > 0 else ()
+    facts += [one_line(f"{event.get('what')}: {event.get('why')}") for event in events]
+    return "\n".join(facts) + ("\n" if found.releases else "")

@@ -1,0 +1,24 @@
+"""edgewright uninstall."""
+
+from __future__ import annotations
+
+import click
+
+from edgewright.cli._show import board_options, emit, output_options
+
+__all__ = ["command"]
+
+
+@click.command("uninstall")
+@click.argument("url")
+@board_options
+@output_options
+def command(url: str, *, root: str, python: str, as_json: bool, quiet: bool) -> None:
+    """Remove every release from the board at URL. The keys of its owner stay."""
+    del quiet
+    from edgewright.device import connect
+    from edgewright.flash import uninstall
+
+    removed = uninstall(connect(url), root=root, python=python)
+    title = f"{url}: {len(removed)} releases were removed"
+    emit([{"release": name} for name in removed], as_json=as_json, title=title)
