@@ -90,7 +90,7 @@ class FakeDisk(Disk):
     def copy(self) -> FakeDisk:
         """A disk with the same on it; its operations count from 0."""
         other = FakeDisk(self.capacity_bytes)
-        other.clock_s, other._root = self.clock_s, self._root.copy({})  # noqa: SLF001 - its own kind
+        other.clock_s, other._root = self.clock_s, self._root.copy({})
         return other
 
     def used_bytes(self) -> int:

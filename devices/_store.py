@@ -222,7 +222,7 @@ class Store:
         self.disk.sync_dir(self.root)
 
     def recover(self) -> tuple[State, str]:
-        """Take back what was interrupted, so that `current` and the state agree: the state, and in words what it was."""
+        """Take back what was interrupted, until `current` and state agree: the state, and in words what it was."""
         written, current, words = self._written(), self.current(), ""
         state = self._agreed(written, current)
         if state.trial:

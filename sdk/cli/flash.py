@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -36,8 +36,8 @@ def command(
 ) -> None:
     """Install BUNDLE on the board at URL, such as local.
 
-    Only files that the board lacks are sent. The bundle is proven there by its golden cases before it becomes active, and
-    is taken back when it is not healthy after that. A plug pulled at any moment leaves the old release or the new one.
+    Only files that the board lacks are sent. The bundle is proven there by its golden cases before it becomes active,
+    and is taken back when it is not healthy after that. A plug pulled at any moment leaves the old release or the new.
     """
     from edgewright.device import connect
     from edgewright.flash import flash

@@ -15,7 +15,7 @@ __all__ = ["command"]
 @board_options
 @output_options
 def command(url: str, *, heal: bool, root: str, python: str, as_json: bool, quiet: bool) -> None:
-    """Make the previous release of the board at URL the active one, after its golden cases. A second call leads back."""
+    """Make the previous release of the board at URL the active one, after its golden cases. Twice leads back."""
     from edgewright.device import connect
     from edgewright.flash import rollback
 

@@ -12,10 +12,17 @@ __all__ = ["command"]
 @click.command("verify")
 @click.argument("bundle", type=click.Path())
 @click.option("--quick", is_flag=True, help="Only the artifact that `run` opens, and only the first golden case.")
+@click.option("--signers", type=click.Path(), help="Ask for a signature by one of these keys (allowed signers).")
+@click.option("--revoked", type=click.Path(), help="Keys that count no more: a revocation list, or public keys.")
 @output_options
-def command(bundle: str, *, quick: bool, as_json: bool, quiet: bool) -> None:
+def command(bundle: str, *, quick: bool, signers: str | None, revoked: str | None, as_json: bool, quiet: bool) -> None:
     """Check every hash of BUNDLE and replay its golden cases in every installed engine."""
+    from edgewright.signing import check_signature
     from edgewright.verification import verify
+
+    if revoked and not signers:
+        raise click.UsageError("--revoked goes with --signers")
+    signer = check_signature(bundle, signers, revoked=revoked) if signers else None
 
     rows = [
         {
@@ -26,4 +33,5 @@ def command(bundle: str, *, quick: bool, as_json: bool, quiet: bool) -> None:
         }
         for r in verify(bundle, quick=quick, progress=status(quiet=quiet))
     ]
-    emit(rows, as_json=as_json, title=f"{bundle}: {'answers' if quick else 'intact'}")
+    title = f"{bundle}: {'answers' if quick else 'intact'}{f', signed by {signer}' if signer else ''}"
+    emit(rows, as_json=as_json, title=title, signer=signer)

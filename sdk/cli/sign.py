@@ -1,0 +1,24 @@
+"""edgewright sign."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgewright.cli._show import emit, output_options
+
+__all__ = ["command"]
+
+
+@click.command("sign")
+@click.argument("bundle", type=click.Path())
+@click.option("--key", required=True, type=click.Path(), help="An SSH private key, or a public one in ssh-agent.")
+@output_options
+def command(bundle: str, *, key: str, as_json: bool, quiet: bool) -> None:
+    """Sign BUNDLE with an SSH key; `verify --signers` and boards with an owner's key ask for it."""
+    del quiet
+    from edgewright.signing import sign
+
+    out = sign(bundle, Path(key).expanduser())
+    emit([{"signature": str(out)}] if as_json else [], as_json=as_json, title=f"{bundle}: signed, {out.name}")
