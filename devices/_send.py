@@ -83,9 +83,14 @@ def _check_room(board: Board, release: Release, missing: dict[str, int]) -> None
 
 
 def end(board: Board) -> dict[str, Any]:
-    """Give a transfer up; what has arrived stays, for the next try."""
-    with board.locked():
-        noted = Session.noted(board.disk, board.store.incoming)
-        if noted and noted.token == board.session.token:
-            remove(board.disk, f"{board.store.incoming}/{NOTE}")
+    """Give a transfer up; what has arrived stays, for the next try. A board that refused it is not touched."""
+    if _sends(board):
+        with board.locked():
+            if _sends(board):
+                remove(board.disk, f"{board.store.incoming}/{NOTE}")
     return {}
+
+
+def _sends(board: Board) -> bool:
+    noted = Session.noted(board.disk, board.store.incoming)
+    return noted is not None and noted.token == board.session.token

@@ -5,6 +5,7 @@ Standard library alone, for Python 3.9 on: a board that has a key file checks wi
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -29,7 +30,13 @@ def ssh_keygen(*arguments: str, stdin: bytes = b"") -> tuple[int, str]:
     argv = ["ssh-keygen", *arguments]
     try:
         done = subprocess.run(
-            argv, input=stdin, capture_output=True, timeout=_TIMEOUT_S, check=False, start_new_session=True
+            argv,
+            input=stdin,
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+            start_new_session=True,
+            env={**os.environ, "SSH_ASKPASS_REQUIRE": "never"},
         )
     except FileNotFoundError as error:
         raise MissingExtra("ssh-keygen is not installed", hint="run: apt install openssh-client") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -52,9 +52,14 @@ def command(
         progress=status(quiet=quiet),
     )
     rows = [{key: row.get(key) for key in _KEYS} for row in done.rows]
-    facts = {"release": done.release, "version": done.version, "changed": done.changed, "signer": done.signer or None}
-    sent = {"sent": done.sent, "sent_bytes": done.sent_bytes, "left": done.left or None}
-    emit(rows, as_json=as_json, title=_title(url, done), **({**facts, **sent} if as_json else {}))
+    facts: dict[str, Any] = {
+        "release": done.release,
+        "version": done.version,
+        "changed": done.changed,
+        "signer": done.signer or None,
+    }
+    facts |= {"sent": done.sent, "sent_bytes": done.sent_bytes, "left": done.left or None}
+    emit(rows, as_json=as_json, title=_title(url, done), flash=facts)
 
 
 def _title(url: str, done: Flashed) -> str:

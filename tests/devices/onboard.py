@@ -5,6 +5,12 @@ import json
 import shutil
 
 from edgewright import manifest
+from edgewright.agent import unpack
+from edgewright.contracts import Completed
+from edgewright.devices._agent import answer
+from edgewright.devices._disk import RealDisk
+from edgewright.devices._machine import RealMachine
+from edgewright.devices.local import Local
 
 
 def version_of(source, out, version, content=None):
@@ -70,3 +76,20 @@ def litter(board):
     wanted |= {f"releases/{name}" for name in kept} | {f"blobs/{digest}" for digest in digests}
     found = {path.removeprefix(f"{board.root}/") for path in board.disk.tree(board.root)}
     return {path for path in found if path not in wanted and not path.startswith(tuple(f"releases/{n}/" for n in kept))}
+
+
+class Here(Local):
+    """This machine as a board, whose part of edgewright runs in the process of the test, on real files."""
+
+    def _run(self, argv, *, timeout_s, stdin):
+        assert argv[1:] == ["-"], timeout_s
+        return Completed(0, answer(RealDisk(), RealMachine(), unpack(stdin)), b"")
+
+
+def contents(root):
+    """Every file below a directory with its bytes, every link with its target."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        found[name] = path.readlink() if path.is_symlink() else path.read_bytes() if path.is_file() else None
+    return found
