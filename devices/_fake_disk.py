@@ -248,8 +248,8 @@ class FakeDisk(Disk):
     def rmdir(self, path: str) -> None:
         self._step("rmdir", path)
         node, (parent, name) = self._find(path), self._parent(path)
-        if node.names:
-            _fail(errno.ENOTEMPTY, path)
+        if node.kind != "dir" or node.names:
+            _fail(errno.ENOTEMPTY if node.kind == "dir" else errno.ENOTDIR, path)
         parent.change(**{name: None})
 
     def chmod(self, path: str, mode: int) -> None:

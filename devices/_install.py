@@ -54,7 +54,7 @@ def _proven(board: Board, name: str) -> list[dict[str, Any]]:
 def _try(board: Board, state: State, name: str) -> str:
     """Switch to a release, look at its health, and keep it or go back. Says what could not be cleaned up."""
     store, request, old = board.store, board.request, state.active
-    spare = old if state.previous in ("", name) or not store.problem(old) else state.previous
+    spare = next((n for n in (old, state.previous) if n not in ("", name) and not store.problem(n)), old)
     sequence = max(state.sequence, sequence_of(name))
     store.write(replace(state, trial=name, sequence=sequence))
     store.switch(name)

@@ -30,20 +30,20 @@ class Journal:
             if facts and facts.size_bytes > _MAX_BYTES:
                 newer = get(self.disk, self.path, 2 * _MAX_BYTES)[-_MAX_BYTES // 2 :]
                 put(self.disk, self.path, newer.partition(b"\n")[2])
-            fill(self.disk, self.path, json.dumps(record).encode() + b"\n", how="append")
+            fill(self.disk, self.path, b"\n" + json.dumps(record).encode(), how="append")  # ends a torn line before it
         except OSError:
             pass
 
     def last(self, most: int) -> list[dict[str, Any]]:
         """The last notes, oldest first; torn lines are left out."""
         try:
-            lines = get(self.disk, self.path, 2 * _MAX_BYTES).splitlines()[-most:]
+            lines = get(self.disk, self.path, 2 * _MAX_BYTES).splitlines()
         except OSError:
             return []
         found = []
-        for line in lines:
+        for line in lines[-2 * most :]:
             try:
                 found.append(dict(json.loads(line)))
             except (ValueError, TypeError):
                 continue
-        return found
+        return found[-most:]

@@ -53,7 +53,7 @@ def _receive(board: Board, release: Release, state: State) -> dict[str, Any]:
     session.note(board.disk, store.incoming)
     _check_links(board)
     store.clean(state, keep={NOTE, *(part.sha256 for part in release.parts)})
-    missing = store.missing(release.parts)
+    missing = [part for part in store.missing(release.parts) if not store.has_come(part)]
     _check_room(board, release, {part.sha256: part.size_bytes for part in missing})
     return {"incoming": store.incoming, "missing": [asdict(part) for part in missing]}
 

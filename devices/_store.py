@@ -166,9 +166,15 @@ class Store:
         return fits and sha256(self.disk, path, sync=sync) == part.sha256
 
     def missing(self, parts: Iterable[Part]) -> list[Part]:
-        """The parts that have to be sent, each hash once: no blob holds them whole."""
-        each = {part.sha256: part for part in parts}.values()
-        return [part for part in each if not self._is(self.blob(part.sha256), part)]
+        """The parts of which no blob is whole, each hash once."""
+        each: dict[str, Part] = {}
+        for part in parts:
+            each.setdefault(part.sha256, part)
+        return [part for part in each.values() if not self._is(self.blob(part.sha256), part)]
+
+    def has_come(self, part: Part) -> bool:
+        """Whether a part has been sent whole, by a transfer that was interrupted after it."""
+        return self._is(f"{self.incoming}/{part.sha256}", part)
 
     # what changes it
 

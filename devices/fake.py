@@ -30,6 +30,7 @@ class Fake(Transport):
         disk: the board's disk, with its count of operations and the fault that shall come.
         verdicts: how a check of a bundle ends, by the bundle's version and the check (`self-test` or `health`): an exit
             code and a line of standard error, or an error that is raised. Others end as the files on the disk say.
+        rows: what a check that passes prints.
         probed: the exit code of a look at the engines.
         ram_free_bytes: memory that is left.
         runs: the argument vectors of all programs that were run on the board.
@@ -40,6 +41,7 @@ class Fake(Transport):
         self.root = "/data/edgewright"
         self.verdicts: dict[tuple[int, str], tuple[int, str] | DeviceError] = {}
         self.probed, self.ram_free_bytes, self.boots = 0, 2**32, 0
+        self.rows: list[dict[str, str | None]] = [{"format": "onnx", "engine": "fake", "golden": "1 of 1"}]
         self.runs: list[list[str]] = []
 
     def reboot(self, luck: random.Random | None = None, *, kept: bool = False) -> None:
@@ -96,8 +98,7 @@ class _Programs(Machine):
         if isinstance(verdict, DeviceError):
             raise verdict
         code, words = (4, f"edgewright: gate-failed: {', '.join(bad)}") if bad else verdict
-        rows = [{"format": "onnx", "precision": "fp32", "engine": "fake", "golden": "1 of 1"}]
-        return Ran(code, json.dumps({"rows": rows}).encode(), words.encode())
+        return Ran(code, b"" if code else json.dumps({"rows": self.board.rows}).encode(), words.encode())
 
     def _hash(self, path: str) -> str:
         return hashlib.sha256(self.board.disk.peek(path)).hexdigest()
