@@ -28,6 +28,9 @@ MODULES = (
 )
 """In the order in which they need each other."""
 
+_KILLED = (-9, 137)
+"""By signal 9: as subprocess says it, and as a shell does."""
+
 _PROGRAM = """\
 import sys
 if sys.version_info < (3, 9):
@@ -82,6 +85,9 @@ def call(transport: Transport, request: dict[str, Any], *, python: str, timeout_
 
 
 def _no_answer(python: str, done: Completed) -> DeviceError:
+    if done.exit_code in _KILLED:
+        hint = "did the board run out of memory? run it again: what was interrupted is taken back"
+        return DeviceError(f"{python} was killed on the board, before it could answer", hint=hint)
     lines = done.stderr.decode(errors="replace").splitlines()
     words = next((one_line(line, 300) for line in reversed(lines) if line.strip()), "not a word")
     hint = "does it have Python 3.9 or newer? name it with --python"

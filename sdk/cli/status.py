@@ -35,7 +35,7 @@ def command(url: str, *, lines: int, root: str, python: str, as_json: bool, quie
     emit(rows, as_json=as_json, title=_title(url, found, lines), **(facts if as_json else {}))
     bad = next((row for row in found.releases if row.problem and row.name == found.current), None)
     if bad:
-        hint = f"run: edgewright rollback {url}, or flash a bundle again"
+        hint = f"run: edgewright rollback {url}{f' --root {root}' if root else ''}, or flash a bundle again"
         raise DeviceError(f"the active release {bad.name} is not whole: {bad.problem}", hint=hint)
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 
 from edgewright import manifest
 from edgewright.agent import unpack
@@ -11,19 +10,6 @@ from edgewright.devices._agent import answer
 from edgewright.devices._disk import RealDisk
 from edgewright.devices._machine import RealMachine
 from edgewright.devices.local import Local
-
-
-def version_of(source, out, version, content=None):
-    """A copy of a bundle with a version, and a content of its own for the artifact."""
-    shutil.copytree(source, out)
-    content = content or f"the model of version {version}".encode() * 9
-    tree = json.loads((out / "manifest.json").read_text())
-    artifact = tree["artifacts"][0]
-    (out / artifact["path"]).write_bytes(content)
-    artifact |= {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    record = manifest.decode(json.dumps({**tree, "version": version}).encode(), manifest.Manifest, "manifest.json")
-    (out / "manifest.json").write_bytes(manifest.encode(record))
-    return out
 
 
 def tiny(out, version):
