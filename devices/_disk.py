@@ -6,7 +6,6 @@ module, and all that it is sent with, is standard library alone for Python 3.9: 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -205,8 +204,11 @@ class RealDisk(Disk):
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            removed = os.fstat(handle).st_nlink == 0
         except BaseException:
-            with contextlib.suppress(OSError):
-                os.close(handle)
+            os.close(handle)
             raise
+        if removed:
+            os.close(handle)
+            raise BlockingIOError(errno.EAGAIN, "removed by whoever had it", path)
         return handle

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -72,11 +73,13 @@ def ensure_dir(disk: Disk, path: str, mode: int = 0o755) -> None:
     """
     facts = disk.stat(path)
     if facts is None:
-        disk.mkdir(path, mode)
+        with suppress(FileExistsError):  # made by another process, a moment ago
+            disk.mkdir(path, mode)
         disk.sync_dir(path.rpartition("/")[0] or "/")
-    elif facts.kind != "dir" or not facts.ours:
+        facts = disk.stat(path)
+    if facts is None or facts.kind != "dir" or not facts.ours:
         raise NotADirectoryError(errno.ENOTDIR, "taken by something that is not a directory of this user", path)
-    elif facts.mode != mode:
+    if facts.mode != mode:
         disk.chmod(path, mode)
 
 
