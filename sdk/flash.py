@@ -67,8 +67,7 @@ class _Package:
     signature: bytes
 
     @classmethod
-    def open(cls, bundle: Bundle | str | Path) -> _Package:
-        opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    def read(cls, opened: Bundle) -> _Package:
         opened.check_hashes()
         manifest = read_capped(opened.directory / MANIFEST, MAX_JSON_BYTES)
         if decode(manifest, Manifest, MANIFEST) != opened.manifest:
@@ -115,8 +114,9 @@ def flash(
         GateFailed: its golden cases fail on the board; what was active is active.
         DeviceError: the board lacks disk, memory or an engine, someone else is sending, or the connection failed.
     """
+    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     progress("check the bundle")
-    package = _Package.open(bundle)
+    package = _Package.read(opened)
     board, manifest = Board(transport, root, python), package.bundle.manifest
     formats = tuple(dict.fromkeys(artifact.format for artifact in manifest.artifacts))
     checks = checks or Checks.of(board.interpreter(), formats, timeout_s)

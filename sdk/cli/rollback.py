@@ -19,8 +19,9 @@ def command(url: str, *, heal: bool, root: str, python: str, as_json: bool, quie
     from edgewright.device import connect
     from edgewright.flash import rollback
 
+    transport = connect(url)
     status(quiet=quiet)("prove, switch, look at its health")
-    done = rollback(connect(url), root=root, python=python, heal=heal)
+    done = rollback(transport, root=root, python=python, heal=heal)
     changed = done.active != done.before
     title = f"{url}: {done.active} is active" + (f", {done.before} was" if changed else " and whole; nothing was done")
     row = {"release": done.active, "before": done.before, "left": done.left or None}

@@ -357,7 +357,8 @@ def test_the_board_does_not_trust_the_hosts_own_look(bundle, root, keys, tamper,
         for name in ("manifest.json", "manifest.json.sig")
     ]
     package = flashing._Package(Blind(bundle), *data)
-    monkeypatch.setattr(flashing._Package, "open", lambda _: package)
+    monkeypatch.setattr(flashing._Package, "read", lambda _: package)
+    monkeypatch.setattr(flashing.Bundle, "open", lambda _: package.bundle)
     with pytest.raises(EdgewrightError, match=words):
         flash(bundle, Here(), root=str(root), checks=CHECKS)
     assert contents(root) == before

@@ -62,6 +62,13 @@ def test_every_command_has_help(run, name):
         ["export", "mediapipe", "bundle"],
         ["export", "nonsense", "bundle", "--out", "o"],
         ["build", "model", "--out", "o", "--format", ","],
+        ["build", "model", "--out", "o", "--release-version", "-1"],
+        ["flash", "bundle"],
+        ["flash", "bundle", "carrier-pigeon://home"],
+        ["rollback", "carrier-pigeon://home"],
+        ["status"],
+        ["sign", "bundle"],
+        ["verify", "bundle", "--revoked", "list"],
         ["build", "model", "--out", "o", "--format", "nonsense"],
     ],
     ids=" ".join,
@@ -70,9 +77,9 @@ def test_a_call_that_cannot_be_meant_ends_with_2(run, argv):
     fails(run, 2, *argv)
 
 
-@pytest.mark.parametrize("name", ["inspect", "verify", "run", "bench", "eval"])
+@pytest.mark.parametrize("name", ["inspect", "verify", "run", "bench", "eval", "flash", "sign"])
 def test_a_bundle_that_is_not_there_ends_with_3(run, tmp_path, name):
-    more = {"run": ["text"], "eval": ["--data", "d.tsv"]}.get(name, [])
+    more = {"run": ["text"], "eval": ["--data", "d.tsv"], "flash": ["local"], "sign": ["--key", "k"]}.get(name, [])
     line = fails(run, 3, name, tmp_path / "gone", *more)
     assert line == (
         f"edgewright: bundle-error: {tmp_path}/gone does not exist; "
