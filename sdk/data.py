@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from edgewright.tasks import Example, Task
 
-__all__ = ["examples", "items", "pair", "texts"]
+__all__ = ["examples", "items", "pair", "rows", "stream", "texts"]
 
 _SURPLUS = "surplus cells"
 _PAIRS = (
@@ -37,20 +37,26 @@ def examples(path: Path, task: Task) -> list[Example]:
     Raises:
         DataError: no such file, no rows, or broken rows, named by line number.
     """
-    found, broken = [], []
-    for number, row in _rows(path):
+    return list(stream(path, task))
+
+
+def stream(path: Path, task: Task) -> Iterator[Example]:
+    """The same rows one by one, for files that shall not be held in memory. Raises DataError, at the end."""
+    found, broken, first = 0, 0, []
+    for number, row in rows(path):
         try:
-            found.append(_example(task, row))
+            one = _example(task, row)
         except DataError as error:
-            broken.append(f"line {number}: {error}")
+            broken += 1
+            first += [f"line {number}: {error}"] if broken <= 3 else []
+            continue
+        found += 1
+        yield one
     if broken:
-        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
-        raise DataError(
-            f"{path} has {len(broken)} broken rows: {'; '.join(broken[:3])}{more}", hint="mend or remove them"
-        )
+        more = f" and {broken - 3} more" if broken > 3 else ""
+        raise DataError(f"{path} has {broken} broken rows: {'; '.join(first)}{more}", hint="mend or remove them")
     if not found:
         raise DataError(f"{path} has no rows", hint="a header line and at least one row are needed")
-    return found
 
 
 def _example(task: Task, row: dict[str, Any]) -> Example:
@@ -88,8 +94,8 @@ def texts(path: Path) -> list[Any]:
     Raises:
         DataError: no such file, or no text in it.
     """
-    rows = (_given(row) for _, row in _rows(path)) if path.suffix in _ROWS else items(path)
-    found = [given for given in rows if given]
+    given = (_given(row) for _, row in rows(path)) if path.suffix in _ROWS else items(path)
+    found = [one for one in given if one]
     if not found:
         raise DataError(f"{path} holds no texts", hint="a text a line, or a column `sentence` or `text`")
     return found
@@ -120,7 +126,8 @@ def _item(value: Any, number: int) -> Any:
     raise DataError(f"line {number} holds no text", hint='write "a text", {"text": "a text"} or ["first", "second"]')
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a file as they are, each with the number of its line. Raises DataError."""
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             if path.suffix == ".jsonl":

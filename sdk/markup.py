@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import html
+from importlib import resources
 from typing import Any
 
-__all__ = ["Markup", "tag"]
+__all__ = ["Markup", "document", "tag"]
 
 _VOID = ("meta", "link", "br", "img")
 
@@ -31,3 +32,16 @@ def tag(name: str, /, *children: Any, **attributes: Any) -> Markup:
 
 def _text(value: Any) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+
+
+def document(title: str, *body: Any) -> str:
+    """A self-contained page: the title, the project's style, and what stands below its heading."""
+    style = Markup(resources.files("edgewright").joinpath("report.css").read_text())
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("title", title),
+        tag("style", style),
+    )
+    return "<!doctype html>\n" + tag("html", head, tag("body", tag("h1", title), *body), lang="en") + "\n"

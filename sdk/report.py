@@ -5,14 +5,13 @@ A page holds its style and its charts; no script, no font, no address. What a fi
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from edgewright._version import __version__
 from edgewright.charts import Bar, Interval, Point, Series, bars, curves, intervals, legend, scatter
 from edgewright.comparison import with_baseline
 from edgewright.errors import one_line
-from edgewright.markup import Markup, tag
+from edgewright.markup import Markup, document, tag
 from edgewright.statistics import median, percentile
 
 if TYPE_CHECKING:
@@ -30,19 +29,10 @@ def html(run: Run, baseline: Run | None = None) -> str:
     """The page of a run, with a comparison where there is a baseline. Raises what `with_baseline` raises."""
     if not run.rows:
         raise ValueError("a run without rows has nothing to report")
-    style = Markup(resources.files("edgewright").joinpath("report.css").read_text())
     title = f"{run.rows[0].task} on {run.machine.model}"
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("title", title),
-        tag("style", style),
-    )
     sections = [_summary(run), *(_compared(with_baseline(run, baseline)) if baseline else ()), *_sections(run)]
     began = tag("p", f"{run.began}, edgewright {run.machine.edgewright}", class_="faint")
-    body = tag("body", tag("h1", title), began, *sections)
-    return "<!doctype html>\n" + tag("html", head, body, lang="en") + "\n"
+    return document(title, began, *sections)
 
 
 def _sections(run: Run) -> list[Markup]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright.errors import TokenizerError
+from edgewright.files import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -117,10 +118,20 @@ class Tokenizer:
         with _narrowed(f"cannot cut texts at {tokens} tokens"):
             self._backend.enable_truncation(tokens)
 
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of tokenizer.json."""
+        return sha256(self._directory / "tokenizer.json")
+
     @property
     def largest_id(self) -> int:
         """The largest token id that the tokenizer can give, -1 if it has no tokens."""
-        return max(self._backend.get_vocab(with_added_tokens=True).values(), default=-1)
+        return max(self.vocabulary.values(), default=-1)
+
+    @property
+    def vocabulary(self) -> dict[str, int]:
+        """Every token and its id."""
+        return dict(self._backend.get_vocab(with_added_tokens=True))
 
     def encode(self, texts: Sequence[Text]) -> Encoding:
         """Tokenize a batch. Raises TokenizerError for a text that is too long or that the library gives up on."""

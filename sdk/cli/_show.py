@@ -25,6 +25,7 @@ __all__ = [
     "emit",
     "listed",
     "output_options",
+    "recipe_options",
     "score_record",
     "status",
 ]
@@ -36,6 +37,28 @@ def output_options(command: Any) -> Any:
     """`--json` and `-q`."""
     command = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
     return click.option("-q", "--quiet", is_flag=True, help="Print no progress.")(command)
+
+
+def recipe_options(command: Any) -> Any:
+    """An option for each setting of a training recipe, such as `--learning-rate`."""
+    from dataclasses import fields
+
+    from edgewright.train.recipe import Recipe
+
+    words = (Recipe.__doc__ or "").partition("Attributes:")[2].splitlines()
+    said = {name.strip(): text.strip() for name, _, text in (line.partition(": ") for line in words)}
+    for field in reversed(fields(Recipe)):
+        kind = click.Choice(["fp32", "bf16", "fp16"]) if field.name == "precision" else type(field.default)
+        option = click.option(
+            f"--{field.name.replace('_', '-')}",
+            field.name,
+            type=kind,
+            default=field.default,
+            show_default=True,
+            help=said[field.name][:1].upper() + said[field.name][1:],
+        )
+        command = option(command)
+    return command
 
 
 def artifact_options(command: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["QuestionAnswering"]
 
 _LONGEST_ANSWER = 30
+
+
+class _Gold(NamedTuple):
+    """A right answer, and the character of the context where it begins, if the data says so."""
+
+    text: str
+    start: int | None = None
 
 
 class QuestionAnswering(Task):
@@ -110,21 +117,33 @@ class QuestionAnswering(Task):
         return Choice(places[best][None], np.array([rate[best] - others.max(initial=-np.inf)]))
 
     def example(self, row: Mapping[str, Any]) -> Example:
-        """A row with `question`, `context` and `answers`: texts, objects with `text`, or `{"text": [...]}`."""
+        """A row with `question`, `context` and `answers`: texts, objects with `text`, or `{"text": [...]}`.
+
+        Where the data says at which character of the context an answer begins (`answer_start`), that is kept.
+        """
         given = self.column(row, 2)
-        given = given["text"] if isinstance(given, dict) and "text" in given else given
-        listed = given if isinstance(given, list) else [given]
-        answers = tuple(text(one["text"] if isinstance(one, dict) and "text" in one else one) for one in listed)
+        if isinstance(given, dict) and isinstance(given.get("text"), list):
+            starts = given.get("answer_start") or [None] * len(given["text"])
+            given = [{"text": one, "answer_start": at} for one, at in zip(given["text"], starts, strict=False)]
+        answers = tuple(_gold(one) for one in (given if isinstance(given, list) else [given]))
         return Example((text(self.column(row, 0)), text(self.column(row, 1))), answers)
 
     def score(self, answers: Sequence[Passage], examples: Sequence[Example]) -> float:
         """The mean of each answer's F1 with the nearest right one, in percent; without one, nothing is right."""
-        found = [max(_f1(a.text, gold) for gold in e.label or ("",)) for a, e in zip(answers, examples, strict=True)]
+        found = [
+            max(_f1(a.text, gold.text) for gold in e.label or (_Gold(""),))
+            for a, e in zip(answers, examples, strict=True)
+        ]
         return float(np.mean(found) * 100)
 
     def record(self, answer: Passage) -> dict[str, Any]:
         """A passage as an object with `text`, `start`, `end` and `score`."""
         return {**answer._asdict(), "score": round(answer.score, 6)}
+
+
+def _gold(given: Any) -> _Gold:
+    start = given.get("answer_start") if isinstance(given, dict) else None
+    return _Gold(text(given["text"] if isinstance(given, dict) and "text" in given else given), start)
 
 
 def _owned(encoding: Encoding) -> list[list[int]]:

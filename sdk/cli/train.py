@@ -1,0 +1,68 @@
+"""edgewright train."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgewright.cli._show import emit, output_options, recipe_options, status
+
+if TYPE_CHECKING:
+    from edgewright.train import Trained
+
+__all__ = ["command"]
+
+
+@click.command("train")
+@click.argument("source")
+@click.option("--data", "train", type=click.Path(), required=True, help="Labelled rows to train on.")
+@click.option("--eval", "dev", type=click.Path(), required=True, help="Other labelled rows, which choose the model.")
+@click.option("--out", type=click.Path(), required=True, help="The new model directory.")
+@click.option("--task", help="By default that of the saved architecture.")
+@click.option("--labels", default="", help="Of a new head, in order: negative,positive. By default those in the data.")
+@recipe_options
+@click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
+@click.option("--force", is_flag=True, help="Replace OUT.")
+@output_options
+def command(
+    source: str,
+    train: str,
+    dev: str,
+    out: str,
+    task: str | None,
+    labels: str,
+    *,
+    resume: bool,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+    **settings: Any,
+) -> None:
+    """Fine-tune SOURCE, a model directory or hub id, on labelled rows; the best model is kept.
+
+    Several processes or machines: accelerate launch -m edgewright train ...
+    """
+    from edgewright.train import Recipe, fit
+
+    trained = fit(
+        source,
+        train,
+        dev,
+        out,
+        task=task,
+        labels=[name.strip() for name in labels.split(",") if name.strip()],
+        recipe=Recipe(**settings),
+        resume=resume,
+        force=force,
+        progress=status(quiet=quiet),
+    )
+    _show(trained, as_json=as_json)
+
+
+def _show(trained: Trained, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    row = {**asdict(trained), "directory": str(trained.directory)}
+    title = f"{trained.directory}: {trained.score:.2f} % {trained.metric}, curves in training/curves.html"
+    emit([row], as_json=as_json, title=title)

@@ -1,0 +1,68 @@
+"""Models of transformers with the head of a task, as training takes them."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+from torch import nn
+
+from edgewright.errors import SourceError, one_line
+
+if TYPE_CHECKING:
+    from edgewright.source import Source
+    from edgewright.tasks import Task
+
+__all__ = ["Model", "load"]
+
+
+class Model(nn.Module):  # type: ignore[misc]  # torch is not followed
+    """A model of transformers as a function of arrays: what its task names as outputs, in that order.
+
+    Attributes:
+        inner: the model itself.
+        names: the task's outputs.
+    """
+
+    def __init__(self, inner: nn.Module, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.inner, self.names = inner, names
+        self._typed = "token_type_ids" in inspect.signature(inner.forward).parameters
+
+    def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any, *, hidden: bool = False) -> Any:
+        """Tensors (rows, length) -> the outputs; with `hidden` also each layer's, the embedding's first."""
+        given = {"token_type_ids": token_type_ids} if self._typed else {}
+        found = self.inner(
+            input_ids=input_ids, attention_mask=attention_mask.long(), output_hidden_states=hidden, **given
+        )
+        outputs = tuple(getattr(found, name) for name in self.names)
+        return (outputs, found.hidden_states) if hidden else outputs
+
+
+def load(source: Source, task: Task, *, seed: int = 0) -> Model:
+    """The weights of a source under the head of `task`; a head that it lacks begins at random, by `seed`.
+
+    Raises:
+        SourceError: transformers cannot load it; its own words.
+    """
+    torch.manual_seed(seed)
+    settings = task.settings
+    given: dict[str, Any] = {}
+    if settings.labels:
+        given = {
+            "id2label": dict(enumerate(settings.labels)),
+            "label2id": {name: at for at, name in enumerate(settings.labels)},
+            "num_labels": len(settings.labels),
+        }
+    if settings.labels and task.name == "text-classification":
+        given["problem_type"] = {"regression": "regression"}.get(settings.problem, f"{settings.problem}_classification")
+    kind = getattr(transformers, task.auto_class)
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        inner = kind.from_pretrained(source.directory, dtype=torch.float32, **given)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise SourceError(f"{source.directory} does not load: {one_line(str(error), 300)}") from error
+    return Model(inner, task.outputs)

@@ -1,0 +1,47 @@
+"""The curves of a training run as a page: loss, score and learning rate over the steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgewright.charts import Series, curves
+from edgewright.markup import document, tag
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from edgewright.markup import Markup
+
+__all__ = ["page"]
+
+_SHOWN = ("metric", "first", "score", "last", "best_step", "steps", "parameters", "seconds", "tokens_per_s")
+
+
+def page(record: Mapping[str, Any]) -> str:
+    """One self-contained page of a run's record, as `training.json` holds it."""
+    scores = tuple((float(step), value) for step, value in record["scores"])
+    losses = [(float(step), loss) for step, loss, _ in record["losses"]]
+    rates = tuple((float(step), rate) for step, _, rate in record["losses"])
+    parts = [
+        _section(f"{record['metric']} on other rows, percent", (Series(record["metric"], scores),)),
+        _section("Loss", (Series("loss", tuple(losses)), Series("mean of ten", _smooth(losses)))),
+        _section("Learning rate", (Series("learning rate", rates),)),
+        _facts({name: record[name] for name in _SHOWN}),
+        _facts(record["settings"]),
+    ]
+    return document(f"{record['directory']}: {record['score']:.2f} % {record['metric']}", *parts)
+
+
+def _section(title: str, series: Sequence[Series]) -> Markup:
+    kept = [one for one in series if len(one.points) > 1]
+    return tag("section", tag("h2", title), curves(kept, "steps", "") if kept else tag("p", "too few steps to draw"))
+
+
+def _smooth(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    near = [points[max(0, at - 9) : at + 1] for at in range(len(points))]
+    return tuple((some[-1][0], sum(value for _, value in some) / len(some)) for some in near)
+
+
+def _facts(facts: Mapping[str, Any]) -> Markup:
+    rows = [tag("tr", tag("th", name.replace("_", " ")), tag("td", str(value))) for name, value in facts.items()]
+    return tag("section", tag("table", *rows))

@@ -1,0 +1,48 @@
+"""The labels of a model's head: its own, those that are asked for, or those that the rows name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+
+from edgewright import data, registry
+from edgewright.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from edgewright.source import Source
+
+__all__ = ["labels_in", "with_labels"]
+
+_COLUMNS = ("label", "tags", "ner_tags", "labels")
+
+
+def with_labels(source: Source, labels: Sequence[str], rows: Path) -> Source:
+    """A source with `labels`; with those of `rows` where none are given and its head is of another task."""
+    if not source.task.endswith("classification"):
+        return source
+    has_head = source.architecture.endswith(registry.load("tasks", source.task).heads)
+    if not labels and has_head:
+        return source
+    return replace(source, settings=structs.replace(source.settings, labels=tuple(labels) or labels_in(rows)))
+
+
+def labels_in(rows: Path) -> tuple[str, ...]:
+    """The labels that rows name: names, `O` before others; `LABEL_0` and so on where they are numbers.
+
+    Raises:
+        DataError: they name none.
+    """
+    names: set[str] = set()
+    for _, row in data.rows(rows):
+        given = next((row[column] for column in _COLUMNS if row.get(column) is not None), None)
+        names |= {str(one) for one in (given if isinstance(given, list) else [given]) if one is not None}
+    if not names:
+        raise DataError(f"{rows} names no labels", hint="it needs a column `label`, or `tags`; or give --labels")
+    if all(name.isdecimal() for name in names):
+        return tuple(f"LABEL_{at}" for at in range(max(map(int, names)) + 1))
+    return tuple(sorted(names, key=lambda name: (name != "O", name)))

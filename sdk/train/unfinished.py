@@ -1,0 +1,85 @@
+"""Runs that are not finished yet: where they lie, what they are of, and the checkpoint from which one goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from edgewright.errors import StorageError
+from edgewright.files import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Unfinished", "first_alone", "is_first"]
+
+_NOTE = "run.json"
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes: the only one, or rank 0 of those that a launcher started."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+@contextmanager
+def first_alone() -> Iterator[None]:
+    """Let the first process do something before the others do it, which then find it done."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    from accelerate import PartialState
+
+    with PartialState().main_process_first():
+        yield
+
+
+class Unfinished:
+    """The run that will become `out`: checkpoints and tokenized rows in `OUT-training` beside it."""
+
+    def __init__(self, out: Path) -> None:
+        self.directory = out.with_name(f"{out.name}-training")
+
+    def begin(self, facts: dict[str, Any], *, resume: bool) -> str | None:
+        """Note what the run is of, and give the checkpoint to go on from, if there is one.
+
+        Raises:
+            StorageError: an unfinished run is there and shall not be resumed, or is one of other settings.
+        """
+        note = self.directory / _NOTE
+        if note.is_file() and not resume:
+            raise StorageError(f"{self.directory} holds an unfinished run", hint="give --resume, or remove it")
+        was = json.loads(note.read_text()) if note.is_file() else facts
+        differ = sorted(name for name in {*facts, *was} if was.get(name) != facts.get(name))
+        if differ:
+            what = "; ".join(f"{name} was {was.get(name)}, now {facts.get(name)}" for name in differ[:3])
+            raise StorageError(f"the unfinished run in {self.directory} is another one: {what}", hint="or remove it")
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot write {self.directory}: {error.strerror}") from error
+        write_whole(note, json.dumps(facts).encode())
+        return self._last()
+
+    def _last(self) -> str | None:
+        """The last whole checkpoint: its state is written last. Those that a kill cut off are removed."""
+        found = sorted(self.directory.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+        whole = [path for path in found if _is_json(path / "trainer_state.json")]
+        for path in set(found) - set(whole):
+            shutil.rmtree(path, ignore_errors=True)
+        return str(whole[-1]) if whole else None
+
+    def end(self) -> None:
+        """The run is finished: remove what only it needed."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text())
+    except (OSError, ValueError):
+        return False
+    return True
