@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -54,12 +53,10 @@ class Loop:
         """Train, from a checkpoint if there is one. Gives the best model, and the curves."""
         if self.recipe.threads:
             torch.set_num_threads(self.recipe.threads)
-        logging.getLogger("accelerate").setLevel(logging.ERROR)
         torch.manual_seed(self.recipe.seed)
         model = start or load(self.source, self.task, seed=self.recipe.seed)
         per_token = bool(corpus.per_token)
         run = self._run(model, Rows(corpus, per_token, answers), dev, loss)
-        first = run.evaluate()["eval_score"] if checkpoint is None else None
         begun = time.monotonic()
         try:
             run.train(resume_from_checkpoint=checkpoint)
@@ -70,7 +67,7 @@ class Loop:
                 f"cannot write {self.work}: {error.strerror or error}", hint="free some space"
             ) from error
         best = run.accelerator.unwrap_model(run.model).eval()
-        return best.cpu(), _curves(run.state.log_history, first, run.tokens, time.monotonic() - begun)
+        return best.cpu(), _curves(run.state.log_history, run.tokens, time.monotonic() - begun)
 
     def _run(self, model: Any, rows: Rows, dev: Sequence[Example], loss: Any) -> Run:
         from accelerate import PartialState
@@ -90,9 +87,7 @@ class Loop:
         )
 
 
-def _curves(history: Sequence[dict[str, Any]], first: float | None, tokens: int, seconds: float) -> Curves:
+def _curves(history: Sequence[dict[str, Any]], tokens: int, seconds: float) -> Curves:
     losses = tuple((row["step"], float(row["loss"]), float(row["learning_rate"])) for row in history if "loss" in row)
-    scores = [(row["step"], float(row["eval_score"])) for row in history if "eval_score" in row]
-    if first is not None and (not scores or scores[0][0] != 0):
-        scores.insert(0, (0, first))
-    return Curves(losses, tuple(scores), tokens, seconds)
+    scores = {row["step"]: float(row["eval_score"]) for row in history if "eval_score" in row}
+    return Curves(losses, tuple(sorted(scores.items())), tokens, seconds)

@@ -27,38 +27,45 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "Run", "arguments", "score_of"]
 
 
+_ALWAYS = {
+    "lr_scheduler_type": "linear",
+    "eval_strategy": "steps",
+    "save_strategy": "steps",
+    "save_total_limit": 2,
+    "eval_on_start": True,
+    "load_best_model_at_end": True,
+    "metric_for_best_model": "eval_score",
+    "greater_is_better": True,
+    "logging_nan_inf_filter": False,
+    "remove_unused_columns": False,
+    "dataloader_pin_memory": False,
+    "disable_tqdm": True,
+    "report_to": "none",
+    "ddp_find_unused_parameters": False,
+}
+
+
 def arguments(recipe: Recipe, rows: int, work: Path, processes: int) -> TrainingArguments:
     """A recipe as Trainer's own settings, for so many rows and processes."""
     per_epoch = max(1, -(-rows // (recipe.batch * recipe.accumulation * processes)))
+    every = max(1, per_epoch // recipe.evaluations)
     return TrainingArguments(
         output_dir=str(work),
         max_steps=max(1, round(recipe.epochs * per_epoch)),
         per_device_train_batch_size=recipe.batch,
         gradient_accumulation_steps=recipe.accumulation,
         learning_rate=recipe.learning_rate,
-        lr_scheduler_type="linear",
         warmup_steps=round(recipe.warmup * recipe.epochs * per_epoch),
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.clip,
         seed=recipe.seed,
         bf16=recipe.precision == "bf16",
         fp16=recipe.precision == "fp16",
-        eval_strategy="steps",
-        save_strategy="steps",
-        eval_steps=max(1, per_epoch // recipe.evaluations),
-        save_steps=max(1, per_epoch // recipe.evaluations),
-        save_total_limit=2,
-        load_best_model_at_end=True,
-        metric_for_best_model="eval_score",
-        greater_is_better=True,
+        eval_steps=every,
+        save_steps=every,
         logging_steps=max(1, per_epoch // 100),
-        logging_nan_inf_filter=False,
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
-        disable_tqdm=True,
-        report_to="none",
         use_cpu=not torch.cuda.is_available(),
-        ddp_find_unused_parameters=False,
+        **_ALWAYS,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -145,6 +146,7 @@ def train_into(
 ) -> Trained:
     """Train by a lesson on the rows of `files`, train and dev, and put the best model into `out`; see `fit`."""
     registry.require(("torch", "transformers", "accelerate"), "train")
+    _hush()
     from edgewright.train._loop import Loop
 
     if out.exists() and not force:
@@ -170,6 +172,12 @@ def train_into(
         _save(trained, model, curves, source, facts, force=force)
         unfinished.end()
     return trained
+
+
+def _hush() -> None:
+    """Keep what libraries log as they are imported off the terminal."""
+    for name in ("torchao", "torch.utils._pytree", "accelerate"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _facts(source: Source, files: tuple[Path, Path], recipe: Recipe) -> dict[str, Any]:
@@ -201,6 +209,8 @@ def _save(trained: Trained, model: Any, curves: Any, source: Source, facts: dict
     """Weights, configuration, tokenizer; beside them in `training/` the record and the curves of the run."""
     with staged(trained.directory, marker="config.json", force=force) as work:
         model.inner.save_pretrained(work)
+        for path in work.iterdir():
+            path.chmod(0o644)
         for name in _TOKENIZER:
             if (source.directory / name).is_file():
                 shutil.copyfile(source.directory / name, work / name)

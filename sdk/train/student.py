@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from edgewright.source import Source
     from edgewright.tasks import Task
 
-__all__ = ["Shape", "student_of"]
+__all__ = ["Shape", "student_of", "take_layers"]
 
 _NAMES = {
     "width": ("hidden_size", "dim", "d_model"),

@@ -71,7 +71,7 @@ class Variations:
 
 
 def neighbours(rows: Path, task: Task, model: Any, vocabulary: Mapping[str, int]) -> dict[str, list[str]]:
-    """For each word of the rows that is one token: the 15 such words with the nearest embeddings."""
+    """For each word of the rows that is one token: up to 15 such words with the nearest embeddings."""
     from torch.nn import functional
 
     used: dict[str, None] = {}
@@ -79,9 +79,9 @@ def neighbours(rows: Path, task: Task, model: Any, vocabulary: Mapping[str, int]
         if isinstance(row.item, str):
             used.update(dict.fromkeys(row.item.split()))
     words = [word for word in used if word in vocabulary and word.isalpha() and len(word) > 1]
-    if len(words) <= _NEAREST:
-        raise UsageError(f"{rows} has {len(words)} words that are one token, {_NEAREST + 1} are needed to vary rows")
+    if len(words) < 2:
+        raise UsageError(f"{rows} has {len(words)} words that are one token, 2 are needed to vary rows")
     table = model.get_input_embeddings().weight.detach()[[vocabulary[word] for word in words]]
     table = functional.normalize(table - table.mean(0), dim=-1)
-    nearest = (table @ table.T).topk(_NEAREST + 1).indices[:, 1:].tolist()
+    nearest = (table @ table.T).topk(min(_NEAREST + 1, len(words))).indices[:, 1:].tolist()
     return {word: [words[at] for at in row] for word, row in zip(words, nearest, strict=True)}
