@@ -1,10 +1,31 @@
-"""Training: fine-tune an encoder for a task, distil it into a smaller one. Torch is imported only when a run begins."""
+"""Training: fine-tune an encoder for a task, distil it into a smaller one. What a name needs comes when it is used."""
 
 from __future__ import annotations
 
-from edgewright.train.distilling import Distillation, distill
-from edgewright.train.fitting import Trained, fit
-from edgewright.train.recipe import Recipe
-from edgewright.train.student import Shape
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgewright.train.distilling import Distillation, distill
+    from edgewright.train.fitting import Trained, fit
+    from edgewright.train.recipe import Recipe
+    from edgewright.train.student import Shape
 
 __all__ = ["Distillation", "Recipe", "Shape", "Trained", "distill", "fit"]
+
+_HOMES = {
+    "Distillation": "distilling",
+    "Recipe": "recipe",
+    "Shape": "student",
+    "Trained": "fitting",
+    "distill": "distilling",
+    "fit": "fitting",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'edgewright.train' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"edgewright.train.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
