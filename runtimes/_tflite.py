@@ -26,7 +26,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Graph", "InterpreterGraph", "Program", "Tensor", "TfliteSession", "check_magic", "graphs_of", "quiet"]
+__all__ = [
+    "Graph",
+    "InterpreterGraph",
+    "Program",
+    "Tensor",
+    "TfliteSession",
+    "check_magic",
+    "chosen",
+    "graphs_of",
+    "quiet",
+]
 
 _MAGIC = b"TFL3"
 _ALIASES = {
@@ -170,6 +180,14 @@ def _feed_names(inputs: Sequence[Tensor]) -> dict[str, str]:
         t.name: next((known for known, words in _ALIASES.items() if any(w in t.name for w in words)), t.name)
         for t in inputs
     }
+
+
+def chosen(graphs: Sequence[Graph], feeds: Mapping[str, NDArray[Any]]) -> tuple[int, dict[str, NDArray[Any]]]:
+    """Which of a file's signatures takes the first row of a batch, and the arrays that it is given there."""
+    program, row = Program(graphs), next(iter(rows(feeds)))
+    graph, bucket = program.choose(next(iter(row.values())).shape[1])
+    given = {t.name: pad(row[program.names[t.name]], bucket, t.dtype) for t in graph.inputs}
+    return list(graphs).index(graph), given
 
 
 class TfliteSession(Session):

@@ -5,18 +5,23 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgewright.contracts import Runtime, Session
-from edgewright.runtimes._tflite import Graph, Tensor, TfliteSession, check_magic, graphs_of, quiet
+from edgewright.errors import UsageError
+from edgewright.runtimes._litert_profile import Compiled, trace
+from edgewright.runtimes._tflite import Graph, Tensor, TfliteSession, check_magic, chosen, graphs_of, quiet
+from edgewright.runtimes._tflite_graph import ops_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from edgewright.operators import Trace
 
 __all__ = ["Litert"]
 
@@ -36,7 +41,6 @@ class Litert(Runtime):
     extra = "litert"
     module = "ai_edge_litert"
     package = "ai-edge-litert"
-    no_profiler = "its profiler has no Python interface"
 
     def _open(self, path: Path, *, threads: int) -> Session:
         check_magic(path)
@@ -49,6 +53,21 @@ class Litert(Runtime):
             if len(graphs) > 1 and importlib.util.find_spec("ai_edge_litert.cpu_options"):
                 graphs = _compiled(path, threads, list(interpreter.get_signature_list()), graphs)
         return TfliteSession(graphs)
+
+    def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
+        library = Path(self.import_engine().__file__).parent / "libLiteRt.so"
+        if not library.is_file():
+            raise UsageError("this LiteRT has no libLiteRt.so to profile with", hint="take ai-edge-litert 2.3")
+        check_magic(path)
+        session = self._open(path, threads=threads)
+        with quiet():
+            interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter(str(path))
+            graphs = graphs_of(interpreter)
+            at, given = chosen(graphs, feeds)
+            key = (list(interpreter.get_signature_list()) or [""])[at]
+            compiled = Compiled(library, path, key, threads)
+        compiled.write(given)
+        return trace(compiled, lambda: session.run(feeds), ops_of(path, key), runs)
 
 
 def _compiled(path: Path, threads: int, keys: list[str], declared: list[Graph]) -> list[Graph]:

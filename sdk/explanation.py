@@ -74,7 +74,7 @@ def _groups(found: Profile) -> dict[str, float]:
 
 def _group(operator: Operator) -> str:
     kind = operator.kind
-    if "ttention" in kind or "attention" in kind:
+    if "ttention" in kind or kind.startswith("Batch Matrix"):
         return "products of attention"
     if operator.macs or "MatMul" in kind or "quantized::linear" in kind:
         return "products with weights"

@@ -11,7 +11,7 @@ LAYERS = {"electra.embeddings", "electra.embeddings_project", "electra.encoder.l
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     out = tmp_path_factory.mktemp("lite") / "bundle"
-    edgewright("build", DEMO, "--format", "torchscript", "--precision", "fp32", "--out", out)
+    edgewright("build", DEMO, "--format", "torchscript,tflite", "--precision", "fp32", "--out", out)
     return out
 
 
@@ -43,6 +43,17 @@ def test_the_lite_interpreter_too(bundle):
     assert linear["calls"] >= 12
     assert linear["gmac_s"] > 0
     assert abs(sum(row["share"] for row in found) - 1) < 1e-6
+
+
+def test_litert_with_the_operators_of_xnnpack(bundle):
+    argv = ("profile", bundle, "--format", "tflite", "--tokens", "32", "--runs", "20")
+    found = {row["what"].partition(" (")[0]: row for row in rows(*argv)}
+    assert found["Fully Connected"]["calls"] >= 12
+    assert found["Fully Connected"]["gmac_s"] > 0
+    assert found["EMBEDDING_LOOKUP"]["calls"] >= 1  # outside XNNPACK
+    assert abs(sum(row["share"] for row in found.values()) - 1) < 1e-6
+    layers = {row["what"] for row in rows(*argv, "--by", "layer")}
+    assert {"encoder.0", "encoder.1"} <= {layer.removeprefix("electra.") for layer in layers}
 
 
 def test_a_precision_is_held_against_fp32(demo_bundle):
