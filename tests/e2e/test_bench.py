@@ -8,6 +8,8 @@ import sys
 import pytest
 from conftest import edgewright, rows
 
+pytestmark = pytest.mark.alone
+
 QUICK = ("--tokens", "16", "--precision", "int8", "--runs", "30", "--least-ms", "0")
 
 

@@ -5,6 +5,8 @@ import json
 import pytest
 from conftest import DEMO, edgewright, rows
 
+pytestmark = pytest.mark.alone
+
 LAYERS = {"electra.embeddings", "electra.embeddings_project", "electra.encoder.layer.0", "electra.encoder.layer.1"}
 
 

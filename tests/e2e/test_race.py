@@ -9,6 +9,8 @@ from conftest import DEMO, SENTENCES, edgewright, rows
 import edgewright as ew
 from edgewright.machine import model
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def bundle(demo_bundle, tmp_path):

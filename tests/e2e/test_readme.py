@@ -8,6 +8,8 @@ import sys
 import pytest
 from conftest import DEMO, ROOT, SENTENCES, edgewright
 
+pytestmark = pytest.mark.alone
+
 PAGES = (ROOT / "README.md", ROOT / "docs" / "measuring.md")
 NOT_HERE = ("tools/quickstart", "tools/test", "tools/check", "pip install", "git clone", "cd edgewright")
 
