@@ -5,6 +5,7 @@ Colours are Okabe's and Ito's, which the colour-blind tell apart; text and lines
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ __all__ = ["Bar", "Interval", "Point", "Series", "bars", "curves", "intervals", 
 _WIDTH, _LEFT, _RIGHT, _ROW = 720, 230, 60, 24
 _HEIGHT, _BOTTOM, _TOP = 340, 46, 14
 _COLOURS = 7
+_MOST_DOTS, _MOST_TICKS = 40, 10
+_LETTER = 7.0
 
 
 @dataclass(frozen=True)
@@ -135,10 +138,13 @@ def curves(series: Sequence[Series], x_label: str, y_label: str) -> Markup:
         marks.append(
             tag("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in places), class_=f"s{at % _COLOURS} curve")
         )
-        for (x, y), (tokens, value) in zip(places, line.points, strict=True):
+        for (x, y), (tokens, value) in zip(places, line.points, strict=True) if len(places) <= _MOST_DOTS else ():
             title = tag("title", f"{line.name}: {value:.3g} at {tokens:g}")
             marks.append(tag("circle", title, cx=x, cy=y, r=3.5, class_=f"f{at % _COLOURS}"))
     seen = sorted({x for line in series for x, _ in line.points})
+    if len(seen) > _MOST_TICKS or any(b - a < right / 20 for a, b in itertools.pairwise(seen)):
+        step = _step(right)
+        seen = [step * at for at in range(int(right / step) + 1)]
     ticks = [tag("text", f"{x:g}", x=place(x, 0)[0], y=_HEIGHT - _BOTTOM + 16, class_="small middle") for x in seen]
     axes = _y_axis(0, top, lambda y: place(0, y)[1], 60, _WIDTH - 30)
     names = [
@@ -150,7 +156,9 @@ def curves(series: Sequence[Series], x_label: str, y_label: str) -> Markup:
 
 def bars(rows: Sequence[Bar]) -> Markup:
     """Horizontal bars of stacked parts, from zero."""
-    scale = (_WIDTH - _LEFT - _RIGHT - 100) / max(max((sum(v for _, v in row.parts) for row in rows), default=0), 1e-9)
+    room = max((len(row.words) for row in rows), default=0) * _LETTER
+    longest = max((sum(value for _, value in row.parts) for row in rows), default=0)
+    scale = (_WIDTH - _LEFT - max(room, _RIGHT)) / max(longest, 1e-9)
     marks = []
     for at, row in enumerate(rows):
         y, x = at * _ROW + 4.0, float(_LEFT)
@@ -192,7 +200,7 @@ def intervals(rows: Sequence[Interval], unit: str, line: float | None = None) ->
     return _svg(height, *marks)
 
 
-def _short(name: str, most: int = 38) -> str:
+def _short(name: str, most: int = 33) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 

@@ -22,6 +22,7 @@ __all__ = ["command"]
 @click.option("--by", type=click.Choice(["kind", "layer", "operator"]), default="kind", help="What a line stands for.")
 @click.option("--why", help="Instead, hold this precision against fp32 and say why it is as fast as it is.")
 @click.option("--trace", "trace_", type=click.Path(), help="Write one run as a trace that Perfetto opens.")
+@click.option("--html", "page_", type=click.Path(), help="Write a page with a flame chart of the model's modules.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with every operator.")
 @artifact_options
 def command(
@@ -33,6 +34,7 @@ def command(
     by: str,
     why: str | None,
     trace_: str | None,
+    page_: str | None,
     as_json: bool,
     format_: str | None,
     precision: str | None,
@@ -40,6 +42,7 @@ def command(
     """Show where an inference of BUNDLE's artifact spends its time."""
     from edgewright.explanation import explain
     from edgewright.files import write_whole
+    from edgewright.flame import page
     from edgewright.profiling import chrome_trace, profile, shares
 
     if why:
@@ -49,6 +52,8 @@ def command(
     found = profile(bundle, format=format_, precision=precision, tokens=tokens, threads=threads, runs=runs)
     if trace_:
         write_whole(Path(trace_), json.dumps(chrome_trace(found)).encode())
+    if page_:
+        write_whole(Path(page_), page(found).encode())
     trace, peaks = found.trace, found.peaks
     title = (
         f"{found.artifact.key} on {found.engine}, {tokens} tokens: {trace.plain_ms:.3g} ms, with the profiler at work "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgewright.charts import Series, curves
+from edgewright.charts import Series, curves, legend
 from edgewright.markup import document, tag
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def page(record: Mapping[str, Any]) -> str:
 
 def _section(title: str, series: Sequence[Series]) -> Markup:
     kept = [one for one in series if len(one.points) > 1]
-    return tag("section", tag("h2", title), curves(kept, "steps", "") if kept else tag("p", "too few steps to draw"))
+    names = legend([one.name for one in kept]) if len(kept) > 1 else ""
+    return tag("section", tag("h2", title), names, curves(kept, "steps", "") if kept else tag("p", "too few steps"))
 
 
 def _smooth(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
