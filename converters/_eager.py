@@ -13,6 +13,7 @@ import torch
 
 from edgewright import registry
 from edgewright.errors import SourceError
+from edgewright.pruned import mend
 from edgewright.tokenizer import picked
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def _pretrained(source: Mapping[str, Any]) -> tuple[torch.nn.Module, list[str]]:
         )
     except Exception as error:
         raise SourceError(f"{source['directory']} does not load: {type(error).__name__}: {error}") from error
+    info["mismatched_keys"] = mend(model, Path(source["directory"]), info["mismatched_keys"])
     _check_complete(info, source)
     return model, _inputs(model)
 

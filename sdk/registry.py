@@ -17,7 +17,14 @@ from edgewright.errors import MissingExtra, UsageError
 
 __all__ = ["load", "names", "require"]
 
-_NOUNS = {"converters": "format", "runtimes": "engine", "devices": "transport", "tasks": "task", "cli": "command"}
+_NOUNS = {
+    "converters": "format",
+    "runtimes": "engine",
+    "devices": "transport",
+    "tasks": "task",
+    "cli": "command",
+    "compress": "step",
+}
 
 
 @cache

@@ -32,6 +32,7 @@ class Curves:
 
     losses: tuple[tuple[int, float, float], ...]
     scores: tuple[tuple[int, float], ...]
+    steps: int
     tokens: int
     seconds: float
 
@@ -46,6 +47,8 @@ class Loop:
     recipe: Recipe
     work: Path
     progress: Callable[[str], None]
+    after: Callable[[Any, int, int], None] | None = None
+    settled: float = 0.0
 
     def run(
         self, corpus: Corpus, dev: Sequence[Example], loss: Any, start: Any, answers: Any, checkpoint: str | None
@@ -67,7 +70,7 @@ class Loop:
                 f"cannot write {self.work}: {error.strerror or error}", hint="free some space"
             ) from error
         best = run.accelerator.unwrap_model(run.model).eval()
-        return best.cpu(), _curves(run.state.log_history, run.tokens, time.monotonic() - begun)
+        return best.cpu(), _curves(run, time.monotonic() - begun)
 
     def _run(self, model: Any, rows: Rows, dev: Sequence[Example], loss: Any) -> Run:
         from accelerate import PartialState
@@ -83,11 +86,13 @@ class Loop:
             rows=rows,
             loss=loss_of,
             score=lambda one: score_of(one, self.task, self.tokenizer, dev),
-            progress=Progress(self.progress, self.recipe.patience),
+            settled=self.settled,
+            progress=Progress(self.progress, self.recipe.patience, self.after),
         )
 
 
-def _curves(history: Sequence[dict[str, Any]], tokens: int, seconds: float) -> Curves:
+def _curves(run: Run, seconds: float) -> Curves:
+    history: Sequence[dict[str, Any]] = run.state.log_history
     losses = tuple((row["step"], float(row["loss"]), float(row["learning_rate"])) for row in history if "loss" in row)
     scores = {row["step"]: float(row["eval_score"]) for row in history if "eval_score" in row}
-    return Curves(losses, tuple(sorted(scores.items())), tokens, seconds)
+    return Curves(losses, tuple(sorted(scores.items())), run.state.global_step, run.tokens, seconds)

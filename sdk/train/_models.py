@@ -10,6 +10,7 @@ import transformers
 from torch import nn
 
 from edgewright.errors import SourceError, one_line
+from edgewright.pruned import mend
 
 if TYPE_CHECKING:
     from edgewright.source import Source
@@ -62,7 +63,19 @@ def load(source: Source, task: Task, *, seed: int = 0) -> Model:
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
-        inner = kind.from_pretrained(source.directory, dtype=torch.float32, **given)
+        inner, info = kind.from_pretrained(
+            source.directory, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **given
+        )
+        left = mend(inner, source.directory, info["mismatched_keys"])
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise SourceError(f"{source.directory} does not load: {one_line(str(error), 300)}") from error
+    _check_shapes(left, source)
     return Model(inner, task.outputs)
+
+
+def _check_shapes(mismatched: Any, source: Source) -> None:
+    """A head of another task begins anew; anything else that does not fit is an error."""
+    body = [one for one in mismatched if not one[0].startswith(("classifier", "qa_outputs", "score"))]
+    for name, found, wanted in sorted(body):
+        shapes = f"{list(found)}, config.json asks for {list(wanted)}"
+        raise SourceError(f"weight {name} in {source.directory} has the shape {shapes}")

@@ -34,7 +34,7 @@ _ALWAYS = {
     "save_total_limit": 2,
     "eval_on_start": True,
     "load_best_model_at_end": True,
-    "metric_for_best_model": "eval_score",
+    "metric_for_best_model": "eval_choice",
     "greater_is_better": True,
     "logging_nan_inf_filter": False,
     "remove_unused_columns": False,
@@ -70,16 +70,24 @@ def arguments(recipe: Recipe, rows: int, work: Path, processes: int) -> Training
 
 
 class Progress(TrainerCallback):  # type: ignore[misc]
-    """Says how far a run is: pass, step, loss, score, tokens a second, minutes left."""
+    """Says how far a run is: step, loss, score, minutes left; and does what shall be done after every step."""
 
-    def __init__(self, say: Callable[[str], None], patience: int) -> None:
-        self._say, self._patience = say, patience
+    def __init__(
+        self, say: Callable[[str], None], patience: int, after: Callable[[Any, int, int], None] | None = None
+    ) -> None:
+        self._say, self._patience, self._after = say, patience, after
         self._begun, self._from, self._loss, self._score, self._worse = 0.0, 0, "", "", 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Take the time, and the step at which a resumed run goes on."""
         del args, control
         self._begun, self._from = time.monotonic(), state.global_step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """Let `after` at the model."""
+        del args, control
+        if self._after:
+            self._after(model.inner, state.global_step, state.max_steps)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """Tell of the last steps."""
@@ -93,7 +101,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         del args
         self._score = f", score {metrics['eval_score']:.2f}"
         best = state.best_metric
-        self._worse = 0 if best is None or metrics["eval_score"] > best else self._worse + 1
+        self._worse = 0 if best is None or metrics["eval_choice"] > best else self._worse + 1
         if self._patience and self._worse >= self._patience:
             control.should_training_stop = True
         self._tell(state)
@@ -114,23 +122,26 @@ class Run(Trainer):  # type: ignore[misc]
         rows: what it is trained on.
         loss: the loss of a batch, from the model's outputs and the batch.
         score: the model -> its score in percent.
+        settled: the share of the run from which a model may be the best one.
         progress: told how it goes.
     """
 
     def __init__(
         self,
+        *,
         model: Model,
         args: TrainingArguments,
         rows: Rows,
         loss: Loss,
         score: Callable[[Any], float],
+        settled: float,
         progress: Progress,
     ) -> None:
         super().__init__(
             model=model, args=args, train_dataset=rows, eval_dataset=rows, data_collator=collate, callbacks=[progress]
         )
         self.remove_callback(PrinterCallback)
-        self._loss_of, self._score_of = loss, score
+        self._loss_of, self._score_of, self._settled = loss, score, settled
         self.model_accepts_loss_kwargs = False
         self.tokens = 0
 
@@ -154,7 +165,9 @@ class Run(Trainer):  # type: ignore[misc]
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """The score, told to the callbacks as Trainer's own metrics are."""
-        metrics = {"eval_score": self._score_of(self.accelerator.unwrap_model(self.model))}
+        score = self._score_of(self.accelerator.unwrap_model(self.model))
+        settled = self.state.global_step >= self._settled * self.state.max_steps
+        metrics = {"eval_score": score, "eval_choice": score if settled else -1.0}
         self.log(metrics)
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics

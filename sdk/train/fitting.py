@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from edgewright.source import Source
     from edgewright.tasks import Task
 
-__all__ = ["Lesson", "Trained", "fit", "train_into"]
+__all__ = ["Lesson", "Trained", "fit", "plain_loss", "train_into"]
 
 _RECORD = "training.json"
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "README.md")
@@ -69,6 +69,9 @@ class Lesson:
         start: the model that is trained, by default the source's own.
         answers: the tokenized rows -> a teacher's outputs for each.
         more: adds rows to those of the file.
+        after: called with the model, the step and the number of steps after every step.
+        settled: the share of the run from which a model may be the best one: before it is not yet what it shall be.
+        finish: what becomes of the trained model before it is saved.
         facts: what tells this run from others.
     """
 
@@ -76,10 +79,14 @@ class Lesson:
     start: Callable[[], Any] | None = None
     answers: Callable[[Any], Any] | None = None
     more: Callable[[Any], Any] | None = None
+    after: Callable[[Any, int, int], None] | None = None
+    settled: float = 0.0
+    finish: Callable[[Any], None] | None = None
     facts: tuple[tuple[str, Any], ...] = ()
 
 
-def _plain_loss(objective: Any) -> Any:
+def plain_loss(objective: Any) -> Any:
+    """The loss of labelled rows, for a `Lesson`."""
     return lambda model, feeds, batch: objective.loss(model(**feeds), batch["labels"], batch["attention_mask"])
 
 
@@ -126,7 +133,7 @@ def fit(
         source,
         (Path(train), Path(dev)),
         recipe or Recipe(),
-        Lesson(_plain_loss),
+        Lesson(plain_loss),
         resume=resume,
         force=force,
         progress=progress,
@@ -164,10 +171,12 @@ def train_into(
             files[0], task, tokenizer, objective, unfinished.directory / "corpus", more=lesson.more, progress=progress
         )
     answers = lesson.answers(rows) if lesson.answers else None
-    loop = Loop(source, task, tokenizer, recipe, unfinished.directory, progress)
+    loop = Loop(source, task, tokenizer, recipe, unfinished.directory, progress, lesson.after, lesson.settled)
     start = lesson.start() if lesson.start else None
     model, curves = loop.run(rows, dev, lesson.loss(objective), start, answers, checkpoint)
-    trained = _trained(out, task.metric, model, curves)
+    if lesson.finish:
+        lesson.finish(model.inner)
+    trained = _trained(out, task.metric, model, curves, lesson.settled)
     if is_first():
         _save(trained, model, curves, source, facts, force=force)
         unfinished.end()
@@ -189,8 +198,9 @@ def _facts(source: Source, files: tuple[Path, Path], recipe: Recipe) -> dict[str
     return {**asdict(recipe), **hashes, "task": source.task, "labels": labels}
 
 
-def _trained(out: Path, metric: str, model: Any, curves: Any) -> Trained:
-    best_step, best = max(curves.scores[1:] or curves.scores, key=lambda found: found[1])
+def _trained(out: Path, metric: str, model: Any, curves: Any, settled: float) -> Trained:
+    own = [found for found in curves.scores if found[0] and found[0] >= settled * curves.steps]
+    best_step, best = max(own or curves.scores, key=lambda found: found[1])
     return Trained(
         directory=out,
         metric=metric,
@@ -198,7 +208,7 @@ def _trained(out: Path, metric: str, model: Any, curves: Any) -> Trained:
         score=best,
         last=curves.scores[-1][1],
         best_step=best_step,
-        steps=curves.losses[-1][0] if curves.losses else 0,
+        steps=curves.steps,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         seconds=round(curves.seconds, 1),
         tokens_per_s=round(curves.tokens / curves.seconds, 1),

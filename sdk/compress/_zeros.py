@@ -1,0 +1,56 @@
+"""Zeros in matrices: which, how many, and when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["RISING", "Gradual", "cut", "matrices"]
+
+RISING = 0.75
+"""The share of a run in which zeros are still being added."""
+
+
+def matrices(model: Any) -> list[Any]:
+    """The weights of the linear layers inside the stacks of layers: no embedding, no bias, no norm, no head."""
+    from torch import nn
+
+    stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+    found = {id(m): m for stack in stacks for m in stack.modules() if isinstance(m, nn.Linear)}
+    return [module.weight for module in found.values()]
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def cut(weights: Sequence[Any], sparsity: float, *, whole: bool) -> None:
+    """Set the smallest weights to zero, over all matrices or in each of them."""
+    if whole:
+        every = torch.cat([weight.abs().flatten() for weight in weights])
+        limits = [_limit(every, sparsity)] * len(weights)
+    else:
+        limits = [_limit(weight.abs().flatten(), sparsity) for weight in weights]
+    for weight, limit in zip(weights, limits, strict=True):
+        weight.masked_fill_(weight.abs() <= limit, 0.0)
+
+
+def _limit(sizes: Any, sparsity: float) -> Any:
+    count = round(sparsity * len(sizes))
+    return sizes.kthvalue(count).values if count else sizes.new_tensor(-1.0)
+
+
+class Gradual:
+    """Called after every step of a run: the share of zeros follows 1 - (1 - t)^3 and stays at its end.
+
+    A weight that is zero may come back while the share still rises, when it has grown over others since.
+    """
+
+    def __init__(self, sparsity: float, *, whole: bool) -> None:
+        self.sparsity, self.whole = sparsity, whole
+
+    def __call__(self, model: Any, step: int, steps: int) -> None:
+        """Cut what the step has let grow."""
+        share = min(1.0, step / max(1.0, RISING * steps))
+        cut(matrices(model), self.sparsity * (1 - (1 - share) ** 3), whole=self.whole)

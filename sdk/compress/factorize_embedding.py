@@ -1,0 +1,100 @@
+"""factorize-embedding: a BERT becomes an ELECTRA, whose embedding is a narrow table and a projection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec import Meta
+
+from edgewright.compress import Setting, Step
+from edgewright.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgewright.source import Source
+
+__all__ = ["FactorizeEmbedding"]
+
+
+class FactorizeEmbedding(Step, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table by a singular value decomposition, the projection by least squares over the tokens of real rows.
+
+    ELECTRA normalises the narrow embedding where BERT normalises the wide one, and its head has another activation, so
+    the result is a start for training, not the same function.
+
+    Attributes:
+        width: of the narrow table.
+        batches: of 32 rows, over which the projection is fitted.
+    """
+
+    width: Annotated[int, Meta(ge=8)]
+    batches: Annotated[int, Meta(ge=1)] = 32
+
+    def check(self, source: Source, setting: Setting) -> None:
+        """Raise UsageError for other architectures, or without rows."""
+        setting.rows("factorize-embedding")
+        if source.model_type != "bert" or source.task != "text-classification":
+            what = f"factorize-embedding takes a bert for text-classification; the model is a {source.model_type}"
+            raise UsageError(f"{what} for {source.task}")
+
+    def apply(self, source: Source, out: Path, setting: Setting) -> None:
+        """Factorise, carry the other weights over, save."""
+        import torch
+        import transformers
+
+        from edgewright.compress._model import loaded, save
+        from edgewright.pruned import is_pruned
+
+        teacher = loaded(source)
+        if is_pruned(teacher):
+            raise UsageError("factorize-embedding comes before prune-heads", hint="change the order of the steps")
+        if self.width >= teacher.config.hidden_size:
+            what = f"factorize-embedding makes a table {self.width} wide, the model's is {teacher.config.hidden_size}"
+            raise UsageError(what, hint="make it narrower")
+        given = teacher.config.to_dict()
+        kept = {name: given[name] for name in given if name not in ("model_type", "architectures", "embedding_size")}
+        config = transformers.ElectraConfig(**{**kept, "embedding_size": self.width})
+        torch.manual_seed(setting.seed)
+        student = transformers.ElectraForSequenceClassification(config).eval()
+        with torch.no_grad():
+            _carry(student, teacher)
+            rows = setting.rows("factorize-embedding")[0]
+            _factorise(student, teacher, self._tokens(source, rows, out, setting))
+        save(student, source, out)
+
+    def _tokens(self, source: Source, rows: Path, out: Path, setting: Setting) -> list[dict[str, Any]]:
+        from edgewright.compress._model import batches
+
+        return list(batches(source, rows, out.with_name(f"{out.name}-rows"), self.batches, setting.seed))
+
+
+def _carry(student: Any, teacher: Any) -> None:
+    """Layers as they are; the pooler and the classifier into ELECTRA's head."""
+    student.electra.encoder.load_state_dict(teacher.bert.encoder.state_dict())
+    student.classifier.dense.load_state_dict(teacher.bert.pooler.dense.state_dict())
+    student.classifier.out_proj.load_state_dict(teacher.classifier.state_dict())
+
+
+def _factorise(student: Any, teacher: Any, tokens: list[dict[str, Any]]) -> None:
+    """Tables by one decomposition of all of them, so that they share a basis; then the projection."""
+    import torch
+
+    old, new = teacher.bert.embeddings, student.electra.embeddings
+    names = ("word_embeddings", "position_embeddings", "token_type_embeddings")
+    tables = [getattr(old, name).weight for name in names]
+    _, _, basis = torch.linalg.svd(tables[0] - tables[0].mean(0), full_matrices=False)
+    basis = basis[: new.word_embeddings.weight.shape[1]].T
+    for name, table in zip(names, tables, strict=True):
+        getattr(new, name).weight.copy_(table @ basis)
+    inputs, wanted = [], []
+    for batch in tokens:
+        mask = batch["attention_mask"]
+        given = {"input_ids": batch["input_ids"], "token_type_ids": batch["token_type_ids"]}
+        inputs.append(new(**given)[mask])
+        wanted.append(old(**given)[mask])
+    found = torch.cat(inputs)
+    ones = torch.cat([found, torch.ones(len(found), 1)], dim=1).double()
+    fitted = torch.linalg.lstsq(ones, torch.cat(wanted).double()).solution.float()
+    student.electra.embeddings_project.weight.copy_(fitted[:-1].T)
+    student.electra.embeddings_project.bias.copy_(fitted[-1])

@@ -1,0 +1,56 @@
+"""Recipes: what is wrong is told with its line, what was meant, and what is allowed."""
+
+import pytest
+
+from edgewright import registry
+from edgewright.errors import UsageError
+from edgewright.recipe import read
+
+
+def recipe(tmp_path, text):
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    return path
+
+
+def test_steps_come_in_their_order(tmp_path):
+    steps = read(recipe(tmp_path, '[[step]]\nuse = "prune-layers"\nkeep = [0, 2]\n\n[[step]]\nuse = "train"\n'))
+    assert [named.name for named in steps] == ["prune-layers", "train"]
+    assert steps[0].step.keep == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "has no steps"),
+        ("x = ", "is not TOML"),
+        ('[[stop]]\nuse = "train"\n', "line 1: unknown table 'stop', did you mean step"),
+        ('[[step]]\nuse = "prune-head"\n', "line 2: unknown step 'prune-head', did you mean prune-heads"),
+        ("[[step]]\n", "line 1: unknown step"),
+        ('[[step]]\nuse = "train"\n\n[[step]]\nuse = "train"\nepoch = 1\n', "line 6: unknown option of train 'epoch'"),
+        ('[[step]]\nuse = "train"\nepochs = "two"\n', "line 3: epochs of train is 'two': expected `float`"),
+        ('[[step]]\nuse = "prune-heads"\namount = 1.5\n', "line 3: amount of prune-heads is 1.5"),
+        ('[[step]]\nuse = "prune-heads"\n', "line 2: prune-heads needs amount"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(tmp_path, text, words):
+    with pytest.raises(UsageError) as caught:
+        read(recipe(tmp_path, text))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_step_says_what_its_options_are():
+    for name in registry.names("compress"):
+        kind = registry.load("compress", name)
+        words = " ".join(base.__doc__ or "" for base in kind.__mro__[:3])
+        for field in kind.__struct_fields__:
+            assert field in words or field in (
+                "learning_rate",
+                "epochs",
+                "batch",
+                "evaluations",
+                "precision",
+                "max_length",
+                "seed",
+            ), (name, field)

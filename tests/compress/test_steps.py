@@ -1,0 +1,151 @@
+"""Steps on a real tiny model: what they leave is really smaller, opens everywhere, and a chain of them goes on."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from edgewright import build, load
+from edgewright.compression import compress
+from edgewright.errors import StorageError, UsageError
+from edgewright.train import Recipe, fit
+
+pytestmark = pytest.mark.slow
+
+WORDS = (["bright", "calm", "kind", "warm", "fine"], ["dark", "cold", "cruel", "grim", "lost"])
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rows")
+    rng = np.random.default_rng(5)
+    for name, count in (("train", 192), ("dev", 64)):
+        labels = rng.integers(0, 2, count)
+        texts = [
+            " ".join([*rng.choice(WORDS[1 - label], 2), "sea", "and", "night"][: rng.integers(1, 5)])
+            for label in labels
+        ]
+        rows = [f"{text}\t{label}" for text, label in zip(texts, labels, strict=True)]
+        (folder / f"{name}.tsv").write_text("sentence\tlabel\n" + "\n".join(rows) + "\n")
+    return {"train": folder / "train.tsv", "dev": folder / "dev.tsv"}
+
+
+@pytest.fixture(scope="module")
+def model(_source, files, tmp_path_factory):
+    out = tmp_path_factory.mktemp("model") / "trained"
+    fit(_source, files["train"], files["dev"], out, recipe=Recipe(learning_rate=2e-3, epochs=6, batch=16, threads=1))
+    return out
+
+
+def run(model, files, tmp_path, *steps, **options):
+    path = tmp_path / "recipe.toml"
+    lines = []
+    for use, fields in steps:
+        lines += ["[[step]]", f'use = "{use}"', *(f"{key} = {json.dumps(value)}" for key, value in fields.items())]
+    path.write_text("\n".join(lines) + "\n")
+    out = tmp_path / "small"
+    return compress(model, path, out, threads=1, cache=tmp_path / "cache", **files, **options), out
+
+
+def test_a_chain_is_scored_at_every_step_and_what_it_leaves_builds(model, files, tmp_path):
+    steps = [
+        ("trim-vocabulary", {}),
+        ("prune-heads", {"amount": 0.5, "batches": 4}),
+        ("prune-ffn", {"keep": 32, "batches": 4}),
+        ("train", {"learning_rate": 1e-3, "epochs": 3.0, "batch": 16}),
+    ]
+    stages, out = run(model, files, tmp_path, *steps)
+    assert [stage.step for stage in stages] == ["source", *(name for name, _ in steps)]
+    sizes = [stage.parameters for stage in stages]
+    assert sizes[0] > sizes[1] > sizes[2] > sizes[3] == sizes[4]
+    assert stages[1].score == stages[0].score
+    assert stages[4].score >= 85
+    weights = load_file(out / "model.safetensors")
+    kept = [weights[f"bert.encoder.layer.{at}.attention.self.query.weight"].shape[0] for at in (0, 1)]
+    assert sum(kept) == 32
+    assert weights["bert.encoder.layer.0.intermediate.dense.weight"].shape[0] == 32
+    bundle = build(out, out=tmp_path / "bundle", formats=["onnx"], precisions=["fp32"], data=files["dev"])
+    assert all(artifact.score.value == pytest.approx(stages[4].score, abs=2) for artifact in bundle.manifest.artifacts)
+    assert load(bundle, precision="fp32")("bright and warm")[0].name == "positive"
+    assert not (tmp_path / "small-steps").exists()
+
+
+def test_zeros_are_where_they_shall_be_and_nowhere_else(model, files, tmp_path):
+    before = load_file(model / "model.safetensors")
+    (_, stage), out = run(model, files, tmp_path, ("prune-magnitude", {"sparsity": 0.5}))
+    after = load_file(out / "model.safetensors")
+    layers = [name for name in after if ".layer." in name and after[name].ndim == 2]
+    zeros = sum((after[name] == 0).sum() for name in layers) / sum(after[name].size for name in layers)
+    assert zeros == pytest.approx(0.5, abs=0.002)
+    for name in set(after) - set(layers):
+        assert np.array_equal(after[name], before[name])
+    assert stage.nonzero < stage.parameters
+    assert stage.transfer_bytes < 0.85 * stage.size_bytes
+
+
+def test_zeros_that_come_little_by_little_stay_to_the_end(model, files, tmp_path):
+    fields = {"sparsity": 0.7, "scope": "layer", "epochs": 4.0, "learning_rate": 1e-3, "batch": 16}
+    (_, stage), out = run(model, files, tmp_path, ("prune-magnitude", fields))
+    after = load_file(out / "model.safetensors")
+    for name in (name for name in after if ".layer." in name and after[name].ndim == 2):
+        assert (after[name] == 0).mean() == pytest.approx(0.7, abs=0.002)
+    assert stage.score >= 80
+
+
+def test_a_factorised_embedding_gives_what_the_wide_one_gave(model, files, tmp_path):
+    import torch
+    from transformers import AutoModelForSequenceClassification as Auto
+
+    _, out = run(model, files, tmp_path, ("factorize-embedding", {"width": 28, "batches": 6}))
+    wide, narrow = Auto.from_pretrained(model).bert, Auto.from_pretrained(out).electra
+    ids = torch.tensor([[2, *range(30, 50), 3]])
+    with torch.inference_mode():
+        wanted = wide.embeddings(ids)
+        found = narrow.embeddings_project(narrow.embeddings(ids))
+    assert ((found - wanted).norm() / wanted.norm()).item() < 0.5
+    assert narrow.embeddings.word_embeddings.weight.shape[1] == 28
+
+
+def test_a_table_that_is_not_narrower_is_refused(model, files, tmp_path):
+    with pytest.raises(UsageError, match="a table 32 wide, the model's is 32"):
+        run(model, files, tmp_path, ("factorize-embedding", {"width": 32}))
+
+
+def test_a_student_in_a_chain_learns_from_the_first_model(model, files, tmp_path):
+    steps = [
+        ("prune-layers", {"count": 1}),
+        ("distill", {"alpha": 0.0, "learning_rate": 2e-3, "epochs": 6.0, "batch": 16}),
+    ]
+    stages, _ = run(model, files, tmp_path, *steps)
+    assert stages[-1].parameters < stages[0].parameters
+    assert stages[-1].score >= 90
+
+
+def test_finished_steps_are_not_done_again(model, files, tmp_path):
+    said = []
+    bad = ("prune-layers", {"keep": [0, 9]})
+    with pytest.raises(UsageError, match="layer 9 is asked, the model has 2"):
+        run(model, files, tmp_path, ("trim-vocabulary", {}), bad)
+    assert not (tmp_path / "small").exists()
+    with pytest.raises(StorageError, match="holds unfinished steps"):
+        run(model, files, tmp_path, ("trim-vocabulary", {}), ("prune-layers", {"keep": [1]}))
+    good = ("prune-layers", {"keep": [1]})
+    stages, out = run(model, files, tmp_path, ("trim-vocabulary", {}), good, resume=True, progress=said.append)
+    assert "step 1 of 2, trim-vocabulary: done before" in said
+    assert len(stages) == 3
+    assert json.loads((out / "config.json").read_text())["num_hidden_layers"] == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (("prune-ffn", {}), "either amount or keep"),
+        (("prune-layers", {"keep": [1, 0]}), "not in order"),
+        (("train", {"learning_rate": -1.0}), "learning_rate is -1.0"),
+    ],
+)
+def test_what_a_model_cannot_take_is_said_before_anything_begins(model, files, tmp_path, step, words):
+    with pytest.raises(UsageError, match=words):
+        run(model, files, tmp_path, ("trim-vocabulary", {}), step)
+    assert not (tmp_path / "small-steps").exists()
