@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["attentions", "batches", "keep_inputs", "keep_outputs", "loaded", "save", "task_of"]
 
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "README.md")
+_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "README.md")
 
 
 def task_of(source: Source) -> Task:
@@ -43,7 +43,7 @@ def save(model: Any, source: Source, out: Path, *, tokenizer: bool = True) -> No
     model.save_pretrained(out)
     for path in out.iterdir():
         path.chmod(0o644)
-    for name in TOKENIZER if tokenizer else ():
+    for name in _TOKENIZER if tokenizer else ():
         if (source.directory / name).is_file():
             shutil.copyfile(source.directory / name, out / name)
 
