@@ -23,6 +23,7 @@ from edgewright.recipe import read
 from edgewright.source import open_source
 from edgewright.staging import staged
 from edgewright.train.answers import cache_dir
+from edgewright.train.hush import hush
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,6 +102,7 @@ def compress(
         SourceError, DataError, StorageError, MissingExtra: as the steps do.
     """
     registry.require(("torch", "transformers"), "train")
+    hush()
     source, steps, place = open_source(model, task=task), read(Path(recipe)), Path(out)
     given = (Path(train) if train else None, Path(dev) if dev else None)
     setting = Setting(source.directory, *given, Path(cache) if cache else cache_dir(), seed, threads, progress)

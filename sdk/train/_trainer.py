@@ -181,7 +181,8 @@ def score_of(model: Model, task: Task, tokenizer: Tokenizer, examples: Sequence[
 
     def run(feeds: Any) -> dict[str, Any]:
         tensors = {name: torch.from_numpy(array).to(device) for name, array in feeds.items() if name in _FEEDS}
-        found = model(**{name: tensors[name] for name in _FEEDS})
+        # Mixed precision wraps the model's own `forward`; a score is that of the float32 weights which are saved.
+        found = type(model).forward(model, **{name: tensors[name] for name in _FEEDS})
         return {name: value.float().cpu().numpy() for name, value in zip(model.names, found, strict=True)}
 
     items = task.items(examples)

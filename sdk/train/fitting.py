@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from edgewright.tokenizer import Tokenizer
 from edgewright.train import corpus
 from edgewright.train.curves import page
 from edgewright.train.heads import with_labels
+from edgewright.train.hush import hush
 from edgewright.train.objectives import objective_of
 from edgewright.train.recipe import Recipe
 from edgewright.train.unfinished import Unfinished, first_alone, is_first
@@ -153,7 +153,7 @@ def train_into(
 ) -> Trained:
     """Train by a lesson on the rows of `files`, train and dev, and put the best model into `out`; see `fit`."""
     registry.require(("torch", "transformers", "accelerate"), "train")
-    _hush()
+    hush()
     from edgewright.train._loop import Loop
 
     if out.exists() and not force:
@@ -181,12 +181,6 @@ def train_into(
         _save(trained, model, curves, source, facts, force=force)
         unfinished.end()
     return trained
-
-
-def _hush() -> None:
-    """Keep what libraries log as they are imported off the terminal."""
-    for name in ("torchao", "torch.utils._pytree", "accelerate"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _facts(source: Source, files: tuple[Path, Path], recipe: Recipe) -> dict[str, Any]:

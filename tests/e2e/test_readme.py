@@ -32,6 +32,7 @@ def desk(tmp_path_factory):
     desk = tmp_path_factory.mktemp("readme")
     (desk / "tools").symlink_to(ROOT / "tools")
     (desk / "texts.jsonl").write_text('{"text": "a delight"}\n')
+    (desk / "recipe.toml").write_text(blocks("toml")[0])
     return desk
 
 
@@ -46,7 +47,7 @@ def test_every_command_runs(desk):
         if not command.startswith(NOT_HERE):
             words = shlex.split(command)
             assert words[0] == "edgewright", command
-            edgewright(*words[1:], cwd=desk, XDG_DATA_HOME=str(desk / "data"))
+            edgewright(*words[1:], cwd=desk, XDG_DATA_HOME=str(desk / "data"), XDG_CACHE_HOME=str(desk / "cache"))
 
 
 def test_the_job_for_ci_passes_on_its_own_baseline(desk):
