@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Feeds = Mapping[str, NDArray[Any]]
 
-__all__ = ["measure", "sample"]
+__all__ = ["measure", "sample", "series"]
 
 _FILLER = "The river had risen in the night, and by morning the lower path was gone. "
 _MOST_RUNS = 1000
@@ -49,18 +49,18 @@ def measure(request: Mapping[str, Any]) -> dict[str, Any]:
         request["bundle"], format=request["format"], precision=request["precision"], threads=request["threads"]
     )
     startup["load_ms"] = _since(begin)
-    series = list(_series(pipeline, request))
+    rows = list(series(pipeline, request))
     begin = time.perf_counter_ns()
-    pipeline.session.run(series[0][1][0])
+    pipeline.session.run(rows[0][1][0])
     startup["first_ms"] = _since(begin)
     if request["peak"]:
-        for _, feeds, _ in series:
+        for _, feeds, _ in rows:
             pipeline.session.run(feeds[-1])
         return {"peak_rss_mib": peak_rss_mib(), "apart": _apart(request)}
-    return {**startup, "series": [_timed(pipeline, request, *one) for one in series]}
+    return {**startup, "series": [_timed(pipeline, request, *one) for one in rows]}
 
 
-def _series(pipeline: Pipeline, request: Mapping[str, Any]) -> Iterator[tuple[list[int], Sequence[Feeds], list[Any]]]:
+def series(pipeline: Pipeline, request: Mapping[str, Any]) -> Iterator[tuple[list[int], Sequence[Feeds], list[Any]]]:
     """What to time: for each row the numbers of tokens, the arrays to run in turn, and the items that these are of."""
     batch = request.get("batch", 1)
     if request["texts"]:

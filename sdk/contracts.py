@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgewright.counting import Tally
     from edgewright.manifest import Settings, TensorSpec
     from edgewright.operators import Trace
 
@@ -218,9 +219,11 @@ class Transport(ABC):
 
     Attributes:
         python: the Python to ask for on the device.
+        emulated: whether its time is not a device's: instructions are counted instead, see `edgewright.counting`.
     """
 
     python: str = "python3"
+    emulated: bool = False
 
     def run(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes = b"") -> Completed:
         """Run a program and wait for it.
@@ -256,3 +259,10 @@ class Transport(ABC):
 
     @abstractmethod
     def _pull(self, there: str, here: Path) -> None: ...
+
+    def count(
+        self, argv: Sequence[str], *, timeout_s: float, stdin: bytes = b""
+    ) -> tuple[Completed, tuple[Tally, ...]]:
+        """Run the device's Python as `run` does, and count the instructions between its marks, where it is emulated."""
+        del argv, timeout_s, stdin
+        raise UsageError("instructions are counted on an emulated board alone", hint="give one, as qemu://cortex-a72")

@@ -44,7 +44,7 @@ def test_a_call_without_a_command_shows_the_help(run):
 def test_every_command_has_help(run, name):
     code, out, _ = run(name, "--help")
     assert (code, out.startswith(f"Usage: edgewright {name} ")) == (0, True)
-    assert "--json" in out
+    assert "--json" in out or "Commands:" in out
 
 
 @pytest.mark.parametrize(

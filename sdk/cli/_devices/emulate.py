@@ -1,0 +1,31 @@
+"""edgewright devices emulate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgewright.cli._show import emit, output_options, status
+
+__all__ = ["command"]
+
+
+@click.command("emulate")
+@click.argument("cpu")
+@click.option("--mirror", default="", help="A mirror of Debian; by default the one that apt uses here.")
+@click.option("--wheel", type=click.Path(), help="A wheel of edgewright for the board; by default this edgewright.")
+@output_options
+def command(cpu: str, *, mirror: str, wheel: str | None, as_json: bool, quiet: bool) -> None:
+    """Prepare an emulated aarch64 board with a CPU: cortex-a53 (Pi 3), cortex-a72 (Pi 4) or cortex-a76 (Pi 5).
+
+    Debian's packages and the engines' wheels are fetched once and kept in the cache directory; nothing is installed on
+    this machine. Run it again after an upgrade of edgewright.
+    """
+    from edgewright import registry
+
+    given = Path(wheel) if wheel else None
+    board = registry.load("devices", "qemu").prepare(cpu, mirror=mirror, wheel=given, progress=status(quiet=quiet))
+    url = f"qemu://{cpu}"
+    title = f"{url} is ready; run: edgewright flash BUNDLE {url}\nhome      {board.home}\npython    {board.python}"
+    emit([], as_json=as_json, title=title, url=url, home=str(board.home), python=board.python)
