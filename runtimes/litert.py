@@ -15,6 +15,7 @@ from edgewright.errors import UsageError
 from edgewright.runtimes._litert_profile import Compiled, trace
 from edgewright.runtimes._tflite import Graph, Tensor, TfliteSession, check_magic, chosen, graphs_of, quiet
 from edgewright.runtimes._tflite_graph import ops_of
+from edgewright.runtimes._arm import lacks_atomics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,9 @@ class Litert(Runtime):
 
     An interpreter packs the weights of each signature anew, whichever of them is used: MiniLM's five lengths take
     five times their memory. LiteRT's compiled model has a cache for them, so files with several signatures run there.
+
+    Not on a Cortex-A53 or A72, the CPUs of Raspberry Pi 3 and 4: a compiled model loads the GPU library of the wheel,
+    asked or not, and that of 2.3.0 is compiled for Armv8.1 and ends the process. There it is the interpreter.
     """
 
     engine = "litert"
@@ -50,7 +54,7 @@ class Litert(Runtime):
                 str(path), num_threads=threads
             )
             graphs = graphs_of(interpreter)
-            if len(graphs) > 1 and importlib.util.find_spec("ai_edge_litert.cpu_options"):
+            if len(graphs) > 1 and importlib.util.find_spec("ai_edge_litert.cpu_options") and not lacks_atomics():
                 graphs = _compiled(path, threads, list(interpreter.get_signature_list()), graphs)
         return TfliteSession(graphs)
 
