@@ -25,8 +25,9 @@ def run_program(
     stdin: bytes = b"",
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    name: str = "",
 ) -> Completed:
-    """Run a program to its end, in a process group of its own.
+    """Run a program, called `name` where it fails, to its end in a process group of its own.
 
     Raises:
         DeviceError: it cannot be started, or took longer than `timeout_s` seconds and was ended with its group.
@@ -41,7 +42,7 @@ def run_program(
     try:
         out, err = child.communicate(stdin, timeout=timeout_s)
     except subprocess.TimeoutExpired as error:
-        raise DeviceError(f"{argv[0]} took longer than {timeout_s:g} s and was ended") from error
+        raise DeviceError(f"{name or argv[0]} took longer than {timeout_s:g} s and was ended") from error
     finally:
         if child.returncode is None:
             os.killpg(child.pid, signal.SIGKILL)

@@ -76,7 +76,7 @@ class Qemu(Transport):
 
     def _run(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes) -> Completed:
         line, env = self._line(argv), self._spot.environment()
-        return run_program(line, timeout_s=timeout_s, stdin=stdin, env=env, cwd=self.home)
+        return run_program(line, timeout_s=timeout_s, stdin=stdin, env=env, cwd=self.home, name=argv[0])
 
     def _line(self, argv: Sequence[str]) -> list[str]:
         """The command line on this machine: only programs of the board are started, by name or by path."""

@@ -2,11 +2,17 @@
 
 import hashlib
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from debian import need, unpacked
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -179,3 +185,34 @@ def shared():
     if not found.is_dir():
         pytest.skip(f"the data sets are not at {found}")
     return found
+
+
+@pytest.fixture(scope="session")
+def adbd():
+    """The command line of Debian 13's adbd, which runs on any Debian by its own loader."""
+    need("adb", "adb")
+    if subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("adbd lets everyone in, so it runs in a network of its own alone, and unshare cannot make one here")
+    root = unpacked("trixie", "adbd")
+    (loader,) = [path for path in root.glob("usr/lib*/ld-linux-*") if path.is_file()]
+    libraries = [str(path) for path in (*root.glob("usr/lib/*-linux-gnu"), *root.glob("usr/lib/*-linux-gnu/android"))]
+    program = root / "usr/lib/android-sdk/platform-tools/adbd"
+    return [str(loader), "--library-path", ":".join(libraries), str(program)]
+
+
+@pytest.fixture(scope="session")
+def adb_world(adbd, tmp_path_factory):
+    """A running adbd and adb server, see `adb_world.py`; `ADB_SERVER_SOCKET` leads adb there."""
+    folder = tmp_path_factory.mktemp("adb")
+    argv = ["unshare", "--net", sys.executable, str(HERE / "adb_world.py"), str(folder), *adbd]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
+    patch, began = pytest.MonkeyPatch(), folder / "adbd.log"
+    patch.setenv("ADB_SERVER_SOCKET", f"localfilesystem:{folder}/socket")
+    while not ((folder / "socket").exists() and began.exists() and "adbd started" in began.read_text()):
+        assert process.poll() is None, (folder / "log").read_text()
+        time.sleep(0.05)
+    yield folder
+    patch.undo()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
