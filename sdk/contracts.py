@@ -225,11 +225,26 @@ class Transport(ABC):
     python: str = "python3"
     emulated: bool = False
 
+    @classmethod
+    def at(cls, rest: str) -> Transport:
+        """The device that a URL names: `rest` is what follows `SCHEME://`, checked by `edgewright.device.connect`.
+
+        Nothing need be asked of the device yet.
+
+        Raises:
+            UsageError: it is no address of this kind.
+        """
+        raise UsageError(f"a {cls.__name__.lower()} device has no address, {rest!r} was given")
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to give back
+        """Give back what the way holds on this machine, such as a connection; the next step opens it again."""
+
     def run(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes = b"") -> Completed:
         """Run a program and wait for it.
 
         Raises:
-            DeviceError: it could not be started, or ran longer than `timeout_s` seconds and was ended.
+            DeviceError: it could not be started, or ran longer than `timeout_s` seconds and was given up.
+            ConnectionLost: the way broke; what was started may have gone on.
         """
         done: Completed = self._narrow(lambda: self._run(argv, timeout_s=timeout_s, stdin=stdin), f"run {argv[0]}")
         return done

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edgewright import registry
@@ -10,16 +12,35 @@ from edgewright.errors import UsageError
 if TYPE_CHECKING:
     from edgewright.contracts import Transport
 
-__all__ = ["connect"]
+__all__ = ["connect", "disconnect"]
+
+_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9-]{0,30})://(?P<rest>[A-Za-z0-9_\[][A-Za-z0-9._:@%+=,/\[\]-]{0,254})")
+"""What may stand in a URL at all: nothing that a shell, a terminal or an option parser would read otherwise."""
+
+_opened: list[Transport] = []
 
 
 def connect(url: str) -> Transport:
-    """The transport to a device: `local` is this machine.
+    """The transport to a device: `local` is this machine, `SCHEME://REST` one that `devices/SCHEME.py` reaches.
+
+    Nothing is asked of the device yet.
 
     Raises:
-        UsageError: no such transport.
+        UsageError: no such transport, or no address that it takes.
     """
-    if url != "local":
-        raise UsageError(f"unknown device {url!r}", hint="give local")
-    transport: Transport = registry.load("devices", "local")()
+    if url == "local":
+        local: Transport = registry.load("devices", "local")()
+        return local
+    found = _URL.fullmatch(url)
+    if found is None:
+        raise UsageError(f"{url!r} is no device", hint="give local, or a URL such as ssh://user@host")
+    transport: Transport = registry.load("devices", found["scheme"]).at(found["rest"])
+    _opened.append(transport)
     return transport
+
+
+def disconnect() -> None:
+    """Close every transport that `connect` gave: a command does so at its end."""
+    while _opened:
+        with suppress(Exception):  # the command's own end counts
+            _opened.pop().close()

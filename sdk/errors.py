@@ -14,6 +14,7 @@
     │   └── StorageError            the disk: full, read-only, already taken
     ├── GateFailed              4   an artifact does not give the right answers
     ├── DeviceError             5   the device or the way to it
+    │   └── ConnectionLost          the way broke; what ran on the device may have gone on
     └── MissingExtra            6   an optional package is not installed
 
 The text of an error is one line: what, the object, both numbers, and what to do next.
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BundleError",
     "ChildFailed",
+    "ConnectionLost",
     "ConversionFailed",
     "DataError",
     "DeviceError",
@@ -132,6 +134,10 @@ class DeviceError(EdgewrightError):
     """A device or the transport to it failed."""
 
     exit_code = 5
+
+
+class ConnectionLost(DeviceError):
+    """The way to a device broke in the middle, or cannot be had now; a step that may be repeated can be tried again."""
 
 
 class MissingExtra(EdgewrightError):

@@ -52,7 +52,10 @@ def _edgewright(context: click.Context, /, **_: Any) -> None:
 def main() -> None:
     """Run the command line and end the process with the exit code of what happened."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped service cleans up as Ctrl-C does
-    _leave(_run(sys.argv[1:]))
+    code = _run(sys.argv[1:])
+    if device := sys.modules.get("edgewright.device"):
+        device.disconnect()
+    _leave(code)
 
 
 def _leave(code: int) -> NoReturn:

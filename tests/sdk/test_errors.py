@@ -23,6 +23,7 @@ EXIT_CODES = {
     "StorageError": 3,
     "GateFailed": 4,
     "DeviceError": 5,
+    "ConnectionLost": 5,
     "MissingExtra": 6,
 }
 KINDS = [getattr(errors, name) for name in EXIT_CODES]
