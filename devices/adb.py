@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from edgewright.contracts import Completed, Transport
 from edgewright.devices._programs import find_program, last_line, run_program
-from edgewright.errors import DeviceError, UsageError
+from edgewright.errors import ConnectionLost, DeviceError, UsageError
 from edgewright.files import sha256
 
 if TYPE_CHECKING:
@@ -43,27 +43,33 @@ _HINTS = {
 
 
 class Adb(Transport):
-    """The transport `adb://SERIAL` or `adb://HOST:PORT`; `adb://` is the only device there is."""
+    """The transport `adb://SERIAL` or `adb://HOST:PORT`; `adb://any` is the only device there is.
+
+    The first step looks for the device, and connects to it where it is a HOST:PORT.
+    """
 
     def __init__(self, serial: str = "") -> None:
-        """Find the device, connecting to it first where it is a HOST:PORT.
-
-        Raises:
-            UsageError: that is no serial number.
-            DeviceError: adb is not installed, or the device is not there, offline or does not trust this computer, or
-                several are there and none is named.
-        """
+        """Name a device; none is the only one. Raises UsageError: no serial number; DeviceError: no adb here."""
         if serial.startswith("-") or not serial.isprintable() or " " in serial:
             raise UsageError(f"{serial!r} is no serial number of a device", hint="adb devices lists them")
         self._adb = find_program("adb", "on Debian or Ubuntu run: apt install adb; or Android's platform tools")
-        self._serial = serial
-        self._ask(["start-server"])
-        self._serial = self._ready()
+        self._serial, self._found = serial, ""
 
     @classmethod
     def at(cls, rest: str) -> Adb:
-        """The device with the serial number that the URL names."""
-        return cls(rest)
+        """The device with the serial number that the URL names, or any."""
+        return cls("" if rest == "any" else rest)
+
+    def _device(self) -> str:
+        """The serial number of the device, found once.
+
+        Raises:
+            DeviceError: it is not there, is offline or does not trust this computer, or several are and none is named.
+        """
+        if not self._found:
+            self._ask(["start-server"])
+            self._found = self._ready()
+        return self._found
 
     def _ask(self, argv: Sequence[str], timeout_s: float = _ASK_S) -> Completed:
         return run_program([self._adb, *argv], timeout_s=timeout_s)
@@ -105,15 +111,16 @@ class Adb(Transport):
         return done
 
     def _shell(self, line: str, timeout_s: float, stdin: bytes = b"", name: str = "") -> Completed:
-        """What a line of shell did on the device. Raises DeviceError where the connection broke before it ended."""
+        """What a line of shell did on the device. Raises ConnectionLost where the way broke before it ended."""
         whole = f"{_ENTER}{line}; echo {_END}$? >&2"
-        bridge = [self._adb, "-s", self._serial, "shell", "-T", whole]
+        device = self._device()
+        bridge = [self._adb, "-s", device, "shell", "-T", whole]
         done = run_program(bridge, timeout_s=timeout_s, stdin=stdin, name=name)
         said, mark, code = done.stderr.rpartition(_END.encode())
         if not mark or not code.strip().isdigit():
             self._ready()
             hint = "it may still run there; look at its cable, then try again"
-            raise DeviceError(f"the connection to device {self._serial} broke: {last_line(done)}", hint=hint)
+            raise ConnectionLost(f"the connection to device {device} broke: {last_line(done)}", hint=hint)
         return Completed(int(code), done.stdout, said)
 
     def _push(self, here: Path, there: str) -> None:
@@ -134,7 +141,7 @@ class Adb(Transport):
         words = ""
         for _ in range(_TRIES):
             timeout_s = _COPY_S + _COPY_S_PER_MB * size_bytes / 1e6
-            done = self._ask(["-s", self._serial, *argv], timeout_s)
+            done = self._ask(["-s", self._device(), *argv], timeout_s)
             if done.exit_code == 0 and whole():
                 return
             words = last_line(done) if done.exit_code else f"{name} is not what was sent"

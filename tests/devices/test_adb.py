@@ -7,10 +7,10 @@ import sys
 import pytest
 from adb_world import ADBD, SILENT, STRICT
 
-from edgewright import agent
 from edgewright.device import connect
 from edgewright.devices.adb import Adb
-from edgewright.errors import DeviceError, UsageError
+from edgewright.errors import ConnectionLost, DeviceError, UsageError
+from edgewright.flash import releases
 
 pytestmark = pytest.mark.slow
 URL = f"127.0.0.1:{ADBD}"
@@ -23,7 +23,9 @@ def adb(*words):
 @pytest.fixture
 def device(adb_world):
     del adb_world
-    yield Adb(URL)
+    found = Adb(URL)
+    found.run(["true"], timeout_s=9)
+    yield found
     adb("disconnect")
 
 
@@ -114,8 +116,7 @@ def test_shared_storage_is_refused(device, tmp_path):
 
 
 def test_the_board_s_part_answers_over_adb(device, tmp_path):
-    request = {"op": "status", "root": str(tmp_path / "board")}
-    assert agent.call(device, request, python=sys.executable, timeout_s=60)["releases"] == []
+    assert releases(device, root=str(tmp_path / "board"), python=sys.executable) == ()
 
 
 @pytest.mark.usefixtures("device")
@@ -127,41 +128,41 @@ def test_the_only_device_needs_no_name():
 def test_without_a_device_it_is_said_what_to_do():
     adb("disconnect")
     with pytest.raises(DeviceError, match=r"adb sees no device; plug it in, with USB debugging on"):
-        Adb("")
+        Adb("").run(["true"], timeout_s=9)
 
 
 @pytest.mark.usefixtures("adb_world")
 def test_a_port_where_nobody_listens_is_named():
     with pytest.raises(DeviceError, match=r"adb sees no device 127.0.0.1:1: failed to connect"):
-        Adb("127.0.0.1:1")
+        Adb("127.0.0.1:1").run(["true"], timeout_s=9)
 
 
 @pytest.mark.usefixtures("device")
 def test_of_several_devices_one_must_be_named():
     adb("connect", f"127.0.0.1:{STRICT}")
     with pytest.raises(DeviceError, match=rf"adb sees 2 devices; name one: .*adb://{URL}") as caught:
-        Adb("")
+        Adb("").run(["true"], timeout_s=9)
     assert f"adb://127.0.0.1:{STRICT} (unauthorized)" in str(caught.value)
     with pytest.raises(DeviceError, match=r"adb sees no device ABC123; it sees adb://"):
-        Adb("ABC123")
+        Adb("ABC123").run(["true"], timeout_s=9)
 
 
 @pytest.mark.usefixtures("adb_world")
 def test_a_device_that_does_not_trust_this_computer():
     with pytest.raises(DeviceError, match=rf"device 127.0.0.1:{STRICT} is unauthorized; unlock its screen"):
-        Adb(f"127.0.0.1:{STRICT}")
+        Adb(f"127.0.0.1:{STRICT}").run(["true"], timeout_s=9)
 
 
 @pytest.mark.usefixtures("adb_world")
 def test_a_device_that_does_not_answer():
     with pytest.raises(DeviceError, match=rf"device 127.0.0.1:{SILENT} is offline; plug it in again"):
-        Adb(f"127.0.0.1:{SILENT}")
+        Adb(f"127.0.0.1:{SILENT}").run(["true"], timeout_s=9)
 
 
 def test_a_connection_that_breaks_is_told_from_a_program_that_fails(device):
     adb("disconnect")
     with pytest.raises(
-        DeviceError, match=rf"the connection to device {URL} broke: .*not found; it may still run there"
+        ConnectionLost, match=rf"the connection to device {URL} broke: .*not found; it may still run there"
     ):
         device.run(["true"], timeout_s=9)
     assert device.run(["false"], timeout_s=9).exit_code == 1
@@ -188,4 +189,5 @@ def test_without_adb_it_is_said_how_to_get_it(monkeypatch, tmp_path):
 
 @pytest.mark.usefixtures("device")
 def test_the_url_names_the_device():
-    assert isinstance(connect(f"adb://{URL}"), Adb)
+    for url in (f"adb://{URL}", "adb://any"):
+        assert connect(url).run(["echo", "here"], timeout_s=9).stdout == b"here\n"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from edgewright import manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "tools" / "demo" / "model"
@@ -44,6 +48,39 @@ def edgewright(*args, check=0, cwd=None, timeout=600, **env):
     assert len(lines) == 1, done.stderr
     assert "Traceback" not in done.stderr
     return lines[0]
+
+
+def second(bundle, out):
+    """A copy of a bundle as version 2, with another config.json."""
+    shutil.copytree(bundle, out)
+    data, tree = (out / "config.json").read_bytes() + b"\n", json.loads((out / "manifest.json").read_text())
+    (out / "config.json").write_bytes(data)
+    return _written(out, {**tree, "version": 2}, "config.json")
+
+
+def only(bundle, out, precision):
+    """A copy of a bundle with the artifacts of one precision."""
+    shutil.copytree(bundle, out)
+    tree, golden = (json.loads((out / f"{name}.json").read_text()) for name in ("manifest", "golden"))
+    paths = {artifact["path"]: artifact for artifact in tree["artifacts"]}
+    kept = [path for path, artifact in paths.items() if artifact["precision"] == precision]
+    for path in paths.keys() - set(kept):
+        (out / path).unlink()
+    tree["artifacts"] = [paths[path] for path in kept]
+    for case in golden["cases"]:
+        case["outputs"] = {path: values for path, values in case["outputs"].items() if path in kept}
+    (out / "golden.json").write_text(json.dumps(golden))
+    return _written(out, tree, "golden.json")
+
+
+def _written(out, tree, changed):
+    """Write a manifest in which one file has changed."""
+    data = (out / changed).read_bytes()
+    file = next(file for file in tree["files"] if file["path"] == changed)
+    file |= {"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    record = manifest.decode(json.dumps(tree).encode(), manifest.Manifest, "manifest.json")
+    (out / "manifest.json").write_bytes(manifest.encode(record))
+    return out
 
 
 def rows(*args, **options):

@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,9 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import edgewright
+from conftest import edgewright, second
 
-from edgewright import manifest
 from edgewright.device import connect
 from edgewright.devices.local import Local
 from edgewright.errors import DeviceError
@@ -25,15 +23,7 @@ from edgewright.flash import flash, releases
 @pytest.fixture(scope="module")
 def bundles(demo_bundle, tmp_path_factory):
     """The demo bundle as version 0, and as version 2 with another config.json."""
-    out = tmp_path_factory.mktemp("versions") / "2"
-    shutil.copytree(demo_bundle, out)
-    data, tree = (out / "config.json").read_bytes() + b"\n", json.loads((out / "manifest.json").read_text())
-    (out / "config.json").write_bytes(data)
-    file = next(file for file in tree["files"] if file["path"] == "config.json")
-    file |= {"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    record = manifest.decode(json.dumps({**tree, "version": 2}).encode(), manifest.Manifest, "manifest.json")
-    (out / "manifest.json").write_bytes(manifest.encode(record))
-    return {0: Path(demo_bundle), 2: out}
+    return {0: Path(demo_bundle), 2: second(demo_bundle, tmp_path_factory.mktemp("versions") / "2")}
 
 
 def version(root):

@@ -1,0 +1,145 @@
+"""Hold the demo model against emulated Raspberry Pis: golden cases, accuracy, instruction counts.
+
+    python tools/emulated.py BUNDLE DATA
+
+BUNDLE holds the model's int8 artifacts in ONNX and TFLite; DATA is a table of labelled sentences, such as SST-2's dev set,
+of which the first 200 are taken. Writes docs/emulated.md and tests/devices/counts.json; ends with 1 where an accuracy is
+more than half a point from this machine's, or two counts of one inference differ by more than 1 %.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from edgewright.bundle import Bundle
+from edgewright.contracts import Transport
+from edgewright.counting import count_instructions
+from edgewright.device import connect
+from edgewright.devices._emulated import CPUS
+from edgewright.devices.qemu import Qemu
+from edgewright.machine import model
+
+ROOT = Path(__file__).parents[1]
+SENTENCES = 200
+TOKENS = (16, 128)
+MOST_POINTS, MOST_SPREAD = 0.5, 0.01
+
+
+def main() -> None:
+    bundle, data = Bundle.open(sys.argv[1]), Path(sys.argv[2])
+    with tempfile.TemporaryDirectory() as scratch:
+        some = Path(scratch, "some.tsv")
+        some.write_text("".join(data.read_text().splitlines(keepends=True)[: SENTENCES + 1]))
+        here = answers(connect("local"), bundle, some)
+        boards = {cpu: answers(prepared(cpu), bundle, some) for cpu in CPUS}
+    counts = {cpu: counted(bundle, cpu) for cpu in CPUS}
+    rows = [row for cpu in CPUS for row, _ in counts[cpu]]
+    record = {"qemu": qemu_version(), "rows": rows}
+    (ROOT / "tests" / "devices" / "counts.json").write_text(json.dumps(record, indent=1) + "\n")
+    (ROOT / "docs" / "emulated.md").write_text("\n".join(page(here, boards, counts, data.name)) + "\n")
+    sys.exit(any(problems(here, boards, counts)))
+
+
+def prepared(cpu: str) -> Transport:
+    return Qemu.prepare(cpu, progress=lambda phrase: print(f"{cpu}: {phrase}", file=sys.stderr))
+
+
+def asked(transport: Transport, *words: str) -> list[dict[str, Any]]:
+    """The rows that a command of the device's own edgewright prints."""
+    print(transport.python, *words, file=sys.stderr)
+    done = transport.run([transport.python, "-m", "edgewright", *words, "--json"], timeout_s=1800)
+    if done.exit_code:
+        sys.exit(done.stderr.decode())
+    rows: list[dict[str, Any]] = json.loads(done.stdout)["rows"]
+    return [row for row in rows if row["precision"] == "int8"]
+
+
+def answers(transport: Transport, bundle: Bundle, data: Path) -> dict[str, dict[str, Any]]:
+    """Golden cases and accuracy of each int8 artifact, by format."""
+    where = str(bundle.directory.resolve())
+    golden = asked(transport, "verify", where)
+    scores = asked(transport, "eval", where, "--data", str(data), "--precision", "int8")
+    both = zip(golden, scores, strict=True)
+    return {one["format"]: {**one, "score": other["score"]} for one, other in both}
+
+
+def counted(bundle: Bundle, cpu: str) -> list[tuple[dict[str, Any], float]]:
+    """A row for each int8 artifact and length, and how far a second count is from the first."""
+    print(f"count on {cpu}", file=sys.stderr)
+    first, again = (count_instructions(bundle, Qemu(cpu), tokens=TOKENS, precision="int8") for _ in range(2))
+    rows = []
+    for one, other in zip(first, again, strict=True):
+        row = {"cpu": cpu, **one.row()}
+        rows.append((row, abs(other.tally.instructions / one.tally.instructions - 1)))
+    return rows
+
+
+def qemu_version() -> str:
+    done = subprocess.run(["qemu-aarch64", "--version"], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[0].partition(" version ")[2]
+
+
+def problems(here: Any, boards: Any, counts: Any) -> list[str]:
+    far = [
+        f"{cpu} {name}: {row['score']['value']} %, here {here[name]['score']['value']} %"
+        for cpu, rows in boards.items()
+        for name, row in rows.items()
+        if abs(row["score"]["value"] - here[name]["score"]["value"]) > MOST_POINTS
+    ]
+    spread = [
+        f"{cpu}: two counts differ by {share:.2%}" for cpu in counts for _, share in counts[cpu] if share > MOST_SPREAD
+    ]
+    for line in (*far, *spread):
+        print(line, file=sys.stderr)
+    return [*far, *spread]
+
+
+def page(here: Any, boards: Any, counts: Any, data: str) -> list[str]:
+    lines = [
+        "# Emulated boards",
+        "",
+        "Written by `tools/emulated.py`; do not edit. No row of this page was taken on a board: an emulated aarch64 user-land",
+        f"(qemu {qemu_version()}) runs the engines' own aarch64 wheels as the CPU that is named. What is shown is what it",
+        "answers and how many instructions it takes. Instructions are no time, and none is given.",
+        "",
+        f"The demo model, int8. This machine: {model()}, {platform.machine()}.",
+        "",
+        "## Answers",
+        "",
+        f"Golden cases replayed there, and accuracy on the first {SENTENCES} sentences of `{data}` beside this machine's.",
+        "",
+        "| CPU | board | format | engine | golden cases | largest difference | accuracy | here |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for cpu, rows in boards.items():
+        lines += [
+            f"| {cpu} | {CPUS[cpu].board} | {name} | {row['engine']} | {row['golden']} | {row['max_abs']:.1e} "
+            f"| {row['score']['value']:.1f} % | {here[name]['score']['value']:.1f} % |"
+            for name, row in rows.items()
+        ]
+    lines += [
+        "",
+        "## Instructions of one inference",
+        "",
+        "One thread, between two marks around `Session.run`, after two more inferences. A dot product is 16 int8 products, a",
+        "multiply-add 4 float ones. The last column is how far a second process's count was from the first's.",
+        "",
+        "| CPU | format | engine | tokens | instructions | dot products | multiply-adds | again |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row, share in (pair for cpu in counts for pair in counts[cpu]):
+        lines.append(
+            f"| {row['cpu']} | {row['format']} | {row['engine']} {row['engine_version']} | {row['tokens']} "
+            f"| {row['instructions']:,} | {row['dot_products']:,} | {row['multiply_adds']:,} | {share:.3%} |"
+        )
+    return lines
+
+
+if __name__ == "__main__":
+    main()
