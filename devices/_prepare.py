@@ -54,7 +54,7 @@ def prepare(cpu: str, *, mirror: str, wheel: Path | None, progress: Callable[[st
             _clean(spot, package)
     except OSError as error:
         what = f"cannot prepare an emulated {cpu} in {spot.cache}: {error.strerror or error}"
-        raise StorageError(what, hint="free some space: it takes about 350 MB") from error
+        raise StorageError(what, hint="free some space: it takes 270 MB, and 120 more while it is made") from error
     return spot
 
 

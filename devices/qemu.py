@@ -53,7 +53,7 @@ class Qemu(Transport):
         wheel: Path | None = None,
         progress: Callable[[str], None] = lambda _: None,
     ) -> Qemu:
-        """Make the board ready: once about 300 MB of downloads; after that, edgewright alone is brought up to date.
+        """Make the board ready: once, 270 MB on the disk; after that edgewright alone is brought up to date.
 
         Args:
             cpu: such as cortex-a72.

@@ -2,9 +2,9 @@
 
     python tools/emulated.py BUNDLE DATA
 
-BUNDLE holds the model's int8 artifacts in ONNX and TFLite; DATA is a table of labelled sentences, such as SST-2's dev set,
-of which the first 200 are taken. Writes docs/emulated.md and tests/devices/counts.json; ends with 1 where an accuracy is
-more than half a point from this machine's, or two counts of one inference differ by more than 1 %.
+BUNDLE holds the model's int8 artifacts in ONNX and TFLite; DATA is a table of labelled sentences, such as SST-2's dev
+set, of which the first 200 are taken. Writes docs/emulated.md and tests/devices/counts.json; ends with 1 where an
+accuracy is more than half a point from this machine's, or two counts of one inference differ by more than 1 %.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle import Bundle
-from edgewright.contracts import Transport
 from edgewright.counting import count_instructions
 from edgewright.device import connect
 from edgewright.devices._emulated import CPUS
 from edgewright.devices.qemu import Qemu
 from edgewright.machine import model
+
+if TYPE_CHECKING:
+    from edgewright.contracts import Transport
 
 ROOT = Path(__file__).parents[1]
 SENTENCES = 200
@@ -104,15 +106,15 @@ def page(here: Any, boards: Any, counts: Any, data: str) -> list[str]:
     lines = [
         "# Emulated boards",
         "",
-        "Written by `tools/emulated.py`; do not edit. No row of this page was taken on a board: an emulated aarch64 user-land",
-        f"(qemu {qemu_version()}) runs the engines' own aarch64 wheels as the CPU that is named. What is shown is what it",
-        "answers and how many instructions it takes. Instructions are no time, and none is given.",
+        "Written by `tools/emulated.py`; do not edit. No row of this page was taken on a board: an emulated user-land",
+        f"(qemu {qemu_version()}) runs the engines' own aarch64 wheels as the CPU that is named.",
+        "What is shown is what it answers, and how many instructions it takes. Those are no time, and none is given.",
         "",
         f"The demo model, int8. This machine: {model()}, {platform.machine()}.",
         "",
         "## Answers",
         "",
-        f"Golden cases replayed there, and accuracy on the first {SENTENCES} sentences of `{data}` beside this machine's.",
+        f"Golden cases replayed there, and accuracy on the first {SENTENCES} sentences of `{data}`, there and here.",
         "",
         "| CPU | board | format | engine | golden cases | largest difference | accuracy | here |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -127,8 +129,8 @@ def page(here: Any, boards: Any, counts: Any, data: str) -> list[str]:
         "",
         "## Instructions of one inference",
         "",
-        "One thread, between two marks around `Session.run`, after two more inferences. A dot product is 16 int8 products, a",
-        "multiply-add 4 float ones. The last column is how far a second process's count was from the first's.",
+        "One thread, between two marks around `Session.run`, the third inference. A dot product is 16 int8 products,",
+        "a multiply-add 4 float ones. The last column is how far a second process's count was from the first's.",
         "",
         "| CPU | format | engine | tokens | instructions | dot products | multiply-adds | again |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",

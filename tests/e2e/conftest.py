@@ -18,6 +18,7 @@ from edgewright import manifest
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "tools" / "demo" / "model"
 SENTENCES = ROOT / "tools" / "demo" / "sentences.tsv"
+TFLITE_PRECISIONS = ("fp32", "fp16", "int8", "int8-static", "int4")
 
 
 def pytest_collection_modifyitems(items):
@@ -92,6 +93,16 @@ def demo_bundle(tmp_path_factory):
     """The demo model at fp32 and int8, built once through the command line, with the metric gate on."""
     out = tmp_path_factory.mktemp("demo") / "sentiment"
     edgewright("build", DEMO, "--out", out, "--format", "onnx", "--precision", "fp32,int8", "--data", SENTENCES)
+    return out
+
+
+@pytest.fixture(scope="session")
+def tflite_bundle(tmp_path_factory):
+    """The demo model in TFLite at every precision of it, built once."""
+    pytest.importorskip("litert_torch")
+    out = tmp_path_factory.mktemp("tflite") / "sentiment"
+    wanted = ",".join(TFLITE_PRECISIONS)
+    edgewright("build", DEMO, "--out", out, "--format", "tflite", "--precision", wanted, "--data", SENTENCES)
     return out
 
 

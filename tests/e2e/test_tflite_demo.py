@@ -6,21 +6,17 @@ import sys
 import zipfile
 
 import pytest
-from conftest import DEMO, SENTENCES, edgewright, rows
+from conftest import SENTENCES, rows
+from conftest import TFLITE_PRECISIONS as PRECISIONS
 
 import edgewright as ew
 
 pytest.importorskip("litert_torch")
 
-PRECISIONS = ("fp32", "fp16", "int8", "int8-static", "int4")
 
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    out = tmp_path_factory.mktemp("tflite") / "sentiment"
-    wanted = ",".join(PRECISIONS)
-    edgewright("build", DEMO, "--out", out, "--format", "tflite", "--precision", wanted, "--data", SENTENCES)
-    return out
+@pytest.fixture
+def bundle(tflite_bundle):
+    return tflite_bundle
 
 
 def test_every_precision_passes_its_gates(bundle):
