@@ -75,7 +75,7 @@ def _settings(folder: Path, architecture: str) -> list[str]:
         "APT::Sandbox::User": "",
         "APT::Update::Error-Mode": "any",
         "Acquire::Languages": "none",
-        "Acquire::Retries": "3",
+        "Acquire::Retries": "2",
         "Debug::NoLocking": "true",
     }
     return [word for name, value in given.items() for word in ("-o", f"{name}={value}")]
