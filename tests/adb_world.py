@@ -4,8 +4,10 @@ Started as `unshare --net python adb_world.py FOLDER ADBD...`: adbd listens on a
 must not be in this machine's network. The server's socket is FOLDER/socket, reached by `ADB_SERVER_SOCKET`.
 """
 
+import ctypes
 import fcntl
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -15,6 +17,11 @@ import threading
 ADBD, SILENT, STRICT = 6555, 6556, 6557
 _AUTH, _TOKEN = 0x48545541, 1
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
+
+
+def end_with_parent():
+    """A killed test run leaves nothing behind."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def loopback_up():
@@ -57,14 +64,16 @@ def strict(connection):
 
 def main():
     folder, adbd = sys.argv[1], sys.argv[2:]
+    end_with_parent()
     loopback_up()
     peer(SILENT, silent)
     peer(STRICT, strict)
     environment = {**os.environ, "HOME": folder}
     with open(f"{folder}/adbd.log", "w") as log:  # noqa: PTH123
-        subprocess.Popen(adbd, env={**environment, "ADBD_PORT": str(ADBD)}, cwd="/", stdout=log, stderr=log)
+        own = {**environment, "ADBD_PORT": str(ADBD)}
+        subprocess.Popen(adbd, env=own, cwd="/", stdout=log, stderr=log, preexec_fn=end_with_parent)  # noqa: PLW1509
     server = ["adb", "-L", f"localfilesystem:{folder}/socket", "server", "nodaemon"]
-    sys.exit(subprocess.run(server, env=environment, check=False).returncode)
+    sys.exit(subprocess.run(server, env=environment, check=False, preexec_fn=end_with_parent).returncode)
 
 
 if __name__ == "__main__":

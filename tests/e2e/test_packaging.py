@@ -48,7 +48,7 @@ def test_holds_every_module_and_profile_under_one_name(wheel):
         f"{package}/{path.relative_to(ROOT / room).as_posix()}"
         for room, package in ROOMS.items()
         for path in (ROOT / room).rglob("*")
-        if path.suffix in (".py", ".toml", ".json", ".css") or path.name == "py.typed"
+        if path.suffix in (".py", ".toml", ".json", ".css", ".c") or path.name == "py.typed"
     }
     assert {name for name in names if name.startswith("edgewright/")} == kept
 
