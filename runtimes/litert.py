@@ -12,10 +12,10 @@ import numpy as np
 
 from edgewright.contracts import Runtime, Session
 from edgewright.errors import UsageError
+from edgewright.runtimes._arm import lacks_atomics
 from edgewright.runtimes._litert_profile import Compiled, trace
 from edgewright.runtimes._tflite import Graph, Tensor, TfliteSession, check_magic, chosen, graphs_of, quiet
 from edgewright.runtimes._tflite_graph import ops_of
-from edgewright.runtimes._arm import lacks_atomics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
