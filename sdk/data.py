@@ -43,7 +43,7 @@ def examples(path: Path, task: Task) -> list[Example]:
 def stream(path: Path, task: Task) -> Iterator[Example]:
     """The same rows one by one, for files that shall not be held in memory. Raises DataError, at the end."""
     found, broken, first = 0, 0, []
-    for number, row in rows(path):
+    for number, row in _lined(path) if task.lines and path.suffix not in _ROWS else rows(path):
         try:
             one = _example(task, row)
         except DataError as error:
@@ -57,6 +57,11 @@ def stream(path: Path, task: Task) -> Iterator[Example]:
         raise DataError(f"{path} has {broken} broken rows: {'; '.join(first)}{more}", hint="mend or remove them")
     if not found:
         raise DataError(f"{path} has no rows", hint="a header line and at least one row are needed")
+
+
+def _lined(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Plain lines as rows with a text."""
+    yield from ((number, {"text": line.rstrip("\r\n")}) for number, line in _lines(path))
 
 
 def _example(task: Task, row: dict[str, Any]) -> Example:

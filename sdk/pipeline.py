@@ -22,13 +22,13 @@ __all__ = ["Pipeline", "load", "preferred"]
 
 
 class Pipeline:
-    """Tokenizer, task and an opened artifact.
+    """Tokenizer, task and an opened artifact, or the eager model in its place.
 
     Call it with one item for one answer, or with a list for a list. Each item is a run of its own: nothing is padded,
     and an answer never depends on its neighbours, which in a batch share the scales of dynamic quantization.
     """
 
-    def __init__(self, artifact: Artifact, task: Task, tokenizer: Tokenizer, session: Session) -> None:
+    def __init__(self, artifact: Artifact | None, task: Task, tokenizer: Tokenizer, session: Session) -> None:
         self.artifact, self.task, self.tokenizer, self.session = artifact, task, tokenizer, session
 
     def __call__(self, items: Any) -> Any:

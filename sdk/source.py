@@ -79,6 +79,14 @@ class Source:
             total.update(f"{path.name}\0{sha256(path)}\n".encode())
         return total.hexdigest()
 
+    def weight_bytes(self) -> int:
+        """The bytes of the files that hold its weights."""
+        return sum(path.stat().st_size for path in self.weight_files())
+
+    def weight_files(self) -> list[Path]:
+        """The files that hold its weights, sorted by path."""
+        return [path for path in self.files() if path.suffix != ".json"]
+
     def licence(self) -> str | None:
         """The licence that the front matter of the model card (README.md) names."""
         card = self.directory / "README.md"

@@ -189,7 +189,8 @@ def _cell(name: str, value: Any) -> str:
     if name.endswith("_bytes"):
         return _human(value)
     if isinstance(value, dict):
-        return f"{value['value']:.2f} % {value['metric']} (n {value['n']}, {value['data']})"
+        unit = "" if value["metric"] == "perplexity" else " %"
+        return f"{value['value']:.2f}{unit} {value['metric']} (n {value['n']}, {value['data']})"
     return f"{value:.4g}" if isinstance(value, float) else one_line(str(value))
 
 

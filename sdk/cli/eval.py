@@ -2,25 +2,64 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from edgewright.cli._show import artifact_options, artifact_row, emit, output_options, score_record, status
+from edgewright.cli._show import artifact_options, emit, listed, output_options, score_record, status
+
+if TYPE_CHECKING:
+    from edgewright.evaluation import Evaluation, Scored
 
 __all__ = ["command"]
 
 
 @click.command("eval")
-@click.argument("bundle", type=click.Path())
-@click.option("--data", required=True, type=click.Path(), help="Labelled rows: .tsv with a header, or .jsonl.")
+@click.argument("model", type=click.Path())
+@click.option("--data", required=True, type=click.Path(), help="Labelled rows: .tsv with a header, .jsonl, SQuAD.")
+@click.option("--metric", default="", callback=listed, help="Names, comma-separated; by default the task's own.")
+@click.option("--cost", is_flag=True, help="Measure latency on texts of the data, and peak memory.")
+@click.option("--task", help="The task of a source; by default the one of its architecture.")
 @click.option("--threads", default=1, show_default=True, help="Engine threads.")
 @artifact_options
 @output_options
-def command(
-    bundle: str, *, data: str, threads: int, format_: str | None, precision: str | None, as_json: bool, quiet: bool
-) -> None:
-    """Score the artifacts of BUNDLE on labelled data."""
-    from edgewright.evaluation import evaluate
+def command(model: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Score the artifacts of a bundle, or the eager model of a source, on labelled data.
 
-    found = evaluate(bundle, data, format=format_, precision=precision, threads=threads, progress=status(quiet=quiet))
-    rows = [{**artifact_row(a), "threads": threads, "score": score_record(score)} for a, score in found]
-    emit(rows, as_json=as_json)
+    Each score comes with the ends of its 95 % interval, by a bootstrap over the rows.
+    """
+    from edgewright.evaluation import evaluate, evaluate_source, is_source
+
+    chosen = {name: options[name] for name in ("metric", "threads", "cost")}
+    show = status(quiet=quiet)
+    if is_source(model):
+        found = [_of_source(model, options, chosen, show, evaluate_source)]
+    else:
+        narrowed = {"format": options["format_"], "precision": options["precision"]}
+        found = evaluate(model, options["data"], **chosen, **narrowed, progress=show)
+    emit([_row(one, scored, options["threads"]) for one in found for scored in one.scored], as_json=as_json)
+
+
+def _of_source(model: str, options: dict[str, Any], chosen: dict[str, Any], show: Any, score: Any) -> Any:
+    from edgewright.errors import UsageError
+    from edgewright.source import open_source
+
+    if options["format_"] or options["precision"]:
+        raise UsageError(f"{model} is no bundle: it has no formats and precisions", hint="build one, or leave them out")
+    return score(open_source(model, task=options["task"]), options["data"], **chosen, progress=show)
+
+
+def _row(one: Evaluation, scored: Scored, threads: int) -> dict[str, Any]:
+    return {
+        "format": one.artifact.format if one.artifact else "eager",
+        "precision": one.artifact.precision if one.artifact else "fp32",
+        "size_bytes": one.size_bytes,
+        "threads": threads,
+        "score": score_record(scored.score),
+        "low": round(scored.low, 2),
+        "high": round(scored.high, 2),
+        "median_ms": one.cost.latency_ms if one.cost else None,
+        "peak_rss_mib": one.cost.peak_rss_mib if one.cost else None,
+        "timed": one.cost.timed if one.cost else None,
+        "grade": one.cost.grade if one.cost else None,
+    }

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from edgewright.errors import DataError, EngineError
+from edgewright import metrics
+from edgewright.errors import DataError, EngineError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.manifest import Settings
+    from edgewright.metrics import Metric
     from edgewright.tokenizer import Encoding, Tokenizer
 
     Outputs = Mapping[str, NDArray[Any]]
@@ -153,6 +155,8 @@ class Task(ABC):
         per_token: whether the outputs are (n, length, ...), something for each token, or (n, ...).
         gate: which list of cases in gate_texts.json the gate asks.
         metric: what `score` computes, in percent.
+        metrics: every metric that `measured` knows; the task's own is the first.
+        lines: whether a row is a text alone, so that a file of lines will do.
         columns: the data columns that make the item, then the label column, each with its accepted names.
     """
 
@@ -162,7 +166,8 @@ class Task(ABC):
     outputs: ClassVar[tuple[str, ...]]
     per_token: ClassVar[bool] = False
     gate: ClassVar[str] = "texts"
-    metric: str
+    metrics: tuple[str, ...]
+    lines: ClassVar[bool] = False
     columns: ClassVar[tuple[tuple[str, ...], ...]]
 
     def __init__(self, settings: Settings) -> None:
@@ -217,16 +222,37 @@ class Task(ABC):
         """What has to be answered to score `examples`, in the order in which `score` wants the answers."""
         return [example.item for example in examples]
 
+    @property
+    def metric(self) -> str:
+        """The task's own metric."""
+        return self.metrics[0]
+
+    def variant(self, metric: str) -> Task:
+        """The task that asks what `metric` is about: this one, unless the metric has rows or runs of its own.
+
+        Raises:
+            UsageError: the task has no such metric.
+        """
+        if metric not in self.metrics:
+            raise UsageError(f"{self.name} has no metric {metric!r}", hint=f"choose from {', '.join(self.metrics)}")
+        return self
+
     @abstractmethod
+    def measured(self, metric: str, answers: Sequence[Any], examples: Sequence[Example]) -> Metric:
+        """The answers to `items(examples)` and the examples -> one of `metrics`, as a function of the rows' weights."""
+
     def score(self, answers: Sequence[Any], examples: Sequence[Example]) -> float:
-        """The answers to `items(examples)` and the examples -> the metric in percent."""
+        """The task's own metric."""
+        return metrics.value(self.measured(self.metric, answers, examples), len(examples))
 
     def metric_of(self, answers: Sequence[Any], examples: Sequence[Example]) -> float:
         """`score` with four decimals. Raises DataError where it is not a number."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = self.score(answers, examples)
+        return self.checked(self.metric, self.score(answers, examples), len(examples))
+
+    def checked(self, metric: str, value: float, n: int) -> float:
+        """The value of a metric over n rows with four decimals. Raises DataError where it is not a number."""
         if not math.isfinite(value):
-            raise DataError(f"{self.metric} over {len(examples)} rows is not a number", hint="do the labels differ?")
+            raise DataError(f"{metric} over {n} rows is not a number", hint="do the labels differ?")
         return round(value, 4)
 
     def record(self, answer: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgewright import metrics
 from edgewright.tasks import Example, Task, number, text
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgewright.metrics import Metric
     from edgewright.tokenizer import Encoding
 
 __all__ = ["FeatureExtraction"]
@@ -30,7 +32,7 @@ class FeatureExtraction(Task):
     heads = ("Model",)
     outputs = ("last_hidden_state",)
     per_token = True
-    metric = "spearman"
+    metrics = ("spearman", "pearson")
     columns = (("sentence1",), ("sentence2",), ("score", "label"))
 
     def reduce(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[NDArray[Any]]:
@@ -63,25 +65,17 @@ class FeatureExtraction(Task):
         """All first sentences, then all second sentences."""
         return [example.item[side] for side in (0, 1) for example in examples]
 
-    def score(self, answers: Sequence[NDArray[Any]], examples: Sequence[Example]) -> float:
-        """Spearman's correlation, in percent, of the given scores and the cosines of each pair's embeddings.
+    def measured(self, metric: str, answers: Sequence[NDArray[Any]], examples: Sequence[Example]) -> Metric:
+        """The correlation of the given scores and the cosines of each pair's embeddings.
 
         `answers` are the embeddings of all first sentences, then of all second sentences.
         """
         first, second = np.split(np.stack(answers), 2)
         norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
         cosines = (first * second).sum(axis=1) / np.maximum(norms, 1e-12)
-        ranks = _ranks(cosines), _ranks(np.array([example.label for example in examples]))
-        return float(np.corrcoef(*ranks)[0, 1] * 100)
+        wanted = [example.label for example in examples]
+        return (metrics.pearson if metric == "pearson" else metrics.spearman)(cosines, wanted)
 
     def record(self, answer: NDArray[Any]) -> list[float]:
         """The embedding as a list."""
         return [float(value) for value in answer]
-
-
-def _ranks(values: NDArray[Any]) -> NDArray[Any]:
-    """Ranks from 1, equal values sharing the mean of theirs."""
-    _, group, count = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(count)
-    shared: NDArray[Any] = (last - (count - 1) / 2)[group]
-    return shared

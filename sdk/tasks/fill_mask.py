@@ -1,4 +1,7 @@
-"""fill-mask: a text with mask tokens -> the likeliest tokens for each. Scored by accuracy, in percent of the masks."""
+"""fill-mask: a text with mask tokens -> the likeliest tokens for each. Scored by accuracy, in percent of the masks.
+
+`perplexity` is the pseudo-perplexity of plain texts (Salazar et al. 2020, arXiv 1910.14659, section 2.3).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from edgewright import metrics
 from edgewright.errors import DataError
 from edgewright.tasks import Choice, Example, Filling, Task, gaps, softmax, text
 
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgewright.metrics import Metric
     from edgewright.tokenizer import Encoding, Tokenizer
 
 __all__ = ["FillMask"]
@@ -36,7 +41,7 @@ class FillMask(Task):
     heads = ("ForMaskedLM",)
     outputs = ("logits",)
     per_token = True
-    metric = "accuracy"
+    metrics: tuple[str, ...] = ("accuracy", "perplexity")
     columns: ClassVar[tuple[tuple[str, ...], ...]] = (("text", "sentence"), ("label",))
 
     def encode(self, tokenizer: Tokenizer, items: Sequence[Any]) -> Encoding:
@@ -94,20 +99,31 @@ class FillMask(Task):
         labels = label if isinstance(label, list) else [label]
         return Example(text(self.column(row, 0)), tuple(text(one).strip() for one in labels))
 
-    def score(self, answers: Sequence[Sequence[Sequence[Filling]]], examples: Sequence[Example]) -> float:
-        """The share of masks whose likeliest token is the right one, in percent.
+    def variant(self, metric: str) -> Task:
+        """For `perplexity` a task that masks every token of a plain text in turn."""
+        from edgewright.tasks._perplexity import PseudoPerplexity
+
+        own = super().variant(metric)
+        return PseudoPerplexity(self.settings) if metric == "perplexity" else own
+
+    def measured(
+        self, metric: str, answers: Sequence[Sequence[Sequence[Filling]]], examples: Sequence[Example]
+    ) -> Metric:
+        """The share of masks whose likeliest token is the right one.
 
         Raises:
             DataError: a row has not as many labels as its text has masks.
         """
-        right = []
+        del metric
+        right, masks = [], []
         for answer, example in zip(answers, examples, strict=True):
             if len(answer) != len(example.label):
                 raise DataError(
                     f"the text {example.item[:40]!r} has {len(answer)} masks and {len(example.label)} labels"
                 )
-            right += [mask[0].token == label for mask, label in zip(answer, example.label, strict=True)]
-        return float(np.mean(right) * 100)
+            right.append(sum(mask[0].token == label for mask, label in zip(answer, example.label, strict=True)))
+            masks.append(len(answer))
+        return metrics.share(right, masks)
 
     def record(self, answer: Sequence[Sequence[Filling]]) -> list[list[dict[str, Any]]]:
         """For each mask objects with `token`, `score` and `sequence`."""

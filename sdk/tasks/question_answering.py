@@ -1,7 +1,9 @@
 """question-answering: a question and a context -> the passage of the context that answers it. Scored by F1, in percent.
 
-F1 is that of SQuAD v1.1's own evaluation script (Rajpurkar et al. 2016, arXiv 1606.05250, section 6.1): of the words of
-the answer, in lower case, without punctuation and articles, against each right answer; the best one counts.
+F1 and exact match are those of SQuAD's own evaluation script (Rajpurkar et al. 2016, arXiv 1606.05250, section 6.1): of
+the words of the answer, in lower case, without punctuation and articles, against each right answer; the best one
+counts. Where a side has no words left, the script of version 2.0 decides (Rajpurkar et al. 2018, arXiv 1806.03822): a
+right answer without words is none, and then only an answer without words is right.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from edgewright import metrics
 from edgewright.errors import DataError
 from edgewright.tasks import Choice, Example, Passage, Task, softmax, text, trimmed
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgewright.metrics import Metric
     from edgewright.tokenizer import Encoding, Tokenizer
 
 __all__ = ["QuestionAnswering"]
@@ -52,7 +56,7 @@ class QuestionAnswering(Task):
     outputs = ("start_logits", "end_logits")
     per_token = True
     gate = "pairs"
-    metric = "f1"
+    metrics = ("f1", "exact-match")
     columns: ClassVar[tuple[tuple[str, ...], ...]] = (("question",), ("context",), ("answers", "answer"))
 
     def encode(self, tokenizer: Tokenizer, items: Sequence[Any]) -> Encoding:
@@ -128,13 +132,13 @@ class QuestionAnswering(Task):
         answers = tuple(_gold(one) for one in (given if isinstance(given, list) else [given]))
         return Example((text(self.column(row, 0)), text(self.column(row, 1))), answers)
 
-    def score(self, answers: Sequence[Passage], examples: Sequence[Example]) -> float:
-        """The mean of each answer's F1 with the nearest right one, in percent; without one, nothing is right."""
+    def measured(self, metric: str, answers: Sequence[Passage], examples: Sequence[Example]) -> Metric:
+        """The mean over the questions of the best match with one of the right answers."""
+        rate = _exact if metric == "exact-match" else _f1
         found = [
-            max(_f1(a.text, gold.text) for gold in e.label or (_Gold(""),))
-            for a, e in zip(answers, examples, strict=True)
+            max(rate(_words(a.text), gold) for gold in _golds(e.label)) for a, e in zip(answers, examples, strict=True)
         ]
-        return float(np.mean(found) * 100)
+        return metrics.mean(found)
 
     def record(self, answer: Passage) -> dict[str, Any]:
         """A passage as an object with `text`, `start`, `end` and `score`."""
@@ -165,8 +169,16 @@ def _words(answer: str) -> list[str]:
     return re.sub(r"\b(a|an|the)\b", " ", plain).split()
 
 
-def _f1(answer: str, gold: str) -> float:
-    found, wanted = _words(answer), _words(gold)
+def _golds(label: Sequence[_Gold]) -> list[list[str]]:
+    """The words of each right answer that has some; of none such, no words."""
+    return [words for gold in label if (words := _words(gold.text))] or [[]]
+
+
+def _exact(found: list[str], wanted: list[str]) -> float:
+    return float(found == wanted)
+
+
+def _f1(found: list[str], wanted: list[str]) -> float:
     if not found or not wanted:
         return float(found == wanted)
     common = (Counter(found) & Counter(wanted)).total()

@@ -1,7 +1,8 @@
 """text-classification: a text or a pair of texts -> labels with scores. Scored by accuracy, in percent of the rows.
 
 A row of a model with several labels counts when exactly its labels are above 0.5; a regression is scored by Pearson's
-correlation, in percent.
+correlation, in percent. The other metrics are those of GLUE (Wang et al. 2018, arXiv 1804.07461, table 1): `f1` of the
+second of two classes (MRPC, QQP), `matthews` (CoLA), `spearman` (STS-B).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgewright import metrics
 from edgewright.data import pair
 from edgewright.errors import DataError
 from edgewright.tasks import Choice, Example, Label, Task, gaps, number, per_label, text
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.manifest import Settings
+    from edgewright.metrics import Metric
     from edgewright.tokenizer import Encoding, Tokenizer
 
 __all__ = ["TextClassification"]
@@ -40,7 +43,11 @@ class TextClassification(Task):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self.metric = "pearson" if settings.problem == "regression" else "accuracy"
+        known = {
+            "regression": ("pearson", "spearman"),
+            "multi_label": ("accuracy", "f1-micro", "f1-macro"),
+        }.get(settings.problem, ("accuracy", "f1-micro", "f1-macro", "matthews"))
+        self.metrics = (*known, "f1") if len(settings.labels) == 2 and "matthews" in known else known
 
     def reduce(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[NDArray[Any]]:
         """The logits of each text, float32 (labels,). Raises EngineError where there are not as many as labels."""
@@ -104,15 +111,34 @@ class TextClassification(Task):
             return int(given)
         raise DataError(f"label {given!r} is none of {', '.join(labels)} or 0..{len(labels) - 1}")
 
-    def score(self, answers: Sequence[Sequence[Label]], examples: Sequence[Example]) -> float:
-        """Accuracy, or Pearson's correlation of a regression's first value, in percent."""
-        labels = [example.label for example in examples]
-        if self.settings.problem == "regression":
+    def measured(self, metric: str, answers: Sequence[Sequence[Label]], examples: Sequence[Example]) -> Metric:
+        """Of a regression its first value counts; of several labels each is a class of its own for F1."""
+        labels, problem = [example.label for example in examples], self.settings.problem
+        if problem == "regression":
             values = [answer[0].score for answer in answers]
-            return float(np.corrcoef(np.array(values), np.array(labels))[0, 1] * 100)
-        wanted = [label if isinstance(label, frozenset) else {label} for label in labels]
-        found = [{self.settings.labels.index(label.name) for label in answer} for answer in answers]
-        return float(np.mean([a == b for a, b in zip(found, wanted, strict=True)]) * 100)
+            return (metrics.spearman if metric == "spearman" else metrics.pearson)(values, labels)
+        found = [[self.settings.labels.index(label.name) for label in answer] for answer in answers]
+        if problem == "multi_label":
+            return self._of_several(metric, [frozenset(classes) for classes in found], labels)
+        return self._of_one(metric, [classes[0] for classes in found], labels)
+
+    def _of_one(self, metric: str, found: Sequence[int], wanted: Sequence[int]) -> Metric:
+        classes = len(self.settings.labels)
+        if metric == "matthews":
+            return metrics.matthews(wanted, found, classes)
+        if metric == "accuracy":
+            return metrics.mean([a == b for a, b in zip(found, wanted, strict=True)])
+        right, guesses, golds = metrics.counts(wanted, found, classes)
+        if metric == "f1":
+            return metrics.f1(right[:, 1], guesses[:, 1], golds[:, 1])
+        return metrics.f1(right, guesses, golds, "macro" if metric == "f1-macro" else "micro")
+
+    def _of_several(self, metric: str, found: Sequence[frozenset[int]], wanted: Sequence[frozenset[int]]) -> Metric:
+        if metric == "accuracy":
+            return metrics.mean([a == b for a, b in zip(found, wanted, strict=True)])
+        every = range(len(self.settings.labels))
+        guesses, golds = (np.array([[at in one for at in every] for one in side]) for side in (found, wanted))
+        return metrics.f1(guesses & golds, guesses, golds, "macro" if metric == "f1-macro" else "micro")
 
     def record(self, answer: list[Label]) -> list[dict[str, Any]]:
         """Labels as objects with `name` and `score`."""

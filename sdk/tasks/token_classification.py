@@ -1,14 +1,18 @@
 """token-classification: a text -> its named entities. Scored by entity-level F1, in percent.
 
 An entity counts when its characters and its name are exactly right (conlleval of CoNLL-2000, Tjong Kim Sang and
-Buchholz 2000, section 4; micro-averaged). For a row of words with a tag each, a word is part of the entity that covers
-its first character, as the first piece of a word counts in training.
+Buchholz 2000, section 4; micro-averaged), which is seqeval's default too; `f1-macro` is the mean over the names. For a
+row of words with a tag each, a word is part of the entity that covers its first character, as the first piece of a word
+counts in training.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
+from edgewright import metrics
 from edgewright.errors import DataError
 from edgewright.tasks import Choice, Entity, Example, Task, gaps, per_label, softmax, text, trimmed
 
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgewright.metrics import Metric
     from edgewright.tokenizer import Encoding, Tokenizer
 
 __all__ = ["TokenClassification"]
@@ -52,7 +57,7 @@ class TokenClassification(Task):
     heads = ("ForTokenClassification",)
     outputs = ("logits",)
     per_token = True
-    metric = "f1"
+    metrics = ("f1", "f1-macro")
     columns = (("text", "tokens", "words"), ("entities", "tags", "ner_tags", "labels"))
 
     def encode(self, tokenizer: Tokenizer, items: Sequence[Any]) -> Encoding:
@@ -127,15 +132,15 @@ class TokenClassification(Task):
             return labels[given]
         raise DataError(f"tag {given!r} is none of {', '.join(labels)} or 0..{len(labels) - 1}")
 
-    def score(self, answers: Sequence[Sequence[Entity]], examples: Sequence[Example]) -> float:
-        """Micro-averaged F1 over all entities, in percent."""
-        right = found = wanted = 0
-        for answer, example in zip(answers, examples, strict=True):
-            spans = _on_words(answer, example.label.words)
-            right += len(spans & example.label.spans)
-            found += len(spans)
-            wanted += len(example.label.spans)
-        return 200 * right / (found + wanted) if found + wanted else float("nan")
+    def measured(self, metric: str, answers: Sequence[Sequence[Entity]], examples: Sequence[Example]) -> Metric:
+        """F1 over all entities, or the mean of that of each name."""
+        pairs = [(_on_words(a, e.label.words), e.label.spans) for a, e in zip(answers, examples, strict=True)]
+        names = sorted({span[2] for pair in pairs for side in pair for span in side}) or [""]
+        sides = ([found & wanted for found, wanted in pairs], *zip(*pairs, strict=True))
+        right, found, wanted = (
+            np.array([[sum(span[2] == name for span in spans) for name in names] for spans in side]) for side in sides
+        )
+        return metrics.f1(right, found, wanted, "macro" if metric == "f1-macro" else "micro")
 
     def record(self, answer: Sequence[Entity]) -> list[dict[str, Any]]:
         """Entities as objects with `name`, `score`, `start`, `end` and `text`."""
