@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from debian import need, unpacked
@@ -19,6 +20,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from edgewright import manifest
 
 HERE = Path(__file__).parent
+hypothesis.settings.register_profile("busy", deadline=None)  # these machines are shared
+hypothesis.settings.load_profile("busy")
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 HIDDEN, LAYERS, HEADS, INTERMEDIATE, POSITIONS, LABELS = 32, 2, 2, 64, 64, 2
 
