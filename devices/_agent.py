@@ -22,6 +22,7 @@ from edgewright.devices._install import install, rollback
 from edgewright.devices._machine import Machine, RealMachine
 from edgewright.devices._send import end, prepare
 from edgewright.devices._state import State
+from edgewright.devices._visit import visit
 from edgewright.errors import DeviceError, EdgewrightError, UsageError
 from edgewright.wire import frame
 
@@ -82,7 +83,17 @@ def uninstall(board: Board) -> dict[str, Any]:
         removed = store.releases()
         store.write(State(sequence=state.sequence))
         store.switch("")
-        work = ("releases", "blobs", "incoming", "journal.jsonl", "current.new", "state.json.new", "state.json", "lock")
+        work = (
+            "env",
+            "releases",
+            "blobs",
+            "incoming",
+            "journal.jsonl",
+            "current.new",
+            "state.json.new",
+            "state.json",
+            "lock",
+        )
         for name in work:
             remove(disk, f"{store.root}/{name}")
     if not disk.list(store.root):
@@ -97,6 +108,7 @@ _OPS: dict[str, Callable[[Board], dict[str, Any]]] = {
     "rollback": rollback,
     "status": status,
     "uninstall": uninstall,
+    "visit": visit,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from edgewright.devices._store import Store
 from edgewright.errors import DeviceError, EdgewrightError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from edgewright.devices._disk import Disk
     from edgewright.devices._machine import Machine
@@ -70,6 +71,15 @@ class Board:
         with suppress(OSError):  # for people; the lock itself is the kernel's
             self.disk.write(lock, holder[:_MAX_HOLDER_BYTES].ljust(_MAX_HOLDER_BYTES))
         return lock
+
+    def python(self, given: str) -> str:
+        """The Python called `given`; for `{python}` the store's own, and where it has none the one that runs this."""
+        own = f"{self.store.root}/env/bin/python"
+        return given if given != "{python}" else own if self.disk.stat(own) else sys.executable
+
+    def argv(self, words: Sequence[str], folder: str = "") -> list[str]:
+        """An argument vector of the request, in which `{bundle}` stands for `folder`."""
+        return [folder if word == "{bundle}" else self.python(word) for word in words]
 
     def release(self) -> Release:
         """The release that the request is about. Raises BundleError."""

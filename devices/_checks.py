@@ -61,18 +61,18 @@ def probe(machine: Machine, argv: Sequence[str], timeout_s: float) -> None:
     """Raise DeviceError where `argv`, which starts the engines, fails: before anything is sent."""
     ran = machine.run(argv, timeout_s) if argv else None
     if ran and ran.exit_code != 0:
-        hint = "on the board, run: pip install 'edgewright[onnx]' (or [litert]), or name its Python with --python"
+        hint = "run it with --install, or on the board: pip install 'edgewright[onnx]' (or [litert]), or give --python"
         raise DeviceError(f"the board's {argv[0]} cannot run the bundle: {_last_words(ran)}", hint=hint)
 
 
-def replay(machine: Machine, what: str, argv: Sequence[str], folder: str, timeout_s: float) -> list[dict[str, Any]]:
-    """Run a check of the bundle in `folder`, which stands for `{bundle}` in `argv`; the rows that it printed as JSON.
+def replay(machine: Machine, what: str, argv: Sequence[str], timeout_s: float) -> list[dict[str, Any]]:
+    """Run a check of a bundle; the rows that it printed as JSON.
 
     Raises:
         GateFailed: it failed, crashed or hung, or it replayed nothing.
     """
     try:
-        ran = machine.run([folder if word == "{bundle}" else word for word in argv], timeout_s)
+        ran = machine.run(argv, timeout_s)
     except DeviceError as error:
         raise GateFailed(f"{what} failed: {error.message}") from error
     if ran.exit_code != 0:

@@ -47,8 +47,8 @@ def _proven(board: Board, name: str) -> list[dict[str, Any]]:
     problem = board.store.problem(name)
     if problem:
         raise DeviceError(f"{name} did not come to the board's disk whole: {problem}", hint="the disk may be failing")
-    check, timeout_s = board.request["self_test"], board.request["timeout_s"]
-    return replay(board.machine, "the self-test", check, board.store.release_dir(name), timeout_s)
+    argv = board.argv(board.request["self_test"], board.store.release_dir(name))
+    return replay(board.machine, "the self-test", argv, board.request["timeout_s"])
 
 
 def _try(board: Board, state: State, name: str) -> str:
@@ -59,7 +59,7 @@ def _try(board: Board, state: State, name: str) -> str:
     store.write(replace(state, trial=name, sequence=sequence))
     store.switch(name)
     try:
-        replay(board.machine, "the health check", request["health"], store.link, request["timeout_s"])
+        replay(board.machine, "the health check", board.argv(request["health"], store.link), request["timeout_s"])
     except EdgewrightError as error:
         state = store.settled(replace(state, sequence=sequence), (state.previous,) if state.previous != name else ())
         store.switch(state.active)

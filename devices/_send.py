@@ -34,7 +34,7 @@ def prepare(board: Board) -> dict[str, Any]:
     check_version(store, active, release, allow_downgrade=request["allow_downgrade"])
     if not release.is_called(active):
         check_memory(board.machine, release)
-        probe(board.machine, request["probe"], request["timeout_s"])
+        probe(board.machine, board.argv(request["probe"]), request["timeout_s"])
     store.make()
     with board.locked() as state:
         if release.is_called(state.active) and not store.problem(state.active):

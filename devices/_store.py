@@ -5,6 +5,7 @@
     ROOT/blobs/SHA256                               a file of any release, read-only
     ROOT/incoming/                                  what is being sent, mode 0700; interrupted transfers go on here
     ROOT/state.json  journal.jsonl  lock            active, previous, trial; what happened and why; one writer at a time
+    ROOT/env/bin/python                             a Python with edgewright and engines, of `flash --install`
     ROOT/keys/allowed_signers  keys/revoked         the owner's: with the first, nothing unsigned is installed
 
 `current` alone decides what is active: it leads to a whole release before and after every operation. The state tells
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Store"]
 
 _FOLDERS = {"blobs": 0o755, "releases": 0o755, "incoming": 0o700}
-_OURS = {*_FOLDERS, "keys", "lock", "current", "state.json", "journal.jsonl"}
+_OURS = {*_FOLDERS, "keys", "env", "lock", "current", "state.json", "journal.jsonl"}
 _MAX_STATE_BYTES = 2**12
 
 

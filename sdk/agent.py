@@ -24,7 +24,7 @@ __all__ = ["MODULES", "call", "pack", "unpack"]
 MODULES = (
     *("errors", "strict", "sshsig", "wire"),
     *(f"devices._{name}" for name in ("disk", "files", "journal", "release", "state", "session", "store")),
-    *(f"devices._{name}" for name in ("machine", "checks", "board", "send", "install", "agent")),
+    *(f"devices._{name}" for name in ("machine", "checks", "board", "send", "install", "visit", "agent")),
 )
 """In the order in which they need each other."""
 

@@ -6,6 +6,7 @@ import getpass
 import os
 import platform
 import secrets
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from edgewright.agent import call
-from edgewright.errors import DeviceError
+from edgewright.errors import ConnectionLost, DeviceError
 
 if TYPE_CHECKING:
     from edgewright.contracts import Transport
@@ -39,6 +40,8 @@ given_up: set[str] = set()
 """The tokens of transfers that this process gave up; a board whose connection broke may not know it."""
 
 _Answer = TypeVar("_Answer", bound=Struct)
+_REPEATABLE = ("status",)
+_TRIES, _PAUSE_S = 3, 1.0
 _VERIFY = ("-m", "edgewright", "verify", "{bundle}", "--json", "--quiet")
 
 
@@ -130,9 +133,10 @@ class Status(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Checks:
-    """What a release must pass on the board: argument vectors there, in which `{bundle}` stands for its directory.
+    """What a release must pass on the board: argument vectors there.
 
-    Each ends with 0 if all is well; rows that it prints as `--json` does are kept, and one must name an engine.
+    `{bundle}` in them stands for its directory, `{python}` for the store's Python, or the one that answers. Each ends
+    with 0 if all is well; rows that it prints as `--json` does are kept, and one must name an engine.
 
     Attributes:
         probe: starts the engines that the bundle wants, before anything is sent; empty for none.
@@ -148,7 +152,8 @@ class Checks:
 
     @classmethod
     def of(cls, python: str, formats: tuple[str, ...], timeout_s: float) -> Checks:
-        """By the edgewright of the board's own Python: golden cases in every engine, then one through `current`."""
+        """By the edgewright of a Python, "" for `{python}`: golden cases in every engine, then one by `current`."""
+        python = python or "{python}"
         line = "import sys; from edgewright.doctor import require_engine; require_engine(sys.argv[1:])"
         return cls((python, "-c", line, *formats), (python, *_VERIFY), (python, *_VERIFY, "--quick"), timeout_s)
 
@@ -171,6 +176,17 @@ class Board:
         """The Python to ask for."""
         return self.python or self.transport.python
 
+    def _answer(self, request: dict[str, Any], within_s: float, tries: int) -> dict[str, Any]:
+        """As `call`; where the way breaks, what only looks is asked again."""
+        while True:
+            try:
+                return call(self.transport, request, python=self.interpreter(), timeout_s=within_s)
+            except ConnectionLost:
+                tries -= 1
+                if not tries:
+                    raise
+                time.sleep(_PAUSE_S)
+
     def ask(self, op: str, kind: type[_Answer], *, within_s: float, **request: Any) -> _Answer:
         """Let the board's part do `op`.
 
@@ -179,7 +195,7 @@ class Board:
         """
         session = {"token": self.token, "who": _who(), "host": _host(), "pid": os.getpid()}
         whole = {"op": op, "root": self.root, "session": session, **request}
-        answer = call(self.transport, whole, python=self.interpreter(), timeout_s=within_s)
+        answer = self._answer(whole, within_s, tries=_TRIES if op in _REPEATABLE else 1)
         try:
             return msgspec.convert(answer, kind, strict=True)
         except msgspec.ValidationError as error:

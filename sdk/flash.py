@@ -103,7 +103,7 @@ def flash(
         bundle: a bundle or its directory.
         transport: the way to the board.
         root: where its releases are; by default `~/.local/share/edgewright` there.
-        python: its Python, with edgewright and an engine installed; by default the transport's own.
+        python: its Python, with edgewright and an engine installed; by default as `edgewright.board.Checks` says.
         allow_downgrade: install a version below the active one.
         checks: what the release must pass there; by default golden cases, see `Checks.of`.
         timeout_s: the most seconds that each of those may take.
@@ -119,7 +119,7 @@ def flash(
     package = _Package.read(opened)
     board, manifest = Board(transport, root, python), package.bundle.manifest
     formats = tuple(dict.fromkeys(artifact.format for artifact in manifest.artifacts))
-    checks = checks or Checks.of(board.interpreter(), formats, timeout_s)
+    checks = checks or Checks.of(board.python, formats, timeout_s)
     progress("check the board")
     request = {**package.request(), "allow_downgrade": allow_downgrade, **msgspec.to_builtins(checks)}
     with _ending(board):
@@ -192,7 +192,7 @@ def rollback(
         GateFailed: its golden cases fail; what was active is active.
     """
     board = Board(transport, root, python)
-    checks = checks or Checks.of(board.interpreter(), (), timeout_s)
+    checks = checks or Checks.of(board.python, (), timeout_s)
     within_s = 2 * checks.timeout_s + _HASHING_S
     return board.ask("rollback", Rolled, within_s=within_s, heal=heal, **msgspec.to_builtins(checks))
 

@@ -22,6 +22,7 @@ __all__ = [
     "artifact_options",
     "artifact_row",
     "board_options",
+    "device_options",
     "emit",
     "listed",
     "output_options",
@@ -74,6 +75,12 @@ def board_options(command: Any) -> Any:
     )
     where = "Where on the board the releases are; by default ~/.local/share/edgewright there."
     return click.option("--root", default="", help=where)(command)
+
+
+def device_options(command: Any) -> Any:
+    """`--device`, with `--root` and `--python` there: the command runs on a board, on its active release."""
+    what = "Run on the board at this URL; BUNDLE must be active there, - is whatever is."
+    return click.option("--device", metavar="URL", help=what)(board_options(command))
 
 
 def listed(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:

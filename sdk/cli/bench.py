@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._show import artifact_options, artifact_row, emit, output_options, score_record, status
+from edgewright.cli._show import (
+    artifact_options,
+    artifact_row,
+    device_options,
+    emit,
+    output_options,
+    score_record,
+    status,
+)
 
 if TYPE_CHECKING:
     from edgewright.comparison import Comparison
-    from edgewright.rows import Row
+    from edgewright.rows import Row, Run
 
 __all__ = ["command"]
 
@@ -35,6 +43,7 @@ __all__ = ["command"]
 @click.option("--fail-over", default="5%", show_default=True, help="The slow-down that fails, with --baseline.")
 @click.option("--as", "form", type=click.Choice(["table", "csv", "markdown"]), default="table", help="How to print.")
 @artifact_options
+@device_options
 @output_options
 def command(bundle: str, **options: Any) -> None:
     """Measure latency, load time and peak memory of the artifacts of BUNDLE."""
@@ -48,11 +57,14 @@ def command(bundle: str, **options: Any) -> None:
     chosen = {"format": options["format_"], "precision": options["precision"]}
     show = status(quiet=options["quiet"])
     printed = {"as_json": options["as_json"], "form": options["form"]}
+    if options["device"] and options["against"]:
+        raise click.UsageError("--against compares two bundles here; with --device, give --baseline")
     if options["against"]:
         found = bench_against(bundle, options["against"], plan, **chosen, progress=show)
         emit([_compared(one) for one in found], **printed)
         return
-    run = bench(bundle, plan, **chosen, command=" ".join(["edgewright", *sys.argv[1:]])[:1000], progress=show)
+    typed = " ".join(["edgewright", *sys.argv[1:]])[:1000]
+    run = _far(typed) if options["device"] else bench(bundle, plan, **chosen, command=typed, progress=show)
     if options["out"]:
         rows.write(run, Path(options["out"]))
     if kept is None:
@@ -61,6 +73,22 @@ def command(bundle: str, **options: Any) -> None:
     found = with_baseline(run, kept)
     emit([_compared(one) for one in found], **printed, notes=_notes(run.rows, run.problems))
     check(found, allowed)
+
+
+def _far(typed: str) -> Run:
+    """The same on a board, with the same record of it."""
+    import tempfile
+
+    from msgspec.structs import replace
+
+    from edgewright import rows
+    from edgewright.cli._far import ask
+
+    answer = ask(keep=("baseline", "fail_over", "form"), takes=("out",))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.json"
+        path.write_bytes(answer.files["out"])
+        return replace(rows.read(path), device=click.get_current_context().params["device"], command=typed)
 
 
 def _plan(options: dict[str, Any]) -> Any:

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._show import artifact_options, emit, listed, output_options, score_record, status
+from edgewright.cli._show import (
+    artifact_options,
+    device_options,
+    emit,
+    listed,
+    output_options,
+    score_record,
+    status,
+)
 
 if TYPE_CHECKING:
     from edgewright.evaluation import Evaluation, Scored
@@ -22,6 +30,7 @@ __all__ = ["command"]
 @click.option("--task", help="The task of a source; by default the one of its architecture.")
 @click.option("--threads", default=1, show_default=True, help="Engine threads.")
 @artifact_options
+@device_options
 @output_options
 def command(model: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
     """Score the artifacts of a bundle, or the eager model of a source, on labelled data.
@@ -32,6 +41,11 @@ def command(model: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
 
     chosen = {name: options[name] for name in ("metric", "threads", "cost")}
     show = status(quiet=quiet)
+    if options["device"]:
+        from edgewright.cli._far import ask
+
+        emit(ask().tree["rows"], as_json=as_json)
+        return
     if is_source(model):
         found = [_of_source(model, options, chosen, show, evaluate_source)]
     else:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._show import artifact_options, emit
+from edgewright.cli._show import artifact_options, device_options, emit
+
+if TYPE_CHECKING:
+    from edgewright.profiling import Profile
 
 __all__ = ["command"]
 
@@ -25,6 +29,7 @@ __all__ = ["command"]
 @click.option("--html", "page_", type=click.Path(), help="Write a page with a flame chart of the model's modules.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with every operator.")
 @artifact_options
+@device_options
 def command(
     bundle: str,
     *,
@@ -38,6 +43,8 @@ def command(
     as_json: bool,
     format_: str | None,
     precision: str | None,
+    device: str | None,
+    **_: Any,
 ) -> None:
     """Show where an inference of BUNDLE's artifact spends its time."""
     from edgewright.explanation import explain
@@ -45,6 +52,9 @@ def command(
     from edgewright.flame import page
     from edgewright.profiling import chrome_trace, profile, shares
 
+    if device:
+        _far(trace_, page_, as_json=as_json, why=why)
+        return
     if why:
         found_parts = explain(bundle, why, format=format_ or "onnx", tokens=tokens, threads=threads)
         emit([asdict(part) for part in found_parts], as_json=as_json)
@@ -54,11 +64,34 @@ def command(
         write_whole(Path(trace_), json.dumps(chrome_trace(found)).encode())
     if page_:
         write_whole(Path(page_), page(found).encode())
-    trace, peaks = found.trace, found.peaks
-    title = (
-        f"{found.artifact.key} on {found.engine}, {tokens} tokens: {trace.plain_ms:.3g} ms, with the profiler at work "
-        f"{trace.run_ms:.3g} ms; peaks {peaks.fp32_gmac_s:.0f} GMAC/s in fp32, {peaks.int8_gmac_s:.0f} in int8, "
-        f"{peaks.read_gb_s:.0f} GB/s\n"
-    )
     rows = [asdict(share) for share in shares(found, by)]
-    emit(rows, as_json=as_json, title="" if as_json else title, trace=to_builtins(trace))
+    emit(rows, as_json=as_json, title="" if as_json else _title(_facts(found)), **(_facts(found) if as_json else {}))
+
+
+def _facts(found: Profile) -> dict[str, Any]:
+    """What the JSON holds beside the rows."""
+    facts = {"artifact": found.artifact.key, "engine": found.engine, "tokens": found.tokens}
+    return {**facts, "peaks": to_builtins(found.peaks), "trace": to_builtins(found.trace)}
+
+
+def _title(facts: dict[str, Any]) -> str:
+    trace, peaks = facts["trace"], facts["peaks"]
+    return (
+        f"{facts['artifact']} on {facts['engine']}, {facts['tokens']} tokens: {trace['plain_ms']:.3g} ms, with the "
+        f"profiler at work {trace['run_ms']:.3g} ms; peaks {peaks['fp32_gmac_s']:.0f} GMAC/s in fp32, "
+        f"{peaks['int8_gmac_s']:.0f} in int8, {peaks['read_gb_s']:.0f} GB/s\n"
+    )
+
+
+def _far(trace: str | None, page: str | None, *, as_json: bool, why: str | None) -> None:
+    """The same on a board."""
+    from edgewright.cli._far import ask
+    from edgewright.files import write_whole
+
+    wanted = {name: path for name, path in (("trace_", trace), ("page_", page)) if path}
+    answer = ask(takes=tuple(wanted))
+    for name, path in wanted.items():
+        write_whole(Path(path), answer.files[name])
+    facts = {name: value for name, value in answer.tree.items() if name != "rows"}
+    title = "" if as_json or why else _title(facts)
+    emit(answer.tree["rows"], as_json=as_json, title=title, **(facts if as_json else {}))

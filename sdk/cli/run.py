@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._show import artifact_options
+from edgewright.cli._show import artifact_options, device_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from edgewright.pipeline import Pipeline
 
@@ -32,6 +32,7 @@ __all__ = ["command"]
 @click.option("--threads", type=int, help="Engine threads; by default what a race chose for this machine, or 1.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a line per text.")
 @artifact_options
+@device_options
 def command(
     bundle: str,
     texts: tuple[str, ...],
@@ -43,15 +44,25 @@ def command(
     as_json: bool,
     format_: str | None,
     precision: str | None,
+    device: str | None,
+    **_: Any,
 ) -> None:
     """Answer texts, one JSON line each, as they come."""
     from edgewright.pipeline import load
 
     if bool(texts) == bool(input_):
         raise click.UsageError("give texts or --input, one of the two")
+    if device:
+        from edgewright.cli._far import ask
+
+        _print(ask().tree["rows"], as_json=as_json)
+        return
     pipeline = load(bundle, format=format_, precision=precision, engine=engine, threads=threads)
     items = iter(texts) if texts else _items(str(input_))
-    rows = _rows(pipeline, items if pair is None else ((item, pair) for item in items))
+    _print(_rows(pipeline, items if pair is None else ((item, pair) for item in items)), as_json=as_json)
+
+
+def _print(rows: Iterable[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"rows": list(rows)}, ensure_ascii=False))
         return

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from edgewright.cli._show import artifact_row, emit, output_options, status
+from edgewright.cli._show import artifact_row, device_options, emit, output_options, status
+
+if TYPE_CHECKING:
+    from edgewright.verification import Replay
 
 __all__ = ["command"]
 
@@ -14,8 +19,19 @@ __all__ = ["command"]
 @click.option("--quick", is_flag=True, help="Only the artifact that `run` opens, and only the first golden case.")
 @click.option("--signers", type=click.Path(), help="Ask for a signature by one of these keys (allowed signers).")
 @click.option("--revoked", type=click.Path(), help="Keys that count no more: a revocation list, or public keys.")
+@device_options
 @output_options
-def command(bundle: str, *, quick: bool, signers: str | None, revoked: str | None, as_json: bool, quiet: bool) -> None:
+def command(
+    bundle: str,
+    *,
+    quick: bool,
+    signers: str | None,
+    revoked: str | None,
+    device: str | None,
+    as_json: bool,
+    quiet: bool,
+    **_: Any,
+) -> None:
     """Check every hash of BUNDLE and replay its golden cases in every installed engine."""
     from edgewright.signing import check_signature
     from edgewright.verification import verify
@@ -23,15 +39,22 @@ def command(bundle: str, *, quick: bool, signers: str | None, revoked: str | Non
     if revoked and not signers:
         raise click.UsageError("--revoked goes with --signers")
     signer = check_signature(bundle, signers, revoked=revoked) if signers else None
+    if device:
+        from edgewright.cli._far import ask
 
-    rows = [
-        {
-            **artifact_row(r.artifact),
-            "engine": r.engine or None,
-            "golden": f"{r.cases} of {r.cases}" if r.engine else f"not replayed: {r.skipped}",
-            "max_abs": r.max_abs if r.engine else None,
-        }
-        for r in verify(bundle, quick=quick, progress=status(quiet=quiet))
-    ]
-    title = f"{bundle}: {'answers' if quick else 'intact'}{f', signed by {signer}' if signer else ''}"
+        rows = ask(keep=("signers", "revoked")).tree["rows"]
+    else:
+        rows = [_row(replayed) for replayed in verify(bundle, quick=quick, progress=status(quiet=quiet))]
+    place = f" on {device}" if device else ""
+    title = f"{bundle}{place}: {'answers' if quick else 'intact'}{f', signed by {signer}' if signer else ''}"
     emit(rows, as_json=as_json, title=title, signer=signer)
+
+
+def _row(replayed: Replay) -> dict[str, Any]:
+    done = replayed.engine
+    return {
+        **artifact_row(replayed.artifact),
+        "engine": done or None,
+        "golden": f"{replayed.cases} of {replayed.cases}" if done else f"not replayed: {replayed.skipped}",
+        "max_abs": replayed.max_abs if done else None,
+    }

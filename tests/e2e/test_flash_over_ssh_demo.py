@@ -1,0 +1,109 @@
+"""The demo model on a board behind a real ssh server, as a user does it: flashed, asked, scored, measured, profiled."""
+
+import json
+import sys
+
+import pytest
+from conftest import SENTENCES, edgewright, second
+from loopback import Sshd, serve
+
+TEXT = "a charming and often affecting journey"
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory):
+    found = serve(Sshd, tmp_path_factory.mktemp("sshd"))
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="module")
+def bundles(demo_bundle, tmp_path_factory):
+    return {0: demo_bundle, 2: second(demo_bundle, tmp_path_factory.mktemp("versions") / "2")}
+
+
+@pytest.fixture(scope="module")
+def board(sshd, tmp_path_factory):
+    """How a command is run with the board's root and Python: `board("status", URL, ...)`."""
+    root = tmp_path_factory.mktemp("board") / "root"
+    there = ["--root", root, "--python", sys.executable]
+    return lambda name, *args, **options: edgewright(name, *args, *there, PATH=sshd.path, **options)
+
+
+@pytest.fixture(scope="module")
+def flashed(board, sshd, bundles):
+    return json.loads(board("flash", bundles[0], sshd.url, "--json", "-q"))
+
+
+def far(board, sshd, name, *args, **options):
+    return board(name, *args, "--device", sshd.url, **options)
+
+
+def test_the_golden_cases_pass_there(flashed):
+    assert [row["golden"] for row in flashed["rows"]] == ["7 of 7", "7 of 7"]
+
+
+def test_texts_are_answered_as_here(flashed, board, sshd, bundles, tmp_path):
+    del flashed
+    texts = [TEXT, "-x; $(id) 'the second half drags'"]
+    (tmp_path / "texts of mine.jsonl").write_text("".join(json.dumps(text) + "\n" for text in texts))
+    here = edgewright("run", bundles[0], "--input", tmp_path / "texts of mine.jsonl")
+    assert far(board, sshd, "run", bundles[0], "--input", tmp_path / "texts of mine.jsonl") == here
+    rows = json.loads(far(board, sshd, "run", "-", "--precision", "fp32", "--json", TEXT))["rows"]
+    assert rows[0]["answer"][0]["name"] == "positive"
+
+
+def test_it_is_verified_and_scored_there(flashed, board, sshd, bundles, tmp_path):
+    del flashed
+    words = far(board, sshd, "verify", bundles[0], "-q")
+    assert f"{bundles[0]} on {sshd.url}: intact" in words
+    data = tmp_path / "few.tsv"
+    data.write_text("".join(SENTENCES.read_text().splitlines(keepends=True)[:30]))
+    there = json.loads(far(board, sshd, "eval", bundles[0], "--data", data, "--precision", "int8", "--json", "-q"))
+    here = json.loads(edgewright("eval", bundles[0], "--data", data, "--precision", "int8", "--json", "-q"))
+    assert there == here
+    assert there["rows"][0]["score"]["data"] == "few.tsv"
+
+
+def test_it_is_measured_and_profiled_there(flashed, board, sshd, bundles, tmp_path):
+    del flashed
+    out = tmp_path / "rows.json"
+    quick = ["--precision", "int8", "--tokens", "16", "--processes", "1", "--runs", "5", "--least-ms", "1", "-q"]
+    rows = json.loads(far(board, sshd, "bench", bundles[0], *quick, "--json", "--out", out))["rows"]
+    kept = json.loads(out.read_text())
+    assert [row["median_ms"] for row in rows] == [row["latency_ms"]["median"] for row in kept["rows"]]
+    assert (kept["device"], "--device" in kept["command"]) == (sshd.url, True)
+    trace = tmp_path / "trace.json"
+    table = far(board, sshd, "profile", bundles[0], "--precision", "fp32", "--tokens", "16", "--trace", trace)
+    assert table.startswith("onnx/fp32 on onnxruntime, 16 tokens: ")
+    assert json.loads(trace.read_text())["traceEvents"]
+
+
+def test_what_fails_there_fails_here(flashed, board, sshd, bundles, tmp_path):
+    del flashed
+    line = far(board, sshd, "run", bundles[2], TEXT, check=3)
+    assert "the bundle here is " in line
+    assert "active on the board is 000001-" in line
+    assert "run: edgewright flash BUNDLE URL" in line
+    line = far(board, sshd, "run", "-", "--format", "tflite", TEXT, check=3)
+    assert line.startswith(f"edgewright: bundle-error: {sshd.url}: ")
+    assert "has no artifact tflite/*; it has onnx/fp32, onnx/int8" in line
+    line = far(board, sshd, "eval", "-", "--data", tmp_path / "none.tsv", check=3)
+    assert "data-error: cannot read" in line
+    assert "usage-error" in far(board, sshd, "profile", "-", "--tokens", "99999", check=2)
+    empty = ["--root", tmp_path / "empty", "--device", sshd.url]
+    assert "nothing is installed in" in edgewright("run", "-", TEXT, *empty, PATH=sshd.path, check=5)
+
+
+def test_upgraded_and_rolled_back(flashed, board, sshd, bundles):
+    del flashed
+    second = json.loads(board("flash", bundles[2], sshd.url, "--json", "-q"))["flash"]
+    assert (second["sent"], second["version"]) == (["config.json"], 2)
+    assert json.loads(far(board, sshd, "run", bundles[2], TEXT))["answer"][0]["name"] == "positive"
+    assert "000001-" in board("rollback", sshd.url, "-q")
+    rows = json.loads(board("status", sshd.url, "--json"))["rows"]
+    assert sorted((row["role"], row["version"], row["problem"]) for row in rows) == [
+        ("active", 0, None),
+        ("previous", 2, None),
+    ]
+    assert "2 releases were removed" in board("uninstall", sshd.url)
