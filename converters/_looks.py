@@ -56,16 +56,18 @@ def evaluate(payload: dict[str, Any], progress: Callable[[str], None]) -> dict[s
 
 
 def facts(payload: dict[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
-    """Run the batches in `feeds`, write the outputs to `out`; count weights and zeros; time a run."""
-    model, _ = _opened(payload, progress)
+    """Run the batches in `feeds`, write the outputs to `out`; count weights and zeros; time a run; score on `data`."""
+    model, pipeline = _opened(payload, progress)
     batches = arrays.load(Path(payload["feeds"]))
     progress(f"run the eager model on {len(batches)} batches")
     arrays.save(Path(payload["out"]), _eager.run_all(model, batches, payload["threads"]))
     weights = list(model.parameters())
+    scored = score_all(pipeline, Path(payload["data"]), payload["metric"]) if payload["data"] else ()
     return {
+        "scored": msgspec.to_builtins(scored),
         "parameters": model.parameters_count(),
         "nonzeros": sum(int(weight.count_nonzero()) for weight in weights),
-        "cost": _cost(model, batches),
+        "cost": _cost(model, batches[: payload["timed"]]),
     }
 
 

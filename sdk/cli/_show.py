@@ -24,6 +24,7 @@ __all__ = [
     "board_options",
     "device_options",
     "emit",
+    "human",
     "listed",
     "output_options",
     "recipe_options",
@@ -194,14 +195,15 @@ def _cell(name: str, value: Any) -> str:
     if value is None:
         return "-"
     if name.endswith("_bytes"):
-        return _human(value)
+        return human(value)
     if isinstance(value, dict):
         unit = "" if value["metric"] == "perplexity" else " %"
         return f"{value['value']:.2f}{unit} {value['metric']} (n {value['n']}, {value['data']})"
     return f"{value:.4g}" if isinstance(value, float) else one_line(str(value))
 
 
-def _human(size: float) -> str:
+def human(size: float) -> str:
+    """A number of bytes with three digits and a unit."""
     for unit in _BYTES:
         if size < 1000 or unit == _BYTES[-1]:
             return f"{size:.3g} {unit}" if unit != "B" else f"{size} B"

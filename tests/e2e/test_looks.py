@@ -1,5 +1,6 @@
 """Models scored, compared and looked into through the command line, on the demo model and on tiny random ones."""
 
+import json
 import sys
 
 import numpy as np
@@ -57,3 +58,45 @@ def test_a_metric_or_a_format_that_is_not_there_is_one_line(masked):
     assert "text-classification has no metric 'bleu'; choose from accuracy" in line
     line = edgewright("eval", masked, "--data", SENTENCES, "--format", "onnx", check=2)
     assert "is no bundle" in line
+
+
+def test_a_source_beside_its_bundle(demo_bundle):
+    out = json.loads(edgewright("compare", DEMO, demo_bundle, "--precision", "fp32", "--data", SENTENCES, "--json"))
+    eager, built = out["rows"]
+    assert (eager["kind"], built["kind"]) == ("eager/fp32", "onnx/fp32")
+    assert eager["parameters"] == built["parameters"] >= eager["nonzeros"] > 0
+    assert eager["size_bytes"] > eager["compressed_bytes"]
+    assert eager["score"] == built["score"]
+    assert out["points"] == {"value": 0, "low": 0, "high": 0}
+    assert 0 < out["outputs"]["max_abs"] < 1e-3 < out["outputs"]["rms"]
+    assert out["outputs"]["agreement"] == 1
+    assert "eager" in eager["timed"]
+    assert "onnxruntime" in built["timed"]
+    assert eager["latency_ms"] > built["latency_ms"] > 0
+
+
+def test_what_pruning_half_of_the_weights_changes(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    pruned = tmp_path / "pruned"
+    pruned.mkdir()
+    for path in DEMO.iterdir():
+        (pruned / path.name).write_bytes(path.read_bytes())
+    weights = load_file(pruned / "model.safetensors")
+    for name, weight in weights.items():
+        if weight.dim() == 2:
+            weights[name] = weight * (weight.abs() > weight.abs().float().median())
+    save_file(weights, pruned / "model.safetensors", metadata={"format": "pt"})
+    out = json.loads(edgewright("compare", DEMO, pruned, "--json"))
+    before, after = out["rows"]
+    assert after["nonzeros"] == pytest.approx(before["nonzeros"] / 2, rel=0.02)
+    assert after["size_bytes"] == pytest.approx(before["size_bytes"], rel=0.01)
+    assert after["compressed_bytes"] < 0.75 * before["compressed_bytes"]
+    assert out["outputs"]["rms_error"] > 0.01
+    assert (out["points"], out["latency_ratio"]) == (None, None)
+
+
+def test_models_of_two_tasks_are_not_compared(masked):
+    line = edgewright("compare", DEMO, masked, check=2)
+    assert "answers text-classification" in line
+    assert "answers fill-mask" in line
