@@ -100,3 +100,41 @@ def test_models_of_two_tasks_are_not_compared(masked):
     line = edgewright("compare", DEMO, masked, check=2)
     assert "answers text-classification" in line
     assert "answers fill-mask" in line
+
+
+def test_attention_is_that_of_transformers_and_is_drawn(masked, tmp_path):
+    from edgewright.attention import attend
+    from edgewright.source import open_source
+
+    found = attend(open_source(masked), TEXTS)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(masked)
+    model = transformers.AutoModel.from_pretrained(masked, attn_implementation="eager").eval()
+    encoded = tokenizer(*TEXTS, return_tensors="pt", return_token_type_ids=True)
+    with torch.no_grad():
+        theirs = model(**encoded, output_attentions=True).attentions
+    assert found.weights == pytest.approx(torch.cat(theirs).numpy(), abs=1e-5)
+    assert found.weights.sum(axis=-1) == pytest.approx(1, abs=1e-5)
+    assert sum(found.special) == 3
+    pytest.importorskip("matplotlib", reason="the PNG is drawn by matplotlib, of the extra `report`")
+    out = json.loads(edgewright("analyze", "attention", masked, *TEXTS, "--out", tmp_path / "a.png", "--json"))
+    assert len(out["rows"]) == found.weights.shape[0] * found.weights.shape[1]
+    assert len(out["tokens"]) == len(found.tokens)
+    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_probe_of_words_sees_the_word_in_the_embeddings(masked, tmp_path):
+    """The label is the word's own first letter, which the embeddings tell, and a random class is as easy: no choice."""
+    words = [word for text in tiny_models.texts() for word in text.split() if word.isalpha()]
+    lines = [words[at : at + 8] for at in range(0, len(words) - 8, 4)]
+    path = tmp_path / "words.jsonl"
+    tagged = [{"tokens": line, "tags": ["early" if w[0].lower() < "m" else "late" for w in line]} for line in lines]
+    path.write_text("\n".join(map(json.dumps, tagged)))
+    args = ("analyze", "probe", masked, "--data", path, "--out", tmp_path / "p.html")
+    out = json.loads(edgewright(*args, "--json"))
+    first = out["rows"][0]
+    assert out["unit"] == "words"
+    assert first["accuracy"] > out["majority"] + 10
+    assert first["control"] > 70
+    assert first["selectivity"] == pytest.approx(first["accuracy"] - first["control"], abs=0.02)
+    assert [row["layer"] for row in out["rows"]] == [0, 1, 2]
+    assert "<svg" in (tmp_path / "p.html").read_text()
