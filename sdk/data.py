@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from edgewright.tasks import Example, Task
 
-__all__ = ["examples", "items", "pair", "rows", "stream", "texts"]
+__all__ = ["examples", "given", "items", "pair", "rows", "stream", "texts"]
 
 _SURPLUS = "surplus cells"
 _PAIRS = (
@@ -99,8 +99,8 @@ def texts(path: Path) -> list[Any]:
     Raises:
         DataError: no such file, or no text in it.
     """
-    given = (_given(row) for _, row in rows(path)) if path.suffix in _ROWS else items(path)
-    found = [one for one in given if one]
+    every = (given(row) for _, row in rows(path)) if path.suffix in _ROWS else items(path)
+    found = [one for one in every if one]
     if not found:
         raise DataError(f"{path} holds no texts", hint="a text a line, or a column `sentence` or `text`")
     return found
@@ -111,7 +111,7 @@ def pair(row: Mapping[str, Any]) -> tuple[Any, Any] | None:
     return next(((row[a], row[b]) for a, b in _PAIRS if row.get(a) is not None and row.get(b) is not None), None)
 
 
-def _given(row: Mapping[str, Any]) -> Any:
+def given(row: Mapping[str, Any]) -> Any:
     """What a row asks: a pair, a text, or tokens joined by spaces; None for none of them."""
     words = row.get("tokens")
     joined = " ".join(map(str, words)) if isinstance(words, list) else None
@@ -121,7 +121,7 @@ def _given(row: Mapping[str, Any]) -> Any:
 def _item(value: Any, number: int) -> Any:
     """A text or a pair of texts out of a JSON value. Raises DataError."""
     if isinstance(value, dict):
-        value = _given(value)
+        value = given(value)
     if isinstance(value, tuple):
         value = list(value)
     if isinstance(value, str):

@@ -195,6 +195,13 @@ class Tokenizer:
         return found
 
     @cached_property
+    def unknown_id(self) -> int:
+        """The id of the token for what is not in the vocabulary, -1 where there is none."""
+        token = _named(self._directory, "unk_token")
+        found: Any = self._backend.token_to_id(token) if token else None
+        return -1 if found is None else int(found)
+
+    @cached_property
     def mask_id(self) -> int:
         """The id of `mask_token`."""
         found: Any = self._backend.token_to_id(self.mask_token)
