@@ -19,7 +19,7 @@ from edgewright.wire import unframe
 if TYPE_CHECKING:
     from edgewright.contracts import Completed, Transport
 
-__all__ = ["MODULES", "call", "pack", "unpack"]
+__all__ = ["MODULES", "call", "pack", "source_of", "unpack"]
 
 MODULES = (
     *("errors", "strict", "sshsig", "wire"),
@@ -58,10 +58,15 @@ def unpack(program: bytes) -> dict[str, Any]:
     return request
 
 
+def source_of(name: str) -> str:
+    """The text of one of `MODULES`. Its package is asked: in an editable install, each lies in a place of its own."""
+    package, _, module = f"edgewright.{name}".rpartition(".")
+    return resources.files(package).joinpath(f"{module}.py").read_text(encoding="utf-8")
+
+
 @cache
 def _source() -> str:
-    home = resources.files("edgewright")
-    each = [(f"edgewright.{name}", home.joinpath(f"{name.replace('.', '/')}.py").read_text()) for name in MODULES]
+    each = [(f"edgewright.{name}", source_of(name)) for name in MODULES]
     return base64.b64encode(zlib.compress(json.dumps(each).encode(), 9)).decode()
 
 

@@ -4,13 +4,12 @@ import ast
 import json
 import subprocess
 import sys
-from importlib import resources
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgewright.agent import MODULES, call, pack, unpack
+from edgewright.agent import MODULES, call, pack, source_of, unpack
 from edgewright.contracts import Completed
 from edgewright.devices.local import Local
 from edgewright.errors import DeviceError, UsageError
@@ -23,7 +22,6 @@ values = st.recursive(
 )
 trees = st.dictionaries(st.text(max_size=6), values, max_size=4)
 SESSION = {"token": "t", "who": "me@here", "host": "here", "pid": 1}
-SOURCES = {name: resources.files("edgewright").joinpath(f"{name.replace('.', '/')}.py") for name in MODULES}
 
 
 @given(trees)
@@ -58,7 +56,7 @@ def test_an_answer_that_cannot_be_is_an_error_of_the_board(line, words):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_boards_part_is_the_standard_library_and_itself(name):
-    tree = ast.parse(SOURCES[name].read_text(), feature_version=(3, 9))
+    tree = ast.parse(source_of(name), feature_version=(3, 9))
     names = {
         module
         for node in ast.walk(tree)
@@ -77,7 +75,7 @@ def test_the_boards_part_is_the_standard_library_and_itself(name):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_no_part_calls_what_python_3_9_has_not(name):
-    calls = [node for node in ast.walk(ast.parse(SOURCES[name].read_text())) if isinstance(node, ast.Call)]
+    calls = [node for node in ast.walk(ast.parse(source_of(name))) if isinstance(node, ast.Call)]
     for call_ in calls:
         assert not {word.arg for word in call_.keywords} & {"slots", "kw_only"}
         function = getattr(call_.func, "id", "")
