@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgewright.source import Source
     from edgewright.tasks import Task
 
-__all__ = ["attentions", "batches", "keep_inputs", "keep_outputs", "loaded", "save", "task_of"]
+__all__ = ["attentions", "batches", "keep_inputs", "keep_outputs", "loaded", "save", "skeleton", "task_of"]
 
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "README.md")
 
@@ -35,6 +35,15 @@ def task_of(source: Source) -> Task:
 def loaded(source: Source) -> Any:
     """The model itself, ready to be changed."""
     return load(source, task_of(source)).inner.eval()
+
+
+def skeleton(source: Source) -> Any:
+    """The model without its weights, to look at its layers before anything begins."""
+    import transformers
+
+    config = transformers.AutoConfig.from_pretrained(source.directory)
+    with torch.device("meta"):
+        return getattr(transformers, task_of(source).auto_class).from_config(config)
 
 
 def save(model: Any, source: Source, out: Path, *, tokenizer: bool = True) -> None:

@@ -9,19 +9,29 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["RISING", "Gradual", "cut", "matrices"]
+__all__ = ["RISING", "Gradual", "cut", "linears", "matrices", "rising"]
 
 RISING = 0.75
 """The share of a run in which zeros are still being added."""
 
 
-def matrices(model: Any) -> list[Any]:
-    """The weights of the linear layers inside the stacks of layers: no embedding, no bias, no norm, no head."""
+def linears(model: Any) -> list[Any]:
+    """The linear layers inside the stacks of layers, which are what is pruned: no embedding, no head."""
     from torch import nn
 
     stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
-    found = {id(m): m for stack in stacks for m in stack.modules() if isinstance(m, nn.Linear)}
-    return [module.weight for module in found.values()]
+    return list({id(m): m for stack in stacks for m in stack.modules() if isinstance(m, nn.Linear)}.values())
+
+
+def matrices(model: Any) -> list[Any]:
+    """Their weights."""
+    return [module.weight for module in linears(model)]
+
+
+def rising(sparsity: float, step: int, steps: int) -> float:
+    """The share of zeros after a step: it follows 1 - (1 - t)^3 (Zhu and Gupta 2017) up to RISING, and then stays."""
+    share = min(1.0, step / max(1.0, RISING * steps))
+    return sparsity * (1 - (1 - share) ** 3)
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -42,7 +52,7 @@ def _limit(sizes: Any, sparsity: float) -> Any:
 
 
 class Gradual:
-    """Called after every step of a run: the share of zeros follows 1 - (1 - t)^3 and stays at its end.
+    """Called after every step of a run: the share of zeros rises, and stays at its end.
 
     A weight that is zero may come back while the share still rises, when it has grown over others since.
     """
@@ -52,5 +62,4 @@ class Gradual:
 
     def __call__(self, model: Any, step: int, steps: int) -> None:
         """Cut what the step has let grow."""
-        share = min(1.0, step / max(1.0, RISING * steps))
-        cut(matrices(model), self.sparsity * (1 - (1 - share) ** 3), whole=self.whole)
+        cut(matrices(model), rising(self.sparsity, step, steps), whole=self.whole)

@@ -49,6 +49,7 @@ class Loop:
     progress: Callable[[str], None]
     after: Callable[[Any, int, int], None] | None = None
     settled: float = 0.0
+    rates: tuple[tuple[str, float], ...] = ()
 
     def run(
         self, corpus: Corpus, dev: Sequence[Example], loss: Any, start: Any, answers: Any, checkpoint: str | None
@@ -87,6 +88,7 @@ class Loop:
             loss=loss_of,
             score=lambda one: score_of(one, self.task, self.tokenizer, dev),
             settled=self.settled,
+            rates=self.rates,
             progress=Progress(self.progress, self.recipe.patience, self.after),
         )
 

@@ -123,6 +123,7 @@ class Run(Trainer):  # type: ignore[misc]
         loss: the loss of a batch, from the model's outputs and the batch.
         score: the model -> its score in percent.
         settled: the share of the run from which a model may be the best one.
+        rates: learning rates of their own, without weight decay, of parameters whose names end so.
         progress: told how it goes.
     """
 
@@ -135,19 +136,33 @@ class Run(Trainer):  # type: ignore[misc]
         loss: Loss,
         score: Callable[[Any], float],
         settled: float,
+        rates: Sequence[tuple[str, float]],
         progress: Progress,
     ) -> None:
         super().__init__(
             model=model, args=args, train_dataset=rows, eval_dataset=rows, data_collator=collate, callbacks=[progress]
         )
         self.remove_callback(PrinterCallback)
-        self._loss_of, self._score_of, self._settled = loss, score, settled
+        self._loss_of, self._score_of, self._settled, self._rates = loss, score, settled, rates
         self.model_accepts_loss_kwargs = False
         self.tokens = 0
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         del train_dataset
         return Grouped(self.train_dataset.corpus.lengths, self.args.per_device_train_batch_size, self.args.seed)
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
+        """Trainer's optimizer; parameters with a learning rate of their own go into groups of their own."""
+        if self.optimizer is not None:
+            return self.optimizer
+        optimizer = super().create_optimizer(*args, **kwargs)
+        for ending, rate in self._rates:
+            own = [parameter for name, parameter in self.model.named_parameters() if name.endswith(ending)]
+            known = {id(parameter) for parameter in own}
+            for group in optimizer.param_groups:
+                group["params"] = [one for one in group["params"] if id(one) not in known]
+            optimizer.add_param_group({"params": own, "lr": rate, "weight_decay": 0.0})
+        return optimizer
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Any:
         """The loss of a batch. Raises DataError where it is not a number."""

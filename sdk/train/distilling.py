@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgewright.source import Source
     from edgewright.tasks import Task
 
-__all__ = ["Distillation", "distill"]
+__all__ = ["Distillation", "distill", "lesson_of"]
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,28 @@ def distill(
         UsageError: a shape that cannot be, or two tokenizers where outputs belong to tokens.
         SourceError, DataError, StorageError, MissingExtra: as `fit`.
     """
-    how, recipe = how or Distillation(), recipe or Recipe()
+    how, recipe, files = how or Distillation(), recipe or Recipe(), (Path(train), Path(dev))
+    own, lesson = lesson_of(
+        teacher, student, files[0], how=how, recipe=recipe, cache=Path(cache) if cache else cache_dir(), say=progress
+    )
+    return train_into(Path(out), own, files, recipe, lesson, resume=resume, force=force, progress=progress)
+
+
+def lesson_of(
+    teacher: str | Path,
+    student: str | Path | None,
+    train: Path,
+    *,
+    how: Distillation,
+    recipe: Recipe,
+    cache: Path,
+    say: Callable[[str], None],
+) -> tuple[Source, Lesson]:
+    """The student with its teacher's labels, and what it is to learn from it, for `train_into`; see `distill`."""
     taught = open_source(teacher)
     own = open_source(student, task=taught.task) if student else taught
     own = replace(own, settings=_headed(own, taught))
-    pupil = _Pupil(taught, own, how, recipe, Path(train), Path(cache) if cache else cache_dir(), progress)
-    files = (Path(train), Path(dev))
-    return train_into(Path(out), own, files, recipe, pupil.lesson(), resume=resume, force=force, progress=progress)
+    return own, _Pupil(taught, own, how, recipe, train, cache, say).lesson()
 
 
 def _headed(own: Source, taught: Source) -> Any:

@@ -72,6 +72,7 @@ class Lesson:
         after: called with the model, the step and the number of steps after every step.
         settled: the share of the run from which a model may be the best one: before it is not yet what it shall be.
         finish: what becomes of the trained model before it is saved.
+        rates: learning rates of their own, without weight decay, of parameters whose names end so.
         facts: what tells this run from others.
     """
 
@@ -82,6 +83,7 @@ class Lesson:
     after: Callable[[Any, int, int], None] | None = None
     settled: float = 0.0
     finish: Callable[[Any], None] | None = None
+    rates: tuple[tuple[str, float], ...] = ()
     facts: tuple[tuple[str, Any], ...] = ()
 
 
@@ -171,7 +173,8 @@ def train_into(
             files[0], task, tokenizer, objective, unfinished.directory / "corpus", more=lesson.more, progress=progress
         )
     answers = lesson.answers(rows) if lesson.answers else None
-    loop = Loop(source, task, tokenizer, recipe, unfinished.directory, progress, lesson.after, lesson.settled)
+    place, more = unfinished.directory, (lesson.after, lesson.settled, lesson.rates)
+    loop = Loop(source, task, tokenizer, recipe, place, progress, *more)
     start = lesson.start() if lesson.start else None
     model, curves = loop.run(rows, dev, lesson.loss(objective), start, answers, checkpoint)
     if lesson.finish:

@@ -149,3 +149,24 @@ def test_what_a_model_cannot_take_is_said_before_anything_begins(model, files, t
     with pytest.raises(UsageError, match=words):
         run(model, files, tmp_path, ("trim-vocabulary", {}), step)
     assert not (tmp_path / "small-steps").exists()
+
+
+MOVEMENT = {"sparsity": 0.7, "epochs": 5.0, "learning_rate": 1e-3, "batch": 16, "evaluations": 1}
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_scores_choose_what_is_left_of_the_matrices(model, files, tmp_path, scope):
+    before = load_file(model / "model.safetensors")
+    (_, stage), out = run(model, files, tmp_path, ("prune-movement", {**MOVEMENT, "scope": scope}))
+    after = load_file(out / "model.safetensors")
+    assert set(after) == set(before)
+    shares = [(after[name] == 0).mean() for name in after if ".layer." in name and after[name].ndim == 2]
+    if scope == "layer":
+        assert shares == pytest.approx([0.7] * len(shares), abs=0.002)
+    else:
+        sizes = [after[name].size for name in after if ".layer." in name and after[name].ndim == 2]
+        assert np.average(shares, weights=sizes) == pytest.approx(0.7, abs=0.002)
+        assert max(shares) - min(shares) > 0.02
+    small = [np.abs(before[name][after[name] != 0]).min() for name in after if name.endswith("query.weight")]
+    assert min(small) < np.abs(before["bert.encoder.layer.0.attention.self.query.weight"]).mean() / 10
+    assert stage.score >= 80
