@@ -1,7 +1,7 @@
 """Rounding weights to 4 bits, a scale for each block: GPTQ for matrix products, least squares for tables.
 
 GPTQ is Frantar et al. 2022, arXiv 2210.17323, algorithm 1. Scales are exact in float16, those of symmetric
-blocks in bfloat16.
+blocks in bfloat16. A block that lies on a grid already, as quantization-aware training leaves it, stays as it is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     _Array: TypeAlias = npt.NDArray[Any]
 
-__all__ = ["round_blocks", "round_rows"]
+__all__ = ["own_scales", "round_blocks", "round_rows"]
 
 _DAMPING = 0.01
 _SMALLEST = 2.0**-14
@@ -95,7 +95,7 @@ def _symmetric_grid(block: _Array) -> tuple[_Array, _Array]:
 
 
 def _best(block: _Array, tried: Sequence[tuple[_Array, _Array]]) -> tuple[_Array, _Array]:
-    """Of the (scale, zero) tried, for each output the pair with the least squared error."""
+    """Of the (scale, zero) tried, for each output the pair of least squared error; a grid of its own goes first."""
     import numpy as np
 
     errors = []
@@ -104,7 +104,23 @@ def _best(block: _Array, tried: Sequence[tuple[_Array, _Array]]) -> tuple[_Array
         errors.append(np.square((codes - zero[:, None]) * scale[:, None] - block).sum(1))
     best = np.stack(errors).argmin(0)[None]
     scales, zeros = (np.stack(part) for part in zip(*tried, strict=True))
-    return np.take_along_axis(scales, best, 0)[0], np.take_along_axis(zeros, best, 0)[0]
+    scale, zero = np.take_along_axis(scales, best, 0)[0], np.take_along_axis(zeros, best, 0)[0]
+    own = own_scales(block)
+    return np.where(own > 0, own, scale), np.where(own > 0, np.float32(8), zero)
+
+
+def own_scales(block: _Array) -> _Array:
+    """float32 (n,) for blocks (n, size): where all weights are -8..7 times one bfloat16 number, that; else 0."""
+    import numpy as np
+
+    own = np.zeros(len(block), np.float32)
+    largest = np.abs(block).max(1)
+    for code in range(1, 9):
+        scale = _in_bfloat16(largest / np.float32(code))
+        codes = np.clip(np.rint(block / scale[:, None]), -8, 7)
+        exact = (largest > 0) & (codes * scale[:, None] == block).all(1)
+        own = np.where(exact, scale, own)
+    return own
 
 
 def round_rows(rows: _Array, size: int) -> tuple[_Array, _Array, _Array]:

@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from edgewright.converters import _tflite_file
+from edgewright.converters._tflite_grid import keep_grids
 from edgewright.converters._tflite_half import half
 from edgewright.converters._tflite_static import quantize_static
 
@@ -62,6 +63,7 @@ def _int4(data: bytes) -> RecipeManager:
 
     Per row instead of per block, the embedding alone would cost 4 dB. What is no whole number of blocks wide is int8.
     """
+    keep_grids()
     from ai_edge_quantizer import algorithm_manager, qtyping
 
     recipe, blocks = _int8(), qtyping.QuantGranularity.BLOCKWISE_32

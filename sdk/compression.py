@@ -46,7 +46,7 @@ class Stage:
         score: of the eager model on the rows to choose by, in percent; None without rows.
         parameters: all weights, shared ones counted once.
         nonzero: those that are not zero.
-        size_bytes: of the weights' file, in float32.
+        size_bytes: of the weights' file.
         transfer_bytes: of the same, compressed by LZMA: what zeros and repetitions save on the way to a device.
         latency_ms: the median of the built artifact, None where none was asked for. Zeros alone make it no faster.
         seconds: that the step took.

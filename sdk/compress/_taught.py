@@ -54,9 +54,7 @@ class Taught(Train, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return next(found, Path(self.teacher))
         return self.teacher
 
-    def teach(
-        self, source: Source, out: Path, setting: Setting, change: Callable[[Any], None], **more: Any
-    ) -> None:
+    def teach(self, source: Source, out: Path, setting: Setting, change: Callable[[Any], None], **more: Any) -> None:
         """Train the model that `change` makes of the source's own; `more` is what else the lesson says."""
         from edgewright.train.distilling import lesson_of
         from edgewright.train.fitting import Lesson, plain_loss, train_into

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FactorizeEmbedding"]
 
+_FLOOR = 0.3
+
 
 class FactorizeEmbedding(Step, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table by a singular value decomposition, the projection by least squares over the tokens of real rows.
@@ -25,10 +27,12 @@ class FactorizeEmbedding(Step, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Attributes:
         width: of the narrow table.
+        weighted: whether what moves the answers most is kept first, by the gradients at the embeddings' output.
         batches: of 32 rows, over which the projection is fitted.
     """
 
     width: Annotated[int, Meta(ge=8)]
+    weighted: bool = False
     batches: Annotated[int, Meta(ge=1)] = 32
 
     def check(self, source: Source, setting: Setting) -> None:
@@ -57,10 +61,11 @@ class FactorizeEmbedding(Step, frozen=True, kw_only=True, forbid_unknown_fields=
         config = transformers.ElectraConfig(**{**kept, "embedding_size": self.width})
         torch.manual_seed(setting.seed)
         student = transformers.ElectraForSequenceClassification(config).eval()
+        tokens = self._tokens(source, setting.rows("factorize-embedding")[0], out, setting)
+        root = _root(teacher, tokens) if self.weighted else torch.eye(teacher.config.hidden_size)
         with torch.no_grad():
             _carry(student, teacher)
-            rows = setting.rows("factorize-embedding")[0]
-            _factorise(student, teacher, self._tokens(source, rows, out, setting))
+            _factorise(student, teacher, tokens, root)
         save(student, source, out)
 
     def _tokens(self, source: Source, rows: Path, out: Path, setting: Setting) -> list[dict[str, Any]]:
@@ -76,15 +81,38 @@ def _carry(student: Any, teacher: Any) -> None:
     student.classifier.out_proj.load_state_dict(teacher.classifier.state_dict())
 
 
-def _factorise(student: Any, teacher: Any, tokens: list[dict[str, Any]]) -> None:
-    """Tables by one decomposition of all of them, so that they share a basis; then the projection."""
+def _root(teacher: Any, tokens: list[dict[str, Any]]) -> Any:
+    """How much the margin between a text's two best labels moves with the embeddings, float32 (width, width).
+
+    It is the square root of the gradients' second moment, of mean eigenvalue 1, on a floor: directions that no text
+    needed may be needed by another.
+    """
+    import torch
+
+    seen: list[Any] = []
+    hook = teacher.bert.embeddings.register_forward_hook(lambda _module, _given, made: seen.append(made))
+    moment = torch.zeros(teacher.config.hidden_size, teacher.config.hidden_size)
+    for batch in tokens:
+        given = {name: batch[name] for name in ("input_ids", "token_type_ids")}
+        logits = teacher(**given, attention_mask=batch["attention_mask"].long()).logits
+        best = logits.topk(min(2, logits.shape[-1])).values
+        (gradient,) = torch.autograd.grad((best[:, 0] - best[:, 1:].sum(-1)).sum(), seen.pop())
+        found = gradient[batch["attention_mask"]]
+        moment += found.T @ found
+    hook.remove()
+    values, vectors = torch.linalg.eigh(moment / moment.trace() * len(moment) + _FLOOR * torch.eye(len(moment)))
+    return vectors * values.sqrt() @ vectors.T
+
+
+def _factorise(student: Any, teacher: Any, tokens: list[dict[str, Any]], root: Any) -> None:
+    """Tables by one decomposition of all of them, weighted, so that they share a basis; then the projection."""
     import torch
 
     old, new = teacher.bert.embeddings, student.electra.embeddings
     names = ("word_embeddings", "position_embeddings", "token_type_embeddings")
     tables = [getattr(old, name).weight for name in names]
-    _, _, basis = torch.linalg.svd(tables[0] - tables[0].mean(0), full_matrices=False)
-    basis = basis[: new.word_embeddings.weight.shape[1]].T
+    _, _, basis = torch.linalg.svd((tables[0] - tables[0].mean(0)) @ root, full_matrices=False)
+    basis = root @ basis[: new.word_embeddings.weight.shape[1]].T
     for name, table in zip(names, tables, strict=True):
         getattr(new, name).weight.copy_(table @ basis)
     inputs, wanted = [], []

@@ -170,3 +170,18 @@ def test_scores_choose_what_is_left_of_the_matrices(model, files, tmp_path, scop
     small = [np.abs(before[name][after[name] != 0]).min() for name in after if name.endswith("query.weight")]
     assert min(small) < np.abs(before["bert.encoder.layer.0.attention.self.query.weight"]).mean() / 10
     assert stage.score >= 80
+
+
+@pytest.mark.parametrize("to", ["int4", "int8"])
+def test_weights_trained_on_a_grid_are_rounded_to_themselves(model, files, tmp_path, to):
+    fields = {"to": to, "epochs": 3.0, "learning_rate": 1e-3, "batch": 16, "evaluations": 1, "teacher": "first"}
+    (_, stage), out = run(model, files, tmp_path, ("quantize-aware", fields))
+    print(stage)
+    bundle = build(
+        out, out=tmp_path / "bundle", formats=["onnx", "tflite", "executorch"], precisions=[to], data=files["dev"]
+    )
+    plain = build(
+        model, out=tmp_path / "plain", formats=["onnx", "tflite", "executorch"], precisions=[to], allow_divergence=True
+    )
+    for a, b in zip(bundle.manifest.artifacts, plain.manifest.artifacts):
+        print(a.path, a.parity.sqnr_db, b.parity.sqnr_db, a.score)
