@@ -21,7 +21,7 @@ _LEAST_SCALE = 2.0**-14
 
 
 def layers(model: Any) -> Iterator[tuple[str, Any]]:
-    """What becomes integer, by name: the tables of tokens and of their types, and the linear layers but for the head."""
+    """What becomes integer, by name: the tables of tokens and their types, and the linear layers but for the head."""
     table = model.get_input_embeddings()
     for name, module in model.named_modules():
         looked_up = module is table or name.endswith("token_type_embeddings")

@@ -1,5 +1,7 @@
 """Recipes: what is wrong is told with its line, what was meant, and what is allowed."""
 
+from pathlib import Path
+
 import pytest
 
 from edgewright import registry
@@ -31,6 +33,16 @@ def test_steps_come_in_their_order(tmp_path):
         ('[[step]]\nuse = "train"\nepochs = "two"\n', "line 3: epochs of train is 'two': expected `float`"),
         ('[[step]]\nuse = "prune-heads"\namount = 1.5\n', "line 3: amount of prune-heads is 1.5"),
         ('[[step]]\nuse = "prune-heads"\n', "line 2: prune-heads needs amount"),
+        ('[[step]]\nuse = "prune-movement"\nsparsity = 1\n', "line 3: sparsity of prune-movement is 1"),
+        (
+            '[[step]]\nuse = "prune-movement"\nsparsity = 0.5\nscope = "all"\n',
+            "line 4: scope of prune-movement is 'all'",
+        ),
+        ('[[step]]\nuse = "quantize-aware"\nto = "int3"\n', "line 3: to of quantize-aware is 'int3'"),
+        (
+            '[[step]]\nuse = "quantize-aware"\nto = "int4"\ngroup = 48\n',
+            "line 4: unknown option of quantize-aware 'group'",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(tmp_path, text, words):
@@ -38,6 +50,12 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path, text, words):
         read(recipe(tmp_path, text))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_recipe_of_the_demo_model_is_one():
+    steps = read(Path(__file__).parents[2] / "tools/demo/recipe.toml")
+    assert [named.name for named in steps][:2] == ["train", "trim-vocabulary"]
+    assert steps[-1].step.max_bytes < 8_000_000
 
 
 def test_every_step_says_what_its_options_are():

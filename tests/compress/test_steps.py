@@ -9,6 +9,7 @@ from safetensors.numpy import load_file
 from edgewright import build, load
 from edgewright.compression import compress
 from edgewright.errors import StorageError, UsageError
+from edgewright.source import open_source
 from edgewright.train import Recipe, fit
 
 pytestmark = pytest.mark.slow
@@ -93,11 +94,12 @@ def test_zeros_that_come_little_by_little_stay_to_the_end(model, files, tmp_path
     assert stage.score >= 80
 
 
-def test_a_factorised_embedding_gives_what_the_wide_one_gave(model, files, tmp_path):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_factorised_embedding_gives_what_the_wide_one_gave(model, files, tmp_path, weighted):
     import torch
     from transformers import AutoModelForSequenceClassification as Auto
 
-    _, out = run(model, files, tmp_path, ("factorize-embedding", {"width": 28, "batches": 6}))
+    _, out = run(model, files, tmp_path, ("factorize-embedding", {"width": 28, "batches": 6, "weighted": weighted}))
     wide, narrow = Auto.from_pretrained(model).bert, Auto.from_pretrained(out).electra
     ids = torch.tensor([[2, *range(30, 50), 3]])
     with torch.inference_mode():
@@ -141,6 +143,8 @@ def test_finished_steps_are_not_done_again(model, files, tmp_path):
     ("step", "words"),
     [
         (("prune-ffn", {}), "either amount or keep"),
+        (("prune-movement", {"sparsity": 0.5, "epochs": 0.0}), "epochs is 0.0"),
+        (("quantize-aware", {"to": "int4", "learning_rate": 0.0}), "learning_rate is 0.0"),
         (("prune-layers", {"keep": [1, 0]}), "not in order"),
         (("train", {"learning_rate": -1.0}), "learning_rate is -1.0"),
     ],
@@ -172,16 +176,74 @@ def test_scores_choose_what_is_left_of_the_matrices(model, files, tmp_path, scop
     assert stage.score >= 80
 
 
-@pytest.mark.parametrize("to", ["int4", "int8"])
-def test_weights_trained_on_a_grid_are_rounded_to_themselves(model, files, tmp_path, to):
-    fields = {"to": to, "epochs": 3.0, "learning_rate": 1e-3, "batch": 16, "evaluations": 1, "teacher": "first"}
-    (_, stage), out = run(model, files, tmp_path, ("quantize-aware", fields))
-    print(stage)
-    bundle = build(
-        out, out=tmp_path / "bundle", formats=["onnx", "tflite", "executorch"], precisions=[to], data=files["dev"]
-    )
-    plain = build(
-        model, out=tmp_path / "plain", formats=["onnx", "tflite", "executorch"], precisions=[to], allow_divergence=True
-    )
-    for a, b in zip(bundle.manifest.artifacts, plain.manifest.artifacts):
-        print(a.path, a.parity.sqnr_db, b.parity.sqnr_db, a.score)
+class Killed(Exception):
+    pass
+
+
+def test_movement_that_was_killed_ends_with_the_same_bits(model, files, tmp_path):
+    def say(phrase):
+        if phrase.startswith("step 40 of"):
+            raise Killed
+
+    step = ("prune-movement", {**MOVEMENT, "epochs": 4.0, "teacher": "first"})
+    with pytest.raises(Killed):
+        run(model, files, tmp_path, step, progress=say)
+    assert not (tmp_path / "small").exists()
+    _, out = run(model, files, tmp_path, step, resume=True)
+    (tmp_path / "again").mkdir()
+    _, whole = run(model, files, tmp_path / "again", step)
+    found, wanted = (load_file(folder / "model.safetensors") for folder in (out, whole))
+    assert {name: array.tobytes() for name, array in found.items()} == {
+        name: array.tobytes() for name, array in wanted.items()
+    }
+
+
+def test_weights_trained_on_a_grid_of_4_bits_are_rounded_to_themselves(model, files, tmp_path):
+    from edgewright.converters._gptq import own_scales
+
+    fields = {"to": "int4", "epochs": 3.0, "learning_rate": 1e-3, "batch": 16, "evaluations": 1, "teacher": "first"}
+    (first, stage), out = run(model, files, tmp_path, ("quantize-aware", fields))
+    before, after = (load_file(folder / "model.safetensors") for folder in (model, out))
+    assert set(after) == set(before)
+    gridded = [name for name in after if own_scales(after[name].reshape(-1, 32)).all() and after[name].ndim == 2]
+    assert {name for name in after if after[name].ndim == 2} - set(gridded) == {
+        "bert.embeddings.position_embeddings.weight",
+        "classifier.weight",
+    }
+    assert stage.score >= first.score - 10
+    bundle = build(out, out=tmp_path / "bundle", formats=["onnx", "tflite"], precisions=["int4"])
+    assert min(artifact.parity.sqnr_db for artifact in bundle.manifest.artifacts) > 30
+
+
+def test_weights_trained_on_a_grid_of_8_bits_are_127_times_their_scale(model, files, tmp_path):
+    fields = {"to": "int8", "activations": False, "epochs": 1.0, "batch": 16, "evaluations": 1}
+    _, out = run(model, files, tmp_path, ("quantize-aware", fields))
+    weight = load_file(out / "model.safetensors")["bert.encoder.layer.0.intermediate.dense.weight"]
+    codes = weight / (np.abs(weight).max(1, keepdims=True) / 127)
+    assert np.abs(codes - np.rint(codes)).max() < 1e-3
+
+
+def test_a_width_that_makes_no_whole_blocks_is_refused(model, files, tmp_path):
+    narrow = ("factorize-embedding", {"width": 28, "weighted": True, "batches": 2})
+    words = "a scale for 32 weights, electra.embeddings.word_embeddings is 28 wide"
+    with pytest.raises(UsageError, match=words):
+        run(model, files, tmp_path, narrow, ("quantize-aware", {"to": "int4"}))
+
+
+def test_fewer_positions_give_short_texts_the_same_outputs(model, files, tmp_path):
+    stages, out = run(model, files, tmp_path, ("trim-positions", {"length": 16}), ("store", {"dtype": "float32"}))
+    assert stages[-1].score == stages[0].score
+    assert stages[-1].parameters == stages[0].parameters - 48 * 32
+    assert json.loads((out / "tokenizer_config.json").read_text())["model_max_length"] == 16
+    assert open_source(out).settings.max_length == 16
+    with pytest.raises(UsageError, match="shall leave 65 tokens, the model takes 64"):
+        run(model, files, tmp_path, ("trim-positions", {"length": 65}))
+
+
+def test_half_of_the_bytes_are_stored_and_a_limit_is_held(model, files, tmp_path):
+    stages, out = run(model, files, tmp_path, ("store", {}))
+    assert load_file(out / "model.safetensors")["classifier.weight"].dtype == np.float16
+    assert stages[1].size_bytes < 0.6 * stages[0].size_bytes
+    (tmp_path / "less").mkdir()
+    with pytest.raises(UsageError, match=r"the model has \d+ bytes, at most 1000 are wanted"):
+        run(model, files, tmp_path / "less", ("store", {"max_bytes": 1000}))

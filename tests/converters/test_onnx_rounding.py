@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 pytestmark = pytest.mark.slow
 
@@ -33,6 +35,22 @@ def test_what_pads_a_block_is_zero(inputs):
     assert (back[:, inputs:] == 0).all()
     assert np.abs(back[:, :inputs] - weight.T).max() <= scales.max()
     assert (scales == scales.astype(np.float16)).all()
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), inputs=st.sampled_from([32, 64, 96]), levels=st.integers(1, 8))
+def test_weights_that_lie_on_a_grid_stay_as_they_are(symmetric, seed, inputs, levels):
+    from edgewright.converters._gptq import round_blocks, round_rows
+
+    rng = np.random.default_rng(seed)
+    scales = 2.0 ** rng.integers(-12, 3, (5, inputs // 32, 1)) * (rng.integers(128, 256, (5, inputs // 32, 1)) / 128)
+    codes = rng.integers(-levels, levels, (5, inputs // 32, 32)) * (rng.random((5, inputs // 32, 32)) < 0.7)
+    weight = (codes * scales).astype(np.float32).reshape(5, inputs)
+    x = rng.normal(size=(50, inputs))
+    assert (restored(*round_blocks(weight.T, x.T @ x, 32, symmetric=symmetric)).reshape(5, inputs) == weight).all()
+    rows, steps, zeros = round_rows(weight, 32)
+    assert (restored(rows.reshape(5, -1, 32), steps, zeros).reshape(5, inputs) == weight).all()
 
 
 def test_weights_of_zero_and_inputs_that_no_text_reaches_stay_finite():
