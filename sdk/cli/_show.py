@@ -27,6 +27,7 @@ __all__ = [
     "human",
     "listed",
     "output_options",
+    "profiles_option",
     "recipe_options",
     "score_record",
     "status",
@@ -39,6 +40,12 @@ def output_options(command: Any) -> Any:
     """`--json` and `-q`."""
     command = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
     return click.option("-q", "--quiet", is_flag=True, help="Print no progress.")(command)
+
+
+def profiles_option(command: Any) -> Any:
+    """`--profiles`: a directory of the user's own."""
+    what = "A directory of profiles of your own, NAME.toml; beside those in ~/.config/edgewright/profiles."
+    return click.option("--profiles", metavar="DIR", type=click.Path(), help=what)(command)
 
 
 def recipe_options(command: Any) -> Any:
