@@ -117,11 +117,11 @@ class Engine(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Recognized(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How a probe tells the board: by what its name begins with, or by its kinds of cores where it has no name.
+    """How a probe tells the board: by its name, in which `*` stands for anything, else by its kinds of cores.
 
     Attributes:
-        models: beginnings of /proc/device-tree/model; the longest that fits wins.
-        products: beginnings of Android's `ro.product.model`.
+        models: patterns of /proc/device-tree/model; the longest that fits wins.
+        products: patterns of Android's `ro.product.model`.
         generic: whether it stands for all boards of its architecture, on `linux` or `android`, that no other knows.
     """
 

@@ -91,9 +91,9 @@ def device_options(command: Any) -> Any:
     return click.option("--device", metavar="URL", help=what)(board_options(command))
 
 
-def listed(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
-    """Callback of an option with a comma-separated value."""
-    return tuple(word.strip() for word in value.split(",") if word.strip())
+def listed(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """Callback of an option with a comma-separated value; None where it was not given and has no default."""
+    return None if value is None else tuple(word.strip() for word in value.split(",") if word.strip())
 
 
 def status(*, quiet: bool, stages: int = 0) -> Callable[[str], None]:
