@@ -23,6 +23,7 @@ class TensorrtConverter(Converter):
     """Writes `.engine` files with one optimisation profile from one token to the model's length."""
 
     format = "tensorrt"
+    made_there = True
     precisions = ("fp32", "fp16")
     extra = "tensorrt"
     requires = ("torch", "transformers", "onnx", "onnxscript", *(() if shutil.which("trtexec") else ("tensorrt",)))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.devices._board import Board
 from edgewright.devices._disk import Disk, RealDisk
+from edgewright.devices._facts import facts
 from edgewright.devices._files import remove
 from edgewright.devices._install import install, rollback
 from edgewright.devices._machine import Machine, RealMachine
@@ -109,6 +110,7 @@ _OPS: dict[str, Callable[[Board], dict[str, Any]]] = {
     "status": status,
     "uninstall": uninstall,
     "visit": visit,
+    "facts": facts,
 }
 
 

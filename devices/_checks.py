@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgewright.devices._release import Release
     from edgewright.devices._store import Store
 
-__all__ = ["check_memory", "check_signature", "check_version", "probe", "replay"]
+__all__ = ["check_memory", "check_signature", "check_version", "last_words", "probe", "replay"]
 
 _BASE_BYTES = 64 * 2**20
 _COPIES = 2
@@ -62,7 +62,7 @@ def probe(machine: Machine, argv: Sequence[str], timeout_s: float) -> None:
     ran = machine.run(argv, timeout_s) if argv else None
     if ran and ran.exit_code != 0:
         hint = "run it with --install, or on the board: pip install 'edgewright[onnx]' (or [litert]), or give --python"
-        raise DeviceError(f"the board's {argv[0]} cannot run the bundle: {_last_words(ran)}", hint=hint)
+        raise DeviceError(f"the board's {argv[0]} cannot run the bundle: {last_words(ran)}", hint=hint)
 
 
 def replay(machine: Machine, what: str, argv: Sequence[str], timeout_s: float) -> list[dict[str, Any]]:
@@ -76,7 +76,7 @@ def replay(machine: Machine, what: str, argv: Sequence[str], timeout_s: float) -
     except DeviceError as error:
         raise GateFailed(f"{what} failed: {error.message}") from error
     if ran.exit_code != 0:
-        raise GateFailed(f"{what} failed: {_last_words(ran)}")
+        raise GateFailed(f"{what} failed: {last_words(ran)}")
     rows = _rows(ran.stdout)
     if rows and not any(row.get("engine", True) for row in rows):
         hint = "install an engine there: pip install 'edgewright[onnx]' or 'edgewright[litert]'"
@@ -94,7 +94,8 @@ def _rows(stdout: bytes) -> list[dict[str, Any]]:
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
-def _last_words(ran: Ran) -> str:
+def last_words(ran: Ran) -> str:
+    """Why a program failed: the signal that it died of, or the last line that it printed."""
     if ran.exit_code == -signal.SIGKILL:
         return "it was killed, most likely because the board ran out of memory"
     if ran.exit_code < 0:

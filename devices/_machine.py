@@ -1,4 +1,4 @@
-"""What installing asks of a board beside its disk: programs, memory, the identity of this boot, signatures."""
+"""What is asked of a board beside its disk: programs, memory, what it is, the identity of this boot, signatures."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import subprocess
 import tempfile
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgewright.errors import DeviceError
+from edgewright.machine import identity
+from edgewright.moment import moment
 from edgewright.sshsig import who_signed
 
 if TYPE_CHECKING:
@@ -39,6 +41,10 @@ class Machine(ABC):
     @abstractmethod
     def ram_bytes(self) -> int:
         """Memory that programs can still take; -1 where the system does not say."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """What `edgewright.machine.identity` and `edgewright.moment.moment` tell."""
 
     @abstractmethod
     def boot(self) -> str:
@@ -79,6 +85,9 @@ class RealMachine(Machine):
             return -1
         found = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), "")
         return int(found) * 1024 if found.isdigit() else -1
+
+    def facts(self) -> dict[str, Any]:
+        return {**identity(), **moment()}
 
     def boot(self) -> str:
         try:

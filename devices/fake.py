@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgewright.agent import unpack
 from edgewright.contracts import Completed, Transport
@@ -105,6 +105,17 @@ class _Programs(Machine):
 
     def ram_bytes(self) -> int:
         return self.board.ram_free_bytes
+
+    def facts(self) -> dict[str, Any]:
+        known = {
+            "model": "a board in memory",
+            "product": "",
+            "architecture": "aarch64",
+            "cores": [],
+            "os": "",
+            "kernel": "",
+        }
+        return {**known, "instructions": [], "ram_mib": 4096, "free_ram_mib": self.board.ram_free_bytes / 2**20}
 
     def boot(self) -> str:
         return str(self.board.boots)

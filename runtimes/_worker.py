@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 _BEGIN = time.perf_counter_ns()  # before the imports that `startup` counts
 
 from edgewright.errors import EdgewrightError  # noqa: E402
-from edgewright.runtimes._moment import Watch, energy_uj, moment, peak_rss_mib  # noqa: E402
+from edgewright.moment import Watch, energy_uj, moment, peak_rss_mib  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

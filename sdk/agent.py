@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["MODULES", "call", "pack", "source_of", "unpack"]
 
 MODULES = (
-    *("errors", "strict", "sshsig", "wire"),
+    *("errors", "strict", "sshsig", "wire", "_version", "moment", "machine"),
     *(f"devices._{name}" for name in ("disk", "files", "journal", "release", "state", "session", "store")),
-    *(f"devices._{name}" for name in ("machine", "checks", "board", "send", "install", "visit", "agent")),
+    *(f"devices._{name}" for name in ("machine", "checks", "board", "send", "install", "visit", "facts", "agent")),
 )
 """In the order in which they need each other."""
 

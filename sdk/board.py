@@ -40,7 +40,7 @@ given_up: set[str] = set()
 """The tokens of transfers that this process gave up; a board whose connection broke may not know it."""
 
 _Answer = TypeVar("_Answer", bound=Struct)
-_REPEATABLE = ("status",)
+_REPEATABLE = ("status", "facts")
 _TRIES, _PAUSE_S = 3, 1.0
 _VERIFY = ("-m", "edgewright", "verify", "{bundle}", "--json", "--quiet")
 

@@ -14,6 +14,7 @@ from edgewright.child import Limits
 from edgewright.errors import UnsupportedConversion, UsageError
 from edgewright.jobs import Jobs
 from edgewright.keras_source import is_keras, open_keras
+from edgewright.profiles import named, wanted
 from edgewright.proof import Proof
 from edgewright.source import export_module, open_source
 from edgewright.staging import staged
@@ -24,17 +25,21 @@ if TYPE_CHECKING:
 
     from edgewright.assembly import Plan
     from edgewright.contracts import Converter
+    from edgewright.profiles import Profile
     from edgewright.source import Source
 
-__all__ = ["build"]
+__all__ = ["build", "wanted_of"]
+
+_FORMATS, _PRECISIONS = ("onnx",), ("fp32", "int8")
 
 
 def build(
     model: Any,
     *,
     out: str | Path,
-    formats: Sequence[str] = ("onnx",),
-    precisions: Sequence[str] = ("fp32", "int8"),
+    formats: Sequence[str] | None = None,
+    precisions: Sequence[str] | None = None,
+    device: Profile | str | None = None,
     task: str | None = None,
     data: str | Path | None = None,
     calibration: str | Path | None = None,
@@ -54,8 +59,9 @@ def build(
     Args:
         model: a Hugging Face directory or hub id, a `.keras` file, a SavedModel directory, or a `torch.nn.Module`.
         out: where the bundle shall be.
-        formats: formats to convert to, by their keys.
-        precisions: precisions of each format.
+        formats: formats to convert to, by their keys; by default those that `device` runs best, or onnx.
+        precisions: precisions of each format; by default those that `device` runs best, or fp32 and int8.
+        device: a board's profile, or its name (`edgewright.profiles`).
         task: the task's key; by default the one that the source's architecture belongs to. A module needs it.
         data: a TSV or JSONL file of labelled rows; then the task metric is a gate too.
         calibration: a file of labelled rows or of texts that int8-static measures ranges on; by default `data`, or
@@ -78,7 +84,7 @@ def build(
     """
     if not 0 <= version < 2**53:
         raise UsageError(f"version {version} is no counter", hint="give a whole number from 0")
-    plan = _plan(formats, precisions, leave_gaps=leave_gaps)
+    plan = _plan(wanted_of(formats, precisions, device), leave_gaps=leave_gaps)
     there = os.path.lexists(out)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         jobs = Jobs(Path(scratch), limits, progress)
@@ -98,12 +104,22 @@ def build(
     return Bundle.open(out)
 
 
-def _plan(formats: Sequence[str], precisions: Sequence[str], *, leave_gaps: bool) -> Plan:
-    """Which converter makes which precisions. What cannot work is refused here, before any work."""
-    if not formats or not precisions:
+def wanted_of(
+    formats: Sequence[str] | None, precisions: Sequence[str] | None, device: Profile | str | None
+) -> dict[str, list[str]]:
+    """Precisions by format, as `build` takes them. Raises UsageError: none was given, or there is no such profile."""
+    if () in [tuple(names) for names in (formats, precisions) if names is not None]:
         raise UsageError("no format or no precision was given", hint="for example --format onnx --precision fp32,int8")
+    if device is not None:
+        profile = named(device) if isinstance(device, str) else device
+        return wanted(profile, tuple(formats or ()), tuple(precisions or ()))
+    return {name: list(precisions or _PRECISIONS) for name in formats or _FORMATS}
+
+
+def _plan(cells: Mapping[str, Sequence[str]], *, leave_gaps: bool) -> Plan:
+    """Which converter makes which precisions. What cannot work is refused here, before any work."""
     plan: Plan = []
-    for name in dict.fromkeys(formats):
+    for name, precisions in cells.items():
         converter: type[Converter] = registry.load("converters", name)
         for precision in precisions:
             if precision not in converter.precisions and not leave_gaps:

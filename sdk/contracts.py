@@ -59,8 +59,13 @@ class ConversionSpec:
 
 
 class Converter(ABC):
-    """Makes artifacts of one format. One instance serves all precisions of a model, so it may keep what they share."""
+    """Makes artifacts of one format. One instance serves all precisions of a model, so it may keep what they share.
 
+    Attributes:
+        made_there: whether an artifact runs on no other machine than the one that made it.
+    """
+
+    made_there: ClassVar[bool] = False
     format: ClassVar[str]
     precisions: ClassVar[tuple[str, ...]]
     extra: ClassVar[str]

@@ -1,17 +1,34 @@
-"""What kind of machine this is: its model, cores and memory, and the instruction sets that decide about int8."""
+"""What kind of machine this is: its model, cores and memory, and its instruction sets.
+
+Standard library alone, for Python 3.9 on: a probe sends it to boards that have nothing installed.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 from edgewright._version import __version__
 
-__all__ = ["machine", "model"]
+__all__ = ["identity", "machine", "model"]
 
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimdhp", "asimddp", "i8mm", "sve")
+"""Those that decide about int8."""
+
+_INSTRUCTIONS = {
+    "asimd": "neon",
+    "asimdhp": "fp16",
+    "asimddp": "dotprod",
+    "sse4_2": "sse4.2",
+    **{name: name for name in ("crc32", "i8mm", "bf16", "sve", "sve2", "avx", "avx2", "fma", "f16c")},
+}
+"""Linux's names of instruction sets, and those of `edgewright.profiles`."""
+
+_CPUS = "/sys/devices/system/cpu"
 
 
 def machine() -> dict[str, Any]:
@@ -22,7 +39,7 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "model": model(),
         "cores": os.cpu_count() or 1,
-        "ram_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20,
+        "ram_mib": _ram_mib(),
         "cpu": ", ".join(_cpu_flags()) or "no known int8 instructions",
     }
 
@@ -33,6 +50,58 @@ def model() -> str:
     lines = [line.partition(":") for line in _text("/proc/cpuinfo").splitlines()]
     names = [value.strip() for key, _, value in lines if key.strip() in ("model name", "Hardware")]
     return board or next(iter(names), "") or platform.machine()
+
+
+def identity() -> dict[str, Any]:
+    """What a board is, of what does not change while it runs; "" and none is what it does not tell."""
+    words = set(_text("/proc/cpuinfo").split())
+    return {
+        "model": model(),
+        "product": _android("ro.product.model"),
+        "architecture": platform.machine(),
+        "cores": _cores(),
+        "instructions": [name for flag, name in _INSTRUCTIONS.items() if flag in words],
+        "ram_mib": _ram_mib(),
+        "os": _system(),
+        "kernel": f"{platform.system()} {platform.release()}",
+    }
+
+
+def _cores() -> list[dict[str, Any]]:
+    """The kinds of cores: on Arm by implementer and part (`0x41:0xd08`), else by name, with their numbers."""
+    kinds: dict[str, list[int]] = {}
+    for block in _text("/proc/cpuinfo").split("\n\n"):
+        facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in block.splitlines())}
+        if facts.get("processor", "").isdigit():
+            part = f"{facts.get('CPU implementer', '')}:{facts['CPU part']}" if "CPU part" in facts else ""
+            kinds.setdefault(part or facts.get("model name", ""), []).append(int(facts["processor"]))
+    return [{"kind": kind, "numbers": numbers, "clock_mhz": _max_mhz(numbers[0])} for kind, numbers in kinds.items()]
+
+
+def _max_mhz(core: int) -> float | None:
+    text = _text(f"{_CPUS}/cpu{core}/cpufreq/cpuinfo_max_freq").strip()
+    return int(text) / 1000 if text.isdigit() else None
+
+
+def _system() -> str:
+    """The operating system as it calls itself."""
+    release = _android("ro.build.version.release")
+    if release:
+        return f"Android {release}"
+    lines = [line.partition("=") for line in _text("/etc/os-release").splitlines()]
+    return next((value.strip('"') for key, _, value in lines if key == "PRETTY_NAME"), "")
+
+
+def _android(name: str) -> str:
+    """A property of Android, "" elsewhere."""
+    if not shutil.which("getprop"):
+        return ""
+    done = subprocess.run(["getprop", name], capture_output=True, text=True, check=False, timeout=5)
+    return done.stdout.strip()
+
+
+def _ram_mib() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
 
 
 def _cpu_flags() -> list[str]:

@@ -11,16 +11,14 @@ epochs = 2
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import re
-import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from edgewright import registry
 from edgewright.errors import UsageError
+from edgewright.toml import did_you_mean, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,13 +42,7 @@ def read(path: Path) -> tuple[Named, ...]:
     Raises:
         UsageError: not TOML, no steps, or an unknown step, option or value: the line, what was meant, what is allowed.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        tree = _toml().loads(text)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is not TOML: {error}") from error
+    text, tree = read_toml(path)
     strange = sorted(set(tree) - {"step"})
     if strange:
         raise _unknown(path, _line(text, 0, strange[0]), "table", strange[0], ["step"])
@@ -58,12 +50,6 @@ def read(path: Path) -> tuple[Named, ...]:
     if not isinstance(steps, list) or not steps:
         raise UsageError(f"{path} has no steps", hint='begin each with [[step]] and use = "NAME"')
     return tuple(_step(path, text, at, dict(table)) for at, table in enumerate(steps, start=1))
-
-
-def _toml() -> Any:
-    name = "tomllib" if sys.version_info >= (3, 11) else "tomli"
-    registry.require((name,), "train")
-    return importlib.import_module(name)
 
 
 def _step(path: Path, text: str, number: int, table: dict[str, Any]) -> Named:
@@ -88,9 +74,8 @@ def _step(path: Path, text: str, number: int, table: dict[str, Any]) -> Named:
 
 
 def _unknown(path: Path, line: int, noun: str, name: str, known: Sequence[str]) -> UsageError:
-    near = difflib.get_close_matches(name, known, 1)
-    meant = f", did you mean {near[0]}?" if near else ""
-    return UsageError(f"{path}, line {line}: unknown {noun} {name!r}{meant}", hint=f"allowed: {', '.join(known)}")
+    what = f"{path}, line {line}: unknown {noun} {name!r}{did_you_mean(name, known)}"
+    return UsageError(what, hint=f"allowed: {', '.join(known)}")
 
 
 def _line(text: str, number: int, key: str) -> int:

@@ -27,6 +27,7 @@ __all__ = [
     "human",
     "listed",
     "output_options",
+    "profiles_option",
     "recipe_options",
     "score_record",
     "status",
@@ -39,6 +40,12 @@ def output_options(command: Any) -> Any:
     """`--json` and `-q`."""
     command = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
     return click.option("-q", "--quiet", is_flag=True, help="Print no progress.")(command)
+
+
+def profiles_option(command: Any) -> Any:
+    """`--profiles`: a directory of the user's own."""
+    what = "A directory of profiles of your own, NAME.toml; beside those in ~/.config/edgewright/profiles."
+    return click.option("--profiles", metavar="DIR", type=click.Path(), help=what)(command)
 
 
 def recipe_options(command: Any) -> Any:
@@ -84,9 +91,9 @@ def device_options(command: Any) -> Any:
     return click.option("--device", metavar="URL", help=what)(board_options(command))
 
 
-def listed(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
-    """Callback of an option with a comma-separated value."""
-    return tuple(word.strip() for word in value.split(",") if word.strip())
+def listed(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """Callback of an option with a comma-separated value; None where it was not given and has no default."""
+    return None if value is None else tuple(word.strip() for word in value.split(",") if word.strip())
 
 
 def status(*, quiet: bool, stages: int = 0) -> Callable[[str], None]:

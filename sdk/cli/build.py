@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._show import artifact_row, emit, listed, output_options, score_record, status
+from edgewright.cli._show import artifact_row, emit, listed, output_options, profiles_option, score_record, status
 
 if TYPE_CHECKING:
     from edgewright.manifest import Artifact
@@ -17,10 +17,10 @@ __all__ = ["command"]
 @click.command("build")
 @click.argument("source")
 @click.option("--out", required=True, type=click.Path(), help="Where the bundle shall be.")
-@click.option("--format", "formats", default="onnx", show_default=True, callback=listed, help="Formats, by comma.")
-@click.option(
-    "--precision", "precisions", default="fp32,int8", show_default=True, callback=listed, help="Precisions, by comma."
-)
+@click.option("--format", "formats", callback=listed, help="Formats, by comma; by default onnx, or the board's.")
+@click.option("--precision", "precisions", callback=listed, help="By comma; by default fp32,int8, or the board's.")
+@click.option("--device", metavar="PROFILE", help="Make what this board runs best; see edgewright devices list.")
+@profiles_option
 @click.option("--task", help="The task, where the source's architecture does not tell.")
 @click.option("--data", type=click.Path(), help="Labelled rows (.tsv, .jsonl): the task metric becomes a gate.")
 @click.option("--calibration", type=click.Path(), help="Texts for int8-static; by default those of --data.")
@@ -37,8 +37,10 @@ def command(
     source: str,
     *,
     out: str,
-    formats: tuple[str, ...],
-    precisions: tuple[str, ...],
+    formats: tuple[str, ...] | None,
+    precisions: tuple[str, ...] | None,
+    device: str | None,
+    profiles: str | None,
     task: str | None,
     data: str | None,
     calibration: str | None,
@@ -57,14 +59,18 @@ def command(
 
     SOURCE is a Hugging Face directory or hub id, or a Keras model: a .keras file or a SavedModel directory.
     """
-    from edgewright.builder import build
+    from edgewright.builder import build, wanted_of
     from edgewright.child import Limits
+    from edgewright.profiles import named
 
+    board = named(device, profiles) if device else None
+    stages = 3 + sum(1 + 2 * len(each) for each in wanted_of(formats, precisions, board).values())
     bundle = build(
         source,
         out=out,
         formats=formats,
         precisions=precisions,
+        device=board,
         task=task,
         data=data,
         calibration=calibration,
@@ -75,7 +81,7 @@ def command(
         version=release_version,
         force=force,
         limits=Limits(memory_mib, timeout_s),
-        progress=status(quiet=quiet, stages=3 + len(formats) * (1 + 2 * len(precisions))),
+        progress=status(quiet=quiet, stages=stages),
     )
     rows = [_row(a) for a in bundle.manifest.artifacts]
     kept = [a.key for a in bundle.manifest.artifacts if a.parity.diverged]

@@ -1,0 +1,39 @@
+"""edgewright devices list."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgewright.cli._show import emit, output_options, profiles_option
+
+if TYPE_CHECKING:
+    from edgewright.profiles import Profile
+
+__all__ = ["command"]
+
+
+@click.command("list")
+@profiles_option
+@output_options
+def command(*, profiles: str | None, as_json: bool, quiet: bool) -> None:
+    """List the boards that have a profile: the project's, and your own."""
+    del quiet
+    from edgewright.profiles import read_profile, written_profiles
+
+    emit([_row(name, read_profile(path)) for name, path in written_profiles(profiles).items()], as_json=as_json)
+
+
+def _row(name: str, profile: Profile) -> dict[str, Any]:
+    """One line of the table: the sizes of memory go by GiB, as shops give them."""
+    ram = "/".join(f"{size / 1024:g}" for size in profile.memory.ram_mib)
+    return {
+        "profile": name,
+        "board": f"{profile.vendor} {profile.name}".replace("any ", ""),
+        "cores": " + ".join(f"{one.count} {one.core}" for one in profile.cpu.clusters) or None,
+        "instructions": ", ".join(profile.cpu.instructions),
+        "ram_gib": ram or None,
+        "prefer": profile.run.prefer[0],
+        "threads": profile.run.threads,
+    }

@@ -1,0 +1,80 @@
+"""edgewright devices probe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from msgspec import to_builtins
+
+from edgewright.cli._show import board_options, emit, human, output_options, profiles_option
+from edgewright.errors import one_line
+
+if TYPE_CHECKING:
+    from edgewright.board_facts import Facts, Match
+
+__all__ = ["command"]
+
+_EMULATED = "emulated: memory, disk, heat, clock and governor are this machine's"
+
+
+@click.command("probe")
+@click.argument("url")
+@profiles_option
+@board_options
+@output_options
+def command(url: str, *, profiles: str | None, root: str, python: str, as_json: bool, quiet: bool) -> None:
+    """Say what the board at URL is and how it is: model, cores, memory, heat, engines, and its profile.
+
+    It needs a Python there (3.9 or newer) and nothing else. Each engine is imported in a process of its own.
+    """
+    del quiet
+    from edgewright.board_facts import ask_facts, match
+    from edgewright.device import connect
+    from edgewright.profiles import read_profile, written_profiles
+
+    known = {name: read_profile(path) for name, path in written_profiles(profiles).items()}
+    way = connect(url)
+    facts = ask_facts(way, root=root, python=python)
+    found = match(facts, known)
+    lines = {**_board(facts, found), **_moment(facts)} | ({"note": _EMULATED} if way.emulated else {})
+    title = "\n".join(f"{name:<13}{one_line(str(value))}" for name, value in lines.items() if value not in (None, ""))
+    record: dict[str, Any] = {"url": url, "emulated": way.emulated, "match": found, "facts": facts} if as_json else {}
+    emit([_row(row) for row in to_builtins(facts.packages)], as_json=as_json, title=f"{title}\n", **record)
+
+
+def _row(row: dict[str, str]) -> dict[str, Any]:
+    return {"package": row["module"], "version": row["version"] or None, "state": row["state"]}
+
+
+def _board(facts: Facts, found: Match) -> dict[str, Any]:
+    """The lines of what does not change."""
+    cores = [f"{len(one.numbers)} x {one.kind}" for one in facts.cores]
+    clocks = [f" at up to {one.clock_mhz:.0f} MHz" if one.clock_mhz else "" for one in facts.cores]
+    alike = f", as {', '.join(found.alike)}" if found.alike else ""
+    return {
+        "board": facts.model,
+        "product": facts.product,
+        "profile": f"{found.profile}, by its {found.by}{alike}" if found.profile else "none of those that are known",
+        "cores": " + ".join(map("".join, zip(cores, clocks, strict=True))),
+        "instructions": ", ".join(facts.instructions),
+        "system": f"{facts.os}, {facts.kernel}, {facts.architecture}",
+        "python": f"{facts.python} ({facts.executable})" if facts.python else f"{facts.executable}: {facts.problem}",
+    }
+
+
+def _moment(facts: Facts) -> dict[str, Any]:
+    """The lines of what does."""
+    from edgewright.board_facts import throttling
+
+    free = "" if facts.free_ram_mib is None else f", {facts.free_ram_mib:.0f} MiB free"
+    bits = facts.throttled
+    return {
+        "memory": f"{facts.ram_mib} MiB{free}",
+        "disk": None if facts.disk_free_bytes is None else f"{human(facts.disk_free_bytes)} free",
+        "temperature": None if facts.temperature_c is None else f"{facts.temperature_c:.1f} °C",
+        "clock": None
+        if facts.clock_mhz is None
+        else f"{facts.clock_mhz:.0f} MHz, governor {facts.governor or 'unknown'}",
+        "throttled": None if bits is None else f"{', '.join(throttling(bits)) or 'no'} ({bits:#x})",
+    }
