@@ -37,17 +37,17 @@ def measure(request: Mapping[str, Any]) -> dict[str, Any]:
     """Load, first run, then one series per length: milliseconds of each timed run.
 
     The request: `bundle`, `format`, `precision`, `threads`, `tokens`, `texts`, `runs`, `warmup_runs`, `warmup_ms`,
-    `peak`, and where wanted `batch` and `sustained_s`; see `edgewright.measure.Plan`.
+    `peak`, and where wanted `buckets`, `batch` and `sustained_s`; see `edgewright.measure.Plan`.
     """
     from edgewright.engines import engine_for
     from edgewright.pipeline import load
 
-    engine_for(request["format"]).import_engine()
+    engine = engine_for(request["format"])
+    engine.import_engine()
     startup: dict[str, float] = {"import_ms": _since(_BEGIN), "modules": len(sys.modules)}
     begin = time.perf_counter_ns()
-    pipeline = load(
-        request["bundle"], format=request["format"], precision=request["precision"], threads=request["threads"]
-    )
+    chosen = {name: request[name] for name in ("format", "precision", "threads")}
+    pipeline = load(request["bundle"], **chosen, buckets=tuple(request.get("buckets", ())))
     startup["load_ms"] = _since(begin)
     rows = list(series(pipeline, request))
     begin = time.perf_counter_ns()
@@ -56,7 +56,8 @@ def measure(request: Mapping[str, Any]) -> dict[str, Any]:
     if request["peak"]:
         for _, feeds, _ in rows:
             pipeline.session.run(feeds[-1])
-        return {"peak_rss_mib": peak_rss_mib(), "apart": _apart(request)}
+        facts = {"engine": engine.engine, "version": engine.version()}
+        return {"peak_rss_mib": peak_rss_mib(), "apart": _apart(request), **facts}
     return {**startup, "series": [_timed(pipeline, request, *one) for one in rows]}
 
 
@@ -179,9 +180,27 @@ def _since(begin: int) -> float:
     return (time.perf_counter_ns() - begin) / 1e6
 
 
+def _asked() -> dict[str, Any]:
+    """The request: on standard input, or in a file that the first argument names, with the bundle as the second."""
+    if len(sys.argv) < 2:
+        request: dict[str, Any] = json.load(sys.stdin)
+        return request
+    path, bundle = sys.argv[1:]
+    with open(path, "rb") as file:  # noqa: PTH123 - `startup` counts imports
+        return {**json.load(file), "bundle": bundle}
+
+
+def _answer(request: Mapping[str, Any]) -> Any:
+    if not {"about", "peaks"} & request.keys():
+        return measure(request)
+    from edgewright.runtimes import _about
+
+    return _about.about(request["bundle"]) if "about" in request else _about.peaks(request["peaks"])
+
+
 def _main() -> None:
     try:
-        answer = measure(json.load(sys.stdin))
+        answer = _answer(_asked())
     except EdgewrightError as error:
         answer = {"error": error.record()}
     json.dump(answer, sys.stdout)

@@ -138,13 +138,17 @@ class Runtime(ABC):
 
     Attributes:
         has_plain: whether the engine can leave out its own graph optimisations and delegates.
+        has_buckets: whether it pads a text to one of the lengths that a file was made for.
+        buckets: those of the lengths that it may take; () is all.
         no_profiler: why its operators cannot be timed, for an engine without `_profile`.
         plain: whether it shall, to tell a wrong artifact from a wrong engine.
     """
 
     has_plain: ClassVar[bool] = False
+    has_buckets: ClassVar[bool] = False
     no_profiler: ClassVar[str] = "edgewright does not read its profiler"
     plain: bool = False
+    buckets: tuple[int, ...] = ()
     engine: ClassVar[str]
     formats: ClassVar[tuple[str, ...]]
     extra: ClassVar[str]

@@ -69,7 +69,7 @@ def _summary(run: Run) -> Markup:
     words = (
         [tag("p", f"{void} of {len(run.rows)} rows are void: see their reasons below.", class_="void")] if void else []
     )
-    words += [tag("p", problem, class_="void") for problem in run.problems]
+    words += [tag("p", problem, class_="void") for problem in (run.cut_short, *run.problems) if problem]
     return tag("section", tag("div", *tiles, class_="tiles"), *words)
 
 

@@ -95,6 +95,7 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     Attributes:
         artifact: its record in the bundle, with hash, size, parity and score.
         bundle: the name of the bundle's directory.
+        buckets: the lengths that texts were padded to; () is all that the artifact has, or none where it needs none.
         tokens: the length, or the median length of the texts.
         data: the file that the texts came from, None for a fixed length.
         lengths: the number of tokens of each of the texts.
@@ -119,6 +120,7 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     engine: _Words
     version: _Words
     threads: int
+    buckets: tuple[int, ...] = ()
     batch: int = 1
     tokens: int
     data: _Words | None = None
@@ -143,11 +145,16 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """What is compared with what: `onnx/int8, 128 tokens, 1 thread`."""
         length = f"texts of {self.data}" if self.data else f"{self.tokens} tokens"
         batch = f", batch {self.batch}" if self.batch > 1 else ""
-        return f"{self.artifact.key}, {length}{batch}, {self.threads} thread{'s' * (self.threads > 1)}"
+        padded = f", padded to {'+'.join(map(str, self.buckets))}" if self.buckets else ""
+        return f"{self.artifact.key}, {length}{padded}{batch}, {self.threads} thread{'s' * (self.threads > 1)}"
 
 
 class Run(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The root object of a file of rows; `source` is the SHA-256 over the files of the model that was measured."""
+    """The root object of a file of rows.
+
+    `source` is the SHA-256 over the files of the model that was measured; `cut_short` says why the run ended before its
+    plan did, if so.
+    """
 
     schema: Annotated[int, Meta(ge=1)] = SCHEMA
     kind: Literal["edgewright rows"] = "edgewright rows"
@@ -158,6 +165,7 @@ class Run(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     command: _Words = ""
     rows: tuple[Row, ...]
     problems: tuple[_Words, ...] = ()
+    cut_short: _Words = ""
 
 
 def write(run: Run, path: Path) -> None:
