@@ -206,7 +206,9 @@ class Runtime(ABC):
 
     def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
         del path, feeds, threads, runs
-        raise UsageError(f"{self.engine} is not profiled: {self.no_profiler}", hint="onnx, tflite and torchscript are")
+        raise UsageError(
+            f"{self.engine} is not profiled: {self.no_profiler}", hint="onnx, tflite, executorch and torchscript are"
+        )
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import SENTENCES, edgewright, second
@@ -98,23 +99,19 @@ def test_rows_so_far_are_kept_when_the_board_vanishes(flashed, sshd, bundles, th
         text=True,
         env=os.environ | {"PATH": sshd.path},
     )
-    said = []
-    for line in asked.stderr:
-        said.append(line)
-        if "process 2 of 3" in line and "fp32" in line:
-            sshd.kill(connections=True)
-            break
+    seen = next(line for line in asked.stderr if "onnx/fp32: process 2 of 3" in line)
+    until = time.monotonic() + 60
+    while not any(name.startswith("python") for name in sshd.sessions().values()) and time.monotonic() < until:
+        time.sleep(0.01)
+    sshd.kill(connections=True)
     _, rest = asked.communicate(timeout=120)
-    assert asked.returncode == 5, said
+    assert asked.returncode == 5, seen
     (error,) = [line for line in rest.splitlines() if line.startswith("edgewright: ")]
     assert "connection-lost: the connection was lost at onnx/fp32, process 2 of 3" in error
     assert "the rows so far are in" in error
     kept = json.loads((tmp_path / "rows.json").read_text())
     assert kept["cut_short"].startswith("the connection was lost at onnx/fp32")
-    assert {row["artifact"]["precision"]: len(row["samples_ms"]) for row in kept["rows"]} in (
-        {"fp32": 1, "int8": 2},
-        {"fp32": 1, "int8": 1},
-    )
+    assert {row["artifact"]["precision"]: len(row["samples_ms"]) for row in kept["rows"]} == {"fp32": 1, "int8": 1}
     assert all(row["grade"] == "void" and "processes were lost" in row["reasons"][-1] for row in kept["rows"])
     page = tmp_path / "report.html"
     edgewright("report", tmp_path / "rows.json", "--html", page)
@@ -128,7 +125,6 @@ def test_a_race_is_run_there_and_its_winner_flashed(flashed, board, sshd, bundle
     quick = ["--tokens", "16", "--processes", "2", "-q", "--json"]
     found = json.loads(far(board, sshd, "race", bundle, *quick, "--max-mb", "10", "--flash", "--rows", tmp_path / "r"))
     assert [row["verdict"] for row in found["rows"]] == ["the winner", "15.4 MB, at most 10.0 MB are allowed"]
-    assert f"{sshd.url} has the choice: 00000" in found["notes"][1]
     assert json.loads((tmp_path / "r").read_text())["device"] == sshd.url
     (choice,) = json.loads((bundle / "manifest.json").read_text())["choices"]
     assert (choice["machine"], choice["path"]) == (model(), "onnx/model_quantized.onnx")
