@@ -16,6 +16,7 @@ _BEGIN = time.perf_counter_ns()  # before the imports that `startup` counts
 
 from edgewright.errors import EdgewrightError  # noqa: E402
 from edgewright.runtimes._moment import Watch, energy_uj, moment, peak_rss_mib  # noqa: E402
+from edgewright.runtimes._power import energy  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ __all__ = ["measure", "sample", "series"]
 _FILLER = "The river had risen in the night, and by morning the lower path was gone. "
 _MOST_RUNS = 1000
 _MOST_ANSWERED = 50
+_METERED_S = 1.0
 
 
 def measure(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def _timed(
         "tokens": median_low(lengths),
         "lengths": lengths,
         "samples_ms": samples,
-        "energy_mj": None if used is None or spent is None or spent <= used else (spent - used) / 1e3 / len(samples),
+        **_energy(used, spent, len(samples), run, feeds),
         "sustained_ms": _sustained(run, feeds, request.get("sustained_s", 0)),
         "others": watch.others(),
         "before": before,
@@ -126,6 +128,15 @@ def _enough(run: Callable[[Feeds], Any], feeds: Sequence[Feeds], runs: int, leas
     while sum(samples) < least_ms and len(samples) + runs <= _MOST_RUNS:
         samples += sample(run, feeds, runs)
     return samples
+
+
+def _energy(
+    used: int | None, spent: int | None, count: int, run: Callable[[Feeds], Any], feeds: Sequence[Feeds]
+) -> dict[str, Any]:
+    """By the processor's counter over the timed runs, else by a board's meter in a second of its own."""
+    if used is not None and spent is not None and spent > used:
+        return {"energy_mj": (spent - used) / 1e3 / count, "energy_meter": "RAPL: processor"}
+    return energy(run, feeds, _METERED_S)
 
 
 def _sustained(run: Callable[[Feeds], Any], feeds: Sequence[Feeds], seconds: float) -> list[float]:

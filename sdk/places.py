@@ -65,11 +65,13 @@ class Place(ABC):
     @cached_property
     def about(self) -> About:
         """Asked for once. Raises what `ask` raises."""
-        return _typed(self.ask({"about": True}, _ASKED_S), About)
+        found: About = _typed(self.ask({"about": True}, _ASKED_S), About)
+        return found
 
     def peaks(self, threads: int) -> Roofline:
         """The machine's measured peaks. Raises what `ask` raises."""
-        return _typed(self.ask({"peaks": threads}, _ASKED_S), Roofline)
+        found: Roofline = _typed(self.ask({"peaks": threads}, _ASKED_S), Roofline)
+        return found
 
     def check_threads(self, threads: int) -> None:
         """Raise UsageError where the machine has fewer cores, or fewer than one thread is asked."""

@@ -44,6 +44,7 @@ def row_of(target: Target, plan: Plan, records: Sequence[Mapping[str, Any]], at:
         startup=_startup(records, memory["apart"]),
         peak_rss_mib=float(memory["peak_rss_mib"]),
         energy_mj=_middle(energy) if energy else "unmeasured",
+        energy_meter=series[0]["energy_meter"],
         bound_share=_bound_share(target, tokens, latency.median) if plan.roofline and not texts else None,
         noise=spread(samples),
         before=moments[0]["before"],

@@ -205,7 +205,7 @@ def _row(row: Row) -> dict[str, Any]:
         "n": took.n,
         "score": "-" if score is None else f"{score.value:.2f} % {score.metric} (n {score.n}, {score.data})",
         "peak, MiB": f"{row.peak_rss_mib:.0f}",
-        "energy, mJ": "unmeasured" if row.energy_mj == "unmeasured" else f"{row.energy_mj:.3g}",
+        "energy, mJ": "unmeasured" if row.energy_mj == "unmeasured" else f"{row.energy_mj:.3g} ({row.energy_meter})",
         "grade": row.grade,
         "reasons": "; ".join(row.reasons) or "-",
     }
@@ -264,8 +264,8 @@ def markdown(run: Run, baseline: Run | None = None, profiles: Sequence[Profile] 
         found = with_baseline(run, baseline)
         compared = [{"row": c.row.key, "of the baseline's time": str(c.ratio), "grade": c.row.grade} for c in found]
         lines += ["", *_pipes(compared)]
-    for found in profiles:
-        lines += ["", _plain(f"**{found.title}.** {facts(found)}"), "", *_pipes(_longest(found))]
+    for one in profiles:
+        lines += ["", _plain(f"**{one.title}.** {facts(one)}"), "", *_pipes(_longest(one))]
     return "\n".join(lines) + "\n"
 
 

@@ -105,7 +105,8 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         parts: None where the batch is not one text.
         sustained_ms: the median of each second of a sustained run.
         peak_rss_mib: high-water mark of resident memory in a process of its own; mapped weights count.
-        energy_mj: for each inference, by the processor's own meter, or `unmeasured`.
+        energy_mj: for each inference, by the machine's own meter, or `unmeasured`; what else the machine took is in it.
+        energy_meter: what was metered, such as the processor or a board's input.
         bound_share: how much of the bound that the machine's peaks set is reached, 1 being all, None if not measured.
         noise: half of the range of the processes' medians, as a part of the median.
         before: the machine before the first process.
@@ -133,6 +134,7 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     startup: Startup
     peak_rss_mib: float
     energy_mj: float | Literal["unmeasured"] = "unmeasured"
+    energy_meter: _Words | None = None
     bound_share: float | None = None
     noise: float
     before: Moment
