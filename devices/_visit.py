@@ -27,7 +27,9 @@ _BEAT_S = 1.0
 
 
 def visit(board: Board) -> dict[str, Any]:
-    """Run `words` of the request: `{bundle}` is the release's directory, `{files}` a private one that is removed after.
+    """Run `module` with the `words` of the request, and give what it printed and the files that it wrote.
+
+    In a word `{bundle}` is the release's directory, `{files}` a private one that is removed after.
 
     Raises:
         BundleError: the active release is not the one that the host means.
@@ -50,7 +52,7 @@ def visit(board: Board) -> dict[str, Any]:
                 file.write(zlib.decompress(base64.b64decode(data)))
         places = {"{bundle}": board.store.release_dir(name), "{files}": folder}
         words = [_placed(word, places) for word in request["words"]]
-        return _run([board.python(request["python"]), "-m", "edgewright", *words], folder, request)
+        return _run([board.python(request["python"]), "-m", request["module"], *words], folder, request)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

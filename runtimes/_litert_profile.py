@@ -32,6 +32,7 @@ _WRITE = 1
 _PLAIN, _OPERATOR, _DELEGATED = 1, 2, 8
 _EVENT_TYPES = {1 << bit for bit in range(9)}
 _INVOKE = b"Invoke"
+_DELEGATE = "XNNPACK"
 _MOST_EVENTS = 1 << 20
 _SIZE = ctypes.c_size_t
 _Pointer = ctypes.c_void_p
@@ -192,7 +193,7 @@ def trace(compiled: Compiled, plain: Callable[[], object], ops: Sequence[Op], ru
     if len({len(events) for events in found}) != 1:
         raise EngineError("LiteRT ran different operators from run to run")
     operators = _operators(list(zip(*found, strict=True)), ops)
-    return Trace(operators, sum(whole) / runs, plain_ms, runs)
+    return Trace(operators, sum(whole) / runs, plain_ms, runs, _DELEGATE)
 
 
 def _ms(run: Callable[[], object]) -> float:
@@ -215,8 +216,9 @@ def _operators(same: Sequence[Sequence[tuple[int, bytes, int, int]]], ops: Seque
             time_ms=times[at],
             macs=op.macs if op else 0,
             moved_bytes=op.moved_bytes if op else 0,
+            ran_by=_DELEGATE if kind == _DELEGATED else "",
         )
-        for at, ((_, tag, _, _), op) in enumerate(zip((each[0] for each in same), matched, strict=True))
+        for at, ((kind, tag, _, _), op) in enumerate(zip((each[0] for each in same), matched, strict=True))
     )
 
 

@@ -45,10 +45,12 @@ def trace(plain: Any, profiled: Any, feeds: Mapping[str, Any], runs: int, layer:
     for _ in range(2 * runs):
         profiled.run(None, feeds)
     events = json.loads(Path(profiled.end_profiling()).read_text())
-    return _read(events, runs, median(sorted(took)), layer)
+    return _read(events, runs, median(sorted(took)), layer, profiled.get_providers()[0])
 
 
-def _read(events: Sequence[Mapping[str, Any]], runs: int, plain_ms: float, layer: Mapping[str, str]) -> Trace:
+def _read(
+    events: Sequence[Mapping[str, Any]], runs: int, plain_ms: float, layer: Mapping[str, str], delegate: str
+) -> Trace:
     """The last runs of a profile, each node's time averaged over them."""
     whole = [event for event in events if event["name"] == "model_run"][-runs:]
     first = whole[0]["ts"]
@@ -59,7 +61,7 @@ def _read(events: Sequence[Mapping[str, Any]], runs: int, plain_ms: float, layer
     begin = whole[-1]["ts"]
     operators = [_operator(name, found, runs, begin, layer.get(name, "")) for name, found in nodes.items()]
     run_ms = sum(event["dur"] for event in whole) / runs / 1e3
-    return Trace(tuple(sorted(operators, key=lambda o: o.start_ms)), run_ms, plain_ms, runs)
+    return Trace(tuple(sorted(operators, key=lambda o: o.start_ms)), run_ms, plain_ms, runs, delegate)
 
 
 def _operator(name: str, found: Sequence[Mapping[str, Any]], runs: int, begin: int, layer: str) -> Operator:
@@ -73,6 +75,7 @@ def _operator(name: str, found: Sequence[Mapping[str, Any]], runs: int, begin: i
         time_ms=sum(event["dur"] for event in found) / runs / 1e3,
         macs=_macs(last["op_name"], _shapes(last, "input_type_shape"), _shapes(last, "output_type_shape")),
         moved_bytes=moved,
+        ran_by=last.get("provider", ""),
     )
 
 

@@ -134,19 +134,22 @@ def _tensor(name: str, detail: Mapping[str, Any]) -> Tensor:
 
 
 class Program:
-    """The signatures of a file by the length that they take; a length of -1 takes any.
+    """The signatures of a file by the length that they take; a length of -1 takes any. Those in `only`, if given.
 
     Raises:
-        EngineError: no signature takes one row of token ids.
+        EngineError: no signature takes one row of token ids, or none is of a length in `only`.
     """
 
-    def __init__(self, graphs: Sequence[Graph]) -> None:
+    def __init__(self, graphs: Sequence[Graph], only: Sequence[int] = ()) -> None:
         fits = [graph for graph in graphs if _takes_one_row(graph)]
         if not fits:
             shapes = ", ".join(f"{t.name} {list(t.shape)}" for t in graphs[0].inputs) if graphs else "none"
             raise EngineError(f"no signature takes one row of token ids; the inputs are {shapes}")
         self.graphs = {graph.inputs[0].shape[1]: graph for graph in fits}
-        self.lengths = sorted(length for length in self.graphs if length > 0)
+        self.lengths = sorted(length for length in self.graphs if length > 0 and (not only or length in only))
+        if not set(only) <= set(self.lengths):
+            has = ", ".join(map(str, sorted(self.graphs)))
+            raise EngineError(f"lengths {', '.join(map(str, only))} were chosen, the file has {has}", hint="race again")
         first = next(iter(self.graphs.values()))
         self.names = _feed_names(first.inputs)
         self.token_axis = {t.name: self._per_token(at, t) for at, t in enumerate(first.outputs)}
@@ -193,8 +196,8 @@ def chosen(graphs: Sequence[Graph], feeds: Mapping[str, NDArray[Any]]) -> tuple[
 class TfliteSession(Session):
     """An opened file: each row of a batch runs by itself, in the shortest signature that holds it."""
 
-    def __init__(self, graphs: Sequence[Graph]) -> None:
-        self._program = Program(graphs)
+    def __init__(self, graphs: Sequence[Graph], only: Sequence[int] = ()) -> None:
+        self._program = Program(graphs, only)
         first = next(iter(self._program.graphs.values()))
         self.inputs = tuple(
             TensorSpec(name=self._program.names[t.name], dtype=t.dtype.name, shape=(1, "any")) for t in first.inputs

@@ -16,6 +16,7 @@ _BEGIN = time.perf_counter_ns()  # before the imports that `startup` counts
 
 from edgewright.errors import EdgewrightError  # noqa: E402
 from edgewright.moment import Watch, energy_uj, moment, peak_rss_mib  # noqa: E402
+from edgewright.runtimes._power import energy  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,23 +32,24 @@ __all__ = ["measure", "sample", "series"]
 _FILLER = "The river had risen in the night, and by morning the lower path was gone. "
 _MOST_RUNS = 1000
 _MOST_ANSWERED = 50
+_METERED_S = 1.0
 
 
 def measure(request: Mapping[str, Any]) -> dict[str, Any]:
     """Load, first run, then one series per length: milliseconds of each timed run.
 
     The request: `bundle`, `format`, `precision`, `threads`, `tokens`, `texts`, `runs`, `warmup_runs`, `warmup_ms`,
-    `peak`, and where wanted `batch` and `sustained_s`; see `edgewright.measure.Plan`.
+    `peak`, and where wanted `buckets`, `batch` and `sustained_s`; see `edgewright.measure.Plan`.
     """
     from edgewright.engines import engine_for
     from edgewright.pipeline import load
 
-    engine_for(request["format"]).import_engine()
+    engine = engine_for(request["format"])
+    engine.import_engine()
     startup: dict[str, float] = {"import_ms": _since(_BEGIN), "modules": len(sys.modules)}
     begin = time.perf_counter_ns()
-    pipeline = load(
-        request["bundle"], format=request["format"], precision=request["precision"], threads=request["threads"]
-    )
+    chosen = {name: request[name] for name in ("format", "precision", "threads")}
+    pipeline = load(request["bundle"], **chosen, buckets=tuple(request.get("buckets", ())))
     startup["load_ms"] = _since(begin)
     rows = list(series(pipeline, request))
     begin = time.perf_counter_ns()
@@ -56,7 +58,8 @@ def measure(request: Mapping[str, Any]) -> dict[str, Any]:
     if request["peak"]:
         for _, feeds, _ in rows:
             pipeline.session.run(feeds[-1])
-        return {"peak_rss_mib": peak_rss_mib(), "apart": _apart(request)}
+        facts = {"engine": engine.engine, "version": engine.version()}
+        return {"peak_rss_mib": peak_rss_mib(), "apart": _apart(request), **facts}
     return {**startup, "series": [_timed(pipeline, request, *one) for one in rows]}
 
 
@@ -93,7 +96,7 @@ def _timed(
         "tokens": median_low(lengths),
         "lengths": lengths,
         "samples_ms": samples,
-        "energy_mj": None if used is None or spent is None or spent <= used else (spent - used) / 1e3 / len(samples),
+        **_energy(used, spent, len(samples), run, feeds),
         "sustained_ms": _sustained(run, feeds, request.get("sustained_s", 0)),
         "others": watch.others(),
         "before": before,
@@ -125,6 +128,15 @@ def _enough(run: Callable[[Feeds], Any], feeds: Sequence[Feeds], runs: int, leas
     while sum(samples) < least_ms and len(samples) + runs <= _MOST_RUNS:
         samples += sample(run, feeds, runs)
     return samples
+
+
+def _energy(
+    used: int | None, spent: int | None, count: int, run: Callable[[Feeds], Any], feeds: Sequence[Feeds]
+) -> dict[str, Any]:
+    """By the processor's counter over the timed runs, else by a board's meter in a second of its own."""
+    if used is not None and spent is not None and spent > used:
+        return {"energy_mj": (spent - used) / 1e3 / count, "energy_meter": "RAPL: processor"}
+    return energy(run, feeds, _METERED_S)
 
 
 def _sustained(run: Callable[[Feeds], Any], feeds: Sequence[Feeds], seconds: float) -> list[float]:
@@ -179,9 +191,27 @@ def _since(begin: int) -> float:
     return (time.perf_counter_ns() - begin) / 1e6
 
 
+def _asked() -> dict[str, Any]:
+    """The request: on standard input, or in a file that the first argument names, with the bundle as the second."""
+    if len(sys.argv) < 2:
+        request: dict[str, Any] = json.load(sys.stdin)
+        return request
+    path, bundle = sys.argv[1:]
+    with open(path, "rb") as file:  # noqa: PTH123 - `startup` counts imports
+        return {**json.load(file), "bundle": bundle}
+
+
+def _answer(request: Mapping[str, Any]) -> Any:
+    if not {"about", "peaks"} & request.keys():
+        return measure(request)
+    from edgewright.runtimes import _about
+
+    return _about.about(request["bundle"]) if "about" in request else _about.peaks(request["peaks"])
+
+
 def _main() -> None:
     try:
-        answer = measure(json.load(sys.stdin))
+        answer = _answer(_asked())
     except EdgewrightError as error:
         answer = {"error": error.record()}
     json.dump(answer, sys.stdout)

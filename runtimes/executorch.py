@@ -14,12 +14,15 @@ import numpy as np
 from edgewright.contracts import Runtime, Session
 from edgewright.errors import EngineError
 from edgewright.manifest import TensorSpec
+from edgewright.runtimes._executorch_profile import trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from edgewright.operators import Trace
 
 __all__ = ["ExecutorchRuntime"]
 
@@ -37,7 +40,6 @@ class ExecutorchRuntime(Runtime):
     extra = "executorch"
     module = "executorch"
     package = "executorch"
-    no_profiler = "its published wheel is built without the event tracer"
 
     _open_sessions: ClassVar[weakref.WeakSet[Session]] = weakref.WeakSet()
 
@@ -52,7 +54,7 @@ class ExecutorchRuntime(Runtime):
 
         return _portable_lib
 
-    def _open(self, path: Path, *, threads: int) -> Session:
+    def _open(self, path: Path, *, threads: int) -> _Session:
         library = self.import_engine()
         _check_identifier(path)
         self._size_pool(library, threads)
@@ -63,6 +65,14 @@ class ExecutorchRuntime(Runtime):
         session = _Session(program, path.name)
         self._open_sessions.add(session)
         return session
+
+    def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
+        def opened(cut: Path) -> Callable[[], object]:
+            session = self._open(cut, threads=threads)
+            return session.bare(feeds)
+
+        session = self._open(path, threads=threads)
+        return trace(path, opened, lambda: session.run(feeds), runs)
 
     def _size_pool(self, library: Any, threads: int) -> None:
         """Resizing frees the pool, and an open session would go on using it."""
@@ -98,15 +108,24 @@ class _Session(Session):
             for at, spec in enumerate(self.outputs)
         }
 
-    def _row(self, row: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        import torch
+    def bare(self, feeds: Mapping[str, NDArray[Any]]) -> Callable[[], object]:
+        """One inference of the first row of a batch, and nothing around it."""
+        given = _tensors(next(_rows({spec.name: feeds[spec.name] for spec in self.inputs})))
+        return lambda: self._forward(given)
 
-        given = [torch.from_numpy(np.ascontiguousarray(array)) for array in row.values()]
+    def _row(self, row: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        given = _tensors(row)
         try:
             return [tensor.numpy() for tensor in self._forward(given)]
         except Exception as error:
             shape = next(iter(row.values())).shape
             raise EngineError(f"executorch failed on {shape[1]} tokens: {error}") from error
+
+
+def _tensors(row: Mapping[str, NDArray[Any]]) -> list[Any]:
+    import torch
+
+    return [torch.from_numpy(np.ascontiguousarray(array)) for array in row.values()]
 
 
 def _rows(feeds: Mapping[str, NDArray[Any]]) -> Iterator[dict[str, NDArray[Any]]]:

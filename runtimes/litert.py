@@ -41,6 +41,7 @@ class Litert(Runtime):
     """
 
     engine = "litert"
+    has_buckets = True
     formats = ("tflite",)
     extra = "litert"
     module = "ai_edge_litert"
@@ -56,7 +57,7 @@ class Litert(Runtime):
             graphs = graphs_of(interpreter)
             if len(graphs) > 1 and importlib.util.find_spec("ai_edge_litert.cpu_options") and not lacks_atomics():
                 graphs = _compiled(path, threads, list(interpreter.get_signature_list()), graphs)
-        return TfliteSession(graphs)
+        return TfliteSession(graphs, self.buckets)
 
     def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
         library = Path(self.import_engine().__file__).parent / "libLiteRt.so"

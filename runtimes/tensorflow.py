@@ -17,6 +17,7 @@ class TensorFlow(Runtime):
     """Opens `.tflite` files in `tf.lite.Interpreter`."""
 
     engine = "tensorflow"
+    has_buckets = True
     formats = ("tflite",)
     extra = "tensorflow"
     module = "tensorflow"
@@ -26,4 +27,4 @@ class TensorFlow(Runtime):
         check_magic(path)
         with quiet():
             tensorflow = self.import_engine()
-            return TfliteSession(graphs_of(tensorflow.lite.Interpreter(str(path), num_threads=threads)))
+            return TfliteSession(graphs_of(tensorflow.lite.Interpreter(str(path), num_threads=threads)), self.buckets)

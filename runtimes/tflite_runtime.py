@@ -21,6 +21,7 @@ class TfliteRuntime(Runtime):
     """Opens `.tflite` files where LiteRT has no wheel."""
 
     engine = "tflite-runtime"
+    has_buckets = True
     formats = ("tflite",)
     extra = "tflite-runtime"
     module = "tflite_runtime"
@@ -31,4 +32,4 @@ class TfliteRuntime(Runtime):
         self.import_engine()
         with quiet():
             module = importlib.import_module("tflite_runtime.interpreter")
-            return TfliteSession(graphs_of(module.Interpreter(str(path), num_threads=threads)))
+            return TfliteSession(graphs_of(module.Interpreter(str(path), num_threads=threads)), self.buckets)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.errors import EngineError
+from edgewright.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["buckets", "pad", "pick", "rows"]
+__all__ = ["buckets", "check_buckets", "pad", "pick", "rows"]
 
 _SHORTEST = 16
 
@@ -26,6 +26,15 @@ def buckets(max_length: int) -> tuple[int, ...]:
         found.append(length)
         length *= 2
     return (*found, max_length)
+
+
+def check_buckets(chosen: Sequence[int], max_length: int) -> None:
+    """Raise UsageError where they are not some of a model's buckets, or lack the longest: every text must fit one."""
+    every = buckets(max_length)
+    if chosen and (not set(chosen) <= set(every) or max(chosen) != max_length):
+        given = "+".join(map(str, chosen))
+        hint = f"take some of {', '.join(map(str, every))}, {max_length} among them"
+        raise UsageError(f"buckets {given} were asked of a model of {max_length} tokens", hint=hint)
 
 
 def pick(lengths: Sequence[int], length: int) -> int:

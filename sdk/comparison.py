@@ -52,7 +52,7 @@ def bench_against(
     kinds = [kind for kind in mine if kind in theirs]
     if not kinds:
         raise UsageError(f"{sides[0].directory} and {sides[1].directory} have no format and precision in common")
-    rows, _ = measured([side[kind] for kind in kinds for side in (mine, theirs)], plan, progress)
+    rows = measured([side[kind] for kind in kinds for side in (mine, theirs)], plan, progress).rows
     pairs = zip(rows[::2], rows[1::2], strict=True)
     return [
         Comparison(row, against, compare(row.samples_ms, against.samples_ms))

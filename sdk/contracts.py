@@ -143,13 +143,17 @@ class Runtime(ABC):
 
     Attributes:
         has_plain: whether the engine can leave out its own graph optimisations and delegates.
+        has_buckets: whether it pads a text to one of the lengths that a file was made for.
+        buckets: those of the lengths that it may take; () is all.
         no_profiler: why its operators cannot be timed, for an engine without `_profile`.
         plain: whether it shall, to tell a wrong artifact from a wrong engine.
     """
 
     has_plain: ClassVar[bool] = False
+    has_buckets: ClassVar[bool] = False
     no_profiler: ClassVar[str] = "edgewright does not read its profiler"
     plain: bool = False
+    buckets: tuple[int, ...] = ()
     engine: ClassVar[str]
     formats: ClassVar[tuple[str, ...]]
     extra: ClassVar[str]
@@ -207,7 +211,9 @@ class Runtime(ABC):
 
     def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
         del path, feeds, threads, runs
-        raise UsageError(f"{self.engine} is not profiled: {self.no_profiler}", hint="onnx, tflite and torchscript are")
+        raise UsageError(
+            f"{self.engine} is not profiled: {self.no_profiler}", hint="onnx, tflite, executorch and torchscript are"
+        )
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def _timed(
         return list(sides), None
     plans = [_plan(models[at], rows, threads, processes=5 if len(built) > 1 else 2) for at in built]
     targets = [_target(models[at], plan) for at, plan in zip(built, plans, strict=True)]
-    found, _ = measured(targets, plans[0], progress)
+    found = measured(targets, plans[0], progress).rows
     timed = list(sides)
     for at, (row, *_) in zip(built, found, strict=True):
         cost = Cost(row.latency_ms.median, row.peak_rss_mib, f"{row.engine} {row.version}", row.grade)

@@ -188,6 +188,6 @@ def _cost(bundle: Bundle, artifact: Artifact, group: _Group, threads: int, progr
     """A small measurement as `edgewright bench` makes it, over texts of the data."""
     texts = tuple(group.task.items(group.examples)[:_TIMED])
     plan = Plan(tokens=(), texts=texts, data="the data", threads=(threads,), processes=2, least_ms=100.0)
-    rows, _ = measured(targets_of(bundle, plan, artifact.format, artifact.precision), plan, progress)
-    row = rows[0][0]
+    found = measured(targets_of(bundle, plan, artifact.format, artifact.precision), plan, progress)
+    row = found.rows[0][0]
     return Cost(row.latency_ms.median, row.peak_rss_mib, f"{row.engine} {row.version}", row.grade)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edgewright.charts import Bar, bars
+from edgewright.charts import bars
 from edgewright.markup import document, tag
+from edgewright.profile_section import bar_of, facts
 from edgewright.profiling import shares
 
 if TYPE_CHECKING:
@@ -43,22 +44,17 @@ class _Frame:
 
 def page(found: Profile) -> str:
     """One self-contained page of a profile."""
-    trace = found.trace
-    facts = (
-        f"{found.artifact.key} on {found.engine}, {found.tokens} tokens: {trace.plain_ms:.3g} ms, with the profiler at "
-        f"work {trace.run_ms:.3g} ms, the mean of {trace.runs} runs. Peaks of this machine: "
-        f"{found.peaks.fp32_gmac_s:.0f} GMAC/s in fp32, {found.peaks.int8_gmac_s:.0f} in int8, "
-        f"{found.peaks.read_gb_s:.0f} GB/s."
-    )
     sections = (
         ("Where the time goes, module by module", _flame_section(found)),
-        ("By kind of operator", bars([_bar(share) for share in shares(found, "kind")[:_MOST_BARS]])),
-        ("By layer", bars([_bar(share) for share in shares(found, "layer")[:_MOST_BARS]])),
+        ("By kind of operator", bars([bar_of(share) for share in shares(found, "kind")[:_MOST_BARS]])),
+        ("By layer", bars([bar_of(share) for share in shares(found, "layer")[:_MOST_BARS]])),
         ("Every kind", _table(shares(found, "kind"))),
         ("The longest operators", _table(shares(found, "operator")[:40])),
     )
     body = [tag("section", tag("h2", name), part) for name, part in sections]
-    return document(f"Profile of {found.artifact.key}", tag("p", facts, class_="faint"), *body)
+    return document(
+        f"Profile of {found.artifact.key}", tag("p", f"{found.title}. {facts(found)}", class_="faint"), *body
+    )
 
 
 def _flame_section(found: Profile) -> Markup:
@@ -92,12 +88,6 @@ def _frames(frame: _Frame, x: float, depth: int, scale: float, whole_ms: float) 
     for part in frame.parts.values():
         yield from _frames(part, x, depth + 1, scale, whole_ms)
         x += part.time_ms * scale
-
-
-def _bar(share: Share) -> Bar:
-    speed = f", {share.gmac_s:.3g} GMAC/s" if share.gmac_s else ""
-    bound = f", {share.bound}-bound" if share.bound in ("compute", "memory") else ""
-    return Bar(share.what, (("ms", share.time_ms),), f"{100 * share.share:.1f} %{speed}{bound}")
 
 
 def _table(rows: Sequence[Share]) -> Markup:

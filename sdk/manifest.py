@@ -113,6 +113,7 @@ class Choice(Struct, frozen=True, forbid_unknown_fields=True):
         threads: the engine's threads.
         latency_ms: its median there.
         inputs: what it was measured on, such as `64 tokens`.
+        buckets: the lengths that texts are padded to; () is all that the artifact has, or none where it needs none.
     """
 
     machine: Annotated[str, Meta(min_length=1, max_length=200)]
@@ -120,6 +121,7 @@ class Choice(Struct, frozen=True, forbid_unknown_fields=True):
     threads: Annotated[int, Meta(ge=1)]
     latency_ms: Annotated[float, Meta(gt=0)]
     inputs: Annotated[str, Meta(max_length=300)]
+    buckets: tuple[Annotated[int, Meta(ge=1)], ...] = ()
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -18,6 +18,7 @@ class Operator(Struct, frozen=True, forbid_unknown_fields=True):
         time_ms: what it took, the mean over the runs.
         macs: multiply-accumulates of one run; 0 for what is no product.
         moved_bytes: bytes of its inputs, weights and outputs.
+        ran_by: the delegate or provider that ran it, empty where the engine did itself.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Operator(Struct, frozen=True, forbid_unknown_fields=True):
     time_ms: float
     macs: int = 0
     moved_bytes: int = 0
+    ran_by: str = ""
 
 
 class Trace(Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,12 +38,14 @@ class Trace(Struct, frozen=True, forbid_unknown_fields=True):
         run_ms: the session's own time with its profiler at work, the mean over the runs.
         plain_ms: the median without it: profiling costs time.
         runs: how many were profiled.
+        delegate: the delegate or provider that was to run all of them; empty for an engine that has none.
     """
 
     operators: tuple[Operator, ...]
     run_ms: float
     plain_ms: float
     runs: int
+    delegate: str = ""
 
     @property
     def rest_ms(self) -> float:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgewright.contracts import Session
-    from edgewright.manifest import Artifact
+    from edgewright.manifest import Artifact, Choice
     from edgewright.tasks import Task
     from edgewright.tokenizer import Tokenizer
 
@@ -52,6 +52,7 @@ def load(
     precision: str | None = None,
     engine: str | None = None,
     threads: int | None = None,
+    buckets: tuple[int, ...] | None = None,
 ) -> Pipeline:
     """Open a bundle's artifact: what `edgewright race` chose for this kind of machine, else the smallest that opens.
 
@@ -61,6 +62,8 @@ def load(
         precision: only artifacts of this precision.
         engine: the engine's key, where a format has several.
         threads: how many threads the engine may use; by default what was chosen in the race, else 1.
+        buckets: for an engine that pads, the lengths of the artifact to pad to; by default those that were chosen in
+            the race, else all.
 
     Raises:
         BundleError: the bundle is not what its manifest says, or has no such artifact.
@@ -68,7 +71,7 @@ def load(
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     free = format is None and precision is None and engine is None
-    artifact, chosen = _chosen(bundle) if free else (None, 1)
+    artifact, chosen = _chosen(bundle) if free else (None, None)
     if artifact is None:
         artifact = bundle.choose(format=format, precision=precision, among=() if format else runnable(bundle))
     intact = bundle.checking([*bundle.parts(artifact), *bundle.tokenizer_files()])
@@ -78,7 +81,10 @@ def load(
         task = registry.load("tasks", bundle.manifest.task)(bundle.manifest.settings)
     finally:
         intact()
-    session = runtime.open(bundle.directory / artifact.path, threads=chosen if threads is None else threads)
+    if threads is None:
+        threads = min(chosen.threads, os.cpu_count() or 1) if chosen else 1
+    runtime.buckets = buckets if buckets is not None else chosen.buckets if chosen else ()
+    session = runtime.open(bundle.directory / artifact.path, threads=threads)
     return Pipeline(artifact, task, bundle.tokenizer(), session)
 
 
@@ -88,10 +94,10 @@ def preferred(bundle: Bundle) -> Artifact:
     return artifact or bundle.choose(among=runnable(bundle))
 
 
-def _chosen(bundle: Bundle) -> tuple[Artifact | None, int]:
-    """The artifact and threads that were chosen for this kind of machine, where an engine for it is installed."""
+def _chosen(bundle: Bundle) -> tuple[Artifact | None, Choice | None]:
+    """The artifact that was chosen for this kind of machine, where an engine for it is installed, and the choice."""
     choice = bundle.choice()
     if choice is None:
-        return None, 1
+        return None, None
     artifact = next(a for a in bundle.manifest.artifacts if a.path == choice.path)
-    return (artifact, min(choice.threads, os.cpu_count() or 1)) if artifact.format in runnable(bundle) else (None, 1)
+    return (artifact, choice) if artifact.format in runnable(bundle) else (None, None)

@@ -11,17 +11,17 @@ from edgewright.bundle import Bundle
 from edgewright.child import call
 from edgewright.engines import engine_for, runnable
 from edgewright.errors import UsageError
+from edgewright.machine import model
+from edgewright.manifest import Artifact  # noqa: TC001 - msgspec reads the annotations of a profile's file
 from edgewright.operators import Operator, Trace, layer_of
-from edgewright.roofline import roofline
+from edgewright.roofline import Roofline, roofline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from edgewright.manifest import Artifact
-    from edgewright.roofline import Roofline
 
-__all__ = ["Profile", "Share", "chrome_trace", "in_child", "profile", "shares"]
+__all__ = ["Fallbacks", "Profile", "Share", "chrome_trace", "fallbacks", "in_child", "profile", "shares"]
 
 _FILLER = "The river had risen in the night, and by morning the lower path was gone. "
 _FAR = 0.1
@@ -33,13 +33,19 @@ _INTEGER_KINDS = ("Integer", "Quant", "QC8W", "QC4W", "QB4W", "QS8")
 
 @dataclass(frozen=True)
 class Profile:
-    """The operators of one artifact at one length, beside the machine's measured peaks."""
+    """The operators of one artifact at one length, beside the machine's measured peaks, and the machine's model."""
 
     artifact: Artifact
     engine: str
     tokens: int
     trace: Trace
     peaks: Roofline
+    machine: str = ""
+
+    @property
+    def title(self) -> str:
+        """Which artifact, where, and how long."""
+        return f"{self.artifact.key} on {self.engine}, {self.tokens} tokens: {self.trace.plain_ms:.3g} ms"
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ class Share:
         of_peak: the larger of both as a part of the machine's measured peak.
         bound: which of the two it is nearer to, `compute` or `memory`; `cache` where more is moved than memory gives,
             None where it is near neither.
+        ran_by: the delegates or providers that ran it, `engine` for its own kernels; None where there is no delegate.
     """
 
     what: str
@@ -66,6 +73,50 @@ class Share:
     gb_s: float | None = None
     of_peak: float | None = None
     bound: str | None = None
+    ran_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Fallbacks:
+    """What ran outside of the delegate or provider that was to run everything, and what it cost.
+
+    Attributes:
+        delegate: its name.
+        operators: how many ran outside, `of` how many.
+        time_ms: what they took.
+        share: of the session's time.
+        kinds: how many of each kind, the dearest first.
+    """
+
+    delegate: str
+    operators: int
+    of: int
+    time_ms: float
+    share: float
+    kinds: dict[str, int]
+
+    def __str__(self) -> str:
+        """In a line: `outside XNNPACK: 6 of 120 operators, 0.03 ms, 4.5 % (EMBEDDING_LOOKUP 2, CAST 2)`."""
+        if not self.operators:
+            return f"all {self.of} operators ran in {self.delegate}"
+        took = f"{self.time_ms:.3g} ms, {100 * self.share:.1f} %"
+        kinds = ", ".join(f"{kind} {count}" for kind, count in self.kinds.items())
+        return f"outside {self.delegate}: {self.operators} of {self.of} operators, {took} ({kinds})"
+
+
+def fallbacks(found: Profile) -> Fallbacks | None:
+    """Counted and priced; None for an engine that has no delegate."""
+    trace = found.trace
+    if not trace.delegate:
+        return None
+    outside = [operator for operator in trace.operators if operator.ran_by != trace.delegate]
+    kinds: dict[str, list[float]] = {}
+    for operator in outside:
+        kinds.setdefault(operator.kind, []).append(operator.time_ms)
+    time_ms = sum(operator.time_ms for operator in outside)
+    dearest = sorted(kinds.items(), key=lambda item: -sum(item[1]))
+    counts = {kind: len(times) for kind, times in dearest}
+    return Fallbacks(trace.delegate, len(outside), len(trace.operators), time_ms, time_ms / trace.run_ms, counts)
 
 
 def profile(
@@ -93,7 +144,7 @@ def profile(
     payload = {"bundle": str(opened.directory), "path": artifact.path, "tokens": tokens}
     found = call("edgewright.profiling:in_child", {**payload, "threads": threads, "runs": runs})
     trace = msgspec.convert(found, Trace)
-    return Profile(artifact, engine_for(artifact.format).engine, tokens, trace, roofline(threads))
+    return Profile(artifact, engine_for(artifact.format).engine, tokens, trace, roofline(threads), model())
 
 
 def in_child(payload: dict[str, Any], progress: Callable[[str], None]) -> Any:
@@ -126,8 +177,9 @@ def shares(found: Profile, by: str = "kind") -> list[Share]:
 def _share(what: str, part: Sequence[Operator], found: Profile) -> Share:
     time_ms = sum(operator.time_ms for operator in part)
     share = time_ms / found.trace.run_ms
+    ran_by = ", ".join(dict.fromkeys(o.ran_by or "engine" for o in part)) if found.trace.delegate else None
     if not time_ms:
-        return Share(what, len(part), 0.0, 0.0)
+        return Share(what, len(part), 0.0, 0.0, ran_by=ran_by)
     gmac_s = sum(operator.macs for operator in part) / time_ms / 1e6
     gb_s = sum(operator.moved_bytes for operator in part) / time_ms / 1e6
     integer = found.artifact.precision in _INTEGER and any(word in o.kind for o in part for word in _INTEGER_KINDS)
@@ -135,7 +187,8 @@ def _share(what: str, part: Sequence[Operator], found: Profile) -> Share:
     computing, moving = gmac_s / peak, gb_s / found.peaks.read_gb_s
     nearer = "compute" if computing >= moving else "memory" if moving <= 1 else "cache"
     bound = None if max(computing, moving) < _FAR else nearer
-    return Share(what, len(part), time_ms, share, gmac_s or None, gb_s or None, max(computing, moving) or None, bound)
+    speeds = gmac_s or None, gb_s or None, max(computing, moving) or None
+    return Share(what, len(part), time_ms, share, *speeds, bound, ran_by)
 
 
 def chrome_trace(found: Profile) -> dict[str, Any]:

@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edgewright.bundle import MANIFEST, SIGNATURE, Bundle
-from edgewright.engines import runnable
-from edgewright.errors import GateFailed, StorageError, UsageError
-from edgewright.machine import model
+from edgewright.errors import ConnectionLost, GateFailed, StorageError, UsageError
 from edgewright.manifest import Choice, encode
 from edgewright.measure import Plan, measured, targets_of
+from edgewright.places import Here
 from edgewright.statistics import compare
 
 if TYPE_CHECKING:
@@ -24,9 +23,10 @@ if TYPE_CHECKING:
 
     from edgewright.manifest import Artifact
     from edgewright.measure import Target
+    from edgewright.places import Place
     from edgewright.rows import Row
 
-__all__ = ["Entrant", "Rules", "choose", "race"]
+__all__ = ["Entrant", "Rules", "check_unsigned", "choose", "race"]
 
 _NOISE = 1.1
 """Within so many times the best, a short run tells nothing."""
@@ -46,7 +46,7 @@ class Rules:
 
 @dataclass
 class Entrant:
-    """An artifact with a number of threads, and how far it came.
+    """An artifact with a number of threads and a set of buckets, and how far it came.
 
     Attributes:
         rows: of the last round that it ran, one for each length.
@@ -77,9 +77,12 @@ def race(
     plan: Plan = _FINAL,
     rules: Rules = Rules(),
     *,
+    place: Place | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Entrant]:
-    """Find the fastest artifact and number of threads for the lengths of `plan`, which is the finalists' one.
+    """Find the fastest artifact, threads and buckets for the lengths of `plan`, which is the finalists' one.
+
+    At a place, this machine by default.
 
     Returns:
         All entrants, the winner first, the others by how far they came.
@@ -87,10 +90,12 @@ def race(
     Raises:
         UsageError: a limit on the loss, and the bundle has no score.
         GateFailed: none is within the limits.
+        ConnectionLost: the way to the board broke before it was decided.
         What `edgewright.measure.bench` raises.
     """
-    entrants = [Entrant(target, []) for target in targets_of(bundle, plan, None, None)]
-    able = runnable(bundle)
+    place = place or Here(bundle)
+    entrants = [Entrant(target, []) for target in targets_of(bundle, plan, None, None, place)]
+    able = place.about.formats
     for entrant in entrants:
         entrant.lost = _out(entrant.target.artifact, able, rules)
     running = _field(entrants)
@@ -116,7 +121,7 @@ def _out(artifact: Artifact, able: Sequence[str], rules: Rules) -> str:
     """Why an artifact does not even start."""
     score, size = artifact.score, artifact.size_bytes
     if artifact.format not in able:
-        return "no engine for it is installed here"
+        return "no engine for it is installed where the race is run"
     if artifact.parity.diverged:
         return f"it failed its gate: {artifact.parity.diverged}"
     if rules.max_size_bytes is not None and size > rules.max_size_bytes:
@@ -146,8 +151,10 @@ def _heat(running: list[Entrant], plan: Plan, rules: Rules, progress: Callable[[
 
 
 def _run(running: Sequence[Entrant], plan: Plan, progress: Callable[[str], None]) -> None:
-    found, _ = measured([entrant.target for entrant in running], plan, progress)
-    for entrant, rows in zip(running, found, strict=True):
+    found = measured([entrant.target for entrant in running], plan, progress)
+    if found.cut_short:
+        raise ConnectionLost(found.cut_short, hint="the race is not decided, and the bundle is as it was; race again")
+    for entrant, rows in zip(running, found.rows, strict=True):
         entrant.rows = rows
         entrant.processes = len(rows[0].samples_ms) if rows else 0
         entrant.lost = "" if rows else "it did not run to its end"
@@ -182,23 +189,30 @@ def _cost(entrant: Entrant) -> tuple[float, int]:
 def _more(loser: Entrant, winner: Entrant) -> str:
     if loser.target.threads > winner.target.threads:
         return f"{loser.target.threads} threads for {winner.target.threads}"
+    if _cost(loser) < _cost(winner):
+        return f"a median beyond {_NOISE:g} times the fastest's"
     return f"{_cost(loser)[0]:.0f} MiB for {_cost(winner)[0]:.0f}"
 
 
+def check_unsigned(bundle: Bundle) -> None:
+    """Raise UsageError where the manifest is signed, so that no choice can be written into it."""
+    if (bundle.directory / SIGNATURE).exists():
+        hint = "race first and sign then, or take --dry-run"
+        raise UsageError(f"{bundle.directory} is signed: a choice in its manifest would break the signature", hint=hint)
+
+
 def choose(bundle: Bundle, winner: Entrant) -> Bundle:
-    """Write the winner into the bundle's manifest, so that `load` takes it on machines of this model.
+    """Write the winner into the bundle's manifest, so that `load` takes it on machines of the model that it ran on.
 
     Raises:
         UsageError: the manifest is signed.
         StorageError: it cannot be written; the old one stays.
     """
-    if (bundle.directory / SIGNATURE).exists():
-        hint = "race first and sign then, or take --dry-run"
-        raise UsageError(f"{bundle.directory} is signed: a choice in its manifest would break the signature", hint=hint)
-    inputs = "; ".join(row.key.split(", ")[1] for row in winner.rows)
-    here, artifact = model(), winner.target.artifact
-    choice = Choice(here, artifact.path, winner.target.threads, winner.median_ms, inputs)
-    others = [old for old in bundle.manifest.choices if old.machine != here]
+    check_unsigned(bundle)
+    inputs, target = "; ".join(row.key.split(", ")[1] for row in winner.rows), winner.target
+    there, path = target.place.about.machine.model, target.artifact.path
+    choice = Choice(there, path, target.threads, winner.median_ms, inputs, target.buckets)
+    others = [old for old in bundle.manifest.choices if old.machine != there]
     manifest = _with_choices(bundle, (*others, choice))
     part = bundle.directory.parent / f".{bundle.directory.name}.{MANIFEST}.part"
     try:

@@ -89,6 +89,20 @@ class Remote:
             BundleError: another release is active there.
             DeviceError: the board cannot run it, or gave no answer.
         """
+        found = self.visit(bundle, words, files=files, takes=takes, timeout_s=timeout_s)
+        return Answer(_tree(found.pop("", b"")), found)
+
+    def visit(
+        self,
+        bundle: str | Path,
+        words: Sequence[str],
+        *,
+        files: Mapping[str, bytes] | None = None,
+        takes: Collection[str] = (),
+        timeout_s: float = _PATIENCE_S,
+        module: str = "edgewright",
+    ) -> dict[str, bytes]:
+        """As `ask`, by any module of edgewright: the files that it wrote, and under "" what it printed."""
         digest, version = _identity(bundle)
         packed = {name: zlib.compress(data) for name, data in (files or {}).items()}
         size = sum(map(len, packed.values()))
@@ -98,12 +112,11 @@ class Remote:
         board = Board(connect(self.url), self.root, "")
         request: dict[str, Any] = {"words": list(words), "takes": list(takes), "python": self.python or "{python}"}
         request |= {"files": {name: base64.b64encode(data).decode() for name, data in packed.items()}}
-        request |= {"digest": digest, "version": version, "timeout_s": timeout_s}
+        request |= {"digest": digest, "version": version, "timeout_s": timeout_s, "module": module}
         done = board.ask("visit", _Visited, within_s=timeout_s + 60, **request)
         if done.exit_code != 0:
             raise _problem(done, self.url)
-        found = {name: _unpacked(data) for name, data in done.files.items()}
-        return Answer(_tree(found.pop("", b"")), found)
+        return {name: _unpacked(data) for name, data in done.files.items()}
 
 
 def _identity(bundle: str | Path) -> tuple[str, int]:

@@ -12,36 +12,50 @@ from edgewright.charts import Bar, Interval, Point, Series, bars, curves, interv
 from edgewright.comparison import with_baseline
 from edgewright.errors import one_line
 from edgewright.markup import Markup, document, tag
+from edgewright.profile_section import check, facts, section
+from edgewright.profiling import shares
 from edgewright.statistics import median, percentile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgewright.comparison import Comparison
+    from edgewright.profiling import Profile
     from edgewright.rows import Row, Run
 
 __all__ = ["html", "markdown"]
 
+_MOST_KINDS = 9
 _STEPS = ("import_ms", "read_ms", "tokenizer_ms", "open_ms", "first_ms")
 
 
-def html(run: Run, baseline: Run | None = None) -> str:
-    """The page of a run, with a comparison where there is a baseline. Raises what `with_baseline` raises."""
+def html(run: Run, baseline: Run | None = None, profiles: Sequence[Profile] = ()) -> str:
+    """The page of a run, with a comparison where there is a baseline, and bars of profiles of its artifacts.
+
+    Raises:
+        DataError: the baseline is of another model, or a profile of another artifact.
+    """
     if not run.rows:
         raise ValueError("a run without rows has nothing to report")
+    check(run, profiles)
     title = f"{run.rows[0].task} on {run.machine.model}"
-    sections = [_summary(run), *(_compared(with_baseline(run, baseline)) if baseline else ()), *_sections(run)]
+    sections = [
+        _summary(run),
+        *(_compared(with_baseline(run, baseline)) if baseline else ()),
+        *_sections(run, profiles),
+    ]
     began = tag("p", f"{run.began}, edgewright {run.machine.edgewright}", class_="faint")
     return document(title, began, *sections)
 
 
-def _sections(run: Run) -> list[Markup]:
+def _sections(run: Run, profiles: Sequence[Profile]) -> list[Markup]:
     rows = list(run.rows)
     first = _first_of_each(rows)
     lengths = {row.tokens for row in rows if row.data is None}
     charts: list[tuple[str, list[Markup]]] = [("Score, latency, size", _trade(rows)), ("Latency", _latency(rows))]
     charts += [("Latency over length", _over_length(rows))] if len(lengths) > 1 else []
     charts += [("The way to the first answer", _startup(first)), ("Memory", [_memory(first)])]
+    charts += [("Where the time goes", section(profiles))] if profiles else []
     tables = [
         ("Rows", [_table([_row(row) for row in rows])]),
         ("Parity with the eager model", [_table([_parity(row) for row in first])]),
@@ -69,7 +83,7 @@ def _summary(run: Run) -> Markup:
     words = (
         [tag("p", f"{void} of {len(run.rows)} rows are void: see their reasons below.", class_="void")] if void else []
     )
-    words += [tag("p", problem, class_="void") for problem in run.problems]
+    words += [tag("p", problem, class_="void") for problem in (run.cut_short, *run.problems) if problem]
     return tag("section", tag("div", *tiles, class_="tiles"), *words)
 
 
@@ -191,7 +205,7 @@ def _row(row: Row) -> dict[str, Any]:
         "n": took.n,
         "score": "-" if score is None else f"{score.value:.2f} % {score.metric} (n {score.n}, {score.data})",
         "peak, MiB": f"{row.peak_rss_mib:.0f}",
-        "energy, mJ": "unmeasured" if row.energy_mj == "unmeasured" else f"{row.energy_mj:.3g}",
+        "energy, mJ": "unmeasured" if row.energy_mj == "unmeasured" else f"{row.energy_mj:.3g} ({row.energy_meter})",
         "grade": row.grade,
         "reasons": "; ".join(row.reasons) or "-",
     }
@@ -240,8 +254,9 @@ def _length(row: Row) -> str:
     return f"texts of {row.data}" if row.data is not None else f"{row.tokens} tokens"
 
 
-def markdown(run: Run, baseline: Run | None = None) -> str:
-    """The same for a pull request: a table, the comparison, and why rows are not of grade A."""
+def markdown(run: Run, baseline: Run | None = None, profiles: Sequence[Profile] = ()) -> str:
+    """The same for a pull request: a table, the comparison, and why rows are no A. Raises what `html` does."""
+    check(run, profiles)
     rows = [_row(row) for row in run.rows]
     made = _plain(run.command).replace("`", "'")
     lines = [_plain(f"**{run.rows[0].task} on {run.machine.model}**, {run.began}") + f", `{made}`", "", *_pipes(rows)]
@@ -249,7 +264,25 @@ def markdown(run: Run, baseline: Run | None = None) -> str:
         found = with_baseline(run, baseline)
         compared = [{"row": c.row.key, "of the baseline's time": str(c.ratio), "grade": c.row.grade} for c in found]
         lines += ["", *_pipes(compared)]
+    for one in profiles:
+        lines += ["", _plain(f"**{one.title}.** {facts(one)}"), "", *_pipes(_longest(one))]
     return "\n".join(lines) + "\n"
+
+
+def _longest(found: Profile) -> list[dict[str, Any]]:
+    """The kinds of operators that take longest, and the rest."""
+    rows = shares(found)
+    kept = rows if len(rows) < _MOST_KINDS else [*rows[: _MOST_KINDS - 1], rows[-1]]
+    return [
+        {
+            "operator": r.what,
+            "calls": r.calls,
+            "ms": f"{r.time_ms:.3g}",
+            "share": f"{r.share:.1%}",
+            "bound": r.bound or "-",
+        }
+        for r in kept
+    ]
 
 
 def _pipes(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -95,6 +95,7 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     Attributes:
         artifact: its record in the bundle, with hash, size, parity and score.
         bundle: the name of the bundle's directory.
+        buckets: the lengths that texts were padded to; () is all that the artifact has, or none where it needs none.
         tokens: the length, or the median length of the texts.
         data: the file that the texts came from, None for a fixed length.
         lengths: the number of tokens of each of the texts.
@@ -104,7 +105,8 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         parts: None where the batch is not one text.
         sustained_ms: the median of each second of a sustained run.
         peak_rss_mib: high-water mark of resident memory in a process of its own; mapped weights count.
-        energy_mj: for each inference, by the processor's own meter, or `unmeasured`.
+        energy_mj: for each inference, by the machine's own meter, or `unmeasured`; what else the machine took is in it.
+        energy_meter: what was metered, such as the processor or a board's input.
         bound_share: how much of the bound that the machine's peaks set is reached, 1 being all, None if not measured.
         noise: half of the range of the processes' medians, as a part of the median.
         before: the machine before the first process.
@@ -119,6 +121,7 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     engine: _Words
     version: _Words
     threads: int
+    buckets: tuple[int, ...] = ()
     batch: int = 1
     tokens: int
     data: _Words | None = None
@@ -131,6 +134,7 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     startup: Startup
     peak_rss_mib: float
     energy_mj: float | Literal["unmeasured"] = "unmeasured"
+    energy_meter: _Words | None = None
     bound_share: float | None = None
     noise: float
     before: Moment
@@ -143,11 +147,16 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """What is compared with what: `onnx/int8, 128 tokens, 1 thread`."""
         length = f"texts of {self.data}" if self.data else f"{self.tokens} tokens"
         batch = f", batch {self.batch}" if self.batch > 1 else ""
-        return f"{self.artifact.key}, {length}{batch}, {self.threads} thread{'s' * (self.threads > 1)}"
+        padded = f", padded to {'+'.join(map(str, self.buckets))}" if self.buckets else ""
+        return f"{self.artifact.key}, {length}{padded}{batch}, {self.threads} thread{'s' * (self.threads > 1)}"
 
 
 class Run(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The root object of a file of rows; `source` is the SHA-256 over the files of the model that was measured."""
+    """The root object of a file of rows.
+
+    `source` is the SHA-256 over the files of the model that was measured; `cut_short` says why the run ended before its
+    plan did, if so.
+    """
 
     schema: Annotated[int, Meta(ge=1)] = SCHEMA
     kind: Literal["edgewright rows"] = "edgewright rows"
@@ -158,6 +167,7 @@ class Run(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     command: _Words = ""
     rows: tuple[Row, ...]
     problems: tuple[_Words, ...] = ()
+    cut_short: _Words = ""
 
 
 def write(run: Run, path: Path) -> None:

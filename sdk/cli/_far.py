@@ -13,11 +13,12 @@ from edgewright.errors import DataError
 from edgewright.remote import Remote
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
+    from edgewright.places import There
     from edgewright.remote import Answer
 
-__all__ = ["ask"]
+__all__ = ["ask", "there"]
 
 _OURS = {"device", "root", "python", "as_json", "quiet"}
 
@@ -52,6 +53,13 @@ def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
     words += ["--json", *(["--quiet"] if "quiet" in known else []), *(["--", *texts] if texts else [])]
     remote = Remote(given["device"], given["root"], given["python"])
     return remote.ask(given[bundle], words, files=files, takes=takes)
+
+
+def there(bundle: str, options: Mapping[str, Any]) -> There:
+    """The place of `--device`, `--root` and `--python`. Raises UsageError: it is emulated."""
+    from edgewright.places import There
+
+    return There(Remote(options["device"], options["root"], options["python"]), bundle)
 
 
 def _long(parameter: Any) -> str:

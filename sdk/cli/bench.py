@@ -18,10 +18,11 @@ from edgewright.cli._show import (
     score_record,
     status,
 )
+from edgewright.errors import ConnectionLost
 
 if TYPE_CHECKING:
     from edgewright.comparison import Comparison
-    from edgewright.rows import Row, Run
+    from edgewright.rows import Row
 
 __all__ = ["command"]
 
@@ -48,6 +49,7 @@ __all__ = ["command"]
 def command(bundle: str, **options: Any) -> None:
     """Measure latency, load time and peak memory of the artifacts of BUNDLE."""
     from edgewright import rows
+    from edgewright.cli._far import there
     from edgewright.comparison import bench_against, check, with_baseline
     from edgewright.measure import bench
 
@@ -57,38 +59,25 @@ def command(bundle: str, **options: Any) -> None:
     chosen = {"format": options["format_"], "precision": options["precision"]}
     show = status(quiet=options["quiet"])
     printed = {"as_json": options["as_json"], "form": options["form"]}
-    if options["device"] and options["against"]:
+    place = there(bundle, options) if options["device"] else None
+    if place and options["against"]:
         raise click.UsageError("--against compares two bundles here; with --device, give --baseline")
     if options["against"]:
         found = bench_against(bundle, options["against"], plan, **chosen, progress=show)
         emit([_compared(one) for one in found], **printed)
         return
     typed = " ".join(["edgewright", *sys.argv[1:]])[:1000]
-    run = _far(typed) if options["device"] else bench(bundle, plan, **chosen, command=typed, progress=show)
+    measured = place.opened() if place else bundle
+    run = bench(measured, plan, **chosen, place=place, command=typed, progress=show)
     if options["out"]:
         rows.write(run, Path(options["out"]))
-    if kept is None:
-        emit([_row(row) for row in run.rows], **printed, notes=_notes(run.rows, run.problems))
-        return
-    found = with_baseline(run, kept)
-    emit([_compared(one) for one in found], **printed, notes=_notes(run.rows, run.problems))
+    found = with_baseline(run, kept) if kept else []
+    printed_rows = [_compared(one) for one in found] if kept else [_row(row) for row in run.rows]
+    emit(printed_rows, **printed, notes=_notes(run.rows, run.problems))
+    if run.cut_short:
+        kept_in = f"the rows so far are in {options['out']}" if options["out"] else "keep the rows so far with --out"
+        raise ConnectionLost(run.cut_short, hint=kept_in)
     check(found, allowed)
-
-
-def _far(typed: str) -> Run:
-    """The same on a board, with the same record of it."""
-    import tempfile
-
-    from msgspec.structs import replace
-
-    from edgewright import rows
-    from edgewright.cli._far import ask
-
-    answer = ask(keep=("baseline", "fail_over", "form"), takes=("out",))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.json"
-        path.write_bytes(answer.files["out"])
-        return replace(rows.read(path), device=click.get_current_context().params["device"], command=typed)
 
 
 def _plan(options: dict[str, Any]) -> Any:

@@ -13,6 +13,8 @@ from msgspec import to_builtins
 from edgewright.cli._show import artifact_options, device_options, emit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edgewright.profiling import Profile
 
 __all__ = ["command"]
@@ -27,6 +29,7 @@ __all__ = ["command"]
 @click.option("--why", help="Instead, hold this precision against fp32 and say why it is as fast as it is.")
 @click.option("--trace", "trace_", type=click.Path(), help="Write one run as a trace that Perfetto opens.")
 @click.option("--html", "page_", type=click.Path(), help="Write a page with a flame chart of the model's modules.")
+@click.option("--out", type=click.Path(), help="Keep every operator in this file, for `edgewright report`.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with every operator.")
 @artifact_options
 @device_options
@@ -40,6 +43,7 @@ def command(
     why: str | None,
     trace_: str | None,
     page_: str | None,
+    out: str | None,
     as_json: bool,
     format_: str | None,
     precision: str | None,
@@ -48,29 +52,50 @@ def command(
 ) -> None:
     """Show where an inference of BUNDLE's artifact spends its time."""
     from edgewright.explanation import explain
-    from edgewright.files import write_whole
-    from edgewright.flame import page
-    from edgewright.profiling import chrome_trace, profile, shares
+    from edgewright.profiling import profile, shares
 
+    files = {"trace_": trace_, "page_": page_, "out": out}
     if device:
-        _far(trace_, page_, as_json=as_json, why=why)
+        _far({name: path for name, path in files.items() if path}, as_json=as_json, why=why)
         return
     if why:
         found_parts = explain(bundle, why, format=format_ or "onnx", tokens=tokens, threads=threads)
         emit([asdict(part) for part in found_parts], as_json=as_json)
         return
     found = profile(bundle, format=format_, precision=precision, tokens=tokens, threads=threads, runs=runs)
-    if trace_:
-        write_whole(Path(trace_), json.dumps(chrome_trace(found)).encode())
-    if page_:
-        write_whole(Path(page_), page(found).encode())
-    rows = [asdict(share) for share in shares(found, by)]
-    emit(rows, as_json=as_json, title="" if as_json else _title(_facts(found)), **(_facts(found) if as_json else {}))
+    _write(found, files)
+    rows, facts = [asdict(share) for share in shares(found, by)], _facts(found)
+    _print(rows, facts, as_json=as_json)
+
+
+def _write(found: Profile, files: Mapping[str, str | None]) -> None:
+    """The files that were asked for."""
+    from edgewright import profile_file
+    from edgewright.files import write_whole
+    from edgewright.flame import page
+    from edgewright.profiling import chrome_trace
+
+    if files["trace_"]:
+        write_whole(Path(files["trace_"]), json.dumps(chrome_trace(found)).encode())
+    if files["page_"]:
+        write_whole(Path(files["page_"]), page(found).encode())
+    if files["out"]:
+        profile_file.write(found, Path(files["out"]))
+
+
+def _print(rows: list[dict[str, Any]], facts: dict[str, Any], *, as_json: bool) -> None:
+    fell = facts["fallbacks"]
+    notes = [fell["words"]] if fell and not as_json else []
+    emit(rows, as_json=as_json, title="" if as_json else _title(facts), notes=notes, **(facts if as_json else {}))
 
 
 def _facts(found: Profile) -> dict[str, Any]:
     """What the JSON holds beside the rows."""
-    facts = {"artifact": found.artifact.key, "engine": found.engine, "tokens": found.tokens}
+    from edgewright.profiling import fallbacks
+
+    fell = fallbacks(found)
+    facts: dict[str, Any] = {"artifact": found.artifact.key, "engine": found.engine, "tokens": found.tokens}
+    facts["fallbacks"] = {**asdict(fell), "words": str(fell)} if fell else None
     return {**facts, "peaks": to_builtins(found.peaks), "trace": to_builtins(found.trace)}
 
 
@@ -83,15 +108,18 @@ def _title(facts: dict[str, Any]) -> str:
     )
 
 
-def _far(trace: str | None, page: str | None, *, as_json: bool, why: str | None) -> None:
+def _far(wanted: Mapping[str, str], *, as_json: bool, why: str | None) -> None:
     """The same on a board."""
     from edgewright.cli._far import ask
     from edgewright.files import write_whole
+    from edgewright.places import refuse_emulated
 
-    wanted = {name: path for name, path in (("trace_", trace), ("page_", page)) if path}
+    refuse_emulated(click.get_current_context().params["device"])
     answer = ask(takes=tuple(wanted))
     for name, path in wanted.items():
         write_whole(Path(path), answer.files[name])
     facts = {name: value for name, value in answer.tree.items() if name != "rows"}
-    title = "" if as_json or why else _title(facts)
-    emit(answer.tree["rows"], as_json=as_json, title=title, **(facts if as_json else {}))
+    if why:
+        emit(answer.tree["rows"], as_json=as_json, **(facts if as_json else {}))
+    else:
+        _print(answer.tree["rows"], facts, as_json=as_json)

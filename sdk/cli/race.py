@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._show import artifact_row, emit, listed, output_options, score_record, status
+from edgewright.cli._show import artifact_row, device_options, emit, listed, output_options, score_record, status
 from edgewright.errors import ConversionFailed, EdgewrightError, GateFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edgewright.bundle import Bundle
+    from edgewright.places import Place
     from edgewright.race import Entrant
 
 __all__ = ["command"]
@@ -29,6 +30,13 @@ _EVERY = "onnx,tflite,executorch,torchscript"
 @click.option("--precision", "precisions", default="fp32,int8", show_default=True, callback=listed, help="Precisions.")
 @click.option("--data", type=click.Path(), help="For a model: labelled rows, which give the score.")
 @click.option("--threads", default="1", show_default=True, callback=listed, help="Engine threads, by comma.")
+@click.option(
+    "--buckets",
+    default="all",
+    show_default=True,
+    callback=listed,
+    help="For TFLite: sets of lengths to pad to, by comma, such as all,128,32+128.",
+)
 @click.option("--input", "input_", type=click.Path(), help="Texts like yours: the race is run at their lengths.")
 @click.option("--tokens", default="64", show_default=True, callback=listed, help="Without --input: lengths, by comma.")
 @click.option("--processes", default=5, show_default=True, help="Fresh processes of a finalist.")
@@ -37,28 +45,73 @@ _EVERY = "onnx,tflite,executorch,torchscript"
 @click.option("--max-mb", type=float, help="Largest file.")
 @click.option("--rows", "rows_", type=click.Path(), help="Keep the entrants' rows in this file.")
 @click.option("--dry-run", is_flag=True, help="Do not write the choice into the bundle.")
+@click.option("--flash", is_flag=True, help="With --device: flash the bundle before, and again with the choice in it.")
+@device_options
 @output_options
 def command(source: str, **options: Any) -> None:
-    """Find the fastest artifact of SOURCE, a bundle or a model, on this machine, and write it into the bundle.
+    """Find the fastest artifact of SOURCE, a bundle or a model, and write it into the bundle.
 
-    `edgewright.load` then takes it on machines of this model.
+    `edgewright.load` then takes it on machines of the model that the race was run on: this one, or with --device that
+    of a board, which has the choice with the next flash.
     """
     from edgewright import race
 
+    _check(source, options)
     limit_mb, show = options["max_mb"], status(quiet=options["quiet"])
     size = None if limit_mb is None else int(limit_mb * 1e6)
     rules = race.Rules(options["max_loss"], options["max_ram_mib"], size)
     plan = _plan(options)
     bundle, notes = _bundle(source, options, show)
-    entrants = race.race(bundle, plan, rules, progress=show)
+    if not options["dry_run"]:
+        race.check_unsigned(bundle)
+    place = _place(bundle, options, show)
+    entrants = race.race(bundle, plan, rules, place=place, progress=show)
     if options["rows_"]:
         _keep(bundle, entrants, Path(options["rows_"]))
     if not options["dry_run"]:
-        race.choose(bundle, entrants[0])
-        notes.append(f"{bundle.directory} takes the winner on this kind of machine from now on")
+        notes += _chosen(race.choose(bundle, entrants[0]), entrants[0], options, show)
     notes += [f"{entrants[0].rows[0].grade}: {reason}" for reason in entrants[0].rows[0].reasons]
     printed = {"as_json": options["as_json"], "notes": notes, "winner": entrants[0].target.artifact.key}
     emit([_row(entrant, entrants[0]) for entrant in entrants], **printed)
+
+
+def _check(source: str, options: dict[str, Any]) -> None:
+    """Raise UsageError where the options contradict each other."""
+    if options["flash"] and (not options["device"] or options["dry_run"]):
+        raise click.UsageError("--flash goes with --device, and not with --dry-run")
+    if options["device"] and source == "-":
+        raise click.UsageError("the choice is written into a bundle: give the one that is active there, not -")
+
+
+def _place(bundle: Bundle, options: dict[str, Any], show: Callable[[str], None]) -> Place | None:
+    """The board of `--device`, with the bundle on it."""
+    if not options["device"]:
+        return None
+    from edgewright.cli._far import there
+
+    place = there(str(bundle.directory), options)
+    if options["flash"]:
+        _flash(bundle, options, show)
+    return place
+
+
+def _flash(bundle: Bundle, options: dict[str, Any], show: Callable[[str], None]) -> str:
+    from edgewright.device import connect
+    from edgewright.flash import flash
+
+    where = {"root": options["root"], "python": options["python"]}
+    return flash(bundle.directory, connect(options["device"]), **where, progress=show).release
+
+
+def _chosen(bundle: Bundle, winner: Entrant, options: dict[str, Any], show: Callable[[str], None]) -> list[str]:
+    """What has been done with the choice, in words; the board gets it where that was asked."""
+    machine = winner.target.place.about.machine.model
+    words = [f"{bundle.directory} takes the winner on a {machine} from now on"]
+    if options["flash"]:
+        return [*words, f"{options['device']} has the choice: {_flash(bundle, options, show)} is active"]
+    if options["device"]:
+        words.append(f"the board has the choice with the next: edgewright flash {bundle.directory} {options['device']}")
+    return words
 
 
 def _bundle(source: str, options: dict[str, Any], show: Callable[[str], None]) -> tuple[Bundle, list[str]]:
@@ -93,6 +146,7 @@ def _plan(options: dict[str, Any]) -> Any:
         texts=tuple(texts(Path(path))) if path else (),
         data=Path(path).name if path else "",
         threads=_numbers(options["threads"], "--threads"),
+        buckets=tuple(() if word == "all" else _numbers(word.split("+"), "--buckets") for word in options["buckets"]),
         processes=options["processes"],
     )
 
@@ -106,11 +160,11 @@ def _numbers(words: Sequence[str], option: str) -> tuple[int, ...]:
 
 def _keep(bundle: Bundle, entrants: Sequence[Entrant], path: Path) -> None:
     from edgewright import rows
-    from edgewright.measure import now, run_of
+    from edgewright.measure import Measured, now, run_of
 
     command = " ".join(["edgewright", *sys.argv[1:]])[:1000]
-    found = [entrant.rows for entrant in entrants if entrant.rows]
-    rows.write(run_of(bundle, found, began=now(), command=command), path)
+    found = Measured([entrant.rows for entrant in entrants if entrant.rows])
+    rows.write(run_of(bundle, found, entrants[0].target.place, began=now(), command=command), path)
 
 
 def _row(entrant: Entrant, winner: Entrant) -> dict[str, Any]:
@@ -118,6 +172,7 @@ def _row(entrant: Entrant, winner: Entrant) -> dict[str, Any]:
     return {
         **artifact_row(entrant.target.artifact),
         "threads": entrant.target.threads,
+        "buckets": "+".join(map(str, entrant.target.buckets)) or None,
         "score": score_record(entrant.target.artifact.score),
         "processes": entrant.processes or None,
         "median_ms": entrant.median_ms if ran else None,

@@ -13,22 +13,27 @@ __all__ = ["command"]
 
 @click.command("report")
 @click.argument("run", type=click.Path())
+@click.argument("profiles", type=click.Path(), nargs=-1)
 @click.option("--html", "page", type=click.Path(), help="Write one page that needs nothing else here.")
 @click.option("--baseline", type=click.Path(), help="An earlier file of rows to compare with.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows, samples and all, as one JSON object.")
-def command(run: str, *, page: str | None, baseline: str | None, as_json: bool) -> None:
-    """Show RUN, a file that `edgewright bench --out` wrote, as a page; without --html, print Markdown."""
-    from edgewright import report, rows
+def command(run: str, profiles: tuple[str, ...], *, page: str | None, baseline: str | None, as_json: bool) -> None:
+    """Show RUN, a file that `edgewright bench --out` wrote, as a page; without --html, print Markdown.
+
+    PROFILES are files of `edgewright profile --out`: bars of where the time of an artifact of the run goes.
+    """
+    from edgewright import profile_file, report, rows
     from edgewright.errors import DataError
     from edgewright.files import write_whole
 
     found, before = rows.read(run), rows.read(baseline) if baseline else None
     if not found.rows:
         raise DataError(f"{run} has no rows", hint="; ".join(found.problems) or "measure again")
+    timed = [profile_file.read(path) for path in profiles]
     if page:
-        write_whole(Path(page), report.html(found, before).encode())
+        write_whole(Path(page), report.html(found, before, timed).encode())
         click.echo(f"wrote {page}", err=True)
     if as_json:
         click.echo(json.dumps({"rows": to_builtins(found.rows)}, ensure_ascii=False))
     elif not page:
-        click.echo(report.markdown(found, before), nl=False)
+        click.echo(report.markdown(found, before, timed), nl=False)

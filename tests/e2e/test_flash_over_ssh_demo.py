@@ -1,11 +1,17 @@
 """The demo model on a board behind a real ssh server, as a user does it: flashed, asked, scored, measured, profiled."""
 
 import json
+import os
+import shutil
+import subprocess
 import sys
+import time
 
 import pytest
 from conftest import SENTENCES, edgewright, second
 from loopback import Sshd, serve
+
+from edgewright.machine import model
 
 TEXT = "a charming and often affecting journey"
 
@@ -23,10 +29,13 @@ def bundles(demo_bundle, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def board(sshd, tmp_path_factory):
+def there(tmp_path_factory):
+    return ["--root", tmp_path_factory.mktemp("board") / "root", "--python", sys.executable]
+
+
+@pytest.fixture(scope="module")
+def board(sshd, there):
     """How a command is run with the board's root and Python: `board("status", URL, ...)`."""
-    root = tmp_path_factory.mktemp("board") / "root"
-    there = ["--root", root, "--python", sys.executable]
     return lambda name, *args, **options: edgewright(name, *args, *there, PATH=sshd.path, **options)
 
 
@@ -77,6 +86,55 @@ def test_it_is_measured_and_profiled_there(flashed, board, sshd, bundles, tmp_pa
     table = far(board, sshd, "profile", bundles[0], "--precision", "fp32", "--tokens", "16", "--trace", trace)
     assert table.startswith("onnx/fp32 on onnxruntime, 16 tokens: ")
     assert json.loads(trace.read_text())["traceEvents"]
+
+
+def test_rows_so_far_are_kept_when_the_board_vanishes(flashed, sshd, bundles, there, tmp_path):
+    del flashed
+    argv = [sys.executable, "-m", "edgewright", "bench", bundles[0], "--device", sshd.url, *there]
+    argv += ["--tokens", "16", "--processes", "3", "--runs", "5", "--least-ms", "1", "--out", tmp_path / "rows.json"]
+    asked = subprocess.Popen(
+        list(map(str, argv)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PATH": sshd.path},
+    )
+    seen = next(line for line in asked.stderr if "onnx/fp32: process 2 of 3" in line)
+    until = time.monotonic() + 60
+    while not any(name.startswith("python") for name in sshd.sessions().values()) and time.monotonic() < until:
+        time.sleep(0.01)
+    sshd.kill(connections=True)
+    _, rest = asked.communicate(timeout=120)
+    assert asked.returncode == 5, seen
+    (error,) = [line for line in rest.splitlines() if line.startswith("edgewright: ")]
+    assert "connection-lost: the connection was lost at onnx/fp32, process 2 of 3" in error
+    assert "the rows so far are in" in error
+    kept = json.loads((tmp_path / "rows.json").read_text())
+    assert kept["cut_short"].startswith("the connection was lost at onnx/fp32")
+    assert {row["artifact"]["precision"]: len(row["samples_ms"]) for row in kept["rows"]} == {"fp32": 1, "int8": 1}
+    assert all(row["grade"] == "void" and "processes were lost" in row["reasons"][-1] for row in kept["rows"])
+    page = tmp_path / "report.html"
+    edgewright("report", tmp_path / "rows.json", "--html", page)
+    assert "the connection was lost at onnx/fp32" in page.read_text()
+
+
+def test_a_race_is_run_there_and_its_winner_flashed(flashed, board, sshd, bundles, tmp_path):
+    del flashed
+    bundle = tmp_path / "bundle"
+    shutil.copytree(bundles[0], bundle)
+    quick = ["--tokens", "16", "--processes", "2", "-q", "--json"]
+    found = json.loads(far(board, sshd, "race", bundle, *quick, "--max-mb", "10", "--flash", "--rows", tmp_path / "r"))
+    assert [row["verdict"] for row in found["rows"]] == ["the winner", "15.4 MB, at most 10.0 MB are allowed"]
+    assert json.loads((tmp_path / "r").read_text())["device"] == sshd.url
+    (choice,) = json.loads((bundle / "manifest.json").read_text())["choices"]
+    assert (choice["machine"], choice["path"]) == (model(), "onnx/model_quantized.onnx")
+    active = json.loads(far(board, sshd, "run", bundle, "--json", TEXT))  # the active release is this very manifest
+    assert active["rows"][0]["answer"][0]["name"] == "positive"
+    line = far(board, sshd, "race", bundles[0], *quick, check=3)
+    assert "active on the board is" in line
+    assert "give the one that is active" in far(board, sshd, "race", "-", *quick, check=2)
+    assert "--flash goes with --device" in edgewright("race", bundle, "--flash", check=2)
+    board("flash", bundles[0], sshd.url, "-q")
 
 
 def test_what_fails_there_fails_here(flashed, board, sshd, bundles, tmp_path):

@@ -1,0 +1,35 @@
+"""What the measuring process says of where it runs: the machine, its peaks, and the bundle that it is given."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+__all__ = ["about", "peaks"]
+
+
+def about(directory: str) -> dict[str, Any]:
+    """The fields of `edgewright.places.About`."""
+    from msgspec import to_builtins
+
+    from edgewright.bundle import Bundle
+    from edgewright.engines import runnable
+    from edgewright.machine import machine
+
+    bundle = Bundle.open(directory)
+    path = bundle.directory / "config.json"
+    return {
+        "machine": machine(),
+        "formats": runnable(bundle),
+        "manifest": to_builtins(bundle.manifest),
+        "config": json.loads(path.read_text()) if path.is_file() else None,
+    }
+
+
+def peaks(threads: int) -> Any:
+    """The fields of `edgewright.roofline.Roofline`, measured now."""
+    from msgspec import to_builtins
+
+    from edgewright.roofline import roofline
+
+    return to_builtins(roofline(threads))
