@@ -13,6 +13,7 @@ __all__ = ["NAME", "Unit"]
 NAME = "edgewright.service"
 _MARK = "# edgewright: "
 _HOMES = ("/home/", "/root/", "/run/user/")
+_TEMPORARY = ("/tmp/", "/var/tmp/")  # noqa: S108 - hidden from a service, unless it lies there
 
 _TEXT = """\
 # Serves the active release of {root}. Written by `edgewright flash --service`; `--no-service` removes it.
@@ -45,7 +46,6 @@ WantedBy={target}
 _ALWAYS = (
     "NoNewPrivileges=yes",
     "ProtectSystem=strict",
-    "PrivateTmp=yes",
     "PrivateNetwork=yes",
     "PrivateUsers=yes",
     "ProtectKernelTunables=yes",
@@ -125,10 +125,13 @@ class Unit:
         )
 
     def _hardening(self) -> list[str]:
-        at_home = any(f"{path}/".startswith(_HOMES) for path in (self.root, *self.argv[:1], *self.needs))
-        home = "ProtectHome=read-only" if at_home or self.user else "ProtectHome=yes"
-        system = () if self.user else (*_SYSTEM, *(("DynamicUser=yes",) if self.dynamic else ()))
-        return sorted([*_ALWAYS, *(() if self.gpu else _NO_GPU), *system, home])
+        at_home, in_tmp = self._below(_HOMES) or self.user, self._below(_TEMPORARY)
+        places = ["ProtectHome=read-only" if at_home else "ProtectHome=yes", *(() if in_tmp else ("PrivateTmp=yes",))]
+        system = () if self.user else (*_SYSTEM, *(("DynamicUser=yes",) if self.dynamic and not in_tmp else ()))
+        return sorted([*_ALWAYS, *(() if self.gpu else _NO_GPU), *system, *places])
+
+    def _below(self, folders: tuple[str, ...]) -> bool:
+        return any(f"{path}/".startswith(folders) for path in (self.root, *self.argv[:1], *self.needs))
 
 
 def _quoted(word: str) -> str:
