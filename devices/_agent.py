@@ -19,7 +19,7 @@ from edgewright.devices._board import Board
 from edgewright.devices._disk import Disk, RealDisk
 from edgewright.devices._facts import facts
 from edgewright.devices._files import remove
-from edgewright.devices._install import install, rollback
+from edgewright.devices._install import install, rollback, serve
 from edgewright.devices._machine import Machine, RealMachine
 from edgewright.devices._send import end, prepare
 from edgewright.devices._state import State
@@ -53,6 +53,7 @@ def status(board: Board) -> dict[str, Any]:
         "root": store.root,
         "current": store.current(),
         "releases": [_row(board, name, state) for name in reversed(store.releases())],
+        "service": board.service.state(),
         "free_bytes": board.disk.free(store.root).free_bytes if there else None,
         "signed_only": board.disk.stat(f"{store.root}/keys/allowed_signers") is not None,
         "journal": board.journal.last(_JOURNAL_LINES),
@@ -75,13 +76,14 @@ def _row(board: Board, name: str, state: State) -> dict[str, Any]:
 
 
 def uninstall(board: Board) -> dict[str, Any]:
-    """Remove every release and the store itself. The owner's keys stay."""
+    """Remove the service, every release and the store itself. The owner's keys stay."""
     store, disk = board.store, board.disk
     store.check_ours()
     if disk.stat(store.root) is None:
         return {"removed": []}
     with board.locked() as state:
         removed = store.releases()
+        board.service.remove()
         store.write(State(sequence=state.sequence))
         store.switch("")
         work = (
@@ -107,6 +109,7 @@ _OPS: dict[str, Callable[[Board], dict[str, Any]]] = {
     "install": install,
     "end": end,
     "rollback": rollback,
+    "serve": serve,
     "status": status,
     "uninstall": uninstall,
     "visit": visit,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.devices._files import get
 from edgewright.devices._journal import Journal
 from edgewright.devices._release import Release
+from edgewright.devices._service import Service
 from edgewright.devices._session import Session
 from edgewright.devices._store import Store
 from edgewright.errors import DeviceError, EdgewrightError, one_line
@@ -33,6 +34,7 @@ class Board:
         self.disk, self.machine, self.request = disk, machine, request
         self.store = Store(disk, request["root"])
         self.journal = Journal(disk, request["root"])
+        self.service = Service(disk, machine, self.store)
         session = Session.of({"boot": machine.boot(), **request["session"]})
         if session is None:
             raise DeviceError("the request names no session", hint="upgrade edgewright")
@@ -45,16 +47,22 @@ class Board:
             raise DeviceError(f"nothing is installed in {self.store.root}", hint="flash a bundle")
         lock = self._lock()
         try:
-            state, found = self.store.recover()
+            state, found = self.store.recover(self.follow)
             if found:
                 self.journal.note("went back", found)
             yield state
         except OSError:
             with suppress(OSError, EdgewrightError):
-                self.store.recover()
+                self.store.recover(self.follow)
             raise
         finally:
             self.disk.close(lock)
+
+    def follow(self, name: str) -> None:
+        """Let the service, if there is one, be that of the release that is active now."""
+        problem = self.service.agree(name)
+        if problem:
+            self.journal.note("trouble", problem)
 
     def _lock(self) -> int:
         path = f"{self.store.root}/lock"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgewright.devices._release import Release
     from edgewright.devices._store import Store
 
-__all__ = ["check_memory", "check_signature", "check_version", "last_words", "probe", "replay"]
+__all__ = ["check_memory", "check_signature", "check_version", "last_words", "memory_bytes", "probe", "replay"]
 
 _BASE_BYTES = 64 * 2**20
 _COPIES = 2
@@ -45,12 +45,17 @@ def check_version(store: Store, active: str, release: Release, *, allow_downgrad
         raise BundleError(what, hint="versions never go down; give --allow-downgrade if this one shall")
 
 
+def memory_bytes(artifact_bytes: int) -> int:
+    """What an artifact needs to be served, by the sum of `check_memory`."""
+    return _BASE_BYTES + _COPIES * artifact_bytes
+
+
 def check_memory(machine: Machine, release: Release) -> None:
     """Raise DeviceError where the smallest artifact would not fit the memory that is left, by a coarse sum.
 
     64 MiB for Python, engine and tokenizer, and the artifact twice: as a file, and as the engine packs its weights.
     """
-    have, need = machine.ram_bytes(), _BASE_BYTES + _COPIES * release.smallest_bytes
+    have, need = machine.ram_bytes(), memory_bytes(release.smallest_bytes)
     if 0 <= have < need:
         sizes = f"64 MiB + 2 x {release.smallest_bytes / 2**20:.1f} MiB = {need / 2**20:.0f} MiB"
         what = f"the smallest artifact needs {sizes} of memory, the board has {have / 2**20:.0f} MiB left"

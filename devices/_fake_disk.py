@@ -106,6 +106,10 @@ class FakeDisk(Disk):
         """A file's bytes, for whoever looks on: no operation is counted, and links are followed."""
         return self._find(path, follow=True).data
 
+    def leads(self, path: str) -> str:
+        """Where a link leads, for whoever looks on."""
+        return self._find(path).target
+
     def tree(self, path: str = "/") -> dict[str, str]:
         """Every path below a directory with its kind, for whoever looks on."""
         found = {}

@@ -12,7 +12,7 @@ from edgewright.errors import DeviceError, EdgewrightError
 if TYPE_CHECKING:
     from edgewright.devices._board import Board
 
-__all__ = ["install", "rollback"]
+__all__ = ["install", "rollback", "serve"]
 
 
 def install(board: Board) -> dict[str, Any]:
@@ -39,7 +39,8 @@ def install(board: Board) -> dict[str, Any]:
             raise
         left = _try(board, state, name)
         board.journal.note("installed", f"{name}, version {release.version}, from {board.session.who}")
-    return {"active": name, "rows": rows, "signer": signer, "left": left}
+    socket = board.service.manager.socket if board.service.unit() else ""
+    return {"active": name, "rows": rows, "signer": signer, "left": left, "socket": socket}
 
 
 def _proven(board: Board, name: str) -> list[dict[str, Any]]:
@@ -58,11 +59,16 @@ def _try(board: Board, state: State, name: str) -> str:
     sequence = max(state.sequence, sequence_of(name))
     store.write(replace(state, trial=name, sequence=sequence))
     store.switch(name)
+    served = board.service.unit()
     try:
         replay(board.machine, "the health check", board.argv(request["health"], store.link), request["timeout_s"])
+        _serve(board, name)
     except EdgewrightError as error:
         state = store.settled(replace(state, sequence=sequence), (state.previous,) if state.previous != name else ())
         store.switch(state.active)
+        if served is None:
+            board.service.remove()
+        board.follow(state.active)
         store.write(state)
         _clean(board, state)
         board.journal.note("went back", f"{name}: {error}; active is {board.current()}")
@@ -71,6 +77,39 @@ def _try(board: Board, state: State, name: str) -> str:
     kept = State(active=name, previous=spare, sequence=sequence)
     store.write(kept)
     return _clean(board, kept)
+
+
+def _serve(board: Board, name: str) -> None:
+    """Let the service serve a release, where one is installed or asked for. Raises DeviceError, GateFailed."""
+    request, found = board.request, board.service.unit()
+    argv = board.argv(request.get("serve", ()), board.store.link) or (list(found.argv) if found else [])
+    if argv:
+        board.service.start(argv, name)
+        board.service.ask([*argv[:1], *request["ask"]], name, request["timeout_s"])
+
+
+def serve(board: Board) -> dict[str, Any]:
+    """Install the service for the active release, or with nothing to start remove it.
+
+    Raises:
+        DeviceError: nothing is active, or systemd does not start it.
+        GateFailed: it is not well; a service that was not there before is removed again.
+    """
+    service = board.service
+    with board.locked() as state:
+        if not board.request["serve"]:
+            service.remove()
+            return {"socket": ""}
+        if not state.active:
+            raise DeviceError(f"nothing is installed in {board.store.root}", hint="flash a bundle")
+        served = service.unit()
+        try:
+            _serve(board, state.active)
+        except EdgewrightError:
+            if served is None:
+                service.remove()
+            raise
+    return {"socket": service.manager.socket}
 
 
 def _clean(board: Board, state: State) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -18,7 +19,7 @@ from edgewright.sshsig import who_signed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Machine", "Ran", "RealMachine"]
+__all__ = ["Machine", "Manager", "Ran", "RealMachine"]
 
 _MAX_OUTPUT_BYTES = 2**20
 
@@ -29,6 +30,31 @@ class Ran(NamedTuple):
     exit_code: int
     stdout: bytes
     stderr: bytes
+
+
+class Manager(NamedTuple):
+    """systemd as a board has it: the system's for root, a user's own for everyone else.
+
+    Attributes:
+        argv: how it is told something.
+        units: the directory of its owner's units.
+        target: what is started when it starts.
+        socket: where the served model listens.
+        needs: directories without which the Python that runs this does not run.
+        problem: why there is none, in words; "" where it runs.
+    """
+
+    argv: tuple[str, ...]
+    units: str
+    target: str
+    socket: str
+    needs: tuple[str, ...] = ()
+    problem: str = ""
+
+    @property
+    def user(self) -> bool:
+        """Whether it is a user's own."""
+        return self.target == "default.target"
 
 
 class Machine(ABC):
@@ -49,6 +75,10 @@ class Machine(ABC):
     @abstractmethod
     def boot(self) -> str:
         """A name of this boot, another one after a restart; "" where the system does not say."""
+
+    @abstractmethod
+    def manager(self) -> Manager:
+        """The service manager of this user."""
 
     @abstractmethod
     def who_signed(self, manifest: bytes, signature: bytes, signers: str, revoked: str | None) -> str:
@@ -94,6 +124,19 @@ class RealMachine(Machine):
             return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         except OSError:
             return ""
+
+    def manager(self) -> Manager:
+        needs = tuple(dict.fromkeys((sys.prefix, sys.base_prefix, os.path.realpath(sys.executable))))
+        if os.geteuid() == 0:
+            problem = "" if Path("/run/systemd/system").is_dir() else "systemd does not run there"
+            socket = "/run/edgewright/socket"
+            return Manager(("systemctl",), "/etc/systemd/system", "multi-user.target", socket, needs, problem)
+        run = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
+        home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111 - strings
+        there = Path(f"{run}/systemd").is_dir()
+        problem = "" if there else f"no systemd of this user runs there ({run}/systemd is missing)"
+        argv = ("env", f"XDG_RUNTIME_DIR={run}", "systemctl", "--user")
+        return Manager(argv, f"{home}/systemd/user", "default.target", f"{run}/edgewright/socket", needs, problem)
 
     def who_signed(self, manifest: bytes, signature: bytes, signers: str, revoked: str | None) -> str:
         return who_signed(manifest, signature, signers, revoked)

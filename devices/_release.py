@@ -27,13 +27,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Release:
-    """A bundle as it is installed: the manifest's own bytes, its signature (empty without one), and what it lists."""
+    """A bundle as it is installed: the manifest's own bytes, its signature (empty without one), and what it lists.
+
+    smallest_bytes and largest_bytes are sizes of its artifacts.
+    """
 
     manifest: bytes
     signature: bytes
     version: int
     parts: tuple[Part, ...]
     smallest_bytes: int
+    largest_bytes: int
 
     @property
     def digest(self) -> str:
@@ -62,7 +66,8 @@ class Release:
         if len(set(folded)) != len(folded) or {MANIFEST, SIGNATURE} & set(folded):
             raise BundleError(f"{MANIFEST} lists a name twice, or itself")
         version = _count(tree.get("version", 0), "version")
-        return cls(manifest, signature, version, parts, min((a.size_bytes for a in artifacts), default=0))
+        sizes = [artifact.size_bytes for artifact in artifacts] or [0]
+        return cls(manifest, signature, version, parts, min(sizes), max(sizes))
 
 
 def _check_schema(tree: Any) -> None:

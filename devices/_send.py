@@ -29,6 +29,8 @@ def prepare(board: Board) -> dict[str, Any]:
     """
     release, store, request = board.release(), board.store, board.request
     store.check_ours()
+    if request.get("serve"):
+        board.service.check()
     signer = check_signature(store, board.machine, release)
     active = store.state().active
     check_version(store, active, release, allow_downgrade=request["allow_downgrade"])

@@ -25,7 +25,7 @@ from edgewright.errors import BundleError, DeviceError
 from edgewright.strict import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from edgewright.devices._disk import Disk
 
@@ -228,8 +228,11 @@ class Store:
             self.disk.unlink(self.link)
         self.disk.sync_dir(self.root)
 
-    def recover(self) -> tuple[State, str]:
-        """Take back what was interrupted, until `current` and state agree: the state, and in words what it was."""
+    def recover(self, follow: Callable[[str], None] = lambda _: None) -> tuple[State, str]:
+        """Take back what was interrupted, until `current` and state agree: the state, and in words what it was.
+
+        `follow` is called with the active release before the state says that all is well.
+        """
         written, current, words = self._written(), self.current(), ""
         state = self._agreed(written, current)
         if state.trial:
@@ -237,6 +240,7 @@ class Store:
             state = self.settled(state, (state.trial, state.previous) if state.active else ())
         if current != state.active:
             self.switch(state.active)
+        follow(state.active)
         if written != state:
             self.write(state)
         return state, words and f"{words}; active is {state.active or 'nothing'}"

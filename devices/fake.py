@@ -10,6 +10,7 @@ from edgewright.agent import unpack
 from edgewright.contracts import Completed, Transport
 from edgewright.devices._agent import answer
 from edgewright.devices._fake_disk import FakeDisk, PowerCut
+from edgewright.devices._fake_systemd import MANAGER, FakeSystemd
 from edgewright.devices._machine import Machine, Ran
 from edgewright.errors import BundleError, DeviceError
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Sequence
     from pathlib import Path
+
+    from edgewright.devices._machine import Manager
 
 __all__ = ["Fake"]
 
@@ -30,6 +33,7 @@ class Fake(Transport):
         disk: the board's disk, with its count of operations and the fault that shall come.
         verdicts: how a check of a bundle ends, by the bundle's version and the check (`self-test` or `health`): an exit
             code and a line of standard error, or an error that is raised. Others end as the files on the disk say.
+        systemd: the board's service manager; with `broken` versions of the bundle the service does not start.
         rows: what a check that passes prints.
         probed: the exit code of a look at the engines.
         ram_free_bytes: memory that is left.
@@ -43,11 +47,13 @@ class Fake(Transport):
         self.probed, self.ram_free_bytes, self.boots = 0, 2**32, 0
         self.rows: list[dict[str, str | None]] = [{"format": "onnx", "engine": "fake", "golden": "1 of 1"}]
         self.runs: list[list[str]] = []
+        self.systemd, self.broken = FakeSystemd(), list[int]()
 
     def reboot(self, luck: random.Random | None = None, *, kept: bool = False) -> None:
         """Pull the plug, and put it back in."""
         self.boots += 1
         self.disk.reboot(luck, kept=kept)
+        self.systemd.boot(self.disk, self.broken)
 
     def _run(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes) -> Completed:
         del timeout_s
@@ -83,6 +89,11 @@ class _Programs(Machine):
     def run(self, argv: Sequence[str], timeout_s: float) -> Ran:
         del timeout_s
         self.board.runs.append(list(argv))
+        if argv[0] == "systemctl":
+            return self.board.systemd.run(self.board.disk, argv[1], self.board.broken)
+        if list(argv[3:4]) == ["ask"]:
+            row = {"status": "ok", "release": self.board.systemd.serves}
+            return Ran(0 if row["release"] else 5, json.dumps({"rows": [row]}).encode(), b"no model is served")
         if argv[1] == "-c":
             return Ran(self.board.probed, b"", b"no engine" if self.board.probed else b"")
         return self._check("health" if "--quick" in argv else "self-test", argv[4])
@@ -116,6 +127,9 @@ class _Programs(Machine):
             "kernel": "",
         }
         return {**known, "instructions": [], "ram_mib": 4096, "free_ram_mib": self.board.ram_free_bytes / 2**20}
+
+    def manager(self) -> Manager:
+        return MANAGER
 
     def boot(self) -> str:
         return str(self.board.boots)

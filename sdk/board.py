@@ -30,10 +30,12 @@ __all__ = [
     "Rolled",
     "Row",
     "Sender",
+    "Served",
     "Status",
     "Wanted",
     "alive",
     "given_up",
+    "serving",
 ]
 
 given_up: set[str] = set()
@@ -42,6 +44,8 @@ given_up: set[str] = set()
 _Answer = TypeVar("_Answer", bound=Struct)
 _REPEATABLE = ("status", "facts")
 _TRIES, _PAUSE_S = 3, 1.0
+_ASK = ("-m", "edgewright", "ask", "{socket}", "--health", "--json")
+_SERVE = ("-m", "edgewright", "serve", "{bundle}", "--socket", "{socket}")
 _VERIFY = ("-m", "edgewright", "verify", "{bundle}", "--json", "--quiet")
 
 
@@ -75,12 +79,16 @@ class Prepared(Struct, frozen=True):
 
 
 class Installed(Struct, frozen=True):
-    """A release that is active now; `rows` is what its self-test printed, `left` what could not be cleaned up."""
+    """A release that is active now; `rows` is what its self-test printed, `left` what could not be cleaned up.
+
+    `socket` is where a service serves it, "" where none is installed.
+    """
 
     active: str
     rows: tuple[dict[str, Any], ...] = ()
     signer: str = ""
     left: str = ""
+    socket: str = ""
 
 
 class Rolled(Struct, frozen=True):
@@ -117,6 +125,7 @@ class Status(Struct, frozen=True):
     Attributes:
         current: where the link `current` leads: what apps open. It differs from `active` in an interrupted trial alone.
         signed_only: whether the board has its owner's keys.
+        service: the socket and state of the service, where one is installed.
     """
 
     root: str
@@ -129,6 +138,13 @@ class Status(Struct, frozen=True):
     free_bytes: int | None
     signed_only: bool
     journal: tuple[dict[str, Any], ...]
+    service: dict[str, str] | None = None
+
+
+class Served(Struct, frozen=True):
+    """Where a service serves the active release, "" where it was removed or there was none."""
+
+    socket: str
 
 
 @dataclass(frozen=True)
@@ -142,6 +158,7 @@ class Checks:
         probe: starts the engines that the bundle wants, before anything is sent; empty for none.
         self_test: proves the release where it lies, before it is active.
         health: looks at it through `current`, when it is.
+        ask: the words by which the Python that serves it, if one does, asks at `{socket}` whether the service is well.
         timeout_s: for each of them.
     """
 
@@ -149,6 +166,7 @@ class Checks:
     self_test: tuple[str, ...]
     health: tuple[str, ...]
     timeout_s: float = 600.0
+    ask: tuple[str, ...] = _ASK
 
     @classmethod
     def of(cls, python: str, formats: tuple[str, ...], timeout_s: float) -> Checks:
@@ -156,6 +174,11 @@ class Checks:
         python = python or "{python}"
         line = "import sys; from edgewright.doctor import require_engine; require_engine(sys.argv[1:])"
         return cls((python, "-c", line, *formats), (python, *_VERIFY), (python, *_VERIFY, "--quick"), timeout_s)
+
+
+def serving(python: str) -> tuple[str, ...]:
+    """The argument vector of a service, by the edgewright of a Python, "" for `{python}`, as in `Checks`."""
+    return (python or "{python}", *_SERVE)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright.board import Board, Checks, Ended, Installed, Prepared, Removed, Rolled, Row, Status, alive, given_up
+from edgewright.board import (
+    Board,
+    Checks,
+    Ended,
+    Installed,
+    Prepared,
+    Removed,
+    Rolled,
+    Row,
+    Served,
+    Status,
+    alive,
+    given_up,
+    serving,
+)
 from edgewright.bundle import MANIFEST, SIGNATURE, Bundle
 from edgewright.errors import BundleError, DeviceError, EdgewrightError
 from edgewright.files import read_capped
@@ -46,6 +60,7 @@ class Flashed:
         signer: who signed it, after the board's keys; "" where the board asks for no signature.
         rows: what the self-test on the board printed, an object for each artifact.
         left: what could not be cleaned up, in words.
+        socket: where the board's service answers; "" where it has none, or did not tell.
     """
 
     release: str
@@ -56,6 +71,7 @@ class Flashed:
     signer: str = ""
     rows: tuple[dict[str, Any], ...] = ()
     left: str = ""
+    socket: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +109,7 @@ def flash(
     root: str = "",
     python: str = "",
     allow_downgrade: bool = False,
+    service: bool | None = None,
     checks: Checks | None = None,
     timeout_s: float = 600.0,
     progress: Callable[[str], None] = lambda _: None,
@@ -105,6 +122,8 @@ def flash(
         root: where its releases are; by default `~/.local/share/edgewright` there.
         python: its Python, with edgewright and an engine installed; by default as `edgewright.board.Checks` says.
         allow_downgrade: install a version below the active one.
+        service: install a unit of systemd that serves the active release, or with False remove it; where one is
+            installed already it serves the new release, and one that is not well takes the release back.
         checks: what the release must pass there; by default golden cases, see `Checks.of`.
         timeout_s: the most seconds that each of those may take.
         progress: called with a short phrase at each stage.
@@ -122,13 +141,16 @@ def flash(
     checks = checks or Checks.of(board.python, formats, timeout_s)
     progress("check the board")
     request = {**package.request(), "allow_downgrade": allow_downgrade, **msgspec.to_builtins(checks)}
+    request["serve"] = serving(board.python) if service else ()
     with _ending(board):
         prepared = _prepare(board, request, checks)
         if not prepared.incoming:
-            return Flashed(prepared.active, False, manifest.version, signer=prepared.signer)  # noqa: FBT003 - a record
+            socket = "" if service is None else _serve(board, request, checks)
+            return Flashed(prepared.active, False, manifest.version, signer=prepared.signer, socket=socket)  # noqa: FBT003 - a record
         _send(board, prepared, package.files(), progress)
         progress("prove, switch, look at its health")
-        done = board.ask("install", Installed, within_s=2 * checks.timeout_s + _HASHING_S, **request)
+        done = board.ask("install", Installed, within_s=3 * checks.timeout_s + _HASHING_S, **request)
+        socket = _serve(board, request, checks) if service is False else done.socket
     return Flashed(
         release=done.active,
         changed=True,
@@ -138,7 +160,13 @@ def flash(
         signer=done.signer,
         rows=done.rows,
         left=done.left,
+        socket=socket,
     )
+
+
+def _serve(board: Board, request: dict[str, Any], checks: Checks) -> str:
+    """Install the service for the release that is active, or remove it; where it answers."""
+    return board.ask("serve", Served, within_s=checks.timeout_s + _HASHING_S, **request).socket
 
 
 def _prepare(board: Board, request: dict[str, Any], checks: Checks) -> Prepared:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgewright.tasks import Task
     from edgewright.tokenizer import Tokenizer
 
-__all__ = ["Pipeline", "load", "preferred"]
+__all__ = ["Pipeline", "load", "preferred", "printable"]
 
 
 class Pipeline:
@@ -43,6 +43,17 @@ class Pipeline:
 
     def _answer(self, item: Any) -> Any:
         return self.task.answer(self.session.run, self.tokenizer, [item])[0]
+
+    def row(self, item: Any) -> dict[str, Any]:
+        """An item and its answer as plain JSON values: what `edgewright run` and `edgewright serve` print."""
+        return {"text": printable(item), "answer": self.task.record(self(item))}
+
+
+def printable(item: Any) -> Any:
+    """An item as it was understood: a lone surrogate cannot be printed, and counts as U+FFFD."""
+    if isinstance(item, tuple):
+        return [printable(part) for part in item]
+    return item.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def load(

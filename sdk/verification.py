@@ -18,13 +18,14 @@ from edgewright.pipeline import preferred
 from edgewright.tokenizer import regroup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from edgewright.manifest import Artifact, GoldenCase
+    from edgewright.pipeline import Pipeline
     from edgewright.tasks import Task
     from edgewright.tokenizer import Encoding
 
-__all__ = ["Replay", "verify"]
+__all__ = ["Replay", "prove", "verify"]
 
 _FLOOR = 1e-3
 
@@ -103,12 +104,33 @@ def _replay(bundle: Bundle, artifact: Artifact, task: Task, encodings: list[Enco
     cases = bundle.golden().cases[: len(encodings)]
     outputs = regroup(encodings, arrays.load(out))
     found = [gates.sample(task.reduce(o, e)[0]) for o, e in zip(outputs, encodings, strict=True)]
+    return Replay(artifact, engine.engine, len(cases), _worst(artifact, cases, found))
+
+
+def prove(bundle: Bundle, pipeline: Pipeline, *, most: int | None = None) -> int:
+    """Replay golden cases through a pipeline that is open in this process, `most` of them or all; how many agreed.
+
+    Raises:
+        BundleError: the tokenizer gives other token ids than the recorded ones.
+        GateFailed: the engine gives other outputs.
+    """
+    task, artifact, cases, found = pipeline.task, pipeline.artifact, bundle.golden().cases[:most], []
+    for case in cases:
+        encoding = task.encode(pipeline.tokenizer, [case.text])
+        _check_ids(case, encoding)
+        found.append(gates.sample(task.reduce(encoding.run(pipeline.session.run), encoding)[0]))
+    if artifact is not None:
+        _worst(artifact, cases, found)
+    return len(cases)
+
+
+def _worst(artifact: Artifact, cases: Sequence[GoldenCase], found: list[Any]) -> float:
+    """The largest difference from the recorded outputs. Raises GateFailed where a case differs by too much."""
     wanted = [_recorded(case, artifact, got) for case, got in zip(cases, found, strict=True)]
     allowed = _allowed_rms(artifact, wanted)
     for case, want, got in zip(cases, wanted, found, strict=True):
         _check_outputs(f"{artifact.key}, golden case {str(case.text)[:40]!r}", want, got, allowed)
-    worst = max((float(np.abs(w - f).max()) for w, f in zip(wanted, found, strict=True)), default=0.0)
-    return Replay(artifact, engine.engine, len(cases), worst)
+    return max((float(np.abs(w - f).max()) for w, f in zip(wanted, found, strict=True)), default=0.0)
 
 
 def _recorded(case: GoldenCase, artifact: Artifact, got: Any) -> Any:

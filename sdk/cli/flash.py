@@ -20,6 +20,11 @@ _KEYS = ("format", "precision", "size_bytes", "engine", "golden", "max_abs")
 @click.argument("bundle", type=click.Path())
 @click.argument("url")
 @click.option("--allow-downgrade", is_flag=True, help="Install a version below the active one.")
+@click.option(
+    "--service/--no-service",
+    default=None,
+    help="Serve the active release by systemd, or remove that; by default left as it is.",
+)
 @click.option("--timeout", "timeout_s", default=600.0, show_default=True, help="Most seconds of a check on the board.")
 @board_options
 @output_options
@@ -28,6 +33,7 @@ def command(
     url: str,
     *,
     allow_downgrade: bool,
+    service: bool | None,
     timeout_s: float,
     root: str,
     python: str,
@@ -48,6 +54,7 @@ def command(
         root=root,
         python=python,
         allow_downgrade=allow_downgrade,
+        service=service,
         timeout_s=timeout_s,
         progress=status(quiet=quiet),
     )
@@ -58,13 +65,19 @@ def command(
         "changed": done.changed,
         "signer": done.signer or None,
     }
-    facts |= {"sent": done.sent, "sent_bytes": done.sent_bytes, "left": done.left or None}
+    facts |= {
+        "sent": done.sent,
+        "sent_bytes": done.sent_bytes,
+        "left": done.left or None,
+        "socket": done.socket or None,
+    }
     emit(rows, as_json=as_json, title=_title(url, done), flash=facts)
 
 
 def _title(url: str, done: Flashed) -> str:
     signed = f", signed by {done.signer}" if done.signer else ""
     what = f"{url}: {done.release}, version {done.version}{signed}, is active"
+    what += f", served at {done.socket}" if done.socket else ""
     if not done.changed:
         return f"{what}, as it was before"
     left = f"\n{done.left}" if done.left else ""

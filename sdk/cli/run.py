@@ -13,8 +13,6 @@ from edgewright.cli._show import artifact_options, device_options
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from edgewright.pipeline import Pipeline
-
 __all__ = ["command"]
 
 
@@ -59,7 +57,8 @@ def command(
         return
     pipeline = load(bundle, format=format_, precision=precision, engine=engine, threads=threads)
     items = iter(texts) if texts else _items(str(input_))
-    _print(_rows(pipeline, items if pair is None else ((item, pair) for item in items)), as_json=as_json)
+    given = items if pair is None else ((item, pair) for item in items)
+    _print(map(pipeline.row, given), as_json=as_json)
 
 
 def _print(rows: Iterable[dict[str, Any]], *, as_json: bool) -> None:
@@ -68,18 +67,6 @@ def _print(rows: Iterable[dict[str, Any]], *, as_json: bool) -> None:
         return
     for row in rows:
         click.echo(json.dumps(row, ensure_ascii=False))
-
-
-def _rows(pipeline: Pipeline, items: Iterator[Any]) -> Iterator[dict[str, Any]]:
-    for item in items:
-        yield {"text": _printable(item), "answer": pipeline.task.record(pipeline(item))}
-
-
-def _printable(item: Any) -> Any:
-    """The item as it was understood: a lone surrogate cannot be printed, and counts as U+FFFD."""
-    if isinstance(item, tuple):
-        return [_printable(part) for part in item]
-    return item.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _items(path: str) -> Iterator[Any]:

@@ -44,6 +44,8 @@ def _title(url: str, found: Status, lines: int) -> str:
     facts = [f"{one_line(url)}: {one_line(found.root)}{free}{', signed bundles only' if found.signed_only else ''}"]
     if not found.releases:
         facts.append("nothing is installed")
+    if found.service:
+        facts.append(one_line(f"served at {found.service.get('socket')}, {found.service.get('state')}"))
     if found.trial:
         facts.append(f"{found.trial} was interrupted on trial; the next flash or rollback takes it back")
     events = found.journal[-lines:] if lines > 0 else ()

@@ -32,6 +32,9 @@ class Story:
         do: `flash N`, `rollback`, `heal` or `uninstall`.
         verdicts: what checks on the board end with.
         rots: whether a bit of the active release has flipped before.
+        had: whether a service serves the active release before.
+        service: whether it is asked for, or with False away; None says nothing of it.
+        broken: the versions that do not start as a service.
     """
 
     name: str
@@ -40,6 +43,14 @@ class Story:
     ends: tuple
     verdicts: tuple = ()
     rots: bool = False
+    had: bool = False
+    service: bool | None = None
+    broken: tuple = ()
+
+    @property
+    def has(self):
+        """Whether a service serves the active release after that."""
+        return self.do != "uninstall" and (self.had if self.service is None else self.service)
 
     @property
     def new(self):
@@ -49,8 +60,8 @@ class Story:
     def board(self, bundles):
         board = Fake()
         for version in self.flashed:
-            flash(bundles[version], board)
-        board.verdicts = dict(self.verdicts)
+            flash(bundles[version], board, service=self.had)
+        board.verdicts, board.broken = dict(self.verdicts), self.broken
         if self.rots:
             board.disk.flip(f"{board.root}/current/onnx/model.onnx")
         return board
@@ -59,7 +70,7 @@ class Story:
         """Do it; the error that it ends with."""
         try:
             if self.do.startswith("flash"):
-                flash(bundles[self.new], board)
+                flash(bundles[self.new], board, service=self.service)
             elif self.do == "uninstall":
                 uninstall(board)
             else:
@@ -78,6 +89,13 @@ STORIES = [
     Story("rollback", (1, 2), "rollback", (1, 2)),
     Story("fall back of a damaged one", (1, 2), "heal", (1, 2), rots=True),
     Story("uninstall", (1, 2), "uninstall", (None, None)),
+    Story("first install as a service", (), "flash 1", (1, None), service=True),
+    Story("service for what is active", (1, 2), "flash 2", (2, 1), service=True),
+    Story("upgrade of a service", (1, 2), "flash 3", (3, 2), had=True),
+    Story("upgrade, service does not start", (1, 2), "flash 3", (2, 1), had=True, broken=(3,)),
+    Story("rollback of a service", (1, 2), "rollback", (1, 2), had=True),
+    Story("service removed", (1, 2), "flash 2", (2, 1), had=True, service=False),
+    Story("uninstall of a service", (1, 2), "uninstall", (None, None), had=True),
 ]
 
 
@@ -100,11 +118,21 @@ class Loop:
     def fresh(self):
         """The board before it happens."""
         board = Fake()
-        board.disk, board.verdicts = self.start.disk.copy(), self.start.verdicts
+        board.disk, board.verdicts, board.broken = self.start.disk.copy(), self.start.verdicts, self.start.broken
+        board.systemd.boot(board.disk, board.broken)
         return board
 
+    def of_interest(self):
+        """The operations at which something fails: of a story with a service, what other stories have not."""
+        if not (self.story.had or self.story.service):
+            return range(len(self.log))
+        of_units = {at for at, (_, path) in enumerate(self.log) if "/systemd/" in path}
+        first = min(at for at in of_units if self.log[at][0] in CHANGES)
+        return sorted(of_units | {at for at in range(first, len(self.log)) if self.log[at][0] in CHANGES})
+
     def run(self):
-        for at, (what, _) in enumerate(self.log):
+        for at in self.of_interest():
+            what, _ = self.log[at]
             self.check(at, "error", Fault(at, "error"))
             if what in CHANGES:
                 self.check(at, "plug", Fault(at, "crash"), {})
@@ -157,6 +185,7 @@ class Loop:
         row = next((row for row in known.releases if row.name == known.current), None)
         assert (row.version if row else None) == (found if found != "rotten" else self.story.flashed[-1])
         assert row is None or bool(row.problem) == (found == "rotten")
+        assert board.systemd.serves in ("", *(row.name for row in known.releases))
 
     def assert_ended(self, board):
         known = status(board)
@@ -165,13 +194,16 @@ class Loop:
         assert versions.get(known.previous) == self.story.ends[1]
         assert not known.trial
         assert litter(board) == set()
+        assert board.systemd.serves == (known.active if self.story.has else "")
+        units = [path for path in board.disk.tree() if "edgewright" in path and "/systemd/" in path]
+        assert len(units) == (2 if self.story.has else 0), units
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
 def test_old_or_new(story, bundles, capsys):
     loop = Loop(story, bundles)
-    assert loop.seen(loop.start) != loop.story.ends[0] or story.verdicts
+    assert loop.seen(loop.start) != loop.story.ends[0] or story.verdicts or story.broken or story.service is not None
     loop.run()
     with capsys.disabled():
         kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(loop.cases.items()))
-        print(f"\n{story.name}: {len(loop.log)} operations, {loop.cases.total()} cases ({kinds})", end="")
+        print(f"\n{story.name}: {len(loop.of_interest())} operations, {loop.cases.total()} cases ({kinds})", end="")

@@ -1,0 +1,61 @@
+"""edgewright serve."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgewright.cli._show import artifact_options
+
+if TYPE_CHECKING:
+    import socket
+    from contextlib import AbstractContextManager
+
+__all__ = ["command"]
+
+
+@click.command("serve")
+@click.argument("bundle", type=click.Path())
+@click.option(
+    "--socket", "path", type=click.Path(), help="Where to listen; without it on the socket that systemd gave."
+)
+@click.option("--engine", help="The engine, where a format has several.")
+@click.option("--threads", type=int, help="Engine threads; by default what a race chose for this machine, or 1.")
+@click.option("--max-connections", default=64, show_default=True, help="Clients at once.")
+@click.option("--max-request-bytes", default=2**20, show_default=True, help="The longest line that is read.")
+@artifact_options
+def command(
+    bundle: str,
+    *,
+    path: str | None,
+    engine: str | None,
+    threads: int | None,
+    max_connections: int,
+    max_request_bytes: int,
+    format_: str | None,
+    precision: str | None,
+) -> None:
+    """Serve BUNDLE, or what a link such as ROOT/current leads to, on a Unix socket.
+
+    A request is a line of JSON, {"texts": ["...", ["question", "context"]]} or {"health": true}, and so is its answer.
+    SIGHUP follows the link anew, SIGTERM ends. Under systemd it says when it is ready and feeds the watchdog.
+    """
+    from edgewright.listening import listening
+    from edgewright.server import Bounds, serve
+    from edgewright.systemd import inherited
+
+    given = inherited()
+    way: AbstractContextManager[socket.socket]
+    if path and given is None:
+        way = listening(Path(path))
+    elif given and not path:
+        way = nullcontext(given)
+    else:
+        raise click.UsageError("give --socket, or start it by systemd's socket activation, one of the two")
+    options: dict[str, Any] = {"format": format_, "precision": precision, "engine": engine, "threads": threads}
+    bounds = Bounds(request_bytes=max_request_bytes, connections=max_connections)
+    with way as sock:
+        serve(bundle, sock, options=options, bounds=bounds)
