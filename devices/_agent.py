@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.devices._board import Board
 from edgewright.devices._disk import Disk, RealDisk
+from edgewright.devices._equip import equip, offer, survey
 from edgewright.devices._facts import facts
 from edgewright.devices._files import remove
 from edgewright.devices._install import install, rollback, serve
@@ -30,9 +31,15 @@ from edgewright.wire import frame
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["answer", "main", "status", "uninstall"]
+__all__ = ["answer", "listing", "main", "status", "uninstall"]
 
 _JOURNAL_LINES = 20
+_WORK = (
+    *("env", "wheels", "releases", "blobs", "incoming", "journal.jsonl"),
+    *("current.new", "state.json.new", "state.json", "lock"),
+)
+"""In the order in which they go."""
+
 _HINTS = {
     errno.ENOSPC: "free some space on the board",
     errno.EDQUOT: "the quota is used up; free some space on the board",
@@ -43,16 +50,18 @@ _HINTS = {
 }
 
 
+def listing(board: Board) -> dict[str, Any]:
+    """What is installed, no file of a release read but its manifest. Nothing changes, and no lock is needed."""
+    board.store.check_ours()
+    return _overview(board, lambda _: None)
+
+
 def status(board: Board) -> dict[str, Any]:
     """What is installed, every file hashed. Nothing changes, and no lock is needed."""
-    store = board.store
-    store.check_ours()
-    state, there = store.state(), board.disk.stat(store.root) is not None
+    board.store.check_ours()
+    store, there = board.store, board.disk.stat(board.store.root) is not None
     return {
-        **asdict(state),
-        "root": store.root,
-        "current": store.current(),
-        "releases": [_row(board, name, state) for name in reversed(store.releases())],
+        **_overview(board, store.problem),
         "service": board.service.state(),
         "free_bytes": board.disk.free(store.root).free_bytes if there else None,
         "signed_only": board.disk.stat(f"{store.root}/keys/allowed_signers") is not None,
@@ -60,15 +69,21 @@ def status(board: Board) -> dict[str, Any]:
     }
 
 
-def _row(board: Board, name: str, state: State) -> dict[str, Any]:
-    role = ", ".join(role for role in ("active", "previous", "trial") if getattr(state, role) == name)
-    row: dict[str, Any] = {
-        "name": name,
-        "role": role,
-        "version": None,
-        "size_bytes": None,
-        "problem": board.store.problem(name),
+def _overview(board: Board, problem: Callable[[str], str | None]) -> dict[str, Any]:
+    store, recipe = board.store, board.store.env.recipe()
+    state = store.state()
+    return {
+        **asdict(state),
+        "root": store.root,
+        "current": store.current(),
+        "engines": recipe.engines if recipe else (),
+        "releases": [_row(board, name, state, problem(name)) for name in reversed(store.releases())],
     }
+
+
+def _row(board: Board, name: str, state: State, problem: str | None) -> dict[str, Any]:
+    role = ", ".join(role for role in ("active", "previous", "trial") if getattr(state, role) == name)
+    row: dict[str, Any] = {"name": name, "role": role, "version": None, "size_bytes": None, "problem": problem}
     with suppress(OSError, EdgewrightError):
         release = board.store.read(name)
         row |= {"version": release.version, "size_bytes": sum(part.size_bytes for part in release.parts)}
@@ -86,18 +101,7 @@ def uninstall(board: Board) -> dict[str, Any]:
         board.service.remove()
         store.write(State(sequence=state.sequence))
         store.switch("")
-        work = (
-            "env",
-            "releases",
-            "blobs",
-            "incoming",
-            "journal.jsonl",
-            "current.new",
-            "state.json.new",
-            "state.json",
-            "lock",
-        )
-        for name in work:
+        for name in _WORK:
             remove(disk, f"{store.root}/{name}")
     if not disk.list(store.root):
         disk.rmdir(store.root)
@@ -105,11 +109,15 @@ def uninstall(board: Board) -> dict[str, Any]:
 
 
 _OPS: dict[str, Callable[[Board], dict[str, Any]]] = {
+    "survey": survey,
+    "offer": offer,
+    "equip": equip,
     "prepare": prepare,
     "install": install,
     "end": end,
     "rollback": rollback,
     "serve": serve,
+    "list": listing,
     "status": status,
     "uninstall": uninstall,
     "visit": visit,

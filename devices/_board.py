@@ -85,9 +85,12 @@ class Board:
         own = f"{self.store.root}/env/bin/python"
         return given if given != "{python}" else own if self.disk.stat(own) else sys.executable
 
-    def argv(self, words: Sequence[str], folder: str = "") -> list[str]:
-        """An argument vector of the request, in which `{bundle}` stands for `folder`."""
-        return [folder if word == "{bundle}" else self.python(word) for word in words]
+    def argv(self, words: Sequence[str], folder: str = "", python: str = "") -> list[str]:
+        """An argument vector of the request: `{bundle}` in it stands for `folder`, `{python}` for one that is given."""
+        return [
+            folder if word == "{bundle}" else python if python and word == "{python}" else self.python(word)
+            for word in words
+        ]
 
     def release(self) -> Release:
         """The release that the request is about. Raises BundleError."""

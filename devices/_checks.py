@@ -19,6 +19,7 @@ __all__ = ["check_memory", "check_signature", "check_version", "last_words", "me
 
 _BASE_BYTES = 64 * 2**20
 _COPIES = 2
+_INSTALL = "run it with --install, or on the board: pip install 'edgewright[onnx]' (or [litert]), or give --python"
 
 
 def check_signature(store: Store, machine: Machine, release: Release) -> str:
@@ -62,11 +63,10 @@ def check_memory(machine: Machine, release: Release) -> None:
         raise DeviceError(what, hint="end other programs there, or build a smaller precision")
 
 
-def probe(machine: Machine, argv: Sequence[str], timeout_s: float) -> None:
+def probe(machine: Machine, argv: Sequence[str], timeout_s: float, hint: str = _INSTALL) -> None:
     """Raise DeviceError where `argv`, which starts the engines, fails: before anything is sent."""
     ran = machine.run(argv, timeout_s) if argv else None
     if ran and ran.exit_code != 0:
-        hint = "run it with --install, or on the board: pip install 'edgewright[onnx]' (or [litert]), or give --python"
         raise DeviceError(f"the board's {argv[0]} cannot run the bundle: {last_words(ran)}", hint=hint)
 
 

@@ -69,6 +69,10 @@ class Disk(ABC):
         """Bring the names in a directory to the disk."""
 
     @abstractmethod
+    def sync_all(self, path: str) -> None:
+        """Bring everything written so far to the disk that holds `path`: one wait for a tree of many files."""
+
+    @abstractmethod
     def rename(self, path: str, to: str) -> None:
         """Give a file, link or directory another name; a file or link that has it is replaced, in one step."""
 
@@ -154,6 +158,10 @@ class RealDisk(Disk):
                 raise
         finally:
             os.close(handle)
+
+    def sync_all(self, path: str) -> None:
+        del path
+        os.sync()
 
     def rename(self, path: str, to: str) -> None:
         os.replace(path, to)  # noqa: PTH105 - strings throughout: they are the fake's keys too

@@ -48,7 +48,7 @@ class _Handle:
     at: int = 0
 
 
-_ALLOCATES = {"write", "open to write", "mkdir", "link", "symlink", "rename", "sync", "sync_dir"}
+_ALLOCATES = {"write", "open to write", "mkdir", "link", "symlink", "rename", "sync", "sync_all", "sync_dir"}
 
 
 class FakeDisk(Disk):
@@ -205,6 +205,11 @@ class FakeDisk(Disk):
         self._step("sync_dir", path)
         node = self._find(path)
         node.saved_names, node.changes = dict(node.names), []
+
+    def sync_all(self, path: str) -> None:
+        self._step("sync_all", path)
+        for node in walk(self._root, {}).values():
+            node.saved_data, node.saved_names, node.changes = node.data, dict(node.names), []
 
     def rename(self, path: str, to: str) -> None:
         self._step("rename", f"{path} -> {to}")

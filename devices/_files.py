@@ -15,8 +15,8 @@ __all__ = ["ensure_dir", "fill", "get", "put", "remove", "sha256"]
 _PIECE = 1 << 20
 
 
-def fill(disk: Disk, path: str, data: bytes, *, how: str = "write") -> None:
-    """Write a file and bring its bytes to the disk; its name is not safe yet."""
+def fill(disk: Disk, path: str, data: bytes, *, how: str = "write", sync: bool = True) -> None:
+    """Write a file and, unless `sync_all` follows, bring its bytes to the disk; its name is not safe yet."""
     handle = disk.open(path, how)
     try:
         left = memoryview(data)
@@ -25,7 +25,8 @@ def fill(disk: Disk, path: str, data: bytes, *, how: str = "write") -> None:
             if not taken:
                 raise OSError(errno.ENOSPC, "nothing more was taken", path)
             left = left[taken:]
-        disk.sync(handle)
+        if sync:
+            disk.sync(handle)
     finally:
         disk.close(handle)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Machine", "Manager", "Ran", "RealMachine"]
 
 _MAX_OUTPUT_BYTES = 2**20
+_NARROW = {"aarch64": "armv8l", "x86_64": "i686"}
+"""A system of 32 bits on a kernel of 64: what its programs are made for."""
 
 
 class Ran(NamedTuple):
@@ -81,6 +84,10 @@ class Machine(ABC):
         """The service manager of this user."""
 
     @abstractmethod
+    def platform(self) -> dict[str, str]:
+        """What decides which wheels run: python (3.11), implementation, machine (aarch64), glibc (2.36, "" without)."""
+
+    @abstractmethod
     def who_signed(self, manifest: bytes, signature: bytes, signers: str, revoked: str | None) -> str:
         """As `edgewright.sshsig.who_signed`."""
 
@@ -138,8 +145,25 @@ class RealMachine(Machine):
         argv = ("env", f"XDG_RUNTIME_DIR={run}", "systemctl", "--user")
         return Manager(argv, f"{home}/systemd/user", "default.target", f"{run}/edgewright/socket", needs, problem)
 
+    def platform(self) -> dict[str, str]:
+        name, wide = os.uname().machine, struct.calcsize("P") == 8
+        return {
+            "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
+            "implementation": sys.implementation.name,
+            "machine": name if wide else _NARROW.get(name, name),
+            "glibc": _glibc(),
+        }
+
     def who_signed(self, manifest: bytes, signature: bytes, signers: str, revoked: str | None) -> str:
         return who_signed(manifest, signature, signers, revoked)
+
+
+def _glibc() -> str:
+    try:
+        name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+    except (AttributeError, ValueError, OSError):  # another C library
+        return ""
+    return version if name == "glibc" else ""
 
 
 def _short(argv: Sequence[str]) -> str:

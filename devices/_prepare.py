@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import importlib.util
 import json
 import os
 import shlex
@@ -20,13 +18,13 @@ from edgewright.devices._programs import find_program, last_line, run_program
 from edgewright.devices._userland import make_userland
 from edgewright.errors import DeviceError, StorageError, UsageError
 from edgewright.files import write_whole
+from edgewright.package import copy_package, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 __all__ = ["prepare"]
 
-_ROOMS = ("converters", "runtimes", "devices")
 _TRY = (
     "import numpy, tokenizers, onnxruntime, ai_edge_litert.interpreter, edgewright.pipeline, os; print(os.uname()[4])"
 )
@@ -95,29 +93,16 @@ def _package(spot: Emulated, wheel: Path | None, progress: Callable[[str], None]
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=spot.board))
     try:
         if wheel is None:
-            _copy_this(part)
+            copy_package(part)
         else:
             _open_wheel(wheel, part)
-        name = f"edgewright-{_digest(part)}"
+        name = f"edgewright-{digest_of(part)}"
         if not (spot.board / name).is_dir():
             progress(f"edgewright, from {'this one' if wheel is None else wheel.name}")
             part.rename(spot.board / name)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return name
-
-
-def _copy_this(part: Path) -> None:
-    """The package that runs here; its rooms may lie elsewhere, as in a checkout."""
-    for name in ("edgewright", *(f"edgewright.{room}" for room in _ROOMS)):
-        spec = importlib.util.find_spec(name)
-        if spec is None or not spec.submodule_search_locations:
-            raise UsageError(f"{name} is no directory here and cannot be copied", hint="give a wheel with --wheel")
-        leave = [*_ROOMS] if name == "edgewright" else []
-        ignored = shutil.ignore_patterns("__pycache__", *leave)
-        shutil.copytree(
-            spec.submodule_search_locations[0], part / name.replace(".", "/"), ignore=ignored, dirs_exist_ok=True
-        )
 
 
 def _open_wheel(wheel: Path, part: Path) -> None:
@@ -128,14 +113,6 @@ def _open_wheel(wheel: Path, part: Path) -> None:
         raise UsageError(f"{wheel} cannot be opened: {error}", hint="give a wheel of edgewright") from error
     if not (part / "edgewright" / "__init__.py").is_file():
         raise UsageError(f"{wheel} holds no edgewright", hint="give a wheel of edgewright")
-
-
-def _digest(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        data = path.read_bytes()
-        digest.update(f"{path.relative_to(folder)} {len(data)}\n".encode() + data)
-    return digest.hexdigest()[:12]
 
 
 def _try(spot: Emulated, progress: Callable[[str], None]) -> None:

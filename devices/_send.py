@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgewright.devices._release import Release
     from edgewright.devices._state import State
 
-__all__ = ["end", "prepare"]
+__all__ = ["begin", "check_room", "end", "prepare"]
 
 _SPARE_BYTES, _SPARE_INODES = 2**20, 32
 
@@ -46,6 +46,18 @@ def prepare(board: Board) -> dict[str, Any]:
 
 
 def _receive(board: Board, release: Release, state: State) -> dict[str, Any]:
+    store = board.store
+    busy = begin(board, state, {part.sha256 for part in release.parts})
+    if busy:
+        return busy
+    missing = [part for part in store.missing(release.parts) if not store.has_come(part)]
+    sizes = {part.sha256: part.size_bytes for part in missing}
+    check_room(board, sizes, more_bytes=2 * len(release.manifest), files=len(release.parts) * 2)
+    return {"incoming": store.incoming, "missing": [asdict(part) for part in missing]}
+
+
+def begin(board: Board, state: State, keep: set[str]) -> dict[str, Any]:
+    """Note the transfer, and clean up but for what it can go on with; who is busy where another one sends."""
     store, session = board.store, board.session
     noted = Session.noted(board.disk, store.incoming)
     if noted and noted.token not in (session.token, board.request["over"]):
@@ -54,10 +66,8 @@ def _receive(board: Board, release: Release, state: State) -> dict[str, Any]:
             return {"busy": {**asdict(noted), "quiet_s": quiet_s}}
     session.note(board.disk, store.incoming)
     _check_links(board)
-    store.clean(state, keep={NOTE, *(part.sha256 for part in release.parts)})
-    missing = [part for part in store.missing(release.parts) if not store.has_come(part)]
-    _check_room(board, release, {part.sha256: part.size_bytes for part in missing})
-    return {"incoming": store.incoming, "missing": [asdict(part) for part in missing]}
+    store.clean(state, keep={NOTE, *keep})
+    return {}
 
 
 def _check_links(board: Board) -> None:
@@ -69,17 +79,16 @@ def _check_links(board: Board) -> None:
     remove(board.disk, link)
 
 
-def _check_room(board: Board, release: Release, missing: dict[str, int]) -> None:
+def check_room(board: Board, missing: dict[str, int], *, more_bytes: int, files: int) -> None:
     """Raise DeviceError where disk or inodes do not suffice; what an interrupted transfer left counts as sent."""
     root = board.store.root
     came = [board.disk.stat(f"{board.store.incoming}/{digest}") for digest in missing]
-    need = sum(missing.values()) - sum(facts.size_bytes for facts in came if facts)
-    need += _SPARE_BYTES + 2 * len(release.manifest)
+    need = sum(missing.values()) - sum(facts.size_bytes for facts in came if facts) + _SPARE_BYTES + more_bytes
     free = board.disk.free(root)
     if free.free_bytes < need:
         sizes = f"needs {need / 1e6:.1f} MB of disk, {free.free_bytes / 1e6:.1f} MB are free"
         raise DeviceError(f"{root} {sizes}", hint="free some space on the board, or choose another --root")
-    inodes = len(release.parts) * 2 + _SPARE_INODES
+    inodes = files + _SPARE_INODES
     if 0 <= free.inodes < inodes:
         raise DeviceError(f"{root} needs {inodes} inodes, {free.inodes} are free", hint="remove files on the board")
 

@@ -5,7 +5,7 @@
     ROOT/blobs/SHA256                               a file of any release, read-only
     ROOT/incoming/                                  what is being sent, mode 0700; interrupted transfers go on here
     ROOT/state.json  journal.jsonl  lock            active, previous, trial; what happened and why; one writer at a time
-    ROOT/env/bin/python                             a Python with edgewright and engines, of `flash --install`
+    ROOT/env/bin/python  wheels/                    a Python with edgewright and engines, of `flash --install`
     ROOT/keys/allowed_signers  keys/revoked         the owner's: with the first, nothing unsigned is installed
 
 `current` alone decides what is active: it leads to a whole release before and after every operation. The state tells
@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from edgewright.devices._env import Env
 from edgewright.devices._files import ensure_dir, fill, get, put, remove, sha256
 from edgewright.devices._release import MANIFEST, SIGNATURE, Part, Release
 from edgewright.devices._state import State, is_release, sequence_of
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Store"]
 
 _FOLDERS = {"blobs": 0o755, "releases": 0o755, "incoming": 0o700}
-_OURS = {*_FOLDERS, "keys", "env", "lock", "current", "state.json", "journal.jsonl"}
+_OURS = {*_FOLDERS, "keys", "env", "wheels", "lock", "current", "state.json", "journal.jsonl"}
 _MAX_STATE_BYTES = 2**12
 
 
@@ -42,6 +43,7 @@ class Store:
     def __init__(self, disk: Disk, root: str) -> None:
         self.disk, self.root = disk, root
         self.incoming, self.link = f"{root}/incoming", f"{root}/current"
+        self.env = Env(disk, root)
 
     def release_dir(self, name: str) -> str:
         """Where a release lies."""
@@ -186,16 +188,21 @@ class Store:
             DeviceError: one did not arrive as it was sent; it is removed, and the next try sends it again.
         """
         for part in self.missing(parts):
-            path = f"{self.incoming}/{part.sha256}"
-            if not self._is(path, part, sync=True):
-                facts = self.disk.stat(path)
-                came = f"{facts.size_bytes} bytes with another hash" if facts else "nothing"
-                remove(self.disk, path)
-                what = f"{part.path} did not arrive whole: {part.size_bytes} bytes were sent, {came} came"
-                raise DeviceError(what, hint="try again; what did arrive is kept")
+            path = self.arrived(part)
             self.disk.chmod(path, 0o444)
             self.disk.rename(path, self.blob(part.sha256))
         self.disk.sync_dir(f"{self.root}/blobs")
+
+    def arrived(self, part: Part) -> str:
+        """Where a part that was sent lies, its hash looked at. Raises DeviceError, and removes what is not it."""
+        path = f"{self.incoming}/{part.sha256}"
+        if not self._is(path, part, sync=True):
+            facts = self.disk.stat(path)
+            came = f"{facts.size_bytes} bytes with another hash" if facts else "nothing"
+            remove(self.disk, path)
+            what = f"{part.path} did not arrive whole: {part.size_bytes} bytes were sent, {came} came"
+            raise DeviceError(what, hint="try again; what did arrive is kept")
+        return path
 
     def build(self, release: Release, name: str) -> None:
         """Lay out a release of blobs, and give it its name when all of it is on the disk."""
@@ -265,6 +272,7 @@ class Store:
                 remove(self.disk, self.blob(name))
         for name in ("current.new", "state.json.new", "journal.jsonl.new"):
             remove(self.disk, f"{self.root}/{name}")
+        self.env.clean(keep)
 
 
 def _parents(path: str) -> list[str]:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgewright.devices._debian import Wanted, fetch, first_error, unpack
-from edgewright.devices._programs import last_line, run_program
-from edgewright.errors import DeviceError
+from edgewright.devices._debian import Wanted, fetch, unpack
+from edgewright.wheels import ENGINES, Platform, pip, requirements
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,17 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["make_userland"]
 
 _DEBIAN = Wanted("bookworm", "arm64", ("python3.11-minimal", "libpython3.11-stdlib", "libstdc++6", "coreutils"))
-_WHEELS = (
-    *("numpy==2.4.6", "tokenizers==0.23.3", "click==8.5.1", "msgspec==0.22.0"),
-    *("onnxruntime==1.31.1", "ai-edge-litert==2.3.0", "ml_dtypes==0.5.4"),
-)
-"""Seen to run on all the CPUs; without what they depend on and no inference imports."""
-
-_GLIBC = ("manylinux2014", "manylinux_2_17", "manylinux_2_27", "manylinux_2_28", "manylinux_2_34")
+_PLATFORM = Platform("3.11", "aarch64", "2.36")
+_WHEELS = requirements(tuple(ENGINES), _PLATFORM.python)
 _OURS = ("var", "tmp", "home", "root")
 """Where these are missing, the board sees this machine's."""
-
-_FETCH_S = 1800.0
 
 
 def make_userland(cache: Path, mirror: str, progress: Callable[[str], None]) -> Path:
@@ -48,7 +39,7 @@ def make_userland(cache: Path, mirror: str, progress: Callable[[str], None]) -> 
         DeviceError: a program is missing, or a download failed.
         StorageError: the disk is full or read-only.
     """
-    recipe = repr((_DEBIAN, _WHEELS, _GLIBC, _OURS))
+    recipe = repr((_DEBIAN, _WHEELS, _PLATFORM, _OURS))
     made = cache / f"{_DEBIAN.suite}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     if made.is_dir():
         return made
@@ -72,12 +63,4 @@ def make_userland(cache: Path, mirror: str, progress: Callable[[str], None]) -> 
 
 def _wheels(folder: Path, progress: Callable[[str], None]) -> None:
     progress("the engines' wheels")
-    platforms = [word for glibc in _GLIBC for word in ("--platform", f"{glibc}_aarch64")]
-    argv = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-    argv += ["--target", str(folder), "--no-deps", "--no-compile", "--only-binary=:all:"]
-    argv += [*platforms, "--python-version", "3.11", "--implementation", "cp", *_WHEELS]
-    done = run_program(argv, timeout_s=_FETCH_S)
-    if done.exit_code != 0:
-        words = first_error(done.stderr) or last_line(done)
-        hint = "run: python -m ensurepip" if "No module named pip" in words else "is there a network? run it again"
-        raise DeviceError(f"pip cannot fetch the engines' wheels: {words}", hint=hint)
+    pip(["install", "--target", str(folder), "--no-deps", "--no-compile", *_PLATFORM.words(), *_WHEELS])

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from edgewright.agent import unpack
 from edgewright.contracts import Completed, Transport
 from edgewright.devices._agent import answer
+from edgewright.devices._env import Recipe
 from edgewright.devices._fake_disk import FakeDisk, PowerCut
 from edgewright.devices._fake_systemd import MANAGER, FakeSystemd
 from edgewright.devices._machine import Machine, Ran
+from edgewright.devices._wheel import listed, wheel_hash
 from edgewright.errors import BundleError, DeviceError
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ class Fake(Transport):
         systemd: the board's service manager; with `broken` versions of the bundle the service does not start.
         rows: what a check that passes prints.
         probed: the exit code of a look at the engines.
+        bare: whether its own Python lacks edgewright.
         ram_free_bytes: memory that is left.
         runs: the argument vectors of all programs that were run on the board.
     """
@@ -44,7 +47,7 @@ class Fake(Transport):
         self.disk = FakeDisk(capacity_bytes)
         self.root = "/data/edgewright"
         self.verdicts: dict[tuple[int, str], tuple[int, str] | DeviceError] = {}
-        self.probed, self.ram_free_bytes, self.boots = 0, 2**32, 0
+        self.probed, self.ram_free_bytes, self.boots, self.bare = 0, 2**32, 0, False
         self.rows: list[dict[str, str | None]] = [{"format": "onnx", "engine": "fake", "golden": "1 of 1"}]
         self.runs: list[list[str]] = []
         self.systemd, self.broken = FakeSystemd(), list[int]()
@@ -94,9 +97,25 @@ class _Programs(Machine):
         if list(argv[3:4]) == ["ask"]:
             row = {"status": "ok", "release": self.board.systemd.serves}
             return Ran(0 if row["release"] else 5, json.dumps({"rows": [row]}).encode(), b"no model is served")
+        own = not argv[0].startswith(self.board.root)
+        if self.board.bare if own else not self._starts(argv[0]):
+            return Ran(1, b"", b"ModuleNotFoundError: No module named 'edgewright'")
         if argv[1] == "-c":
             return Ran(self.board.probed, b"", b"no engine" if self.board.probed else b"")
         return self._check("health" if "--quick" in argv else "self-test", argv[4])
+
+    def _starts(self, script: str) -> bool:
+        """Whether every tree of an environment has the files that the RECORDs in it name."""
+        peek, wheels = self.board.disk.peek, f"{self.board.root}/wheels"
+        recipe = Recipe.of(json.loads(peek(script).splitlines()[1].lstrip(b"# ")))
+        kinds = self.board.disk.tree(wheels)
+        records = [path for path in kinds if path.endswith("/RECORD")]
+        trees = {path[len(wheels) + 1 :].partition("/")[0]: listed(peek(path)) for path in records}
+        return recipe is not None and all(
+            digest == wheel_hash(peek(f"{wheels}/{tree}/{path}") if f"{wheels}/{tree}/{path}" in kinds else b"")
+            for tree in recipe.trees
+            for path, digest in trees.get(tree, [("", "missing")])
+        )
 
     def _check(self, check: str, folder: str) -> Ran:
         try:
@@ -130,6 +149,9 @@ class _Programs(Machine):
 
     def manager(self) -> Manager:
         return MANAGER
+
+    def platform(self) -> dict[str, str]:
+        return {"python": "3.11", "implementation": "cpython", "machine": "aarch64", "glibc": "2.36"}
 
     def boot(self) -> str:
         return str(self.board.boots)

@@ -23,9 +23,9 @@ __all__ = ["MODULES", "call", "pack", "source_of", "unpack"]
 
 MODULES = (
     *("errors", "strict", "sshsig", "wire", "_version", "moment", "machine"),
-    *(f"devices._{name}" for name in ("disk", "files", "journal", "release", "state", "session", "store")),
-    *(f"devices._{name}" for name in ("machine", "checks", "unit", "service")),
-    *(f"devices._{name}" for name in ("board", "send", "install", "visit", "facts", "agent")),
+    *(f"devices._{name}" for name in ("disk", "files", "wheel", "env", "journal", "release", "state", "session")),
+    *(f"devices._{name}" for name in ("store", "machine", "checks", "unit", "service")),
+    *(f"devices._{name}" for name in ("board", "send", "equip", "install", "visit", "facts", "agent")),
 )
 """In the order in which they need each other."""
 

@@ -24,7 +24,9 @@ __all__ = [
     "Board",
     "Checks",
     "Ended",
+    "Equipped",
     "Installed",
+    "Listing",
     "Prepared",
     "Removed",
     "Rolled",
@@ -32,6 +34,7 @@ __all__ = [
     "Sender",
     "Served",
     "Status",
+    "Survey",
     "Wanted",
     "alive",
     "given_up",
@@ -42,7 +45,7 @@ given_up: set[str] = set()
 """The tokens of transfers that this process gave up; a board whose connection broke may not know it."""
 
 _Answer = TypeVar("_Answer", bound=Struct)
-_REPEATABLE = ("status", "facts")
+_REPEATABLE = ("list", "status", "survey", "facts")
 _TRIES, _PAUSE_S = 3, 1.0
 _ASK = ("-m", "edgewright", "ask", "{socket}", "--health", "--json")
 _SERVE = ("-m", "edgewright", "serve", "{bundle}", "--socket", "{socket}")
@@ -78,6 +81,34 @@ class Prepared(Struct, frozen=True):
     busy: Sender | None = None
 
 
+class Survey(Struct, frozen=True):
+    """What decides whether something need be installed on a board, and what.
+
+    Attributes:
+        python: the version of its Python, such as 3.11.
+        implementation: such as cpython.
+        machine: what its programs are made for, such as aarch64.
+        glibc: the version of its C library, "" for another one.
+        lacks: why the bundle cannot run there, "" where it can.
+        key: the name of its environment's content, "" where there is none.
+        engines: the extras in its environment.
+    """
+
+    python: str
+    implementation: str
+    machine: str
+    glibc: str
+    lacks: str
+    key: str = ""
+    engines: tuple[str, ...] = ()
+
+
+class Equipped(Struct, frozen=True):
+    """The Python of an environment that is in use now."""
+
+    python: str
+
+
 class Installed(Struct, frozen=True):
     """A release that is active now; `rows` is what its self-test printed, `left` what could not be cleaned up.
 
@@ -110,22 +141,26 @@ class Removed(Struct, frozen=True):
 
 
 class Row(Struct, frozen=True):
-    """A release on a board; role is active, previous, trial or empty, problem what is wrong with its files."""
+    """A release on a board.
+
+    Attributes:
+        role: active, previous, trial or empty.
+        problem: what is wrong with its files, "" for nothing; None where they were not looked at.
+    """
 
     name: str
     role: str
     version: int | None
     size_bytes: int | None
-    problem: str
+    problem: str | None
 
 
-class Status(Struct, frozen=True):
+class Listing(Struct, frozen=True):
     """What is installed on a board, newest release first.
 
     Attributes:
         current: where the link `current` leads: what apps open. It differs from `active` in an interrupted trial alone.
-        signed_only: whether the board has its owner's keys.
-        service: the socket and state of the service, where one is installed.
+        engines: the extras, such as onnx, that `flash --install` put there.
     """
 
     root: str
@@ -134,7 +169,18 @@ class Status(Struct, frozen=True):
     previous: str
     trial: str
     sequence: int
+    engines: tuple[str, ...]
     releases: tuple[Row, ...]
+
+
+class Status(Listing, frozen=True):
+    """A listing for which every file was hashed.
+
+    Attributes:
+        signed_only: whether the board has its owner's keys.
+        service: the socket and state of the service, where one is installed.
+    """
+
     free_bytes: int | None
     signed_only: bool
     journal: tuple[dict[str, Any], ...]

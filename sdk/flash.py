@@ -2,6 +2,7 @@
 
     checks -> files that the board lacks, by hash -> hashed there -> golden cases there -> switch -> health -> kept
 
+Before that, where it is asked for, edgewright and an engine are installed there: `edgewright.equipment`.
 What changes the board is done there, by what `edgewright.agent` sends; the layout and its promises stand in
 `devices/_store.py`. A release that fails its health check is taken back by the board itself.
 """
@@ -9,44 +10,32 @@ What changes the board is done there, by what `edgewright.agent` sends; the layo
 from __future__ import annotations
 
 import base64
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright.board import (
-    Board,
-    Checks,
-    Ended,
-    Installed,
-    Prepared,
-    Removed,
-    Rolled,
-    Row,
-    Served,
-    Status,
-    alive,
-    given_up,
-    serving,
-)
+from edgewright.board import Board, Checks, Installed, Listing, Removed, Rolled, Row, Served, Status, serving
 from edgewright.bundle import MANIFEST, SIGNATURE, Bundle
-from edgewright.errors import BundleError, DeviceError, EdgewrightError
+from edgewright.equipment import Equipment, equip
+from edgewright.errors import BundleError
 from edgewright.files import read_capped
 from edgewright.manifest import Manifest, decode
+from edgewright.sending import ending, prepared, send
 from edgewright.strict import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
+    from edgewright.board import Prepared
     from edgewright.contracts import Transport
+    from edgewright.equipment import Outfitter
     from edgewright.manifest import Artifact, File
 
-__all__ = ["Flashed", "flash", "releases", "rollback", "status", "uninstall"]
+__all__ = ["Flashed", "flash", "listing", "releases", "rollback", "status", "uninstall"]
 
-_HASHING_S = 600.0
-_END_S = 10.0
+_HASHING_S, _ASK_S = 600.0, 120.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +46,7 @@ class Flashed:
         release: the name of the release that is active now.
         changed: whether it was not before.
         sent: the files that travelled, and their bytes together; the others were on the board.
+        equipment: what was installed there before; None where that was not asked for.
         signer: who signed it, after the board's keys; "" where the board asks for no signature.
         rows: what the self-test on the board printed, an object for each artifact.
         left: what could not be cleaned up, in words.
@@ -72,6 +62,7 @@ class Flashed:
     rows: tuple[dict[str, Any], ...] = ()
     left: str = ""
     socket: str = ""
+    equipment: Equipment | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +101,7 @@ def flash(
     python: str = "",
     allow_downgrade: bool = False,
     service: bool | None = None,
+    install: Outfitter | None = None,
     checks: Checks | None = None,
     timeout_s: float = 600.0,
     progress: Callable[[str], None] = lambda _: None,
@@ -124,6 +116,7 @@ def flash(
         allow_downgrade: install a version below the active one.
         service: install a unit of systemd that serves the active release, or with False remove it; where one is
             installed already it serves the new release, and one that is not well takes the release back.
+        install: how edgewright and an engine come to a board that lacks them: `equipment.by_wheels` or `by_pip`.
         checks: what the release must pass there; by default golden cases, see `Checks.of`.
         timeout_s: the most seconds that each of those may take.
         progress: called with a short phrase at each stage.
@@ -138,30 +131,23 @@ def flash(
     package = _Package.read(opened)
     board, manifest = Board(transport, root, python), package.bundle.manifest
     formats = tuple(dict.fromkeys(artifact.format for artifact in manifest.artifacts))
-    checks = checks or Checks.of(board.python, formats, timeout_s)
-    progress("check the board")
-    request = {**package.request(), "allow_downgrade": allow_downgrade, **msgspec.to_builtins(checks)}
-    request["serve"] = serving(board.python) if service else ()
-    with _ending(board):
-        prepared = _prepare(board, request, checks)
-        if not prepared.incoming:
-            socket = "" if service is None else _serve(board, request, checks)
-            return Flashed(prepared.active, False, manifest.version, signer=prepared.signer, socket=socket)  # noqa: FBT003 - a record
-        _send(board, prepared, package.files(), progress)
+    checks = checks or Checks.of("" if install else board.python, formats, timeout_s)
+    request: dict[str, Any] = {**package.request(), "allow_downgrade": allow_downgrade}
+    request["serve"] = serving("" if install else board.python) if service else ()
+    with ending(board):
+        equipment = equip(board, formats, checks, install, request, progress) if install else None
+        request |= msgspec.to_builtins(checks)
+        progress("check the board")
+        wanted = prepared(board, "prepare", request, checks.timeout_s + _HASHING_S)
+        if not wanted.incoming:
+            facts = {"release": wanted.active, "signer": wanted.signer, "equipment": equipment}
+            facts["socket"] = "" if service is None else _serve(board, request, checks)
+            return Flashed(changed=False, version=manifest.version, **facts)  # type: ignore[arg-type]
+        send(board, wanted, package.files(), progress)
         progress("prove, switch, look at its health")
         done = board.ask("install", Installed, within_s=3 * checks.timeout_s + _HASHING_S, **request)
         socket = _serve(board, request, checks) if service is False else done.socket
-    return Flashed(
-        release=done.active,
-        changed=True,
-        version=manifest.version,
-        sent=tuple(file.path for file in prepared.missing),
-        sent_bytes=sum(file.size_bytes for file in prepared.missing),
-        signer=done.signer,
-        rows=done.rows,
-        left=done.left,
-        socket=socket,
-    )
+    return replace(_flashed(done, wanted, manifest.version), equipment=equipment, socket=socket)
 
 
 def _serve(board: Board, request: dict[str, Any], checks: Checks) -> str:
@@ -169,39 +155,17 @@ def _serve(board: Board, request: dict[str, Any], checks: Checks) -> str:
     return board.ask("serve", Served, within_s=checks.timeout_s + _HASHING_S, **request).socket
 
 
-def _prepare(board: Board, request: dict[str, Any], checks: Checks) -> Prepared:
-    """Ask until no one is busy but senders of this host that have ended."""
-    over = ""
-    while True:
-        prepared = board.ask("prepare", Prepared, within_s=checks.timeout_s + _HASHING_S, over=over, **request)
-        busy = prepared.busy
-        if busy is None:
-            return prepared
-        if alive(busy) or over == busy.token:
-            what = f"{busy.who} is sending to this board, the last bytes came {busy.quiet_s:.0f} s ago"
-            raise DeviceError(what, hint="wait for it; after 30 s of silence it is taken for gone")
-        over = busy.token
-
-
-@contextmanager
-def _ending(board: Board) -> Iterator[None]:
-    """Tell the board when a transfer failed here, so that others need not wait; what has arrived stays there."""
-    try:
-        yield
-    except BaseException:
-        given_up.add(board.token)
-        with suppress(EdgewrightError):
-            board.ask("end", Ended, within_s=_END_S)
-        raise
-
-
-def _send(board: Board, prepared: Prepared, files: dict[str, Path], progress: Callable[[str], None]) -> None:
-    for file in prepared.missing:
-        here = files.get(file.sha256)
-        if here is None:
-            raise DeviceError(f"the board asks for {file.path}, which is not in the bundle")
-        progress(f"send {file.path}, {file.size_bytes / 1e6:.1f} MB")
-        board.transport.push(here, f"{prepared.incoming}/{file.sha256}")
+def _flashed(done: Installed, wanted: Prepared, version: int) -> Flashed:
+    return Flashed(
+        release=done.active,
+        changed=True,
+        version=version,
+        sent=tuple(file.path for file in wanted.missing),
+        sent_bytes=sum(file.size_bytes for file in wanted.missing),
+        signer=done.signer,
+        rows=done.rows,
+        left=done.left,
+    )
 
 
 def rollback(
@@ -228,6 +192,11 @@ def rollback(
 def status(transport: Transport, *, root: str = "", python: str = "") -> Status:
     """What is installed on a board, every file hashed; nothing changes. Raises DeviceError."""
     return Board(transport, root, python).ask("status", Status, within_s=_HASHING_S)
+
+
+def listing(transport: Transport, *, root: str = "", python: str = "") -> Listing:
+    """What is installed on a board, in an instant: no file is hashed. Raises DeviceError."""
+    return Board(transport, root, python).ask("list", Listing, within_s=_ASK_S)
 
 
 def releases(transport: Transport, *, root: str = "", python: str = "") -> tuple[Row, ...]:

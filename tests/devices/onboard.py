@@ -1,15 +1,19 @@
-"""Small bundles in versions, and what lies on a board in memory."""
+"""Small bundles in versions, small wheels, and what lies on a board in memory."""
 
 import hashlib
 import json
+import zipfile
 
 from edgewright import manifest
 from edgewright.agent import unpack
 from edgewright.contracts import Completed
 from edgewright.devices._agent import answer
 from edgewright.devices._disk import RealDisk
+from edgewright.devices._env import Recipe
 from edgewright.devices._machine import RealMachine
+from edgewright.devices._wheel import listed, wheel_hash
 from edgewright.devices.local import Local
+from edgewright.equipment import Kit
 
 
 def tiny(out, version):
@@ -36,6 +40,31 @@ def tiny(out, version):
     return out
 
 
+def wheel(folder, name, version):
+    """A wheel of one module and a library, as small as they come."""
+    made, info = folder / f"{name}-{version}-py3-none-any.whl", f"{name}-{version}.dist-info"
+    files = {f"{name}/__init__.py": f"version = {version}\n".encode(), f"{name}.libs/x.so": b"\x7fELF" * 9}
+    rows = [f"{path},{wheel_hash(data)},{len(data)}\n" for path, data in files.items()]
+    files[f"{info}/RECORD"] = "".join([*rows, f"{info}/RECORD,,\n"]).encode()
+    with zipfile.ZipFile(made, "w") as archive:
+        for path, data in files.items():
+            archive.writestr(zipfile.ZipInfo(path), data)
+    return made
+
+
+def outfitter(folder, version, seen=None):
+    """Kits of edgewright at a version and of a numpy that stays; what the board said is put into `seen`."""
+    folder.mkdir(exist_ok=True)
+    wheels = [wheel(folder, "edgewright", version), wheel(folder, "numpy", 1)]
+
+    def choose(survey, engines):
+        if seen is not None:
+            seen.append((survey, engines))
+        return Kit(f"kit {version}", tuple(engines), lambda _: wheels)
+
+    return choose
+
+
 def active(board):
     """The version that `current` leads to on a board in memory, every file hashed; None where nothing is installed."""
     folder = f"{board.root}/current"
@@ -59,9 +88,29 @@ def litter(board):
         tree = json.loads(board.disk.peek(f"{board.root}/releases/{name}/manifest.json"))
         digests |= {file["sha256"] for file in (*tree["artifacts"], *tree["files"])}
     wanted = {"current", "state.json", "journal.jsonl", "lock", "blobs", "releases", "incoming"}
-    wanted |= {f"releases/{name}" for name in kept} | {f"blobs/{digest}" for digest in digests}
+    wanted |= _of_environment(board) | {f"releases/{name}" for name in kept} | {f"blobs/{digest}" for digest in digests}
     found = {path.removeprefix(f"{board.root}/") for path in board.disk.tree(board.root)}
-    return {path for path in found if path not in wanted and not path.startswith(tuple(f"releases/{n}/" for n in kept))}
+    inside = tuple(f"{path}/" for path in wanted if path.startswith(("releases/", "wheels/")))
+    return {path for path in found if path not in wanted and not path.startswith(inside)}
+
+
+def environment(board):
+    """What the environment of a board in memory is made of, every file hashed; None where there is none."""
+    script = f"{board.root}/env/bin/python"
+    if script not in board.disk.tree():
+        return None
+    recipe = Recipe.of(json.loads(board.disk.peek(script).splitlines()[1].lstrip(b"# ")))
+    for tree in recipe.trees:
+        folder = f"{board.root}/wheels/{tree}"
+        (record,) = [path for path in board.disk.tree(folder) if path.endswith("/RECORD")]
+        for path, digest in listed(board.disk.peek(record)):
+            assert wheel_hash(board.disk.peek(f"{folder}/{path}")) == digest, path
+    return recipe
+
+
+def _of_environment(board):
+    recipe = environment(board)
+    return {"env", "env/bin", "env/bin/python", "wheels", *(f"wheels/{t}" for t in recipe.trees)} if recipe else set()
 
 
 class Here(Local):
