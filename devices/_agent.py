@@ -109,9 +109,6 @@ def uninstall(board: Board) -> dict[str, Any]:
 
 
 _OPS: dict[str, Callable[[Board], dict[str, Any]]] = {
-    "survey": survey,
-    "offer": offer,
-    "equip": equip,
     "prepare": prepare,
     "install": install,
     "end": end,
@@ -122,6 +119,9 @@ _OPS: dict[str, Callable[[Board], dict[str, Any]]] = {
     "uninstall": uninstall,
     "visit": visit,
     "facts": facts,
+    "survey": survey,
+    "offer": offer,
+    "equip": equip,
 }
 
 

@@ -81,9 +81,8 @@ def equip(board: Board) -> dict[str, Any]:
         absent = env.missing(trees)
         for row, part in zip(request["wheels"], _wheels(board)):  # noqa: B905 - the board's Python may be 3.9
             if part.sha256 in absent:
-                path = store.arrived(part)
-                env.add(part.sha256, path, row["unpacked_bytes"])
-                remove(board.disk, path)
+                env.add(part.sha256, store.arrived(part), row["unpacked_bytes"])
+            remove(board.disk, f"{store.incoming}/{part.sha256}")
         try:
             trees += [_by_pip(board, env)] if request["by_pip"] else []
             env.write(Recipe(request["key"], sys.executable, tuple(trees), tuple(request["engines"])))

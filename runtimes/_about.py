@@ -9,13 +9,14 @@ __all__ = ["about", "peaks"]
 
 
 def about(directory: str) -> dict[str, Any]:
-    """The fields of `edgewright.places.About`."""
+    """The fields of `edgewright.places.About`. Raises UsageError: this machine is emulated."""
     from msgspec import to_builtins
 
     from edgewright.bundle import Bundle
     from edgewright.engines import runnable
-    from edgewright.machine import machine
+    from edgewright.machine import machine, require_clock
 
+    require_clock()
     bundle = Bundle.open(directory)
     path = bundle.directory / "config.json"
     return {

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle import Bundle
-from edgewright.errors import DeviceError, UsageError, from_record
+from edgewright.errors import BundleError, DeviceError, UsageError, from_record
+from edgewright.flash import listing
+from edgewright.remote import identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from edgewright.contracts import Transport
     from edgewright.manifest import Artifact
 
-__all__ = ["Count", "Tally", "count_instructions"]
+__all__ = ["Count", "Tally", "count_active", "count_instructions"]
 
 _COUNT_S = 600.0
 
@@ -106,6 +108,35 @@ def count_instructions(
             progress(f"{artifact.key}: count")
             found += _counted(opened, artifact, transport, tokens)
     return tuple(found)
+
+
+def count_active(
+    bundle: str | Path,
+    transport: Transport,
+    *,
+    root: str = "",
+    python: str = "",
+    tokens: Sequence[int] = (16, 128),
+    format: str | None = None,  # noqa: A002
+    precision: str | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> tuple[Count, ...]:
+    """As `count_instructions`, of the release that is active on an emulated board: `bundle`, or whichever it is.
+
+    Raises:
+        BundleError: another release is active there.
+        DeviceError: none is.
+    """
+    digest, version = identity(bundle)
+    found = listing(transport, root=root, python=python)
+    if not found.current:
+        raise DeviceError(f"nothing is installed in {found.root}", hint="run: edgewright flash BUNDLE URL")
+    if not found.current.endswith(f"-{digest[:12]}") and digest:
+        what = f"the bundle here is {digest[:12]}, version {version}; active on the board is {found.current}"
+        raise BundleError(what, hint="run: edgewright flash BUNDLE URL; or give - as the bundle for whatever is active")
+    active = f"{found.root}/releases/{found.current}"
+    narrowed = {"format": format, "precision": precision}
+    return count_instructions(active, transport, tokens=tokens, **narrowed, progress=progress)
 
 
 def _counted(bundle: Bundle, artifact: Artifact, transport: Transport, tokens: Sequence[int]) -> list[Count]:

@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from edgewright._version import __version__
+from edgewright.errors import UsageError
 
-__all__ = ["identity", "machine", "model"]
+__all__ = ["emulator", "identity", "machine", "model", "require_clock"]
+
+_KIN = ({"x86_64", "i386", "i486", "i586", "i686"}, {"aarch64", "armv8l", "armv7l", "armv6l", "arm"})
+"""Programs that a kernel runs without an emulator."""
 
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimdhp", "asimddp", "i8mm", "sve")
 """Those that decide about int8."""
@@ -102,6 +106,31 @@ def _android(name: str) -> str:
 
 def _ram_mib() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+
+
+def emulator() -> str:
+    """What emulates the CPU for this process, such as qemu-aarch64; "" where the kernel says nothing of the kind.
+
+    In a user-land that is emulated the kernel is the machine's own: it names its architecture, and the program that it
+    really runs. An emulator of a whole machine, kernel and all, cannot be told by this.
+    """
+    try:
+        program = Path("/proc/thread-self/exe").readlink().name
+    except OSError:
+        program = ""
+    kernel, ours = _text("/proc/sys/kernel/arch").strip(), platform.machine()
+    if program.startswith("qemu-"):
+        return program
+    strange = kernel and not any({kernel, ours} <= kin for kin in (*_KIN, {kernel}))
+    return f"a {kernel} kernel that runs {ours}" if strange else ""
+
+
+def require_clock() -> None:
+    """Raise UsageError on an emulated machine, where a time says nothing."""
+    found = emulator()
+    if found:
+        what = f"this machine is emulated ({found}): its times would mean nothing, and none is given"
+        raise UsageError(what, hint="instructions are counted by: edgewright bench BUNDLE --device qemu://CPU")
 
 
 def _cpu_flags() -> list[str]:

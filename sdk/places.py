@@ -21,7 +21,7 @@ from edgewright.bundle import Bundle
 from edgewright.device import connect
 from edgewright.engines import runnable
 from edgewright.errors import DeviceError, UsageError, from_record
-from edgewright.machine import machine
+from edgewright.machine import machine, require_clock
 from edgewright.manifest import Manifest  # noqa: TC001 - msgspec reads annotations
 from edgewright.remote import ACTIVE
 from edgewright.roofline import Roofline, roofline
@@ -99,7 +99,8 @@ class Here(Place):
 
     @cached_property
     def about(self) -> About:
-        """See `Place.about`."""
+        """See `Place.about`. Raises UsageError: this machine is emulated."""
+        require_clock()
         path = self.bundle.directory / "config.json"
         config = json.loads(path.read_text()) if path.is_file() else None
         kind = msgspec.convert(machine(), Machine)
@@ -168,5 +169,5 @@ def _record(printed: bytes) -> dict[str, Any]:
 def refuse_emulated(url: str) -> None:
     """Raise UsageError where the board at a URL is emulated: its time is not a board's."""
     if connect(url).emulated:
-        hint = "measure on a real board; edgewright.counting.count_instructions counts instructions here"
+        hint = "measure on a real board; edgewright bench counts instructions here"
         raise UsageError(f"{url} is emulated: milliseconds there say nothing of a board", hint=hint)

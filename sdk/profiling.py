@@ -11,7 +11,7 @@ from edgewright.bundle import Bundle
 from edgewright.child import call
 from edgewright.engines import engine_for, runnable
 from edgewright.errors import UsageError
-from edgewright.machine import model
+from edgewright.machine import model, require_clock
 from edgewright.manifest import Artifact  # noqa: TC001 - msgspec reads the annotations of a profile's file
 from edgewright.operators import Operator, Trace, layer_of
 from edgewright.roofline import Roofline, roofline
@@ -132,9 +132,11 @@ def profile(
 
     Raises:
         BundleError: the bundle is bad or has no such artifact.
-        UsageError: a length over the model's, no such number of threads, or an engine whose profiler is not read.
+        UsageError: a length over the model's, no such number of threads, an engine whose profiler is not read, or an
+            emulated machine.
         EngineError: the engine failed.
     """
+    require_clock()
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     longest = opened.manifest.settings.max_length
     if not 1 <= tokens <= longest or runs < 1:

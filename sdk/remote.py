@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["ACTIVE", "Answer", "Remote"]
+__all__ = ["ACTIVE", "Answer", "Remote", "identity"]
 
 ACTIVE = "-"
 """Instead of a bundle: whatever is active on the board."""
@@ -103,7 +103,7 @@ class Remote:
         module: str = "edgewright",
     ) -> dict[str, bytes]:
         """As `ask`, by any module of edgewright: the files that it wrote, and under "" what it printed."""
-        digest, version = _identity(bundle)
+        digest, version = identity(bundle)
         packed = {name: zlib.compress(data) for name, data in (files or {}).items()}
         size = sum(map(len, packed.values()))
         if size > _MAX_SENT_BYTES:
@@ -119,8 +119,8 @@ class Remote:
         return {name: _unpacked(data) for name, data in done.files.items()}
 
 
-def _identity(bundle: str | Path) -> tuple[str, int]:
-    """A bundle's hash, as the board names releases, and its version."""
+def identity(bundle: str | Path) -> tuple[str, int]:
+    """A bundle's hash, as a board names releases, and its version; "" and 0 for `ACTIVE`."""
     if str(bundle) == ACTIVE:
         return "", 0
     opened = Bundle.open(bundle)

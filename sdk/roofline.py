@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from edgewright.child import call
 from edgewright.contracts import check_threads
+from edgewright.machine import require_clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,8 +70,9 @@ def roofline(threads: int = 1) -> Roofline:
     """Measure this machine, once in a process and in a child of it; about two seconds.
 
     Raises:
-        UsageError: no such number of threads on this machine.
+        UsageError: no such number of threads on this machine, or it is emulated.
         MissingExtra: ONNX Runtime, whose kernels are timed, is not installed.
     """
+    require_clock()
     check_threads(threads)
     return Roofline(**call("edgewright.runtimes._roofline:measure", {"threads": threads}))

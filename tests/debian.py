@@ -25,14 +25,14 @@ def need(program, package):
             pytest.skip(f"{program} is not installed and apt cannot: {done.stderr.strip().splitlines()[-1]}")
 
 
-def unpacked(suite, *packages):
-    """A directory with packages for this machine's architecture and all that they need, or a skip with the reason."""
-    made = cache_dir().with_name("tests") / "-".join((suite, *packages))
+def unpacked(suite, *packages, architecture=""):
+    """A directory with packages and all that they need, by default for this machine, or a skip with the reason."""
+    made = cache_dir().with_name("tests") / "-".join((suite, *packages, *filter(None, [architecture])))
     if made.is_dir():
         return made
     need("dpkg", "dpkg")
     argv = ["dpkg", "--print-architecture"]
-    architecture = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+    architecture = architecture or subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
     made.parent.mkdir(parents=True, exist_ok=True)
     part = made.with_name(f".{made.name}.{os.getpid()}")
     try:

@@ -7,10 +7,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from debian import unpacked
+
+from edgewright.devices._emulated import CPUS
 
 
 def program(name):
@@ -58,8 +62,11 @@ class Server:
             self.stop()
         pytest.fail(f"the server did not start: {(self.home / 'log').read_text()[-500:]}")
 
+    slow_start_s = 5.0
+
     def _listens(self):
-        for _ in range(100):
+        until = time.monotonic() + self.slow_start_s
+        while time.monotonic() < until:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return True
             if self.process.poll() is not None:
@@ -120,6 +127,51 @@ class Sshd(Server):
         return [program("sshd"), "-D", "-e", "-f", str(self.home / "sshd_config")]
 
 
+class EmulatedSshd(Sshd):
+    """OpenSSH's, as an aarch64 program in an aarch64 user-land, `home/root`: its logins see nothing else."""
+
+    cpu = "cortex-a72"
+    slow_start_s = 60.0
+
+    def __init__(self, home):
+        packages = ("openssh-server", "python3-minimal", "libpython3.11-stdlib", "libstdc++6", "base-files")
+        made = unpacked("bookworm", *packages, architecture="arm64")
+        self.qemu = unpacked("bookworm", "qemu-user-static") / "usr/bin/qemu-aarch64-static"
+        super().__init__(home)
+        root = home / "root"
+        if subprocess.run(
+            ["cp", "-al", made, root], check=False, capture_output=True
+        ).returncode:  # another file system
+            shutil.rmtree(root, ignore_errors=True)
+            subprocess.run(["cp", "-a", made, root], check=True)
+        for name, text in {
+            "etc/passwd": "root:x:0:0::/root:/bin/sh\nsshd:x:100:65534::/run/sshd:/usr/sbin/nologin\n",
+            "etc/group": "root:x:0:\nnogroup:x:65534:\n",
+            "etc/ssh/key": (home / "host_key").read_text(),
+            "etc/ssh/authorized_keys": (home / "authorized_keys").read_text(),
+            "etc/ssh/sshd_config": "\n".join(self._lines()),
+        }.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).unlink(missing_ok=True)
+            (root / name).write_text(text)
+        (root / "etc/ssh/key").chmod(0o600)
+        for name in ("run/sshd", "root", "proc", "dev", "tmp"):
+            (root / name).mkdir(mode=0o755, parents=True, exist_ok=True)
+        if not (root / "bin/sh").exists():
+            (root / "bin/sh").symlink_to("dash")
+        (home / "cpuinfo").write_text(CPUS[self.cpu].cpuinfo(self.cpu, os.cpu_count() or 1))
+
+    def _lines(self):
+        lines = [line for line in self.lines if not line.startswith(("Port", "HostKey", "Authorized", "SetEnv"))]
+        keys = ("HostKey /etc/ssh/key", "AuthorizedKeysFile /etc/ssh/authorized_keys")
+        return [*lines, f"Port {self.port}", *keys, f"SetEnv QEMU_CPU={self.cpu}", ""]
+
+    def argv(self):
+        world = [sys.executable, str(Path(__file__).with_name("emulated_world.py"))]
+        place = [str(self.home / "root"), str(self.qemu), self.cpu, str(self.home / "cpuinfo")]
+        return [*world, *place, "/usr/sbin/sshd", "-D", "-e", "-f", "/etc/ssh/sshd_config"]
+
+
 class Dropbear(Server):
     """Dropbear's, the small one of routers and minimal boards; it sees `home/login` where this user's home is."""
 
@@ -150,6 +202,18 @@ def serve(kind, home):
         pytest.skip(f"{', '.join(missing)} is not installed: apt install openssh-server dropbear-bin")
     if kind is Dropbear and subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode:
         pytest.skip("dropbear reads the keys in the user's home, and no other can be laid over it: run this as root")
+    if kind is EmulatedSshd:
+        _need_formats()
     if kind is Sshd and os.getuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     return kind(home).start()
+
+
+def _need_formats():
+    """Skip where this user cannot tell a namespace of its own what aarch64 programs are."""
+    tell = "mount -t binfmt_misc none /proc/sys/fs/binfmt_misc && test -w /proc/sys/fs/binfmt_misc/register"
+    argv = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", tell]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+    if os.getuid() != 0 or done.returncode:
+        why = done.stderr.strip() or "it needs root"
+        pytest.skip(f"no user-land of another architecture can be started here: {why}; Linux 6.7 or newer, as root")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgewright.cli._counts import counts
 from edgewright.cli._show import (
     artifact_options,
     artifact_row,
@@ -47,12 +48,17 @@ __all__ = ["command"]
 @device_options
 @output_options
 def command(bundle: str, **options: Any) -> None:
-    """Measure latency, load time and peak memory of the artifacts of BUNDLE."""
+    """Measure latency, load time and peak memory of the artifacts of BUNDLE.
+
+    On an emulated board, whose times mean nothing, the instructions of one inference are counted instead.
+    """
     from edgewright import rows
     from edgewright.cli._far import there
     from edgewright.comparison import bench_against, check, with_baseline
     from edgewright.measure import bench
 
+    if options["device"] and counts(bundle, _numbers(options["tokens"], "--tokens")):
+        return
     allowed = _share(options["fail_over"])
     kept = rows.read(options["baseline"]) if options["baseline"] else None
     plan = _plan(options)

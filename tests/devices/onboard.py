@@ -41,9 +41,9 @@ def tiny(out, version):
 
 
 def wheel(folder, name, version):
-    """A wheel of one module and a library, as small as they come."""
+    """A wheel of one module, as small as they come."""
     made, info = folder / f"{name}-{version}-py3-none-any.whl", f"{name}-{version}.dist-info"
-    files = {f"{name}/__init__.py": f"version = {version}\n".encode(), f"{name}.libs/x.so": b"\x7fELF" * 9}
+    files = {f"{name}.py": f"version = {version}\n".encode()}
     rows = [f"{path},{wheel_hash(data)},{len(data)}\n" for path, data in files.items()]
     files[f"{info}/RECORD"] = "".join([*rows, f"{info}/RECORD,,\n"]).encode()
     with zipfile.ZipFile(made, "w") as archive:
@@ -52,10 +52,10 @@ def wheel(folder, name, version):
     return made
 
 
-def outfitter(folder, version, seen=None):
-    """Kits of edgewright at a version and of a numpy that stays; what the board said is put into `seen`."""
+def outfitter(folder, version, *others, seen=None):
+    """Kits of edgewright at a version, and of `others` that stay; what the board said is put into `seen`."""
     folder.mkdir(exist_ok=True)
-    wheels = [wheel(folder, "edgewright", version), wheel(folder, "numpy", 1)]
+    wheels = [wheel(folder, "edgewright", version), *(wheel(folder, name, 1) for name in others)]
 
     def choose(survey, engines):
         if seen is not None:

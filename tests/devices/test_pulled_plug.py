@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pytest
-from onboard import active, litter, tiny
+from onboard import active, environment, litter, outfitter, tiny
 
 from edgewright.bundle import Bundle
 from edgewright.devices._fake_disk import Fault
@@ -18,7 +18,7 @@ from edgewright.devices.fake import Fake
 from edgewright.errors import DeviceError, EdgewrightError
 from edgewright.flash import flash, rollback, status, uninstall
 
-ALLOCATES = {"open to write", "write", "sync", "sync_dir", "mkdir", "link", "symlink", "rename"}
+ALLOCATES = {"open to write", "write", "sync", "sync_all", "sync_dir", "mkdir", "link", "symlink", "rename"}
 CHANGES = ALLOCATES | {"unlink", "rmdir", "chmod"}
 LUCKS = 2
 
@@ -35,6 +35,8 @@ class Story:
         had: whether a service serves the active release before.
         service: whether it is asked for, or with False away; None says nothing of it.
         broken: the versions that do not start as a service.
+        kits: the environment that the board has, and the one that comes with the flash; 0 for none.
+        probed: how the engines start on the board.
     """
 
     name: str
@@ -46,6 +48,8 @@ class Story:
     had: bool = False
     service: bool | None = None
     broken: tuple = ()
+    kits: tuple = (0, 0)
+    probed: int = 0
 
     @property
     def has(self):
@@ -59,9 +63,11 @@ class Story:
 
     def board(self, bundles):
         board = Fake()
+        board.bare = self.kits[0] > 0
         for version in self.flashed:
-            flash(bundles[version], board, service=self.had)
+            flash(bundles[version], board, service=self.had, install=bundles.kit(self.kits[0]))
         board.verdicts, board.broken = dict(self.verdicts), self.broken
+        board.probed, board.bare = self.probed, self.kits[1] > 0
         if self.rots:
             board.disk.flip(f"{board.root}/current/onnx/model.onnx")
         return board
@@ -70,7 +76,7 @@ class Story:
         """Do it; the error that it ends with."""
         try:
             if self.do.startswith("flash"):
-                flash(bundles[self.new], board, service=self.service)
+                flash(bundles[self.new], board, service=self.service, install=bundles.kit(self.kits[1]))
             elif self.do == "uninstall":
                 uninstall(board)
             else:
@@ -96,13 +102,28 @@ STORIES = [
     Story("rollback of a service", (1, 2), "rollback", (1, 2), had=True),
     Story("service removed", (1, 2), "flash 2", (2, 1), had=True, service=False),
     Story("uninstall of a service", (1, 2), "uninstall", (None, None), had=True),
+    Story("first environment", (1,), "flash 1", (1, None), kits=(0, 1)),
+    Story("new environment", (1,), "flash 1", (1, None), kits=(1, 2)),
+    Story("new environment, no engine starts", (1,), "flash 1", (1, None), kits=(1, 2), probed=6),
+    Story("uninstall with an environment", (1,), "uninstall", (None, None), kits=(1, 1)),
 ]
+
+
+class Bundles(dict):
+    """Bundles by their version, and what installs an environment of a version; None for 0."""
+
+    def __init__(self, root, versions):
+        super().__init__(versions)
+        self.root = root
+
+    def kit(self, version):
+        return outfitter(self.root / f"kit{version}", version) if version else None
 
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory):
     root = tmp_path_factory.mktemp("versions")
-    return {n: Bundle.open(tiny(root / str(n), n)) for n in (1, 2, 3)}
+    return Bundles(root, {n: Bundle.open(tiny(root / str(n), n)) for n in (1, 2, 3)})
 
 
 class Loop:
@@ -119,6 +140,7 @@ class Loop:
         """The board before it happens."""
         board = Fake()
         board.disk, board.verdicts, board.broken = self.start.disk.copy(), self.start.verdicts, self.start.broken
+        board.bare, board.probed = self.start.bare, self.start.probed
         board.systemd.boot(board.disk, board.broken)
         return board
 
@@ -186,6 +208,14 @@ class Loop:
         assert (row.version if row else None) == (found if found != "rotten" else self.story.flashed[-1])
         assert row is None or bool(row.problem) == (found == "rotten")
         assert board.systemd.serves in ("", *(row.name for row in known.releases))
+        if self.story.do != "uninstall":
+            assert self.kit(board) in self.story.kits
+            assert self.kit(board) or not self.story.kits[0], "the release has nothing to run in"
+
+    def kit(self, board):
+        """The version of a board's environment, every file of it hashed."""
+        recipe = environment(board)
+        return int(recipe.key.split()[1]) if recipe else 0
 
     def assert_ended(self, board):
         known = status(board)
@@ -193,6 +223,8 @@ class Loop:
         assert active(board) == self.story.ends[0]
         assert versions.get(known.previous) == self.story.ends[1]
         assert not known.trial
+        kept = self.story.kits[0 if self.story.probed else 1]
+        assert self.kit(board) == (0 if self.story.do == "uninstall" else kept)
         assert litter(board) == set()
         assert board.systemd.serves == (known.active if self.story.has else "")
         units = [path for path in board.disk.tree() if "edgewright" in path and "/systemd/" in path]
@@ -202,7 +234,8 @@ class Loop:
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
 def test_old_or_new(story, bundles, capsys):
     loop = Loop(story, bundles)
-    assert loop.seen(loop.start) != loop.story.ends[0] or story.verdicts or story.broken or story.service is not None
+    others = story.verdicts or story.broken or story.service is not None or story.kits[1]
+    assert loop.seen(loop.start) != loop.story.ends[0] or others
     loop.run()
     with capsys.disabled():
         kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(loop.cases.items()))
