@@ -134,7 +134,7 @@ class EmulatedSshd(Sshd):
     slow_start_s = 60.0
 
     def __init__(self, home):
-        packages = ("openssh-server", "python3-minimal", "libpython3.11-stdlib", "libstdc++6", "base-files")
+        packages = ("openssh-server", "dash", "coreutils", "python3-minimal", "libpython3.11-stdlib", "libstdc++6")
         made = unpacked("bookworm", *packages, architecture="arm64")
         self.qemu = unpacked("bookworm", "qemu-user-static") / "usr/bin/qemu-aarch64-static"
         super().__init__(home)

@@ -104,9 +104,12 @@ STORIES = [
     Story("uninstall of a service", (1, 2), "uninstall", (None, None), had=True),
     Story("first environment", (1,), "flash 1", (1, None), kits=(0, 1)),
     Story("new environment", (1,), "flash 1", (1, None), kits=(1, 2)),
+]
+MORE = [
     Story("new environment, no engine starts", (1,), "flash 1", (1, None), kits=(1, 2), probed=6),
     Story("uninstall with an environment", (1,), "uninstall", (None, None), kits=(1, 1)),
 ]
+SLOW = [pytest.param(story, marks=pytest.mark.slow) for story in MORE]
 
 
 class Bundles(dict):
@@ -231,7 +234,7 @@ class Loop:
         assert len(units) == (2 if self.story.has else 0), units
 
 
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
+@pytest.mark.parametrize("story", [*STORIES, *SLOW], ids=lambda story: story.name)
 def test_old_or_new(story, bundles, capsys):
     loop = Loop(story, bundles)
     others = story.verdicts or story.broken or story.service is not None or story.kits[1]

@@ -117,6 +117,25 @@ def test_counts_repeat_and_none_has_grown(board, counted):
     assert first.tally.instructions <= GROWTH * recorded(first)["instructions"], "dearer than what is recorded"
 
 
+@pytest.mark.usefixtures("board")
+def test_a_bench_counts_and_gives_no_time(int8, tmp_path):
+    there = ["--root", tmp_path / "board", "--device", URL]
+    assert "nothing is installed in" in edgewright("bench", int8, *there, "-q", check=5)
+    quick = checks(connect(URL).python)
+    flash(int8, connect(URL), root=str(tmp_path / "board"), checks=quick)
+    (row,) = json.loads(edgewright("bench", int8, "--tokens", "16", *there, "--json", "-q"))["rows"]
+    assert row["instructions"] > 10**6
+    assert row["score"]["metric"] == "accuracy"
+    assert not [name for name in row if name.endswith("_ms")]
+    flash(second(int8, tmp_path / "2"), connect(URL), root=str(tmp_path / "board"), checks=quick)
+    assert "active on the board is 000002-" in edgewright("bench", int8, *there, "-q", check=3)
+    assert "its instructions are counted: --threads is for times" in edgewright(
+        "bench", "-", "--threads", 2, *there, check=2
+    )
+    line = edgewright("profile", "-", *there, check=2)
+    assert "this machine is emulated (qemu-aarch64): its times would mean nothing, and none is given" in line
+
+
 def test_what_cannot_be_counted_is_said(board, int8):
     with pytest.raises(UsageError, match=r"lengths 0 were asked, the model takes 1 to"):
         count_instructions(int8, board, tokens=[0])

@@ -6,8 +6,13 @@ import pytest
 from conftest import edgewright, only, second
 from loopback import EmulatedSshd, serve
 
+from edgewright.board import Checks
 from edgewright.device import connect
+from edgewright.equipment import by_wheels
+from edgewright.flash import flash, rollback
 
+QUICK = Checks((), ("{python}", "-m", "edgewright", "verify", "{bundle}", "--quick", "--json"), ("{python}", "-c", ""))
+"""One golden case before the switch, none after it: the whole of them were replayed when it was first flashed."""
 TEXT = "a charming and often affecting journey"
 
 
@@ -44,10 +49,10 @@ def test_a_bare_board_from_first_to_last(sshd, int8, tmp_path):
     assert json.loads(edgewright("run", int8, TEXT, *there))["answer"][0]["name"] == "positive"
     line = edgewright("bench", int8, *there, "-q", check=2)
     assert "this machine is emulated (qemu-aarch64-static): its times would mean nothing" in line
-    after = json.loads(edgewright("flash", second(int8, tmp_path / "2"), sshd.url, "--install", "--json", "-q"))[
-        "flash"
-    ]
-    assert (after["sent"], after["installed"], after["version"]) == (["config.json"], [], 2)
-    assert "000001-" in edgewright("rollback", sshd.url, "-q")
+    way = connect(sshd.url)
+    after = flash(second(int8, tmp_path / "2"), way, install=by_wheels, checks=QUICK)
+    assert (after.sent, after.equipment.sent, after.version) == (("config.json",), (), 2)
+    assert rollback(way, checks=QUICK).active.startswith("000001-")
+    way.close()
     rows = json.loads(edgewright("list", sshd.url, "--json"))["rows"]
     assert [(row["role"], row["version"]) for row in rows] == [("previous", 2), ("active", 0)]
