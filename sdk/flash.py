@@ -33,6 +33,7 @@ from edgewright.board import (
 from edgewright.bundle import MANIFEST, SIGNATURE, Bundle
 from edgewright.errors import BundleError, DeviceError, EdgewrightError
 from edgewright.files import read_capped
+from edgewright.footprint import least_memory_mib
 from edgewright.manifest import Manifest, decode
 from edgewright.strict import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
 
@@ -141,7 +142,8 @@ def flash(
     checks = checks or Checks.of(board.python, formats, timeout_s)
     progress("check the board")
     request = {**package.request(), "allow_downgrade": allow_downgrade, **msgspec.to_builtins(checks)}
-    request["serve"] = serving(board.python) if service else ()
+    serve = serving(board.python) if service else ()
+    request |= {"serve": serve, "memory_mib": least_memory_mib(package.bundle)}
     with _ending(board):
         prepared = _prepare(board, request, checks)
         if not prepared.incoming:
