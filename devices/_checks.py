@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.errors import BundleError, DeviceError, GateFailed, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from edgewright.devices._machine import Machine, Ran
     from edgewright.devices._release import Release
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_memory", "check_signature", "check_version", "last_words", "memory_bytes", "probe", "replay"]
 
-_BASE_BYTES = 64 * 2**20
-_COPIES = 2
+_BASE_BYTES, _COPIES = 64 * 2**20, 2
 _INSTALL = "run it with --install, or on the board: pip install 'edgewright[onnx]' (or [litert]), or give --python"
 
 
@@ -47,20 +46,18 @@ def check_version(store: Store, active: str, release: Release, *, allow_downgrad
 
 
 def memory_bytes(artifact_bytes: int) -> int:
-    """What an artifact needs to be served, by the sum of `check_memory`."""
+    """A limit for what serves an artifact: roomy, and known to the board alone, after a rollback too."""
     return _BASE_BYTES + _COPIES * artifact_bytes
 
 
-def check_memory(machine: Machine, release: Release) -> None:
-    """Raise DeviceError where the smallest artifact would not fit the memory that is left, by a coarse sum.
-
-    64 MiB for Python, engine and tokenizer, and the artifact twice: as a file, and as the engine packs its weights.
-    """
-    have, need = machine.ram_bytes(), memory_bytes(release.smallest_bytes)
-    if 0 <= have < need:
-        sizes = f"64 MiB + 2 x {release.smallest_bytes / 2**20:.1f} MiB = {need / 2**20:.0f} MiB"
-        what = f"the smallest artifact needs {sizes} of memory, the board has {have / 2**20:.0f} MiB left"
-        raise DeviceError(what, hint="end other programs there, or build a smaller precision")
+def check_memory(machine: Machine, parts_mib: Mapping[str, float]) -> None:
+    """Raise DeviceError where what the host predicts (`edgewright.footprint`) does not fit the memory that is left."""
+    have_bytes, need_mib = machine.ram_bytes(), sum(parts_mib.values())
+    if 0 <= have_bytes < need_mib * 2**20:
+        terms = " + ".join(f"{name.replace('_', ' ')} {size:.0f}" for name, size in parts_mib.items())
+        what = f"the smallest artifact needs {terms} = {need_mib:.0f} MiB of memory"
+        hint = "end other programs there, or build a smaller precision"
+        raise DeviceError(f"{what}, the board has {have_bytes / 2**20:.0f} MiB left", hint=hint)
 
 
 def probe(machine: Machine, argv: Sequence[str], timeout_s: float, hint: str = _INSTALL) -> None:

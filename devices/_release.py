@@ -29,14 +29,13 @@ class Part:
 class Release:
     """A bundle as it is installed: the manifest's own bytes, its signature (empty without one), and what it lists.
 
-    smallest_bytes and largest_bytes are sizes of its artifacts.
+    largest_bytes is the size of its largest artifact.
     """
 
     manifest: bytes
     signature: bytes
     version: int
     parts: tuple[Part, ...]
-    smallest_bytes: int
     largest_bytes: int
 
     @property
@@ -66,8 +65,8 @@ class Release:
         if len(set(folded)) != len(folded) or {MANIFEST, SIGNATURE} & set(folded):
             raise BundleError(f"{MANIFEST} lists a name twice, or itself")
         version = _count(tree.get("version", 0), "version")
-        sizes = [artifact.size_bytes for artifact in artifacts] or [0]
-        return cls(manifest, signature, version, parts, min(sizes), max(sizes))
+        largest = max((artifact.size_bytes for artifact in artifacts), default=0)
+        return cls(manifest, signature, version, parts, largest)
 
 
 def _check_schema(tree: Any) -> None:

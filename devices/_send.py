@@ -35,7 +35,7 @@ def prepare(board: Board) -> dict[str, Any]:
     active = store.state().active
     check_version(store, active, release, allow_downgrade=request["allow_downgrade"])
     if not release.is_called(active):
-        check_memory(board.machine, release)
+        check_memory(board.machine, request["memory_mib"])
         probe(board.machine, board.argv(request["probe"]), request["timeout_s"])
     store.make()
     with board.locked() as state:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgewright import registry
 from edgewright.errors import ConversionFailed, DeviceError, EdgewrightError, EngineError, StorageError, UsageError
+from edgewright.footprint import Footprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -147,6 +148,7 @@ class Runtime(ABC):
         buckets: those of the lengths that it may take; () is all.
         no_profiler: why its operators cannot be timed, for an engine without `_profile`.
         plain: whether it shall, to tell a wrong artifact from a wrong engine.
+        footprint: the memory that it takes.
     """
 
     has_plain: ClassVar[bool] = False
@@ -154,6 +156,7 @@ class Runtime(ABC):
     no_profiler: ClassVar[str] = "edgewright does not read its profiler"
     plain: bool = False
     buckets: tuple[int, ...] = ()
+    footprint: ClassVar[Footprint] = Footprint()
     engine: ClassVar[str]
     formats: ClassVar[tuple[str, ...]]
     extra: ClassVar[str]

@@ -20,6 +20,7 @@ from edgewright.bundle import MANIFEST, SIGNATURE, Bundle
 from edgewright.equipment import Equipment, equip
 from edgewright.errors import BundleError
 from edgewright.files import read_capped
+from edgewright.footprint import least_memory_mib
 from edgewright.manifest import Manifest, decode
 from edgewright.sending import ending, prepared, send
 from edgewright.strict import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
@@ -134,6 +135,7 @@ def flash(
     checks = checks or Checks.of("" if install else board.python, formats, timeout_s)
     request: dict[str, Any] = {**package.request(), "allow_downgrade": allow_downgrade}
     request["serve"] = serving("" if install else board.python) if service else ()
+    request["memory_mib"] = least_memory_mib(package.bundle)
     with ending(board):
         equipment = equip(board, formats, checks, install, request, progress) if install else None
         request |= msgspec.to_builtins(checks)

@@ -100,6 +100,19 @@ def test_a_board_from_first_to_last(int8, tmp_path):
     assert "2 releases were removed" in edgewright("uninstall", URL, *there)
 
 
+@pytest.mark.usefixtures("board")
+def test_the_board_is_probed_and_known_by_its_cores():
+    found = json.loads(edgewright("devices", "probe", URL, "--json"))
+    assert (found["emulated"], found["match"]) == (True, {"profile": "raspberry-pi-4", "by": "cores", "alike": []})
+    assert [one["kind"] for one in found["facts"]["cores"]] == ["0x41:0xd08"]
+    assert (found["facts"]["architecture"], found["facts"]["instructions"]) == ("aarch64", ["neon", "crc32"])
+    states = {row["package"]: row["state"] for row in found["rows"]}
+    assert [states[name] for name in ("edgewright", "numpy", "tokenizers", "onnxruntime", "ai_edge_litert")] == [
+        "imports"
+    ] * 5
+    assert states["torch"] == "missing"
+
+
 def recorded(count):
     """The row of the repository's record for what was counted."""
     row, keys = count.row(), ("format", "precision", "tokens")

@@ -1,6 +1,8 @@
 """The demo model flashed over a real adb connection as a user does it: upgraded, verified, rolled back, uninstalled."""
 
 import json
+import platform
+import subprocess
 import sys
 
 import pytest
@@ -29,3 +31,13 @@ def test_a_board_behind_adb_from_first_to_last(demo_bundle, tmp_path):
     rows = json.loads(edgewright("status", URL, *there, "--json"))["rows"]
     assert [(row["role"], row["problem"]) for row in rows] == [("previous", None), ("active", None)]
     assert "2 releases were removed" in edgewright("uninstall", URL, *there)
+
+
+@pytest.mark.usefixtures("adb_world")
+def test_a_board_behind_adb_is_probed_with_nothing_installed_there(tmp_path):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
+    there = ["--python", tmp_path / "venv/bin/python", "--root", tmp_path / "root"]
+    found = json.loads(edgewright("devices", "probe", URL, *there, "--json"))
+    assert (found["facts"]["architecture"], found["emulated"]) == (platform.machine(), False)
+    assert {row["state"] for row in found["rows"]} == {"missing"}
+    assert not (tmp_path / "root").exists()

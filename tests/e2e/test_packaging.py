@@ -72,6 +72,12 @@ def test_verify_and_doctor_without_torch(board, demo_bundle):
     assert "edgewright[convert]" in rows["convert to onnx"]["remedy"]
 
 
+def test_every_profile_is_read_there(board):
+    done = subprocess.run([str(board / "edgewright"), "devices", "list", "--json"], check=True, capture_output=True)
+    listed = {row["profile"] for row in json.loads(done.stdout)["rows"]}
+    assert listed == {path.stem for path in (ROOT / "devices" / "profiles").glob("*.toml")}
+
+
 def test_build_names_the_missing_extra(board, tmp_path):
     argv = [str(board / "edgewright"), "build", str(ROOT / "tools" / "demo" / "model"), "--out", str(tmp_path / "b")]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
