@@ -46,7 +46,7 @@ def test_what_fell_back_is_counted_and_priced(bundle, tmp_path, format_, delegat
 
 
 def test_executorch_by_programs_that_end_early(bundle):
-    argv = ("profile", bundle, "--format", "executorch", "--precision", "fp32")
+    argv = ("profile", bundle, "--format", "executorch", "--runs", "10")
     short, long = (json.loads(edgewright(*argv, "--tokens", n, "--json"))["rows"] for n in (16, 128))
     delegates = [next(row for row in rows_ if row["what"] == "XnnpackBackend") for rows_ in (short, long)]
     assert delegates[0]["share"] > 0.5
