@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Bar", "Interval", "Point", "Series", "bars", "curves", "intervals", "legend", "scatter"]
 
-_WIDTH, _LEFT, _RIGHT, _ROW = 720, 230, 60, 24
+_WIDTH, _RIGHT, _ROW = 720, 60, 24
 _HEIGHT, _BOTTOM, _TOP = 340, 46, 14
-_COLOURS = 7
+_COLOURS = 8
 _MOST_DOTS, _MOST_TICKS = 40, 10
-_LETTER = 7.0
+_LETTER = 7.2
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,14 @@ def _labels(
 ) -> list[Markup]:
     """Names to the right of the points, lower where another name is in the way."""
     taken: list[tuple[float, float]] = []
+    dots = sorted((*place(p.x, p.y), _radius(p, largest)) for p in points)
     marks = []
     for point in sorted(points, key=lambda p: (-p.y, p.x)):
         x, y = place(point.x, point.y)
         right = x + 4 + _radius(point, largest)
+        for across, up, radius in dots:
+            if abs(up - y) < radius + 6 and across - radius < right + 4 < across + radius + 8:
+                right = across + radius + 4
         free = (y + 4 + 3 * step for step in range(200))
         y = next(at for at in free if all(abs(at - b) > 13 or abs(right - a) > 110 for a, b in taken))
         taken.append((right, y))
@@ -156,13 +160,14 @@ def curves(series: Sequence[Series], x_label: str, y_label: str) -> Markup:
 
 def bars(rows: Sequence[Bar]) -> Markup:
     """Horizontal bars of stacked parts, from zero."""
+    left = _left([row.name for row in rows])
     room = max((len(row.words) for row in rows), default=0) * _LETTER
     longest = max((sum(value for _, value in row.parts) for row in rows), default=0)
-    scale = (_WIDTH - _LEFT - max(room, _RIGHT)) / max(longest, 1e-9)
+    scale = (_WIDTH - left - max(room, _RIGHT)) / max(longest, 1e-9)
     marks = []
     for at, row in enumerate(rows):
-        y, x = at * _ROW + 4.0, float(_LEFT)
-        marks.append(tag("text", _short(row.name), x=_LEFT - 8, y=y + 13, class_="small end"))
+        y, x = at * _ROW + 4.0, left
+        marks.append(tag("text", _short(row.name), x=left - 8, y=y + 13, class_="small end"))
         for colour, (name, value) in enumerate(row.parts):
             title = tag("title", f"{row.name}, {name}: {value:.3g}")
             shape = {"x": x, "y": y, "width": value * scale, "height": _ROW - 8}
@@ -176,19 +181,19 @@ def intervals(rows: Sequence[Interval], unit: str, line: float | None = None) ->
     """Distributions, one below the other, on a logarithmic axis; `line` is a value to compare with."""
     ends = [value for row in rows for value in (row.low, row.high)] + ([line] if line else [])
     low, high = _log_ends(ends)
-    height = len(rows) * _ROW + 40
+    height, left = len(rows) * _ROW + 40, _left([row.name for row in rows])
 
     def place(x: float) -> float:
         across = (math.log(x) - math.log(low)) / (math.log(high) - math.log(low))
-        return _LEFT + across * (_WIDTH - _LEFT - _RIGHT - 40)
+        return left + across * (_WIDTH - left - _RIGHT - 40)
 
-    marks = list(_log_axis(low, high, place, height - 34))
+    marks = list(_log_axis(low, high, place, 0, height - 34))
     if line:
         marks.append(tag("line", x1=place(line), x2=place(line), y1=0, y2=height - 34, class_="front"))
     for at, row in enumerate(rows):
         y = at * _ROW + 14.0
         marks += [
-            tag("text", _short(row.name), x=_LEFT - 8, y=y + 4, class_="small end"),
+            tag("text", _short(row.name), x=left - 8, y=y + 4, class_="small end"),
             tag("line", x1=place(row.low), x2=place(row.high), y1=y, y2=y, class_="whisker"),
             tag("rect", tag("title", f"{row.name}: {row.words}"), x=place(row.box[0]), y=y - 6, height=12,
                 width=max(place(row.box[1]) - place(row.box[0]), 1.0), class_="box"),
@@ -196,8 +201,13 @@ def intervals(rows: Sequence[Interval], unit: str, line: float | None = None) ->
             tag("line", x1=place(row.middle), x2=place(row.middle), y1=y - 8, y2=y + 8, class_="middle-mark"),
             tag("text", row.words, x=place(row.high) + 6, y=y + 4, class_="small"),
         ]  # fmt: skip
-    marks.append(tag("text", unit, x=(_LEFT + _WIDTH - _RIGHT) / 2, y=height - 2, class_="label"))
+    marks.append(tag("text", unit, x=(left + _WIDTH - _RIGHT) / 2, y=height - 2, class_="label"))
     return _svg(height, *marks)
+
+
+def _left(names: Sequence[str]) -> float:
+    """The room for names before a chart."""
+    return 16 + _LETTER * max((len(_short(name)) for name in names), default=0)
 
 
 def _short(name: str, most: int = 33) -> str:
@@ -227,14 +237,15 @@ def _log_ends(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _log_axis(
-    low: float, high: float, place: Callable[[float], float], y: float = _HEIGHT - _BOTTOM
+    low: float, high: float, place: Callable[[float], float], top: float = _TOP + 10, y: float = _HEIGHT - _BOTTOM
 ) -> Iterator[Markup]:
-    """Ticks at 1, 2 and 5 times powers of ten."""
+    """Ticks at 1, 2 and 5 times powers of ten, or at all whole times where these are few."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [times * 10.0**power for power in powers for times in (1, 2, 5)]
-    for tick in (t for t in ticks if low <= t <= high):
+    every = [[times * 10.0**power for power in powers for times in steps] for steps in ((1, 2, 5), range(1, 10))]
+    few, many = ([tick for tick in ticks if low <= tick <= high] for ticks in every)
+    for tick in few if len(few) > 2 else many:
         x = place(tick)
-        yield tag("line", x1=x, x2=x, y1=0 if y < _HEIGHT - _BOTTOM else _TOP + 10, y2=y, class_="grid")
+        yield tag("line", x1=x, x2=x, y1=top, y2=y, class_="grid")
         yield tag("text", f"{tick:g}", x=x, y=y + 16, class_="small middle")
 
 

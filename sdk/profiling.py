@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -194,14 +195,38 @@ def _share(what: str, part: Sequence[Operator], found: Profile) -> Share:
 
 
 def chrome_trace(found: Profile) -> dict[str, Any]:
-    """One run in the Trace Event Format, which Perfetto and Chrome open: operators below their layers."""
-    events: list[dict[str, Any]] = []
-    for operator in found.trace.operators:
-        at, took = operator.start_ms * 1e3, operator.time_ms * 1e3
-        facts = {"layer": operator.layer, "macs": operator.macs, "bytes": operator.moved_bytes}
-        events.append({"name": operator.kind, "cat": operator.name, "ts": at, "dur": took, "tid": 2, "args": facts})
-    for layer in dict.fromkeys(layer_of(operator.layer) for operator in found.trace.operators if operator.layer):
-        inside = [o for o in found.trace.operators if layer_of(o.layer) == layer]
-        first, last = min(o.start_ms for o in inside), max(o.start_ms + o.time_ms for o in inside)
-        events.append({"name": layer, "cat": "layer", "ts": first * 1e3, "dur": (last - first) * 1e3, "tid": 1})
-    return {"traceEvents": [{**event, "ph": "X", "pid": 1} for event in events], "displayTimeUnit": "ns"}
+    """One run in the Trace Event Format, which Perfetto and Chrome open: operators below their layers.
+
+    Slices of a track follow each other: Perfetto takes two that overlap, where neither holds the other, for an error.
+    """
+    names = {"process_name": (1, found.title), "thread_name": (1, "layers"), "thread_name ": (2, "operators")}
+    events: list[dict[str, Any]] = [
+        {"name": what.strip(), "ph": "M", "pid": 1, "tid": track, "args": {"name": words}}
+        for what, (track, words) in names.items()
+    ]
+    slices = _slices(found)
+    for operator, at, took in slices:
+        facts = {"layer": operator.layer, "macs": operator.macs, "bytes": operator.moved_bytes, "by": operator.ran_by}
+        events.append(_event(operator.kind, operator.name, at, took, 2) | {"args": facts})
+    for layer, inside in itertools.groupby(slices, lambda one: layer_of(one[0].layer)):
+        (_, first, _), *_ = spans = list(inside)
+        if layer:
+            events.append(_event(layer, "layer", first, spans[-1][1] + spans[-1][2] - first, 1))
+    return {"traceEvents": events, "displayTimeUnit": "ns"}
+
+
+def _event(name: str, category: str, at: float, took: float, track: int) -> dict[str, Any]:
+    return {"name": name, "cat": category, "ph": "X", "ts": at, "dur": took, "pid": 1, "tid": track}
+
+
+def _slices(found: Profile) -> list[tuple[Operator, float, float]]:
+    """Each operator with its beginning and length in microseconds.
+
+    One begins where it did in the last run, or, as lengths are means over all, where the one before ends.
+    """
+    slices, free = [], 0.0
+    for operator in sorted(found.trace.operators, key=lambda o: o.start_ms):
+        at, took = max(operator.start_ms * 1e3, free), operator.time_ms * 1e3
+        slices.append((operator, at, took))
+        free = at + took
+    return slices

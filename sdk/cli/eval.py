@@ -43,7 +43,10 @@ def command(model: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
     show = status(quiet=quiet)
     if options["device"]:
         from edgewright.cli._far import ask
+        from edgewright.places import refuse_emulated
 
+        if options["cost"]:
+            refuse_emulated(options["device"])
         emit(ask().tree["rows"], as_json=as_json)
         return
     if is_source(model):

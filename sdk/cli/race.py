@@ -81,6 +81,10 @@ def _check(source: str, options: dict[str, Any]) -> None:
         raise click.UsageError("--flash goes with --device, and not with --dry-run")
     if options["device"] and source == "-":
         raise click.UsageError("the choice is written into a bundle: give the one that is active there, not -")
+    if options["device"] and not options["flash"] and not (Path(source) / "manifest.json").is_file():
+        raise click.UsageError(
+            f"{source} is no bundle, and one that is built now is not on the board: give --flash too"
+        )
 
 
 def _place(bundle: Bundle, options: dict[str, Any], show: Callable[[str], None]) -> Place | None:

@@ -221,3 +221,10 @@ def test_the_command_says_how_to_go_on(board):
     done = subprocess.run(argv, capture_output=True, text=True, check=True, env={**os.environ})
     assert done.stdout.splitlines()[0] == f"{URL} is ready; run: edgewright flash BUNDLE {URL}"
     assert str(board.home) in done.stdout
+
+
+@pytest.mark.usefixtures("board")
+@pytest.mark.parametrize("command", ["race", "bench", "profile"])
+def test_no_millisecond_of_an_emulated_board_is_shown(int8, command):
+    line = edgewright(command, int8, "--device", URL, check=2)
+    assert f"{URL} is emulated: milliseconds there say nothing of a board" in line

@@ -133,6 +133,7 @@ def test_a_race_is_run_there_and_its_winner_flashed(flashed, board, sshd, bundle
     line = far(board, sshd, "race", bundles[0], *quick, check=3)
     assert "active on the board is" in line
     assert "give the one that is active" in far(board, sshd, "race", "-", *quick, check=2)
+    assert "is not on the board: give --flash too" in far(board, sshd, "race", tmp_path / "model", check=2)
     assert "--flash goes with --device" in edgewright("race", bundle, "--flash", check=2)
     board("flash", bundles[0], sshd.url, "-q")
 

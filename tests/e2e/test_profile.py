@@ -13,20 +13,57 @@ LAYERS = {"electra.embeddings", "electra.embeddings_project", "electra.encoder.l
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     out = tmp_path_factory.mktemp("lite") / "bundle"
-    edgewright("build", DEMO, "--format", "torchscript,tflite", "--precision", "fp32", "--out", out)
+    edgewright("build", DEMO, "--format", "torchscript,tflite,executorch", "--precision", "fp32", "--out", out)
     return out
+
+
+def add_up(found):
+    """Whether the operators stay below the session's own time, which the rest fills as a line of its own."""
+    *operators, rest = found["rows"]
+    whole = found["trace"]["run_ms"]
+    assert rest["what"] == "between operators"
+    assert sum(row["time_ms"] for row in operators) == pytest.approx(whole - rest["time_ms"])
+    assert -0.05 * whole < rest["time_ms"] < whole
+    assert max(row["time_ms"] for row in operators) > 0
+    return True
+
+
+@pytest.mark.parametrize(
+    ("format_", "delegate", "outside"),
+    [("tflite", "XNNPACK", "EMBEDDING_LOOKUP"), ("executorch", "XnnpackBackend", "aten::embedding")],
+)
+def test_what_fell_back_is_counted_and_priced(bundle, tmp_path, format_, delegate, outside):
+    argv = ("profile", bundle, "--format", format_, "--tokens", "32", "--runs", "20", "--out", tmp_path / "kept.json")
+    found = json.loads(edgewright(*argv, "--json"))
+    assert add_up(found)
+    fell = found["fallbacks"]
+    assert fell["delegate"] == delegate
+    assert fell["kinds"][outside] >= 1
+    assert 0 < fell["operators"] < fell["of"] == sum(row["calls"] for row in found["rows"])
+    priced = [o["time_ms"] for o in found["trace"]["operators"] if o["ran_by"] != delegate]
+    assert (len(priced), sum(priced)) == (fell["operators"], pytest.approx(fell["time_ms"]))
+    assert json.loads((tmp_path / "kept.json").read_text())["profile"]["trace"] == found["trace"]
+
+
+def test_executorch_by_programs_that_end_early(bundle):
+    argv = ("profile", bundle, "--format", "executorch", "--runs", "10")
+    short, long = (json.loads(edgewright(*argv, "--tokens", n, "--json"))["rows"] for n in (16, 128))
+    delegates = [next(row for row in rows_ if row["what"] == "XnnpackBackend") for rows_ in (short, long)]
+    assert delegates[0]["share"] > 0.5
+    assert delegates[1]["time_ms"] > 3 * delegates[0]["time_ms"]
 
 
 def test_operators_add_up_and_have_layers(demo_bundle, tmp_path):
     argv = ("profile", demo_bundle, "--precision", "fp32", "--tokens", "32", "--runs", "20")
-    found = rows(*argv, "--by", "layer", "--trace", tmp_path / "trace.json")
-    assert {row["what"] for row in found} >= LAYERS
-    assert abs(sum(row["share"] for row in found) - 1) < 1e-6
+    whole = json.loads(edgewright(*argv, "--by", "layer", "--trace", tmp_path / "trace.json", "--json"))
+    assert add_up(whole)
+    assert {row["what"] for row in whole["rows"]} >= LAYERS
+    assert (whole["fallbacks"]["delegate"], whole["fallbacks"]["operators"]) == ("CPUExecutionProvider", 0)
     events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
     products = [e for e in events if e["name"] in ("MatMul", "Gemm", "FusedMatMul")]
     assert len(products) >= 12
     assert all(e["args"]["layer"] and e["args"]["macs"] > 0 for e in products)
-    linear = sum(e["args"]["macs"] for e in events if e["tid"] == 2 and e["name"] != "Attention")
+    linear = sum(e["args"]["macs"] for e in events if e["ph"] == "X" and e["tid"] == 2 and e["name"] != "Attention")
     wide, inner, narrow, layers, tokens = 384, 512, 192, 2, 32
     least = layers * tokens * wide * (4 * wide + 2 * inner) + tokens * narrow * wide
     assert least <= linear <= 1.1 * least
@@ -40,11 +77,14 @@ def test_the_table_names_the_peaks_and_the_kinds(demo_bundle):
 
 
 def test_the_lite_interpreter_too(bundle):
-    found = rows("profile", bundle, "--format", "torchscript", "--tokens", "16", "--runs", "5")
+    whole = json.loads(
+        edgewright("profile", bundle, "--format", "torchscript", "--tokens", "16", "--runs", "5", "--json")
+    )
+    assert add_up(whole)
+    found = whole["rows"]
     linear = next(row for row in found if row["what"] == "aten::linear")
     assert linear["calls"] >= 12
     assert linear["gmac_s"] > 0
-    assert abs(sum(row["share"] for row in found) - 1) < 1e-6
 
 
 def test_litert_with_the_operators_of_xnnpack(bundle):

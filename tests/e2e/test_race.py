@@ -4,9 +4,10 @@ import json
 import shutil
 
 import pytest
-from conftest import DEMO, SENTENCES, edgewright, rows
+from conftest import DEMO, SENTENCES, edgewright, only, rows
 
 import edgewright as ew
+from edgewright.errors import EngineError
 from edgewright.machine import model
 
 pytestmark = pytest.mark.alone
@@ -53,6 +54,25 @@ def test_limits_take_entrants_out_and_a_dry_run_writes_nothing(bundle):
     (bundle / "manifest.json.sig").write_text("a signature")
     assert "would break the signature" in edgewright("race", bundle, "--tokens", "16", "--processes", "1", check=2)
     assert (bundle / "manifest.json").read_bytes() == before
+
+
+def test_buckets_race_too_and_load_pads_as_was_chosen(tflite_bundle, tmp_path):
+    bundle = only(tflite_bundle, tmp_path / "bundle", "int8")
+    found = rows("race", bundle, "--tokens", "16", "--processes", "1", "--buckets", "all,128", "--dry-run")
+    assert [row["buckets"] for row in found] == [None, "128"]
+    assert "times the" in found[1]["verdict"]
+    assert "take some of 16, 32, 64, 128, 128 among them" in edgewright("race", bundle, "--buckets", "all,64", check=2)
+    whole = ew.load(bundle)("a charming journey")
+    tree = json.loads((bundle / "manifest.json").read_text())
+    choice = {"machine": model(), "path": tree["artifacts"][0]["path"], "threads": 1, "latency_ms": 1.0, "inputs": "16"}
+    (bundle / "manifest.json").write_text(json.dumps({**tree, "choices": [{**choice, "buckets": [128]}]}))
+    padded = ew.load(bundle)
+    assert padded.session._program.lengths == [128]
+    assert padded("a charming journey")[0].score == pytest.approx(whole[0].score, abs=1e-3)
+    assert ew.load(bundle, buckets=()).session._program.lengths == [16, 32, 64, 128]
+    (bundle / "manifest.json").write_text(json.dumps({**tree, "choices": [{**choice, "buckets": [77, 128]}]}))
+    with pytest.raises(EngineError, match="lengths 77, 128 were chosen, the file has 16, 32, 64, 128; race again"):
+        ew.load(bundle)
 
 
 def test_a_model_is_built_first_without_what_cannot_be_made(tmp_path):

@@ -1,12 +1,19 @@
 """The parts of an inference: they add up, the rest is said, and what they reach of the machine."""
 
+import itertools
+import json
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace as replace_struct
 from test_rows import ARTIFACT
 
-from edgewright import registry
-from edgewright.errors import UsageError
+from edgewright import profile_file, registry
+from edgewright.errors import DataError, UsageError
 from edgewright.operators import Operator, Trace, layer_of
-from edgewright.profiling import Profile, chrome_trace, shares
+from edgewright.profiling import Profile, chrome_trace, fallbacks, shares
 from edgewright.roofline import Roofline
 
 PEAKS = Roofline(1, fp32_gmac_s=50.0, int8_gmac_s=200.0, read_gb_s=30.0)
@@ -53,12 +60,78 @@ def test_the_layer_of_a_module(name, layer):
 
 
 def test_a_trace_has_an_event_for_every_operator_and_layer():
-    events = chrome_trace(FOUND)["traceEvents"]
+    events = [event for event in chrome_trace(FOUND)["traceEvents"] if event["ph"] == "X"]
     assert [e["name"] for e in events if e["tid"] == 1] == ["bert.encoder.layer.0", "bert.encoder.layer.1"]
     assert [e["dur"] for e in events if e["tid"] == 2] == [2000.0, 500.0, 1000.0, 400.0, 10.0]
-    assert all({"name", "ph", "ts", "dur", "pid", "tid"} <= set(e) for e in events)
+
+
+TIMES = st.tuples(st.floats(0, 5), st.floats(0, 2), st.sampled_from(["", "a.layer.0.x", "a.layer.1"]))
+
+
+@given(st.lists(TIMES, min_size=1, max_size=20))
+def test_a_trace_is_what_the_format_says(given_):
+    """By the Trace Event Format's own document: complete events, metadata, slices that do not overlap."""
+    operators = tuple(Operator(f"{at}", "Add", layer, start, ms) for at, (start, ms, layer) in enumerate(given_))
+    trace = json.loads(json.dumps(chrome_trace(replace(FOUND, trace=Trace(operators, 4.0, 3.8, 10)))))
+    assert set(trace) == {"traceEvents", "displayTimeUnit"}
+    assert trace["displayTimeUnit"] in ("ms", "ns")
+    tracks = {1: [], 2: []}
+    for event in trace["traceEvents"]:
+        assert event["ph"] in ("X", "M")
+        assert (type(event["name"]), type(event["pid"]), type(event["tid"])) == (str, int, int)
+        if event["ph"] == "M":
+            assert event["name"] in ("process_name", "thread_name")
+            assert type(event["args"]["name"]) is str
+            continue
+        assert isinstance(event["cat"], str)
+        assert min(event["ts"], event["dur"]) >= 0
+        tracks[event["tid"]].append((event["ts"], event["ts"] + event["dur"]))
+    for spans in tracks.values():
+        for (_, end), (begin, _) in itertools.pairwise(sorted(spans)):
+            assert begin >= end - 1e-6
+    took = sum(e["dur"] for e in trace["traceEvents"] if e["tid"] == 2 and e["ph"] == "X")
+    assert took == pytest.approx(1e3 * sum(ms for _, ms, _ in given_), abs=1e-6)
+
+
+def test_what_ran_outside_of_the_delegate_is_counted_and_priced():
+    inside = [replace_struct(operator, ran_by="XNNPACK") for operator in OPERATORS[:3]]
+    found = fallbacks(replace(FOUND, trace=Trace((*inside, *OPERATORS[3:]), 4.0, 3.8, 10, "XNNPACK")))
+    assert (found.operators, found.of, found.kinds) == (2, 5, {"Add": 1, "Shape": 1})
+    assert (found.time_ms, found.share) == (pytest.approx(0.41), pytest.approx(0.1025))
+    assert str(found) == "outside XNNPACK: 2 of 5 operators, 0.41 ms, 10.2 % (Add 1, Shape 1)"
+    whole = replace(FOUND, trace=Trace(tuple(inside), 4.0, 3.8, 10, "XNNPACK"))
+    assert str(fallbacks(whole)) == "all 3 operators ran in XNNPACK"
+    assert fallbacks(FOUND) is None
+    rows = {
+        row.what: row.ran_by for row in shares(replace(FOUND, trace=Trace((*inside, *OPERATORS[3:]), 4, 4, 1, "X")))
+    }
+    assert rows == {"MatMul": "XNNPACK", "Add": "XNNPACK, engine", "Shape": "engine", "between operators": None}
+
+
+def test_a_kept_profile_is_read_as_it_was_and_a_bad_one_refused(tmp_path):
+    path = tmp_path / "profile.json"
+    profile_file.write(FOUND, path)
+    assert profile_file.read(path) == FOUND
+    good, tree = path.read_bytes(), json.loads(path.read_bytes())
+    for bad, words in (
+        (good[: len(good) // 2], "not acceptable JSON"),
+        (json.dumps({**tree, "schema": 99}).encode(), "schema 99, this edgewright reads up to 1"),
+        (json.dumps({**tree, "html": "<script>"}).encode(), "html"),
+        (json.dumps({**tree, "kind": "edgewright rows"}).encode(), "kind"),
+        (
+            json.dumps(
+                {**tree, "profile": {**tree["profile"], "trace": {**tree["profile"]["trace"], "operators": []}}}
+            ).encode(),
+            "no operators",
+        ),
+    ):
+        path.write_bytes(bad)
+        with pytest.raises(DataError, match=words):
+            profile_file.read(path)
+    with pytest.raises(DataError, match="cannot read"):
+        profile_file.read(tmp_path / "none.json")
 
 
 def test_an_engine_that_cannot_be_profiled_says_why(tmp_path):
-    with pytest.raises(UsageError, match="without the event tracer"):
-        registry.load("runtimes", "executorch")().profile(tmp_path / "none", {}, threads=1, runs=1)
+    with pytest.raises(UsageError, match=r"tensorrt is not profiled: .*; onnx, tflite, executorch and torchscript are"):
+        registry.load("runtimes", "tensorrt")().profile(tmp_path / "none", {}, threads=1, runs=1)

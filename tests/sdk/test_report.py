@@ -3,6 +3,7 @@
 import shutil
 import struct
 import subprocess
+import time
 import zlib
 from html.parser import HTMLParser
 
@@ -12,6 +13,9 @@ from test_rows import ARTIFACT, row, run, samples
 from edgewright import report
 from edgewright.errors import DataError
 from edgewright.manifest import Score
+from edgewright.operators import Operator, Trace
+from edgewright.profiling import Profile
+from edgewright.roofline import Roofline
 
 EVIL = "<script>alert(1)</script>\"'&|"
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -44,8 +48,19 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
+def profiled(artifact=ARTIFACT, **names):
+    """A profile of an artifact, each of whose operators has the fields `names`."""
+    each = ({"name": f"{at}", "kind": f"Kind {at}", "layer": f"a.layer.{at}", **names} for at in range(30))
+    operators = tuple(Operator(**one, start_ms=at, time_ms=1.0, macs=10**7) for at, one in enumerate(each))
+    return Profile(
+        artifact, "onnxruntime", 16, Trace(operators, 32.0, 31.0, 10, "XNNPACK"), Roofline(1, 50.0, 200.0, 30.0)
+    )
+
+
 def test_a_page_is_whole_and_needs_nothing_else():
+    begin = time.process_time()
     page = report.html(full(50))
+    assert time.process_time() - begin < 2
     tags = Tags(page)
     assert tags.open == []
     assert tags.addresses == []
@@ -72,6 +87,35 @@ def test_what_a_file_says_is_text_and_nothing_else():
     assert {line.count("|") for line in report.markdown(hostile).splitlines()[2:]} == {15}
 
 
+def test_operators_have_bars_and_what_fell_back_is_said():
+    run_ = full(3)
+    page = report.html(run_, None, [profiled(row.artifact) for row in run_.rows])
+    tags = Tags(page)
+    assert (tags.open, tags.seen.count("svg")) == ([], 4 + 2 * 3)
+    assert page.count("3.1 %, 10 GMAC/s, compute-bound") == 3 * 2 * 10
+    assert page.count(">20 others<") == 3 * 2
+    assert "outside XNNPACK: 30 of 30 operators, 30 ms, 93.8 %" in page
+    assert "| between operators | 0 | 2 | 6.2% | - |" in report.markdown(run_, None, [profiled(run_.rows[0].artifact)])
+    stranger = profiled(ARTIFACT.__class__(**{**fields(ARTIFACT), "sha256": "f" * 64}))
+    for render in (report.html, report.markdown):
+        with pytest.raises(DataError, match="is of the file ffffffffffff…, which the run did not measure"):
+            render(run_, None, [stranger])
+
+
+def test_hostile_names_of_operators_stay_text():
+    run_ = full(2)
+    evil = profiled(run_.rows[0].artifact, name=EVIL, kind=EVIL, layer=EVIL, ran_by=EVIL)
+    page = report.html(run_, None, [evil])
+    assert "<script" not in page
+    assert Tags(page).open == []
+    assert "<script" not in report.markdown(run_, None, [evil])
+
+
+def test_a_run_that_was_cut_short_says_so():
+    cut = full(2).__class__(**{**fields(full(2)), "cut_short": "the connection was lost at onnx/int8"})
+    assert "the connection was lost at onnx/int8" in report.html(cut)
+
+
 def fields(record):
     return {name: getattr(record, name) for name in record.__struct_fields__}
 
@@ -92,7 +136,8 @@ def test_a_single_row_has_a_page_too(count):
 @pytest.mark.skipif(not BROWSER, reason="no chromium is installed to open the page in")
 @pytest.mark.parametrize(("scheme", "ground"), [("0", (0x14, 0x18, 0x1C)), ("1", (0xFF, 0xFF, 0xFF))])
 def test_a_browser_draws_it_light_and_dark_without_a_complaint(scheme, ground, tmp_path):
-    (tmp_path / "report.html").write_text(report.html(full(), full()))
+    found = full()
+    (tmp_path / "report.html").write_text(report.html(found, full(), [profiled(row.artifact) for row in found.rows]))
     shot = tmp_path / "shot.png"
     argv = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--screenshot={shot}", "--window-size=900,2400"]
     argv += [
