@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from msgspec import Meta
 
 from edgewright.compress.train import Train
+from edgewright.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,14 @@ class Distill(Train, frozen=True, kw_only=True, forbid_unknown_fields=True):
     alpha: Annotated[float, Meta(ge=0, le=1)] = 0.5
     hidden: Annotated[float, Meta(ge=0)] = 0.0
     copies: Annotated[int, Meta(ge=0)] = 0
+    alone: ClassVar[bool] = False
+
+    def check(self, source: Source, setting: Setting) -> None:
+        """Raise UsageError as `train` does, and where a teacher is needed that is not named."""
+        super().check(source, setting)
+        asked = [name for name in ("hidden", "copies") if getattr(self, name)]
+        if not self.teacher and (asked or not self.alone):
+            raise UsageError(f"{asked[0] if asked else 'distill'} needs a teacher", hint='such as teacher = "first"')
 
     def apply(self, source: Source, out: Path, setting: Setting) -> None:
         """Distil into the model that the steps before have made; a run that was interrupted goes on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -37,6 +37,7 @@ class PruneMovement(Distill, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     score_rate: Annotated[float, Meta(gt=0)] = 1e-2
     epochs: float = 6.0
     teacher: str = ""
+    alone: ClassVar[bool] = True
 
     def check(self, source: Source, setting: Setting) -> None:
         """Raise UsageError for values out of range, a model without such matrices, or without rows."""

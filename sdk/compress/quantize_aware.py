@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from edgewright import registry
 from edgewright.compress.distill import Distill
@@ -33,6 +33,7 @@ class QuantizeAware(Distill, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     to: Literal["int8", "int4"]
     activations: bool = True
     teacher: str = ""
+    alone: ClassVar[bool] = True
 
     def check(self, source: Source, setting: Setting) -> None:
         """Raise UsageError for values out of range, layers that make no whole blocks, or without rows."""

@@ -1,6 +1,8 @@
 """Steps on a real tiny model: what they leave is really smaller, opens everywhere, and a chain of them goes on."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,6 +146,8 @@ def test_finished_steps_are_not_done_again(model, files, tmp_path):
     [
         (("prune-ffn", {}), "either amount or keep"),
         (("prune-movement", {"sparsity": 0.5, "epochs": 0.0}), "epochs is 0.0"),
+        (("prune-movement", {"sparsity": 0.5, "copies": 2}), "copies needs a teacher"),
+        (("distill", {"teacher": ""}), "distill needs a teacher"),
         (("quantize-aware", {"to": "int4", "learning_rate": 0.0}), "learning_rate is 0.0"),
         (("prune-layers", {"keep": [1, 0]}), "not in order"),
         (("train", {"learning_rate": -1.0}), "learning_rate is -1.0"),
@@ -205,8 +209,8 @@ def test_weights_trained_on_a_grid_of_4_bits_are_rounded_to_themselves(model, fi
     (first, stage), out = run(model, files, tmp_path, ("quantize-aware", fields))
     before, after = (load_file(folder / "model.safetensors") for folder in (model, out))
     assert set(after) == set(before)
-    gridded = [name for name in after if own_scales(after[name].reshape(-1, 32)).all() and after[name].ndim == 2]
-    assert {name for name in after if after[name].ndim == 2} - set(gridded) == {
+    matrices = {name for name in after if after[name].ndim == 2}
+    assert {name for name in matrices if not own_scales(after[name].reshape(-1, 32)).all()} == {
         "bert.embeddings.position_embeddings.weight",
         "classifier.weight",
     }
@@ -247,3 +251,13 @@ def test_half_of_the_bytes_are_stored_and_a_limit_is_held(model, files, tmp_path
     (tmp_path / "less").mkdir()
     with pytest.raises(UsageError, match=r"the model has \d+ bytes, at most 1000 are wanted"):
         run(model, files, tmp_path / "less", ("store", {"max_bytes": 1000}))
+
+
+def test_a_model_without_linear_layers_is_refused_before_anything_begins(model, files, tmp_path):
+    strange = Path(shutil.copytree(model, tmp_path / "strange"))
+    config = json.loads((strange / "config.json").read_text())
+    gpt2 = {"model_type": "gpt2", "architectures": ["GPT2ForSequenceClassification"], "n_embd": 32, "n_head": 2}
+    (strange / "config.json").write_text(json.dumps({**config, **gpt2}))
+    with pytest.raises(UsageError, match="prune-movement finds no linear layers in the layers of a gpt2"):
+        run(strange, files, tmp_path, ("prune-movement", {"sparsity": 0.5}))
+    assert not (tmp_path / "small-steps").exists()
