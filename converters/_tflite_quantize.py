@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["quantize"]
 
 _BLOCK = 32
+_FEWEST_ROWS = 16
+"""Label heads and tables of token types have fewer: they weigh nothing, and their errors are the user's errors."""
 _POSITIONS = 4096
 """Float constants of as many numbers are tables of positions; biases have fewer, and XNNPACK wants them as they are."""
 
@@ -61,7 +63,8 @@ def _int8() -> RecipeManager:
 def _int4(data: bytes) -> RecipeManager:
     """OCTAV (Sakr et al. 2022, arXiv 2206.06501) clips outliers for the least squared error: +0.8 dB on MiniLM.
 
-    Per row instead of per block, the embedding alone would cost 4 dB. What is no whole number of blocks wide is int8.
+    Per row instead of per block, the embedding alone would cost 4 dB. What is no whole number of blocks wide, or has
+    few rows, is int8.
     """
     keep_grids()
     from ai_edge_quantizer import algorithm_manager, qtyping
@@ -71,18 +74,19 @@ def _int4(data: bytes) -> RecipeManager:
     recipe.add_dynamic_config(".+", dense, 4, blocks, algorithm_key=algorithm_manager.AlgorithmName.OCTAV)
     recipe.add_dynamic_config(".+", table, 4, blocks)
     for operation in _operations("*"):
-        recipe.add_dynamic_config(_tflite_file.scope_of(_odd_widths(data)), operation, 8)
+        recipe.add_dynamic_config(_tflite_file.scope_of(_odd_shapes(data)), operation, 8)
     return recipe
 
 
-def _odd_widths(data: bytes) -> list[bytes]:
-    """The outputs of operators that read a constant whose rows are no whole number of blocks wide."""
+def _odd_shapes(data: bytes) -> list[bytes]:
+    """The outputs of operators that read a constant of few rows, or whose rows are no whole number of blocks wide."""
     model = _tflite_file.read(data)
     names = []
     for graph in model.subgraphs:
         for operator in (o for o in graph.operators if len(o.inputs) > 1):
             weight = graph.tensors[operator.inputs[1]]
-            if len(weight.shape) == 2 and weight.shape[1] % _BLOCK and model.buffers[weight.buffer].data is not None:
+            odd = len(weight.shape) == 2 and (weight.shape[1] % _BLOCK or weight.shape[0] < _FEWEST_ROWS)
+            if odd and model.buffers[weight.buffer].data is not None:
                 names.append(graph.tensors[operator.outputs[0]].name)
     return names
 

@@ -1,4 +1,4 @@
-"""Labelled data and plain texts from files: TSV with a header, JSONL, SQuAD's own JSON, or one text a line."""
+"""Labelled data and plain texts from files: TSV with a header, JSONL, Parquet, SQuAD's JSON, or one text a line."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import json
 from typing import TYPE_CHECKING, Any
 
+from edgewright import parquet
 from edgewright.errors import DataError
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from edgewright.tasks import Example, Task
 
-__all__ = ["examples", "given", "items", "pair", "rows", "stream", "texts"]
+__all__ = ["TABLES", "examples", "given", "items", "pair", "rows", "stream", "texts"]
 
 _SURPLUS = "surplus cells"
 _PAIRS = (
@@ -26,11 +27,12 @@ _PAIRS = (
     ("question", "context"),
     ("question", "sentence"),
 )
-_ROWS = (".tsv", ".jsonl", ".json")
+TABLES = (".tsv", ".jsonl", ".json", ".parquet")
+"""How files of rows end; others hold a text a line."""
 
 
 def examples(path: Path, task: Task) -> list[Example]:
-    """Every row of a `.tsv` file with a header, or of a `.jsonl` file, as examples of `task`.
+    """Every row of a `.tsv` file with a header, of a `.jsonl` or a `.parquet` file, as examples of `task`.
 
     A `.json` file is one of SQuAD (Rajpurkar et al. 2016): a row for each question, with its context and answers.
 
@@ -43,7 +45,7 @@ def examples(path: Path, task: Task) -> list[Example]:
 def stream(path: Path, task: Task) -> Iterator[Example]:
     """The same rows one by one, for files that shall not be held in memory. Raises DataError, at the end."""
     found, broken, first = 0, 0, []
-    for number, row in _lined(path) if task.lines and path.suffix not in _ROWS else rows(path):
+    for number, row in _lined(path) if task.lines and path.suffix not in TABLES else rows(path):
         try:
             one = _example(task, row)
         except DataError as error:
@@ -94,12 +96,12 @@ def _lines(path: Path | None) -> Iterator[tuple[int, str]]:
 
 
 def texts(path: Path) -> list[Any]:
-    """The texts of a file: the text or pair of texts in each row of a .tsv, .jsonl or .json file, else each line.
+    """The texts of a file: the text or pair of texts in each row of a file of rows, else each line.
 
     Raises:
         DataError: no such file, or no text in it.
     """
-    every = (given(row) for _, row in rows(path)) if path.suffix in _ROWS else items(path)
+    every = (given(row) for _, row in rows(path)) if path.suffix in TABLES else items(path)
     found = [one for one in every if one]
     if not found:
         raise DataError(f"{path} holds no texts", hint="a text a line, or a column `sentence` or `text`")
@@ -132,7 +134,10 @@ def _item(value: Any, number: int) -> Any:
 
 
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a file as they are, each with the number of its line. Raises DataError."""
+    """The rows of a file as they are, each with the number of its line. Raises DataError; MissingExtra for Parquet."""
+    if path.suffix == ".parquet":
+        yield from parquet.rows(path)
+        return
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             if path.suffix == ".jsonl":

@@ -78,7 +78,7 @@ class Proof:
         if path is None:
             encodings = self.rows or [case.encoding for case in self.cases if len(case.items) == 1]
         else:
-            found = data.examples(path, self.task) if path.suffix in (".tsv", ".jsonl", ".json") else None
+            found = data.examples(path, self.task) if path.suffix in data.TABLES else None
             items = self.task.items(found) if found else [self.task.item(t, self.tokenizer) for t in data.texts(path)]
             encodings = [self.task.encode(self.tokenizer, [item]) for item in _spread(items)]
         return _spread([batch for encoding in _spread(encodings) for batch in encoding.batches])

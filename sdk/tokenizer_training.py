@@ -134,7 +134,7 @@ def _free(out: Path, *, force: bool) -> Path:
 def _read(corpus: Sequence[str | Path]) -> Iterator[str]:
     """Every text of the corpus, none longer than 1 MiB. Raises DataError."""
     for path in map(Path, corpus):
-        for text in _lines(path) if path.suffix not in (".tsv", ".jsonl", ".json") else _cells(path):
+        for text in _lines(path) if path.suffix not in data.TABLES else _cells(path):
             yield text.encode(errors="replace").decode()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from edgewright import registry
-from edgewright.errors import UsageError
+from edgewright.errors import SourceError, UsageError, one_line
 from edgewright.train import corpus
 from edgewright.train._batches import collate
 from edgewright.train._models import load
@@ -38,12 +38,15 @@ def loaded(source: Source) -> Any:
 
 
 def skeleton(source: Source) -> Any:
-    """The model without its weights, to look at its layers before anything begins."""
+    """The model without its weights, to look at its layers before anything begins. Raises SourceError."""
     import transformers
 
-    config = transformers.AutoConfig.from_pretrained(source.directory)
-    with torch.device("meta"):
-        return getattr(transformers, task_of(source).auto_class).from_config(config)
+    try:
+        config = transformers.AutoConfig.from_pretrained(source.directory)
+        with torch.device("meta"):
+            return getattr(transformers, task_of(source).auto_class).from_config(config)
+    except (OSError, ValueError, KeyError) as error:
+        raise SourceError(f"{source.directory} does not load: {one_line(str(error), 300)}") from error
 
 
 def save(model: Any, source: Source, out: Path, *, tokenizer: bool = True) -> None:

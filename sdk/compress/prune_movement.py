@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from edgewright.compress._taught import Taught
+from edgewright.compress.distill import Distill
 from edgewright.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["PruneMovement"]
 
 
-class PruneMovement(Taught, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PruneMovement(Distill, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Weights that training moves towards zero go, whatever their size (Sanh et al. 2020, arXiv 2005.07683).
 
     Each weight has a score, which learns by a straight-through estimator; those with the highest are kept. The share of
@@ -36,6 +36,8 @@ class PruneMovement(Taught, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     scope: Literal["global", "layer"] = "global"
     score_rate: Annotated[float, Meta(gt=0)] = 1e-2
     epochs: float = 6.0
+    teacher: str = ""
+    alone: ClassVar[bool] = True
 
     def check(self, source: Source, setting: Setting) -> None:
         """Raise UsageError for values out of range, a model without such matrices, or without rows."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from edgewright import registry
-from edgewright.compress._taught import Taught
+from edgewright.compress.distill import Distill
 from edgewright.errors import UsageError
 from edgewright.train.hush import hush
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["QuantizeAware"]
 
 
-class QuantizeAware(Taught, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class QuantizeAware(Distill, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Every step of the run sees rounded weights, and a straight-through estimator trains the real ones.
 
     Jacob et al. 2018, arXiv 1712.05877, section 3, by torchao. What is saved is a plain float model whose weights lie
@@ -32,6 +32,8 @@ class QuantizeAware(Taught, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     to: Literal["int8", "int4"]
     activations: bool = True
+    teacher: str = ""
+    alone: ClassVar[bool] = True
 
     def check(self, source: Source, setting: Setting) -> None:
         """Raise UsageError for values out of range, layers that make no whole blocks, or without rows."""

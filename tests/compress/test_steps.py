@@ -1,6 +1,8 @@
 """Steps on a real tiny model: what they leave is really smaller, opens everywhere, and a chain of them goes on."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,6 +146,8 @@ def test_finished_steps_are_not_done_again(model, files, tmp_path):
     [
         (("prune-ffn", {}), "either amount or keep"),
         (("prune-movement", {"sparsity": 0.5, "epochs": 0.0}), "epochs is 0.0"),
+        (("prune-movement", {"sparsity": 0.5, "copies": 2}), "copies needs a teacher"),
+        (("distill", {"teacher": ""}), "distill needs a teacher"),
         (("quantize-aware", {"to": "int4", "learning_rate": 0.0}), "learning_rate is 0.0"),
         (("prune-layers", {"keep": [1, 0]}), "not in order"),
         (("train", {"learning_rate": -1.0}), "learning_rate is -1.0"),
@@ -158,19 +162,22 @@ def test_what_a_model_cannot_take_is_said_before_anything_begins(model, files, t
 MOVEMENT = {"sparsity": 0.7, "epochs": 5.0, "learning_rate": 1e-3, "batch": 16, "evaluations": 1}
 
 
-@pytest.mark.parametrize("scope", ["layer", "global"])
-def test_scores_choose_what_is_left_of_the_matrices(model, files, tmp_path, scope):
+def shares_of(folder):
+    """Of each matrix in the layers the share of zeros, and its size."""
+    arrays = load_file(folder / "model.safetensors")
+    return [
+        ((array == 0).mean(), array.size) for name, array in arrays.items() if ".layer." in name and array.ndim == 2
+    ]
+
+
+def test_scores_choose_what_is_left_of_the_matrices(model, files, tmp_path):
     before = load_file(model / "model.safetensors")
-    (_, stage), out = run(model, files, tmp_path, ("prune-movement", {**MOVEMENT, "scope": scope}))
+    (_, stage), out = run(model, files, tmp_path, ("prune-movement", MOVEMENT))
     after = load_file(out / "model.safetensors")
     assert set(after) == set(before)
-    shares = [(after[name] == 0).mean() for name in after if ".layer." in name and after[name].ndim == 2]
-    if scope == "layer":
-        assert shares == pytest.approx([0.7] * len(shares), abs=0.002)
-    else:
-        sizes = [after[name].size for name in after if ".layer." in name and after[name].ndim == 2]
-        assert np.average(shares, weights=sizes) == pytest.approx(0.7, abs=0.002)
-        assert max(shares) - min(shares) > 0.02
+    shares, sizes = zip(*shares_of(out), strict=True)
+    assert np.average(shares, weights=sizes) == pytest.approx(0.7, abs=0.002)
+    assert max(shares) - min(shares) > 0.02
     small = [np.abs(before[name][after[name] != 0]).min() for name in after if name.endswith("query.weight")]
     assert min(small) < np.abs(before["bert.encoder.layer.0.attention.self.query.weight"]).mean() / 10
     assert stage.score >= 80
@@ -185,7 +192,7 @@ def test_movement_that_was_killed_ends_with_the_same_bits(model, files, tmp_path
         if phrase.startswith("step 40 of"):
             raise Killed
 
-    step = ("prune-movement", {**MOVEMENT, "epochs": 4.0, "teacher": "first"})
+    step = ("prune-movement", {**MOVEMENT, "epochs": 4.0, "scope": "layer", "teacher": "first"})
     with pytest.raises(Killed):
         run(model, files, tmp_path, step, progress=say)
     assert not (tmp_path / "small").exists()
@@ -196,6 +203,7 @@ def test_movement_that_was_killed_ends_with_the_same_bits(model, files, tmp_path
     assert {name: array.tobytes() for name, array in found.items()} == {
         name: array.tobytes() for name, array in wanted.items()
     }
+    assert [share for share, _ in shares_of(out)] == pytest.approx([0.7] * 12, abs=0.002)
 
 
 def test_weights_trained_on_a_grid_of_4_bits_are_rounded_to_themselves(model, files, tmp_path):
@@ -205,8 +213,8 @@ def test_weights_trained_on_a_grid_of_4_bits_are_rounded_to_themselves(model, fi
     (first, stage), out = run(model, files, tmp_path, ("quantize-aware", fields))
     before, after = (load_file(folder / "model.safetensors") for folder in (model, out))
     assert set(after) == set(before)
-    gridded = [name for name in after if own_scales(after[name].reshape(-1, 32)).all() and after[name].ndim == 2]
-    assert {name for name in after if after[name].ndim == 2} - set(gridded) == {
+    matrices = {name for name in after if after[name].ndim == 2}
+    assert {name for name in matrices if not own_scales(after[name].reshape(-1, 32)).all()} == {
         "bert.embeddings.position_embeddings.weight",
         "classifier.weight",
     }
@@ -247,3 +255,13 @@ def test_half_of_the_bytes_are_stored_and_a_limit_is_held(model, files, tmp_path
     (tmp_path / "less").mkdir()
     with pytest.raises(UsageError, match=r"the model has \d+ bytes, at most 1000 are wanted"):
         run(model, files, tmp_path / "less", ("store", {"max_bytes": 1000}))
+
+
+def test_a_model_without_linear_layers_is_refused_before_anything_begins(model, files, tmp_path):
+    strange = Path(shutil.copytree(model, tmp_path / "strange"))
+    config = json.loads((strange / "config.json").read_text())
+    gpt2 = {"model_type": "gpt2", "architectures": ["GPT2ForSequenceClassification"], "n_embd": 32, "n_head": 2}
+    (strange / "config.json").write_text(json.dumps({**config, **gpt2}))
+    with pytest.raises(UsageError, match="prune-movement finds no linear layers in the layers of a gpt2"):
+        run(strange, files, tmp_path, ("prune-movement", {"sparsity": 0.5}))
+    assert not (tmp_path / "small-steps").exists()

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgewright import data
-from edgewright.errors import DataError
+from edgewright.errors import DataError, MissingExtra
 from edgewright.manifest import Settings
 from edgewright.tasks import Example
 from edgewright.tasks.feature_extraction import FeatureExtraction
@@ -108,6 +108,28 @@ def test_an_empty_file_is_said(read, name, content):
 
 def test_a_header_alone_is_no_data(read):
     assert "has no rows" in refused(read, "rows.tsv", "sentence\tlabel\n")
+
+
+def test_parquet_is_read_row_by_row(tmp_path):
+    from pyarrow import parquet, table
+
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(
+        table({"sentence": ["not bad", "a pity"] * 900, "label": [1, 0] * 900}), path, row_group_size=400
+    )
+    assert data.examples(path, TASK) == GOOD * 900
+    assert data.texts(path)[:2] == ["not bad", "a pity"]
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(DataError, match=r"cannot read .*rows\.parquet"):
+        data.examples(path, TASK)
+    with pytest.raises(DataError, match=r"cannot read .*none\.parquet"):
+        data.examples(tmp_path / "none.parquet", TASK)
+
+
+def test_parquet_without_pyarrow_is_said_with_the_line_that_mends_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(MissingExtra, match=r"pyarrow is not installed.*edgewright\[parquet\]"):
+        data.examples(tmp_path / "rows.parquet", TASK)
 
 
 @pytest.mark.parametrize("header", ["text\tclass", "body\tlabel", "text,label", "not bad\t1"])

@@ -15,9 +15,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import tomllib
+import msgspec
 
 from edgewright import data, registry
+from edgewright.recipe import read
 from edgewright.source import open_source
 from edgewright.train._models import load
 from edgewright.train._trainer import score_of
@@ -76,9 +77,8 @@ use; none of it is included here.
 def card(model: Path) -> str:
     """The model card of what the recipe made."""
     stages = json.loads((model / "compression/compression.json").read_text())["steps"]
-    recipe = tomllib.loads((model / "compression/recipe.toml").read_text())["step"]
-    distilled = next(step for step in recipe if step["use"] == "distill")
-    facts: dict[str, Any] = {**json.loads((model / "config.json").read_text()), **distilled}
+    distilled = next(named.step for named in read(model / "compression/recipe.toml") if named.name == "distill")
+    facts: dict[str, Any] = {**json.loads((model / "config.json").read_text()), **msgspec.structs.asdict(distilled)}
     facts |= {"dev": f"{stages[-1]['score']:.1f}", "own": f"{own_score(model):.1f}"}
     facts |= {"parameters": f"{stages[-1]['parameters']:,}", "steps": "\n".join(map(row, stages))}
     return CARD.substitute(facts)
