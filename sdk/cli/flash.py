@@ -40,24 +40,26 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Install BUNDLE on the board at URL, such as local.
+    """Install BUNDLE, a directory or what `pack` wrote, on the board at URL, such as local.
 
     Only files that the board lacks are sent. The bundle is proven there by its golden cases before it becomes active,
     and is taken back when it is not healthy after that. A plug pulled at any moment leaves the old release or the new.
     """
     from edgewright.device import connect
     from edgewright.flash import flash
+    from edgewright.packing import opened
 
-    done = flash(
-        bundle,
-        connect(url),
-        root=root,
-        python=python,
-        allow_downgrade=allow_downgrade,
-        service=service,
-        timeout_s=timeout_s,
-        progress=status(quiet=quiet),
-    )
+    with opened(bundle) as found:
+        done = flash(
+            found,
+            connect(url),
+            root=root,
+            python=python,
+            allow_downgrade=allow_downgrade,
+            service=service,
+            timeout_s=timeout_s,
+            progress=status(quiet=quiet),
+        )
     rows = [{key: row.get(key) for key in _KEYS} for row in done.rows]
     facts: dict[str, Any] = {
         "release": done.release,
