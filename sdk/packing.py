@@ -64,7 +64,8 @@ def pack(bundle: Bundle | str | Path, out: str | Path, *, force: bool = False) -
 
 
 def _write(source: Bundle, file: BinaryIO) -> None:
-    listed = sorted(one.path for one in (*source.manifest.artifacts, *source.manifest.files))
+    every: list[Artifact | File] = [*source.manifest.artifacts, *source.manifest.files]
+    listed = sorted(one.path for one in every)
     signed = [SIGNATURE] if (source.directory / SIGNATURE).is_file() else []
     with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for path in (MANIFEST, *signed, *listed):
