@@ -35,7 +35,7 @@ RuntimeDirectoryMode=0700
 CacheDirectory=edgewright
 CacheDirectoryMode=0700
 UMask=0077
-MemoryMax={memory_bytes}
+MemoryMax={memory}
 TasksMax=256
 {hardening}
 
@@ -119,7 +119,7 @@ class Unit:
             mark=_MARK,
             record=record,
             start=" ".join(map(_quoted, self.argv)),
-            memory_bytes=self.memory_bytes,
+            memory="infinity" if self.gpu else self.memory_bytes,  # an engine is built there, in gigabytes
             target=self.target,
             hardening="\n".join(self._hardening()),
         )

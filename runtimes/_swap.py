@@ -16,7 +16,7 @@ __all__ = ["Swapping"]
 
 
 class Swapping(Session):
-    """Runs `first` until a thread has made the faster session, and for what that does not take.
+    """Runs `first` until a thread has made the faster session and proven it, and for what that does not take.
 
     Args:
         first: serves from the beginning; its inputs and outputs are this session's.
@@ -24,7 +24,7 @@ class Swapping(Session):
         takes: whether the faster session takes these arrays.
 
     Attributes:
-        failure: what `make` raised, or None; then `first` goes on serving.
+        failure: what `make` or the proof raised, or None; then `first` goes on serving.
     """
 
     def __init__(
@@ -32,19 +32,33 @@ class Swapping(Session):
     ) -> None:
         self.inputs, self.outputs = first.inputs, first.outputs
         self.failure: Exception | None = None
-        self._first, self._faster, self._takes = first, first, takes
-        self._thread = threading.Thread(target=self._swap, args=(make,), daemon=True)
+        self._first, self._faster, self._make, self._takes = first, first, make, takes
+        self._thread: threading.Thread | None = None
+
+    def begin(self, prove: Callable[[Session], None]) -> None:
+        """See `Session.begin`."""
+        self._thread = threading.Thread(target=self._swap, args=(prove,), daemon=True)
         self._thread.start()
 
-    def _swap(self, make: Callable[[], Session]) -> None:
+    def _swap(self, prove: Callable[[Session], None]) -> None:
         try:
-            self._faster = make()
+            faster = self._make()
+            prove(faster)
+            self._faster = faster
         except Exception as error:  # noqa: BLE001 - whatever it is, the first session goes on
             self.failure = error
 
+    @property
+    def beside(self) -> str:
+        """See `Session.beside`."""
+        if self._faster is not self._first:
+            return "the faster session serves"
+        return f"no faster session: {self.failure}" if self.failure else "a faster session is being made"
+
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the faster session; whether it serves now."""
-        self._thread.join(timeout_s)
+        if self._thread:
+            self._thread.join(timeout_s)
         return self._faster is not self._first
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

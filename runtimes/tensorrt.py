@@ -1,34 +1,34 @@
 """TensorRT on NVIDIA GPUs, such as a Jetson's.
 
-A `.onnx` file is run by ONNX Runtime's TensorRT provider, which builds an engine for this GPU and keeps it in a
-cache in the user's directory. That takes minutes the first time; until then ONNX Runtime serves the file on the CPU. A
-`.engine` file is opened by TensorRT itself.
+A `.onnx` file is run by ONNX Runtime's TensorRT provider. A child process builds an engine for this GPU, which takes
+minutes the first time, into a cache: see `_tensorrt_cache.py`. Until it is there, and has given the right answers to
+the golden cases, ONNX Runtime serves the file on the CPU. A `.engine` file is opened by TensorRT itself.
 
-Written against ONNX Runtime 1.31 and TensorRT 10 and not run on a GPU so far: what is tested is the options, the swap
-from one session to the other, and what is said where there is no TensorRT.
+Written against ONNX Runtime 1.31 and TensorRT 10 and not run on a GPU so far: what is tested is the options, the child,
+the proof and the swap from one session to the other, and what is said where there is no TensorRT.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
+from edgewright.child import Limits, call
 from edgewright.contracts import Runtime, Session
 from edgewright.errors import EngineError, MissingExtra
-from edgewright.files import sha256
 from edgewright.runtimes._swap import Swapping
+from edgewright.runtimes._tensorrt_cache import BUILD, PROVIDER, cache_dir, fits, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
 __all__ = ["TensorRt"]
 
-_PROVIDER = "TensorrtExecutionProvider"
-_MOST_ROWS, _USUAL_LENGTH, _LONGEST = 8, 64, 512
+_DEVICES = ("/dev/nvidiactl", "/dev/nvmap")
+_LIMITS = Limits(timeout_s=3600.0)
 
 
 class TensorRt(Runtime):
@@ -50,16 +50,29 @@ class TensorRt(Runtime):
     def _swapping(self, path: Path, threads: int) -> Session:
         onnx = registry.load("runtimes", "onnxruntime")()
         onnxruntime = onnx.import_engine()
-        if _PROVIDER not in onnxruntime.get_available_providers():
+        if PROVIDER not in onnxruntime.get_available_providers():
             hint = "install NVIDIA's wheel for this JetPack, or onnxruntime-gpu"
-            raise MissingExtra(f"onnxruntime {onnxruntime.__version__} here has no {_PROVIDER}", hint=hint)
-        first = onnx.open(path, threads=threads)
+            raise MissingExtra(f"onnxruntime {onnxruntime.__version__} here has no {PROVIDER}", hint=hint)
+        return _behind(onnx.open(path, threads=threads), path)
 
-        def make() -> Session:
-            chosen = _providers(path, [spec.name for spec in first.inputs])
-            return _Provided(onnxruntime.InferenceSession(str(path), providers=chosen), first)
+    def serves(self) -> bool:
+        """Whether this machine has a GPU, and an ONNX Runtime for it: asked before `edgewright serve` chooses."""
+        if not any(Path(name).exists() for name in _DEVICES):
+            return False
+        onnx = registry.load("runtimes", "onnxruntime")()
+        return onnx.installed() and PROVIDER in onnx.import_engine().get_available_providers()
 
-        return Swapping(first, make, _fits)
+
+def _behind(first: Session, path: Path) -> Session:
+    """A session that serves by `first` until a child has built the engine."""
+    names = [spec.name for spec in first.inputs]
+
+    def make() -> Session:
+        cache = cache_dir(path)
+        call(BUILD, {"path": str(path), "cache": str(cache), "inputs": names}, limits=_LIMITS)
+        return _Provided(opened(path, cache, names), first)
+
+    return Swapping(first, make, fits)
 
 
 class _Provided(Session):
@@ -75,30 +88,3 @@ class _Provided(Session):
         except Exception as error:
             raise EngineError(f"tensorrt failed: {type(error).__name__}: {error}") from error
         return dict(zip(names, given, strict=True))
-
-
-def _providers(path: Path, inputs: Sequence[str]) -> list[Any]:
-    """TensorRT with its cache and shapes, then CUDA, then the CPU for what neither takes.
-
-    Half precision is the file's own choice: an fp32 artifact was proven as fp32. The cache lies apart from the bundle,
-    which may hold no file that its manifest does not list, in a directory for each file's content.
-    """
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    cache = home / "edgewright" / "tensorrt" / sha256(path)[:16]
-    cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-    options = {
-        "trt_engine_cache_enable": "1",
-        "trt_engine_cache_path": str(cache),
-        "trt_timing_cache_enable": "1",
-        "trt_timing_cache_path": str(cache),
-        "trt_fp16_enable": "1" if "fp16" in path.stem else "0",
-    }
-    sides = {"min": (1, 1), "opt": (1, _USUAL_LENGTH), "max": (_MOST_ROWS, _LONGEST)}
-    for side, (rows, length) in sides.items():
-        options[f"trt_profile_{side}_shapes"] = ",".join(f"{name}:{rows}x{length}" for name in inputs)
-    return [(_PROVIDER, options), "CUDAExecutionProvider", "CPUExecutionProvider"]
-
-
-def _fits(feeds: Mapping[str, NDArray[Any]]) -> bool:
-    rows, length = next(iter(feeds.values())).shape
-    return bool(rows <= _MOST_ROWS and length <= _LONGEST)

@@ -58,7 +58,7 @@ def read_hosts(path: str | Path) -> tuple[str, ...]:
 
 
 def flash_all(
-    bundle: str | Path,
+    bundle: Bundle | str | Path,
     urls: Sequence[str],
     *,
     parallel: int = 8,
@@ -68,7 +68,7 @@ def flash_all(
     """Flash a bundle onto every board, `parallel` of them at a time; the outcomes in the order of `urls`.
 
     Args:
-        bundle: the bundle's directory.
+        bundle: a bundle or its directory.
         urls: see `edgewright.device.connect`.
         parallel: how many at once.
         progress: called with a board's URL and a short phrase at each of its stages, from several threads.
@@ -77,7 +77,7 @@ def flash_all(
     Raises:
         BundleError: the bundle is not what its manifest says. What goes wrong with a board is in its outcome.
     """
-    opened = Bundle.open(bundle)
+    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
 
     def one(url: str) -> Outcome:
         began, done, problem = time.monotonic(), None, None

@@ -96,7 +96,15 @@ def load(
         threads = min(chosen.threads, os.cpu_count() or 1) if chosen else 1
     runtime.buckets = buckets if buckets is not None else chosen.buckets if chosen else ()
     session = runtime.open(bundle.directory / artifact.path, threads=threads)
+    session.begin(lambda faster: _prove(bundle, Pipeline(artifact, task, bundle.tokenizer(), faster)))
     return Pipeline(artifact, task, bundle.tokenizer(), session)
+
+
+def _prove(bundle: Bundle, pipeline: Pipeline) -> None:
+    """Replay the golden cases through a session that shall take over, with a tokenizer of its own."""
+    from edgewright.verification import prove
+
+    prove(bundle, pipeline)
 
 
 def preferred(bundle: Bundle) -> Artifact:

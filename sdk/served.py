@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewright import registry
 from edgewright.bundle import Bundle
 from edgewright.errors import BundleError, DataError, EdgewrightError, UsageError
 from edgewright.pipeline import load, printable
@@ -52,6 +53,7 @@ class Model:
             "version": self.bundle.manifest.version,
             "task": self.bundle.manifest.task,
             "artifact": artifact.key if artifact else None,
+            "beside": self.pipeline.session.beside or None,
             "answered": self.answered,
             "uptime_s": round(time.monotonic() - self.since_s, 3),
         }
@@ -70,7 +72,7 @@ def open_model(directory: str | Path, options: Mapping[str, Any]) -> Model:
         place = Path(os.path.realpath(directory))
         try:
             bundle = Bundle.open(place)
-            pipeline = load(bundle, **options)
+            pipeline = load(bundle, **_accelerated(bundle, options))
             prove(bundle, pipeline)
         except (BundleError, OSError):
             if not left or Path(os.path.realpath(directory)) == place:  # else a flash has switched in between
@@ -78,6 +80,16 @@ def open_model(directory: str | Path, options: Mapping[str, Any]) -> Model:
         else:
             return Model(bundle, pipeline)
     raise AssertionError
+
+
+def _accelerated(bundle: Bundle, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options; on a machine with TensorRT, where nothing is asked and no race chose, those that build an engine."""
+    asked = any(options.get(name) for name in ("format", "precision", "engine")) or bundle.choice()
+    precise = {a.precision for a in bundle.manifest.artifacts if a.format == "onnx" and a.parity.diverged is None}
+    best = next((precision for precision in ("fp16", "fp32") if precision in precise), None)
+    if asked or best is None or not registry.load("runtimes", "tensorrt")().serves():
+        return dict(options)
+    return {**options, "format": "onnx", "precision": best, "engine": "tensorrt"}
 
 
 def parsed(line: bytes) -> dict[str, Any]:

@@ -24,6 +24,7 @@ __all__ = [
     "board_options",
     "device_options",
     "emit",
+    "fleet_options",
     "human",
     "listed",
     "output_options",
@@ -31,6 +32,7 @@ __all__ = [
     "recipe_options",
     "score_record",
     "status",
+    "subcommands",
 ]
 
 _BYTES = ("B", "kB", "MB", "GB")
@@ -89,6 +91,32 @@ def device_options(command: Any) -> Any:
     """`--device`, with `--root` and `--python` there: the command runs on a board, on its active release."""
     what = "Run on the board at this URL; BUNDLE must be active there, - is whatever is."
     return click.option("--device", metavar="URL", help=what)(board_options(command))
+
+
+def fleet_options(command: Any) -> Any:
+    """Of `export rauc` and `export mender`: the file, and how the board installs."""
+    command = click.option("--service", is_flag=True, help="Let a service of systemd serve it there.")(command)
+    where = "Where on the board the releases are."
+    command = click.option("--root", default="/var/lib/edgewright", show_default=True, help=where)(command)
+    command = click.option("--force", is_flag=True, help="Replace a file that is there.")(command)
+    return click.option("--out", required=True, type=click.Path(), help="The file to write.")(output_options(command))
+
+
+def subcommands(room: str) -> type[click.Group]:
+    """The class of a group whose commands are the files of a room, such as `cli._devices`."""
+    from edgewright import registry
+
+    class Commands(click.Group):
+        def list_commands(self, ctx: click.Context) -> list[str]:
+            del ctx
+            return list(registry.names(room))
+
+        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+            del ctx
+            command: click.Command | None = registry.load(room, cmd_name) if cmd_name in registry.names(room) else None
+            return command
+
+    return Commands
 
 
 def listed(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:

@@ -1,33 +1,14 @@
-"""edgewright export."""
+"""edgewright export: one file per target in `_export`, and only the one that is asked for is imported."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from edgewright.cli._show import artifact_row, emit, output_options, status
+from edgewright.cli._show import subcommands
 
 __all__ = ["command"]
 
 
-@click.command("export")
-@click.argument("client", type=click.Choice(["mediapipe"]))
-@click.argument("bundle", type=click.Path())
-@click.option("--out", required=True, type=click.Path(), help="The file to write.")
-@click.option("--precision", help="Which artifact; by default the smallest that passed its gates.")
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
-@output_options
-def command(
-    client: str, bundle: str, *, out: str, precision: str | None, force: bool, as_json: bool, quiet: bool
-) -> None:
-    """Write what another CLIENT opens of BUNDLE.
-
-    mediapipe: a .tflite file for MediaPipe's text classifier, with vocabulary and labels in it. It wants a lower-case
-    WordPiece tokenizer and a model with token types, as BERT and ELECTRA have.
-    """
-    from edgewright.exporting import export_mediapipe
-
-    artifact = export_mediapipe(bundle, out=out, precision=precision, force=force, progress=status(quiet=quiet))
-    row = {**artifact_row(artifact), "size_bytes": Path(out).stat().st_size, "out": out}
-    emit([row], as_json=as_json, client=client)
+@click.group("export", cls=subcommands("cli._export"))
+def command() -> None:
+    """What others open or install, made of a bundle."""

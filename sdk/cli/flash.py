@@ -48,7 +48,7 @@ class _Command(click.Command):
 @board_options
 @output_options
 def command(bundle: str, **options: Any) -> None:
-    """Install BUNDLE on the board at URL, such as local, or on all those in the file of --hosts.
+    """Install BUNDLE, a directory or what `pack` wrote, on the board at URL, or on all those in the file of --hosts.
 
     Only files that the board lacks are sent. The bundle is proven there by its golden cases before it becomes active,
     and is taken back when it is not healthy after that. A plug pulled at any moment leaves the old release or the new.
@@ -63,8 +63,10 @@ def command(bundle: str, **options: Any) -> None:
         return
     from edgewright.device import connect
     from edgewright.flash import flash
+    from edgewright.packing import opened
 
-    done = flash(bundle, connect(url), progress=status(quiet=options["quiet"]), **given)
+    with opened(bundle) as found:
+        done = flash(found, connect(url), progress=status(quiet=options["quiet"]), **given)
     rows = [{key: row.get(key) for key in _KEYS} for row in done.rows]
     emit(rows, as_json=as_json, title=_title(url, done), flash=_facts(done))
 
@@ -110,10 +112,12 @@ def _installed(equipment: Equipment | None) -> str:
 
 def _many(bundle: str, hosts: str, options: dict[str, Any], given: dict[str, Any]) -> None:
     from edgewright.fleet import flash_all, read_hosts
+    from edgewright.packing import opened
 
     urls = read_hosts(hosts)
     show = live(urls, quiet=options["quiet"])
-    found = flash_all(bundle, urls, parallel=options["parallel"], progress=show, **given)
+    with opened(bundle) as whole:
+        found = flash_all(whole, urls, parallel=options["parallel"], progress=show, **given)
     emit([_outcome(one) for one in found], as_json=options["as_json"])
     bad = [one for one in found if one.error]
     if bad:

@@ -101,7 +101,7 @@ def test_the_faster_session_takes_over_when_it_is_ready(files):
     import threading
 
     from edgewright.runtimes._swap import Swapping
-    from edgewright.runtimes.tensorrt import _fits
+    from edgewright.runtimes._tensorrt_cache import fits
 
     may_go = threading.Event()
 
@@ -110,12 +110,15 @@ def test_the_faster_session_takes_over_when_it_is_ready(files):
         return opened(files["int8"])
 
     slow, fast = (opened(files[p]) for p in ("fp32", "int8"))
-    session = Swapping(slow, make, _fits)
+    session, proven = Swapping(slow, make, fits), []
+    session.begin(proven.append)
+    assert session.beside == "a faster session is being made"
     short, wide = batch([7, 3]), batch([2] * 9)
     assert np.array_equal(session.run(short)["logits"], slow.run(short)["logits"])
     assert not session.wait(0)
     may_go.set()
     assert session.wait(30)
+    assert (session.beside, len(proven)) == ("the faster session serves", 1)
     assert np.array_equal(session.run(short)["logits"], fast.run(short)["logits"])
     assert not np.array_equal(session.run(short)["logits"], slow.run(short)["logits"])
     assert np.array_equal(session.run(wide)["logits"], slow.run(wide)["logits"])
@@ -125,25 +128,66 @@ def test_the_first_session_goes_on_where_the_faster_cannot_be_made(files, tmp_pa
     from edgewright.runtimes._swap import Swapping
 
     session = Swapping(opened(files["fp32"]), lambda: opened(tmp_path / "absent.onnx"), lambda _: True)
+    session.begin(lambda _: None)
     assert not session.wait(30)
     assert "absent.onnx" in str(session.failure)
     assert session.run(batch([3]))["logits"].shape == (1, 2)
 
 
-def test_options_of_the_provider(files, tmp_path, monkeypatch):
-    from edgewright.runtimes.tensorrt import _providers
+def test_a_faster_session_that_is_wrong_never_serves(files):
+    from edgewright.errors import GateFailed
+    from edgewright.runtimes._swap import Swapping
+
+    def refuse(_):
+        raise GateFailed("other outputs")
+
+    session = Swapping(opened(files["fp32"]), lambda: opened(files["int8"]), lambda _: True)
+    session.begin(refuse)
+    assert not session.wait(30)
+    assert session.beside == "no faster session: other outputs"
+    assert np.array_equal(session.run(batch([3]))["logits"], opened(files["fp32"]).run(batch([3]))["logits"])
+
+
+@without_tensorrt
+def test_a_build_that_comes_up_without_tensorrt_is_no_engine(files, tmp_path, monkeypatch):
+    """The child runs as it would on a GPU; here ONNX Runtime falls back to the CPU, which is found out."""
+    from edgewright.runtimes.tensorrt import _behind
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    ((name, options), *others) = _providers(files["fp32"], ["input_ids", "attention_mask"])
+    session = _behind(opened(files["fp32"]), files["fp32"])
+    session.begin(lambda _: pytest.fail("there is nothing to prove"))
+    assert not session.wait(120)
+    assert "opened fp32.onnx on CPUExecutionProvider, not on TensorrtExecutionProvider" in session.beside
+    assert session.run(batch([3]))["logits"].shape == (1, 2)
+
+
+def test_options_of_the_provider(files, tmp_path, monkeypatch):
+    from edgewright.runtimes._tensorrt_cache import cache_dir, providers
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache = cache_dir(files["fp32"])
+    ((name, options), *others) = providers(files["fp32"], cache, ["input_ids", "attention_mask"])
     assert (name, others) == ("TensorrtExecutionProvider", ["CUDAExecutionProvider", "CPUExecutionProvider"])
     assert options["trt_profile_min_shapes"] == "input_ids:1x1,attention_mask:1x1"
     assert options["trt_profile_max_shapes"] == "input_ids:8x512,attention_mask:8x512"
-    assert options["trt_fp16_enable"] == "0"
-    cache = Path(options["trt_engine_cache_path"])
+    assert (options["trt_fp16_enable"], options["trt_engine_cache_path"]) == ("0", str(cache))
+
+
+def test_the_cache_is_private_for_each_file_tensorrt_and_gpu_and_bounded(files, tmp_path, monkeypatch):
+    from edgewright.runtimes import _tensorrt_cache
+    from edgewright.runtimes._tensorrt_cache import cache_dir
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "no"))
+    monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path))
+    cache = cache_dir(files["fp32"])
     assert cache.is_relative_to(tmp_path)
     assert cache.stat().st_mode & 0o777 == 0o700
-    ((_, other), *_) = _providers(files["int8"], ["input_ids"])
-    assert other["trt_engine_cache_path"] != str(cache)
+    assert cache_dir(files["fp32"]) == cache != cache_dir(files["int8"])
+    for version in range(6):
+        monkeypatch.setattr(_tensorrt_cache, "_tensorrt_version", lambda version=version: 100 + version)
+        assert cache_dir(files["fp32"]) != cache
+    assert len(list(cache.parent.iterdir())) == 4
+    assert not cache.exists()
 
 
 def test_onnx_stays_with_onnxruntime():

@@ -1,0 +1,3 @@
+"""What `edgewright export` writes, one file for each target."""
+
+__all__: list[str] = []

@@ -1,0 +1,43 @@
+"""edgewright export rauc."""
+
+from __future__ import annotations
+
+import click
+
+from edgewright.cli._show import emit, fleet_options, human, status
+
+__all__ = ["command"]
+
+
+@click.command("rauc")
+@click.argument("bundle", type=click.Path())
+@click.option("--compatible", required=True, help="The board's `compatible`, as its system.conf has it.")
+@click.option("--cert", required=True, type=click.Path(), help="The certificate to sign with.")
+@click.option("--key", required=True, type=click.Path(), help="Its private key, or a PKCS#11 URL.")
+@fleet_options
+def command(
+    bundle: str,
+    *,
+    compatible: str,
+    cert: str,
+    key: str,
+    out: str,
+    root: str,
+    service: bool,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Write BUNDLE as a bundle for RAUC, which installs it on the board by `edgewright flash FILE local`.
+
+    It needs rauc and mksquashfs here, and edgewright with an engine on the board. RAUC's slots stay as they are.
+    """
+    from edgewright.fleets import Install, export_rauc
+
+    install = Install(root, service=service)
+    progress = status(quiet=quiet)
+    file = export_rauc(
+        bundle, out=out, compatible=compatible, cert=cert, key=key, install=install, force=force, progress=progress
+    )
+    size = file.stat().st_size
+    emit([{"out": out, "size_bytes": size}] if as_json else [], as_json=as_json, title=f"{out}, {human(size)}")

@@ -1,0 +1,29 @@
+"""edgewright pack."""
+
+from __future__ import annotations
+
+import click
+
+from edgewright.cli._show import emit, human, output_options
+
+__all__ = ["command"]
+
+
+@click.command("pack")
+@click.argument("bundle", type=click.Path())
+@click.option("--out", required=True, type=click.Path(), help="The file to write, a plain tar.")
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@output_options
+def command(bundle: str, *, out: str, force: bool, as_json: bool, quiet: bool) -> None:
+    """Write BUNDLE as one file; `flash` takes it as it is, `unpack` makes the directory again.
+
+    The same bundle gives the same bytes.
+    """
+    del quiet
+    from edgewright.files import sha256
+    from edgewright.packing import pack
+
+    file = pack(bundle, out, force=force)
+    size, digest = file.stat().st_size, sha256(file)
+    rows = [{"out": out, "size_bytes": size, "sha256": digest}] if as_json else []
+    emit(rows, as_json=as_json, title=f"{out}, {human(size)}, SHA-256 {digest}")
