@@ -35,6 +35,10 @@ class Node:
             twin.changes = [{name: node and node.copy(made) for name, node in c.items()} for c in self.changes]
         return made[id(self)]
 
+    def save(self) -> None:
+        """Bring a file's bytes, or a directory's names, to the disk."""
+        self.saved_data, self.saved_names, self.changes = self.data, dict(self.names), []
+
     def change(self, **names: Node | None) -> None:
         """Change names of a directory in one step."""
         self.changes.append(names)

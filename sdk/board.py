@@ -24,7 +24,6 @@ __all__ = [
     "Board",
     "Checks",
     "Ended",
-    "Equipped",
     "Installed",
     "Listing",
     "Prepared",
@@ -34,7 +33,6 @@ __all__ = [
     "Sender",
     "Served",
     "Status",
-    "Survey",
     "Wanted",
     "alive",
     "given_up",
@@ -79,34 +77,6 @@ class Prepared(Struct, frozen=True):
     incoming: str = ""
     missing: tuple[Wanted, ...] = ()
     busy: Sender | None = None
-
-
-class Survey(Struct, frozen=True):
-    """What decides whether something need be installed on a board, and what.
-
-    Attributes:
-        python: the version of its Python, such as 3.11.
-        implementation: such as cpython.
-        machine: what its programs are made for, such as aarch64.
-        glibc: the version of its C library, "" for another one.
-        lacks: why the bundle cannot run there, "" where it can.
-        key: the name of its environment's content, "" where there is none.
-        engines: the extras in its environment.
-    """
-
-    python: str
-    implementation: str
-    machine: str
-    glibc: str
-    lacks: str
-    key: str = ""
-    engines: tuple[str, ...] = ()
-
-
-class Equipped(Struct, frozen=True):
-    """The Python of an environment that is in use now."""
-
-    python: str
 
 
 class Installed(Struct, frozen=True):

@@ -12,8 +12,9 @@ import hashlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from msgspec import Struct
+
 from edgewright._version import __version__
-from edgewright.board import Equipped, Survey
 from edgewright.errors import DeviceError, UsageError
 from edgewright.package import own_wheel
 from edgewright.sending import prepared, send
@@ -25,13 +26,41 @@ if TYPE_CHECKING:
 
     from edgewright.board import Board, Checks
 
-__all__ = ["Equipment", "Kit", "Outfitter", "by_pip", "by_wheels", "equip"]
+__all__ = ["Equipment", "Equipped", "Kit", "Outfitter", "Survey", "by_pip", "by_wheels", "equip"]
 
 _PROBE = (
     "import sys; from edgewright import __version__ as found; from edgewright.doctor import require_engine; "
     "require_engine(sys.argv[2:]); sys.exit(found != sys.argv[1] and f'edgewright {found}, {sys.argv[1]} is here')"
 )
 _INSTALL_S = 1800.0
+
+
+class Survey(Struct, frozen=True):
+    """What decides whether something need be installed on a board, and what.
+
+    Attributes:
+        python: the version of its Python, such as 3.11.
+        implementation: such as cpython.
+        machine: what its programs are made for, such as aarch64.
+        glibc: the version of its C library, "" for another one.
+        lacks: why the bundle cannot run there, "" where it can.
+        key: the name of its environment's content, "" where there is none.
+        engines: the extras in its environment.
+    """
+
+    python: str
+    implementation: str
+    machine: str
+    glibc: str
+    lacks: str
+    key: str = ""
+    engines: tuple[str, ...] = ()
+
+
+class Equipped(Struct, frozen=True):
+    """The Python of an environment that is in use now."""
+
+    python: str
 
 
 @dataclass(frozen=True)

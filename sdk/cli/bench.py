@@ -23,7 +23,7 @@ from edgewright.errors import ConnectionLost
 
 if TYPE_CHECKING:
     from edgewright.comparison import Comparison
-    from edgewright.rows import Row
+    from edgewright.rows import Row, Run
 
 __all__ = ["command"]
 
@@ -80,10 +80,15 @@ def command(bundle: str, **options: Any) -> None:
     found = with_baseline(run, kept) if kept else []
     printed_rows = [_compared(one) for one in found] if kept else [_row(row) for row in run.rows]
     emit(printed_rows, **printed, notes=_notes(run.rows, run.problems))
-    if run.cut_short:
-        kept_in = f"the rows so far are in {options['out']}" if options["out"] else "keep the rows so far with --out"
-        raise ConnectionLost(run.cut_short, hint=kept_in)
+    _check_whole(run, options["out"])
     check(found, allowed)
+
+
+def _check_whole(run: Run, out: str | None) -> None:
+    """Raise ConnectionLost where the way to the board broke."""
+    if run.cut_short:
+        kept_in = f"the rows so far are in {out}" if out else "keep the rows so far with --out"
+        raise ConnectionLost(run.cut_short, hint=kept_in)
 
 
 def _plan(options: dict[str, Any]) -> Any:

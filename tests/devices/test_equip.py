@@ -7,10 +7,9 @@ from dataclasses import replace
 import pytest
 from onboard import active, environment, litter, outfitter, tiny, wheel
 
-from edgewright.board import Survey
 from edgewright.devices._machine import RealMachine
 from edgewright.devices.fake import Fake
-from edgewright.equipment import Kit, by_pip, by_wheels
+from edgewright.equipment import Kit, Survey, by_pip, by_wheels
 from edgewright.errors import BundleError, DeviceError, GateFailed, UsageError
 from edgewright.flash import flash, listing, uninstall
 from edgewright.wheels import Platform
