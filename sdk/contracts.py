@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from edgewright import registry
 from edgewright.errors import ConversionFailed, DeviceError, EdgewrightError, EngineError, StorageError, UsageError
 from edgewright.footprint import Footprint
+from edgewright.threads import check_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edgewright.manifest import Settings, TensorSpec
     from edgewright.operators import Trace
 
-__all__ = ["Completed", "ConversionSpec", "Converter", "Runtime", "Session", "Transport", "check_threads"]
+__all__ = ["Completed", "ConversionSpec", "Converter", "Runtime", "Session", "Transport"]
 
 
 @dataclass(frozen=True)
@@ -138,13 +138,6 @@ class Session(ABC):
     def beside(self) -> str:
         """What has come of that, in words; "" where there is nothing to begin."""
         return ""
-
-
-def check_threads(threads: int) -> None:
-    """Raise UsageError where this machine has fewer cores, or fewer than one thread is asked."""
-    cores = os.cpu_count() or 1
-    if not 1 <= threads <= cores:
-        raise UsageError(f"{threads} threads were asked, this machine has {cores} cores", hint=f"give 1 to {cores}")
 
 
 class Runtime(ABC):

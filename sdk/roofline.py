@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from edgewright.child import call
-from edgewright.contracts import check_threads
+from edgewright.threads import check_threads
 from edgewright.machine import require_clock
 
 if TYPE_CHECKING:
