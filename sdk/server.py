@@ -41,7 +41,12 @@ class Bounds:
 
 
 def serve(
-    directory: str | Path, sock: socket.socket, *, options: Mapping[str, Any] | None = None, bounds: Bounds = Bounds()
+    directory: str | Path,
+    sock: socket.socket,
+    *,
+    options: Mapping[str, Any] | None = None,
+    bounds: Bounds = Bounds(),
+    ready: Callable[[Model], None] = lambda _: None,
 ) -> None:
     """Serve the bundle that `directory` leads to on a bound socket until SIGTERM or SIGINT.
 
@@ -50,6 +55,7 @@ def serve(
         sock: a bound Unix socket.
         options: those of `edgewright.load`.
         bounds: what clients may take.
+        ready: called with the model as soon as it is served.
 
     Raises:
         BundleError: the bundle is not what its manifest says.
@@ -57,7 +63,8 @@ def serve(
         MissingExtra: no engine for it is installed.
     """
     model = open_model(directory, options or {})
-    asyncio.run(_Server(model, lambda: open_model(directory, options or {}), bounds).run(sock))
+    server = _Server(model, lambda: open_model(directory, options or {}), bounds)
+    asyncio.run(server.run(sock, lambda: ready(model)))
 
 
 class _Server:
@@ -67,7 +74,7 @@ class _Server:
         self._talks: set[asyncio.Task[Any]] = set()
         self._busy: set[asyncio.Task[Any]] = set()
 
-    async def run(self, sock: socket.socket) -> None:
+    async def run(self, sock: socket.socket, ready: Callable[[], None]) -> None:
         loop, ended, again = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
@@ -75,6 +82,7 @@ class _Server:
         server = await asyncio.start_unix_server(self._talk, sock=sock, limit=self._bounds.request_bytes)
         beside = [asyncio.create_task(self._reload(again)), asyncio.create_task(self._beat())]
         notify("READY=1", f"STATUS=serving {self._model.bundle.directory.name}")
+        ready()
         await ended.wait()
         notify("STOPPING=1")
         server.close()

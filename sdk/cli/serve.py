@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._show import artifact_options
+from edgewright.cli._show import artifact_options, artifact_row, emit
 
 if TYPE_CHECKING:
     import socket
     from contextlib import AbstractContextManager
+
+    from edgewright.served import Model
 
 __all__ = ["command"]
 
@@ -26,6 +28,7 @@ __all__ = ["command"]
 @click.option("--threads", type=int, help="Engine threads; by default what a race chose for this machine, or 1.")
 @click.option("--max-connections", default=64, show_default=True, help="Clients at once.")
 @click.option("--max-request-bytes", default=2**20, show_default=True, help="The longest line that is read.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object when it serves.")
 @artifact_options
 def command(
     bundle: str,
@@ -35,6 +38,7 @@ def command(
     threads: int | None,
     max_connections: int,
     max_request_bytes: int,
+    as_json: bool,
     format_: str | None,
     precision: str | None,
 ) -> None:
@@ -57,5 +61,11 @@ def command(
         raise click.UsageError("give --socket, or start it by systemd's socket activation, one of the two")
     options: dict[str, Any] = {"format": format_, "precision": precision, "engine": engine, "threads": threads}
     bounds = Bounds(request_bytes=max_request_bytes, connections=max_connections)
+
+    def ready(model: Model) -> None:
+        artifact, where = model.pipeline.artifact, path or "the socket that systemd gave"
+        row = {"release": model.bundle.directory.name, **(artifact_row(artifact) if artifact else {})}
+        emit([row], as_json=as_json, title=f"serving at {where}", socket=path)
+
     with way as sock:
-        serve(bundle, sock, options=options, bounds=bounds)
+        serve(bundle, sock, options=options, bounds=bounds, ready=ready)

@@ -14,12 +14,15 @@ import pytest
 from conftest import only, second
 from debian import need
 
+from edgewright.board import Checks
 from edgewright.devices._unit import Unit
 from edgewright.devices.local import Local
 from edgewright.errors import DeviceError
 from edgewright.flash import flash, rollback, status, uninstall
 
 ROOT, SOCKET = "/srv/board", "/run/edgewright/socket"
+QUICK = (sys.executable, "-m", "edgewright", "verify", "{bundle}", "--json", "--quiet", "--quick")
+CHECKS = Checks((), QUICK, QUICK)
 WORLD = Path(__file__).parents[1] / "systemd_world.py"
 
 
@@ -105,7 +108,7 @@ def bundles(demo_bundle, tmp_path_factory):
 @pytest.fixture
 def served(world, bundles):
     """The first release as a service."""
-    done = flash(bundles[0], world, root=ROOT, service=True)
+    done = flash(bundles[0], world, root=ROOT, service=True, checks=CHECKS)
     assert done.socket == SOCKET
     yield done
     uninstall(world, root=ROOT)
@@ -113,16 +116,16 @@ def served(world, bundles):
 
 def test_a_service_from_first_to_last(world, served, bundles):
     assert world.health()["release"] == served.release
-    assert flash(bundles[2], world, root=ROOT).socket == SOCKET
+    assert flash(bundles[2], world, root=ROOT, checks=CHECKS).socket == SOCKET
     assert (world.health()["version"], status(world, root=ROOT).service["state"]) == (2, "active")
     os.kill(world.main_pid(), signal.SIGKILL)
     assert world.healthy_again()["answered"] == 0
-    rollback(world, root=ROOT)
+    rollback(world, root=ROOT, checks=CHECKS)
     assert world.health()["release"] == served.release
-    assert flash(bundles[0], world, root=ROOT, service=False).socket == ""
+    assert flash(bundles[0], world, root=ROOT, service=False, checks=CHECKS).socket == ""
     assert "not-found" in world.tell("systemctl", "show", "--property=LoadState", "edgewright")
     assert status(world, root=ROOT).service is None
-    assert flash(bundles[0], world, root=ROOT, service=True).socket == SOCKET
+    assert flash(bundles[0], world, root=ROOT, service=True, checks=CHECKS).socket == SOCKET
     assert world.health()["version"] == 0
 
 
@@ -134,13 +137,13 @@ def test_a_release_that_does_not_come_up_is_taken_back(world, bundles):
     world.tell(
         "sh", "-c", f"cat > /srv/python << 'END'\n{refuses}exec {sys.executable} \"$@\"\nEND\nchmod 755 /srv/python"
     )
-    first = flash(bundles[0], world, root=ROOT, service=True, python="/srv/python")
+    first = flash(bundles[0], world, root=ROOT, service=True, python="/srv/python", checks=CHECKS)
     with pytest.raises(DeviceError, match=r"systemd did not restart the service: Job for edgewright.service failed"):
-        flash(bundles[2], world, root=ROOT, python="/srv/python")
+        flash(bundles[2], world, root=ROOT, python="/srv/python", checks=CHECKS)
     assert world.health()["release"] == first.release
     assert status(world, root=ROOT).active == first.release
     with pytest.raises(DeviceError, match=rf"edgewright.service serves {ROOT}; remove it first"):
-        flash(bundles[2], world, root="/srv/other", service=True)
+        flash(bundles[2], world, root="/srv/other", service=True, checks=CHECKS)
     assert uninstall(world, root=ROOT) == (first.release,)
     assert not world.tell("ls", "/srv/board", "/srv/other", check=False)
 
