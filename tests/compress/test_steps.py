@@ -206,7 +206,7 @@ def test_movement_that_was_killed_ends_with_the_same_bits(model, files, tmp_path
     assert [share for share, _ in shares_of(out)] == pytest.approx([0.7] * 12, abs=0.002)
 
 
-def test_weights_trained_on_a_grid_of_4_bits_are_rounded_to_themselves(model, files, tmp_path):
+def test_weights_are_trained_on_a_grid_of_4_bits(model, files, tmp_path):
     from edgewright.converters._gptq import own_scales
 
     fields = {"to": "int4", "epochs": 3.0, "learning_rate": 1e-3, "batch": 16, "evaluations": 1, "teacher": "first"}
@@ -219,11 +219,18 @@ def test_weights_trained_on_a_grid_of_4_bits_are_rounded_to_themselves(model, fi
         "classifier.weight",
     }
     assert stage.score >= first.score - 10
-    bundle = build(out, out=tmp_path / "bundle", formats=["onnx", "tflite"], precisions=["int4"])
-    assert min(artifact.parity.sqnr_db for artifact in bundle.manifest.artifacts) > 30
 
 
-def test_weights_trained_on_a_grid_of_8_bits_are_127_times_their_scale(model, files, tmp_path):
+def test_a_conversion_finds_the_grid_again(tmp_path):
+    """Of the demo model: int8 activations alone are left as an error. Without the step 26 dB were seen, with it 46."""
+    demo = Path(__file__).parents[2] / "tools/demo"
+    rows = dict.fromkeys(("train", "dev"), demo / "sentences.tsv")
+    _, out = run(demo / "model", rows, tmp_path, ("quantize-aware", {"to": "int4", "epochs": 0.1, "evaluations": 1}))
+    (artifact,) = build(out, out=tmp_path / "bundle", formats=["onnx"], precisions=["int4"]).manifest.artifacts
+    assert artifact.parity.sqnr_db > 35
+
+
+def test_the_largest_weights_of_8_bits_are_127_times_their_scale(model, files, tmp_path):
     fields = {"to": "int8", "activations": False, "epochs": 1.0, "batch": 16, "evaluations": 1}
     _, out = run(model, files, tmp_path, ("quantize-aware", fields))
     weight = load_file(out / "model.safetensors")["bert.encoder.layer.0.intermediate.dense.weight"]
