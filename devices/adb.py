@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from typing import TYPE_CHECKING
+import subprocess
+from typing import IO, TYPE_CHECKING
 
 from edgewright.contracts import Completed, Transport
 from edgewright.devices._programs import find_program, last_line, run_program
@@ -47,6 +48,8 @@ class Adb(Transport):
 
     The first step looks for the device, and connects to it where it is a HOST:PORT.
     """
+
+    may_lack_python = True
 
     def __init__(self, serial: str = "") -> None:
         """Name a device; none is the only one. Raises UsageError: no serial number; DeviceError: no adb here."""
@@ -122,6 +125,11 @@ class Adb(Transport):
             hint = "it may still run there; look at its cable, then try again"
             raise ConnectionLost(f"the connection to device {device} broke: {last_line(done)}", hint=hint)
         return Completed(int(code), done.stdout, said)
+
+    def talk(self, argv: Sequence[str], *, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start a program on the device, see `Transport.talk`."""
+        line = [self._adb, "-s", self._device(), "shell", "-T", f"{_ENTER}exec {shlex.join(argv)}"]
+        return subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
 
     def _push(self, here: Path, there: str) -> None:
         path = self._placed(there)

@@ -7,7 +7,8 @@ a place to hold strangers' programs: they see this machine's files.
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+import subprocess
+from typing import IO, TYPE_CHECKING
 
 from edgewright.contracts import Completed, Transport
 from edgewright.devices import _prepare
@@ -77,6 +78,13 @@ class Qemu(Transport):
     def _run(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes) -> Completed:
         line, env = self._line(argv), self._spot.environment()
         return run_program(line, timeout_s=timeout_s, stdin=stdin, env=env, cwd=self.home, name=argv[0])
+
+    def talk(self, argv: Sequence[str], *, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start a program of the board, see `Transport.talk`."""
+        line, pipe = self._line(argv), subprocess.PIPE
+        return subprocess.Popen(
+            line, stdin=pipe, stdout=pipe, stderr=stderr, env=self._spot.environment(), cwd=self.home
+        )
 
     def _line(self, argv: Sequence[str]) -> list[str]:
         """The command line on this machine: only programs of the board are started, by name or by path."""
