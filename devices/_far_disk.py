@@ -19,7 +19,7 @@ __all__ = ["FarDisk"]
 
 _HASHING_S = 600.0
 _NO_LINKS = (errno.EACCES, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
-"""What forbids a second name: Android's SELinux policy gives the shell user no `link`, and some file systems have none."""
+"""What forbids a second name: Android's SELinux policy does to the shell user, and some file systems know none."""
 
 
 class FarDisk(Disk):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.devices._files import get, put, remove
 from edgewright.devices._machine import Machine, Ran
 from edgewright.devices._release import MANIFEST, SIGNATURE
-from edgewright.errors import BundleError, ConnectionLost, DeviceError, EdgewrightError
+from edgewright.errors import BundleError, ConnectionLost, DeviceError, EdgewrightError, one_line
 from edgewright.sshsig import who_signed
 from edgewright.strict import MAX_JSON_BYTES
 
@@ -28,6 +29,7 @@ __all__ = ["FarMachine"]
 _MAX_FACTS_BYTES, _MAX_KEYS_BYTES = 2**20, 2**20
 _MAX_FILE_BYTES = 2**28
 _PROBE_S = 60.0
+_INT8 = ("avx2", "avx512_vnni", "avx_vnni", "asimddp", "i8mm", "sve")
 
 
 class FarMachine(Machine):
@@ -109,18 +111,52 @@ class FarMachine(Machine):
                     remove(disk, f"{folder}/{name}")
 
     def ram_bytes(self) -> int:
-        lines = self.facts("/proc/meminfo").splitlines()
+        lines = (self.text("/proc/meminfo") or "").splitlines()
         found = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), "")
         return int(found) * 1024 if found.isdigit() else -1
 
     def boot(self) -> str:
-        return self.facts("/proc/sys/kernel/random/boot_id").strip()
+        return self.text("/proc/sys/kernel/random/boot_id") or ""
 
-    def facts(self, path: str) -> str:
-        """What a file of the kernel's says there, "" where it is not there or not for us."""
+    def text(self, path: str) -> str | None:
+        """What a file of the kernel's says there, None where it is not there or not for us."""
         with suppress(OSError):
-            return get(self._disk, path, _MAX_FACTS_BYTES).decode(errors="replace")
-        return ""
+            return get(self._disk, path, _MAX_FACTS_BYTES).decode(errors="replace").strip()
+        return None
+
+    def names(self, folder: str) -> list[str]:
+        """The names in a directory of the kernel's there."""
+        with suppress(OSError):
+            return self._disk.list(folder)
+        return []
+
+    def cores(self) -> int:
+        """How many cores there are."""
+        found = [name for name in self.names("/sys/devices/system/cpu") if name[:3] == "cpu" and name[3:].isdigit()]
+        return len(found) or 1
+
+    def described(self) -> dict[str, Any]:
+        """The machine in a few words, as `edgewright.rows.Machine` wants them."""
+        system = self._bare.way.run(["uname", "-srm"], timeout_s=_PROBE_S).stdout.decode(errors="replace")
+        memory, cpu = (self.text(f"/proc/{name}") or "" for name in ("meminfo", "cpuinfo"))
+        total = re.search(r"^MemTotal:\s*(\d+)", memory, re.MULTILINE)
+        flags = [word for word in _INT8 if word in cpu.split()]
+        return {
+            "system": one_line(system, 200) or "unknown",
+            "model": self._model(cpu),
+            "cores": self.cores(),
+            "ram_mib": int(total[1]) // 1024 if total else 0,
+            "cpu": ", ".join(flags) or "no known int8 instructions",
+        }
+
+    def _model(self, cpu: str) -> str:
+        """As Android calls the product, or the device tree the board, or Linux the processor."""
+        line = "getprop ro.product.manufacturer && getprop ro.product.model"
+        said = self._bare.way.run(["sh", "-c", f"{{ {line}; }} 2>/dev/null"], timeout_s=_PROBE_S)
+        product = one_line(said.stdout.decode(errors="replace"), 200)
+        found = re.search(r"^model name\s*:\s*(.+)$", cpu, re.MULTILINE)
+        board = (self.text("/proc/device-tree/model") or "").rstrip("\0")
+        return product or one_line(board, 200) or (one_line(found[1], 200) if found else "unknown")
 
     def who_signed(self, manifest: bytes, signature: bytes, signers: str, revoked: str | None) -> str:
         """As `edgewright.sshsig.who_signed`, by the device's keys and this machine's ssh-keygen."""

@@ -32,7 +32,8 @@ n=$p$e/native
 exit 0
 """
 _MAKE = """\
-strange=$(ls -A "$1" 2>/dev/null | grep -vxE '(blobs|releases|incoming|native|keys|env|lock|current|state.json|journal.jsonl)([.]new)?')
+ours='blobs|releases|incoming|native|keys|env|lock|current|state.json|journal.jsonl'
+strange=$(ls -A "$1" 2>/dev/null | grep -vxE "($ours)([.]new)?")
 [ -n "$strange" ] && [ ! -e "$1/state.json" ] && exit 9
 mkdir -p "$1" && umask 077 && mkdir -p "$1/native" && chmod 700 "$1/native"
 """
@@ -49,7 +50,7 @@ class Native(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a device has: where its releases are, whether there is a Python, and which runner is in use, whole or not."""
+    """What a device has: where its releases are, whether a Python, and which runner is in use, whole or not."""
 
     root: str
     python: bool

@@ -11,7 +11,6 @@ and run there. A new runner or engine comes into use once the active release has
 from __future__ import annotations
 
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from edgewright.agent import unpack
@@ -21,11 +20,14 @@ from edgewright.devices._board import Board
 from edgewright.devices._far_disk import FarDisk
 from edgewright.devices._far_machine import FarMachine
 from edgewright.devices._native import Native, look, place
+from edgewright.devices._store import Store
 from edgewright.devices._talk import Talk
+from edgewright.devices._visit import active
 from edgewright.errors import DeviceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
     from subprocess import Popen
 
     from edgewright.devices._native import Found
@@ -116,6 +118,15 @@ class Bare(Transport):
     def machine(self) -> FarMachine:
         """The device, but for its disk."""
         return FarMachine(self, self.disk())
+
+    def active(self, digest: str, version: int) -> str:
+        """Where the active release lies, whose digest must be the one given, if any. Raises as `_visit.active` does."""
+        store = Store(self.disk(), self.root)
+        return store.release_dir(active(store, digest, version))
+
+    def problem(self, folder: str) -> str:
+        """What is wrong with the release at `folder` there, in words, every file hashed; "" where it is whole."""
+        return Store(self.disk(), self.root).problem(folder.rpartition("/")[2])
 
     def close(self) -> None:
         """End the runner, and close the way."""

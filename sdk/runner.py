@@ -1,7 +1,7 @@
-"""A bundle whose inferences run elsewhere, by a runner on a device without Python; all else of an answer is done here.
+"""A bundle whose inferences run elsewhere, by a runner on a device without Python; the rest of an answer is done here.
 
-Texts become token ids here and outputs become answers here, by the bundle's own tokenizer and task; what lies between is
-the runner's, and so is the clock that measures it.
+Texts become token ids here and outputs become answers here, by the bundle's own tokenizer and task; what lies between
+is the runner's, and so is the clock that measures it.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from edgewright.device import connect, equip
 from edgewright.errors import DataError
 from edgewright.remote import Remote
 
@@ -23,8 +24,8 @@ __all__ = ["ask", "there"]
 _OURS = {"device", "root", "python", "as_json", "quiet"}
 
 
-def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
-    """Run the command at hand on its `--device`, with the options that were typed.
+def ask(*, keep: Collection[str] = (), takes: Collection[str] = (), **read: Any) -> Answer:
+    """Run the command at hand on its `--device`, with the options that were typed; `read` are those read already.
 
     Files that an option names are sent along. The options called `keep` stay here; for those in `takes` the command
     there writes a file, which comes back under the option's name, whether they were typed or not.
@@ -32,6 +33,12 @@ def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
     context = click.get_current_context()
     given, command = context.params, context.command
     bundle = next(str(one.name) for one in command.params if isinstance(one, click.Argument))
+    way = connect(given["device"])
+    device = equip(way, root=given["root"], python=given["python"])
+    if device is not way:
+        from edgewright.far_commands import far_answer
+
+        return far_answer(device, given[bundle], str(command.name), {**given, **read})
     words, texts, files = [str(command.name), "{bundle}"], [], {}
     for parameter in command.params:
         name = str(parameter.name)
