@@ -1,4 +1,4 @@
-"""The demo model on a device without Python, over a real adb connection: a runner and an engine, and nothing else there."""
+"""The demo model on a device without Python, over a real adb connection: a runner and an engine are all it has."""
 
 import json
 
@@ -28,7 +28,9 @@ def there(tmp_path):
 
 @pytest.mark.usefixtures("adb_world")
 def test_a_device_without_python_from_first_to_last(int8, runner, there, tmp_path):
-    flashed = json.loads(edgewright("flash", int8, URL, *there, "--runner", runner, "--engine", engine(), "--json", "-q"))
+    flashed = json.loads(
+        edgewright("flash", int8, URL, *there, "--runner", runner, "--engine", engine(), "--json", "-q")
+    )
     assert [(row["engine"], row["golden"]) for row in flashed["rows"]] == [("litert", "7 of 7")]
     on = ["--device", URL, *there]
     assert [row["golden"] for row in rows("verify", int8, *on, "-q")] == ["7 of 7"]
