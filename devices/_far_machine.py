@@ -48,15 +48,23 @@ class FarMachine(Machine):
         return Ran(done.exit_code, done.stdout, done.stderr)
 
     def _probe(self, formats: Sequence[str]) -> Ran:
+        """Raise DeviceError where a runner opens none of `formats`, or the engine does not load there."""
         from edgewright.runner import FORMATS
 
         if formats and not set(formats) & set(FORMATS):
-            return Ran(1, b"", f"a runner opens {', '.join(FORMATS)}, the bundle has {', '.join(formats)}".encode())
-        engine = self._bare.path(self._bare.native.engine)
+            hint = "build the bundle with --format tflite"
+            raise DeviceError(f"a runner opens {', '.join(FORMATS)}, the bundle has {', '.join(formats)}", hint=hint)
+        runner, engine = map(self._bare.path, self._bare.native)
         if self._disk.sha256(engine) != self._bare.native.engine:
-            return Ran(1, b"", b"the engine is not what was placed there; give --runner and --engine again")
-        done = self._bare.way.run([self._bare.path(self._bare.native.runner), "probe", engine], timeout_s=_PROBE_S)
-        return Ran(done.exit_code, done.stdout, done.stderr)
+            hint = "give --runner and --engine again"
+            raise DeviceError("the engine on the device is not what was placed there", hint=hint)
+        done = self._bare.way.run([runner, "probe", engine], timeout_s=_PROBE_S)
+        if done.exit_code != 0:
+            lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
+            words = lines[-1].removeprefix("edgewright-run: ") if lines else f"exit code {done.exit_code}"
+            hint = "is this libLiteRt.so for the device, of a release from 2.1 to 2.3?"
+            raise DeviceError(f"the engine does not load on the device: {one_line(words, 300)}", hint=hint)
+        return Ran(0, b"", b"")
 
     def _verify(self, folder: str, *, quick: bool) -> Ran:
         try:

@@ -1,4 +1,4 @@
-"""A device without Python: its runner's disk beside the real one, its shell as Android has it, cut at every operation."""
+"""A device without Python: its runner's disk beside the real one, a shell as Android's, the way cut at operations."""
 
 import errno
 import os
@@ -23,6 +23,7 @@ from edgewright.devices._far_disk import FarDisk
 from edgewright.devices._native import look
 from edgewright.devices._talk import Talk
 from edgewright.devices.bare import Bare
+from edgewright.devices.fake import Fake
 from edgewright.devices.local import Local
 from edgewright.errors import BundleError, ConnectionLost, DeviceError, EngineError, UsageError
 from edgewright.flash import flash, rollback, status, uninstall
@@ -184,7 +185,9 @@ def test_what_is_no_answer_is_refused(tmp_path):
         (r"\377\377\377\377", "4294967295 bytes"),
         ("", "connection to the runner broke"),
     ):
-        script.write_text(f"#!/bin/sh\nprintf 'Welcome\\n\\nedgewright-run 1\\n'\ndd bs=1 count=5 2>/dev/null >&2\nprintf '{said}'\n")
+        script.write_text(
+            f"#!/bin/sh\nprintf 'Welcome\\n\\nedgewright-run 1\\n'\ndd bs=1 count=5 2>/dev/null >&2\nprintf '{said}'\n"
+        )
         script.chmod(0o755)
         talk = Talk(lambda err: Local().talk([str(script)], stderr=err), timeout_s=30)
         with pytest.raises((DeviceError, ConnectionLost), match=words):
@@ -271,7 +274,7 @@ def test_a_directory_of_another_purpose_is_left_alone(android, sanitized, engine
     (tmp_path / "photos" / "cat.jpg").touch()
     with pytest.raises(DeviceError, match=r"photos holds something else, it is no store of releases"):
         Bare.over(android, root=str(tmp_path / "photos"), runner=str(sanitized), engine=str(engine))
-    assert os.listdir(tmp_path / "photos") == ["cat.jpg"]
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat.jpg"]
     with pytest.raises(UsageError, match="no absolute path"):
         look(android, "photos")
 
@@ -284,9 +287,7 @@ def test_what_contradicts_itself_is_refused(android, sanitized):
     with pytest.raises(UsageError, match=r"/nonesuch is no file here"):
         Bare.over(android, runner="/nonesuch", engine=str(sanitized))
     assert Bare.over(android, python="/usr/bin/python3") is android
-    with pytest.raises(UsageError, match="takes no runner"):
-        from edgewright.devices.fake import Fake
-
+    with pytest.raises(UsageError, match="a fake device takes no runner"):
         Fake().talk(["true"], stderr=sys.stderr.buffer)
 
 
@@ -298,6 +299,11 @@ class Cut(Local):
 
     def __init__(self):
         self.left, self.asked = None, 0
+
+
+@pytest.fixture
+def natives(runner, engine):
+    return {"runner": str(runner), "engine": str(engine)}
 
 
 @pytest.fixture
@@ -325,13 +331,13 @@ STRIDE = 13
     [("first", True, 0), ("upgrade", True, 3), ("upgrade", False, 7), ("rollback", True, 11)],
     ids=["first install", "upgrade", "upgrade without links", "rollback"],
 )
-def test_cut_off_at_any_operation_the_old_or_the_new_is_whole(
-    cut, runner, engine, bundles, tmp_path, monkeypatch, capsys, act, shares, at
+def test_cut_off_at_any_operation_the_old_or_the_new_is_whole(  # noqa: PLR0917 - most are fixtures
+    cut, natives, bundles, tmp_path, monkeypatch, capsys, act, shares, at
 ):
     if not shares:
         monkeypatch.setattr(FarDisk, "_links", lambda *_: False)
     start, root = tmp_path / "start", tmp_path / "board"
-    device = Bare.over(cut, root=str(start), runner=str(runner), engine=str(engine))
+    device = Bare.over(cut, root=str(start), **natives)
     for version in () if act == "first" else (1, 2):
         flash(bundles[version], device, checks=NONE)
     native, wanted, cases = device.native, {"first": (None, 1), "upgrade": (2, 3), "rollback": (2, 1)}[act], 0
@@ -345,7 +351,7 @@ def test_cut_off_at_any_operation_the_old_or_the_new_is_whole(
         device.close()
         shutil.rmtree(root, ignore_errors=True)
         shutil.copytree(start, root, symlinks=True, copy_function=os.link)
-        device = Bare(cut, str(root), native, native)
+        device = Bare(cut, str(root), native, None if act == "first" else native)
         cut.asked, cut.left = 0, at
         with suppress(DeviceError, BundleError):
             does()
@@ -372,7 +378,7 @@ def test_an_upgrade_without_links_sends_only_what_changed(runner, engine, bundle
     device = Bare.over(Local(), root=str(tmp_path / "board"), runner=str(runner), engine=str(engine))
     for version, sent in ((1, 2), (2, 1), (3, 1)):
         assert len(flash(bundles[version], device, checks=NONE).sent) == sent
-    blobs = os.listdir(tmp_path / "board" / "blobs")
+    blobs = list((tmp_path / "board" / "blobs").iterdir())
     assert len(blobs) == 3  # two versions of one file, and the file that they share
     assert (tmp_path / "board" / "current" / "config.json").stat().st_nlink == 1
     device.close()
