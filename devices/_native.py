@@ -84,7 +84,7 @@ def place(way: Transport, found: Found, runner: str, engine: str) -> Native:
     """
     if not (runner and engine) and found.native is None:
         have, lack = ("--engine", "--runner") if engine else ("--runner", "--engine")
-        hint = "edgewright doctor says how to get it"
+        hint = "edgewright doctor --android says how to get it"
         raise UsageError(f"{have} is given, and the device needs {lack} too", hint=hint)
     made = way.run(["sh", "-c", _MAKE, "sh", found.root], timeout_s=_ASK_S)
     if made.exit_code == _STRANGE:
@@ -104,7 +104,7 @@ def place(way: Transport, found: Found, runner: str, engine: str) -> Native:
 def _placed(way: Transport, root: str, given: str) -> str:
     path = Path(given)
     if not path.is_file():
-        raise UsageError(f"{given} is no file here", hint="edgewright doctor says how to get it")
+        raise UsageError(f"{given} is no file here", hint="edgewright doctor --android says how to get it")
     digest = sha256(path)
     there = f"{root}/native/{digest}"
     if way.run(["sh", "-c", _HAS, "sh", there, digest], timeout_s=_ASK_S).exit_code != 0:

@@ -78,7 +78,8 @@ class Bare(Transport):
         if not given and found.native is None:
             if found.python:
                 return way
-            roads = "give --runner and --engine (edgewright doctor says how to get them), or --python, such as Termux's"
+            roads = "give --runner and --engine (see edgewright doctor --android), or a Python that its shell may run"
+            roads += " by --python"
             raise DeviceError("the device has no Python, and no runner is on it", hint=roads)
         native = place(way, found, runner, engine) if given else cls._whole(found)
         return cls(way, found.root, native, found.native)

@@ -28,7 +28,7 @@ from edgewright.runner import ENGINE, Elsewhere
 from edgewright.statistics import median
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from edgewright.manifest import Artifact
 
@@ -158,41 +158,40 @@ def _rows(there: _There, artifact: Artifact, threads: int, plan: Plan) -> tuple[
 
 def _process(there: _There, artifact: Artifact, threads: int, plan: Plan) -> dict[str, Any]:
     """One fresh runner's record, as `edgewright.runtimes._worker` makes it, but for what only a Python does."""
-    worker, moments = (importlib.import_module(f"edgewright.runtimes.{name}") for name in ("_worker", "_moment"))
-    runs = importlib.import_module("edgewright.runtimes._runner").Runs(
-        plan.runs, plan.warmup_runs, int(plan.warmup_ms), int(plan.least_ms), max(_MOST_RUNS, plan.runs)
-    )
-    place = there.device.machine()
-    cores = place.cores()
+    worker = importlib.import_module("edgewright.runtimes._worker")
     with there.release.start(artifact, threads) as talk:
         opened = there.release.opened(talk)
         pipeline = there.release.pipeline(artifact, opened.session)
         asked = {"texts": plan.texts, "tokens": plan.tokens, "batch": 1}
-        series, found = list(worker.series(pipeline, asked)), []
+        series = list(worker.series(pipeline, asked))
         opened.session.run(series[0][1][0])
-        first_ms, peak = opened.first_ms, 0.0
-        for lengths, feeds, _ in series:
-            before, begin, busy = moments.moment(place), time.monotonic(), moments.busy_s(place)
-            measured = opened.bench(feeds, runs)
-            elapsed = time.monotonic() - begin
-            # The runner's own share is not told apart from the others': its threads are taken to have worked throughout
-            others = max(0.0, (moments.busy_s(place) - busy) / elapsed - threads) / cores
-            found.append(
-                {
-                    "tokens": median_low(lengths),
-                    "lengths": lengths,
-                    "samples_ms": measured.samples_ms,
-                    "energy_mj": None,
-                    "sustained_ms": [],
-                    "others": others,
-                    "before": before,
-                    "after": moments.moment(place),
-                    "parts": None,
-                }
-            )
-            peak = max(peak, measured.peak_rss_mib)
-    startup = {"import_ms": 0.0, "modules": 0, "load_ms": opened.load_ms, "first_ms": first_ms}
-    return {**startup, "series": found, "peak_rss_mib": peak}
+        startup = {"import_ms": 0.0, "modules": 0, "load_ms": opened.load_ms, "first_ms": opened.first_ms}
+        found = [_timed(there.device.machine(), opened, threads, plan, lengths, feeds) for lengths, feeds, _ in series]
+    return {**startup, "series": found, "peak_rss_mib": max(one["peak_rss_mib"] for one in found)}
+
+
+def _timed(
+    place: Any, opened: Any, threads: int, plan: Plan, lengths: list[int], feeds: Sequence[Any]
+) -> dict[str, Any]:
+    """One series, and what the device did meanwhile."""
+    moments, runner = (importlib.import_module(f"edgewright.runtimes.{name}") for name in ("_moment", "_runner"))
+    times = (plan.runs, plan.warmup_runs, int(plan.warmup_ms), int(plan.least_ms), max(_MOST_RUNS, plan.runs))
+    before, begin, busy = moments.moment(place), time.monotonic(), moments.busy_s(place)
+    measured = opened.bench(feeds, runner.Runs(*times))
+    # The runner's own share is not told apart from the others': its threads are taken to have worked throughout
+    others = (moments.busy_s(place) - busy) / (time.monotonic() - begin) - threads
+    return {
+        "tokens": median_low(lengths),
+        "lengths": lengths,
+        "samples_ms": measured.samples_ms,
+        "energy_mj": None,
+        "sustained_ms": [],
+        "others": max(0.0, others) / place.cores(),
+        "before": before,
+        "after": moments.moment(place),
+        "parts": None,
+        "peak_rss_mib": measured.peak_rss_mib,
+    }
 
 
 def _machine(place: Any) -> Machine:

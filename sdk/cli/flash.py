@@ -45,7 +45,9 @@ class _Command(click.Command):
     help="Serve the active release by systemd, or remove that; by default left as it is.",
 )
 @click.option("--timeout", "timeout_s", default=600.0, show_default=True, help="Most seconds of a check on the board.")
-@click.option("--runner", default="", help="For a device without Python: edgewright-run, compiled for it; see doctor.")
+@click.option(
+    "--runner", default="", help="For a device without Python: edgewright-run, compiled for it (doctor --android)."
+)
 @click.option("--engine", default="", help="And a libLiteRt.so for it. Both stay there for later commands.")
 @board_options
 @output_options

@@ -248,7 +248,9 @@ def need_box(name):
 
 def test_a_shell_like_android_s_is_enough(android, sanitized, engine, bundles, tmp_path):
     root = str(tmp_path / ".local/share/edgewright")
-    with pytest.raises(DeviceError, match=r"no Python, and no runner is on it; give --runner and --engine .*--python"):
+    with pytest.raises(
+        DeviceError, match=r"no Python, and no runner is on it; give --runner and --engine .* by --python"
+    ):
         Bare.over(android)
     device = Bare.over(android, runner=str(sanitized), engine=str(engine))
     assert device.root == root
