@@ -16,6 +16,7 @@ from edgewright.remote import Remote
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from edgewright.far_place import WithoutPython
     from edgewright.places import There
     from edgewright.remote import Answer
 
@@ -24,8 +25,8 @@ __all__ = ["ask", "there"]
 _OURS = {"device", "root", "python", "as_json", "quiet"}
 
 
-def ask(*, keep: Collection[str] = (), takes: Collection[str] = (), **read: Any) -> Answer:
-    """Run the command at hand on its `--device`, with the options that were typed; `read` are those read already.
+def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
+    """Run the command at hand on its `--device`, with the options that were typed.
 
     Files that an option names are sent along. The options called `keep` stay here; for those in `takes` the command
     there writes a file, which comes back under the option's name, whether they were typed or not.
@@ -38,7 +39,7 @@ def ask(*, keep: Collection[str] = (), takes: Collection[str] = (), **read: Any)
     if device is not way:
         from edgewright.far_commands import far_answer
 
-        return far_answer(device, given[bundle], str(command.name), {**given, **read})
+        return far_answer(device, given[bundle], str(command.name), given)
     words, texts, files = [str(command.name), "{bundle}"], [], {}
     for parameter in command.params:
         name = str(parameter.name)
@@ -62,10 +63,17 @@ def ask(*, keep: Collection[str] = (), takes: Collection[str] = (), **read: Any)
     return remote.ask(given[bundle], words, files=files, takes=takes)
 
 
-def there(bundle: str, options: Mapping[str, Any]) -> There:
+def there(bundle: str, options: Mapping[str, Any]) -> There | WithoutPython:
     """The place of `--device`, `--root` and `--python`. Raises UsageError: it is emulated."""
-    from edgewright.places import There
+    from edgewright.places import There, refuse_emulated
 
+    way = connect(options["device"])
+    refuse_emulated(options["device"])
+    device = equip(way, root=options["root"], python=options["python"])
+    if device is not way:
+        from edgewright.far_place import WithoutPython
+
+        return WithoutPython(options["device"], device, bundle)
     return There(Remote(options["device"], options["root"], options["python"]), bundle)
 
 
