@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright.devices._files import get, put, remove
-from edgewright.devices._machine import Machine, Ran
+from edgewright.devices._machine import Machine, Manager, Ran
 from edgewright.devices._release import MANIFEST, SIGNATURE
 from edgewright.errors import BundleError, ConnectionLost, DeviceError, EdgewrightError, one_line
+from edgewright.moment import Here, moment
 from edgewright.sshsig import who_signed
 from edgewright.strict import MAX_JSON_BYTES
 
@@ -32,7 +33,7 @@ _PROBE_S = 60.0
 _INT8 = ("avx2", "avx512_vnni", "avx_vnni", "asimddp", "i8mm", "sve")
 
 
-class FarMachine(Machine):
+class FarMachine(Machine, Here):
     """The machine behind a `Bare`."""
 
     def __init__(self, bare: Bare, disk: FarDisk) -> None:
@@ -40,7 +41,7 @@ class FarMachine(Machine):
 
     def run(self, argv: Sequence[str], timeout_s: float) -> Ran:
         """Run a program; what `edgewright.board.Checks.of` asks of a Python is done with the runner instead."""
-        if argv[1:2] == ["-c"]:
+        if argv[1:2] == ["-c"] and "require_engine" in argv[2]:
             return self._probe(argv[3:])
         if argv[1:4] == ["-m", "edgewright", "verify"]:
             return self._verify(argv[4], quick="--quick" in argv)
@@ -122,6 +123,14 @@ class FarMachine(Machine):
         lines = (self.text("/proc/meminfo") or "").splitlines()
         found = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), "")
         return int(found) * 1024 if found.isdigit() else -1
+
+    def facts(self) -> dict[str, Any]:
+        """What `edgewright.moment.moment` tells, and of the rest what a kernel's files do."""
+        return {**self.described(), **moment(self)}
+
+    def manager(self) -> Manager:
+        """None: such a device has no systemd."""
+        return Manager((), "", "", "", problem="a device without Python is not looked at for systemd")
 
     def boot(self) -> str:
         return self.text("/proc/sys/kernel/random/boot_id") or ""

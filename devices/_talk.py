@@ -49,6 +49,7 @@ class Talk:
     def __init__(self, start: Callable[[IO[bytes]], Popen[bytes]], *, timeout_s: float) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the runner
         self._child, self.over, self._until_s = start(self._said), False, math.inf
+        self._why: EdgewrightError = ConnectionLost("the runner on the device has ended", hint="run it again")
         threading.Thread(target=self._watch, daemon=True).start()
         self._timed(timeout_s, self._hello)
 
@@ -61,7 +62,7 @@ class Talk:
             DeviceError: it took longer than `timeout_s`, or what came is no answer.
         """
         if self.over:
-            raise ConnectionLost("the runner on the device has ended", hint="run it again")
+            raise type(self._why)(self._why.message, hint=self._why.hint)
         body = letter + b"".join(struct.pack("<I", len(field)) + field for field in fields)
         said = self._timed(timeout_s, lambda: self._asked(struct.pack("<I", len(body)) + body))
         if said.status == -1:
@@ -90,9 +91,9 @@ class Talk:
         except (OSError, EOFError, ValueError) as error:
             late = time.monotonic() > self._until_s
             words = f"the runner took longer than {timeout_s:g} s and was ended"
-            found = DeviceError(words) if late else self._problem()
+            self._why = DeviceError(words) if late else self._problem()
             self.close()
-            raise found from error
+            raise self._why from error
         except BaseException:
             self.close()
             raise
