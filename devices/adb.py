@@ -128,7 +128,8 @@ class Adb(Transport):
 
     def talk(self, argv: Sequence[str], *, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start a program on the device, see `Transport.talk`."""
-        line = [self._adb, "-s", self._device(), "shell", "-T", f"{_ENTER}exec {shlex.join(argv)}"]
+        self._device()
+        line = [self._adb, "-s", self._ready(), "shell", "-T", f"{_ENTER}exec {shlex.join(argv)}"]  # again, if it left
         return subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
 
     def _push(self, here: Path, there: str) -> None:
