@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from debian import need
-from native import SANITIZED, compiled
+from native import SANITIZED, SOURCE, compiled
 from onboard import tiny
 
 from edgewright.board import Checks
@@ -25,6 +25,7 @@ from edgewright.devices._talk import Talk
 from edgewright.devices.bare import Bare
 from edgewright.devices.fake import Fake
 from edgewright.devices.local import Local
+from edgewright.doctor import android as android_lines
 from edgewright.errors import BundleError, ConnectionLost, DeviceError, EngineError, UsageError
 from edgewright.flash import flash, rollback, status, uninstall
 
@@ -291,6 +292,11 @@ def test_what_contradicts_itself_is_refused(android, sanitized):
     assert Bare.over(android, python="/usr/bin/python3") is android
     with pytest.raises(UsageError, match="a fake device takes no runner"):
         Fake().talk(["true"], stderr=sys.stderr.buffer)
+
+
+def test_doctor_s_line_names_the_source_that_is_there():
+    (line,) = [line for line in android_lines() if line.startswith("--runner")]
+    assert Path(line.split()[-2]) == SOURCE.resolve()
 
 
 # cut off

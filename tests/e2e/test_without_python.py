@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from adb_world import ADBD
-from conftest import edgewright, only, rows, second
+from conftest import SENTENCES, edgewright, only, rows, second
 from debian import need
 from native import SANITIZED, compiled, engine
 
@@ -50,10 +50,15 @@ def test_a_device_without_python_from_first_to_last(int8, runner, there, tmp_pat
     on = ["--device", URL, *there]
     assert [row["golden"] for row in rows("verify", int8, *on, "-q")] == ["7 of 7"]
     assert json.loads(edgewright("run", int8, TEXT, *on))["answer"][0]["name"] == "positive"
+    few = tmp_path / "few.tsv"
+    few.write_text("".join(SENTENCES.read_text().splitlines(keepends=True)[:21]))
+    (scored,) = rows("eval", int8, *on, "--data", few, "-q")
+    (here,) = rows("eval", int8, "--data", few, "-q")
+    assert scored["score"] == here["score"]
     (row,) = rows("bench", int8, *on, "--tokens", "16", "--processes", "2", "--runs", "5", "--least-ms", "5", "-q")
     assert row["median_ms"] > 0
     assert row["peak_rss_mib"] > 5
-    assert row["answer_ms"] is None
+    assert (row["answer_ms"], row["engine_version"]) == (None, "by a runner, tokenization not included")
     after = json.loads(edgewright("flash", second(int8, tmp_path / "2"), URL, *there, "--json", "-q"))["flash"]
     assert (after["sent"], after["version"]) == (["config.json"], 2)
     assert "000001-" in edgewright("rollback", URL, *there, "-q")
