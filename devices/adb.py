@@ -12,8 +12,9 @@ import shlex
 import subprocess
 from typing import IO, TYPE_CHECKING
 
-from edgewright.contracts import Completed, Transport
+from edgewright.contracts import Completed
 from edgewright.devices._programs import find_program, last_line, run_program
+from edgewright.devices._talking import Talking
 from edgewright.errors import ConnectionLost, DeviceError, UsageError
 from edgewright.files import sha256
 
@@ -43,7 +44,7 @@ _HINTS = {
 }
 
 
-class Adb(Transport):
+class Adb(Talking):
     """The transport `adb://SERIAL` or `adb://HOST:PORT`; `adb://any` is the only device there is.
 
     The first step looks for the device, and connects to it where it is a HOST:PORT.
@@ -127,7 +128,7 @@ class Adb(Transport):
         return Completed(int(code), done.stdout, said)
 
     def talk(self, argv: Sequence[str], *, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
-        """Start a program on the device, see `Transport.talk`."""
+        """Start a program on the device, see `Talking.talk`."""
         self._device()
         line = [self._adb, "-s", self._ready(), "shell", "-T", f"{_ENTER}exec {shlex.join(argv)}"]  # again, if it left
         return subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)

@@ -11,7 +11,7 @@ and run there. A new runner or engine comes into use once the active release has
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from edgewright.agent import unpack
 from edgewright.contracts import Completed, Transport
@@ -22,13 +22,13 @@ from edgewright.devices._far_machine import FarMachine
 from edgewright.devices._native import Native, look, place
 from edgewright.devices._store import Store
 from edgewright.devices._talk import Talk
+from edgewright.devices._talking import Talking
 from edgewright.devices._visit import active
 from edgewright.errors import DeviceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-    from subprocess import Popen
 
     from edgewright.devices._native import Found
     from edgewright.manifest import Artifact
@@ -50,7 +50,7 @@ class Bare(Transport):
 
     python = "edgewright-run"
 
-    def __init__(self, way: Transport, root: str, native: Native, chosen: Native | None) -> None:
+    def __init__(self, way: Talking, root: str, native: Native, chosen: Native | None) -> None:
         self.way, self.root, self.native, self.chosen = way, root, native, chosen
         self._open: tuple[Talk, FarDisk] | None = None
 
@@ -72,6 +72,10 @@ class Bare(Transport):
         given = bool(runner or engine)
         if given and python:
             raise UsageError("--python and --runner are two roads", hint="give one of them")
+        if not isinstance(way, Talking):
+            if given:
+                raise UsageError(f"a {type(way).__name__.lower()} device takes no runner", hint="give a --python there")
+            return way
         if not given and (python or not way.may_lack_python):
             return way
         found = look(way, root)
@@ -156,10 +160,6 @@ class Bare(Transport):
             what = f"cannot bring a runner into use: {error.strerror} ({error.filename or self.root})"
             raise DeviceError(what, hint="look at the device's disk") from error
         self.chosen = self.native
-
-    def talk(self, argv: Sequence[str], *, stderr: IO[bytes]) -> Popen[bytes]:
-        """See `Transport.talk`."""
-        return self.way.talk(argv, stderr=stderr)
 
     def _push(self, here: Path, there: str) -> None:
         self.way.push(here, there)

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from edgewright.contracts import Completed, Transport
+from edgewright.contracts import Completed
+from edgewright.devices._talking import Talking
 from edgewright.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Local"]
 
 
-class Local(Transport):
+class Local(Talking):
     """The transport `local`."""
 
     python = sys.executable
@@ -30,7 +31,7 @@ class Local(Transport):
         return Completed(done.returncode, done.stdout, done.stderr)
 
     def talk(self, argv: Sequence[str], *, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
-        """Start a program, see `Transport.talk`."""
+        """Start a program, see `Talking.talk`."""
         return subprocess.Popen(list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
 
     def _push(self, here: Path, there: str) -> None:

@@ -11,7 +11,7 @@ import importlib.util
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgewright import registry
 from edgewright.errors import ConversionFailed, DeviceError, EdgewrightError, EngineError, StorageError, UsageError
@@ -20,7 +20,6 @@ from edgewright.footprint import Footprint
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
-    from subprocess import Popen
 
     from numpy.typing import NDArray
 
@@ -243,12 +242,10 @@ class Transport(ABC):
     Attributes:
         python: the Python to ask for on the device.
         emulated: whether its time is not a device's: instructions are counted instead, see `edgewright.counting`.
-        may_lack_python: whether a device of this kind is looked at for a Python, or a runner in its place, first.
     """
 
     python: str = "python3"
     emulated: bool = False
-    may_lack_python: bool = False
 
     @classmethod
     def at(cls, rest: str) -> Transport:
@@ -273,11 +270,6 @@ class Transport(ABC):
         """
         done: Completed = self._narrow(lambda: self._run(argv, timeout_s=timeout_s, stdin=stdin), f"run {argv[0]}")
         return done
-
-    def talk(self, argv: Sequence[str], *, stderr: IO[bytes]) -> Popen[bytes]:
-        """Start a program there whose standard input and output are pipes here; it ends when they are closed."""
-        del argv, stderr
-        raise UsageError(f"a {type(self).__name__.lower()} device takes no runner", hint="give a --python there")
 
     def push(self, here: Path, there: str) -> None:
         """Copy a file to the device. Raises DeviceError."""

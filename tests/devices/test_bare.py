@@ -6,7 +6,6 @@ import random
 import shutil
 import struct
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -291,7 +290,8 @@ def test_what_contradicts_itself_is_refused(android, sanitized):
         Bare.over(android, runner="/nonesuch", engine=str(sanitized))
     assert Bare.over(android, python="/usr/bin/python3") is android
     with pytest.raises(UsageError, match="a fake device takes no runner"):
-        Fake().talk(["true"], stderr=sys.stderr.buffer)
+        Bare.over(Fake(), runner=str(sanitized), engine=str(sanitized))
+    assert isinstance(Bare.over(Fake()), Fake)
 
 
 def test_doctor_s_line_names_the_source_that_is_there():
