@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bare"]
 
+_OPS = ("prepare", "install", "end", "rollback", "status", "uninstall")
 _HELLO_S, _LOAD_S, _INFER_S = 60.0, 120.0, 900
 
 

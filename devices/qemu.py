@@ -10,7 +10,6 @@ import shutil
 import subprocess
 from typing import IO, TYPE_CHECKING
 
-from edgewright.contracts import Completed
 from edgewright.devices import _prepare
 from edgewright.devices._counter import counted
 from edgewright.devices._emulated import emulated
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from edgewright.contracts import Completed
     from edgewright.counting import Tally
 
 __all__ = ["Qemu"]

@@ -62,6 +62,8 @@ def command(bundle: str, **options: Any) -> None:
         raise click.UsageError("give the URL of one board, or --hosts FILE")
     given = {name: options[name] for name in ("root", "python", "allow_downgrade", "service", "timeout_s")}
     given["install"] = _outfitter(options["install"])
+    if (options["runner"] or options["engine"]) and (hosts or options["install"]):
+        raise click.UsageError("--runner and --engine go to one device, and without --install")
     if hosts:
         _many(bundle, hosts, options, given)
         return
