@@ -35,7 +35,7 @@ __all__ = ["answer", "listing", "main", "status", "uninstall"]
 
 _JOURNAL_LINES = 20
 _WORK = (
-    *("env", "wheels", "releases", "blobs", "incoming", "journal.jsonl"),
+    *("env", "native", "wheels", "releases", "blobs", "incoming", "journal.jsonl"),
     *("current.new", "state.json.new", "state.json", "lock"),
 )
 """In the order in which they go."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import stat
 import time
@@ -41,8 +42,29 @@ class Free(NamedTuple):
     inodes: int
 
 
+_PIECE = 1 << 20
+
+
 class Disk(ABC):
-    """Paths are absolute. Every method is one operation, and raises OSError."""
+    """Paths are absolute. Every method is one operation, but for `sha256`, and raises OSError.
+
+    Attributes:
+        shares: whether `link` gives a file a second name; where that is forbidden it makes a second file.
+    """
+
+    shares: bool = True
+
+    def sha256(self, path: str, *, sync: bool = False) -> str:
+        """SHA-256 of a file in hexadecimal; with `sync` its bytes are brought to the disk before they are read."""
+        handle, digest = self.open(path, "read"), hashlib.sha256()
+        try:
+            if sync:
+                self.sync(handle)
+            while piece := self.read(handle, _PIECE):
+                digest.update(piece)
+        finally:
+            self.close(handle)
+        return digest.hexdigest()
 
     @abstractmethod
     def open(self, path: str, how: str) -> int:

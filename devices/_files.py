@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edgewright.devices._disk import Disk
 
-__all__ = ["ensure_dir", "fill", "get", "put", "remove", "sha256"]
+__all__ = ["ensure_dir", "fill", "get", "put", "remove"]
 
 _PIECE = 1 << 20
 
@@ -51,19 +50,6 @@ def get(disk: Disk, path: str, most: int) -> bytes:
     finally:
         disk.close(handle)
     return b"".join(pieces)
-
-
-def sha256(disk: Disk, path: str, *, sync: bool = False) -> str:
-    """SHA-256 of a file in hexadecimal; with `sync` its bytes are brought to the disk before they are read."""
-    handle, digest = disk.open(path, "read"), hashlib.sha256()
-    try:
-        if sync:
-            disk.sync(handle)
-        while piece := disk.read(handle, _PIECE):
-            digest.update(piece)
-    finally:
-        disk.close(handle)
-    return digest.hexdigest()
 
 
 def ensure_dir(disk: Disk, path: str, mode: int = 0o755) -> None:

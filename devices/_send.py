@@ -52,7 +52,8 @@ def _receive(board: Board, release: Release, state: State) -> dict[str, Any]:
         return busy
     missing = [part for part in store.missing(release.parts) if not store.has_come(part)]
     sizes = {part.sha256: part.size_bytes for part in missing}
-    check_room(board, sizes, more_bytes=2 * len(release.manifest), files=len(release.parts) * 2)
+    copies = 0 if board.disk.shares else sum(part.size_bytes for part in release.parts)
+    check_room(board, sizes, more_bytes=2 * len(release.manifest) + copies, files=len(release.parts) * 2)
     return {"incoming": store.incoming, "missing": [asdict(part) for part in missing]}
 
 

@@ -1,11 +1,12 @@
 """Releases side by side on a board's disk, of files that are kept once by their hash; one of them is active.
 
     ROOT/current -> releases/000007-1f0c6a2b9d3e    what apps open; a symbolic link, replaced in one step
-    ROOT/releases/ID/                               bundles, of hard links to blobs
+    ROOT/releases/ID/                               bundles, of hard links to blobs, or where these are forbidden copies
     ROOT/blobs/SHA256                               a file of any release, read-only
     ROOT/incoming/                                  what is being sent, mode 0700; interrupted transfers go on here
     ROOT/state.json  journal.jsonl  lock            active, previous, trial; what happened and why; one writer at a time
     ROOT/env/bin/python  wheels/                    a Python with edgewright and engines, of `flash --install`
+    ROOT/native/                                    a runner and an engine, where there is no Python: `devices/bare.py`
     ROOT/keys/allowed_signers  keys/revoked         the owner's: with the first, nothing unsigned is installed
 
 `current` alone decides what is active: it leads to a whole release before and after every operation. The state tells
@@ -15,11 +16,12 @@ that is in it is on the disk, and is never changed after that.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgewright.devices._env import Env
-from edgewright.devices._files import ensure_dir, fill, get, put, remove, sha256
+from edgewright.devices._files import ensure_dir, fill, get, put, remove
 from edgewright.devices._release import MANIFEST, SIGNATURE, Part, Release
 from edgewright.devices._state import State, is_release, sequence_of
 from edgewright.errors import BundleError, DeviceError
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Store"]
 
 _FOLDERS = {"blobs": 0o755, "releases": 0o755, "incoming": 0o700}
-_OURS = {*_FOLDERS, "keys", "env", "wheels", "lock", "current", "state.json", "journal.jsonl"}
+_OURS = {*_FOLDERS, "keys", "env", "native", "wheels", "lock", "current", "state.json", "journal.jsonl"}
 _MAX_STATE_BYTES = 2**12
 
 
@@ -166,7 +168,7 @@ class Store:
         """Whether a path is a plain file with a part's size and hash."""
         facts = self.disk.stat(path)
         fits = facts is not None and facts.kind == "file" and facts.size_bytes == part.size_bytes
-        return fits and sha256(self.disk, path, sync=sync) == part.sha256
+        return fits and self.disk.sha256(path, sync=sync) == part.sha256
 
     def missing(self, parts: Iterable[Part]) -> list[Part]:
         """The parts of which no blob is whole, each hash once."""
@@ -266,13 +268,22 @@ class Store:
         for name in self.disk.list(self.incoming):
             if name not in keep:
                 remove(self.disk, f"{self.incoming}/{name}")
+        needed = {*keep, *(() if self.disk.shares else self._listed(state))}
         for name in self.disk.list(f"{self.root}/blobs"):
             facts = self.disk.stat(self.blob(name))
-            if name not in keep and facts and facts.links == 1:
+            if name not in needed and facts and facts.links == 1:
                 remove(self.disk, self.blob(name))
         for name in ("current.new", "state.json.new", "journal.jsonl.new"):
             remove(self.disk, f"{self.root}/{name}")
         self.env.clean(keep)
+
+    def _listed(self, state: State) -> set[str]:
+        """The hashes of the files of the releases in use, where no count of links tells which these are."""
+        found: set[str] = set()
+        for name in state.named:
+            with suppress(OSError, BundleError):  # a damaged one has files of its own there; they come anew
+                found |= {part.sha256 for part in self.read(name).parts}
+        return found
 
 
 def _parents(path: str) -> list[str]:

@@ -18,8 +18,9 @@ from edgewright.strict import check_path
 
 if TYPE_CHECKING:
     from edgewright.devices._board import Board
+    from edgewright.devices._store import Store
 
-__all__ = ["visit"]
+__all__ = ["active", "visit"]
 
 _MAX_PACKED_BYTES = 3 * 2**20
 _MAX_WORDS_BYTES = 2**13
@@ -35,16 +36,8 @@ def visit(board: Board) -> dict[str, Any]:
         BundleError: the active release is not the one that the host means.
         DeviceError: nothing is installed, the command cannot be started, took too long or printed too much.
     """
-    request, name = board.request, board.store.current()
-    if not name:
-        raise DeviceError(f"nothing is installed in {board.store.root}", hint="run: edgewright flash BUNDLE URL")
-    release = board.store.read(name)
-    if request["digest"] not in ("", release.digest):
-        what = f"the bundle here is {request['digest'][:12]}, version {request['version']}"
-        raise BundleError(
-            f"{what}; active on the board is {name}, version {release.version}",
-            hint="run: edgewright flash BUNDLE URL; or give - as the bundle for whatever is active there",
-        )
+    request = board.request
+    name = active(board.store, request["digest"], request["version"])
     folder = tempfile.mkdtemp(prefix="edgewright-")
     try:
         for path, data in request["files"].items():
@@ -55,6 +48,26 @@ def visit(board: Board) -> dict[str, Any]:
         return _run([board.python(request["python"]), "-m", request["module"], *words], folder, request)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def active(store: Store, digest: str, version: int) -> str:
+    """The name of the active release, which must have the digest of the host's bundle, or any for "".
+
+    Raises:
+        BundleError: it has another one.
+        DeviceError: nothing is installed.
+    """
+    name = store.current()
+    if not name:
+        raise DeviceError(f"nothing is installed in {store.root}", hint="run: edgewright flash BUNDLE URL")
+    release = store.read(name)
+    if digest not in ("", release.digest):
+        raise BundleError(
+            f"the bundle here is {digest[:12]}, version {version}; "
+            f"active on the board is {name}, version {release.version}",
+            hint="run: edgewright flash BUNDLE URL; or give - as the bundle for whatever is active there",
+        )
+    return name
 
 
 def _placed(word: str, places: dict[str, str]) -> str:

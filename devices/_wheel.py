@@ -12,7 +12,7 @@ import io
 import zipfile
 from typing import TYPE_CHECKING
 
-from edgewright.devices._files import ensure_dir, fill, get, sha256
+from edgewright.devices._files import ensure_dir, fill, get
 from edgewright.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def whole(disk: Disk, folder: str) -> bool:
         (info,) = [name for name in disk.list(folder) if name.endswith(".dist-info")]
         record = get(disk, f"{folder}/{info}/RECORD", _MAX_RECORD_BYTES)
         rows = listed(record)
-        return bool(rows) and all(_as_record(sha256(disk, f"{folder}/{path}")) == digest for path, digest in rows)
+        return bool(rows) and all(_as_record(disk.sha256(f"{folder}/{path}")) == digest for path, digest in rows)
     except (OSError, ValueError, DeviceError):
         return False
 

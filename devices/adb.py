@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from typing import TYPE_CHECKING
+import subprocess
+from typing import IO, TYPE_CHECKING
 
-from edgewright.contracts import Completed, Transport
+from edgewright.contracts import Completed
 from edgewright.devices._programs import find_program, last_line, run_program
+from edgewright.devices._talking import Talking
 from edgewright.errors import ConnectionLost, DeviceError, UsageError
 from edgewright.files import sha256
 
@@ -42,11 +44,13 @@ _HINTS = {
 }
 
 
-class Adb(Transport):
+class Adb(Talking):
     """The transport `adb://SERIAL` or `adb://HOST:PORT`; `adb://any` is the only device there is.
 
     The first step looks for the device, and connects to it where it is a HOST:PORT.
     """
+
+    may_lack_python = True
 
     def __init__(self, serial: str = "") -> None:
         """Name a device; none is the only one. Raises UsageError: no serial number; DeviceError: no adb here."""
@@ -122,6 +126,12 @@ class Adb(Transport):
             hint = "it may still run there; look at its cable, then try again"
             raise ConnectionLost(f"the connection to device {device} broke: {last_line(done)}", hint=hint)
         return Completed(int(code), done.stdout, said)
+
+    def talk(self, argv: Sequence[str], *, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start a program on the device, see `Talking.talk`."""
+        self._device()
+        line = [self._adb, "-s", self._ready(), "shell", "-T", f"{_ENTER}exec {shlex.join(argv)}"]  # again, if it left
+        return subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
 
     def _push(self, here: Path, there: str) -> None:
         path = self._placed(there)

@@ -6,9 +6,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
-from edgewright.contracts import Completed, Transport
+from edgewright.contracts import Completed
+from edgewright.devices._talking import Talking
 from edgewright.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Local"]
 
 
-class Local(Transport):
+class Local(Talking):
     """The transport `local`."""
 
     python = sys.executable
@@ -28,6 +29,10 @@ class Local(Transport):
         except subprocess.TimeoutExpired as error:
             raise DeviceError(f"{argv[0]} took longer than {timeout_s:g} s and was ended") from error
         return Completed(done.returncode, done.stdout, done.stderr)
+
+    def talk(self, argv: Sequence[str], *, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start a program, see `Talking.talk`."""
+        return subprocess.Popen(list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
 
     def _push(self, here: Path, there: str) -> None:
         shutil.copyfile(here, there)

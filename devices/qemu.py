@@ -7,19 +7,21 @@ a place to hold strangers' programs: they see this machine's files.
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+import subprocess
+from typing import IO, TYPE_CHECKING
 
-from edgewright.contracts import Completed, Transport
 from edgewright.devices import _prepare
 from edgewright.devices._counter import counted
 from edgewright.devices._emulated import emulated
 from edgewright.devices._programs import find_program, run_program
+from edgewright.devices._talking import Talking
 from edgewright.errors import DeviceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from edgewright.contracts import Completed
     from edgewright.counting import Tally
 
 __all__ = ["Qemu"]
@@ -27,7 +29,7 @@ __all__ = ["Qemu"]
 _AARCH64 = b"\x7fELF\x02\x01\x01", b"\xb7\x00"
 
 
-class Qemu(Transport):
+class Qemu(Talking):
     """The transport `qemu://CPU`. Paths that are not absolute are below the board's home directory."""
 
     emulated = True
@@ -77,6 +79,13 @@ class Qemu(Transport):
     def _run(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes) -> Completed:
         line, env = self._line(argv), self._spot.environment()
         return run_program(line, timeout_s=timeout_s, stdin=stdin, env=env, cwd=self.home, name=argv[0])
+
+    def talk(self, argv: Sequence[str], *, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start a program of the board, see `Talking.talk`."""
+        line, pipe = self._line(argv), subprocess.PIPE
+        return subprocess.Popen(
+            line, stdin=pipe, stdout=pipe, stderr=stderr, env=self._spot.environment(), cwd=self.home
+        )
 
     def _line(self, argv: Sequence[str]) -> list[str]:
         """The command line on this machine: only programs of the board are started, by name or by path."""

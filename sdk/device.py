@@ -12,7 +12,7 @@ from edgewright.errors import UsageError
 if TYPE_CHECKING:
     from edgewright.contracts import Transport
 
-__all__ = ["connect", "disconnect"]
+__all__ = ["connect", "disconnect", "equip"]
 
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9-]{0,30})://(?P<rest>[A-Za-z0-9_\[][A-Za-z0-9._:@%+=,/\[\]-]{0,254})")
 """What may stand in a URL at all: nothing that a shell, a terminal or an option parser would read otherwise."""
@@ -37,6 +37,20 @@ def connect(url: str) -> Transport:
     transport: Transport = registry.load("devices", found["scheme"]).at(found["rest"])
     _opened.append(transport)
     return transport
+
+
+def equip(way: Transport, *, root: str = "", python: str = "", runner: str = "", engine: str = "") -> Transport:
+    """The way to a device, with a runner there where it has no Python: see `devices/bare.py`.
+
+    Raises:
+        UsageError: this way takes no runner, or a Python is named too.
+        DeviceError: the device has neither.
+    """
+    bare = registry.load("devices", "bare")
+    equipped: Transport = bare.over(way, root=root, python=python, runner=runner, engine=engine)
+    if equipped is not way:
+        _opened.append(equipped)
+    return equipped
 
 
 def disconnect() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from importlib import metadata, util
+import shutil
+from importlib import metadata, resources, util
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from edgewright.contracts import Runtime
 
-__all__ = ["examine", "import_in_child", "require_engine"]
+__all__ = ["android", "examine", "import_in_child", "require_engine"]
 
 
 def examine() -> list[dict[str, Any]]:
@@ -30,6 +31,21 @@ def examine() -> list[dict[str, Any]]:
         what = f"run {', '.join(runtime.formats)} on {runtime.engine}"
         rows.append(_row(what, (runtime.module,), (runtime.package,), runtime.extra))
     return rows
+
+
+def android() -> tuple[str, ...]:
+    """How to get what `flash` puts on an Android device without Python, a line each."""
+    source = resources.files("edgewright.devices").joinpath("run.c")
+    ndk = "$ANDROID_NDK_HOME/toolchains/llvm/prebuilt/linux-x86_64/bin"
+    return (
+        f"adb          {shutil.which('adb') or 'missing: apt install adb, or the platform tools of Android'}",
+        f"--runner     {ndk}/aarch64-linux-android28-clang -O2 -o edgewright-run {source} -ldl",
+        "--engine     jni/arm64-v8a/libLiteRt.so of LiteRT's AAR, com.google.ai.edge.litert:litert on Google's Maven,",
+        "             or the one that the app has already; releases 2.1 to 2.3 are known to work on Linux",
+        "then         edgewright flash BUNDLE adb://SERIAL --runner edgewright-run --engine libLiteRt.so",
+        "or           a Python that adb's shell may run (--python); that of Termux it may not, but Termux has an sshd:",
+        "             pkg install openssh python, and an engine there, then ssh://USER@PHONE",
+    )
 
 
 def require_engine(formats: Sequence[str]) -> None:

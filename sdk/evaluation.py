@@ -65,6 +65,26 @@ class Evaluation:
     size_bytes: int
     cost: Cost | None = None
 
+    def rows(self, threads: int) -> list[dict[str, Any]]:
+        """A row of a table for each metric."""
+        cost, artifact = self.cost, self.artifact
+        return [
+            {
+                "format": artifact.format if artifact else "eager",
+                "precision": artifact.precision if artifact else "fp32",
+                "size_bytes": self.size_bytes,
+                "threads": threads,
+                "score": {name: getattr(one.score, name) for name in ("metric", "value", "n", "data")},
+                "low": round(one.low, 2),
+                "high": round(one.high, 2),
+                "median_ms": cost.latency_ms if cost else None,
+                "peak_rss_mib": cost.peak_rss_mib if cost else None,
+                "timed": cost.timed if cost else None,
+                "grade": cost.grade if cost else None,
+            }
+            for one in self.scored
+        ]
+
 
 class _Group(NamedTuple):
     """The metrics that one pass over the data answers."""

@@ -18,14 +18,14 @@ from edgewright.pipeline import preferred
 from edgewright.tokenizer import regroup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from edgewright.manifest import Artifact, GoldenCase
     from edgewright.pipeline import Pipeline
     from edgewright.tasks import Task
     from edgewright.tokenizer import Encoding
 
-__all__ = ["Replay", "prove", "verify"]
+__all__ = ["Replay", "encoded", "judged", "prove", "verify"]
 
 _FLOOR = 1e-3
 
@@ -43,6 +43,18 @@ class Replay:
     cases: int
     max_abs: float
     skipped: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """The row of a table."""
+        done, artifact = self.engine, self.artifact
+        return {
+            "format": artifact.format,
+            "precision": artifact.precision,
+            "size_bytes": artifact.size_bytes,
+            "engine": done or None,
+            "golden": f"{self.cases} of {self.cases}" if done else f"not replayed: {self.skipped}",
+            "max_abs": self.max_abs if done else None,
+        }
 
 
 def verify(
@@ -66,15 +78,21 @@ def verify(
         opened.checking([*opened.parts(artifacts[0]), *opened.tokenizer_files()])()
     else:
         opened.check_hashes()
-    task = registry.load("tasks", opened.manifest.task)(opened.manifest.settings)
-    tokenizer, cases = opened.tokenizer(), opened.golden().cases[: 1 if quick else None]
-    encodings = [task.encode(tokenizer, [case.text]) for case in cases]
-    for case, encoding in zip(cases, encodings, strict=True):
-        _check_ids(case, encoding)
+    task, encodings = encoded(opened, quick=quick)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         jobs = Jobs(Path(scratch), progress=progress)
         arrays.save(jobs.scratch / "feeds.npz", [batch for encoding in encodings for batch in encoding.batches])
         return [_replay(opened, artifact, task, encodings, jobs) for artifact in artifacts]
+
+
+def encoded(bundle: Bundle, *, quick: bool = False) -> tuple[Task, list[Encoding]]:
+    """The bundle's task, and its golden cases as its tokenizer encodes them, or the first. Raises BundleError."""
+    task: Task = registry.load("tasks", bundle.manifest.task)(bundle.manifest.settings)
+    tokenizer, cases = bundle.tokenizer(), bundle.golden().cases[: 1 if quick else None]
+    encodings = [task.encode(tokenizer, [case.text]) for case in cases]
+    for case, encoding in zip(cases, encodings, strict=True):
+        _check_ids(case, encoding)
+    return task, encodings
 
 
 def _check_ids(case: GoldenCase, encoding: Encoding) -> None:
@@ -101,10 +119,21 @@ def _replay(bundle: Bundle, artifact: Artifact, task: Task, encodings: list[Enco
         feeds=str(jobs.scratch / "feeds.npz"),
         out=str(out),
     )
+    worst = judged(bundle, artifact, task, encodings, arrays.load(out))
+    return Replay(artifact, engine.engine, len(encodings), worst)
+
+
+def judged(
+    bundle: Bundle, artifact: Artifact, task: Task, encodings: list[Encoding], outputs: Iterable[dict[str, Any]]
+) -> float:
+    """The largest absolute difference of an artifact's outputs, for all batches of `encodings`, from the recorded ones.
+
+    Raises:
+        GateFailed: they are other outputs than the recorded ones.
+    """
     cases = bundle.golden().cases[: len(encodings)]
-    outputs = regroup(encodings, arrays.load(out))
-    found = [gates.sample(task.reduce(o, e)[0]) for o, e in zip(outputs, encodings, strict=True)]
-    return Replay(artifact, engine.engine, len(cases), _worst(artifact, cases, found))
+    found = [gates.sample(task.reduce(o, e)[0]) for o, e in zip(regroup(encodings, outputs), encodings, strict=True)]
+    return _worst(artifact, cases, found)
 
 
 def prove(bundle: Bundle, pipeline: Pipeline, *, most: int | None = None) -> int:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from edgewright.device import connect, equip
 from edgewright.errors import DataError
 from edgewright.remote import Remote
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from edgewright.far_place import WithoutPython
     from edgewright.places import There
     from edgewright.remote import Answer
 
@@ -32,6 +34,12 @@ def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
     context = click.get_current_context()
     given, command = context.params, context.command
     bundle = next(str(one.name) for one in command.params if isinstance(one, click.Argument))
+    way = connect(given["device"])
+    device = equip(way, root=given["root"], python=given["python"])
+    if device is not way:
+        from edgewright.far_commands import far_answer
+
+        return far_answer(device, given[bundle], str(command.name), given)
     words, texts, files = [str(command.name), "{bundle}"], [], {}
     for parameter in command.params:
         name = str(parameter.name)
@@ -55,10 +63,17 @@ def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
     return remote.ask(given[bundle], words, files=files, takes=takes)
 
 
-def there(bundle: str, options: Mapping[str, Any]) -> There:
+def there(bundle: str, options: Mapping[str, Any]) -> There | WithoutPython:
     """The place of `--device`, `--root` and `--python`. Raises UsageError: it is emulated."""
-    from edgewright.places import There
+    from edgewright.places import There, refuse_emulated
 
+    way = connect(options["device"])
+    refuse_emulated(options["device"])
+    device = equip(way, root=options["root"], python=options["python"])
+    if device is not way:
+        from edgewright.far_place import WithoutPython
+
+        return WithoutPython(options["device"], device, bundle)
     return There(Remote(options["device"], options["root"], options["python"]), bundle)
 
 

@@ -14,9 +14,15 @@ __all__ = ["command"]
 @click.command("doctor")
 @click.option("--roofline", is_flag=True, help="Measure the peaks of this machine too: a few seconds.")
 @click.option("--threads", default=1, show_default=True, help="Threads for the peaks.")
+@click.option("--android", is_flag=True, help="Say how to get what an Android device without Python needs.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(*, roofline: bool, threads: int, as_json: bool) -> None:
+def command(*, roofline: bool, threads: int, android: bool, as_json: bool) -> None:
     """Say which converters and engines work here, and the pip line that mends what does not."""
+    if android:
+        from edgewright.doctor import android as lines
+
+        emit([], as_json=as_json, title="\n".join(lines()), android=lines())
+        return
     from edgewright.doctor import examine
     from edgewright.machine import machine
 

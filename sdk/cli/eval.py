@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -12,12 +12,8 @@ from edgewright.cli._show import (
     emit,
     listed,
     output_options,
-    score_record,
     status,
 )
-
-if TYPE_CHECKING:
-    from edgewright.evaluation import Evaluation, Scored
 
 __all__ = ["command"]
 
@@ -54,7 +50,7 @@ def command(model: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
     else:
         narrowed = {"format": options["format_"], "precision": options["precision"]}
         found = evaluate(model, options["data"], **chosen, **narrowed, progress=show)
-    emit([_row(one, scored, options["threads"]) for one in found for scored in one.scored], as_json=as_json)
+    emit([row for one in found for row in one.rows(options["threads"])], as_json=as_json)
 
 
 def _of_source(model: str, options: dict[str, Any], chosen: dict[str, Any], show: Any, score: Any) -> Any:
@@ -64,19 +60,3 @@ def _of_source(model: str, options: dict[str, Any], chosen: dict[str, Any], show
     if options["format_"] or options["precision"]:
         raise UsageError(f"{model} is no bundle: it has no formats and precisions", hint="build one, or leave them out")
     return score(open_source(model, task=options["task"]), options["data"], **chosen, progress=show)
-
-
-def _row(one: Evaluation, scored: Scored, threads: int) -> dict[str, Any]:
-    return {
-        "format": one.artifact.format if one.artifact else "eager",
-        "precision": one.artifact.precision if one.artifact else "fp32",
-        "size_bytes": one.size_bytes,
-        "threads": threads,
-        "score": score_record(scored.score),
-        "low": round(scored.low, 2),
-        "high": round(scored.high, 2),
-        "median_ms": one.cost.latency_ms if one.cost else None,
-        "peak_rss_mib": one.cost.peak_rss_mib if one.cost else None,
-        "timed": one.cost.timed if one.cost else None,
-        "grade": one.cost.grade if one.cost else None,
-    }

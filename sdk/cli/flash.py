@@ -45,6 +45,10 @@ class _Command(click.Command):
     help="Serve the active release by systemd, or remove that; by default left as it is.",
 )
 @click.option("--timeout", "timeout_s", default=600.0, show_default=True, help="Most seconds of a check on the board.")
+@click.option(
+    "--runner", default="", help="For a device without Python: edgewright-run, compiled for it (doctor --android)."
+)
+@click.option("--engine", default="", help="And a libLiteRt.so for it. Both stay there for later commands.")
 @board_options
 @output_options
 def command(bundle: str, **options: Any) -> None:
@@ -58,15 +62,18 @@ def command(bundle: str, **options: Any) -> None:
         raise click.UsageError("give the URL of one board, or --hosts FILE")
     given = {name: options[name] for name in ("root", "python", "allow_downgrade", "service", "timeout_s")}
     given["install"] = _outfitter(options["install"])
+    if (options["runner"] or options["engine"]) and (hosts or options["install"]):
+        raise click.UsageError("--runner and --engine go to one device, and without --install")
     if hosts:
         _many(bundle, hosts, options, given)
         return
-    from edgewright.device import connect
+    from edgewright.device import connect, equip
     from edgewright.flash import flash
     from edgewright.packing import opened
 
     with opened(bundle) as found:
-        done = flash(found, connect(url), progress=status(quiet=options["quiet"]), **given)
+        way = equip(connect(url), **{name: options[name] for name in ("root", "python", "runner", "engine")})
+        done = flash(found, way, progress=status(quiet=options["quiet"]), **given)
     rows = [{key: row.get(key) for key in _KEYS} for row in done.rows]
     emit(rows, as_json=as_json, title=_title(url, done), flash=_facts(done))
 

@@ -16,10 +16,10 @@ __all__ = ["command"]
 @output_options
 def command(url: str, *, heal: bool, root: str, python: str, as_json: bool, quiet: bool) -> None:
     """Make the previous release of the board at URL the active one, after its golden cases. Twice leads back."""
-    from edgewright.device import connect
+    from edgewright.device import connect, equip
     from edgewright.flash import rollback
 
-    transport = connect(url)
+    transport = equip(connect(url), root=root, python=python)
     status(quiet=quiet)("prove, switch, look at its health")
     done = rollback(transport, root=root, python=python, heal=heal)
     changed = done.active != done.before

@@ -24,10 +24,10 @@ __all__ = ["command"]
 def command(url: str, *, lines: int, root: str, python: str, as_json: bool, quiet: bool) -> None:
     """Show the releases on the board at URL, every file hashed. Ends with 5 if the active one is damaged."""
     del quiet
-    from edgewright.device import connect
+    from edgewright.device import connect, equip
     from edgewright.flash import status
 
-    found = status(connect(url), root=root, python=python)
+    found = status(equip(connect(url), root=root, python=python), root=root, python=python)
     facts: dict[str, Any] = to_builtins(found)
     rows = facts.pop("releases")
     for row in rows:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from edgewright.cli._show import artifact_row, device_options, emit, output_options, status
-
-if TYPE_CHECKING:
-    from edgewright.verification import Replay
+from edgewright.cli._show import device_options, emit, output_options, status
 
 __all__ = ["command"]
 
@@ -44,17 +41,7 @@ def command(
 
         rows = ask(keep=("signers", "revoked")).tree["rows"]
     else:
-        rows = [_row(replayed) for replayed in verify(bundle, quick=quick, progress=status(quiet=quiet))]
+        rows = [replayed.record() for replayed in verify(bundle, quick=quick, progress=status(quiet=quiet))]
     place = f" on {device}" if device else ""
     title = f"{bundle}{place}: {'answers' if quick else 'intact'}{f', signed by {signer}' if signer else ''}"
     emit(rows, as_json=as_json, title=title, signer=signer)
-
-
-def _row(replayed: Replay) -> dict[str, Any]:
-    done = replayed.engine
-    return {
-        **artifact_row(replayed.artifact),
-        "engine": done or None,
-        "golden": f"{replayed.cases} of {replayed.cases}" if done else f"not replayed: {replayed.skipped}",
-        "max_abs": replayed.max_abs if done else None,
-    }

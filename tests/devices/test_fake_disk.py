@@ -8,7 +8,7 @@ import pytest
 
 from edgewright.devices._disk import RealDisk
 from edgewright.devices._fake_disk import FakeDisk, Fault, PowerCut
-from edgewright.devices._files import ensure_dir, fill, get, put, remove, sha256
+from edgewright.devices._files import ensure_dir, fill, get, put, remove
 
 
 @pytest.fixture(params=["fake", "real"])
@@ -34,7 +34,7 @@ def test_files(disk):
     fill(disk, f"{d}/a", b"!", how="append")
     assert get(disk, f"{d}/a", 99) == b"two!"
     assert disk.list(d) == ["a"]
-    assert sha256(disk, f"{d}/a", sync=True) == hashlib.sha256(b"two!").hexdigest()
+    assert disk.sha256(f"{d}/a", sync=True) == hashlib.sha256(b"two!").hexdigest()
     facts = disk.stat(f"{d}/a")
     assert (facts.kind, facts.size_bytes, facts.links, facts.mode, facts.ours) == ("file", 4, 1, 0o644, True)
     fails(errno.EFBIG, get, disk, f"{d}/a", 3)

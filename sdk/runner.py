@@ -1,0 +1,83 @@
+"""A bundle whose inferences run elsewhere, by a runner on a device without Python; the rest of an answer is done here.
+
+Texts become token ids here and outputs become answers here, by the bundle's own tokenizer and task; what lies between
+is the runner's, and so is the clock that measures it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgewright import registry
+from edgewright.errors import BundleError
+from edgewright.pipeline import Pipeline
+from edgewright.verification import Replay, encoded, judged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from edgewright.bundle import Bundle
+    from edgewright.manifest import Artifact
+
+    Start = Callable[[Artifact, int], AbstractContextManager[Any]]
+
+__all__ = ["ENGINE", "FORMATS", "Elsewhere"]
+
+ENGINE, FORMATS = "litert", ("tflite",)
+"""What a runner has: LiteRT by its C interface."""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A bundle on a device.
+
+    Attributes:
+        bundle: its files but for the artifacts, which need not be here.
+        start: starts a runner for an artifact and a number of threads; what is given ends it.
+    """
+
+    bundle: Bundle
+    start: Start
+
+    def artifacts(self, format: str | None = None, precision: str | None = None) -> list[Artifact]:  # noqa: A002
+        """The artifacts that a runner opens, smallest first. Raises BundleError where there is none."""
+        self.bundle.choose(format=format, precision=precision)
+        fits = [a for a in self.bundle.manifest.artifacts if format in (None, a.format) and a.format in FORMATS]
+        fits = [a for a in fits if precision in (None, a.precision)]
+        if not fits:
+            has = ", ".join(a.key for a in self.bundle.manifest.artifacts)
+            hint = f"the bundle has {has}; build it with --format tflite"
+            raise BundleError("a device without Python runs tflite alone", hint=hint)
+        return sorted(fits, key=lambda a: (a.parity.diverged is not None, a.size_bytes))
+
+    def opened(self, talk: Any) -> Any:
+        """What a runner that was started has opened: `edgewright.runtimes._runner.Opened`."""
+        return importlib.import_module("edgewright.runtimes._runner").Opened(talk)
+
+    def pipeline(self, artifact: Artifact, session: Any) -> Pipeline:
+        """What answers with such a session."""
+        task = registry.load("tasks", self.bundle.manifest.task)(self.bundle.manifest.settings)
+        return Pipeline(artifact, task, self.bundle.tokenizer(), session)
+
+    def verify(self, *, quick: bool = False) -> list[Replay]:
+        """As `edgewright.verification.verify` does, of a bundle whose hashes are known to be right.
+
+        Raises:
+            GateFailed: an artifact gives other outputs there than the recorded ones.
+            BundleError: the tokenizer gives other token ids, or no artifact is one for a runner.
+        """
+        task, encodings = encoded(self.bundle, quick=quick)
+        fits, found = self.artifacts(), []
+        for artifact in fits[:1] if quick else self.bundle.manifest.artifacts:
+            if artifact not in fits:
+                found.append(Replay(artifact, "", 0, 0.0, skipped=f"a runner opens {', '.join(FORMATS)} alone"))
+                continue
+            with self.start(artifact, 1) as talk:
+                run = self.opened(talk).session.run
+                outputs = [run(batch) for encoding in encodings for batch in encoding.batches]
+            worst = judged(self.bundle, artifact, task, encodings, outputs)
+            found.append(Replay(artifact, ENGINE, len(encodings), worst))
+        return found
