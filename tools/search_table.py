@@ -11,13 +11,14 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from edgewright import build
 from edgewright.bundle import Bundle
 from edgewright.compress import Setting
 from edgewright.errors import GateFailed
 from edgewright.measure import Plan, bench
-from edgewright.source import open_source
+from edgewright.source import Source, open_source
 from edgewright.train.answers import cache_dir
 from edgewright.train.hush import hush
 from edgewright.train.search_space import Space
@@ -28,7 +29,7 @@ SPACE, ROWS = ROOT / "tests/train/search_space.toml", 2000
 PLAN = Plan(tokens=(32,), processes=2, runs=50, least_ms=100, warmup_ms=100)
 
 
-def measured(model, work, dev, precisions):
+def measured(model: Source, work: Path, dev: Path, precisions: list[str]) -> dict[str, dict[str, Any]]:
     """Each precision's score, latency and size, or why there is none."""
     try:
         bundle = build(model.directory, out=work / "bundle", formats=["onnx"], precisions=precisions, data=dev)
@@ -48,7 +49,7 @@ def measured(model, work, dev, precisions):
     return {name: found.get(name, {"reason": failed}) for name in precisions}
 
 
-def main(data, out):
+def main(data: Path, out: Path) -> None:
     hush()
     model, table = open_source(ROOT / "tools/demo/model"), {}
     if out.is_file():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
@@ -42,7 +42,8 @@ class Student(Step, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The sizes, as distillation takes them."""
         from edgewright.train.student import Shape
 
-        return Shape(**{name: getattr(self, name) or 0 for name in self.__struct_fields__})
+        sizes: dict[str, Any] = {name: getattr(self, name) or 0 for name in self.__struct_fields__}
+        return Shape(**sizes)
 
     def check(self, source: Source, setting: Setting) -> None:
         """Raise UsageError where no size is given, or heads do not divide the width."""

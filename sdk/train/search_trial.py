@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from edgewright.compress import Setting
+from edgewright.errors import GateFailed
 from edgewright.roofline import encoder_macs
 from edgewright.source import Source, open_source
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from edgewright.compress import Setting
     from edgewright.recipe import Named
     from edgewright.rows import Row
     from edgewright.train.search_space import Measure
@@ -80,7 +81,7 @@ def make(
         steps: of the point.
         work: a directory of the trial's own.
         setting: see `edgewright.compress.Step`.
-        watch: called at every evaluation of a training, with the cost of what is trained; what it raises ends the trial.
+        watch: called at every evaluation of a training, first with the cost of what is trained; it may end the trial.
         bits: of a weight in the artifact.
     """
     before = source
@@ -150,7 +151,8 @@ def measure(model: Source, asked: Measure, work: Path, setting: Setting) -> Foun
     row = _timed(bundle, asked)
     shutil.rmtree(bundle, ignore_errors=True)
     score = artifact.score
-    assert score is not None  # the rows were given
+    if score is None:
+        raise GateFailed(f"{artifact.key} has no score on {setting.dev}")
     return Found(
         score=score.value,
         latency_ms=row.latency_ms.median,
