@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SAMPLERS", "Result", "search"]
 
-SAMPLERS = ("tpe", "nsga2", "random")
+SAMPLERS = ("model", "tpe", "nsga2", "random")
 
 _RECORD = "search.json"
 
@@ -68,7 +68,7 @@ def search(
     trials: int = 30,
     limits: Limits = Limits(),  # noqa: B008 - frozen
     task: str | None = None,
-    sampler: str = "tpe",
+    sampler: str = "model",
     device: str = "local",
     seed: int = 0,
     threads: int = 0,
