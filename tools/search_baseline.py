@@ -1,6 +1,6 @@
 """Searches replayed on a table of real trials, held against random search with the same number of trials.
 
-    tools/search_baseline.py [--trials 16] [--seeds 40]
+    tools/search_baseline.py [--trials 8] [--seeds 40]
 
 `tools/search_table.py` made the table. Prints the Markdown that stands in docs/search.md.
 """
@@ -10,6 +10,7 @@ import json
 import math
 from pathlib import Path
 from statistics import mean, median
+from typing import Any
 
 from edgewright.compress import Setting
 from edgewright.errors import GateFailed
@@ -44,8 +45,13 @@ class Replay:
         self._worst = (worst[0], worst[1], worst[2])
         self.whole = hypervolume(costs, self._worst)
 
+    def row(self, point: Point) -> dict[str, Any]:
+        """What the table has of a point."""
+        found: dict[str, Any] = self._table[point]
+        return found
+
     def _found(self, point: Point) -> Found:
-        row = self._table[point]
+        row = self.row(point)
         if "reason" in row:
             raise GateFailed(row["reason"])
         return Found(row["score"], row["latency_ms"], row["size_bytes"], row["score"], 0, row["grade"])
@@ -71,7 +77,7 @@ def sign_test(wins: int, losses: int) -> float:
 def main() -> None:
     """Replay and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--trials", type=int, default=16)
+    parser.add_argument("--trials", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=40)
     given = parser.parse_args()
     replay = Replay()

@@ -61,8 +61,8 @@ class Untried(BaseSampler):  # type: ignore[misc]  # optuna is not followed
     would have, and processes that share one draw apart.
 
     Args:
-        kind: `model` (see `edgewright.train.search_model`), `tpe` (multi-objective tree-structured Parzen estimators, Ozaki
-            et al. 2022, JAIR 73), `nsga2` (Deb et al. 2002) or `random`.
+        kind: `model` (see `edgewright.train.search_model`), `tpe` (multi-objective tree-structured Parzen estimators,
+            Ozaki et al. 2022, JAIR 73), `nsga2` (Deb et al. 2002) or `random`.
         choices: of the space.
         points: that can be.
         seed: see above.

@@ -122,4 +122,4 @@ def test_the_space_of_the_table_is_one_of_the_demo_model():
     source = open_source(Path(__file__).parents[2] / "tools/demo/model")
     rows = Path("rows.tsv")
     setting = replace(Setting(source.directory, rows, rows, rows, 0, 1, lambda _: None))
-    assert len(Space.read(Path(__file__).parent / "search_space.toml", source, setting).points) == 54
+    assert len(Space.read(Path(__file__).parent / "search_space.toml", source, setting).points) == 18
