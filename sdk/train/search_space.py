@@ -54,12 +54,14 @@ class Measure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         precision: of the artifact.
         tokens: the length at which it is timed.
         threads: of the engine.
+        processes: fresh ones in which it is timed.
     """
 
     format: str = "onnx"
     precision: str = "int8"
     tokens: Annotated[int, Meta(ge=1)] = 32
     threads: Annotated[int, Meta(ge=1)] = 1
+    processes: Annotated[int, Meta(ge=1)] = 3
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Cost", "Found", "bits_of", "make", "measure"]
 
 _BITS = {"fp32": 32, "fp16": 16, "int8": 8, "int8-static": 8, "int4": 4}
-_PROCESSES, _AGAIN = 3, 2
+_ATTEMPTS = 2
 
 
 @dataclass(frozen=True)
@@ -168,8 +168,8 @@ def _timed(bundle: Path, asked: Measure) -> Row:
     """The row of a bundle's one artifact; one that is void is measured again, and the last one stands."""
     from edgewright.measure import Plan, bench
 
-    plan = Plan(tokens=(asked.tokens,), threads=(asked.threads,), processes=_PROCESSES)
-    for _ in range(_AGAIN):
+    plan = Plan(tokens=(asked.tokens,), threads=(asked.threads,), processes=asked.processes)
+    for _ in range(_ATTEMPTS):
         (row,) = bench(bundle, plan).rows
         if row.grade != "void":
             break

@@ -15,12 +15,12 @@ pytestmark = pytest.mark.slow
 SPACE = """
 [[step]]
 use = "student"
-layers = { try = [1, 2] }
+layers = { try = [1, 2, 3] }
 heads = { try = [2, 3] }
 
 [[step]]
 use = "prune-layers"
-count = { try = [1, 2] }
+count = 2
 
 [[step]]
 use = "train"
@@ -31,6 +31,7 @@ epochs = { search = 1.0, full = 4.0 }
 [artifact]
 precision = "fp32"
 tokens = 16
+processes = 1
 """
 
 
@@ -74,8 +75,8 @@ def test_a_search_ends_with_a_front_a_page_and_reasons(found):
     assert code == 0
     record = json.loads((out / "search.json").read_text())
     states = {tuple(trial["values"].values()): trial["state"] for trial in record["trials"]}
-    assert states == {(1, 2, 1): "complete", (2, 2, 1): "complete", (2, 2, 2): "complete", (1, 2, 2): "failed"}
-    assert sum(record["infeasible"].values()) == 4
+    assert states == {(1, 2): "failed", (2, 2): "complete", (3, 2): "complete"}
+    assert sum(record["infeasible"].values()) == 3
     assert all("width 32 is no multiple of 3 heads" in reason for reason in record["infeasible"])
     failed = next(trial for trial in record["trials"] if trial["state"] == "failed")
     assert failed["reason"] == "prune-layers shall keep 2 layers, the model has 1"
@@ -87,11 +88,11 @@ def test_a_search_ends_with_a_front_a_page_and_reasons(found):
     assert not out.with_name("found-trials").exists() or not list(out.with_name("found-trials").iterdir())
 
 
-def test_two_layers_are_larger_and_every_trial_was_measured(found):
+def test_every_trial_was_measured(found):
     trials = json.loads((found[2] / "search.json").read_text())["trials"]
-    by = {tuple(trial["values"].values()): trial for trial in trials}
-    assert by[2, 2, 2]["size_bytes"] > by[2, 2, 1]["size_bytes"] == by[1, 2, 1]["size_bytes"]
-    assert all(0 < trial["latency_ms"] < 1000 for trial in trials if trial["state"] == "complete")
+    done = [trial for trial in trials if trial["state"] == "complete"]
+    assert len({trial["size_bytes"] for trial in done}) == 1
+    assert all(0 < trial["latency_ms"] < 1000 and trial["score"] >= 50 for trial in done)
 
 
 def test_the_winners_recipe_is_one_for_compress(found, model, files, tmp_path):
