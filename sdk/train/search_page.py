@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgewright.charts import Point, Series, curves, legend, scatter
+from edgewright.charts import Point, Series, curves, scatter
 from edgewright.markup import document, tag
 from edgewright.train.search_front import front, hypervolume, objectives
 
@@ -18,6 +18,7 @@ __all__ = ["page"]
 
 _KINDS = ("winner", "front", "beaten by another trial")
 _COLOURS = (1, 0, 6)
+_LIMITS = {"max_ms": "at most {:g} ms", "max_mb": "at most {:g} MB", "min_score": "a score of at least {:g} %"}
 
 
 def page(trials: Sequence[Trial], winner: Trial | None, infeasible: Mapping[str, int], limits: Limits) -> str:
@@ -32,10 +33,8 @@ def page(trials: Sequence[Trial], winner: Trial | None, infeasible: Mapping[str,
         _section("Every trial", _table([_row(trial, winner, every=True) for trial in trials])) if trials else "",
         _left_out(infeasible),
     ]
-    words = "; ".join(
-        f"{name.replace('_', ' ')} {value:g}" for name, value in vars(limits).items() if value is not None
-    )
-    how = f"the best score within {words}" if words else "the knee of the front, as no limit was given"
+    words = ", ".join(_LIMITS[name].format(value) for name, value in vars(limits).items() if value is not None)
+    how = f"the best score with {words}" if words else "the knee of the front, as no limit was given"
     return document("Search", tag("p", f"The winner is {how}.", class_="faint"), *parts)
 
 
@@ -112,7 +111,7 @@ def _progress(done: Sequence[Trial]) -> list[Markup]:
     points = tuple((float(at + 1), 100 * volume / (volumes[-1] or 1.0)) for at, volume in enumerate(volumes))
     note = "The hypervolume of the trials so far, against the worst of each objective, in percent of what it is now."
     chart = curves([Series("hypervolume", points)], "trials that were completed", "%")
-    return [_section("Progress", legend(["hypervolume"]), chart, tag("p", note, class_="faint"))]
+    return [_section("Progress", chart, tag("p", note, class_="faint"))]
 
 
 def _words(trial: Trial) -> str:
