@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from edgewright.train.search_space import Point, Space
     from edgewright.train.search_trial import Found
 
-    Watch = Callable[[Cost, int, int, float], None]
+    Watch = Callable[[Cost, int, int, int, float], None]
     Evaluate = Callable[[Point, Watch], Found]
 
 __all__ = ["Study"]
@@ -192,11 +192,11 @@ class Study:
             raise _GivenBack
         return point
 
-    def _watch(self, trial: Any, cost: Cost, step: int, steps: int, score: float) -> None:
+    def _watch(self, trial: Any, cost: Cost, at: int, step: int, steps: int, score: float) -> None:
         """Take down a score, and end the trial if it is hopeless."""
         if not 0 < step < steps:
             return
-        rung = f"{step / steps:.2f}"
+        rung = f"{step / steps:.2f} of step {at}"
         trial.set_user_attr("cost", asdict(cost))
         trial.set_user_attr("rungs", {**trial.user_attrs.get("rungs", {}), rung: score})
         others = [

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Rungs", "verdict"]
 
 Rungs = dict[str, float]
-"""Scores by the part of the training after which they were had, such as `0.25`."""
+"""Scores by the part of a training after which they were had, such as `0.25 of step 2`."""
 
 _LEAST = 4
 
@@ -37,4 +37,4 @@ def verdict(rung: str, score: float, cost: Cost, others: Iterable[tuple[Cost, Ru
     if len(scores) < _LEAST or score >= median(scores):
         return ""
     middle = median(scores)
-    return f"score {score:.2f} after {rung} of the training; of {len(scores)} no dearer ones half have {middle:.2f}"
+    return f"score {score:.2f} after {rung}; of {len(scores)} no dearer ones half have {middle:.2f}"

@@ -71,7 +71,7 @@ def make(
     steps: Sequence[Named],
     work: Path,
     setting: Setting,
-    watch: Callable[[Cost, int, int, float], None] | None = None,
+    watch: Callable[[Cost, int, int, int, float], None] | None = None,
     bits: int = 32,
 ) -> Source:
     """Take the steps of a point; what an interrupted trial has left in `work` is gone on with.
@@ -81,7 +81,8 @@ def make(
         steps: of the point.
         work: a directory of the trial's own.
         setting: see `edgewright.compress.Step`.
-        watch: called at every evaluation of a training, first with the cost of what is trained; it may end the trial.
+        watch: called at every evaluation of a training: the cost of what is trained, the number of the recipe's step, its own step,
+            how many it has, the score. What it raises ends the trial.
         bits: of a weight in the artifact.
     """
     before = source
@@ -90,7 +91,7 @@ def make(
         if not out.is_dir():
             part.parent.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(part, ignore_errors=True)
-            named.step.apply(before, part, _watched(setting, before, watch, bits))
+            named.step.apply(before, part, _watched(setting, before, at, watch, bits))
             shutil.rmtree(part.with_name(f"{part.name}-rows"), ignore_errors=True)
             part.rename(out)
         before = open_source(out, task=before.task)
@@ -98,12 +99,12 @@ def make(
 
 
 def _watched(
-    setting: Setting, before: Source, watch: Callable[[Cost, int, int, float], None] | None, bits: int
+    setting: Setting, before: Source, at: int, watch: Callable[[Cost, int, int, int, float], None] | None, bits: int
 ) -> Setting:
     if watch is None:
         return setting
     cost = _cost(before, bits)
-    return replace(setting, watch=lambda step, steps, score: watch(cost, step, steps, score))
+    return replace(setting, watch=lambda step, steps, score: watch(cost, at, step, steps, score))
 
 
 def _cost(source: Source, bits: int) -> Cost:

@@ -36,7 +36,7 @@ def test_a_hopeless_trial_is_pruned_and_says_why():
     def evaluate(point, watch):
         score = found(point).score - 50 * (point[0] == 2)
         for step in (0, 5, 10):
-            watch(Cost(1.0 + point[0], 1.0), step, 10, score)
+            watch(Cost(1.0 + point[0], 1.0), 2, step, 10, score)
         return found(point)
 
     one = study("", sampler="random")
@@ -44,7 +44,7 @@ def test_a_hopeless_trial_is_pruned_and_says_why():
     pruned = [trial for trial in one.trials() if trial.state == "pruned"]
     assert len(pruned) >= 4
     assert any(trial.point[0] == 2 for trial in pruned)
-    assert all("after 0.50 of the training; of" in trial.reason for trial in pruned)
+    assert all("after 0.50 of step 2; of" in trial.reason for trial in pruned)
 
 
 def test_the_cheapest_is_never_held_against_dearer_ones():
