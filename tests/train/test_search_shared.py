@@ -106,7 +106,7 @@ def test_a_full_disk_ends_the_search_and_its_trial_is_the_next_one(tmp_path):
     assert len(set(seen)) == 2
 
 
-@pytest.mark.parametrize("sampler", ["model", "tpe"])
+@pytest.mark.parametrize("sampler", ["model"])
 def test_a_study_that_is_gone_on_with_takes_the_trials_of_one_that_was_not(tmp_path, sampler):
     whole = study("", sampler=sampler)
     whole.run(11, lambda point, _: found(point))
