@@ -81,8 +81,8 @@ def make(
         steps: of the point.
         work: a directory of the trial's own.
         setting: see `edgewright.compress.Step`.
-        watch: called at every evaluation of a training with the cost of what is trained, the number of the recipe's step,
-            the step of the training and how many it has, and the score; what it raises ends the trial.
+        watch: called at every evaluation of a training: the cost of what is trained, the number of the recipe's step,
+            the training's own step, how many it has, the score. What it raises ends the trial.
         bits: of a weight in the artifact.
     """
     before = source
