@@ -72,7 +72,7 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.CRITICAL)
         self._space, self._storage, self._heartbeat_s = space, storage, heartbeat_s
         self._running: Point | None = None
-        with _storage_errors(storage):
+        with _storage_errors(storage, ImportError, RuntimeError):  # no driver; tables of another version
             self._study = self._opened(Untried(sampler, space.choices, space.points, seed))
             self._check(facts)
 
@@ -263,15 +263,13 @@ class Study:
 
 
 @contextmanager
-def _storage_errors(storage: str) -> Iterator[None]:
+def _storage_errors(storage: str, *more: type[Exception]) -> Iterator[None]:
+    """Narrow what the storage raises, and `more` kinds."""
     try:
         yield
-    except (SQLAlchemyError, StorageInternalError, ImportError, RuntimeError) as error:
+    except (SQLAlchemyError, StorageInternalError, *more) as error:
         cause = error.__cause__ or error
-        if isinstance(cause, RuntimeError) and not isinstance(cause, StorageInternalError):
-            words = one_line(str(cause))
-        else:
-            words = one_line(str(getattr(cause, "orig", cause)))
+        words = one_line(str(getattr(cause, "orig", cause)))
         raise StorageError(f"cannot use {storage} as a study's storage: {words}", hint="give a new file") from error
 
 
