@@ -26,7 +26,7 @@ _LETTER = 7.2
 
 @dataclass(frozen=True)
 class Point:
-    """A point of a scatter: place, size in its own unit, and what it is."""
+    """A point of a scatter: place, size in its own unit, and what it is; a colour by its number, else by its order."""
 
     x: float
     y: float
@@ -34,6 +34,7 @@ class Point:
     name: str
     note: str
     best: bool = False
+    colour: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,11 @@ def scatter(points: Sequence[Point], x_label: str, y_label: str) -> Markup:
 
     front = sorted((p for p in points if p.best), key=lambda p: p.x)
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(p.x, p.y) for p in front))
-    marks = [_dot(point, place(point.x, point.y), largest, at) for at, point in enumerate(points)]
-    marks += _labels(points, place, largest)
+    marks = [
+        _dot(point, place(point.x, point.y), largest, at if point.colour is None else point.colour)
+        for at, point in enumerate(points)
+    ]
+    marks += _labels([point for point in points if point.name], place, largest)
     axes = [
         *_log_axis(low, high, lambda x: place(x, bottom)[0]),
         *_y_axis(bottom, top, lambda y: place(low, y)[1], 70, _WIDTH - 120),
@@ -100,7 +104,7 @@ def scatter(points: Sequence[Point], x_label: str, y_label: str) -> Markup:
 
 
 def _dot(point: Point, at: tuple[float, float], largest: float, colour: int) -> Markup:
-    title = tag("title", f"{point.name}: {point.note}")
+    title = tag("title", f"{point.name}: {point.note}" if point.name else point.note)
     return tag("circle", title, cx=at[0], cy=at[1], r=_radius(point, largest), class_=f"f{colour % _COLOURS} mark")
 
 

@@ -12,6 +12,7 @@ epochs = 2
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from edgewright.compress import Step
 
-__all__ = ["Named", "read"]
+__all__ = ["Document", "Named", "read"]
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -36,54 +37,87 @@ class Named(msgspec.Struct, frozen=True):
     step: Any
 
 
+@dataclass(frozen=True)
+class Document:
+    """A TOML file of steps and its text, so that what is wrong is told with its line.
+
+    Attributes:
+        path: of the file.
+        text: what it holds.
+        tree: the same, parsed.
+    """
+
+    path: Path
+    text: str
+    tree: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path, tables: Sequence[str] = ("step",)) -> Document:
+        """Parse a file with `[[step]]` tables, and no other tables than `tables`. Raises UsageError."""
+        text, tree = read_toml(path)
+        found = cls(path, text, tree)
+        strange = sorted(set(tree) - set(tables))
+        if strange:
+            raise found.unknown(found.line(0, strange[0]), "table", strange[0], tables)
+        steps = tree.get("step")
+        if not isinstance(steps, list) or not steps or not all(isinstance(step, dict) for step in steps):
+            raise UsageError(f"{path} has no steps", hint='begin each with [[step]] and use = "NAME"')
+        return found
+
+    @property
+    def steps(self) -> list[dict[str, Any]]:
+        """The steps' tables, in order."""
+        return [dict(table) for table in self.tree["step"]]
+
+    def step(self, number: int, table: dict[str, Any]) -> Named:
+        """The step that a table names, the `number`-th of the file, counted from 1. Raises UsageError."""
+        options = {key: value for key, value in table.items() if key != "use"}
+        name, known = table.get("use"), registry.names("compress")
+        if name not in known:
+            raise self.unknown(self.line(number, "use"), "step", str(name), known)
+        kind: type[Step] = registry.load("compress", name)
+        return Named(name, self.convert(number, name, options, kind))
+
+    def convert(self, number: int, name: str, options: dict[str, Any], kind: Any) -> Any:
+        """Options as a struct of a kind; `name` is what they are options of. Raises UsageError."""
+        fields = [field.name for field in msgspec.structs.fields(kind)]
+        for key in options:
+            if key not in fields:
+                raise self.unknown(self.line(number, key), f"option of {name}", key, fields)
+        try:
+            return msgspec.convert(options, kind, strict=True)
+        except msgspec.ValidationError as error:
+            key = str(error).partition("`$.")[2].partition("`")[0].partition("[")[0]
+            missing = re.search(r"missing required field `(\w+)`", str(error))
+            place = f"{self.path}, line {self.line(number, key or 'use')}"
+            what = f"{name} needs {missing[1]}" if missing else f"{key} of {name} is {options.get(key)!r}"
+            said = "" if missing else f": {str(error).partition(' - ')[0].lower()}"
+            raise UsageError(f"{place}: {what}{said}", hint=f"options: {', '.join(fields)}") from error
+
+    def unknown(self, line: int, noun: str, name: str, known: Sequence[str]) -> UsageError:
+        """An error about a name: what was meant, and what is allowed."""
+        what = f"{self.path}, line {line}: unknown {noun} {name!r}{did_you_mean(name, known)}"
+        return UsageError(what, hint=f"allowed: {', '.join(known)}")
+
+    def line(self, number: int, key: str) -> int:
+        """The line of a key in the n-th step; that of the step's header where it has none; 0 is outside of steps."""
+        at, steps, header = 0, 0, 1
+        for line, words in enumerate(self.text.splitlines(), start=1):
+            if re.match(r"\s*\[\[\s*step\s*\]\]", words):
+                at = steps = steps + 1
+                header = line if at == number else header
+            elif re.match(r"\s*\[+\s*[\w.-]+\s*\]+\s*(#.*)?$", words):
+                at = 0
+            if at == number and re.match(rf"\s*\[*\s*[\"']?{re.escape(key)}[\"']?\s*[=\]]", words):
+                return line
+        return header
+
+
 def read(path: Path) -> tuple[Named, ...]:
     """The steps of a recipe.
 
     Raises:
         UsageError: not TOML, no steps, or an unknown step, option or value: the line, what was meant, what is allowed.
     """
-    text, tree = read_toml(path)
-    strange = sorted(set(tree) - {"step"})
-    if strange:
-        raise _unknown(path, _line(text, 0, strange[0]), "table", strange[0], ["step"])
-    steps = tree.get("step")
-    if not isinstance(steps, list) or not steps:
-        raise UsageError(f"{path} has no steps", hint='begin each with [[step]] and use = "NAME"')
-    return tuple(_step(path, text, at, dict(table)) for at, table in enumerate(steps, start=1))
-
-
-def _step(path: Path, text: str, number: int, table: dict[str, Any]) -> Named:
-    name = table.pop("use", None)
-    known = registry.names("compress")
-    if name not in known:
-        raise _unknown(path, _line(text, number, "use"), "step", str(name), known)
-    kind: type[Step] = registry.load("compress", name)
-    fields = [field.name for field in msgspec.structs.fields(kind)]
-    for key in table:
-        if key not in fields:
-            raise _unknown(path, _line(text, number, key), f"option of {name}", key, fields)
-    try:
-        return Named(name, msgspec.convert(table, kind, strict=True))
-    except msgspec.ValidationError as error:
-        key = str(error).partition("`$.")[2].partition("`")[0].partition("[")[0]
-        missing = re.search(r"missing required field `(\w+)`", str(error))
-        line = _line(text, number, key or "use")
-        what = f"{path}, line {line}: {name} needs {missing[1]}" if missing else f"{path}, line {line}: {key} of {name}"
-        said = "" if missing else f" is {table.get(key)!r}: {str(error).partition(' - ')[0].lower()}"
-        raise UsageError(f"{what}{said}", hint=f"options: {', '.join(fields)}") from error
-
-
-def _unknown(path: Path, line: int, noun: str, name: str, known: Sequence[str]) -> UsageError:
-    what = f"{path}, line {line}: unknown {noun} {name!r}{did_you_mean(name, known)}"
-    return UsageError(what, hint=f"allowed: {', '.join(known)}")
-
-
-def _line(text: str, number: int, key: str) -> int:
-    """The line of a key in the n-th step; the line of the step's header where the key has none; 0 is before them."""
-    at, header = 0, 1
-    for line, words in enumerate(text.splitlines(), start=1):
-        if re.match(r"\s*\[\[\s*step\s*\]\]", words):
-            at, header = at + 1, line if at + 1 == number else header
-        if at == number and re.match(rf"\s*\[*\s*[\"']?{re.escape(key)}[\"']?\s*[=\]]", words):
-            return line
-    return header
+    document = Document.read(path)
+    return tuple(document.step(at, table) for at, table in enumerate(document.steps, start=1))

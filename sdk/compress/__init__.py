@@ -35,6 +35,8 @@ class Setting:
         seed: of everything random.
         threads: of torch; 0 for its own choice.
         progress: called with a phrase now and then.
+        watch: called with the step, the number of steps and the score at every evaluation of a training; what it raises
+            ends that.
     """
 
     first: Path
@@ -44,6 +46,7 @@ class Setting:
     seed: int
     threads: int
     progress: Callable[[str], None]
+    watch: Callable[[int, int, float], None] | None = None
 
     def rows(self, step: str) -> tuple[Path, Path]:
         """The files to train on and to choose by. Raises UsageError where one is not given."""

@@ -61,6 +61,7 @@ class Distill(Train, frozen=True, kw_only=True, forbid_unknown_fields=True):
             cache=setting.cache,
             resume=True,
             progress=setting.progress,
+            watch=setting.watch,
         )
 
     def how(self) -> Distillation:

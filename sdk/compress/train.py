@@ -63,4 +63,5 @@ class Train(Step, frozen=True, kw_only=True, forbid_unknown_fields=True):
             recipe=self.recipe(setting),
             resume=True,
             progress=setting.progress,
+            watch=setting.watch,
         )

@@ -1,4 +1,4 @@
-"""Training: fine-tune an encoder for a task, distil it into a smaller one. What a name needs comes when it is used."""
+"""Training: fine-tune an encoder, distil it, search for what to distil. What a name needs comes when it is used."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from edgewright.train.distilling import Distillation, distill
     from edgewright.train.fitting import Trained, fit
     from edgewright.train.recipe import Recipe
+    from edgewright.train.search_front import Limits
     from edgewright.train.student import Shape
 
-__all__ = ["Distillation", "Recipe", "Shape", "Trained", "distill", "fit"]
+__all__ = ["Distillation", "Limits", "Recipe", "Shape", "Trained", "distill", "fit"]
 
 _HOMES = {
     "Distillation": "distilling",
+    "Limits": "search_front",
     "Recipe": "recipe",
     "Shape": "student",
     "Trained": "fitting",

@@ -50,6 +50,7 @@ class Loop:
     after: Callable[[Any, int, int], None] | None = None
     settled: float = 0.0
     rates: tuple[tuple[str, float], ...] = ()
+    watch: Callable[[int, int, float], None] | None = None
 
     def run(
         self, corpus: Corpus, dev: Sequence[Example], loss: Any, start: Any, answers: Any, checkpoint: str | None
@@ -89,7 +90,7 @@ class Loop:
             score=lambda one: score_of(one, self.task, self.tokenizer, dev),
             settled=self.settled,
             rates=self.rates,
-            progress=Progress(self.progress, self.recipe.patience, self.after),
+            progress=Progress(self.progress, self.recipe.patience, self.after, self.watch),
         )
 
 

@@ -73,9 +73,13 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     """Says how far a run is: step, loss, score, minutes left; and does what shall be done after every step."""
 
     def __init__(
-        self, say: Callable[[str], None], patience: int, after: Callable[[Any, int, int], None] | None = None
+        self,
+        say: Callable[[str], None],
+        patience: int,
+        after: Callable[[Any, int, int], None] | None = None,
+        watch: Callable[[int, int, float], None] | None = None,
     ) -> None:
-        self._say, self._patience, self._after = say, patience, after
+        self._say, self._patience, self._after, self._watch = say, patience, after, watch
         self._begun, self._from, self._loss, self._score, self._worse = 0.0, 0, "", "", 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -105,6 +109,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         if self._patience and self._worse >= self._patience:
             control.should_training_stop = True
         self._tell(state)
+        if self._watch:
+            self._watch(state.global_step, state.max_steps, metrics["eval_score"])
 
     def _tell(self, state: Any) -> None:
         done = state.global_step - self._from

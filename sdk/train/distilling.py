@@ -66,6 +66,7 @@ def distill(
     resume: bool = False,
     force: bool = False,
     progress: Callable[[str], None] = lambda _: None,
+    watch: Callable[[int, int, float], None] | None = None,
 ) -> Trained:
     """Train a student on a teacher's outputs. The teacher runs once over the rows; its answers are kept in a cache.
 
@@ -82,6 +83,7 @@ def distill(
         resume: go on with an interrupted run.
         force: replace `out`, if it holds a model.
         progress: called with a phrase now and then.
+        watch: called with the step, the number of steps and the score at every evaluation; what it raises ends the run.
 
     Raises:
         UsageError: a shape that cannot be, or two tokenizers where outputs belong to tokens.
@@ -91,6 +93,7 @@ def distill(
     own, lesson = lesson_of(
         teacher, student, files[0], how=how, recipe=recipe, cache=Path(cache) if cache else cache_dir(), say=progress
     )
+    lesson = replace(lesson, watch=watch)
     return train_into(Path(out), own, files, recipe, lesson, resume=resume, force=force, progress=progress)
 
 

@@ -73,6 +73,7 @@ class Lesson:
         settled: the share of the run from which a model may be the best one: before it is not yet what it shall be.
         finish: what becomes of the trained model before it is saved.
         rates: learning rates of their own, without weight decay, of parameters whose names end so.
+        watch: see `fit`.
         facts: what tells this run from others.
     """
 
@@ -84,6 +85,7 @@ class Lesson:
     settled: float = 0.0
     finish: Callable[[Any], None] | None = None
     rates: tuple[tuple[str, float], ...] = ()
+    watch: Callable[[int, int, float], None] | None = None
     facts: tuple[tuple[str, Any], ...] = ()
 
 
@@ -104,6 +106,7 @@ def fit(
     resume: bool = False,
     force: bool = False,
     progress: Callable[[str], None] = lambda _: None,
+    watch: Callable[[int, int, float], None] | None = None,
 ) -> Trained:
     """Fine-tune a model on labelled rows.
 
@@ -121,6 +124,7 @@ def fit(
         resume: go on with an interrupted run.
         force: replace `out`, if it holds a model.
         progress: called with a phrase now and then.
+        watch: called with the step, the number of steps and the score at every evaluation; what it raises ends the run.
 
     Raises:
         UsageError: a setting that cannot be, or a task that has nothing to train on.
@@ -135,7 +139,7 @@ def fit(
         source,
         (Path(train), Path(dev)),
         recipe or Recipe(),
-        Lesson(plain_loss),
+        Lesson(plain_loss, watch=watch),
         resume=resume,
         force=force,
         progress=progress,
@@ -173,7 +177,7 @@ def train_into(
             files[0], task, tokenizer, objective, unfinished.directory / "corpus", more=lesson.more, progress=progress
         )
     answers = lesson.answers(rows) if lesson.answers else None
-    place, more = unfinished.directory, (lesson.after, lesson.settled, lesson.rates)
+    place, more = unfinished.directory, (lesson.after, lesson.settled, lesson.rates, lesson.watch)
     loop = Loop(source, task, tokenizer, recipe, place, progress, *more)
     start = lesson.start() if lesson.start else None
     model, curves = loop.run(rows, dev, lesson.loss(objective), start, answers, checkpoint)

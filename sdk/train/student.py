@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from edgewright.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edgewright.source import Source
     from edgewright.tasks import Task
 
-__all__ = ["Shape", "student_of", "take_layers"]
+__all__ = ["Shape", "check_sizes", "student_of", "take_layers"]
 
 _NAMES = {
     "width": ("hidden_size", "dim", "d_model"),
@@ -53,6 +55,14 @@ class Shape:
     def at_random(self) -> bool:
         """Whether the student begins at random."""
         return any((self.layers, self.width, self.heads, self.feed_forward, self.embedding))
+
+
+def check_sizes(config: Mapping[str, Any], shape: Shape) -> None:
+    """Raise UsageError where heads do not divide the width, with what `config`, a config.json, says of the others."""
+    known = (next((config[name] for name in _NAMES[field] if config.get(name)), 0) for field in ("width", "heads"))
+    width, heads = (own or found for own, found in zip((shape.width, shape.heads), known, strict=True))
+    if width and heads and width % heads:
+        raise UsageError(f"width {width} is no multiple of {heads} heads", hint="change --width or --heads")
 
 
 def student_of(source: Source, task: Task, shape: Shape, seed: int) -> Any:
@@ -109,8 +119,6 @@ def _at_random(source: Source, task: Task, shape: Shape, seed: int) -> Any:
             raise UsageError(f"{config.model_type} has no size that {field} sets", hint="leave it out")
         if wanted:
             setattr(config, str(known), wanted)
-    if config.hidden_size % config.num_attention_heads:
-        what = f"width {config.hidden_size} is no multiple of {config.num_attention_heads} heads"
-        raise UsageError(what, hint="change --width or --heads")
+    check_sizes(config.to_dict(), shape)
     torch.manual_seed(seed)
     return getattr(transformers, task.auto_class).from_config(config)
