@@ -14,8 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("sdk", "converters", "runtimes", "devices")
 LLAMA = "llama-cpp-python==0.3.36"
-LLAMA_BUILD = {"CMAKE_ARGS": "-DGGML_NATIVE=ON -DLLAVA_BUILD=OFF", "CMAKE_BUILD_PARALLEL_LEVEL": "2"}
-"""For this machine's instructions, as engines that choose their kernels at run time have them anyway."""
+LLAMA_CMAKE = f"-DGGML_NATIVE=ON -DLLAVA_BUILD=OFF -DCMAKE_PROJECT_llama_cpp_INCLUDE={ROOT}/tools/llama_library.cmake"
+"""For this machine's instructions, as the engines that choose their kernels at run time have them anyway."""
 
 
 def packages(name: str) -> list[list[str]]:
@@ -55,8 +55,8 @@ def python_of(name: str, work: Path) -> Path:
 
 
 def _pip(python: Path, *what: str) -> None:
-    argv = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *what]
-    subprocess.run(argv, check=True, env={**os.environ, **LLAMA_BUILD})
+    argv = ["nice", str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *what]
+    subprocess.run(argv, check=True, env={**os.environ, "CMAKE_ARGS": LLAMA_CMAKE})
 
 
 def _install_wheel(python: Path, home: Path) -> None:

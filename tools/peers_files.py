@@ -99,8 +99,3 @@ class Files:
 
 def _run(python: Path, code: str, *args: str) -> None:
     subprocess.run([str(python), "-c", code, *args], check=True, capture_output=True)
-
-
-def optimum_int8(model: Path, work: Path) -> Path:
-    """Optimum's int8 ONNX file of a model."""
-    return Files(model, work).optimum() / "model_quantized.onnx"

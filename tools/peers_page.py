@@ -41,15 +41,15 @@ text { fill: #e6edf3; } .label, .middle { fill: #9aa5b0; } .grid { stroke: #323a
 """
 
 
-def write(record: Mapping[str, Any], out: Path, readme: Path | None = None) -> None:
+def write(record: Mapping[str, Any], out: Path) -> None:
     """Write every rendering; the README's only where the files go to docs/."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "peers.json").write_text(json.dumps(record, indent=1) + "\n")
     (out / "peers.md").write_text(page(record))
     for model in record["models"]:
         (out / _picture(model)).write_text(chart(model))
-    readme = readme or ROOT / "README.md"
     if out.resolve() == ROOT / "docs":
+        readme = ROOT / "README.md"
         readme.write_text(with_table(readme.read_text(), record))
     print(page(record))
 
@@ -182,6 +182,8 @@ def _interval(side: Mapping[str, Any]) -> Interval:
 
 def with_table(readme: str, record: Mapping[str, Any]) -> str:
     """The README with the first model's figures between its marks."""
+    if BEGIN not in readme or END not in readme:
+        raise ValueError(f"the README has no place for the table, from {BEGIN} to {END}")
     head, _, rest = readme.partition(BEGIN)
     _, _, tail = rest.partition(END)
     return f"{head}{BEGIN}\n{readme_table(record['models'][0])}{END}{tail}"
