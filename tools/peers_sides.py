@@ -43,13 +43,19 @@ def sides_of(files: Files) -> tuple[list[Side], dict[str, str]]:
     for name, make in MAKERS.items():
         try:
             found.append(make(name, files))
-        except (EdgewrightError, OSError, ValueError, subprocess.CalledProcessError) as error:
-            words = error.stderr.decode().strip().splitlines() if getattr(error, "stderr", None) else [str(error)]
-            left_out[name] = words[-1]
-            say(f"{files.name}: {name} is left out: {words[-1]}")
+        except (EdgewrightError, OSError, ValueError, subprocess.SubprocessError) as error:
+            left_out[name] = reason_of(error)
+            say(f"{files.name}: {name} is left out: {left_out[name]}")
     if lost := {*OURS, REFERENCE} & left_out.keys():
-        raise SystemExit(f"{sorted(lost)} cannot be left out")
+        raise SystemExit(f"{' and '.join(sorted(lost))} cannot be left out")
     return found, left_out
+
+
+def reason_of(error: Exception) -> str:
+    """One line: the last that a process wrote, or what the error says."""
+    said = getattr(error, "stderr", None) or ""
+    lines = (said if isinstance(said, str) else said.decode(errors="replace")).strip().splitlines()
+    return lines[-1] if lines else str(error)
 
 
 def _ours(name: str, files: Files) -> Side:
