@@ -77,7 +77,7 @@ class Files:
     def llama(self) -> Path:
         """A directory with f32.gguf, written by us, and q8_0.gguf, quantized from it by llama.cpp."""
         if self.task != "feature-extraction":
-            raise ValueError(f"llama.cpp has no {self.task} of this kind")
+            raise ValueError(f"llama.cpp's encoder gives embeddings alone, the model {self.task}")
         python = python_of("llama", self.work)
 
         def make(home: Path) -> None:

@@ -115,9 +115,9 @@ def _llama(file: str) -> Callable[[str, Files], Side]:
 
 MAKERS: dict[str, Callable[[str, Files], Side]] = {
     **dict.fromkeys(OURS, _ours),
-    "tokenizers + onnxruntime, our int8 file": _bare("onnxruntime", "onnx"),
-    "tokenizers + LiteRT, our int8 file": _bare("litert", "tflite"),
-    "tokenizers + onnxruntime, Optimum's int8 file": _bare_optimum,
+    "bare onnxruntime, our int8": _bare("onnxruntime", "onnx"),
+    "bare LiteRT, our int8": _bare("litert", "tflite"),
+    "bare onnxruntime, Optimum's int8": _bare_optimum,
     "Optimum, int8": _optimum("model_quantized.onnx"),
     "Optimum, fp32": _optimum("model.onnx"),
     REFERENCE: _pipeline,

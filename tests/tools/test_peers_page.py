@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 import peers_page  # noqa: E402
 
-OURS, BARE, PIPELINE = "edgewright, ONNX int8", "tokenizers + onnxruntime", "transformers pipeline, fp32"
+OURS, BARE, PIPELINE = "edgewright, ONNX int8", "bare onnxruntime, our int8", "transformers pipeline, fp32"
 
 
 def side(name, at, cosine):
