@@ -27,8 +27,8 @@ others, and everything below is of the same processes: {sentences}, {began}, {to
 A time counts from the text to its answer, tokenization and pooling included: the median over processes, each of which
 gives the median of its own runs. A ratio is edgewright's time by the peer's: below 1 edgewright is quicker. Its 99 %
 interval is that of Wilcoxon's rank sum test over processes, as in [measuring.md](measuring.md); **bold** where it does
-not hold 1. Beside each time stands how near the side's answers are to those of transformers' pipeline in fp32. *Bare* is
-what a script of tokenizers and the engine alone takes, on the very file of edgewright's bundle or on Optimum's.
+not hold 1. Beside each time stands how near the side's answers are to those of transformers' pipeline in fp32. *Bare*
+is what a script of tokenizers and the engine alone takes, on the very file of edgewright's bundle or on Optimum's.
 """
 
 STYLE = """
