@@ -151,7 +151,7 @@ class Contest:
 
     def time(self, processes: int) -> None:
         """Fresh processes of all sides, one of each in turn."""
-        timing = {"warmup_ms": 200, "least_ms": 300}
+        timing = {"warmup_ms": 150, "least_ms": 250}
         for turn in range(processes):
             say(f"{self.files.name}: process {turn + 1} of {processes} of {len(self.sides)} sides")
             for side in list(self.sides):

@@ -82,9 +82,9 @@ def digest(*paths: Path) -> str:
     return found.hexdigest()
 
 
-def code() -> list[Path]:
-    """The project's own modules."""
-    return sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+def code(*rooms: str) -> list[Path]:
+    """The project's own modules, of some rooms or of all."""
+    return sorted(path for room in rooms or ROOMS for path in (ROOT / room).rglob("*.py"))
 
 
 def is_ready(home: Path, what: object) -> bool:

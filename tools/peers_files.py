@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gguf_bert
-from peers_environments import code, digest, is_ready, mark_ready, python_of
+from peers_environments import ROOT, code, digest, is_ready, mark_ready, python_of
 
 from edgewright import build
 from edgewright.bundle import Bundle
@@ -56,13 +56,14 @@ class Files:
         return open_source(self.model).task
 
     def bundle(self) -> Bundle:
-        """ONNX and TFLite in int8, made anew where the model or the project's code is another than then."""
+        """ONNX and TFLite in int8, made anew where the model, the converters or the manifest are others than then."""
         home = self.home / "bundle"
+        makers = [*code("converters"), ROOT / "sdk" / "manifest.py"]
 
         def make(_: Path) -> None:
             build(self.model, out=home, formats=["onnx", "tflite"], precisions=["int8"], force=True)
 
-        self._once("bundle", digest(self.model / "model.safetensors", *code()), make)
+        self._once("bundle", digest(self.model / "model.safetensors", *makers), make)
         return Bundle.open(home)
 
     def optimum(self) -> Path:
