@@ -94,7 +94,7 @@ def _bare_files(files: Files, model: Path) -> dict[str, str]:
 def _optimum(file: str) -> Callable[[str, Files], Side]:
     def make(name: str, files: Files) -> Side:
         home = files.optimum()
-        given = {"model": str(home), "name": file}
+        given = {"model": str(home), "name": file, "config": str(files.model / "config.json")}
         return Side(name, python_of("optimum", files.work), "optimum", given, (home / file).stat().st_size)
 
     return make
