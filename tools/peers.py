@@ -106,13 +106,18 @@ def groups_of(bundle: Bundle) -> dict[str, list[str]]:
 
 
 def text_of(tokens: int, bundle: Bundle) -> str:
-    """Words of a passage, as many as make so many tokens with the model's own."""
-    words, tokenizer = (PASSAGE * tokens).split(), bundle.tokenizer()
-    for count in range(tokens, 0, -1):
-        text = " ".join(words[:count])
-        if tokenizer.encode([text]).feeds["input_ids"].shape[1] == tokens and count < tokens:
-            return text
-    raise SystemExit(f"no beginning of the passage makes {tokens} tokens")
+    """Words of a passage, as many as make so many tokens with the model's own vocabulary."""
+    from tokenizers import Tokenizer
+
+    words, tokenizer = (PASSAGE * tokens).split(), Tokenizer.from_file(str(bundle.directory / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    for begin in range(len(PASSAGE.split())):
+        for count in range(1, tokens):
+            text = " ".join(words[begin : begin + count])
+            if len(tokenizer.encode(text).ids) == tokens:
+                return text
+    raise SystemExit(f"no words of the passage make {tokens} tokens")
 
 
 # running
