@@ -182,12 +182,13 @@ def _interval(side: Mapping[str, Any]) -> Interval:
 
 
 def with_table(readme: str, record: Mapping[str, Any]) -> str:
-    """The README with the first model's figures between its marks."""
+    """The README with the first model's figures between its marks; those of a void run are not shown there."""
     if BEGIN not in readme or END not in readme:
         raise ValueError(f"the README has no place for the table, from {BEGIN} to {END}")
     head, _, rest = readme.partition(BEGIN)
     _, _, tail = rest.partition(END)
-    return f"{head}{BEGIN}\n{readme_table(record['models'][0])}{END}{tail}"
+    table = "".join(_warning(record)) or readme_table(record["models"][0])
+    return f"{head}{BEGIN}\n{table}{END}{tail}"
 
 
 def readme_table(model: Mapping[str, Any]) -> str:

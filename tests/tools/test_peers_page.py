@@ -104,6 +104,17 @@ def test_only_what_is_between_the_marks_changes(record):
     assert peers_page.with_table(after, record) == after
 
 
+def test_figures_of_a_void_run_do_not_reach_the_readme(record):
+    after = peers_page.with_table(f"{peers_page.BEGIN}{peers_page.END}", {**record, "others": 0.4})
+    assert "Void" in after
+    assert "MiniLM" not in after
+
+
+def test_a_readme_without_a_place_for_the_table_is_refused(record):
+    with pytest.raises(ValueError, match="no place for the table"):
+        peers_page.with_table("# A\n", record)
+
+
 def test_the_readme_and_the_page_show_what_was_measured():
     record = json.loads((ROOT / "docs/peers.json").read_text())
     readme = (ROOT / "README.md").read_text()
