@@ -84,6 +84,16 @@ class FarDisk(Disk):
     def sync_dir(self, path: str) -> None:
         self._ask(b"d", path)
 
+    def sync_all(self, path: str) -> None:
+        for name in self.list(path):
+            inner = f"{path}/{name}"
+            found = self.stat(inner)
+            if found and found.kind == "dir":
+                self.sync_all(inner)
+            elif found and found.kind == "file":
+                self.sha256(inner, sync=True)
+        self.sync_dir(path)
+
     def rename(self, path: str, to: str) -> None:
         self._ask(b"n", path, to)
 

@@ -132,6 +132,10 @@ class FarMachine(Machine, Here):
         """None: such a device has no systemd."""
         return Manager((), "", "", "", problem="a device without Python is not looked at for systemd")
 
+    def platform(self) -> dict[str, str]:
+        """Raise DeviceError: no wheel runs where there is no Python."""
+        raise DeviceError("a device without Python takes no wheels", hint="flash it with --runner and --engine")
+
     def boot(self) -> str:
         return self.text("/proc/sys/kernel/random/boot_id") or ""
 

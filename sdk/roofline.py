@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from edgewright.child import call
-from edgewright.threads import check_threads
 from edgewright.machine import require_clock
+from edgewright.threads import check_threads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
