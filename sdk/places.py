@@ -169,5 +169,5 @@ def _record(printed: bytes) -> dict[str, Any]:
 def refuse_emulated(url: str) -> None:
     """Raise UsageError where the board at a URL is emulated: its time is not a board's."""
     if connect(url).emulated:
-        hint = "measure on a real board; edgewright bench counts instructions here"
+        hint = "measure on a real board; `edgewright bench` counts instructions here"
         raise UsageError(f"{url} is emulated: milliseconds there say nothing of a board", hint=hint)

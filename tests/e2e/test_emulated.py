@@ -224,7 +224,7 @@ def test_the_command_says_how_to_go_on(board):
 
 
 @pytest.mark.usefixtures("board")
-@pytest.mark.parametrize("command", ["race", "bench", "profile"])
+@pytest.mark.parametrize("command", ["race", "profile"])
 def test_no_millisecond_of_an_emulated_board_is_shown(int8, command):
     line = edgewright(command, int8, "--device", URL, check=2)
     assert f"{URL} is emulated: milliseconds there say nothing of a board" in line
