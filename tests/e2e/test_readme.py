@@ -10,7 +10,7 @@ from conftest import DEMO, ROOT, SENTENCES, edgewright
 
 pytestmark = pytest.mark.alone
 
-PAGES = (ROOT / "README.md", ROOT / "docs" / "measuring.md")
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("compressing", "boards", "measuring")))
 NOT_HERE = ("tools/quickstart", "tools/test", "tools/check", "pip install", "git clone", "cd edgewright")
 
 
