@@ -96,6 +96,7 @@ def steps(disk, folder, seed):
                 lambda a=a: disk.stat(a),
                 lambda a=a: disk.sync_dir(a),
                 lambda a=a: disk.sha256(a, sync=True),
+                lambda a=a: disk.sync_all(a) if a.endswith("\n") else disk.stat(a),
             )
         )
         found.append(outcome(step))
