@@ -192,7 +192,8 @@ class FakeDisk(Disk):
 
     def sync(self, handle: int) -> None:
         self._step("sync", self._handles[handle].path)
-        self._handles[handle].node.save()
+        node = self._handles[handle].node
+        node.saved_data = node.data
 
     def close(self, handle: int) -> None:
         path = self._handles.pop(handle).path  # an error or not: as Linux has it
@@ -202,12 +203,13 @@ class FakeDisk(Disk):
 
     def sync_dir(self, path: str) -> None:
         self._step("sync_dir", path)
-        self._find(path).save()
+        node = self._find(path)
+        node.saved_names, node.changes = dict(node.names), []
 
     def sync_all(self, path: str) -> None:
         self._step("sync_all", path)
         for node in walk(self._root, {}).values():
-            node.save()
+            node.saved_data, node.saved_names, node.changes = node.data, dict(node.names), []
 
     def rename(self, path: str, to: str) -> None:
         self._step("rename", f"{path} -> {to}")
