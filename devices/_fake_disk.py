@@ -192,8 +192,7 @@ class FakeDisk(Disk):
 
     def sync(self, handle: int) -> None:
         self._step("sync", self._handles[handle].path)
-        node = self._handles[handle].node
-        node.saved_data = node.data
+        self._handles[handle].node.save()
 
     def close(self, handle: int) -> None:
         path = self._handles.pop(handle).path  # an error or not: as Linux has it
@@ -203,13 +202,12 @@ class FakeDisk(Disk):
 
     def sync_dir(self, path: str) -> None:
         self._step("sync_dir", path)
-        node = self._find(path)
-        node.saved_names, node.changes = dict(node.names), []
+        self._find(path).save()
 
     def sync_all(self, path: str) -> None:
         self._step("sync_all", path)
         for node in walk(self._root, {}).values():
-            node.saved_data, node.saved_names, node.changes = node.data, dict(node.names), []
+            node.save()
 
     def rename(self, path: str, to: str) -> None:
         self._step("rename", f"{path} -> {to}")
