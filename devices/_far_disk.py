@@ -85,14 +85,8 @@ class FarDisk(Disk):
         self._ask(b"d", path)
 
     def sync_all(self, path: str) -> None:
-        for name in self.list(path):
-            inner = f"{path}/{name}"
-            found = self.stat(inner)
-            if found and found.kind == "dir":
-                self.sync_all(inner)
-            elif found and found.kind == "file":
-                self.sha256(inner, sync=True)
-        self.sync_dir(path)
+        del path
+        self._ask(b"S", timeout_s=_HASHING_S)
 
     def rename(self, path: str, to: str) -> None:
         self._ask(b"n", path, to)

@@ -386,6 +386,11 @@ static int disk_op(char letter)
         return do_close();
     if (letter == 't')
         return do_now();
+    if (letter == 'S') {
+        sync();
+        begin(0);
+        return 0;
+    }
     bool two = letter && strchr("onlyC", letter);
     if (!letter || (!two && !strchr("dkumxhasvLH", letter)))
         return ENOSYS;
