@@ -23,7 +23,7 @@ _INTERRUPTED = 130
 class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
-        return list(registry.names("cli"))
+        return [*registry.names("cli")]  # `list` is the command of that name, once it was imported
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         del ctx
