@@ -71,8 +71,9 @@ def command(bundle: str, **options: Any) -> None:
     from edgewright.flash import flash
     from edgewright.packing import opened
 
+    transport = connect(url)  # a URL that cannot be is said before anything is opened
     with opened(bundle) as found:
-        way = equip(connect(url), **{name: options[name] for name in ("root", "python", "runner", "engine")})
+        way = equip(transport, **{name: options[name] for name in ("root", "python", "runner", "engine")})
         done = flash(found, way, progress=status(quiet=options["quiet"]), **given)
     rows = [{key: row.get(key) for key in _KEYS} for row in done.rows]
     emit(rows, as_json=as_json, title=_title(url, done), flash=_facts(done))
