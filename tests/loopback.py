@@ -113,12 +113,14 @@ class Sshd(Server):
     def __init__(self, home):
         super().__init__(home)
         self.key = key(home / "host_key")
+        (home / "login").mkdir()  # logins read no shell set-up of this user: some take locks, and tests kill them
         kept = [f"{name}={os.environ[name]}" for name in ("PYTHONPATH", "HF_HUB_OFFLINE") if name in os.environ]
+        kept.append(f"HOME={home}/login")
         self.lines = [
             *(f"Port {self.port}", "ListenAddress 127.0.0.1", f"HostKey {home}/host_key", "PidFile none"),
             *(f"AuthorizedKeysFile {home}/authorized_keys", "StrictModes no", "UsePAM no", "PermitRootLogin yes"),
             *("PasswordAuthentication no", "KbdInteractiveAuthentication no", "MaxStartups 100", "PrintMotd no"),
-            *([f"SetEnv {' '.join(kept)}"] if kept else []),
+            f"SetEnv {' '.join(kept)}",
         ]
         self.know()
 
