@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from debian import unpacked
+from debian import need, unpacked
 
 from edgewright.devices._emulated import CPUS
 
@@ -108,7 +108,7 @@ class Server:
 class Sshd(Server):
     """OpenSSH's."""
 
-    name = "sshd"
+    name, package = "sshd", "openssh-server"
 
     def __init__(self, home):
         super().__init__(home)
@@ -177,7 +177,7 @@ class EmulatedSshd(Sshd):
 class Dropbear(Server):
     """Dropbear's, the small one of routers and minimal boards; it sees `home/login` where this user's home is."""
 
-    name = "dropbear"
+    name, package = "dropbear", "dropbear-bin"
 
     def __init__(self, home):
         super().__init__(home)
@@ -199,9 +199,9 @@ class Dropbear(Server):
 
 def serve(kind, home):
     """A server that listens; skips where it, or the user's right to it, is missing."""
-    missing = [name for name in (kind.name, "ssh", "ssh-keygen") if program(name) is None]
-    if missing:
-        pytest.skip(f"{', '.join(missing)} is not installed: apt install openssh-server dropbear-bin")
+    for name, package in ((kind.name, kind.package), ("ssh", "openssh-client")):
+        if program(name) is None:
+            need(name, package)
     if kind is Dropbear and subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode:
         pytest.skip("dropbear reads the keys in the user's home, and no other can be laid over it: run this as root")
     if kind is EmulatedSshd:
