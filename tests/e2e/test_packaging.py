@@ -37,7 +37,7 @@ def board(wheel, tmp_path_factory):
 
 
 def test_size(wheel):
-    assert wheel.stat().st_size < 600_000  # Python alone; what is heavy is an extra
+    assert wheel.stat().st_size < 800_000  # source alone; what is heavy is an extra
 
 
 def test_holds_every_module_and_profile_under_one_name(wheel):
@@ -48,7 +48,7 @@ def test_holds_every_module_and_profile_under_one_name(wheel):
         f"{package}/{path.relative_to(ROOT / room).as_posix()}"
         for room, package in ROOMS.items()
         for path in (ROOT / room).rglob("*")
-        if path.suffix in (".py", ".toml", ".json", ".css", ".c") or path.name == "py.typed"
+        if path.suffix in (".py", ".toml", ".json", ".css", ".c", ".h") or path.name == "py.typed"
     }
     assert {name for name in names if name.startswith("edgewright/")} == kept
 
