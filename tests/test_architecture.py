@@ -238,3 +238,19 @@ def test_no_public_function_shares_its_name_with_a_module():
     """Importing such a module would put it in the function's place: `ew.build(...)` would call a module."""
     modules = {path.stem for path in (ROOT / "sdk").iterdir()}
     assert modules & set(edgewright.__all__) == set()
+
+
+TOOLS = sorted((ROOT / "tools").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", TOOLS, ids=[path.name for path in TOOLS])
+def test_a_tool_imports_what_there_is(path):
+    """No tool is imported by the fast tests; what it takes from the package is read instead."""
+    own = {name.removesuffix("/__init__.py").removesuffix(".py"): tree for name, tree in TREES.items()}
+    for module, names in imported(ast.parse(path.read_text())):
+        if module == "edgewright" or not module.startswith("edgewright."):
+            continue
+        place = module.removeprefix("edgewright.").replace(".", "/")
+        tree = own.get(place if place.split("/")[0] in ROOMS else f"sdk/{place}")
+        assert tree is not None, module
+        assert set(names) <= {*(written_all(tree) or ()), *defined(tree)}, module

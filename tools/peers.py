@@ -27,7 +27,7 @@ from peers_sides import OURS, REFERENCE, reason_of, say, sides_of
 from edgewright.data import rows
 from edgewright.machine import machine
 from edgewright.measure import now
-from edgewright.runtimes._moment import Watch
+from edgewright.moment import Watch
 from edgewright.statistics import compare, median
 
 if TYPE_CHECKING:
