@@ -110,7 +110,7 @@ def _flash(bundle: Bundle, options: dict[str, Any], show: Callable[[str], None])
 def _chosen(bundle: Bundle, winner: Entrant, options: dict[str, Any], show: Callable[[str], None]) -> list[str]:
     """What has been done with the choice, in words; the board gets it where that was asked."""
     machine = winner.target.place.about.machine.model
-    words = [f"{bundle.directory} takes the winner on a {machine} from now on"]
+    words = [f"{bundle.directory} takes the winner on machines of this model, {machine}"]
     if options["flash"]:
         return [*words, f"{options['device']} has the choice: {_flash(bundle, options, show)} is active"]
     if options["device"]:
