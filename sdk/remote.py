@@ -11,6 +11,7 @@ import json
 import re
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -25,6 +26,8 @@ from edgewright.strict import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
+
+    from edgewright.contracts import Transport
 
 __all__ = ["ACTIVE", "Answer", "Remote", "identity"]
 
@@ -65,6 +68,11 @@ class Remote:
     url: str
     root: str = ""
     python: str = ""
+
+    @cached_property
+    def _way(self) -> Transport:
+        """One for all commands: to connect takes as long as a short command."""
+        return connect(self.url)
 
     def ask(
         self,
@@ -109,7 +117,7 @@ class Remote:
         if size > _MAX_SENT_BYTES:
             what = f"{', '.join(packed)}: {size} bytes packed, at most {_MAX_SENT_BYTES} are sent with a command"
             raise UsageError(what, hint="split the file")
-        board = Board(connect(self.url), self.root, "")
+        board = Board(self._way, self.root, "")
         request: dict[str, Any] = {"words": list(words), "takes": list(takes), "python": self.python or "{python}"}
         request |= {"files": {name: base64.b64encode(data).decode() for name, data in packed.items()}}
         request |= {"digest": digest, "version": version, "timeout_s": timeout_s, "module": module}
