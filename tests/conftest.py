@@ -22,8 +22,20 @@ from edgewright import manifest
 HERE = Path(__file__).parent
 hypothesis.settings.register_profile("busy", deadline=None)  # these machines are shared
 hypothesis.settings.load_profile("busy")
+SLOW_ROOMS = {"converters", "e2e"}
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 HIDDEN, LAYERS, HEADS, INTERMEDIATE, POSITIONS, LABELS = 32, 2, 2, 64, 64, 2
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave rooms out whose tests are all slow, before torch is imported only to be told that none is wanted."""
+    return True if config.option.markexpr == "not slow" and collection_path.name in SLOW_ROOMS else None
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if SLOW_ROOMS & {parent.name for parent in item.path.relative_to(HERE).parents}:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -18,10 +18,9 @@ from edgewright import arrays, child
 from edgewright.errors import ChildFailed, EngineError
 from edgewright.registry import load
 
-pytestmark = pytest.mark.slow
 pytest.importorskip("transformers")
 pytest.importorskip("executorch")
-import tiny  # noqa: E402
+import tiny
 
 LIMITS = {"fp32": 1e-5, "fp16": 0.02, "int8": 0.15, "int8-static": 0.4, "int4": 0.5}
 CASES = [(kind, "fp32") for kind in ("Bert", "Albert", "DebertaV2")]

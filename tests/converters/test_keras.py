@@ -14,7 +14,6 @@ from edgewright.errors import SourceError, UnsupportedConversion, UsageError
 from edgewright.keras_source import is_keras, open_keras
 from edgewright.manifest import Settings
 
-pytestmark = pytest.mark.slow
 if importlib.util.find_spec("tensorflow") is None:
     pytest.skip("TensorFlow is an extra of its own: pip install 'edgewright[tensorflow]'", allow_module_level=True)
 

@@ -8,9 +8,8 @@ import pytest
 from edgewright.errors import ConversionFailed
 from edgewright.registry import load
 
-pytestmark = pytest.mark.slow
 pytest.importorskip("transformers")
-from tiny import ARCHITECTURES, batch, eager, spec  # noqa: E402
+from tiny import ARCHITECTURES, batch, eager, spec
 
 LIMITS = {"fp32": 1e-5, "fp16": 0.01, "int8": 0.15, "int8-static": 0.25, "int4": 0.6}
 EVERY_PRECISION = ("Bert", "Albert", "MobileBert", "DebertaV2")

@@ -5,8 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-pytestmark = pytest.mark.slow
-
 
 def restored(codes, scales, zeros):
     return (codes.astype(np.float32) - zeros[..., None]) * scales[..., None]

@@ -11,9 +11,8 @@ import pytest
 from edgewright.errors import ConversionFailed, MissingExtra
 from edgewright.registry import load
 
-pytestmark = pytest.mark.slow
 pytest.importorskip("transformers")
-from tiny import batch, eager, spec  # noqa: E402
+from tiny import batch, eager, spec
 
 without_tensorrt = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt") is not None or shutil.which("trtexec") is not None,

@@ -15,11 +15,10 @@ from edgewright.child import call
 from edgewright.errors import ChildFailed, ConversionFailed, EdgewrightError, EngineError
 from edgewright.registry import load
 
-pytestmark = pytest.mark.slow
 pytest.importorskip("transformers")
 pytest.importorskip("litert_torch")
-import torch  # noqa: E402
-from tiny import batch, eager, spec  # noqa: E402
+import torch
+from tiny import batch, eager, spec
 
 LENGTHS = [[1], [64], [12, 3, 1], [5, 5]]
 LIMITS = {"fp32": 1e-5, "fp16": 0.02, "int8": 0.15, "int8-static": 0.5, "int4": 1.5}

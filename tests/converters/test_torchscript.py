@@ -11,7 +11,6 @@ import pytest
 from edgewright.errors import EngineError, UnsupportedConversion
 from edgewright.registry import load
 
-pytestmark = pytest.mark.slow
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 from tiny import ARCHITECTURES, batch, eager, spec  # noqa: E402

@@ -37,12 +37,17 @@ def keys(tmp_path_factory):
     return root
 
 
-@pytest.fixture
-def bundle(tmp_path, keys):
-    """A bundle that the owner signed."""
-    root = tiny(tmp_path / "bundle", 2)
+@pytest.fixture(scope="module")
+def _signed(tmp_path_factory, keys):
+    root = tiny(tmp_path_factory.mktemp("signed") / "bundle", 2)
     sign(root, keys / "owner")
     return root
+
+
+@pytest.fixture
+def bundle(tmp_path, _signed):
+    """A bundle that the owner signed."""
+    return shutil.copytree(_signed, tmp_path / "bundle")
 
 
 def check(bundle, keys, **options):

@@ -21,13 +21,6 @@ SENTENCES = ROOT / "tools" / "demo" / "sentences.tsv"
 TFLITE_PRECISIONS = ("fp32", "fp16", "int8", "int8-static", "int4")
 
 
-def pytest_collection_modifyitems(items):
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.slow)
-
-
 def edgewright(*args, check=0, cwd=None, timeout=600, **env):
     """Run the command line; give standard output, or for a wanted failure the one line of standard error."""
     argv = [sys.executable, "-m", "edgewright", *map(str, args)]
