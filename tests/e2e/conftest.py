@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.util
 import json
@@ -81,22 +82,30 @@ def rows(*args, **options):
     return json.loads(edgewright(*args, "--json", **options))["rows"]
 
 
+def _built(tmp_path_factory, *wanted):
+    """The demo model as a bundle, through the command line, with the metric gate on; once for all workers."""
+    root = tmp_path_factory.getbasetemp()
+    root = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "built"
+    root.mkdir(exist_ok=True)
+    out = root / "-".join(wanted).replace(",", "-")
+    with open(out.with_suffix(".lock"), "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not out.exists():
+            edgewright("build", DEMO, "--out", out, "--format", wanted[0], "--precision", wanted[1], "--data", SENTENCES)
+    return out
+
+
 @pytest.fixture(scope="session")
 def demo_bundle(tmp_path_factory):
-    """The demo model at fp32 and int8, built once through the command line, with the metric gate on."""
-    out = tmp_path_factory.mktemp("demo") / "sentiment"
-    edgewright("build", DEMO, "--out", out, "--format", "onnx", "--precision", "fp32,int8", "--data", SENTENCES)
-    return out
+    """The demo model in ONNX at fp32 and int8."""
+    return _built(tmp_path_factory, "onnx", "fp32,int8")
 
 
 @pytest.fixture(scope="session")
 def tflite_bundle(tmp_path_factory):
-    """The demo model in TFLite at every precision of it, built once."""
+    """The demo model in TFLite at every precision of it."""
     pytest.importorskip("litert_torch")
-    out = tmp_path_factory.mktemp("tflite") / "sentiment"
-    wanted = ",".join(TFLITE_PRECISIONS)
-    edgewright("build", DEMO, "--out", out, "--format", "tflite", "--precision", wanted, "--data", SENTENCES)
-    return out
+    return _built(tmp_path_factory, "tflite", ",".join(TFLITE_PRECISIONS))
 
 
 @pytest.fixture(scope="session")
