@@ -88,10 +88,11 @@ def _built(tmp_path_factory, *wanted):
     root = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "built"
     root.mkdir(exist_ok=True)
     out = root / "-".join(wanted).replace(",", "-")
-    with open(out.with_suffix(".lock"), "wb") as lock:
+    with out.with_suffix(".lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not out.exists():
-            edgewright("build", DEMO, "--out", out, "--format", wanted[0], "--precision", wanted[1], "--data", SENTENCES)
+            asked = ("--format", wanted[0], "--precision", wanted[1])
+            edgewright("build", DEMO, "--out", out, *asked, "--data", SENTENCES)
     return out
 
 
