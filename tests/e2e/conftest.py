@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "tools" / "demo" / "model"
 SENTENCES = ROOT / "tools" / "demo" / "sentences.tsv"
 TFLITE_PRECISIONS = ("fp32", "fp16", "int8", "int8-static", "int4")
+EXECUTORCH_PRECISIONS = ("fp32", "int8", "int8-static", "int4")
 
 
 def edgewright(*args, check=0, cwd=None, timeout=600, **env):
@@ -82,31 +83,50 @@ def rows(*args, **options):
     return json.loads(edgewright(*args, "--json", **options))["rows"]
 
 
-def _built(tmp_path_factory, *wanted):
-    """The demo model as a bundle, through the command line, with the metric gate on; once for all workers."""
-    root = tmp_path_factory.getbasetemp()
-    root = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "built"
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """The demo model as a bundle of a format, by the command line, with the metric gate on; nobody may change it.
+
+    It is built once for all workers, and for all runs of pytest that share a $TEST_BUNDLES.
+    """
+    own = tmp_path_factory.getbasetemp()
+    own = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    root = Path(os.environ.get("TEST_BUNDLES", own / "built"))
     root.mkdir(exist_ok=True)
-    out = root / "-".join(wanted).replace(",", "-")
-    with out.with_suffix(".lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not out.exists():
-            asked = ("--format", wanted[0], "--precision", wanted[1])
-            edgewright("build", DEMO, "--out", out, *asked, "--data", SENTENCES)
-    return out
+
+    def build(name, *precisions):
+        out = root / name
+        with out.with_suffix(".lock").open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not out.exists():
+                asked = ("--format", name, "--precision", ",".join(precisions), "--data", SENTENCES)
+                edgewright("build", DEMO, "--out", out, *asked, timeout=3000)
+        return out
+
+    return build
 
 
 @pytest.fixture(scope="session")
-def demo_bundle(tmp_path_factory):
-    """The demo model in ONNX at fp32 and int8."""
-    return _built(tmp_path_factory, "onnx", "fp32,int8")
+def demo_bundle(built):
+    return built("onnx", "fp32", "int8")
 
 
 @pytest.fixture(scope="session")
-def tflite_bundle(tmp_path_factory):
-    """The demo model in TFLite at every precision of it."""
+def tflite_bundle(built):
     pytest.importorskip("litert_torch")
-    return _built(tmp_path_factory, "tflite", ",".join(TFLITE_PRECISIONS))
+    return built("tflite", *TFLITE_PRECISIONS)
+
+
+@pytest.fixture(scope="session")
+def executorch_bundle(built):
+    pytest.importorskip("executorch")
+    return built("executorch", *EXECUTORCH_PRECISIONS)
+
+
+@pytest.fixture(scope="session")
+def torchscript_bundle(built):
+    pytest.importorskip("torch")
+    return built("torchscript", "fp32", "int8")
 
 
 @pytest.fixture(scope="session")

@@ -3,23 +3,17 @@
 import json
 
 import pytest
-from conftest import DEMO, SENTENCES, edgewright, rows
-
-pytest.importorskip("executorch")
-
-PRECISIONS = ["fp32", "int8", "int8-static", "int4"]
+from conftest import EXECUTORCH_PRECISIONS, SENTENCES, rows
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    out = tmp_path_factory.mktemp("executorch") / "sentiment"
-    wanted = ["--format", "executorch", "--precision", ",".join(PRECISIONS), "--data", SENTENCES]
-    edgewright("build", DEMO, "--out", out, *wanted, timeout=3000)
-    return out
+@pytest.fixture
+def bundle(executorch_bundle):
+    return executorch_bundle
 
 
 def test_every_precision_is_there_and_verifies(bundle):
-    assert [(r["precision"], r["golden"]) for r in rows("verify", bundle)] == [(p, "7 of 7") for p in PRECISIONS]
+    found = [(row["precision"], row["golden"]) for row in rows("verify", bundle)]
+    assert found == [(precision, "7 of 7") for precision in EXECUTORCH_PRECISIONS]
 
 
 def test_sizes(bundle):

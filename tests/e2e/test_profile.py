@@ -3,18 +3,11 @@
 import json
 
 import pytest
-from conftest import DEMO, edgewright, rows
+from conftest import edgewright, rows
 
 pytestmark = pytest.mark.alone
 
 LAYERS = {"electra.embeddings", "electra.embeddings_project", "electra.encoder.layer.0", "electra.encoder.layer.1"}
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    out = tmp_path_factory.mktemp("lite") / "bundle"
-    edgewright("build", DEMO, "--format", "torchscript,tflite,executorch", "--precision", "fp32", "--out", out)
-    return out
 
 
 def add_up(found):
@@ -29,11 +22,12 @@ def add_up(found):
 
 
 @pytest.mark.parametrize(
-    ("format_", "delegate", "outside"),
-    [("tflite", "XNNPACK", "EMBEDDING_LOOKUP"), ("executorch", "XnnpackBackend", "aten::embedding")],
+    ("bundle", "delegate", "outside"),
+    [("tflite_bundle", "XNNPACK", "EMBEDDING_LOOKUP"), ("executorch_bundle", "XnnpackBackend", "aten::embedding")],
 )
-def test_what_fell_back_is_counted_and_priced(bundle, tmp_path, format_, delegate, outside):
-    argv = ("profile", bundle, "--format", format_, "--tokens", "32", "--runs", "20", "--out", tmp_path / "kept.json")
+def test_what_fell_back_is_counted_and_priced(request, tmp_path, bundle, delegate, outside):
+    asked = ("--precision", "fp32", "--tokens", "32", "--runs", "20", "--out", tmp_path / "kept.json")
+    argv = ("profile", request.getfixturevalue(bundle), *asked)
     found = json.loads(edgewright(*argv, "--json"))
     assert add_up(found)
     fell = found["fallbacks"]
@@ -45,8 +39,8 @@ def test_what_fell_back_is_counted_and_priced(bundle, tmp_path, format_, delegat
     assert json.loads((tmp_path / "kept.json").read_text())["profile"]["trace"] == found["trace"]
 
 
-def test_executorch_by_programs_that_end_early(bundle):
-    argv = ("profile", bundle, "--format", "executorch", "--runs", "10")
+def test_executorch_by_programs_that_end_early(executorch_bundle):
+    argv = ("profile", executorch_bundle, "--precision", "fp32", "--runs", "10")
     short, long = (json.loads(edgewright(*argv, "--tokens", n, "--json"))["rows"] for n in (16, 128))
     delegates = [next(row for row in rows_ if row["what"] == "XnnpackBackend") for rows_ in (short, long)]
     assert delegates[0]["share"] > 0.5
@@ -76,10 +70,9 @@ def test_the_table_names_the_peaks_and_the_kinds(demo_bundle):
     assert "between operators" in text
 
 
-def test_the_lite_interpreter_too(bundle):
-    whole = json.loads(
-        edgewright("profile", bundle, "--format", "torchscript", "--tokens", "16", "--runs", "5", "--json")
-    )
+def test_the_lite_interpreter_too(torchscript_bundle):
+    argv = ("profile", torchscript_bundle, "--precision", "fp32", "--tokens", "16", "--runs", "5")
+    whole = json.loads(edgewright(*argv, "--json"))
     assert add_up(whole)
     found = whole["rows"]
     linear = next(row for row in found if row["what"] == "aten::linear")
@@ -87,8 +80,8 @@ def test_the_lite_interpreter_too(bundle):
     assert linear["gmac_s"] > 0
 
 
-def test_litert_with_the_operators_of_xnnpack(bundle):
-    argv = ("profile", bundle, "--format", "tflite", "--tokens", "32", "--runs", "20")
+def test_litert_with_the_operators_of_xnnpack(tflite_bundle):
+    argv = ("profile", tflite_bundle, "--precision", "fp32", "--tokens", "32", "--runs", "20")
     found = {row["what"].partition(" (")[0]: row for row in rows(*argv)}
     assert found["Fully Connected"]["calls"] >= 12
     assert found["Fully Connected"]["gmac_s"] > 0

@@ -7,14 +7,10 @@ from conftest import DEMO, SENTENCES, edgewright, rows
 
 import edgewright as ew
 
-pytest.importorskip("torch")
 
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    out = tmp_path_factory.mktemp("ptl") / "sentiment"
-    edgewright("build", DEMO, "--out", out, "--format", "torchscript", "--precision", "fp32,int8", "--data", SENTENCES)
-    return out
+@pytest.fixture
+def bundle(torchscript_bundle):
+    return torchscript_bundle
 
 
 def test_verify_replays_every_golden_case(bundle):
