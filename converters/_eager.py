@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from edgewright import registry
+from edgewright.converters._last_layer import cut
 from edgewright.errors import SourceError
 from edgewright.pruned import mend
 from edgewright.tokenizer import picked
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Eager", "load", "run", "run_all"]
+__all__ = ["Eager", "load", "load_to_convert", "run", "run_all"]
 
 _FEEDS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -70,6 +71,13 @@ def load(source: Mapping[str, Any]) -> Eager:
         _check_size(model, source)
     _check_finite(model)
     return Eager(model.eval() if not source["exported"] else model, inputs, outputs)
+
+
+def load_to_convert(source: Mapping[str, Any]) -> Eager:
+    """Load it as converters take it: with the same answers, and without work that no answer needs."""
+    model = load(source)
+    cut(model.model, source["task"])
+    return model
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]

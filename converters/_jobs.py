@@ -33,7 +33,7 @@ def reference(payload: dict[str, Any], progress: Callable[[str], None]) -> dict[
 def convert(payload: dict[str, Any], progress: Callable[[str], None]) -> list[dict[str, str] | None]:
     """Make an artifact per entry (precision, path, keep_float); give None or the error's record for each."""
     progress("load the model")
-    model = _library(payload).load(payload["source"])
+    model = _library(payload).load_to_convert(payload["source"])
     converter = registry.load("converters", payload["format"])()
     spec = read_spec(payload, model)
     return [attempt(converter, model, spec, entry, progress) for entry in payload["artifacts"]]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Keras", "load", "run", "run_all"]
+__all__ = ["Keras", "load", "load_to_convert", "run", "run_all"]
 
 _FEEDS = {
     "attention_mask": ("mask",),
@@ -77,6 +77,9 @@ def load(source: Mapping[str, Any]) -> Keras:
         raise SourceError(what, hint=f"give --max-length {model.length}")
     _check(model, path, source)
     return model
+
+
+load_to_convert = load
 
 
 def run(model: Keras, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -60,19 +60,20 @@ def _tensor(given: Any) -> Any:
 
 
 def find(eager: _eager.Eager, example: Mapping[str, NDArray[Any]], below: str) -> list[tuple[str, int]]:
-    """The modules whose float (batch, length, width) outputs are worth a look, as (name, call), in the order of calls.
+    """The modules with float outputs (batch, length or 1, width), as (name, call), in the order of calls.
 
     Without `below`, what comes before the stack of layers, and the layers; with it, everything inside that module. A
     tensor that several modules hand on, as a dropout does, counts for the first: a file with two names for one output
     is nothing that every engine opens.
     """
     seen: list[tuple[str, int]] = []
-    shape = next(iter(example.values())).shape
+    rows, length = next(iter(example.values())).shape
+    shapes = ((rows, length), (rows, 1))  # the last layer of a classifier has the first token's row alone
     given: list[torch.Tensor] = []
     handles = []
     for name, module in eager.model.named_modules():
         if name and (name.startswith(f"{below}.") if below else _is_coarse(name)):
-            handles.append(module.register_forward_hook(_recorder(name, seen, given, shape)))
+            handles.append(module.register_forward_hook(_recorder(name, seen, given, shapes)))
     outputs = _eager.run(eager, example)
     for handle in handles:
         handle.remove()
@@ -87,13 +88,13 @@ def _is_coarse(name: str) -> bool:
 
 
 def _recorder(
-    name: str, seen: list[tuple[str, int]], given: list[torch.Tensor], shape: tuple[int, ...]
+    name: str, seen: list[tuple[str, int]], given: list[torch.Tensor], shapes: tuple[tuple[int, int], ...]
 ) -> Callable[..., None]:
     calls = itertools.count()
 
     def record(_: Any, __: Any, returned: Any) -> None:
         tensor, call = _tensor(returned), next(calls)
-        if tensor is None or not tensor.is_floating_point() or tensor.dim() != 3 or tensor.shape[:2] != shape:
+        if tensor is None or not tensor.is_floating_point() or tensor.dim() != 3 or tensor.shape[:2] not in shapes:
             return
         if all(tensor.data_ptr() != other.data_ptr() or tensor.shape != other.shape for other in given):
             seen.append((name, call))
@@ -108,7 +109,7 @@ def prepare(payload: dict[str, Any], progress: Callable[[str], None]) -> dict[st
     Returns the taps' names, whether the export ran, and per artifact None or the error's record.
     """
     torch.set_num_threads(payload["threads"])
-    model = _eager.load(payload["source"])
+    model = _eager.load_to_convert(payload["source"])
     converter = registry.load("converters", payload["format"])()
     batches = arrays.load(Path(payload["feeds"]))
     spec = read_spec(payload, model)

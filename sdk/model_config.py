@@ -13,7 +13,10 @@ from edgewright.manifest import Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Config", "read_json", "read_settings"]
+__all__ = ["FIRST_TOKEN", "Config", "read_json", "read_settings"]
+
+FIRST_TOKEN = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta")
+"""Families whose classifiers read the first token alone: the converters cut their last layer to it."""
 
 # These models count positions from the padding id + 1, so that many rows of the position table are never used.
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl", "longformer", "ibert"}

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from edgewright.child import call
 from edgewright.machine import require_clock
+from edgewright.model_config import FIRST_TOKEN
 from edgewright.threads import check_threads
 
 if TYPE_CHECKING:
@@ -56,13 +57,18 @@ def encoder_macs(config: Mapping[str, Any], tokens: int) -> tuple[float, float] 
     """Multiply-accumulates of an encoder's layers and of its attention's products, for one text of `tokens` tokens.
 
     `config` is the model's config.json; None where it does not have an encoder's usual sizes. Embeddings and the head
-    are left out: of an encoder they are less than a hundredth.
+    are left out: of an encoder they are less than a hundredth. Of the last layer a classifier that reads the first
+    token has the keys and values of every token, and of all else one row.
     """
     found = [next((config[n] for n in names if isinstance(config.get(n), int)), None) for names in _SIZES]
     if None in found:
         return None
     width, layers, inner = (int(size) for size in found if size is not None)
-    return layers * tokens * width * (4 * width + 2 * inner), 2 * layers * tokens**2 * width
+    kinds = config.get("architectures") or [""]
+    cut = config.get("model_type") in FIRST_TOKEN and kinds[0].endswith("ForSequenceClassification")
+    spared = (tokens - 1) * cut
+    work = layers * tokens * width * (4 * width + 2 * inner) - spared * width * (2 * width + 2 * inner)
+    return work, 2 * layers * tokens**2 * width - 2 * spared * tokens * width
 
 
 @cache

@@ -27,6 +27,7 @@ ARCHITECTURES = {
 
 def eager(kind):
     from edgewright.converters._eager import Eager, _inputs
+    from edgewright.converters._last_layer import cut
 
     torch.manual_seed(7)
     config = getattr(transformers, f"{kind}Config")(**SIZES, **ARCHITECTURES[kind])
@@ -35,6 +36,7 @@ def eager(kind):
     for parameter in model.parameters():  # the default initialisation is too small to show an error
         if parameter.dim() == 2:
             torch.nn.init.normal_(parameter, std=0.15)
+    cut(model, "text-classification")
     return Eager(model, _inputs(model), ("logits",))
 
 
