@@ -52,6 +52,12 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path, text, words):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "tools/recipes").iterdir()), ids=lambda p: p.stem)
+def test_the_recipes_that_the_docs_name_are_read(path):
+    assert read(path)
+    assert path.read_text().startswith("# ")
+
+
 def test_the_recipe_of_the_demo_model_is_one():
     steps = read(Path(__file__).parents[2] / "tools/demo/recipe.toml")
     assert [named.name for named in steps][:2] == ["train", "trim-vocabulary"]
