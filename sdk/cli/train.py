@@ -41,7 +41,8 @@ def command(
 ) -> None:
     """Fine-tune SOURCE, a model directory or hub id, on labelled rows; the best model is kept.
 
-    Several processes or machines: accelerate launch -m edgewright train ...
+    Several GPUs or machines: accelerate launch -m edgewright train ...
+    Several processes on CPUs: torchrun --nproc_per_node 2 -m edgewright ...
     """
     from edgewright.train import Recipe, fit
 
@@ -63,6 +64,10 @@ def command(
 def _show(trained: Trained, *, as_json: bool) -> None:
     from dataclasses import asdict
 
+    from edgewright.train.unfinished import is_first
+
+    if not is_first():
+        return
     row = {**asdict(trained), "directory": str(trained.directory)}
     title = f"{trained.directory}: {trained.score:.2f} % {trained.metric}, curves in training/curves.html"
     emit([row], as_json=as_json, title=title)

@@ -12,6 +12,7 @@ from edgewright.errors import EdgewrightError, StorageError
 from edgewright.train._batches import Rows
 from edgewright.train._models import load
 from edgewright.train._trainer import Progress, Run, arguments, score_of
+from edgewright.train.unfinished import processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,13 +76,11 @@ class Loop:
         return best.cpu(), _curves(run, time.monotonic() - begun)
 
     def _run(self, model: Any, rows: Rows, dev: Sequence[Example], loss: Any) -> Run:
-        from accelerate import PartialState
-
         def loss_of(wrapped: Any, batch: dict[str, Any]) -> Any:
             feeds = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
             return loss(wrapped, feeds, batch)
 
-        args = arguments(self.recipe, len(rows), self.work, PartialState().num_processes)
+        args = arguments(self.recipe, len(rows), self.work, processes().num_processes)
         return Run(
             model=model,
             args=args,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Unfinished", "first_alone", "is_first"]
+__all__ = ["Unfinished", "all_here", "first_alone", "is_first", "processes"]
 
 _NOTE = "run.json"
 
@@ -25,15 +25,27 @@ def is_first() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
+def processes() -> Any:
+    """The state of the processes that a launcher started together, on CPUs where there is no GPU."""
+    import torch
+    from accelerate import PartialState
+
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
+def all_here() -> None:
+    """Wait until every process has come so far."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        processes().wait_for_everyone()
+
+
 @contextmanager
 def first_alone() -> Iterator[None]:
     """Let the first process do something before the others do it, which then find it done."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
-    from accelerate import PartialState
-
-    with PartialState().main_process_first():
+    with processes().main_process_first():
         yield
 
 
