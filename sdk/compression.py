@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,7 +18,7 @@ from edgewright import data, registry
 from edgewright._version import __version__
 from edgewright.compress import Setting
 from edgewright.errors import DataError, StorageError
-from edgewright.files import sha256
+from edgewright.files import sha256, write_whole
 from edgewright.recipe import read
 from edgewright.source import open_source
 from edgewright.staging import staged
@@ -158,6 +158,13 @@ class _Chain:
             self.setting.progress(f"{where}, {named.name}: done before")
             return done
         self.setting.progress(f"{where}, {named.name}")
+        seconds = self._made(out, key)
+        if seconds is None:
+            seconds = self._make(named, before, out, key)
+        return self._stage(named.name, open_source(out, task=before.task), out, seconds, key)
+
+    def _make(self, named: Named, before: Source, out: Path, key: str) -> float:
+        """Let the step work, and note that it has before anything is measured; the seconds that it took."""
         for name in (out.name, f".{out.name}"):
             shutil.rmtree(self.work / name, ignore_errors=True)
         begin = time.monotonic()
@@ -166,7 +173,9 @@ class _Chain:
         except OSError as error:
             raise StorageError(f"cannot write {out}: {error.strerror or error}", hint="free some space") from error
         shutil.rmtree(out.with_name(f"{out.name}-rows"), ignore_errors=True)
-        return self._stage(named.name, open_source(out, task=before.task), out, time.monotonic() - begin, key)
+        seconds = time.monotonic() - begin
+        self._note(out, {"key": key, "seconds": seconds})
+        return seconds
 
     def _stage(self, name: str, source: Source, out: Path, seconds: float, key: str) -> Stage:
         done = self._done(out, key)
@@ -183,17 +192,28 @@ class _Chain:
             latency_ms=_latency(source, self.measure, self.work / "bundle", self.setting) if self.measure else None,
             seconds=round(seconds, 1),
         )
-        note = self.work / f"{out.name}.json"
-        note.write_text(json.dumps({"key": key, "stage": asdict(stage)}))
+        self._note(out, {"key": key, "stage": asdict(stage)})
         return stage
 
-    def _done(self, out: Path, key: str) -> Stage | None:
-        """The stage, where its directory and its note are there and of the same steps and rows."""
+    def _note(self, out: Path, facts: dict[str, Any]) -> None:
+        write_whole(self.work / f"{out.name}.json", json.dumps(facts).encode())
+
+    def _noted(self, out: Path, key: str, fact: str) -> Any:
+        """What a note says, where it and its directory are there and of the same steps and rows."""
         with suppress(OSError, ValueError, KeyError):
             note = json.loads((self.work / f"{out.name}.json").read_text())
             if note["key"] == key and (out.is_dir() or out.name == "00-source"):
-                return Stage(**note["stage"])
+                return note[fact]
         return None
+
+    def _done(self, out: Path, key: str) -> Stage | None:
+        stage = self._noted(out, key, "stage")
+        return Stage(**stage) if stage else None
+
+    def _made(self, out: Path, key: str) -> float | None:
+        """The seconds that a step took which is done, and was not measured yet."""
+        seconds: float | None = self._noted(out, key, "seconds")
+        return seconds
 
 
 def _has_head(source: Source) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from edgewright import build, load
+from edgewright import build, compression, load, registry
 from edgewright.compression import compress
 from edgewright.errors import StorageError, UsageError
 from edgewright.source import open_source
@@ -139,6 +139,27 @@ def test_finished_steps_are_not_done_again(model, files, tmp_path):
     assert "step 1 of 2, trim-vocabulary: done before" in said
     assert len(stages) == 3
     assert json.loads((out / "config.json").read_text())["num_hidden_layers"] == 1
+
+
+def test_a_step_is_not_done_again_because_its_score_was_not_taken(model, files, tmp_path, monkeypatch):
+    step = ("prune-layers", {"keep": [1]})
+    taken = compression._score
+
+    def dies(source, setting):
+        if source.directory != model:
+            raise KeyboardInterrupt
+        return taken(source, setting)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compression, "_score", dies)
+        with pytest.raises(KeyboardInterrupt):
+            run(model, files, tmp_path, step)
+    patched = registry.load("compress", "prune-layers")
+    monkeypatch.setattr(patched, "apply", lambda *_: pytest.fail("it was done before"))
+    stages, _ = run(model, files, tmp_path, step, resume=True)
+    assert [stage.step for stage in stages] == ["source", "prune-layers"]
+    assert stages[1].seconds >= 0
+    assert stages[1].score is not None
 
 
 @pytest.mark.parametrize(
