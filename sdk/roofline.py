@@ -56,9 +56,9 @@ class Roofline(Struct, frozen=True):
 def encoder_macs(config: Mapping[str, Any], tokens: int) -> tuple[float, float] | None:
     """Multiply-accumulates of an encoder's layers and of its attention's products, for one text of `tokens` tokens.
 
-    `config` is the model's config.json; None where it does not have an encoder's usual sizes. Embeddings and the head
-    are left out: of an encoder they are less than a hundredth. Of the last layer a classifier that reads the first
-    token has the keys and values of every token, and of all else one row.
+    `config` is the model's config.json; None where it does not have an encoder's usual sizes. The head is left out: of
+    an encoder it is less than a hundredth. Of the last layer a classifier that reads the first token has the keys and
+    values of every token, and of all else one row.
     """
     found = [next((config[n] for n in names if isinstance(config.get(n), int)), None) for names in _SIZES]
     if None in found:
@@ -66,8 +66,9 @@ def encoder_macs(config: Mapping[str, Any], tokens: int) -> tuple[float, float] 
     width, layers, inner = (int(size) for size in found if size is not None)
     kinds = config.get("architectures") or [""]
     cut = config.get("model_type") in FIRST_TOKEN and kinds[0].endswith("ForSequenceClassification")
-    spared = (tokens - 1) * cut
+    spared, narrow = (tokens - 1) * cut, config.get("embedding_size", width)
     work = layers * tokens * width * (4 * width + 2 * inner) - spared * width * (2 * width + 2 * inner)
+    work += tokens * narrow * width * (narrow != width)
     return work, 2 * layers * tokens**2 * width - 2 * spared * tokens * width
 
 
