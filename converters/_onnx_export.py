@@ -164,6 +164,8 @@ def _expand_masks(graph: ir.Graph) -> None:
         if mask is None or query is None or mask.shape is None or query.shape is None or mask.shape[-2] != 1:
             continue
         axis = len(query.shape) - 2
+        if query.shape[axis] == 1:
+            continue
         length = ir.node("Shape", [query], {"start": axis, "end": axis + 1})
         one = ir.node("Constant", [], {"value": ir.tensor(np.array([1], np.int64))})
         target = ir.node("Concat", [one.outputs[0], length.outputs[0], one.outputs[0]], {"axis": 0})
