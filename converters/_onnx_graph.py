@@ -7,7 +7,7 @@ import functools
 import operator
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from edgewright.converters._onnx_smooth import Range, smoothing
+from edgewright.converters._smooth import Range, smoothing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -25,7 +25,7 @@ from edgewright.converters._onnx_graph import (
     replace,
     table,
 )
-from edgewright.converters._onnx_smooth import activations
+from edgewright.converters._onnx_observe import activations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

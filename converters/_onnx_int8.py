@@ -22,7 +22,7 @@ from edgewright.converters._onnx_graph import (
     symmetric,
     table,
 )
-from edgewright.converters._onnx_smooth import observe
+from edgewright.converters._onnx_observe import observe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -24,7 +24,7 @@ from edgewright.converters._onnx_graph import (
     symmetric,
     table,
 )
-from edgewright.converters._onnx_smooth import activations, observe
+from edgewright.converters._onnx_observe import activations, observe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import onnx
     import onnx_ir as ir
 
-    from edgewright.converters._onnx_smooth import Range
+    from edgewright.converters._smooth import Range
 
     _Array: TypeAlias = npt.NDArray[Any]
 

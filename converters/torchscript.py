@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TorchScriptConverter"]
 
+_MOST_TEXTS = 64
+"""To find the channels to smooth."""
+
 
 class TorchScriptConverter(Converter):
     """Writes `.ptl` files with dynamic batch and length, which carry the names of their inputs and outputs."""
@@ -43,7 +46,8 @@ class TorchScriptConverter(Converter):
         example = [torch.from_numpy(spec.example[name]) for name in spec.inputs]
         spec.progress("trace")
         if spec.precision == "int8":
-            root = measured(model, example)
+            texts = [[torch.from_numpy(text[name]) for name in spec.inputs] for text in spec.calibration[:_MOST_TEXTS]]
+            root = measured(model, [*texts, example])
             with Int8(root):
                 frozen = trace(root, model.model, example)
         else:

@@ -1,8 +1,7 @@
 """Smoothing before int8: which activation channels stretch the range of all others, and by how much to divide them.
 
 After SmoothQuant (Xiao et al. 2022, arXiv 2211.10438), with factors that are powers of two, so that they cost no
-accuracy of their own, and only for channels where the predicted noise falls. The ranges are observed on random token
-ids: on MiniLM they find the same channels as real text does.
+accuracy of their own, and only for channels where the predicted noise falls.
 """
 
 from __future__ import annotations
@@ -12,14 +11,11 @@ import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     import numpy.typing as npt
-    import onnx
 
     _Array: TypeAlias = npt.NDArray[Any]
 
-__all__ = ["Range", "activations", "observe", "smoothing"]
+__all__ = ["Range", "range_of", "smoothing"]
 
 _MIN_GAIN = 0.7
 """Channels are smoothed where the predicted noise falls below this part of what it was; on MiniLM to 0.1-0.5."""
@@ -41,47 +37,7 @@ class Range:
         return Range(high, low, self.squares + other.squares, self.count + other.count)
 
 
-def observe(
-    float_model: onnx.ModelProto, wanted: Sequence[str], feeds: Sequence[Mapping[str, _Array]]
-) -> dict[str, Range]:
-    """The ranges, by name, of the activations called `wanted`, over `feeds`."""
-    ranges: dict[str, Range] = {}
-    for name, array in activations(float_model, wanted, feeds):
-        seen = _range(array)
-        ranges[name] = ranges[name] | seen if name in ranges else seen
-    return ranges
-
-
-def activations(
-    float_model: onnx.ModelProto, wanted: Sequence[str], feeds: Sequence[Mapping[str, _Array]]
-) -> Iterator[tuple[str, _Array]]:
-    """Name and values (tokens, channels) of each activation in `wanted`, for each of `feeds`, without padding."""
-    import onnx
-    import onnxruntime
-
-    if not feeds or not wanted:
-        return
-    probe = onnx.ModelProto()
-    probe.CopyFrom(float_model)
-    del probe.graph.output[:]
-    probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
-    options = onnxruntime.SessionOptions()
-    options.use_deterministic_compute = True
-    session = onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    del probe
-    for feed in feeds:
-        for name, array in zip(wanted, session.run(wanted, dict(feed)), strict=True):
-            yield name, _tokens(array, feed.get("attention_mask"))
-
-
-def _tokens(array: _Array, mask: _Array | None) -> _Array:
-    """(..., channels) -> (tokens, channels), padding left out where the mask fits it."""
-    if mask is not None and array.shape[:-1] == mask.shape:
-        array = array[mask != 0]
-    return array.reshape(-1, array.shape[-1])
-
-
-def _range(tokens: _Array) -> Range:
+def range_of(tokens: _Array) -> Range:
     """The per-channel range of one activation (tokens, channels)."""
     import numpy as np
 
