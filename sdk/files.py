@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright.errors import StorageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
-__all__ = ["read_capped", "sha256", "write_whole"]
+__all__ = ["into", "read_capped", "sha256", "write_whole"]
 
 
 def sha256(path: Path) -> str:
@@ -38,3 +42,23 @@ def write_whole(path: Path, data: bytes) -> None:
         part.unlink(missing_ok=True)
         hint = "free some space, or give another file"
         raise StorageError(f"cannot write {path}: {error.strerror or error}", hint=hint) from error
+
+
+@contextmanager
+def into(place: Path) -> Iterator[Path]:
+    """A directory to fill, which becomes `place` when it is whole; of two processes that fill it, one wins.
+
+    Raises:
+        OSError: the disk is full or read-only.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+    try:
+        yield work
+        try:
+            work.rename(place)
+        except OSError:
+            if not place.is_dir():
+                raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

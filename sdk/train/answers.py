@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgewright.errors import StorageError
+from edgewright.files import into
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,13 +77,8 @@ def computed(
         progress(f"the teacher's answers to {len(corpus)} rows are there")
         return Answers(place, corpus)
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".answers.", dir=cache))
-        try:
+        with into(place) as work:
             _compute(teacher(), corpus, work, per_token=per_token, progress=progress)
-            work.rename(place)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
         raise StorageError(f"cannot write {cache}: {error.strerror or error}", hint="free some space") from error
     return Answers(place, corpus)

@@ -21,7 +21,7 @@ import numpy as np
 
 from edgewright import data
 from edgewright.errors import DataError, StorageError
-from edgewright.files import sha256, write_whole
+from edgewright.files import into, sha256, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from edgewright.tokenizer import Tokenizer
     from edgewright.train.objectives import Objective
 
-__all__ = ["Corpus", "Row", "write"]
+__all__ = ["Corpus", "Row", "kept", "write"]
 
 _CHUNK = 1000
 _RECORD = "corpus.json"
@@ -125,6 +125,27 @@ def write(
     except OSError as error:
         raise StorageError(f"cannot write {out}: {error.strerror or error}", hint="free some space") from error
     return Corpus(out)
+
+
+def kept(
+    path: Path,
+    task: Task,
+    tokenizer: Tokenizer,
+    objective: Objective,
+    root: Path,
+    *,
+    more: Callable[[Iterable[Example]], Iterable[Example]] | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Corpus:
+    """As `write`, in a directory of its own below `root`, which several processes may share.
+
+    What another process may have mapped is never written again: a file that shrinks under a map ends its reader.
+    """
+    place = root / _key(path, task, tokenizer, more)[:32]
+    if not (place / _RECORD).is_file():
+        with into(place) as work:
+            write(path, task, tokenizer, objective, work, more=more, progress=progress)
+    return Corpus(place)
 
 
 def _key(path: Path, task: Task, tokenizer: Tokenizer, more: Any) -> str:

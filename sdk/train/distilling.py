@@ -174,9 +174,8 @@ class _Pupil:
         """The teacher's outputs for the student's rows, from its own tokens."""
         task, tokenizer = self._task(), self._tokenizer(self.taught)
         if tokenizer.sha256 != self._tokenizer(self.own).sha256:
-            place = self.cache / "rows" / tokenizer.sha256[:32]
-            more = self._more() if self.how.copies else None
-            rows = corpus.write(
+            more, place = self._more() if self.how.copies else None, self.cache / "rows"
+            rows = corpus.kept(
                 self.train, task, tokenizer, objective_of(task), place, more=more, progress=self.progress
             )
         return computed(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from edgewright import registry
 from edgewright.errors import DataError, StorageError, UsageError
+from edgewright.files import into
 from edgewright.manifest import Settings
 from edgewright.tokenizer import Tokenizer
 from edgewright.train import Recipe, corpus
@@ -175,3 +176,33 @@ def test_a_corpus_takes_no_memory_of_its_own(rows, tokenizer_dir, tmp_path):
     found = written(rows, SENTIMENT, tokenizer_dir, tmp_path / "corpus")
     assert isinstance(found._ids, np.memmap)
     assert found._ids.dtype == np.uint16
+
+
+def test_kept_rows_that_another_process_reads_are_never_written_again(rows, tokenizer_dir, tmp_path):
+    class Twice:
+        name = "twice"
+
+        def __call__(self, given):
+            for row in given:
+                yield from (row, row)
+
+    tokenizer = Tokenizer(tokenizer_dir, 32)
+    given = (rows, SENTIMENT, tokenizer, objective_of(SENTIMENT), tmp_path / "kept")
+    first = corpus.kept(*given)
+    assert len(corpus.kept(*given, more=Twice())) == 2 * len(first) == 6
+    again = corpus.kept(*given)
+    assert again.directory == first.directory
+    assert first[2].ids.tolist() == again[2].ids.tolist()
+    assert sorted(place.name[0] == "." for place in (tmp_path / "kept").iterdir()) == [False, False]
+
+
+def test_of_two_that_fill_a_directory_one_wins(tmp_path):
+    with into(tmp_path / "place") as late:
+        (late / "who").write_text("late")
+        with into(tmp_path / "place") as soon:
+            (soon / "who").write_text("soon")
+    assert (tmp_path / "place" / "who").read_text() == "soon"
+    assert [path.name for path in tmp_path.iterdir()] == ["place"]
+    with pytest.raises(UsageError), into(tmp_path / "other"):
+        raise UsageError("it went wrong")
+    assert [path.name for path in tmp_path.iterdir()] == ["place"]
