@@ -21,7 +21,7 @@ from edgewright.train.heads import with_labels
 from edgewright.train.hush import hush
 from edgewright.train.objectives import objective_of
 from edgewright.train.recipe import Recipe
-from edgewright.train.unfinished import Unfinished, all_here, first_alone, is_first
+from edgewright.train.unfinished import Unfinished, first_alone, is_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -162,9 +162,6 @@ def train_into(
     hush()
     from edgewright.train._loop import Loop
 
-    if not is_first():
-        progress = _silent
-
     if out.exists() and not force:
         raise StorageError(f"{out} exists", hint="use --force to replace it")
     task: Task = registry.load("tasks", source.task)(source.settings)
@@ -181,16 +178,15 @@ def train_into(
         )
     answers = lesson.answers(rows) if lesson.answers else None
     place, more = unfinished.directory, (lesson.after, lesson.settled, lesson.rates, lesson.watch)
-    loop = Loop(source, task, tokenizer, recipe, place, progress, *more)
+    loop = Loop(source, task, tokenizer, recipe, place, progress if is_first() else _silent, *more)
     start = lesson.start() if lesson.start else None
     model, curves = loop.run(rows, dev, lesson.loss(objective), start, answers, checkpoint)
     if lesson.finish:
         lesson.finish(model.inner)
     trained = _trained(out, task.metric, model, curves, lesson.settled)
-    all_here()  # the others still read what is removed below
     if is_first():
         _save(trained, model, curves, source, facts, force=force)
-        unfinished.end()
+    unfinished.end()
     return trained
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Unfinished", "all_here", "first_alone", "is_first", "processes"]
+__all__ = ["Unfinished", "first_alone", "is_first", "processes"]
 
 _NOTE = "run.json"
 
@@ -31,12 +31,6 @@ def processes() -> Any:
     from accelerate import PartialState
 
     return PartialState(cpu=not torch.cuda.is_available())
-
-
-def all_here() -> None:
-    """Wait until every process has come so far."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        processes().wait_for_everyone()
 
 
 @contextmanager
@@ -85,8 +79,11 @@ class Unfinished:
         return str(whole[-1]) if whole else None
 
     def end(self) -> None:
-        """The run is finished: remove what only it needed."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        """The run is finished, of every process: remove what only it needed."""
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            processes().wait_for_everyone()
+        if is_first():
+            shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def _is_json(path: Path) -> bool:
