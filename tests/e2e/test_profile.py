@@ -3,7 +3,9 @@
 import json
 
 import pytest
-from conftest import edgewright, rows
+from conftest import DEMO, edgewright, rows
+
+from edgewright.roofline import encoder_macs
 
 pytestmark = pytest.mark.alone
 
@@ -58,8 +60,7 @@ def test_operators_add_up_and_have_layers(demo_bundle, tmp_path):
     assert len(products) >= 12
     assert all(e["args"]["layer"] and e["args"]["macs"] > 0 for e in products)
     linear = sum(e["args"]["macs"] for e in events if e["ph"] == "X" and e["tid"] == 2 and e["name"] != "Attention")
-    wide, inner, narrow, layers, tokens = 384, 512, 192, 2, 32
-    least = layers * tokens * wide * (4 * wide + 2 * inner) + tokens * narrow * wide
+    least, _ = encoder_macs(json.loads((DEMO / "config.json").read_text()), 32)
     assert least <= linear <= 1.1 * least
 
 

@@ -152,7 +152,7 @@ def test_systemd_is_told_and_fed(demo_bundle, tmp_path):
         manager.settimeout(60)
         process = serving(demo_bundle, tmp_path / "s", NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="300000")
         said = [manager.recv(999) for _ in range(3)]
-        assert b"READY=1\nSTATUS=serving sentiment" in said
+        assert f"READY=1\nSTATUS=serving {demo_bundle.name}".encode() in said
         assert said.count(b"WATCHDOG=1") == 2
         with Client(tmp_path / "s") as ask:
             assert ask.health()["status"] == "ok"
