@@ -24,6 +24,7 @@ from edgewright.source import open_source
 from edgewright.staging import staged
 from edgewright.train.answers import cache_dir
 from edgewright.train.hush import hush
+from edgewright.train.threads import limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,6 +104,7 @@ def compress(
     """
     registry.require(("torch", "transformers"), "train")
     hush()
+    limit(threads)
     source, steps, place = open_source(model, task=task), read(Path(recipe)), Path(out)
     given = (Path(train) if train else None, Path(dev) if dev else None)
     setting = Setting(source.directory, *given, Path(cache) if cache else cache_dir(), seed, threads, progress)

@@ -57,8 +57,6 @@ class Loop:
         self, corpus: Corpus, dev: Sequence[Example], loss: Any, start: Any, answers: Any, checkpoint: str | None
     ) -> tuple[Any, Curves]:
         """Train, from a checkpoint if there is one. Gives the best model, and the curves."""
-        if self.recipe.threads:
-            torch.set_num_threads(self.recipe.threads)
         torch.manual_seed(self.recipe.seed)
         model = start or load(self.source, self.task, seed=self.recipe.seed)
         per_token = bool(corpus.per_token)

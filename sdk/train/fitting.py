@@ -15,7 +15,7 @@ from edgewright.files import sha256
 from edgewright.source import open_source
 from edgewright.staging import staged
 from edgewright.tokenizer import Tokenizer
-from edgewright.train import corpus
+from edgewright.train import corpus, threads
 from edgewright.train.curves import page
 from edgewright.train.heads import with_labels
 from edgewright.train.hush import hush
@@ -160,6 +160,7 @@ def train_into(
     """Train by a lesson on the rows of `files`, train and dev, and put the best model into `out`; see `fit`."""
     registry.require(("torch", "transformers", "accelerate"), "train")
     hush()
+    threads.limit(recipe.threads)
     from edgewright.train._loop import Loop
 
     if out.exists() and not force:

@@ -110,6 +110,25 @@ def test_a_student_learns_from_answers_that_are_computed_once(teacher, data, tmp
     assert json.loads((tmp_path / "one/config.json").read_text())["num_hidden_layers"] == 1
 
 
+def test_a_teacher_answers_with_no_more_threads_than_the_run_was_given(teacher, data, tmp_path):
+    import torch
+
+    seen, before = {}, torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        distill(
+            teacher,
+            *data,
+            tmp_path / "model",
+            recipe=replace(QUICK, threads=1),
+            cache=tmp_path / "cache",
+            progress=lambda phrase: seen.setdefault(phrase.partition(",")[0], torch.get_num_threads()),
+        )
+    finally:
+        torch.set_num_threads(before)
+    assert seen["the teacher's answers"] == 1
+
+
 def test_a_student_of_another_size_learns_hidden_states_too(teacher, data, tmp_path):
     longer = replace(QUICK, epochs=20, learning_rate=1e-2)
     how = Distillation(alpha=0.5, hidden=0.1, shape=Shape(layers=1, width=16, heads=2, feed_forward=32))
