@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from edgewright.compress._zeros import linears, rising
+from edgewright.compress._zeros import linears, rising, smallest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,8 +61,12 @@ def bake(model: Any) -> None:
         parametrize.remove_parametrizations(linear, "weight", leave_parametrized=True)
 
 
+_CHOICES = 512
+"""How often masks are chosen in a run: scores move little between steps, and a choice takes as long as a step."""
+
+
 class Rising:
-    """Called after every step of a run: the masks keep the highest scores, of all matrices or of each."""
+    """Called after every step of a run: now and then the masks take the highest scores, of all matrices or of each."""
 
     def __init__(self, sparsity: float, *, whole: bool) -> None:
         self.sparsity, self.whole = sparsity, whole
@@ -70,7 +74,10 @@ class Rising:
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def __call__(self, model: Any, step: int, steps: int) -> None:
         """Choose anew: a weight may come back while others' scores fall below its own."""
-        share = rising(self.sparsity, step, steps)
+        every = max(1, steps // _CHOICES)
+        if step % every and step < steps:
+            return
+        share = rising(self.sparsity, step + every - 1, steps)  # it holds until the next choice
         scored = [module for module in model.modules() if isinstance(module, _Scored)]
         for group in [scored] if self.whole else [[one] for one in scored]:
             _choose(group, share)
@@ -82,7 +89,7 @@ def _choose(scored: Sequence[Any], share: float) -> None:
     gone = round(share * len(scores))
     kept = torch.ones_like(scores, dtype=torch.bool)
     if gone:
-        limit = scores.kthvalue(gone).values
+        limit = smallest(scores, gone)
         kept = scores > limit
         equal = (scores == limit).nonzero()[:, 0]
         kept[equal[: len(scores) - gone - int(kept.sum())]] = True

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["RISING", "Gradual", "cut", "linears", "matrices", "rising"]
+__all__ = ["RISING", "Gradual", "cut", "linears", "matrices", "rising", "smallest"]
 
 RISING = 0.75
 """The share of a run in which zeros are still being added."""
@@ -46,9 +47,17 @@ def cut(weights: Sequence[Any], sparsity: float, *, whole: bool) -> None:
         weight.masked_fill_(weight.abs() <= limit, 0.0)
 
 
-def _limit(sizes: Any, sparsity: float) -> Any:
+def _limit(sizes: Any, sparsity: float) -> float:
     count = round(sparsity * len(sizes))
-    return sizes.kthvalue(count).values if count else sizes.new_tensor(-1.0)
+    return smallest(sizes, count) if count else -1.0
+
+
+def smallest(values: Any, count: int) -> float:
+    """The `count`-th smallest of float32 (n,) values, counted from 1."""
+    if values.is_cuda:
+        return float(values.kthvalue(count).values)
+    # numpy's selection takes 2/5 of the time of torch's on a CPU, which is a third of a step of training MiniLM
+    return float(np.partition(values.numpy(), count - 1)[count - 1])
 
 
 class Gradual:
