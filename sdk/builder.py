@@ -12,8 +12,9 @@ from edgewright.assembly import Assembly
 from edgewright.bundle import MANIFEST, Bundle
 from edgewright.child import Limits
 from edgewright.errors import UnsupportedConversion, UsageError
-from edgewright.jobs import Jobs
+from edgewright.jobs import EAGER, Jobs
 from edgewright.keras_source import is_keras, open_keras
+from edgewright.nursery import warm
 from edgewright.profiles import named, wanted
 from edgewright.proof import Proof
 from edgewright.source import export_module, open_source
@@ -90,6 +91,7 @@ def build(
         jobs = Jobs(Path(scratch), limits, progress)
         given = {"tokenizer": tokenizer, "task": task, "labels": labels, "max_length": max_length}
         source = _source(model, example_inputs, jobs.scratch, given)
+        warm(() if source.keras else EAGER)
         plan = _supported(plan, source, leave_gaps=leave_gaps)
         with staged(Path(out), marker=MANIFEST, force=force) as stage:
             proof = Proof(source, jobs, labelled=_path(data), calibration=_path(calibration))

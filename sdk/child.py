@@ -1,12 +1,14 @@
 """Dangerous work in a child process: exporters and engine parsers crash, hang and leak, and none of it may come out.
 
-`call("edgewright.converters._jobs:convert", payload)` runs that function in a fresh interpreter. The payload goes in as
-JSON on standard input; progress, the result or an error come back as JSON lines on a pipe of their own; what the
-function prints goes to a log, whose last line is quoted when the child dies without a word.
+`call("edgewright.converters._jobs:convert", payload)` runs that function in a process of its own: a fresh interpreter,
+or a fork of one that has done nothing but import. The payload goes in as JSON on standard input; progress, the result
+or an error come back as JSON lines on a pipe of their own; what the function prints goes to a log, whose last line is
+quoted when the child dies without a word.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -21,11 +23,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from edgewright.errors import ChildFailed, EdgewrightError, from_record
+from edgewright.nursery import fork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Limits", "call"]
+    from edgewright.nursery import Forked
+
+__all__ = ["Limits", "call", "work"]
 
 _POLL_S = 0.05
 _PR_SET_PDEATHSIG = 1
@@ -65,6 +70,7 @@ def call(
     target: str,
     payload: dict[str, Any],
     *,
+    preload: Sequence[str] = (),
     limits: Limits = Limits(),
     log: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
@@ -75,6 +81,7 @@ def call(
     Args:
         target: `package.module:function`; the function takes the payload and a callable for progress phrases.
         payload: JSON values.
+        preload: modules that the function needs and that take long to import: they are imported once for many calls.
         limits: resident memory and time, beyond which the child is killed.
         log: where the child's standard output and error go; by default a temporary file.
         progress: called with each phrase that the child reports.
@@ -87,7 +94,8 @@ def call(
     with tempfile.TemporaryDirectory() as scratch:
         answer, path = _Answer(progress=progress), log or Path(scratch, "log")
         with path.open("ab") as sink:
-            code, verdict = _supervise(target, payload, answer, limits, sink, env or {})
+            start = _Start(target, tuple(preload), {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})})
+            code, verdict = _supervise(start, payload, answer, limits, sink)
         if answer.error:
             raise from_record(answer.error)
         if verdict or not answer.done:
@@ -96,33 +104,62 @@ def call(
     return answer.result
 
 
+@dataclass(frozen=True)
+class _Start:
+    """How a child is started."""
+
+    target: str
+    preload: tuple[str, ...]
+    environment: Mapping[str, str]
+
+    def child(self, stdin: int, log: int, answers: int) -> _Fresh | Forked:
+        """A child with these descriptors."""
+        forked = fork(self.preload, self.target, self.environment, (stdin, log, answers))
+        return forked or _Fresh(self.target, self.environment, stdin, log, answers)
+
+
+class _Fresh:
+    """A child that is an interpreter of its own."""
+
+    def __init__(self, target: str, environment: Mapping[str, str], stdin: int, log: int, answers: int) -> None:
+        argv = [sys.executable, "-m", "edgewright.child", target, str(answers)]
+        self._process = subprocess.Popen(
+            argv, stdin=stdin, stdout=log, stderr=log, pass_fds=(answers,), env=environment, start_new_session=True
+        )
+        self.pid = self._process.pid
+
+    def running(self) -> bool:
+        """Whether it has not ended yet. One that has keeps its number until `reap`."""
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
+    def reap(self) -> int:
+        """Wait for its end; the exit code, that of a signal negative."""
+        return self._process.wait()
+
+
 def _supervise(
-    target: str, payload: dict[str, Any], answer: _Answer, limits: Limits, sink: IO[bytes], env: dict[str, str]
+    start: _Start, payload: dict[str, Any], answer: _Answer, limits: Limits, sink: IO[bytes]
 ) -> tuple[int, str]:
     """Start the child, wait for it under its limits, and give its exit code and the reason if it was killed for one."""
     reader, writer = os.pipe()
-    argv = [sys.executable, "-m", "edgewright.child", target, str(writer)]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **env}
     with tempfile.TemporaryFile() as stdin:
         stdin.write(json.dumps(payload).encode())
         stdin.seek(0)
-        child = subprocess.Popen(
-            argv, stdin=stdin, stdout=sink, stderr=sink, pass_fds=(writer,), env=environment, start_new_session=True
-        )
+        child = start.child(stdin.fileno(), sink.fileno(), writer)
     os.close(writer)
     listener = threading.Thread(target=answer.read, args=(os.fdopen(reader),), daemon=True)
     listener.start()
     try:
         verdict = _watch(child, limits)
     finally:
-        _end(child)
+        code = _end(child)
     listener.join(timeout=5)
-    return child.returncode, verdict
+    return code, verdict
 
 
-def _watch(child: subprocess.Popen[bytes], limits: Limits) -> str:
+def _watch(child: _Fresh | Forked, limits: Limits) -> str:
     end = time.monotonic() + limits.timeout_s
-    while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+    while child.running():
         used = _resident_mib(child.pid)
         if used > limits.memory_mib:
             return f"took {used} MiB of memory, its limit is {limits.memory_mib} MiB"
@@ -132,10 +169,11 @@ def _watch(child: subprocess.Popen[bytes], limits: Limits) -> str:
     return ""
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def _end(child: _Fresh | Forked) -> int:
     """Kill the child and whatever it started, before it is reaped: until then the number is that of its own group."""
-    os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    return child.reap()
 
 
 def _resident_mib(pid: int) -> int:
@@ -158,8 +196,8 @@ def _last_words(log: Path, *, kept: bool) -> str:
     return f"{words}; log: {log}" if kept else words
 
 
-def _main(target: str, fd: int) -> None:
-    """The child's side."""
+def work(target: str, fd: int) -> None:
+    """The child's side: run the target and answer to a descriptor."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     pipe = os.fdopen(fd, "w", buffering=1)
@@ -170,11 +208,11 @@ def _main(target: str, fd: int) -> None:
     try:
         payload = json.load(sys.stdin)
         module, _, function = target.partition(":")
-        work = getattr(__import__(module, fromlist=[function]), function)
-        tell(result=work(payload, lambda phrase: tell(progress=phrase)))
+        wanted = getattr(__import__(module, fromlist=[function]), function)
+        tell(result=wanted(payload, lambda phrase: tell(progress=phrase)))
     except EdgewrightError as error:
         tell(error=error.record())
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], int(sys.argv[2]))
+    work(sys.argv[1], int(sys.argv[2]))

@@ -13,7 +13,10 @@ from edgewright.child import Limits, call
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Jobs"]
+__all__ = ["EAGER", "Jobs"]
+
+EAGER = ("torch", "transformers.modeling_utils")
+"""What a job with a source needs, unless it is a Keras model: seconds of imports."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Jobs:
         """Give what `module:function` returns. Raises what it raises, or ChildFailed, whose hint names the log."""
         handle, name = tempfile.mkstemp(prefix="edgewright-", suffix=".log")
         os.close(handle)
-        result = call(target, payload, limits=self.limits, log=Path(name), progress=self.progress)
+        preload = EAGER if payload.get("source", {"keras": "no source"})["keras"] == "" else ()
+        result = call(target, payload, preload=preload, limits=self.limits, log=Path(name), progress=self.progress)
         Path(name).unlink()
         return result

@@ -10,6 +10,8 @@ from pathlib import Path
 from edgewright import errors
 from edgewright.child import Limits, call
 
+IMPORTED_BY = os.getpid()
+
 
 def echo(payload, progress):
     del progress
@@ -110,3 +112,18 @@ def answer_then_die(payload, progress):
 def nest(payload, progress):
     """Call a sleeper of one's own."""
     call("child_targets:sleep", {"seconds": 60}, limits=Limits(timeout_s=60), progress=progress, env=payload["env"])
+
+
+def birth(payload, progress):
+    """Who started this child, where it works, and whether this module was imported before it."""
+    del payload, progress
+    imported = os.getpid() != IMPORTED_BY
+    return {"parent": os.getppid(), "imported": imported, "directory": str(Path.cwd())}
+
+
+def nap(payload, progress):
+    """Say that it runs, and rest a little."""
+    del payload
+    progress("here")
+    time.sleep(3)
+    return "rested"

@@ -14,8 +14,19 @@ from edgewright.errors import ChildFailed
 ENV = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
 
 
+@pytest.fixture(params=["fresh", "forked"], autouse=True)
+def preload(request, monkeypatch):
+    """Both ways to start a child keep one contract."""
+    modules = ("decimal", "child_targets") if request.param == "forked" else ()
+    monkeypatch.setitem(OPTIONS, "preload", modules)
+    return modules
+
+
+OPTIONS = {"env": ENV}
+
+
 def run(target, payload=None, **options):
-    return call(f"child_targets:{target}", payload or {}, env=ENV, **options)
+    return call(f"child_targets:{target}", payload or {}, **OPTIONS, **options)
 
 
 def fails(target, payload=None, **options):

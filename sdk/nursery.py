@@ -1,0 +1,212 @@
+"""Children that are born with their libraries: one process imports what takes seconds, and forks whoever needs it.
+
+A fork is safe here because that process does nothing but import: no product was computed in it, so that no pool of
+threads is lost on the way. It has one child at a time, and goes with its parent or after a minute without work.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["Forked", "fork", "warm"]
+
+_IDLE_S = 60.0
+_MESSAGE = 1 << 20
+_READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "TORCH", "PYTORCH_", "PYTHON", "OMP_", "MKL_", "OPENBLAS_", "LD_", "CUDA_")
+"""How the names begin of variables that libraries read once: where they are others, another process has to import."""
+
+
+def warm(modules: Sequence[str]) -> None:
+    """Begin to import modules for children that will soon be asked for."""
+    if modules and sys.platform == "linux" and _busy.acquire(blocking=False):
+        try:
+            _nursery(modules, os.environ)
+        finally:
+            _busy.release()
+
+
+def fork(modules: Sequence[str], target: str, environment: Mapping[str, str], files: Sequence[int]) -> Forked | None:
+    """A child that has `modules` and runs `target`, see `edgewright.child`.
+
+    Gives None where a fresh interpreter has to do: on other systems than Linux, for no modules, while another thread
+    has a child, or where the modules cannot be imported.
+
+    Args:
+        modules: what it needs and takes long to import.
+        target: `package.module:function`.
+        environment: all variables of the child.
+        files: the descriptors of its standard input, its log and its answers.
+    """
+    if not modules or sys.platform != "linux" or not _busy.acquire(blocking=False):
+        return None
+    child = None
+    try:
+        for _ in range(2):  # one that waited for its minute may be gone
+            child = child or _nursery(modules, environment).fork(target, environment, files)
+    finally:
+        if child is None:
+            _busy.release()
+    return child
+
+
+class Forked:
+    """The child, for the process that asked for it."""
+
+    def __init__(self, channel: socket.socket, pid: int) -> None:
+        self.pid, self._channel, self._code = pid, channel, -int(signal.SIGKILL)
+
+    def running(self) -> bool:
+        """Whether it has not ended yet. One that has keeps its number until `reap`."""
+        return not _readable(self._channel, 0)
+
+    def reap(self) -> int:
+        """Wait for its end; the exit code, that of a signal negative."""
+        _readable(self._channel, None)
+        with contextlib.suppress(OSError):
+            self._code = int(self._channel.recv(_MESSAGE) or self._code)
+            self._channel.send(b"reap")
+        _busy.release()
+        return self._code
+
+
+class _Nursery:
+    """The process, for its parent."""
+
+    def __init__(self, modules: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.birth = _birth(modules, environment)
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            null = subprocess.DEVNULL
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "edgewright.nursery", str(theirs.fileno()), *modules],
+                stdin=null,
+                stdout=null,
+                stderr=null,
+                pass_fds=(theirs.fileno(),),
+                env={**environment, "PYTHONUNBUFFERED": "1"},
+                start_new_session=True,
+            )
+
+    def fork(self, target: str, environment: Mapping[str, str], files: Sequence[int]) -> Forked | None:
+        """A child, or None where the process is gone."""
+        asked = {"target": target, "environment": dict(environment), "directory": os.getcwd()}  # noqa: PTH109
+        pid = 0
+        with contextlib.suppress(OSError):
+            socket.send_fds(self._channel, [json.dumps(asked).encode()], list(files))
+            pid = int(self._channel.recv(_MESSAGE) or 0)
+        if not pid:
+            close()
+            return None
+        return Forked(self._channel, pid)
+
+    def end(self) -> None:
+        """End the process, unless another one started it."""
+        self._channel.close()
+        if self.birth[1] == os.getpid():
+            self._process.kill()
+            self._process.wait()
+
+
+_busy = threading.Lock()
+_kept: list[_Nursery] = []
+
+
+def _nursery(modules: Sequence[str], environment: Mapping[str, str]) -> _Nursery:
+    if _kept and _kept[0].birth != _birth(modules, environment):
+        close()
+    if not _kept:
+        _kept.append(_Nursery(modules, environment))
+    return _kept[0]
+
+
+def _birth(modules: Sequence[str], environment: Mapping[str, str]) -> tuple[Any, ...]:
+    read = {name: value for name, value in environment.items() if name.startswith(_READ_AT_IMPORT)}
+    return tuple(modules), os.getpid(), read
+
+
+@atexit.register
+def close() -> None:
+    """End the process that is kept, if there is one."""
+    while _kept:
+        _kept.pop().end()
+
+
+def _readable(channel: socket.socket, timeout_s: float | None) -> bool:
+    return bool(select.select([channel], [], [], timeout_s)[0])
+
+
+def _serve(channel: socket.socket, modules: Sequence[str]) -> None:
+    """The nursery's side: import, then fork whenever that is asked."""
+    for name in modules:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # what is never collected is not copied either
+    while _readable(channel, _IDLE_S):
+        asked, files, *_ = socket.recv_fds(channel, _MESSAGE, 3)
+        if not asked:
+            return
+        pid = os.fork()
+        if not pid:
+            _become(channel, files, **json.loads(asked))
+        os.setpgid(pid, pid)
+        for file in files:
+            os.close(file)
+        channel.send(str(pid).encode())
+        _attend(channel, pid)
+
+
+def _become(
+    channel: socket.socket, files: Sequence[int], target: str, environment: dict[str, str], directory: str
+) -> None:
+    """The child's side, which ends here."""
+    code = 1
+    try:
+        channel.close()
+        for file, standard in ((files[0], 0), (files[1], 1), (files[1], 2)):
+            os.dup2(file, standard)
+        os.environ.clear()
+        os.environ.update(environment)
+        os.chdir(directory)
+        sys.argv = ["edgewright.child", target, str(files[2])]
+        importlib.import_module("edgewright.child").work(target, files[2])
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:  # noqa: BLE001 - an interpreter that ends prints it too
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def _attend(channel: socket.socket, pid: int) -> None:
+    """Wait for the child's end and tell it; end the child when the parent is gone."""
+    child = os.pidfd_open(pid)
+    ready, _, _ = select.select([child, channel.fileno()], [], [])
+    ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT) if child in ready else None
+    if ended:
+        channel.send(str(ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status).encode())
+        channel.recv(_MESSAGE)
+    os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(child)
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])

@@ -1,0 +1,100 @@
+"""Children that are forks of one process: what they share, and what they do without it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from edgewright import nursery
+from edgewright.child import call
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux alone")
+
+ENV = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
+
+
+def birth(**options):
+    """The process that forked a child, and whether the child had its library from it."""
+    found = call("child_targets:birth", {}, **{"preload": ("decimal", "child_targets"), "env": ENV, **options})
+    return found["parent"], found["imported"]
+
+
+def test_two_children_are_forks_of_one_process():
+    (first, imported), (second, _) = birth(), birth()
+    assert imported
+    assert first == second != os.getpid()
+    assert birth(preload=()) == (os.getpid(), False)
+
+
+def test_another_process_imports_where_libraries_would_read_other_variables():
+    first, _ = birth()
+    assert birth(env={**ENV, "UNREAD": "1"})[0] == first
+    assert birth(env={**ENV, "HF_HUB_OFFLINE": "2"})[0] != first
+
+
+def test_a_child_works_where_its_parent_is_now(tmp_path, monkeypatch):
+    birth()
+    monkeypatch.chdir(tmp_path)
+    found = call("child_targets:birth", {}, preload=("decimal", "child_targets"), env=ENV)
+    assert found["directory"] == str(tmp_path)
+
+
+def test_a_process_that_is_gone_is_started_again():
+    first, _ = birth()
+    os.kill(first, signal.SIGKILL)
+    second, imported = birth()
+    assert imported
+    assert second != first
+
+
+def test_what_cannot_be_imported_is_the_childs_own_affair():
+    parent, _ = birth(preload=("no_such_module",))
+    assert parent == os.getpid()
+
+
+def test_a_second_child_at_the_same_time_is_a_fresh_interpreter():
+    started, seen = threading.Event(), []
+
+    def slow():
+        say = lambda _: started.set()  # noqa: E731
+        seen.append(call("child_targets:nap", {}, preload=("decimal", "child_targets"), env=ENV, progress=say))
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    assert started.wait(60)
+    assert birth() == (os.getpid(), False)
+    thread.join()
+    assert seen == ["rested"]
+
+
+PARENT = """
+import sys
+from edgewright import nursery
+nursery.warm(("decimal",))
+print(nursery._kept[0]._process.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_it_goes_with_its_parent():
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        pid = int(parent.stdout.readline())
+        assert Path(f"/proc/{pid}").exists()
+        parent.kill()
+    end = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_it_ends_at_once_when_it_is_not_wanted():
+    nursery.warm(("decimal",))
+    begin = time.monotonic()
+    nursery.close()
+    nursery.close()
+    assert time.monotonic() - begin < 2
