@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FactorizeEmbedding"]
 
+_RIDGE = 1e-3
+"""As a share of the mean variance of what comes in."""
+
 _FLOOR = 0.3
 
 
@@ -121,8 +124,21 @@ def _factorise(student: Any, teacher: Any, tokens: list[dict[str, Any]], root: A
         given = {"input_ids": batch["input_ids"], "token_type_ids": batch["token_type_ids"]}
         inputs.append(new(**given)[mask])
         wanted.append(old(**given)[mask])
-    found = torch.cat(inputs)
-    ones = torch.cat([found, torch.ones(len(found), 1)], dim=1).double()
-    fitted = torch.linalg.lstsq(ones, torch.cat(wanted).double()).solution.float()
-    student.electra.embeddings_project.weight.copy_(fitted[:-1].T)
-    student.electra.embeddings_project.bias.copy_(fitted[-1])
+    weight, bias = _fitted(torch.cat(inputs).double(), torch.cat(wanted).double())
+    student.electra.embeddings_project.weight.copy_(weight)
+    student.electra.embeddings_project.bias.copy_(bias)
+
+
+def _fitted(given: Any, wanted: Any) -> tuple[Any, Any]:
+    """Weight and bias of the linear layer that takes (n, a) to (n, b), by ridge regression.
+
+    Plain least squares would not do: what comes out of a layer norm has the mean 0, so that the data say nothing of one
+    direction, and a weight without bounds there makes nonsense of the least rounding or dropout.
+    """
+    import torch
+
+    middle, aim = given.mean(0), wanted.mean(0)
+    x, y = given - middle, wanted - aim
+    ridge = _RIDGE * x.square().mean() * len(x) * torch.eye(x.shape[1], dtype=x.dtype)
+    weight = torch.linalg.solve(x.T @ x + ridge, x.T @ y).T
+    return weight.float(), (aim - weight @ middle).float()

@@ -108,6 +108,8 @@ def test_a_factorised_embedding_gives_what_the_wide_one_gave(model, files, tmp_p
         wanted = wide.embeddings(ids)
         found = narrow.embeddings_project(narrow.embeddings(ids))
     assert ((found - wanted).norm() / wanted.norm()).item() < 0.5
+    # No direction that a layer norm leaves empty is blown up: dropout and bfloat16 would make noise of it
+    assert torch.linalg.matrix_norm(narrow.embeddings_project.weight, 2).item() < 50
     assert narrow.embeddings.word_embeddings.weight.shape[1] == 28
 
 
