@@ -31,7 +31,8 @@ class Jobs:
         """Give what `module:function` returns. Raises what it raises, or ChildFailed, whose hint names the log."""
         handle, name = tempfile.mkstemp(prefix="edgewright-", suffix=".log")
         os.close(handle)
-        preload = EAGER if payload.get("source", {"keras": "no source"})["keras"] == "" else ()
+        source = payload.get("source")
+        preload = EAGER if source and not source["keras"] else ()
         result = call(target, payload, preload=preload, limits=self.limits, log=Path(name), progress=self.progress)
         Path(name).unlink()
         return result
