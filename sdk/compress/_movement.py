@@ -61,6 +61,9 @@ def bake(model: Any) -> None:
         parametrize.remove_parametrizations(linear, "weight", leave_parametrized=True)
 
 
+_BEGIN = 0.2
+"""The share of a run before the first choice: scores that have hardly begun to move are noise, and choose as badly."""
+
 _CHOICES = 512
 """How often masks are chosen in a run: scores move little between steps, and a choice takes as long as a step."""
 
@@ -77,7 +80,7 @@ class Rising:
         every = max(1, steps // _CHOICES)
         if step % every and step < steps:
             return
-        share = rising(self.sparsity, step + every - 1, steps)  # it holds until the next choice
+        share = rising(self.sparsity, step + every - 1, steps, _BEGIN)  # it holds until the next choice
         scored = [module for module in model.modules() if isinstance(module, _Scored)]
         for group in [scored] if self.whole else [[one] for one in scored]:
             _choose(group, share)
