@@ -37,11 +37,16 @@ class _Straight(torch.autograd.Function):  # type: ignore[misc]  # torch is not 
 
 
 class _Scored(nn.Module):  # type: ignore[misc]
-    """A weight with scores and a mask of its shape, both in every checkpoint."""
+    """A weight with scores and a mask of its shape, both in every checkpoint.
+
+    Sanh et al. begin with equal scores. Here a weight's score begins with its size, in units of what is usual in its
+    matrix: in a model that is fine-tuned already gradients are mostly noise, and what they would choose first is lost.
+    """
 
     def __init__(self, weight: Any) -> None:
         super().__init__()
-        self.scores = nn.Parameter(torch.zeros_like(weight))
+        sizes = weight.detach().abs()
+        self.scores = nn.Parameter(sizes / sizes.square().mean().sqrt().clamp(min=torch.finfo(sizes.dtype).tiny))
         self.register_buffer("mask", torch.ones_like(weight, dtype=torch.bool))
 
     def forward(self, weight: Any) -> Any:
@@ -61,9 +66,6 @@ def bake(model: Any) -> None:
         parametrize.remove_parametrizations(linear, "weight", leave_parametrized=True)
 
 
-_BEGIN = 0.2
-"""The share of a run before the first choice: scores that have hardly begun to move are noise, and choose as badly."""
-
 _CHOICES = 512
 """How often masks are chosen in a run: scores move little between steps, and a choice takes as long as a step."""
 
@@ -80,7 +82,7 @@ class Rising:
         every = max(1, steps // _CHOICES)
         if step % every and step < steps:
             return
-        share = rising(self.sparsity, step + every - 1, steps, _BEGIN)  # it holds until the next choice
+        share = rising(self.sparsity, step + every - 1, steps)  # it holds until the next choice
         scored = [module for module in model.modules() if isinstance(module, _Scored)]
         for group in [scored] if self.whole else [[one] for one in scored]:
             _choose(group, share)

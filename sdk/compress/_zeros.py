@@ -29,10 +29,10 @@ def matrices(model: Any) -> list[Any]:
     return [module.weight for module in linears(model)]
 
 
-def rising(sparsity: float, step: int, steps: int, begin: float = 0.0) -> float:
-    """The share of zeros after a step: 1 - (1 - t)^3 of them (Zhu and Gupta 2017) between `begin` and RISING."""
-    share = (step - begin * steps) / max(1.0, (RISING - begin) * steps)
-    return sparsity * (1 - (1 - min(1.0, max(0.0, share))) ** 3)
+def rising(sparsity: float, step: int, steps: int) -> float:
+    """The share of zeros after a step: it follows 1 - (1 - t)^3 (Zhu and Gupta 2017) up to RISING, and then stays."""
+    share = min(1.0, step / max(1.0, RISING * steps))
+    return sparsity * (1 - (1 - share) ** 3)
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]

@@ -21,9 +21,8 @@ __all__ = ["PruneMovement"]
 class PruneMovement(Distill, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Weights that training moves towards zero go, whatever their size (Sanh et al. 2020, arXiv 2005.07683).
 
-    Each weight has a score, which learns by a straight-through estimator; those with the highest are kept. The share of
-    zeros rises as in `prune-magnitude`, over three quarters of the run. It needs more epochs than pruning by size, and
-    is the better one where few weights are left.
+    Each weight has a score, which begins with its size and learns by a straight-through estimator; those with the
+    highest are kept. The share of zeros rises as in `prune-magnitude`, over three quarters of the run.
 
     Attributes:
         sparsity: the share of zeros in the matrices of the layers; embeddings, biases, norms and the head are spared.

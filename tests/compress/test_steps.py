@@ -200,9 +200,10 @@ def test_scores_choose_what_is_left_of_the_matrices(model, files, tmp_path):
     assert set(after) == set(before)
     shares, sizes = zip(*shares_of(out), strict=True)
     assert np.average(shares, weights=sizes) == pytest.approx(0.7, abs=0.002)
-    assert max(shares) - min(shares) > 0.02
-    small = [np.abs(before[name][after[name] != 0]).min() for name in after if name.endswith("query.weight")]
-    assert min(small) < np.abs(before["bert.encoder.layer.0.attention.self.query.weight"]).mean() / 10
+    assert max(shares) - min(shares) > 0.005
+    name = "bert.encoder.layer.0.attention.self.query.weight"
+    sizes = np.abs(before[name])
+    assert sizes[after[name] == 0].max() > 1.1 * sizes[after[name] != 0].min()  # by size alone it would be below it
     assert stage.score >= 80
 
 
