@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Forked", "fork", "warm"]
+__all__ = ["Forked", "close", "fork", "warm"]
 
 _IDLE_S = 60.0
 _MESSAGE = 1 << 20

@@ -158,9 +158,7 @@ def train_into(
     progress: Callable[[str], None],
 ) -> Trained:
     """Train by a lesson on the rows of `files`, train and dev, and put the best model into `out`; see `fit`."""
-    registry.require(("torch", "transformers", "accelerate"), "train")
-    hush()
-    threads.limit(recipe.threads)
+    _prepare(recipe)
     from edgewright.train._loop import Loop
 
     if out.exists() and not force:
@@ -189,6 +187,12 @@ def train_into(
         _save(trained, model, curves, source, facts, force=force)
     unfinished.end()
     return trained
+
+
+def _prepare(recipe: Recipe) -> None:
+    registry.require(("torch", "transformers", "accelerate"), "train")
+    hush()
+    threads.limit(recipe.threads)
 
 
 def _silent(_: str) -> None:
