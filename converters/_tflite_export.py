@@ -19,6 +19,7 @@ import torch
 
 from edgewright.converters import _tflite_file
 from edgewright.converters._attention import refuse, repeated, replaced
+from edgewright.converters._tflite_rows import share_rows
 from edgewright.errors import ConversionFailed
 
 if TYPE_CHECKING:
@@ -64,15 +65,16 @@ def export(model: torch.nn.Module, lengths: Sequence[int], inputs: Sequence[str]
             data: bytes = cast("Any", converter).convert().model_content()
         except RuntimeError as error:
             raise _narrowed(error) or error from error
-    return _shortened(data)
+    file = _tflite_file.read(data)
+    share_rows(file)
+    _shorten(file)
+    return _tflite_file.write(_tflite_file.without_unused(file))
 
 
-def _shortened(data: bytes) -> bytes:
-    """The file with tensors called by classes and attributes, without the modules that the classes come from."""
-    model = _tflite_file.read(data)
-    for tensor in (tensor for graph in model.subgraphs for tensor in graph.tensors):
+def _shorten(file: Any) -> None:
+    """Call tensors by classes and attributes, without the modules that the classes come from."""
+    for tensor in (tensor for graph in file.subgraphs for tensor in graph.tensors):
         tensor.name = re.sub(rb"[A-Za-z0-9_]+\.", b"", tensor.name)
-    return _tflite_file.write(model)
 
 
 class _Named(torch.nn.Module):  # type: ignore[misc]

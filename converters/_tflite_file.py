@@ -12,7 +12,9 @@ from ai_edge_litert import schema_py_generated as schema
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["read", "scope_of", "without_unused", "write"]
+    from numpy.typing import NDArray
+
+__all__ = ["add_constant", "operator_code", "read", "scope_of", "without_unused", "write"]
 
 _IDENTIFIER = b"TFL3"
 _ALIGNMENT = 16
@@ -60,6 +62,27 @@ def write(model: Any) -> bytes:
     builder = _SharingBuilder(1 << 20)
     builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
     return bytes(builder.Output())
+
+
+def operator_code(model: Any, kind: int, version: int = 1) -> int:
+    """The index of an operator among the file's codes, where it is added at the end."""
+    code = schema.OperatorCodeT()
+    code.deprecatedBuiltinCode = code.builtinCode = kind
+    code.version = version
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
+def add_constant(model: Any, graph: Any, name: bytes, numbers: NDArray[np.int32]) -> int:
+    """The index of a new tensor of the subgraph that holds `numbers`."""
+    tensor, buffer = schema.TensorT(), schema.BufferT()
+    buffer.data = numbers.view(np.uint8)
+    model.buffers.append(buffer)
+    tensor.name, tensor.shape, tensor.type, tensor.buffer = (
+        name, np.array(numbers.shape, np.int32), schema.TensorType.INT32, len(model.buffers) - 1,
+    )  # fmt: skip
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1
 
 
 def without_unused(model: Any) -> Any:

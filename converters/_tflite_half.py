@@ -22,7 +22,7 @@ _VERSION = 3
 def half(data: bytes, fewest: int = 256) -> bytes:
     """The file with its float32 constants of at least `fewest` numbers stored as float16."""
     model = _tflite_file.read(data)
-    code, halves = _dequantize(model), {}
+    code, halves = _tflite_file.operator_code(model, schema.BuiltinOperator.DEQUANTIZE, _VERSION), {}
     for graph in model.subgraphs:
         casts = []
         for at, tensor in enumerate(list(graph.tensors)):
@@ -34,15 +34,6 @@ def half(data: bytes, fewest: int = 256) -> bytes:
             casts.append(_cast(graph, at, halves[tensor.buffer], code))
         graph.operators = [*casts, *graph.operators]
     return _tflite_file.write(_tflite_file.without_unused(model))
-
-
-def _dequantize(model: Any) -> int:
-    """The index of DEQUANTIZE among the file's operator codes, added at the end."""
-    code = schema.OperatorCodeT()
-    code.deprecatedBuiltinCode = code.builtinCode = schema.BuiltinOperator.DEQUANTIZE
-    code.version = _VERSION
-    model.operatorCodes.append(code)
-    return len(model.operatorCodes) - 1
 
 
 def _half_buffer(model: Any, stored: Any) -> int:
