@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shlex
 import shutil
 import tempfile
 import zipfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +15,11 @@ from edgewright.devices._emulated import CPUS, PYTHON, Emulated, emulated
 from edgewright.devices._programs import find_program, last_line, run_program
 from edgewright.devices._userland import make_userland
 from edgewright.errors import DeviceError, StorageError, UsageError
-from edgewright.files import write_whole
+from edgewright.files import alone, write_whole
 from edgewright.package import copy_package, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 __all__ = ["prepare"]
 
@@ -37,7 +35,7 @@ def prepare(cpu: str, *, mirror: str, wheel: Path | None, progress: Callable[[st
     find_program("qemu-aarch64", "on Debian or Ubuntu run: apt install qemu-user")
     try:
         spot.cache.mkdir(parents=True, exist_ok=True)
-        with _alone(spot.cache, progress):
+        with alone(spot.cache, lambda: progress("wait for another one that prepares a board")):
             userland = make_userland(spot.cache, mirror, progress)
             before = spot.made_of()
             _places(spot, userland)
@@ -54,18 +52,6 @@ def prepare(cpu: str, *, mirror: str, wheel: Path | None, progress: Callable[[st
         what = f"cannot prepare an emulated {cpu} in {spot.cache}: {error.strerror or error}"
         raise StorageError(what, hint="free some space: it takes 270 MB, and 120 more while it is made") from error
     return spot
-
-
-@contextmanager
-def _alone(cache: Path, progress: Callable[[str], None]) -> Iterator[None]:
-    """Of several that prepare boards at once, the others wait and then find the user-land made."""
-    with (cache / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress("wait for another one that prepares a board")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _places(spot: Emulated, userland: Path) -> None:

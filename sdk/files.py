@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
+import os
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-__all__ = ["into", "read_capped", "sha256", "write_whole"]
+__all__ = ["alone", "into", "locked", "read_capped", "scratch_beside", "sha256", "write_whole"]
 
 
 def sha256(path: Path) -> str:
@@ -51,14 +53,67 @@ def into(place: Path) -> Iterator[Path]:
     Raises:
         OSError: the disk is full or read-only.
     """
-    place.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-    try:
+    with scratch_beside(place) as work:
         yield work
         try:
             work.rename(place)
         except OSError:
             if not place.is_dir():
                 raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def scratch_beside(place: Path) -> Iterator[Path]:
+    """A directory on the file system of `place`, gone at the end; what killed processes left of theirs goes first.
+
+    A lock tells theirs from those that are in use. Where the system has none, nothing of others is removed.
+
+    Raises:
+        OSError: the disk is full or read-only.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{place.name}.unfinished-"
+    for left in place.parent.glob(f"{glob.escape(prefix)}*"):
+        with locked(left, wait=False) as gained:
+            if gained:
+                shutil.rmtree(left, ignore_errors=True)
+    while True:
+        work = Path(tempfile.mkdtemp(prefix=prefix, dir=place.parent))
+        with locked(work) as _:
+            if not work.is_dir():  # taken for a dead one's, between those two lines
+                continue
+            try:
+                yield work
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+            return
+
+
+@contextmanager
+def locked(directory: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a directory against other processes, and say whether it is held; its lock goes with the process.
+
+    It is not where another one holds it, the directory is gone, or the system or the file system has no such locks.
+    """
+    held = False
+    with ExitStack() as stack:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            held = True
+        yield held
+
+
+@contextmanager
+def alone(directory: Path, waiting: Callable[[], object]) -> Iterator[None]:
+    """Work in a directory while no other process does; `waiting` is called if one has to be waited for."""
+    with locked(directory, wait=False) as held:
+        if held:
+            yield
+            return
+    waiting()
+    with locked(directory):
+        yield

@@ -5,14 +5,13 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import shutil
 import sys
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright.errors import StorageError
+from edgewright.files import scratch_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,21 +34,16 @@ def staged(out: Path, *, marker: str, force: bool) -> Iterator[Path]:
         StorageError: `out` exists and may not be replaced, or the disk is full or read-only.
     """
     _check_free(out, marker, force=force)
-    work = None
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-        work.chmod(0o755)
-        yield work
-        _sync(work)
-        _check_free(out, marker, force=force)  # a build takes minutes, and others are at work too
-        _swap(work, out)
+        with scratch_beside(out) as work:
+            work.chmod(0o755)
+            yield work
+            _sync(work)
+            _check_free(out, marker, force=force)  # a build takes minutes, and others are at work too
+            _swap(work, out)
     except OSError as error:
         hint = "free some space and try again" if error.errno == errno.ENOSPC else "nothing was changed"
         raise StorageError(f"cannot write {out}: {error.strerror or error}", hint=hint) from error
-    finally:
-        if work is not None:
-            shutil.rmtree(work, ignore_errors=True)
 
 
 def _check_free(out: Path, marker: str, *, force: bool) -> None:
@@ -75,7 +69,7 @@ def _sync(work: Path) -> None:
 
 
 def _swap(work: Path, out: Path) -> None:
-    """Give `work` the name `out`; what had it ends up under the name of `work`, and is removed by the caller."""
+    """Give `work` the name `out`; what had it ends up under the name of `work`, and goes with it."""
     if not out.exists():
         work.rename(out)
     elif not _exchange(work, out):

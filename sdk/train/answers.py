@@ -1,17 +1,18 @@
-"""A teacher's answers to tokenized rows, computed once and read through memory maps."""
+"""A teacher's answers to tokenized rows, computed once, by one process, and read through memory maps."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from edgewright.errors import StorageError
-from edgewright.files import into
+from edgewright.files import alone, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Answers", "cache_dir", "computed"]
 
-_BATCH = 64
+_BATCH, _BATCHES = 64, 50
+"""Rows at a time, and how many times until what was done is safe from a kill."""
 _RECORD = "answers.json"
 
 
@@ -73,38 +75,88 @@ def computed(
         StorageError: the disk is full or read-only.
     """
     place = cache / hashlib.sha256(f"{name} {corpus.key}".encode()).hexdigest()[:32]
-    if (place / _RECORD).is_file():
-        progress(f"the teacher's answers to {len(corpus)} rows are there")
-        return Answers(place, corpus)
+    part = place.with_name(f"{place.name}.part")
     try:
-        with into(place) as work:
-            _compute(teacher(), corpus, work, per_token=per_token, progress=progress)
+        while not (place / _RECORD).is_file():
+            part.mkdir(parents=True, exist_ok=True)
+            with alone(part, lambda: progress("wait for another one that computes the teacher's answers")):
+                if part.is_dir():  # another one has not made it `place` meanwhile
+                    _compute(teacher, corpus, part, per_token=per_token, progress=progress)
+                    part.rename(place)
+                    return Answers(place, corpus)
     except OSError as error:
         raise StorageError(f"cannot write {cache}: {error.strerror or error}", hint="free some space") from error
+    progress(f"the teacher's answers to {len(corpus)} rows are there")
     return Answers(place, corpus)
 
 
-def _compute(model: Any, corpus: Corpus, out: Path, *, per_token: bool, progress: Callable[[str], None]) -> None:
+def _compute(
+    teacher: Callable[[], Any], corpus: Corpus, out: Path, *, per_token: bool, progress: Callable[[str], None]
+) -> None:
+    """Fill `out`, from where a killed process stopped."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model.eval().to(device)
+    model = teacher().eval().to(device)
     order = np.argsort(corpus.lengths, kind="stable")
-    arrays: list[Any] = []
-    ends = np.cumsum(corpus.lengths)
-    with torch.inference_mode():
-        for start in range(0, len(order), _BATCH):
-            rows = order[start : start + _BATCH].tolist()
-            found = [one.float().cpu().numpy() for one in _run(model, corpus, rows, device)]
-            arrays = arrays or _opened(found, corpus, out, per_token=per_token)
-            for array, values in zip(arrays, found, strict=True):
-                _put(array, values, rows, ends if per_token else None, corpus)
-            if start % (_BATCH * 50) == 0:
+    files = _Files(out, corpus, per_token=per_token)
+    with files, torch.inference_mode():
+        for start in range(files.rows, len(order), _BATCH):
+            if start % (_BATCH * _BATCHES) == 0:
+                files.note(start)
                 progress(f"the teacher's answers, {start} of {len(order)} rows")
-    for array in arrays:
-        array.flush()
-    record = {"per_token": per_token, "shapes": [array.shape[1:] for array in arrays]}
-    (out / _RECORD).write_text(json.dumps(record))
+            rows = order[start : start + _BATCH].tolist()
+            files.put(rows, [one.float().cpu().numpy() for one in _run(model, corpus, rows, device)])
+        files.note(len(order))
+
+
+class _Files:
+    """One file for each output, and a record of how many rows, in the order of their lengths, are in them.
+
+    Written, not mapped: a disk that is full in the middle of a map is a signal that ends the process.
+    """
+
+    def __init__(self, out: Path, corpus: Corpus, *, per_token: bool) -> None:
+        self._out, self._lengths = out, corpus.lengths
+        self._per_token = per_token
+        self._starts = np.cumsum(corpus.lengths) - corpus.lengths if per_token else np.arange(len(corpus))
+        record = out / _RECORD
+        found: dict[str, Any] = json.loads(record.read_text()) if record.is_file() else {"rows": 0, "shapes": []}
+        self.rows, self._shapes = int(found["rows"]), list(found["shapes"])
+        self._stack = ExitStack()
+        self._files: list[BinaryIO] = []
+
+    def __enter__(self) -> None:
+        """Open what a killed process wrote."""
+        self._files = [self._opened(at) for at in range(len(self._shapes))]
+
+    def __exit__(self, *_: object) -> None:
+        """Close the files."""
+        self._stack.close()
+
+    def put(self, rows: Sequence[int], outputs: Sequence[Any]) -> None:
+        """Write the outputs (rows, ...) or (rows, length, ...) of some rows."""
+        if not self._files:
+            self._shapes = [one.shape[2 if self._per_token else 1 :] for one in outputs]
+            self._files = [self._opened(at) for at in range(len(outputs))]
+        for file, shape, values in zip(self._files, self._shapes, outputs, strict=True):
+            width = int(np.prod(shape, dtype=int)) * 4
+            for row, value in zip(rows, values, strict=True):
+                file.seek(int(self._starts[row]) * width)
+                file.write((value[: self._lengths[row]] if self._per_token else value).astype("<f4").tobytes())
+
+    def note(self, rows: int) -> None:
+        """Bring all that was put to the disk, and then that it is there."""
+        for file in self._files:
+            file.flush()
+            os.fsync(file.fileno())
+        record = {"per_token": self._per_token, "shapes": self._shapes, "rows": rows}
+        write_whole(self._out / _RECORD, json.dumps(record).encode())
+
+    def _opened(self, at: int) -> BinaryIO:
+        path = self._out / f"{at}.bin"
+        path.touch()
+        return self._stack.enter_context(path.open("r+b"))
 
 
 def _run(model: Any, corpus: Corpus, rows: Sequence[int], device: str) -> Any:
@@ -113,19 +165,3 @@ def _run(model: Any, corpus: Corpus, rows: Sequence[int], device: str) -> Any:
     batch = collate([(row, corpus[row], (), corpus.per_token) for row in rows])
     feeds = {name: batch[name].to(device) for name in ("input_ids", "attention_mask", "token_type_ids")}
     return model(**feeds)
-
-
-def _opened(found: Sequence[Any], corpus: Corpus, out: Path, *, per_token: bool) -> list[Any]:
-    """Files for the outputs, of the shapes that a first batch has: (rows, k) or (rows, length, ...)."""
-    count = corpus.tokens if per_token else len(corpus)
-    skip = 2 if per_token else 1
-    return [np.memmap(out / f"{at}.bin", "<f4", "w+", shape=(count, *one.shape[skip:])) for at, one in enumerate(found)]
-
-
-def _put(array: Any, values: Any, rows: Sequence[int], ends: Any, corpus: Corpus) -> None:
-    if ends is None:
-        array[rows] = values
-        return
-    for row, value in zip(rows, values, strict=True):
-        length = int(corpus.lengths[row])
-        array[ends[row] - length : ends[row]] = value[:length]

@@ -1,6 +1,7 @@
 import errno
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,19 +123,6 @@ def test_an_error_of_the_system_in_the_block_is_a_storage_error(out):
     assert everything(out.parent) == before
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 256 KiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    argv = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
-    done = subprocess.run(argv, capture_output=True, check=False, text=True)
-    if done.returncode:
-        pytest.skip(f"cannot mount a small file system: {done.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
-
-
 def test_a_full_disk_is_said_and_the_old_one_is_whole(small_disk):
     write(small_disk / "out", "old")
     before = everything(small_disk)
@@ -196,3 +184,36 @@ def test_a_relative_place_works(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(Path("out"), "1")
     assert everything(tmp_path)["out/manifest.json"] == "1"
+
+
+HALF_WAY = """
+import sys, time
+from pathlib import Path
+from edgewright.staging import staged
+with staged(Path(sys.argv[1]), marker="manifest.json", force=False) as work:
+    (work / "half").write_text("half")
+    print(work, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_and_what_is_in_use_is_not(tmp_path):
+    argv = [sys.executable, "-c", HALF_WAY, str(tmp_path / "out")]
+    with (
+        subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as dead,
+        subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as alive,
+    ):
+        try:
+            left, used = (Path(process.stdout.readline().strip()) for process in (dead, alive))
+            dead.kill()
+            dead.wait()
+            (tmp_path / ".out.unfinished").mkdir()
+            assert (left / "half").is_file()
+            write(tmp_path / "out", "new")
+            assert not left.exists()
+            assert (used / "half").is_file()
+            assert (tmp_path / ".out.unfinished").is_dir()
+            assert (tmp_path / "out" / MARKER).read_text() == "new"
+        finally:
+            alive.kill()
+            dead.kill()
