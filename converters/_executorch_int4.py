@@ -11,7 +11,7 @@ from edgewright.converters._executorch_rewrite import MIN_ROWS, per_token
 from edgewright.converters._gptq import round_blocks, round_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
     import torch
     from numpy.typing import NDArray
@@ -25,11 +25,11 @@ _GROUP = 32
 
 
 def grouped_linear(
-    rewriter: Rewriter, node: torch.fx.Node, moments: Mapping[str, NDArray[Any]]
+    rewriter: Rewriter, node: torch.fx.Node, factor: Callable[[str], NDArray[Any]]
 ) -> torch.fx.Node | None:
     """`x @ w + b` with int4 weights in -8..7; None where the width is no multiple of the group.
 
-    `moments` are those of `_executorch_observe.moments`.
+    `factor` is that of `_executorch_observe.factors`.
     """
     import torch
 
@@ -38,7 +38,7 @@ def grouped_linear(
     if weight is None or weight.shape[1] % _GROUP:
         return None
     name = str(node.args[1].target)
-    values, scales = rewriter.once(("int4", name), lambda: _rounded(weight, moments[name]))
+    values, scales = rewriter.once(("int4", name), lambda: _rounded(weight, factor(name)))
     parts = (
         rewriter.constant(f"{name}_int4", lambda: values),
         rewriter.constant(f"{name}_scale", lambda: scales),
@@ -49,11 +49,11 @@ def grouped_linear(
     return rewriter.call("linear.default", per_token(rewriter, node.args[0]), back, *node.args[2:])
 
 
-def _rounded(weight: torch.Tensor, moment: NDArray[Any]) -> tuple[torch.Tensor, torch.Tensor]:
+def _rounded(weight: torch.Tensor, factor: NDArray[Any]) -> tuple[torch.Tensor, torch.Tensor]:
     """int8 values (outputs, inputs) in -8..7 and float32 scales (outputs, groups), exact in XNNPACK's bfloat16."""
     import torch
 
-    codes, scales, _ = round_blocks(weight.numpy().T, moment, _GROUP, symmetric=True)
+    codes, scales, _ = round_blocks(weight.numpy().T, factor, _GROUP, symmetric=True)
     return torch.from_numpy(codes).flatten(1).to(torch.int8) - 8, torch.from_numpy(scales)
 
 

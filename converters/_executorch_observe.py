@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgewright.converters._calibration import random_feeds
+from edgewright.converters._gptq import Moments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     Feeds = Mapping[str, NDArray[Any]]
 
-__all__ = ["moments", "observe"]
+__all__ = ["factors", "observe"]
 
 
 def observe(
@@ -43,29 +44,27 @@ def observe(
             Run(module).run(*(torch.from_numpy(array) for array in text.values()))
 
 
-def moments(rewriter: Rewriter, spec: ConversionSpec) -> dict[str, NDArray[Any]]:
-    """X^T X, float32 (inputs, inputs), over the activations X that each linear layer's weight, by its name, meets.
+def factors(rewriter: Rewriter, spec: ConversionSpec) -> Callable[[str], NDArray[Any]]:
+    """What GPTQ wants of each linear layer's weight, by its name: `Moments.factor` of the activations that it meets.
 
     Over the calibration texts and random token ids: either alone generalizes worse.
     """
-    graph = rewriter.module.graph
-    layers = [
-        n for n in graph.nodes if str(n.target) == "aten.linear.default" and rewriter.weight(n.args[1]) is not None
-    ]
-    seen: dict[torch.fx.Node, torch.Tensor] = {}
-
-    def add(node: torch.fx.Node, value: torch.Tensor) -> None:
-        x = value.flatten(0, -2)
-        seen[node] = seen[node].addmm_(x.T, x) if node in seen else x.T @ x
-
+    graph, moments = rewriter.module.graph, Moments()
+    met: dict[str, set[torch.fx.Node]] = {}
+    for node in graph.nodes:
+        if str(node.target) == "aten.linear.default" and rewriter.weight(node.args[1]) is not None:
+            met.setdefault(str(node.args[1].target), set()).add(node.args[0])
     texts = [{name: text[name] for name in spec.inputs} for text in spec.calibration]
     spec.progress(f"observe {len(texts)} texts and random tokens")
-    observe(rewriter.module, [node.args[0] for node in layers], [*texts, *_random_texts(rewriter, spec)], add)
-    found: dict[str, Any] = {}
-    for node in layers:
-        name, moment = str(node.args[1].target), seen[node.args[0]].numpy()
-        found[name] = found[name] + moment if name in found else moment
-    return found
+    texts += _random_texts(rewriter, spec)
+    observe(rewriter.module, set().union(*met.values()), texts, lambda node, x: moments.add(node, _tokens(x)))
+    return lambda name: moments.factor(*met[name])
+
+
+def _tokens(x: torch.Tensor) -> NDArray[Any]:
+    """(..., inputs) -> (tokens, inputs), copied: what follows may write in place."""
+    array: NDArray[Any] = x.flatten(0, -2).numpy().copy()
+    return array
 
 
 def _random_texts(rewriter: Rewriter, spec: ConversionSpec) -> list[dict[str, NDArray[Any]]]:

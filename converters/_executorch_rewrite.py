@@ -29,7 +29,7 @@ def rewrite(graph: torch.fx.GraphModule, spec: ConversionSpec) -> torch.fx.Graph
     from torch.ao.quantization.fx import _decomposed  # noqa: F401 - registers the quantized_decomposed operators
 
     from edgewright.converters._executorch_int4 import grouped_linear, nibble_embedding
-    from edgewright.converters._executorch_observe import moments
+    from edgewright.converters._executorch_observe import factors
     from edgewright.converters._executorch_static import quantize_static
 
     rewriter = Rewriter(graph)
@@ -37,8 +37,8 @@ def rewrite(graph: torch.fx.GraphModule, spec: ConversionSpec) -> torch.fx.Graph
     if spec.precision == "int8-static":
         quantize_static(rewriter, spec)
     if spec.precision == "int4":
-        seen = moments(rewriter, spec)
-        rewriter.each("linear.default", lambda _, node: grouped_linear(rewriter, node, seen))
+        factor = factors(rewriter, spec)
+        rewriter.each("linear.default", lambda _, node: grouped_linear(rewriter, node, factor))
     if spec.precision.startswith("int"):
         nibbles = spec.precision == "int4" and "embedding" not in spec.keep_float
         small = nibble_embedding if nibbles else _byte_embedding

@@ -9,26 +9,66 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     import numpy.typing as npt
 
     _Array: TypeAlias = npt.NDArray[Any]
 
-__all__ = ["own_scales", "round_blocks", "round_rows"]
+__all__ = ["Moments", "own_scales", "round_blocks", "round_rows"]
 
 _DAMPING = 0.01
+_TOKENS_AT_ONCE = 1024
+"""Few large products instead of many small ones; 1024 tokens of the widest activations are a few MiB a layer."""
 _SMALLEST = 2.0**-14
 """float16's smallest normal number."""
+_LAST_BITS = 2.0**-21
+"""Of the largest weight of a block: more than one product's rounding."""
+
+
+class Moments:
+    """X^T X of activations X (tokens, inputs), by any name, and what GPTQ makes of them."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Hashable, list[_Array]] = {}
+        self._found: dict[Hashable, _Array] = {}
+        self._factors: dict[frozenset[Hashable], _Array] = {}
+
+    def add(self, name: Hashable, x: _Array) -> None:
+        """Take activations, float32 (tokens, inputs); those of many texts are multiplied at once."""
+        waiting = self._waiting.setdefault(name, [])
+        waiting.append(x)
+        if sum(map(len, waiting)) >= _TOKENS_AT_ONCE:
+            self._multiply(name)
+
+    def factor(self, *names: Hashable) -> _Array:
+        """What `round_blocks` wants of a weight that meets these activations, float32 (inputs, inputs)."""
+        import numpy as np
+
+        key = frozenset(names)
+        if key not in self._factors:
+            for name in list(self._waiting):
+                self._multiply(name)
+            # Summed in the order in which they came: a set of names has another in every process
+            moments = [moment for name, moment in self._found.items() if name in key]
+            self._factors[key] = _inverse_factor(np.sum(moments, axis=0))
+        return self._factors[key]
+
+    def _multiply(self, name: Hashable) -> None:
+        import numpy as np
+
+        if waiting := self._waiting.pop(name, []):
+            x = np.concatenate(waiting)
+            moment = (x.T @ x).astype(np.float64)
+            self._found[name] = self._found[name] + moment if name in self._found else moment
 
 
 def round_blocks(
-    weight: _Array, moment: _Array, size: int, *, symmetric: bool = False
+    weight: _Array, factor: _Array, size: int, *, symmetric: bool = False
 ) -> tuple[_Array, _Array, _Array]:
     """(inputs, outputs) -> codes uint8 0..15 (outputs, blocks, size), scales float32 and zeros uint8 (outputs, blocks).
 
-    `moment`, float64 (inputs, inputs), is X^T X of the activations X (tokens, inputs) that the weight meets. With
-    `symmetric` every zero is 8.
+    `factor` is that of `Moments`. With `symmetric` every zero is 8.
     """
     import numpy as np
 
@@ -36,7 +76,6 @@ def round_blocks(
     rest = _padded(np.ascontiguousarray(weight.T), size)
     blocks = rest.shape[1] // size
     grid = _symmetric_grid if symmetric else _grid
-    factor = _inverse_factor(moment)
     codes = np.zeros((outputs, blocks, size), np.uint8)
     scales, zeros = np.zeros((outputs, blocks), np.float32), np.zeros((outputs, blocks), np.uint8)
     for block in range(blocks):
@@ -66,10 +105,9 @@ def _inverse_factor(moment: _Array) -> _Array:
     """The upper Cholesky factor of the inverse of the damped `moment`, float32."""
     import numpy as np
 
-    damped = moment.astype(np.float64)
-    diagonal = np.diag(damped)
+    diagonal = np.diag(moment)
     extra = _DAMPING * diagonal.mean() if diagonal.any() else 1.0  # a layer that no text reaches is rounded plainly
-    inverse = np.linalg.inv(damped + extra * np.eye(len(damped)))
+    inverse = np.linalg.inv(moment + extra * np.eye(len(moment)))
     return np.linalg.cholesky((inverse + inverse.T) / 2).T.astype(np.float32)
 
 
@@ -110,25 +148,40 @@ def _best(block: _Array, tried: Sequence[tuple[_Array, _Array]]) -> tuple[_Array
 
 
 def own_scales(block: _Array) -> _Array:
-    """float32 (n,) for blocks (n, size): where all weights are -8..7 times one bfloat16 number, that; else 0."""
+    """float32 (n,) for blocks (n, size): where all weights are -8..7 times one bfloat16 number, that; else 0.
+
+    A constant that an exporter multiplied into such weights left them times any number, which is rounded.
+    """
     import numpy as np
 
-    own = np.zeros(len(block), np.float32)
+    exact, near = np.zeros(len(block), np.float32), np.zeros(len(block), np.float32)
     largest = np.abs(block).max(1)
     for code in range(1, 9):
-        scale = _in_bfloat16(largest / np.float32(code))
-        codes = np.clip(np.rint(block / scale[:, None]), -8, 7)
-        exact = (largest > 0) & (codes * scale[:, None] == block).all(1)
-        own = np.where(exact, scale, own)
-    return own
+        scale = np.maximum(largest / np.float32(code), _SMALLEST)
+        half = _in_bfloat16(scale)
+        exact = np.where((largest > 0) & (_distance(block, half) == 0), half, exact)
+        near = np.where((largest > 0) & (_distance(block, scale) <= _LAST_BITS * largest), half, near)
+    return np.where(exact > 0, exact, near)
 
 
-def round_rows(rows: _Array, size: int) -> tuple[_Array, _Array, _Array]:
-    """A table (n, width) -> codes uint8 0..15 (n, width), scales float32 and zero points uint8 (n, blocks)."""
+def _distance(block: _Array, scale: _Array) -> _Array:
+    """How far the weights of each block (n, size) are at most from -8..7 times its scale (n,)."""
+    import numpy as np
+
+    codes = np.clip(np.rint(block / scale[:, None]), -8, 7)
+    furthest: _Array = np.abs(codes * scale[:, None] - block).max(1)
+    return furthest
+
+
+def round_rows(rows: _Array, size: int, *, symmetric: bool = False) -> tuple[_Array, _Array, _Array]:
+    """A table (n, width) -> codes uint8 0..15 (n, width), scales float32 and zero points uint8 (n, blocks).
+
+    With `symmetric` every zero is 8.
+    """
     import numpy as np
 
     parts = _padded(rows, size).reshape(-1, size)
-    scale, zero = _grid(parts)
+    scale, zero = (_symmetric_grid if symmetric else _grid)(parts)
     codes = np.clip(np.rint(parts / scale[:, None]) + zero[:, None], 0, 15).astype(np.uint8)
     kept = codes.reshape(len(rows), -1)[:, : rows.shape[1]]
     return kept, scale.reshape(len(rows), -1), zero.astype(np.uint8).reshape(len(rows), -1)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from edgewright.converters._calibration import random_feeds
-from edgewright.converters._gptq import round_blocks, round_rows
+from edgewright.converters._gptq import Moments, round_blocks, round_rows
 from edgewright.converters._onnx_fp16 import store_half
 from edgewright.converters._onnx_graph import (
     Rewriter,
@@ -40,8 +40,6 @@ __all__ = ["quantize_int4"]
 
 _BLOCK = 32
 _DOMAIN = "com.microsoft"
-_TOKENS_AT_ONCE = 1024
-"""Few large products instead of many small ones; 1024 tokens of the widest activations are a few MiB a layer."""
 
 
 def quantize_int4(
@@ -60,10 +58,12 @@ def quantize_int4(
     model = ir.from_proto(float_model)
     layers = [n for n in model.graph if layer_weight(n) is not None and kind(n) not in keep_float]
     texts = [*feeds, *random_feeds({str(v.name): ids_rows(v) for v in model.graph.inputs})]
-    moments = _moments(float_model, layers, texts)
+    moments, read = Moments(), _read(layers)
+    for name, x in activations(float_model, sorted({name for names in read.values() for name in names}), texts):
+        moments.add(name, x)
     rewrite = Rewriter(model.graph)
     for node in layers:
-        _quantize_layer(rewrite, node, moments[cast("ir.Value", node.inputs[1])])
+        _quantize_layer(rewrite, node, moments, read[cast("ir.Value", node.inputs[1])])
     for node in list(model.graph):
         if table(node) is not None:
             (gather_int8 if "embedding" in keep_float else _gather_int4)(rewrite, node)
@@ -74,44 +74,22 @@ def quantize_int4(
     return proto
 
 
-def _moments(
-    float_model: onnx.ModelProto, layers: Sequence[ir.Node], feeds: Sequence[Mapping[str, _Array]]
-) -> dict[ir.Value, _Array]:
-    """X^T X, float64 (inputs, inputs), over the activations X (tokens, inputs) that meet each weight."""
-    read: dict[str, list[ir.Value]] = {}
+def _read(layers: Sequence[ir.Node]) -> dict[ir.Value, set[str]]:
+    """The names of the activations that meet each weight."""
+    read: dict[ir.Value, set[str]] = {}
     for node in layers:
         x, weight = cast("tuple[ir.Value, ir.Value]", node.inputs[:2])
-        read.setdefault(str(x.name), []).append(weight)
-    waiting: dict[str, list[_Array]] = {name: [] for name in read}
-    found: dict[ir.Value, _Array] = {}
-    for name, array in activations(float_model, list(read), feeds):
-        waiting[name].append(array)
-        if sum(map(len, waiting[name])) >= _TOKENS_AT_ONCE:
-            _add_moment(found, read[name], waiting[name])
-    for name, weights in read.items():
-        _add_moment(found, weights, waiting[name])
-    return found
+        read.setdefault(weight, set()).add(str(x.name))
+    return read
 
 
-def _add_moment(found: dict[ir.Value, _Array], weights: Sequence[ir.Value], waiting: list[_Array]) -> None:
-    """Add the second moment of the activations in `waiting` to that of each weight that reads them; empty the list."""
-    import numpy as np
-
-    if waiting:
-        x = np.concatenate(waiting)
-        moment = (x.T @ x).astype(np.float64)
-        for weight in dict.fromkeys(weights):
-            found[weight] = found[weight] + moment if weight in found else moment
-    waiting.clear()
-
-
-def _quantize_layer(rewrite: Rewriter, node: ir.Node, moment: _Array) -> None:
+def _quantize_layer(rewrite: Rewriter, node: ir.Node, moments: Moments, met: set[str]) -> None:
     """`x @ w [+ b]` -> MatMulNBits; layers that share a weight share its blocks."""
     weight = cast("_Array", layer_weight(node))
     name = f"{cast('ir.Value', node.inputs[1]).name}"
     parts = [rewrite.made.get(f"{name}/{part}") for part in ("int4", "scale", "zero")]
     if parts[0] is None:
-        codes, scales, zeros = round_blocks(weight, moment, _BLOCK)
+        codes, scales, zeros = round_blocks(weight, moments.factor(*met), _BLOCK)
         parts = [
             rewrite.constant(f"{name}/int4", _pairs(codes)),
             rewrite.constant(f"{name}/scale", scales.ravel()),

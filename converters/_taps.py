@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from edgewright import arrays, registry
@@ -64,11 +65,13 @@ def find(eager: _eager.Eager, example: Mapping[str, NDArray[Any]], below: str) -
 
     Without `below`, what comes before the stack of layers, and the layers; with it, everything inside that module. A
     tensor that several modules hand on, as a dropout does, counts for the first: a file with two names for one output
-    is nothing that every engine opens.
+    is nothing that every engine opens. A table of positions, the same for every text, is none of them: of two texts it
+    has one row.
     """
     seen: list[tuple[str, int]] = []
-    rows, length = next(iter(example.values())).shape
-    shapes = ((rows, length), (rows, 1))  # the last layer of a classifier has the first token's row alone
+    example = {name: np.repeat(array[:1], 2, axis=0) for name, array in example.items()}
+    length = next(iter(example.values())).shape[1]
+    shapes = ((2, length), (2, 1))  # the last layer of a classifier has the first token's row alone
     given: list[torch.Tensor] = []
     handles = []
     for name, module in eager.model.named_modules():

@@ -19,6 +19,7 @@ import torch
 
 from edgewright.converters import _tflite_file
 from edgewright.converters._attention import refuse, repeated, replaced
+from edgewright.converters._tflite_norms import kept_apart
 from edgewright.converters._tflite_rows import share_rows
 from edgewright.errors import ConversionFailed
 
@@ -56,7 +57,7 @@ def export(model: torch.nn.Module, lengths: Sequence[int], inputs: Sequence[str]
 
     inner = cast("Any", model).model
     named, converter = _Named(model, inputs, outputs).eval(), None
-    with _quiet(), torch.no_grad(), replaced(inner, _ATTENTION, _attention, _mask, _clamped):
+    with _quiet(), torch.no_grad(), replaced(inner, _ATTENTION, _attention, _mask, _clamped), kept_apart(model):
         for length in sorted(lengths, reverse=True):
             feeds = {name: torch.ones((1, length), dtype=torch.int64) for name in inputs}
             add = converter.signature if converter else litert_torch.signature

@@ -10,11 +10,14 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["add_constant", "operator_code", "read", "scope_of", "without_unused", "write"]
+__all__ = [
+    "add_constant", "lengths", "operator_code", "operators", "operators_of", "read", "scope_of", "without_unused",
+    "write",
+]  # fmt: skip
 
 _IDENTIFIER = b"TFL3"
 _ALIGNMENT = 16
@@ -62,6 +65,25 @@ def write(model: Any) -> bytes:
     builder = _SharingBuilder(1 << 20)
     builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
     return bytes(builder.Output())
+
+
+def lengths(model: Any) -> dict[int, str]:
+    """The keys of the signatures by the length that they take."""
+    return {
+        int(model.subgraphs[s.subgraphIndex].tensors[s.inputs[0].tensorIndex].shape[1]): s.signatureKey.decode()
+        for s in model.signatureDefs
+    }
+
+
+def operators_of(model: Any, graph: Any, *kinds: int) -> Iterator[Any]:
+    """The operators of some kinds in a subgraph."""
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    return (operator for operator in graph.operators if codes[operator.opcodeIndex] in kinds)
+
+
+def operators(model: Any, *kinds: int) -> Iterator[tuple[Any, Any]]:
+    """The operators of some kinds in all subgraphs, each after its subgraph."""
+    return ((graph, found) for graph in model.subgraphs for found in operators_of(model, graph, *kinds))
 
 
 def operator_code(model: Any, kind: int, version: int = 1) -> int:

@@ -7,8 +7,8 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from edgewright.converters import _tflite_file
-from edgewright.converters._tflite_grid import keep_grids
 from edgewright.converters._tflite_half import half
+from edgewright.converters._tflite_int4 import BLOCK, FEWEST_ROWS, keep_grids, on_grids
 from edgewright.converters._tflite_static import quantize_static
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["quantize"]
 
-_BLOCK = 32
-_FEWEST_ROWS = 16
-"""Label heads and tables of token types have fewer: they weigh nothing, and their errors are the user's errors."""
 _POSITIONS = 4096
 """Float constants of as many numbers are tables of positions; biases have fewer, and XNNPACK wants them as they are."""
 
@@ -29,14 +26,15 @@ def quantize(data: bytes, spec: ConversionSpec) -> bytes:
     """The file at the precision of `spec`.
 
     fp16 is how the weights are stored, the engine makes them float32 when it opens the file. int8 multiplies in
-    integers: weights with a scale for each output channel, activations on the fly. int4 does too, with a scale for each
-    32 weights, of dense layers and embeddings alike. int8-static is described in `_tflite_static`.
+    integers: weights with a scale for each output channel, activations on the fly. int4 does too, and is described in
+    `_tflite_int4`, int8-static in `_tflite_static`.
     """
     if spec.precision == "fp16":
         return half(data)
     if spec.precision == "int8-static":
         return quantize_static(data, spec.keep_float, spec.calibration)
     if spec.precision == "int4":
+        data = on_grids(data, spec.calibration)
         return half(_run(data, _int4(data)), _POSITIONS)
     return _run(data, _int8())
 
@@ -61,18 +59,16 @@ def _int8() -> RecipeManager:
 
 
 def _int4(data: bytes) -> RecipeManager:
-    """OCTAV (Sakr et al. 2022, arXiv 2206.06501) clips outliers for the least squared error: +0.8 dB on MiniLM.
+    """A scale for each block that it finds; per row instead, the embedding alone would cost 4 dB.
 
-    Per row instead of per block, the embedding alone would cost 4 dB. What is no whole number of blocks wide, or has
-    few rows, is int8.
+    What is no whole number of blocks wide, or has few rows, is int8.
     """
     keep_grids()
-    from ai_edge_quantizer import algorithm_manager, qtyping
+    from ai_edge_quantizer import qtyping
 
     recipe, blocks = _int8(), qtyping.QuantGranularity.BLOCKWISE_32
-    dense, table = _operations("FULLY_CONNECTED", "EMBEDDING_LOOKUP")
-    recipe.add_dynamic_config(".+", dense, 4, blocks, algorithm_key=algorithm_manager.AlgorithmName.OCTAV)
-    recipe.add_dynamic_config(".+", table, 4, blocks)
+    for operation in _operations("FULLY_CONNECTED", "EMBEDDING_LOOKUP"):
+        recipe.add_dynamic_config(".+", operation, 4, blocks)
     for operation in _operations("*"):
         recipe.add_dynamic_config(_tflite_file.scope_of(_odd_shapes(data)), operation, 8)
     return recipe
@@ -85,7 +81,7 @@ def _odd_shapes(data: bytes) -> list[bytes]:
     for graph in model.subgraphs:
         for operator in (o for o in graph.operators if len(o.inputs) > 1):
             weight = graph.tensors[operator.inputs[1]]
-            odd = len(weight.shape) == 2 and (weight.shape[1] % _BLOCK or weight.shape[0] < _FEWEST_ROWS)
+            odd = len(weight.shape) == 2 and (weight.shape[1] % BLOCK or weight.shape[0] < FEWEST_ROWS)
             if odd and model.buffers[weight.buffer].data is not None:
                 names.append(graph.tensors[operator.outputs[0]].name)
     return names

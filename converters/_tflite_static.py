@@ -81,14 +81,12 @@ def _ranges(data: bytes, work: quantizer.Quantizer, texts: Sequence[Mapping[str,
 def _alike(data: bytes) -> list[set[str]]:
     """The names of activations that are the input, or the output, of layers over one weight."""
     model = _tflite_file.read(data)
-    code = [max(c.builtinCode, c.deprecatedBuiltinCode) for c in model.operatorCodes]
     sets: dict[tuple[int, str], set[str]] = {}
-    for graph in model.subgraphs:
-        for layer in (o for o in graph.operators if code[o.opcodeIndex] in _LAYERS):
-            weight = graph.tensors[layer.inputs[1]].buffer
-            sides = (("input", layer.inputs[0]), ("output", layer.outputs[0]))
-            for side, at in sides if model.buffers[weight].data is not None else ():
-                sets.setdefault((weight, side), set()).add(graph.tensors[at].name.decode())
+    for graph, layer in _tflite_file.operators(model, *_LAYERS):
+        weight = graph.tensors[layer.inputs[1]].buffer
+        sides = (("input", layer.inputs[0]), ("output", layer.outputs[0]))
+        for side, at in sides if model.buffers[weight].data is not None else ():
+            sets.setdefault((weight, side), set()).add(graph.tensors[at].name.decode())
     return _joined(sets.values())
 
 
@@ -119,21 +117,20 @@ def _recipe(data: bytes, keep_float: Sequence[str]) -> recipe_manager.RecipeMana
 def _scopes(data: bytes) -> tuple[str, str]:
     """Expressions that match the sums that a softmax reads, and the dense layers with fewer outputs than inputs."""
     model = _tflite_file.read(data)
-    code = [max(c.builtinCode, c.deprecatedBuiltinCode) for c in model.operatorCodes]
-    masks, narrowing = [], []
-    for graph in model.subgraphs:
-        kinds = [(code[o.opcodeIndex], o) for o in graph.operators]
-        read = {o.inputs[0] for kind, o in kinds if kind == schema.BuiltinOperator.SOFTMAX}
-        masks += [graph.tensors[at].name for at in sorted(read)]
-        dense = [o for kind, o in kinds if kind == schema.BuiltinOperator.FULLY_CONNECTED]
-        wide = [o for o in dense if operator.gt(*graph.tensors[o.inputs[1]].shape[::-1])]
-        narrowing += [graph.tensors[o.outputs[0]].name for o in wide]
+    softmaxes = _tflite_file.operators(model, schema.BuiltinOperator.SOFTMAX)
+    dense = _tflite_file.operators(model, schema.BuiltinOperator.FULLY_CONNECTED)
+    masks = [graph.tensors[softmax.inputs[0]].name for graph, softmax in softmaxes]
+    narrowing = [
+        graph.tensors[layer.outputs[0]].name
+        for graph, layer in dense
+        if operator.gt(*graph.tensors[layer.inputs[1]].shape[::-1])
+    ]
     return _tflite_file.scope_of(masks), _tflite_file.scope_of(narrowing)
 
 
 def _feeds(data: bytes, texts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, list[dict[str, NDArray[Any]]]]:
     """For each signature the texts that it would run, filled up with longer ones, cut."""
-    lengths = _lengths(data)
+    lengths = _tflite_file.lengths(_tflite_file.read(data))
     found: dict[str, list[dict[str, NDArray[Any]]]] = {}
     for length, key in lengths.items():
         below = max((n for n in lengths if n < length), default=0)
@@ -145,12 +142,3 @@ def _feeds(data: bytes, texts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str
 
 def _cut(text: Mapping[str, NDArray[Any]], length: int) -> dict[str, NDArray[Any]]:
     return {name: pad(array[:, :length], length, np.int32) for name, array in text.items()}
-
-
-def _lengths(data: bytes) -> dict[int, str]:
-    """The signatures by the length that they take."""
-    model = _tflite_file.read(data)
-    return {
-        int(model.subgraphs[s.subgraphIndex].tensors[s.inputs[0].tensorIndex].shape[1]): s.signatureKey.decode()
-        for s in model.signatureDefs
-    }

@@ -6,6 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
+def factor(x):
+    from edgewright.converters._gptq import Moments
+
+    moments = Moments()
+    moments.add("x", x)
+    return moments.factor("x")
+
+
 def restored(codes, scales, zeros):
     return (codes.astype(np.float32) - zeros[..., None]) * scales[..., None]
 
@@ -17,8 +25,8 @@ def test_gptq_makes_up_for_errors_where_inputs_go_together():
     weight = rng.normal(size=(96, 40)).astype(np.float32)
     x = (rng.normal(size=(500, 12)) @ rng.normal(size=(12, 96)) + 0.1 * rng.normal(size=(500, 96))).astype(np.float32)
     errors = {}
-    for name, moment in (("aware", x.T @ x), ("plain", np.eye(96))):
-        back = restored(*round_blocks(weight, moment, 32)).reshape(40, 96).T
+    for name, met in (("aware", x), ("plain", np.eye(96))):
+        back = restored(*round_blocks(weight, factor(met), 32)).reshape(40, 96).T
         errors[name] = np.square(x @ back - x @ weight).mean()
     assert errors["aware"] < 0.5 * errors["plain"]
 
@@ -28,7 +36,7 @@ def test_what_pads_a_block_is_zero(inputs):
     from edgewright.converters._gptq import round_blocks
 
     weight = np.random.default_rng(inputs).normal(size=(inputs, 8)).astype(np.float32)
-    codes, scales, zeros = round_blocks(weight, np.eye(inputs), 32)
+    codes, scales, zeros = round_blocks(weight, factor(np.eye(inputs)), 32)
     back = restored(codes, scales, zeros).reshape(8, -1)
     assert (back[:, inputs:] == 0).all()
     assert np.abs(back[:, :inputs] - weight.T).max() <= scales.max()
@@ -46,16 +54,30 @@ def test_weights_that_lie_on_a_grid_stay_as_they_are(symmetric, seed, inputs, le
     codes = rng.integers(-levels, levels, (5, inputs // 32, 32)) * (rng.random((5, inputs // 32, 32)) < 0.7)
     weight = (codes * scales).astype(np.float32).reshape(5, inputs)
     x = rng.normal(size=(50, inputs))
-    assert (restored(*round_blocks(weight.T, x.T @ x, 32, symmetric=symmetric)).reshape(5, inputs) == weight).all()
+    assert (restored(*round_blocks(weight.T, factor(x), 32, symmetric=symmetric)).reshape(5, inputs) == weight).all()
     rows, steps, zeros = round_rows(weight, 32)
     assert (restored(rows.reshape(5, -1, 32), steps, zeros).reshape(5, inputs) == weight).all()
+
+
+def test_a_grid_is_found_again_after_a_constant_was_multiplied_in():
+    from edgewright.converters._gptq import own_scales
+
+    rng = np.random.default_rng(5)
+    scales = 2.0 ** rng.integers(-9, 0, (200, 1)) * (rng.integers(128, 256, (200, 1)) / 128)
+    weight = (rng.integers(-8, 8, (200, 32)) * scales).astype(np.float32)
+    moved = weight * np.float32(32**-0.5)
+    own = own_scales(moved)[:, None]
+    back = np.rint(moved / own) * own
+    assert (own > 0).all()
+    assert np.abs(back - moved).max(1).max() <= 2.0**-8 * np.abs(moved).max()
+    assert (own_scales(rng.normal(size=(200, 32)).astype(np.float32)) == 0).all()
 
 
 def test_weights_of_zero_and_inputs_that_no_text_reaches_stay_finite():
     from edgewright.converters._gptq import round_blocks, round_rows
 
-    for moment in (np.zeros((32, 32)), np.ones((32, 32)), np.diag([1.0] + [0.0] * 31)):
-        codes, scales, zeros = round_blocks(np.zeros((32, 4), np.float32), moment, 32)
+    for x in (np.zeros((32, 32)), np.ones((32, 32)), np.diag([1.0] + [0.0] * 31)):
+        codes, scales, zeros = round_blocks(np.zeros((32, 4), np.float32), factor(x), 32)
         assert (restored(codes, scales, zeros) == 0).all()
     codes, scales, zeros = round_rows(np.zeros((3, 40), np.float32), 32)
     assert codes.shape == (3, 40)

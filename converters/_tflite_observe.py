@@ -1,0 +1,84 @@
+"""What meets the dense layers of a float TFLite file, seen by letting the engine return it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from edgewright.buckets import pad, pick
+from edgewright.converters import _tflite_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["activations", "tables"]
+
+_SEEN = "edgewright_seen_"
+
+
+def activations(
+    data: bytes, texts: Sequence[Mapping[str, NDArray[Any]]]
+) -> Iterator[tuple[tuple[int, ...], NDArray[np.float32]]]:
+    """What meets dense layers (tokens, inputs), after the buffers of their weights, for each text, without padding.
+
+    Args:
+        data: a float file.
+        texts: int64 (1, length) by input name, without padding.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    model = _tflite_file.read(data)
+    wanted, lengths = _show(model), _tflite_file.lengths(model)
+    engine = Interpreter(model_content=_tflite_file.write(model))
+    for text in texts:
+        count = next(iter(text.values())).shape[1]
+        length = pick(sorted(lengths), count)
+        runner = engine.get_signature_runner(lengths[length])
+        given = runner(**{name: pad(text[name], length, np.int32) for name in runner.get_input_details()})
+        for at, buffers in wanted[lengths[length]].items():
+            yield tuple(buffers), _tokens(given[f"{_SEEN}{at}"], length, count)
+
+
+def _show(model: Any) -> dict[str, dict[int, list[int]]]:
+    """Let each signature return what its dense layers read: tensor -> the buffers of the weights that it meets."""
+    wanted: dict[str, dict[int, list[int]]] = {}
+    keys = {signature.subgraphIndex: signature for signature in model.signatureDefs}
+    for at, graph in enumerate(model.subgraphs):
+        found: dict[int, list[int]] = {}
+        for layer in _tflite_file.operators_of(model, graph, schema.BuiltinOperator.FULLY_CONNECTED):
+            weight = graph.tensors[layer.inputs[1]].buffer
+            if model.buffers[weight].data is not None:
+                found.setdefault(int(layer.inputs[0]), []).append(weight)
+        for tensor in found:
+            entry = schema.TensorMapT()
+            entry.name, entry.tensorIndex = f"{_SEEN}{tensor}".encode(), tensor
+            keys[at].outputs.append(entry)
+        graph.outputs = np.array([*graph.outputs, *found], np.int32)
+        wanted[keys[at].signatureKey.decode()] = found
+    return wanted
+
+
+def _tokens(array: NDArray[np.float32], length: int, count: int) -> NDArray[np.float32]:
+    """(..., inputs) -> (tokens, inputs), without what pads the axis of `length` tokens."""
+    axes = [axis for axis, size in enumerate(array.shape[:-1]) if size == length]
+    if axes:
+        array = np.take(array, range(count), axes[0])
+    return array.reshape(-1, array.shape[-1])
+
+
+def tables(model: Any) -> dict[str, int]:
+    """How many rows the table has that each input indexes, 0 where it indexes none."""
+    signature = model.signatureDefs[0]
+    graph = model.subgraphs[signature.subgraphIndex]
+    made = {int(tensor): operator for operator in graph.operators for tensor in operator.outputs}
+    rows = {}
+    for lookup in _tflite_file.operators_of(model, graph, schema.BuiltinOperator.EMBEDDING_LOOKUP):
+        at = int(lookup.inputs[0])
+        while at in made:
+            at = int(made[at].inputs[0])
+        rows[at] = int(graph.tensors[lookup.inputs[1]].shape[0])
+    return {entry.name.decode(): rows.get(int(entry.tensorIndex), 0) for entry in signature.inputs}
