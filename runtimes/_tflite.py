@@ -7,8 +7,6 @@ none, other names of inputs, a free length, int64 inputs, integer outputs.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,9 +17,10 @@ from edgewright.buckets import pad, pick, rows
 from edgewright.contracts import Session
 from edgewright.errors import EngineError
 from edgewright.manifest import TensorSpec
+from edgewright.runtimes._quiet import quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -35,7 +34,6 @@ __all__ = [
     "check_magic",
     "chosen",
     "graphs_of",
-    "quiet",
 ]
 
 _MAGIC = b"TFL3"
@@ -247,17 +245,3 @@ def check_magic(path: Path) -> None:
     if found != _MAGIC:
         what = f"bytes 4 to 8 of {path.name} are {found!r}, a TFLite file has {_MAGIC!r} there"
         raise EngineError(what, hint="is it a model of another format, or cut short?")
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep what the engines' C++ prints while they prepare a graph off standard error: it is not meant for users."""
-    saved, sink, c = os.dup(2), os.open(os.devnull, os.O_WRONLY), ctypes.CDLL(None)
-    try:
-        os.dup2(sink, 2)
-        yield
-    finally:
-        c.fflush(None)  # what they print through C's streams may still lie in a buffer
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(sink)

@@ -15,6 +15,7 @@ from edgewright.contracts import Runtime, Session
 from edgewright.errors import EngineError
 from edgewright.manifest import TensorSpec
 from edgewright.runtimes._executorch_profile import trace
+from edgewright.runtimes._quiet import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -57,7 +58,8 @@ class ExecutorchRuntime(Runtime):
     def _open(self, path: Path, *, threads: int) -> _Session:
         library = self.import_engine()
         _check_identifier(path)
-        self._size_pool(library, threads)
+        with quiet():  # it says which files of the CPU's description this machine has not
+            self._size_pool(library, threads)
         try:
             program = library._load_program(str(path), program_verification=library.Verification.InternalConsistency)  # noqa: SLF001 - the bindings' own name
         except RuntimeError as error:

@@ -13,6 +13,7 @@ from edgewright.contracts import Runtime, Session
 from edgewright.errors import EngineError
 from edgewright.manifest import TensorSpec
 from edgewright.runtimes._lite_profile import trace
+from edgewright.runtimes._quiet import quiet
 from edgewright.runtimes._x86 import products_saturate
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class LiteInterpreter(Runtime):
             torch.backends.quantized.engine = "qnnpack"  # as on ARM, exact and slow: FBGEMM would saturate here
         mobile = importlib.import_module("torch.jit.mobile")
         try:
-            module = mobile._load_for_lite_interpreter(str(path))  # noqa: SLF001 - its only name
+            with quiet():  # it warns of quantized tensors' deprecation
+                module = mobile._load_for_lite_interpreter(str(path))  # noqa: SLF001 - its only name
         except RuntimeError as error:
             hint = f"damaged, or made by a PyTorch newer than the {torch.__version__} here; build the bundle again"
             raise EngineError(f"{path.name} does not load: {str(error).splitlines()[0]}", hint=hint) from error

@@ -9,7 +9,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 from edgewright.contracts import Runtime, Session
-from edgewright.runtimes._tflite import TfliteSession, check_magic, graphs_of, quiet
+from edgewright.runtimes._quiet import quiet
+from edgewright.runtimes._tflite import TfliteSession, check_magic, graphs_of
 
 if TYPE_CHECKING:
     from pathlib import Path

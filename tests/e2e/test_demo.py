@@ -216,3 +216,14 @@ def test_embeddings_do_not_depend_on_neighbours(demo_bundle):
     assert np.isclose(
         pipeline(["fine", "a much longer sentence that would change a shared scale"])[0][0].score, alone, atol=0
     )
+
+
+@pytest.mark.parametrize("name", ["demo", "tflite", "executorch", "torchscript"])
+def test_an_answer_is_all_that_is_printed(request, name):
+    """What engines have to say of the machine, or of their own future, is nothing to the one who asked."""
+    bundle = request.getfixturevalue(f"{name}_bundle")
+    for verb, *rest in (("run", "a fine film"), ("eval", "--data", str(SENTENCES), "--quiet")):
+        words = [sys.executable, "-m", "edgewright", verb, str(bundle), *rest, "--precision", "int8"]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        assert done.stderr == "", done.stderr
+        assert done.stdout
