@@ -1,7 +1,7 @@
 """int4 for TFLite: a symmetric scale for each 32 weights of dense layers, by GPTQ (see `_gptq`), and of large tables.
 
 AI Edge Quantizer writes the file, but rounds every weight by itself; here they are rounded before it, together, and it
-finds the scales again: on MiniLM that gains 8 dB over its best rounding (OCTAV, Sakr et al. 2022, arXiv 2206.06501).
+finds the scales again: on MiniLM that gains 5 dB over its best rounding (OCTAV, Sakr et al. 2022, arXiv 2206.06501).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ai_edge_litert import schema_py_generated as schema
 from edgewright.converters import _tflite_file
 from edgewright.converters._calibration import random_feeds
 from edgewright.converters._gptq import Moments, own_scales, round_blocks, round_rows
-from edgewright.converters._tflite_observe import activations, tables
+from edgewright.converters._tflite_observe import activations, index_of, tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
     Texts = Sequence[Mapping[str, NDArray[Any]]]
 
-__all__ = ["BLOCK", "FEWEST_ROWS", "keep_grids", "on_grids"]
+__all__ = ["keep_grids", "on_grids", "outputs_at_8_bits"]
 
-BLOCK = 32
-FEWEST_ROWS = 16
+_BLOCK = 32
+_FEWEST_ROWS = 16
 """Label heads and tables of token types have fewer: they weigh nothing, and their errors are the user's errors."""
+_LAYER, _LOOKUP = schema.BuiltinOperator.FULLY_CONNECTED, schema.BuiltinOperator.EMBEDDING_LOOKUP
 
 
 def on_grids(data: bytes, texts: Texts) -> bytes:
@@ -46,12 +47,12 @@ def on_grids(data: bytes, texts: Texts) -> bytes:
         moments.add(buffers, x)
         for buffer in buffers:
             met.setdefault(buffer, set()).add(buffers)
-    for buffer, weight in _weights(model, schema.BuiltinOperator.FULLY_CONNECTED):
-        codes, scales, _ = round_blocks(weight.T, moments.factor(*met[buffer]), BLOCK, symmetric=True)
+    for buffer, weight in _weights(model, _LAYER):
+        codes, scales, _ = round_blocks(weight.T, moments.factor(*met[buffer]), _BLOCK, symmetric=True)
         _store(model.buffers[buffer], codes, scales)
-    for buffer, table in _weights(model, schema.BuiltinOperator.EMBEDDING_LOOKUP):
-        codes, scales, _ = round_rows(table, BLOCK, symmetric=True)
-        _store(model.buffers[buffer], codes.reshape(*scales.shape, BLOCK), scales)
+    for buffer, table in _weights(model, _LOOKUP):
+        codes, scales, _ = round_rows(table, _BLOCK, symmetric=True)
+        _store(model.buffers[buffer], codes.reshape(*scales.shape, _BLOCK), scales)
     return _tflite_file.write(model)
 
 
@@ -60,19 +61,37 @@ def _random_texts(model: Any) -> list[dict[str, NDArray[Any]]]:
     return [{n: ids.reshape(1, -1)[:, :longest] for n, ids in batch.items()} for batch in random_feeds(tables(model))]
 
 
-def _weights(model: Any, operator: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Buffer and values (outputs or rows, width) of each constant that such an operator reads, if it becomes int4."""
-    shapes = {}
-    for graph, reader in _tflite_file.operators(model, operator):
-        weight = graph.tensors[reader.inputs[1]]
-        if model.buffers[weight.buffer].data is not None and _fits(weight.shape):
-            shapes[weight.buffer] = tuple(weight.shape)
-    for buffer, shape in shapes.items():
+def outputs_at_8_bits(data: bytes) -> list[bytes]:
+    """The names of what operators give that read a constant matrix, but not one of 4 bits."""
+    model = _tflite_file.read(data)
+    narrow = {id(operator) for reader in (_LAYER, _LOOKUP) for _, operator in _at_4_bits(model, reader)}
+    names = []
+    for graph in model.subgraphs:
+        for operator in (o for o in graph.operators if len(o.inputs) > 1 and id(o) not in narrow):
+            weight = graph.tensors[operator.inputs[1]]
+            if len(weight.shape) == 2 and model.buffers[weight.buffer].data is not None:
+                names.append(graph.tensors[operator.outputs[0]].name)
+    return names
+
+
+def _weights(model: Any, reader: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Buffer and values (outputs or rows, width) of each constant that becomes int4 where such an operator reads it."""
+    tensors = (graph.tensors[operator.inputs[1]] for graph, operator in _at_4_bits(model, reader))
+    for buffer, shape in {tensor.buffer: tuple(tensor.shape) for tensor in tensors}.items():
         yield buffer, np.frombuffer(bytes(model.buffers[buffer].data), np.float32).reshape(shape)
 
 
-def _fits(shape: Sequence[int]) -> bool:
-    return len(shape) == 2 and shape[0] >= FEWEST_ROWS and shape[1] % BLOCK == 0
+def _at_4_bits(model: Any, reader: int) -> Iterator[tuple[Any, Any]]:
+    """The operators whose weight becomes int4, each after its subgraph: some rows, whole blocks wide.
+
+    A table that no input indexes is one of positions: it is small, and every text needs the same rows of it.
+    """
+    for graph, operator in _tflite_file.operators(model, reader):
+        weight = graph.tensors[operator.inputs[1]]
+        fits = len(weight.shape) == 2 and weight.shape[0] >= _FEWEST_ROWS and weight.shape[1] % _BLOCK == 0
+        positions = reader == _LOOKUP and index_of(model, graph, operator) not in graph.inputs
+        if fits and not positions and model.buffers[weight.buffer].data is not None:
+            yield graph, operator
 
 
 def _store(buffer: Any, codes: NDArray[Any], scales: NDArray[Any]) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["activations", "tables"]
+__all__ = ["activations", "index_of", "tables"]
 
 _SEEN = "edgewright_seen_"
 
@@ -74,11 +74,16 @@ def tables(model: Any) -> dict[str, int]:
     """How many rows the table has that each input indexes, 0 where it indexes none."""
     signature = model.signatureDefs[0]
     graph = model.subgraphs[signature.subgraphIndex]
-    made = {int(tensor): operator for operator in graph.operators for tensor in operator.outputs}
-    rows = {}
-    for lookup in _tflite_file.operators_of(model, graph, schema.BuiltinOperator.EMBEDDING_LOOKUP):
-        at = int(lookup.inputs[0])
-        while at in made:
-            at = int(made[at].inputs[0])
-        rows[at] = int(graph.tensors[lookup.inputs[1]].shape[0])
+    lookups = _tflite_file.operators_of(model, graph, schema.BuiltinOperator.EMBEDDING_LOOKUP)
+    rows = {index_of(model, graph, lookup): int(graph.tensors[lookup.inputs[1]].shape[0]) for lookup in lookups}
     return {entry.name.decode(): rows.get(int(entry.tensorIndex), 0) for entry in signature.inputs}
+
+
+def index_of(model: Any, graph: Any, lookup: Any) -> int:
+    """The tensor whose numbers a lookup takes as they are: an input, or what is computed from one."""
+    plain = _tflite_file.operators_of(model, graph, schema.BuiltinOperator.RESHAPE, schema.BuiltinOperator.CAST)
+    made = {int(operator.outputs[0]): int(operator.inputs[0]) for operator in plain}
+    at = int(lookup.inputs[0])
+    while at in made:
+        at = made[at]
+    return at

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.converters import _tflite_file
 from edgewright.converters._tflite_half import half
-from edgewright.converters._tflite_int4 import BLOCK, FEWEST_ROWS, keep_grids, on_grids
+from edgewright.converters._tflite_int4 import keep_grids, on_grids, outputs_at_8_bits
 from edgewright.converters._tflite_static import quantize_static
 
 if TYPE_CHECKING:
@@ -59,10 +59,7 @@ def _int8() -> RecipeManager:
 
 
 def _int4(data: bytes) -> RecipeManager:
-    """A scale for each block that it finds; per row instead, the embedding alone would cost 4 dB.
-
-    What is no whole number of blocks wide, or has few rows, is int8.
-    """
+    """A scale for each block that it finds; per row instead, the embedding alone would cost 4 dB."""
     keep_grids()
     from ai_edge_quantizer import qtyping
 
@@ -70,21 +67,8 @@ def _int4(data: bytes) -> RecipeManager:
     for operation in _operations("FULLY_CONNECTED", "EMBEDDING_LOOKUP"):
         recipe.add_dynamic_config(".+", operation, 4, blocks)
     for operation in _operations("*"):
-        recipe.add_dynamic_config(_tflite_file.scope_of(_odd_shapes(data)), operation, 8)
+        recipe.add_dynamic_config(_tflite_file.scope_of(outputs_at_8_bits(data)), operation, 8)
     return recipe
-
-
-def _odd_shapes(data: bytes) -> list[bytes]:
-    """The outputs of operators that read a constant of few rows, or whose rows are no whole number of blocks wide."""
-    model = _tflite_file.read(data)
-    names = []
-    for graph in model.subgraphs:
-        for operator in (o for o in graph.operators if len(o.inputs) > 1):
-            weight = graph.tensors[operator.inputs[1]]
-            odd = len(weight.shape) == 2 and (weight.shape[1] % BLOCK or weight.shape[0] < FEWEST_ROWS)
-            if odd and model.buffers[weight.buffer].data is not None:
-                names.append(graph.tensors[operator.outputs[0]].name)
-    return names
 
 
 def _operations(*names: str) -> list[Any]:

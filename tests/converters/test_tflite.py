@@ -96,6 +96,18 @@ def test_dense_layers_have_the_weights_of_the_model(artifacts):
     assert all(name.endswith(".query") for name in changed)  # those have the scale of the scores in them
 
 
+def test_a_table_of_positions_is_none_that_an_input_indexes(artifacts):
+    """RoBERTa computes its positions from the ids: random ids are drawn from the words, and 4 bits are for words."""
+    from edgewright.converters import _tflite_file
+    from edgewright.converters._tflite_observe import tables
+
+    model, out = artifacts
+    rows = tables(_tflite_file.read((out / "fp32.tflite").read_bytes()))
+    assert rows["input_ids"] == 120
+    assert rows["attention_mask"] == 0
+    assert set(rows) == set(model.inputs)
+
+
 def test_int4_weights_are_rounded_for_the_texts(artifacts, tmp_path, monkeypatch):
     from edgewright.converters import _gptq
 
