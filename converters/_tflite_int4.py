@@ -47,12 +47,13 @@ def on_grids(data: bytes, texts: Texts) -> bytes:
         moments.add(buffers, x)
         for buffer in buffers:
             met.setdefault(buffer, set()).add(buffers)
-    for buffer, weight in _weights(model, _LAYER):
-        codes, scales, _ = round_blocks(weight.T, moments.factor(*met[buffer]), _BLOCK, symmetric=True)
-        _store(model.buffers[buffer], codes, scales)
-    for buffer, table in _weights(model, _LOOKUP):
-        codes, scales, _ = round_rows(table, _BLOCK, symmetric=True)
-        _store(model.buffers[buffer], codes.reshape(*scales.shape, _BLOCK), scales)
+    for buffer, weight in {**dict(_weights(model, _LOOKUP)), **dict(_weights(model, _LAYER))}.items():
+        if buffer in met:
+            codes, scales, _ = round_blocks(weight.T, moments.factor(*met[buffer]), _BLOCK, symmetric=True)
+        else:  # a table, or a layer of a length that no text has
+            codes, scales, _ = round_rows(weight, _BLOCK, symmetric=True)
+        values = (codes.reshape(*scales.shape, _BLOCK).astype(np.float32) - 8) * scales[..., None]
+        model.buffers[buffer].data = values.ravel().view(np.uint8)
     return _tflite_file.write(model)
 
 
@@ -92,10 +93,6 @@ def _at_4_bits(model: Any, reader: int) -> Iterator[tuple[Any, Any]]:
         positions = reader == _LOOKUP and index_of(model, graph, operator) not in graph.inputs
         if fits and not positions and model.buffers[weight.buffer].data is not None:
             yield graph, operator
-
-
-def _store(buffer: Any, codes: NDArray[Any], scales: NDArray[Any]) -> None:
-    buffer.data = ((codes.astype(np.float32) - 8) * scales[..., None]).ravel().view(np.uint8)
 
 
 def keep_grids() -> None:
