@@ -83,6 +83,15 @@ def rows(*args, **options):
     return json.loads(edgewright(*args, "--json", **options))["rows"]
 
 
+def prints_answers_alone(bundle):
+    """What an engine has to say of the machine, or of its own future, is nothing to the one who asked."""
+    for verb, *rest in (("run", "a fine film"), ("eval", "--data", str(SENTENCES), "--quiet")):
+        argv = [sys.executable, "-m", "edgewright", verb, str(bundle), *rest, "--precision", "int8"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=True)
+        assert done.stderr == ""
+        assert done.stdout
+
+
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
     """The demo model as a bundle of a format, by the command line, with the metric gate on; nobody may change it.

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import DEMO, SENTENCES, edgewright, rows
+from conftest import DEMO, SENTENCES, edgewright, prints_answers_alone, rows
 
 import edgewright as ew
 
@@ -218,12 +218,5 @@ def test_embeddings_do_not_depend_on_neighbours(demo_bundle):
     )
 
 
-@pytest.mark.parametrize("name", ["demo", "tflite", "executorch", "torchscript"])
-def test_an_answer_is_all_that_is_printed(request, name):
-    """What engines have to say of the machine, or of their own future, is nothing to the one who asked."""
-    bundle = request.getfixturevalue(f"{name}_bundle")
-    for verb, *rest in (("run", "a fine film"), ("eval", "--data", str(SENTENCES), "--quiet")):
-        words = [sys.executable, "-m", "edgewright", verb, str(bundle), *rest, "--precision", "int8"]
-        done = subprocess.run(words, capture_output=True, text=True, check=True)
-        assert done.stderr == "", done.stderr
-        assert done.stdout
+def test_an_answer_is_all_that_is_printed(demo_bundle):
+    prints_answers_alone(demo_bundle)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import EXECUTORCH_PRECISIONS, SENTENCES, rows
+from conftest import EXECUTORCH_PRECISIONS, SENTENCES, prints_answers_alone, rows
 
 
 @pytest.fixture
@@ -27,3 +27,7 @@ def test_eval_repeats_the_scores_of_the_build(bundle):
     stored = {a["precision"]: a["score"] for a in json.loads((bundle / "manifest.json").read_text())["artifacts"]}
     for row in rows("eval", bundle, "--data", SENTENCES):
         assert row["score"]["value"] == pytest.approx(stored[row["precision"]]["value"])
+
+
+def test_an_answer_is_all_that_is_printed(bundle):
+    prints_answers_alone(bundle)

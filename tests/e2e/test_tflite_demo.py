@@ -6,7 +6,7 @@ import sys
 import zipfile
 
 import pytest
-from conftest import SENTENCES, rows
+from conftest import SENTENCES, prints_answers_alone, rows
 from conftest import TFLITE_PRECISIONS as PRECISIONS
 
 import edgewright as ew
@@ -63,3 +63,7 @@ def test_mediapipe_gets_one_length_with_vocabulary_and_labels(bundle, tmp_path):
     with zipfile.ZipFile(out) as archive:
         assert archive.read("labels.txt").decode().split() == ["negative", "positive"]
         assert archive.read("vocab.txt").decode().splitlines()[0] == "[PAD]"
+
+
+def test_an_answer_is_all_that_is_printed(bundle):
+    prints_answers_alone(bundle)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import DEMO, SENTENCES, edgewright, rows
+from conftest import DEMO, SENTENCES, edgewright, prints_answers_alone, rows
 
 import edgewright as ew
 
@@ -43,3 +43,7 @@ def test_what_cannot_be_made_is_said_before_work_starts(precision, tmp_path):
     )
     assert f"torchscript at precision '{precision}' is not supported: " in line
     assert "; int8" in line
+
+
+def test_an_answer_is_all_that_is_printed(bundle):
+    prints_answers_alone(bundle)
