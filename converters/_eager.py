@@ -15,7 +15,7 @@ from edgewright import registry
 from edgewright.converters._last_layer import cut
 from edgewright.errors import SourceError
 from edgewright.pruned import mend
-from edgewright.tokenizer import picked
+from edgewright.text.tokenizer import picked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

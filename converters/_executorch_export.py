@@ -15,7 +15,7 @@ from edgewright.converters._attention import refuse, repeated, replaced
 if TYPE_CHECKING:
     import torch
 
-    from edgewright.contracts import ConversionSpec
+    from edgewright.contracts.converter import ConversionSpec
 
 __all__ = ["export", "trace"]
 

@@ -10,7 +10,7 @@ from edgewright.errors import ConversionFailed
 if TYPE_CHECKING:
     import torch
 
-    from edgewright.contracts import ConversionSpec
+    from edgewright.contracts.converter import ConversionSpec
 
 __all__ = ["lower"]
 

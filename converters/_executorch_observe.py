@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from edgewright.contracts import ConversionSpec
+    from edgewright.contracts.converter import ConversionSpec
     from edgewright.converters._executorch_rewrite import Rewriter
 
     Feeds = Mapping[str, NDArray[Any]]

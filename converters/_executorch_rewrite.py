@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from edgewright.contracts import ConversionSpec
+    from edgewright.contracts.converter import ConversionSpec
 
 __all__ = ["MIN_ROWS", "Rewriter", "channel_weight", "dynamic_linear", "per_token", "rewrite"]
 

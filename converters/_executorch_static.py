@@ -15,7 +15,7 @@ from edgewright.converters._executorch_rewrite import channel_weight
 if TYPE_CHECKING:
     import torch
 
-    from edgewright.contracts import ConversionSpec
+    from edgewright.contracts.converter import ConversionSpec
     from edgewright.converters._executorch_rewrite import Rewriter
 
 __all__ = ["LADDER", "quantize_static"]

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright import arrays, registry
-from edgewright.contracts import ConversionSpec
+from edgewright import registry
+from edgewright.bundle.manifest import Settings
+from edgewright.contracts.converter import ConversionSpec
 from edgewright.errors import EdgewrightError
-from edgewright.manifest import Settings
+from edgewright.system import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright import registry
-from edgewright.buckets import pad, rows
 from edgewright.errors import SourceError, UnsupportedConversion
+from edgewright.text.buckets import pad, rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

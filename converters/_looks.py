@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright import arrays, data, registry
-from edgewright.contracts import Session
+from edgewright import data, registry
+from edgewright.bundle.manifest import Settings
+from edgewright.contracts.converter import Session
 from edgewright.converters import _eager
 from edgewright.errors import UnsupportedConversion
 from edgewright.evaluation import score_all
-from edgewright.manifest import Settings
 from edgewright.pipeline import Pipeline
-from edgewright.tokenizer import Tokenizer
+from edgewright.system import arrays
+from edgewright.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgewright.contracts import ConversionSpec
+    from edgewright.contracts.converter import ConversionSpec
 
 __all__ = ["Maker", "ladder"]
 

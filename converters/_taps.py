@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from edgewright import arrays, registry
+from edgewright import registry
 from edgewright.converters import _eager
 from edgewright.converters._jobs import attempt, read_spec
+from edgewright.system import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

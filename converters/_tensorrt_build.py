@@ -7,14 +7,14 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from edgewright.buckets import buckets
 from edgewright.errors import ConversionFailed, MissingExtra, UnsupportedConversion
+from edgewright.text.buckets import buckets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from edgewright.contracts import ConversionSpec
+    from edgewright.contracts.converter import ConversionSpec
 
 __all__ = ["arguments", "build", "check_builder", "profile"]
 

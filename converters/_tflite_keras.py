@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.buckets import pad
 from edgewright.errors import UnsupportedConversion
+from edgewright.text.buckets import pad
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from edgewright.contracts import ConversionSpec
+    from edgewright.contracts.converter import ConversionSpec
     from edgewright.converters._keras import Keras
 
 __all__ = ["convert"]

@@ -20,9 +20,9 @@ import msgspec
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from edgewright.bundle.manifest import Settings
 from edgewright.converters import _tflite_file
 from edgewright.errors import UnsupportedConversion
-from edgewright.manifest import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgewright.buckets import pad, pick
 from edgewright.converters import _tflite_file
+from edgewright.text.buckets import pad, pick
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -14,7 +14,7 @@ from edgewright.converters._tflite_static import quantize_static
 if TYPE_CHECKING:
     from ai_edge_quantizer.recipe_manager import RecipeManager
 
-    from edgewright.contracts import ConversionSpec
+    from edgewright.contracts.converter import ConversionSpec
 
 __all__ = ["quantize"]
 

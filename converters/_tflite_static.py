@@ -20,8 +20,8 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_quantizer import algorithm_manager, calibrator, qtyping, quantizer, recipe_manager
 from ai_edge_quantizer.utils import qsv_utils
 
-from edgewright.buckets import pad
 from edgewright.converters import _tflite_file
+from edgewright.text.buckets import pad
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

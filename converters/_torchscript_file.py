@@ -17,7 +17,7 @@ from edgewright.errors import UnsupportedConversion
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgewright.contracts import ConversionSpec
+    from edgewright.contracts.converter import ConversionSpec
 
 __all__ = ["save"]
 

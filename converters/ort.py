@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgewright.contracts import ConversionSpec, Converter
+from edgewright.contracts.converter import ConversionSpec, Converter
 from edgewright.converters._onnx_make import Maker, ladder
 from edgewright.errors import UnsupportedConversion
 

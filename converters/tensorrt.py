@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edgewright.contracts import ConversionSpec, Converter
+from edgewright.contracts.converter import ConversionSpec, Converter
 
 __all__ = ["TensorrtConverter"]
 

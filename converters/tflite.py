@@ -1,6 +1,6 @@
 """TFLite, for LiteRT 2.1 or newer and for whatever runs `.tflite` files: phones, MediaPipe, the older tflite-runtime.
 
-A file holds a signature for each bucket of lengths (`edgewright.buckets`), all over the same weights: a text of 10
+A file holds a signature for each bucket of lengths (`edgewright.text.buckets`), all over the same weights: a text of 10
 tokens costs what 16 tokens cost. The longest comes first, for clients that know of no signatures. A Keras source goes
 through TensorFlow's own converter instead.
 """
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgewright.buckets import buckets
-from edgewright.contracts import ConversionSpec, Converter
+from edgewright.contracts.converter import ConversionSpec, Converter
+from edgewright.text.buckets import buckets
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgewright.contracts import ConversionSpec, Converter
+from edgewright.contracts.converter import ConversionSpec, Converter
 
 if TYPE_CHECKING:
     from pathlib import Path

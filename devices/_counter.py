@@ -15,7 +15,7 @@ from edgewright.errors import DeviceError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgewright.contracts import Completed
+    from edgewright.contracts.converter import Completed
     from edgewright.devices._emulated import Emulated
 
 __all__ = ["counted"]

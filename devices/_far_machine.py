@@ -9,13 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewright.bundle.sshsig import who_signed
 from edgewright.devices._files import get, put, remove
 from edgewright.devices._machine import Machine, Manager, Ran
 from edgewright.devices._release import MANIFEST, SIGNATURE
 from edgewright.errors import BundleError, ConnectionLost, DeviceError, EdgewrightError, one_line
-from edgewright.moment import Here, moment
-from edgewright.sshsig import who_signed
-from edgewright.strict import MAX_JSON_BYTES
+from edgewright.system.untrusted import MAX_JSON_BYTES
+from edgewright.system.vitals import Here, moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,8 +78,8 @@ class FarMachine(Machine, Here):
 
     def replays(self, folder: str, *, quick: bool = False) -> list[Replay]:
         """The golden cases of the release at `folder` there, run there and judged here. Raises EdgewrightError."""
-        from edgewright.bundle import Bundle
-        from edgewright.manifest import Manifest, decode
+        from edgewright.bundle.bundle import Bundle
+        from edgewright.bundle.manifest import Manifest, decode
         from edgewright.runner import Elsewhere
 
         with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
@@ -125,7 +125,7 @@ class FarMachine(Machine, Here):
         return int(found) * 1024 if found.isdigit() else -1
 
     def facts(self) -> dict[str, Any]:
-        """What `edgewright.moment.moment` tells, and of the rest what a kernel's files do."""
+        """What `edgewright.system.vitals.moment` tells, and of the rest what a kernel's files do."""
         return {**self.described(), **moment(self)}
 
     def manager(self) -> Manager:
@@ -180,7 +180,7 @@ class FarMachine(Machine, Here):
         return product or one_line(board, 200) or (one_line(found[1], 200) if found else "unknown")
 
     def who_signed(self, manifest: bytes, signature: bytes, signers: str, revoked: str | None) -> str:
-        """As `edgewright.sshsig.who_signed`, by the device's keys and this machine's ssh-keygen."""
+        """As `edgewright.bundle.sshsig.who_signed`, by the device's keys and this machine's ssh-keygen."""
         with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
             paths = [
                 self._key(path, Path(scratch, name)) for path, name in ((signers, "signers"), (revoked, "revoked"))
@@ -197,7 +197,7 @@ class FarMachine(Machine, Here):
 def _others(manifest: bytes) -> list[str]:
     """The files of a manifest that are no artifacts, nor weights beside them; their names checked."""
     from edgewright.devices._release import Release
-    from edgewright.strict import strict_json
+    from edgewright.system.untrusted import strict_json
 
     artifacts = {entry["path"] for entry in strict_json(manifest, MANIFEST)["artifacts"]}
     parts = [part.path for part in Release.read(manifest, b"").parts]

@@ -12,10 +12,10 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from edgewright.bundle.sshsig import who_signed
 from edgewright.errors import DeviceError
-from edgewright.machine import identity
-from edgewright.moment import moment
-from edgewright.sshsig import who_signed
+from edgewright.system.machine import identity
+from edgewright.system.vitals import moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ class Machine(ABC):
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:
-        """What `edgewright.machine.identity` and `edgewright.moment.moment` tell."""
+        """What `edgewright.system.machine.identity` and `edgewright.system.vitals.moment` tell."""
 
     @abstractmethod
     def boot(self) -> str:
@@ -89,7 +89,7 @@ class Machine(ABC):
 
     @abstractmethod
     def who_signed(self, manifest: bytes, signature: bytes, signers: str, revoked: str | None) -> str:
-        """As `edgewright.sshsig.who_signed`."""
+        """As `edgewright.bundle.sshsig.who_signed`."""
 
 
 class RealMachine(Machine):

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgewright.errors import DeviceError, UsageError, one_line
-from edgewright.files import sha256
+from edgewright.system.files import sha256
 
 if TYPE_CHECKING:
-    from edgewright.contracts import Transport
+    from edgewright.contracts.converter import Transport
 
 __all__ = ["Found", "Native", "look", "place"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgewright.errors import BundleError
-from edgewright.strict import MAX_SIGNATURE_BYTES, check_path, strict_json
+from edgewright.system.untrusted import MAX_SIGNATURE_BYTES, check_path, strict_json
 
 __all__ = ["MANIFEST", "SIGNATURE", "Part", "Release"]
 

@@ -25,7 +25,7 @@ from edgewright.devices._files import ensure_dir, fill, get, put, remove
 from edgewright.devices._release import MANIFEST, SIGNATURE, Part, Release
 from edgewright.devices._state import State, is_release, sequence_of
 from edgewright.errors import BundleError, DeviceError
-from edgewright.strict import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
+from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

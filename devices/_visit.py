@@ -14,7 +14,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from edgewright.errors import BundleError, DeviceError, one_line
-from edgewright.strict import check_path
+from edgewright.system.untrusted import check_path
 
 if TYPE_CHECKING:
     from edgewright.devices._board import Board

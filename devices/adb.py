@@ -12,11 +12,11 @@ import shlex
 import subprocess
 from typing import IO, TYPE_CHECKING
 
-from edgewright.contracts import Completed
+from edgewright.contracts.converter import Completed
 from edgewright.devices._programs import find_program, last_line, run_program
 from edgewright.devices._talking import Talking
 from edgewright.errors import ConnectionLost, DeviceError, UsageError
-from edgewright.files import sha256
+from edgewright.system.files import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from edgewright.agent import unpack
-from edgewright.contracts import Completed, Transport
+from edgewright.contracts.converter import Completed, Transport
 from edgewright.devices._agent import answer
 from edgewright.devices._board import Board
 from edgewright.devices._far_disk import FarDisk
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from edgewright.bundle.manifest import Artifact
     from edgewright.devices._native import Found
-    from edgewright.manifest import Artifact
 
 __all__ = ["Bare"]
 

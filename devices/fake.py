@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from edgewright.agent import unpack
-from edgewright.contracts import Completed, Transport
+from edgewright.contracts.converter import Completed, Transport
 from edgewright.devices._agent import answer
 from edgewright.devices._env import Recipe
 from edgewright.devices._fake_disk import FakeDisk, PowerCut

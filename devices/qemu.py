@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from edgewright.contracts import Completed
+    from edgewright.contracts.converter import Completed
     from edgewright.counting import Tally
 
 __all__ = ["Qemu"]

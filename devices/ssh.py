@@ -15,7 +15,7 @@ import weakref
 from functools import cached_property
 from typing import IO, TYPE_CHECKING
 
-from edgewright.contracts import Completed, Transport
+from edgewright.contracts.converter import Completed, Transport
 from edgewright.devices._copy import patience_s, pull, push
 from edgewright.devices._process import capture
 from edgewright.devices._ssh_master import Master, options

@@ -12,9 +12,9 @@ def about(directory: str) -> dict[str, Any]:
     """The fields of `edgewright.places.About`. Raises UsageError: this machine is emulated."""
     from msgspec import to_builtins
 
-    from edgewright.bundle import Bundle
+    from edgewright.bundle.bundle import Bundle
     from edgewright.engines import runnable
-    from edgewright.machine import machine, require_clock
+    from edgewright.system.machine import machine, require_clock
 
     require_clock()
     bundle = Bundle.open(directory)

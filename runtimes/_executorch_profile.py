@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgewright.operators import Operator, Trace
+from edgewright.contracts.operators import Operator, Trace
 from edgewright.runtimes._pte import Method
-from edgewright.statistics import median
+from edgewright.statistics.latency import median
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,8 +6,8 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from edgewright.operators import Operator, Trace
-from edgewright.statistics import median
+from edgewright.contracts.operators import Operator, Trace
+from edgewright.statistics.latency import median
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,9 +13,9 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from edgewright.contracts.operators import Operator, Trace
 from edgewright.errors import EngineError
-from edgewright.operators import Operator, Trace
-from edgewright.statistics import median
+from edgewright.statistics.latency import median
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

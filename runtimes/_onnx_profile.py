@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.operators import Operator, Trace
-from edgewright.statistics import median
+from edgewright.contracts.operators import Operator, Trace
+from edgewright.statistics.latency import median
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from edgewright.contracts import Session
+from edgewright.contracts.converter import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

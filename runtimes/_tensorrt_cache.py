@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
 from edgewright.errors import EngineError
-from edgewright.files import sha256
-from edgewright.machine import model
+from edgewright.system.files import sha256
+from edgewright.system.machine import model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.contracts import Session
+from edgewright.bundle.manifest import TensorSpec
+from edgewright.contracts.converter import Session
 from edgewright.errors import EngineError
-from edgewright.manifest import TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

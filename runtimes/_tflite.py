@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.buckets import pad, pick, rows
-from edgewright.contracts import Session
+from edgewright.bundle.manifest import TensorSpec
+from edgewright.contracts.converter import Session
 from edgewright.errors import EngineError
-from edgewright.manifest import TensorSpec
 from edgewright.runtimes._quiet import quiet
+from edgewright.text.buckets import pad, pick, rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

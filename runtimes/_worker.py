@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 _BEGIN = time.perf_counter_ns()  # before the imports that `startup` counts
 
 from edgewright.errors import EdgewrightError  # noqa: E402
-from edgewright.moment import Watch, energy_uj, moment, peak_rss_mib  # noqa: E402
 from edgewright.runtimes._power import energy  # noqa: E402
+from edgewright.system.vitals import Watch, energy_uj, moment, peak_rss_mib  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -170,7 +170,7 @@ def _parts(pipeline: Pipeline, items: Sequence[Any], longest: int) -> dict[str, 
 
 def _apart(request: Mapping[str, Any]) -> dict[str, float]:
     """The steps of loading, one after the other."""
-    from edgewright.bundle import Bundle
+    from edgewright.bundle.bundle import Bundle
     from edgewright.engines import engine_for
 
     begin = time.perf_counter_ns()

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from edgewright.contracts import Runtime, Session
+from edgewright.bundle.manifest import TensorSpec
+from edgewright.contracts.converter import Runtime, Session
 from edgewright.errors import EngineError
-from edgewright.manifest import TensorSpec
 from edgewright.runtimes._executorch_profile import trace
 from edgewright.runtimes._quiet import quiet
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgewright.operators import Trace
+    from edgewright.contracts.operators import Trace
 
 __all__ = ["ExecutorchRuntime"]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.contracts import Runtime, Session
+from edgewright.bundle.manifest import TensorSpec
+from edgewright.contracts.converter import Runtime, Session
 from edgewright.errors import EngineError
-from edgewright.manifest import TensorSpec
 from edgewright.runtimes._lite_profile import trace
 from edgewright.runtimes._quiet import quiet
 from edgewright.runtimes._x86 import products_saturate
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgewright.operators import Trace
+    from edgewright.contracts.operators import Trace
 
 __all__ = ["LiteInterpreter"]
 

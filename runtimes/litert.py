@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.contracts import Runtime, Session
+from edgewright.contracts.converter import Runtime, Session
 from edgewright.errors import UsageError
 from edgewright.footprint import Footprint
 from edgewright.runtimes._arm import lacks_atomics
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgewright.operators import Trace
+    from edgewright.contracts.operators import Trace
 
 __all__ = ["Litert"]
 

@@ -6,10 +6,10 @@ import os
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from edgewright.contracts import Runtime, Session
+from edgewright.bundle.manifest import TensorSpec
+from edgewright.contracts.converter import Runtime, Session
 from edgewright.errors import EngineError
 from edgewright.footprint import Footprint
-from edgewright.manifest import TensorSpec
 from edgewright.runtimes._onnx_profile import layers, trace
 from edgewright.runtimes._x86 import products_saturate
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgewright.operators import Trace
+    from edgewright.contracts.operators import Trace
 
 __all__ = ["OnnxRuntime"]
 

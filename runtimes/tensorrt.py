@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
-from edgewright.child import Limits, call
-from edgewright.contracts import Runtime, Session
+from edgewright.contracts.converter import Runtime, Session
 from edgewright.errors import EngineError, MissingExtra
 from edgewright.runtimes._swap import Swapping
 from edgewright.runtimes._tensorrt_cache import BUILD, PROVIDER, cache_dir, fits, opened
+from edgewright.system.child import Limits, call
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,7 @@ from edgewright._version import __version__
 
 if TYPE_CHECKING:
     from edgewright.builder import build
-    from edgewright.bundle import Bundle
+    from edgewright.bundle.bundle import Bundle
     from edgewright.errors import EdgewrightError
     from edgewright.evaluation import evaluate
     from edgewright.measure import bench
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Bundle", "EdgewrightError", "Pipeline", "__version__", "bench", "build", "evaluate", "load", "verify"]
 
 _HOMES = {
-    "Bundle": "bundle",
+    "Bundle": "bundle.bundle",
     "EdgewrightError": "errors",
     "Pipeline": "pipeline",
     "bench": "measure",

@@ -17,12 +17,12 @@ from edgewright.errors import DeviceError, from_record, one_line
 from edgewright.wire import unframe
 
 if TYPE_CHECKING:
-    from edgewright.contracts import Completed, Transport
+    from edgewright.contracts.converter import Completed, Transport
 
 __all__ = ["MODULES", "call", "pack", "source_of", "unpack"]
 
 MODULES = (
-    *("errors", "strict", "sshsig", "wire", "_version", "moment", "machine"),
+    *("errors", "system.untrusted", "bundle.sshsig", "wire", "_version", "system.vitals", "system.machine"),
     *(f"devices._{name}" for name in ("disk", "files", "wheel", "env", "journal", "release", "state", "session")),
     *(f"devices._{name}" for name in ("store", "machine", "checks", "unit", "service")),
     *(f"devices._{name}" for name in ("board", "send", "equip", "install", "visit", "facts", "agent")),

@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import to_builtins
 
-from edgewright import arrays
 from edgewright.bisector import locate
-from edgewright.bundle import GOLDEN, MANIFEST
+from edgewright.bundle.bundle import GOLDEN, MANIFEST
+from edgewright.bundle.manifest import Artifact, File, Manifest, TensorSpec, encode
+from edgewright.bundle.manifest import Source as Origin
 from edgewright.engines import engine_for
 from edgewright.errors import ChildFailed, EdgewrightError, GateFailed, StorageError, from_record
-from edgewright.files import sha256
-from edgewright.manifest import Artifact, File, Manifest, TensorSpec, encode
-from edgewright.manifest import Source as Origin
+from edgewright.system import arrays
+from edgewright.system.files import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from edgewright.contracts import Converter
-    from edgewright.jobs import Jobs
+    from edgewright.contracts.converter import Converter
     from edgewright.proof import Proof
     from edgewright.source import Source
+    from edgewright.system.jobs import Jobs
 
 __all__ = ["Assembly", "Plan"]
 

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from edgewright import arrays, registry
+from edgewright import registry
 from edgewright.errors import StorageError
-from edgewright.jobs import Jobs
 from edgewright.markup import document, tag
+from edgewright.system import arrays
+from edgewright.system.jobs import Jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from edgewright.markup import Markup
     from edgewright.source import Source
-    from edgewright.tokenizer import Text
+    from edgewright.text.tokenizer import Text
 
 __all__ = ["Attention", "Head", "attend", "draw", "heads", "page"]
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import to_builtins
 
-from edgewright import arrays
 from edgewright.engines import engine_for
 from edgewright.errors import from_record
 from edgewright.gates import NO_ERROR_DB, sqnr_db
+from edgewright.system import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgewright.contracts import Converter
-    from edgewright.jobs import Jobs
+    from edgewright.contracts.converter import Converter
     from edgewright.proof import Proof
     from edgewright.source import Source
+    from edgewright.system.jobs import Jobs
 
     Batch = dict[str, NDArray[Any]]
 

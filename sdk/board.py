@@ -18,7 +18,7 @@ from edgewright.agent import call
 from edgewright.errors import ConnectionLost, DeviceError
 
 if TYPE_CHECKING:
-    from edgewright.contracts import Transport
+    from edgewright.contracts.converter import Transport
 
 __all__ = [
     "Board",

@@ -13,7 +13,7 @@ from edgewright.board import Board
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgewright.contracts import Transport
+    from edgewright.contracts.converter import Transport
     from edgewright.profiles import Profile
 
 __all__ = ["Cores", "Facts", "Match", "Package", "ask_facts", "match", "throttling"]

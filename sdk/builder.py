@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
 from edgewright.assembly import Assembly
-from edgewright.bundle import MANIFEST, Bundle
-from edgewright.child import Limits
+from edgewright.bundle.bundle import MANIFEST, Bundle
 from edgewright.errors import UnsupportedConversion, UsageError
-from edgewright.jobs import EAGER, Jobs
 from edgewright.keras_source import is_keras, open_keras
-from edgewright.nursery import warm
 from edgewright.profiles import named, wanted
 from edgewright.proof import Proof
 from edgewright.source import export_module, open_source
-from edgewright.staging import staged
 from edgewright.support import gap
+from edgewright.system.atomic import staged
+from edgewright.system.child import Limits
+from edgewright.system.jobs import EAGER, Jobs
+from edgewright.system.preload import warm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from edgewright.assembly import Plan
-    from edgewright.contracts import Converter
+    from edgewright.contracts.converter import Converter
     from edgewright.profiles import Profile
     from edgewright.source import Source
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgewright.bundle import Bundle
+from edgewright.bundle.bundle import Bundle
 from edgewright.errors import DataError, GateFailed, UsageError
 from edgewright.measure import Plan, measured, targets_of
-from edgewright.statistics import Ratio, compare
+from edgewright.statistics.latency import Ratio, compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -18,10 +18,10 @@ from edgewright import data, registry
 from edgewright._version import __version__
 from edgewright.compress import Setting
 from edgewright.errors import DataError, StorageError
-from edgewright.files import sha256, write_whole
 from edgewright.recipe import read
 from edgewright.source import open_source
-from edgewright.staging import staged
+from edgewright.system.atomic import staged
+from edgewright.system.files import sha256, write_whole
 from edgewright.train.answers import cache_dir
 from edgewright.train.hush import hush
 from edgewright.train.threads import limit

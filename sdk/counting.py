@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgewright.bundle import Bundle
+from edgewright.bundle.bundle import Bundle
 from edgewright.errors import BundleError, DeviceError, UsageError, from_record
 from edgewright.flash import listing
 from edgewright.remote import identity
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from edgewright.contracts import Transport
-    from edgewright.manifest import Artifact
+    from edgewright.bundle.manifest import Artifact
+    from edgewright.contracts.converter import Transport
 
 __all__ = ["Count", "Tally", "count_active", "count_instructions"]
 

@@ -10,7 +10,7 @@ from edgewright import registry
 from edgewright.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgewright.contracts import Transport
+    from edgewright.contracts.converter import Transport
 
 __all__ = ["connect", "disconnect", "equip"]
 

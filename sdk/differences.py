@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from edgewright import data, gates, metrics
+from edgewright import data, gates
 from edgewright.evaluation import Cost
 from edgewright.measure import Plan, measured, targets_of
 from edgewright.sides import TIMED, ask, check_alike, encoded, open_model
-from edgewright.statistics import Ratio, compare
+from edgewright.statistics import metrics
+from edgewright.statistics.latency import Ratio, compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from edgewright.measure import Target
     from edgewright.sides import Model, Side
-    from edgewright.tokenizer import Encoding
+    from edgewright.text.tokenizer import Encoding
 
     Progress = Callable[[str], None]
 

@@ -8,14 +8,14 @@ from importlib import metadata, resources, util
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
-from edgewright.child import Limits, call
 from edgewright.engines import engines_of
 from edgewright.errors import EdgewrightError, MissingExtra
+from edgewright.system.child import Limits, call
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgewright.contracts import Runtime
+    from edgewright.contracts.converter import Runtime
 
 __all__ = ["android", "examine", "import_in_child", "require_engine"]
 

@@ -8,8 +8,8 @@ from edgewright import registry
 from edgewright.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
-    from edgewright.bundle import Bundle
-    from edgewright.contracts import Runtime
+    from edgewright.bundle.bundle import Bundle
+    from edgewright.contracts.converter import Runtime
 
 __all__ = ["engine_for", "engines_of", "runnable"]
 

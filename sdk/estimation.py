@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from edgewright.bundle import Bundle
-    from edgewright.manifest import Artifact, Manifest
+    from edgewright.bundle.bundle import Bundle
+    from edgewright.bundle.manifest import Artifact, Manifest
     from edgewright.profiles import Profile
 
 __all__ = ["Estimate", "estimate", "peaks"]

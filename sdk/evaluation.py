@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from edgewright import data, metrics
-from edgewright.bundle import MANIFEST, Bundle
+from edgewright import data
+from edgewright.bundle.bundle import MANIFEST, Bundle
+from edgewright.bundle.manifest import Score
 from edgewright.engines import runnable
-from edgewright.manifest import Score
 from edgewright.measure import Plan, measured, targets_of
 from edgewright.pipeline import Pipeline, load
+from edgewright.statistics import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edgewright.manifest import Artifact
+    from edgewright.bundle.manifest import Artifact
     from edgewright.source import Source
     from edgewright.tasks import Example, Task
 
@@ -35,7 +36,7 @@ _TIMED = 50
 class Scored(msgspec.Struct, frozen=True):
     """A metric, the ends of its 95 % interval, and the 1000 resampled values that these come from.
 
-    The draws of two models on the same file are pairs: see `edgewright.metrics.draws`.
+    The draws of two models on the same file are pairs: see `edgewright.statistics.metrics.draws`.
     """
 
     score: Score
@@ -157,7 +158,7 @@ def evaluate_source(
     progress: Progress = lambda _: None,
 ) -> Evaluation:
     """Score the eager float32 model of a source, in a child process. Raises as `evaluate` does, and SourceError."""
-    from edgewright.jobs import Jobs
+    from edgewright.system.jobs import Jobs
 
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         record = Jobs(Path(scratch), progress=progress).run(

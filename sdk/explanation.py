@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgewright.errors import UsageError
-from edgewright.machine import machine
 from edgewright.profiling import Profile, profile
+from edgewright.system.machine import machine
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgewright.bundle import Bundle
-    from edgewright.operators import Operator
+    from edgewright.bundle.bundle import Bundle
+    from edgewright.contracts.operators import Operator
 
 __all__ = ["Part", "explain", "parts"]
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from msgspec import to_builtins
 
 from edgewright import registry
-from edgewright.bundle import Bundle
+from edgewright.bundle.bundle import Bundle
 from edgewright.errors import StorageError, UnsupportedConversion
-from edgewright.jobs import Jobs
+from edgewright.system.jobs import Jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgewright.manifest import Artifact, Manifest
+    from edgewright.bundle.manifest import Artifact, Manifest
 
 __all__ = ["export_mediapipe"]
 

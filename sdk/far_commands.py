@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright import manifest
-from edgewright.bundle import MANIFEST, Bundle
+from edgewright.bundle import manifest
+from edgewright.bundle.bundle import MANIFEST, Bundle
 from edgewright.errors import DeviceError, UsageError
 from edgewright.evaluation import Evaluation, score_all
 from edgewright.remote import Answer, identity
@@ -20,7 +20,7 @@ from edgewright.runner import ENGINE, Elsewhere
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgewright.manifest import Artifact
+    from edgewright.bundle.manifest import Artifact
 
 __all__ = ["far_answer", "far_release"]
 

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright import moment
 from edgewright._version import __version__
 from edgewright.errors import UsageError
 from edgewright.far_commands import far_release
 from edgewright.places import About, Place
 from edgewright.rows import Machine
 from edgewright.runner import ENGINE, FORMATS
+from edgewright.system import vitals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edgewright.bundle import Bundle
+    from edgewright.bundle.bundle import Bundle
     from edgewright.roofline import Roofline
 
 __all__ = ["WithoutPython"]
@@ -83,10 +83,10 @@ class WithoutPython(Place):
     def _timed(self, opened: Any, request: Mapping[str, Any], lengths: list[int], feeds: Sequence[Any]) -> Any:
         """One series, and what the device did meanwhile."""
         place = self._device.machine()
-        before, begin, busy = moment.moment(place), time.monotonic(), moment.busy_s(place)
+        before, begin, busy = vitals.moment(place), time.monotonic(), vitals.busy_s(place)
         measured = opened.bench(feeds, _runs(request))
         # The runner's own share is not told apart from the others': its threads are taken to have worked throughout
-        others = (moment.busy_s(place) - busy) / (time.monotonic() - begin) - request["threads"]
+        others = (vitals.busy_s(place) - busy) / (time.monotonic() - begin) - request["threads"]
         return {
             "tokens": median_low(lengths),
             "lengths": lengths,
@@ -96,7 +96,7 @@ class WithoutPython(Place):
             "sustained_ms": [],
             "others": max(0.0, others) / place.cores(),
             "before": before,
-            "after": moment.moment(place),
+            "after": vitals.moment(place),
             "parts": None,
         }
 

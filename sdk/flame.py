@@ -13,8 +13,8 @@ from edgewright.profiling import shares
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from edgewright.contracts.operators import Operator
     from edgewright.markup import Markup
-    from edgewright.operators import Operator
     from edgewright.profiling import Profile, Share
 
 __all__ = ["flame", "page"]

@@ -16,23 +16,23 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edgewright.board import Board, Checks, Installed, Listing, Removed, Rolled, Row, Served, Status, serving
-from edgewright.bundle import MANIFEST, SIGNATURE, Bundle
+from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
+from edgewright.bundle.manifest import Manifest, decode
 from edgewright.equipment import Equipment, equip
 from edgewright.errors import BundleError
-from edgewright.files import read_capped
 from edgewright.footprint import least_memory_mib
-from edgewright.manifest import Manifest, decode
 from edgewright.sending import ending, prepared, send
-from edgewright.strict import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
+from edgewright.system.files import read_capped
+from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from edgewright.board import Prepared
-    from edgewright.contracts import Transport
+    from edgewright.bundle.manifest import Artifact, File
+    from edgewright.contracts.converter import Transport
     from edgewright.equipment import Outfitter
-    from edgewright.manifest import Artifact, File
 
 __all__ = ["Flashed", "flash", "listing", "releases", "rollback", "status", "uninstall"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.bundle import Bundle
+from edgewright.bundle.bundle import Bundle
 from edgewright.device import connect
 from edgewright.errors import DataError, EdgewrightError, UsageError
 from edgewright.flash import flash

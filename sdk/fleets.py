@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgewright.bundle import MANIFEST, Bundle
+from edgewright.bundle.bundle import MANIFEST, Bundle
+from edgewright.bundle.packing import pack
 from edgewright.errors import InputError, MissingExtra, StorageError, UsageError
-from edgewright.files import sha256, write_whole
-from edgewright.packing import pack
+from edgewright.system.files import sha256, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

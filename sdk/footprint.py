@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgewright.engines import engines_of
-from edgewright.files import read_capped
-from edgewright.strict import MAX_JSON_BYTES, strict_json
+from edgewright.system.files import read_capped
+from edgewright.system.untrusted import MAX_JSON_BYTES, strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from edgewright.bundle import Bundle
-    from edgewright.contracts import Runtime
-    from edgewright.manifest import Artifact, Manifest
+    from edgewright.bundle.bundle import Bundle
+    from edgewright.bundle.manifest import Artifact, Manifest
+    from edgewright.contracts.converter import Runtime
 
 __all__ = [
     "Footprint",

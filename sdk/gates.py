@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import to_builtins
 
-from edgewright import arrays, registry
+from edgewright import registry
+from edgewright.bundle.manifest import Parity, Score
 from edgewright.errors import GateFailed, TokenizerError
-from edgewright.manifest import Parity, Score
-from edgewright.tokenizer import picked
+from edgewright.system import arrays
+from edgewright.text.tokenizer import picked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.tasks import Task
-    from edgewright.tokenizer import Encoding, Tokenizer
+    from edgewright.text.tokenizer import Encoding, Tokenizer
 
 __all__ = [
     "LIMITS",

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from edgewright.statistics import median
+from edgewright.statistics.latency import median
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edgewright.rows import Moment
-    from edgewright.statistics import Summary
+    from edgewright.statistics.latency import Summary
 
     Grade: TypeAlias = Literal["A", "B", "C", "void"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
+from edgewright.bundle.manifest import Settings
 from edgewright.errors import SourceError, UsageError
-from edgewright.manifest import Settings
 from edgewright.source import Source
 
 if TYPE_CHECKING:

@@ -11,19 +11,19 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from edgewright.buckets import check_buckets
-from edgewright.bundle import Bundle
+from edgewright.bundle.bundle import Bundle
 from edgewright.engines import engines_of
 from edgewright.errors import ConnectionLost, DeviceError, UsageError
 from edgewright.places import Here
 from edgewright.records import row_of
 from edgewright.rows import Run
+from edgewright.text.buckets import check_buckets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from edgewright.manifest import Artifact
+    from edgewright.bundle.manifest import Artifact
     from edgewright.places import Place
     from edgewright.rows import Row
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 from msgspec import Struct
 
+from edgewright.bundle.manifest import Settings
 from edgewright.errors import SourceError, UnsupportedConversion
-from edgewright.manifest import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path

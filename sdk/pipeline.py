@@ -6,17 +6,17 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
-from edgewright.bundle import Bundle
+from edgewright.bundle.bundle import Bundle
 from edgewright.engines import engine_for, runnable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from edgewright.contracts import Session
-    from edgewright.manifest import Artifact, Choice
+    from edgewright.bundle.manifest import Artifact, Choice
+    from edgewright.contracts.converter import Session
     from edgewright.tasks import Task
-    from edgewright.tokenizer import Tokenizer
+    from edgewright.text.tokenizer import Tokenizer
 
 __all__ = ["Pipeline", "load", "preferred", "printable"]
 

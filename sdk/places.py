@@ -17,15 +17,15 @@ import msgspec
 from msgspec import Struct
 
 from edgewright import registry
-from edgewright.bundle import Bundle
+from edgewright.bundle.bundle import Bundle
+from edgewright.bundle.manifest import Manifest  # noqa: TC001 - msgspec reads annotations
 from edgewright.device import connect
 from edgewright.engines import runnable
 from edgewright.errors import DeviceError, UsageError, from_record
-from edgewright.machine import machine, require_clock
-from edgewright.manifest import Manifest  # noqa: TC001 - msgspec reads annotations
 from edgewright.remote import ACTIVE
 from edgewright.roofline import Roofline, roofline
 from edgewright.rows import Machine
+from edgewright.system.machine import machine, require_clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from edgewright import arrays, data, metrics
+from edgewright import data
 from edgewright.charts import Series, curves, legend
 from edgewright.errors import DataError
-from edgewright.jobs import Jobs
 from edgewright.markup import document, tag
+from edgewright.statistics import metrics
+from edgewright.system import arrays
+from edgewright.system.jobs import Jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.source import Source
-    from edgewright.tokenizer import Tokenizer
+    from edgewright.text.tokenizer import Tokenizer
 
     Array = NDArray[Any]
 

@@ -11,11 +11,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from edgewright import manifest
+from edgewright.bundle import manifest
 from edgewright.errors import DataError, EdgewrightError
-from edgewright.files import read_capped, write_whole
 from edgewright.profiling import Profile  # noqa: TC001 - msgspec reads annotations
-from edgewright.strict import MAX_JSON_BYTES
+from edgewright.system.files import read_capped, write_whole
+from edgewright.system.untrusted import MAX_JSON_BYTES
 
 __all__ = ["Kept", "read", "write"]
 

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from edgewright import registry
 from edgewright.engines import engines_of
 from edgewright.errors import UsageError
-from edgewright.toml import did_you_mean, read_toml, record
+from edgewright.system.toml import did_you_mean, read_toml, record
 
 __all__ = [
     "Accelerator",

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright.bundle import Bundle
-from edgewright.child import call
+from edgewright.bundle.bundle import Bundle
+from edgewright.bundle.manifest import Artifact  # noqa: TC001 - msgspec reads the annotations of a profile's file
+from edgewright.contracts.operators import Operator, Trace, layer_of
 from edgewright.engines import engine_for, runnable
 from edgewright.errors import UsageError
-from edgewright.machine import model, require_clock
-from edgewright.manifest import Artifact  # noqa: TC001 - msgspec reads the annotations of a profile's file
-from edgewright.operators import Operator, Trace, layer_of
 from edgewright.roofline import Roofline, roofline
+from edgewright.system.child import call
+from edgewright.system.machine import model, require_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from edgewright import arrays, data, gates, registry
+from edgewright import data, gates, registry
+from edgewright.bundle.manifest import Golden, GoldenCase, Parity, Score
 from edgewright.errors import GateFailed
-from edgewright.manifest import Golden, GoldenCase, Parity, Score
-from edgewright.tokenizer import regroup
+from edgewright.system import arrays
+from edgewright.text.tokenizer import regroup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgewright.jobs import Jobs
     from edgewright.source import Source
+    from edgewright.system.jobs import Jobs
     from edgewright.tasks import Example, Task
 
     Batch = dict[str, NDArray[Any]]

@@ -11,17 +11,17 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edgewright.bundle import MANIFEST, SIGNATURE, Bundle
+from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
+from edgewright.bundle.manifest import Choice, encode
 from edgewright.errors import ConnectionLost, GateFailed, StorageError, UsageError
-from edgewright.manifest import Choice, encode
 from edgewright.measure import Plan, measured, targets_of
 from edgewright.places import Here
-from edgewright.statistics import compare
+from edgewright.statistics.latency import compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edgewright.manifest import Artifact
+    from edgewright.bundle.manifest import Artifact
     from edgewright.measure import Target
     from edgewright.places import Place
     from edgewright.rows import Row

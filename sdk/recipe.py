@@ -19,7 +19,7 @@ import msgspec
 
 from edgewright import registry
 from edgewright.errors import UsageError
-from edgewright.toml import did_you_mean, read_toml
+from edgewright.system.toml import did_you_mean, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

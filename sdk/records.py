@@ -9,7 +9,7 @@ import msgspec
 from edgewright.grading import grade, spread
 from edgewright.roofline import encoder_macs
 from edgewright.rows import Moment, Parts, Row, Startup
-from edgewright.statistics import median, summarize
+from edgewright.statistics.latency import median, summarize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from edgewright.board import Board
-from edgewright.bundle import MANIFEST, SIGNATURE, Bundle
+from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
 from edgewright.device import connect
 from edgewright.errors import DeviceError, EdgewrightError, UsageError, from_record, one_line
-from edgewright.files import read_capped
-from edgewright.strict import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
+from edgewright.system.files import read_capped
+from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from edgewright.contracts import Transport
+    from edgewright.contracts.converter import Transport
 
 __all__ = ["ACTIVE", "Answer", "Remote", "identity"]
 

@@ -14,7 +14,7 @@ from edgewright.errors import one_line
 from edgewright.markup import Markup, document, tag
 from edgewright.profile_section import check, facts, section
 from edgewright.profiling import shares
-from edgewright.statistics import median, percentile
+from edgewright.statistics.latency import median, percentile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from edgewright.child import call
-from edgewright.machine import require_clock
 from edgewright.model_config import FIRST_TOKEN
-from edgewright.threads import check_threads
+from edgewright.system.child import call
+from edgewright.system.machine import require_clock
+from edgewright.system.threads import check_threads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

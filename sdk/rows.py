@@ -10,11 +10,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from edgewright import manifest
+from edgewright.bundle import manifest
 from edgewright.errors import DataError, EdgewrightError
-from edgewright.files import read_capped, write_whole
-from edgewright.statistics import Summary  # noqa: TC001 - msgspec reads annotations
-from edgewright.strict import MAX_JSON_BYTES
+from edgewright.statistics.latency import Summary  # noqa: TC001 - msgspec reads annotations
+from edgewright.system.files import read_capped, write_whole
+from edgewright.system.untrusted import MAX_JSON_BYTES
 
 __all__ = ["SCHEMA", "Machine", "Moment", "Parts", "Row", "Run", "Startup", "read", "write"]
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from edgewright.bundle import Bundle
-    from edgewright.manifest import Artifact
+    from edgewright.bundle.bundle import Bundle
+    from edgewright.bundle.manifest import Artifact
 
     Start = Callable[[Artifact, int], AbstractContextManager[Any]]
 

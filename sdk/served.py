@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
-from edgewright.bundle import Bundle
+from edgewright.bundle.bundle import Bundle
 from edgewright.errors import BundleError, DataError, EdgewrightError, UsageError
 from edgewright.pipeline import load, printable
-from edgewright.strict import strict_json
+from edgewright.system.untrusted import strict_json
 from edgewright.verification import prove
 
 if TYPE_CHECKING:

@@ -10,23 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright import arrays, data, gates, registry
-from edgewright.bundle import Bundle
+from edgewright import data, gates, registry
+from edgewright.bundle.bundle import Bundle
 from edgewright.errors import UsageError
 from edgewright.evaluation import Cost, Scored, evaluate, is_source
 from edgewright.pipeline import load, preferred
 from edgewright.source import open_source
-from edgewright.tokenizer import regroup
+from edgewright.system import arrays
+from edgewright.text.tokenizer import regroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from edgewright.manifest import Artifact
+    from edgewright.bundle.manifest import Artifact
     from edgewright.source import Source
     from edgewright.tasks import Task
-    from edgewright.tokenizer import Encoding, Tokenizer
+    from edgewright.text.tokenizer import Encoding, Tokenizer
 
     Progress = Callable[[str], None]
 
@@ -120,7 +121,7 @@ def ask(
 def _ask_source(
     model: Model, encodings: Sequence[Encoding], rows: Path | None, metric: str, threads: int, progress: Progress
 ) -> tuple[list[dict[str, NDArray[Any]]], Side]:
-    from edgewright.jobs import Jobs
+    from edgewright.system.jobs import Jobs
 
     source: Any = model.source
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:

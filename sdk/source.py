@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
+from edgewright.bundle.manifest import Settings
 from edgewright.errors import SourceError, UnsupportedConversion, UsageError
-from edgewright.files import sha256
-from edgewright.manifest import Settings
 from edgewright.model_config import Config, read_json, read_settings
-from edgewright.tokenizer import Tokenizer
+from edgewright.system.files import sha256
+from edgewright.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

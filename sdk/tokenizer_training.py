@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright import data
 from edgewright.errors import DataError, EdgewrightError, StorageError, TokenizerError, UsageError
-from edgewright.files import write_whole
-from edgewright.tokenizer import Tokenizer
+from edgewright.system.files import write_whole
+from edgewright.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

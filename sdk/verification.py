@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright import arrays, gates, registry
-from edgewright.bundle import Bundle
+from edgewright import gates, registry
+from edgewright.bundle.bundle import Bundle
 from edgewright.engines import engine_for
 from edgewright.errors import BundleError, GateFailed, MissingExtra
-from edgewright.jobs import Jobs
 from edgewright.pipeline import preferred
-from edgewright.tokenizer import regroup
+from edgewright.system import arrays
+from edgewright.system.jobs import Jobs
+from edgewright.text.tokenizer import regroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from edgewright.manifest import Artifact, GoldenCase
+    from edgewright.bundle.manifest import Artifact, GoldenCase
     from edgewright.pipeline import Pipeline
     from edgewright.tasks import Task
-    from edgewright.tokenizer import Encoding
+    from edgewright.text.tokenizer import Encoding
 
 __all__ = ["Replay", "encoded", "judged", "prove", "verify"]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright.errors import DeviceError, StorageError, UsageError, one_line
-from edgewright.files import sha256
+from edgewright.system.files import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -17,7 +17,7 @@ from debian import need, unpacked
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from edgewright import manifest
+from edgewright.bundle import manifest
 
 HERE = Path(__file__).parent
 hypothesis.settings.register_profile("busy", deadline=None)  # these machines are shared

@@ -128,7 +128,7 @@ FACES = {"sdk/__init__.py", "sdk/train/__init__.py", "sdk/compress/__init__.py"}
 """What these export is defined in the modules beside them."""
 
 
-# Size and Name in sdk/manifest.py, Label in sdk/tasks/text_classification.py (whose `__all__` is its one key).
+# Size and Name in sdk/bundle/manifest.py, Label in sdk/tasks/text_classification.py (whose `__all__` is its one key).
 @pytest.mark.parametrize("name", TREES)
 def test_every_public_name_is_in_all(name):
     listed = written_all(TREES[name])

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright import bench
-from edgewright.bundle import Bundle
+from edgewright.bundle.bundle import Bundle
 from edgewright.comparison import bench_against
 from edgewright.measure import Plan
 from edgewright.runtimes._worker import sample
-from edgewright.statistics import compare, median
+from edgewright.statistics.latency import compare, median
 
 if TYPE_CHECKING:
-    from edgewright.manifest import Artifact
+    from edgewright.bundle.manifest import Artifact
 
 LOOP = """
 samples, begin = [], time.perf_counter()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright.data import texts
-from edgewright.statistics import summarize
+from edgewright.statistics.latency import summarize
 
 if TYPE_CHECKING:
     from collections.abc import Callable

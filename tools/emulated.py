@@ -17,15 +17,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.bundle import Bundle
+from edgewright.bundle.bundle import Bundle
 from edgewright.counting import count_instructions
 from edgewright.device import connect
 from edgewright.devices._emulated import CPUS
 from edgewright.devices.qemu import Qemu
-from edgewright.machine import model
+from edgewright.system.machine import model
 
 if TYPE_CHECKING:
-    from edgewright.contracts import Transport
+    from edgewright.contracts.converter import Transport
 
 ROOT = Path(__file__).parents[1]
 SENTENCES = 200

@@ -23,7 +23,7 @@ from peers_files import Files
 
 from edgewright import build
 from edgewright.roofline import encoder_macs, roofline
-from edgewright.statistics import compare, median
+from edgewright.statistics.latency import compare, median
 
 if TYPE_CHECKING:
     from collections.abc import Callable

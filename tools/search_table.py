@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edgewright import build
-from edgewright.bundle import Bundle
+from edgewright.bundle.bundle import Bundle
 from edgewright.compress import Setting
 from edgewright.errors import GateFailed
 from edgewright.measure import Plan, bench

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from edgewright.statistics import compare, median
+from edgewright.statistics.latency import compare, median
 
 BATCH, LENGTH = 32, 128
 

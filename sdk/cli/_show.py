@@ -16,7 +16,7 @@ from edgewright.errors import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from edgewright.manifest import Artifact, Score
+    from edgewright.bundle.manifest import Artifact, Score
 
 __all__ = [
     "artifact_options",

@@ -37,8 +37,8 @@ def _attention(source: str, text: str, *, second: str | None, as_json: bool, qui
 
     from edgewright.attention import attend, draw, heads, page
     from edgewright.errors import UsageError
-    from edgewright.files import write_whole
     from edgewright.source import open_source
+    from edgewright.system.files import write_whole
 
     out = Path(options["out"]) if options["out"] else None
     if out and out.suffix not in (".html", ".png"):
@@ -71,9 +71,9 @@ def _probe(source: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
     from dataclasses import asdict
 
     from edgewright.errors import UsageError
-    from edgewright.files import write_whole
     from edgewright.probe import page, probe
     from edgewright.source import open_source
+    from edgewright.system.files import write_whole
 
     out, path = Path(options["out"]) if options["out"] else None, options["data"]
     if out and out.suffix != ".html":

@@ -9,7 +9,7 @@ import click
 from edgewright.cli._show import artifact_row, emit, listed, output_options, profiles_option, score_record, status
 
 if TYPE_CHECKING:
-    from edgewright.manifest import Artifact
+    from edgewright.bundle.manifest import Artifact
 
 __all__ = ["command"]
 
@@ -60,8 +60,8 @@ def command(
     SOURCE is a Hugging Face directory or hub id, or a Keras model: a .keras file or a SavedModel directory.
     """
     from edgewright.builder import build, wanted_of
-    from edgewright.child import Limits
     from edgewright.profiles import named
+    from edgewright.system.child import Limits
 
     board = named(device, profiles) if device else None
     stages = 3 + sum(1 + 2 * len(each) for each in wanted_of(formats, precisions, board).values())

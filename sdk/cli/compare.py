@@ -11,7 +11,7 @@ from edgewright.cli._show import artifact_options, emit, human, output_options, 
 if TYPE_CHECKING:
     from edgewright.differences import Difference
     from edgewright.sides import Side
-    from edgewright.statistics import Ratio
+    from edgewright.statistics.latency import Ratio
 
 __all__ = ["command"]
 

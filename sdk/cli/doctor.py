@@ -24,7 +24,7 @@ def command(*, roofline: bool, threads: int, android: bool, as_json: bool) -> No
         emit([], as_json=as_json, title="\n".join(lines()), android=lines())
         return
     from edgewright.doctor import examine
-    from edgewright.machine import machine
+    from edgewright.system.machine import machine
 
     facts = machine()
     facts |= _peaks(threads) if roofline else {}

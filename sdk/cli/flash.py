@@ -67,9 +67,9 @@ def command(bundle: str, **options: Any) -> None:
     if hosts:
         _many(bundle, hosts, options, given)
         return
+    from edgewright.bundle.packing import opened
     from edgewright.device import connect, equip
     from edgewright.flash import flash
-    from edgewright.packing import opened
 
     transport = connect(url)  # a URL that cannot be is said before anything is opened
     with opened(bundle) as found:
@@ -119,8 +119,8 @@ def _installed(equipment: Equipment | None) -> str:
 
 
 def _many(bundle: str, hosts: str, options: dict[str, Any], given: dict[str, Any]) -> None:
+    from edgewright.bundle.packing import opened
     from edgewright.fleet import flash_all, read_hosts
-    from edgewright.packing import opened
 
     urls = read_hosts(hosts)
     show = live(urls, quiet=options["quiet"])

@@ -10,7 +10,7 @@ from edgewright.cli._show import artifact_row, emit, score_record
 from edgewright.errors import one_line
 
 if TYPE_CHECKING:
-    from edgewright.manifest import Choice, Manifest, TensorSpec
+    from edgewright.bundle.manifest import Choice, Manifest, TensorSpec
 
 __all__ = ["command"]
 
@@ -20,7 +20,7 @@ __all__ = ["command"]
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(bundle: str, *, as_json: bool) -> None:
     """Show what BUNDLE says of itself. Names and sizes are checked, hashes are not: that is `verify`."""
-    from edgewright.bundle import Bundle
+    from edgewright.bundle.bundle import Bundle
 
     manifest = Bundle.open(bundle).manifest
     rows = [

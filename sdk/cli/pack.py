@@ -20,8 +20,8 @@ def command(bundle: str, *, out: str, force: bool, as_json: bool, quiet: bool) -
     The same bundle gives the same bytes.
     """
     del quiet
-    from edgewright.files import sha256
-    from edgewright.packing import pack
+    from edgewright.bundle.packing import pack
+    from edgewright.system.files import sha256
 
     file = pack(bundle, out, force=force)
     size, digest = file.stat().st_size, sha256(file)

@@ -71,9 +71,9 @@ def command(
 def _write(found: Profile, files: Mapping[str, str | None]) -> None:
     """The files that were asked for."""
     from edgewright import profile_file
-    from edgewright.files import write_whole
     from edgewright.flame import page
     from edgewright.profiling import chrome_trace
+    from edgewright.system.files import write_whole
 
     if files["trace_"]:
         write_whole(Path(files["trace_"]), json.dumps(chrome_trace(found)).encode())
@@ -111,8 +111,8 @@ def _title(facts: dict[str, Any]) -> str:
 def _far(wanted: Mapping[str, str], *, as_json: bool, why: str | None) -> None:
     """The same on a board."""
     from edgewright.cli._far import ask
-    from edgewright.files import write_whole
     from edgewright.places import refuse_emulated
+    from edgewright.system.files import write_whole
 
     refuse_emulated(click.get_current_context().params["device"])
     answer = ask(takes=tuple(wanted))

@@ -14,7 +14,7 @@ from edgewright.errors import ConversionFailed, EdgewrightError, GateFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edgewright.bundle import Bundle
+    from edgewright.bundle.bundle import Bundle
     from edgewright.places import Place
     from edgewright.race import Entrant
 
@@ -121,7 +121,7 @@ def _chosen(bundle: Bundle, winner: Entrant, options: dict[str, Any], show: Call
 def _bundle(source: str, options: dict[str, Any], show: Callable[[str], None]) -> tuple[Bundle, list[str]]:
     """The bundle to race, built where `source` is a model, and what did not pass its gates."""
     from edgewright.builder import build
-    from edgewright.bundle import MANIFEST, Bundle
+    from edgewright.bundle.bundle import MANIFEST, Bundle
 
     if (Path(source) / MANIFEST).is_file():
         return Bundle.open(source), []

@@ -24,7 +24,7 @@ def command(run: str, profiles: tuple[str, ...], *, page: str | None, baseline: 
     """
     from edgewright import profile_file, report, rows
     from edgewright.errors import DataError
-    from edgewright.files import write_whole
+    from edgewright.system.files import write_whole
 
     found, before = rows.read(run), rows.read(baseline) if baseline else None
     if not found.rows:

@@ -18,7 +18,7 @@ __all__ = ["command"]
 def command(bundle: str, *, key: str, as_json: bool, quiet: bool) -> None:
     """Sign BUNDLE with an SSH key; `verify --signers` and boards with an owner's key ask for it."""
     del quiet
-    from edgewright.signing import sign
+    from edgewright.bundle.signing import sign
 
     out = sign(bundle, Path(key).expanduser())
     emit([{"signature": str(out)}] if as_json else [], as_json=as_json, title=f"{bundle}: signed, {out.name}")

@@ -17,7 +17,7 @@ __all__ = ["command"]
 def command(packed: str, *, out: str, force: bool, as_json: bool, quiet: bool) -> None:
     """Make a bundle's directory of what `pack` wrote; a file that differs from its manifest in anything is refused."""
     del quiet
-    from edgewright.packing import unpack
+    from edgewright.bundle.packing import unpack
 
     bundle = unpack(packed, out, force=force)
     emit([artifact_row(artifact) for artifact in bundle.manifest.artifacts], as_json=as_json)

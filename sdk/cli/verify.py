@@ -30,7 +30,7 @@ def command(
     **_: Any,
 ) -> None:
     """Check every hash of BUNDLE and replay its golden cases in every installed engine."""
-    from edgewright.signing import check_signature
+    from edgewright.bundle.signing import check_signature
     from edgewright.verification import verify
 
     if revoked and not signers:

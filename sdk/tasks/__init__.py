@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from edgewright import metrics
 from edgewright.errors import DataError, EngineError, UsageError
+from edgewright.statistics import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from edgewright.manifest import Settings
-    from edgewright.metrics import Metric
-    from edgewright.tokenizer import Encoding, Tokenizer
+    from edgewright.bundle.manifest import Settings
+    from edgewright.statistics.metrics import Metric
+    from edgewright.text.tokenizer import Encoding, Tokenizer
 
     Outputs = Mapping[str, NDArray[Any]]
     Run = Callable[[Outputs], dict[str, NDArray[Any]]]

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright import metrics
 from edgewright.errors import DataError
+from edgewright.statistics import metrics
 from edgewright.tasks import Example, text
 from edgewright.tasks.fill_mask import FillMask
-from edgewright.tokenizer import Encoding
+from edgewright.text.tokenizer import Encoding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from edgewright.metrics import Metric
-    from edgewright.tokenizer import Tokenizer
+    from edgewright.statistics.metrics import Metric
+    from edgewright.text.tokenizer import Tokenizer
 
 __all__ = ["PseudoPerplexity"]
 

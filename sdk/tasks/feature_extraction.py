@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright import metrics
+from edgewright.statistics import metrics
 from edgewright.tasks import Example, Task, number, text
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgewright.metrics import Metric
-    from edgewright.tokenizer import Encoding
+    from edgewright.statistics.metrics import Metric
+    from edgewright.text.tokenizer import Encoding
 
 __all__ = ["FeatureExtraction"]
 

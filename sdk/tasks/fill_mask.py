@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from edgewright import metrics
 from edgewright.errors import DataError
+from edgewright.statistics import metrics
 from edgewright.tasks import Choice, Example, Filling, Task, gaps, softmax, text
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgewright.metrics import Metric
-    from edgewright.tokenizer import Encoding, Tokenizer
+    from edgewright.statistics.metrics import Metric
+    from edgewright.text.tokenizer import Encoding, Tokenizer
 
 __all__ = ["FillMask"]
 

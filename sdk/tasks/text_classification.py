@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright import metrics
 from edgewright.data import pair
 from edgewright.errors import DataError
+from edgewright.statistics import metrics
 from edgewright.tasks import Choice, Example, Label, Task, gaps, number, per_label, text
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgewright.manifest import Settings
-    from edgewright.metrics import Metric
-    from edgewright.tokenizer import Encoding, Tokenizer
+    from edgewright.bundle.manifest import Settings
+    from edgewright.statistics.metrics import Metric
+    from edgewright.text.tokenizer import Encoding, Tokenizer
 
 __all__ = ["TextClassification"]
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from edgewright import metrics
 from edgewright.errors import DataError
+from edgewright.statistics import metrics
 from edgewright.tasks import Choice, Entity, Example, Task, gaps, per_label, softmax, text, trimmed
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgewright.metrics import Metric
-    from edgewright.tokenizer import Encoding, Tokenizer
+    from edgewright.statistics.metrics import Metric
+    from edgewright.text.tokenizer import Encoding, Tokenizer
 
 __all__ = ["TokenClassification"]
 

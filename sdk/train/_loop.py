@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from edgewright.source import Source
     from edgewright.tasks import Example, Task
-    from edgewright.tokenizer import Tokenizer
+    from edgewright.text.tokenizer import Tokenizer
     from edgewright.train.corpus import Corpus
     from edgewright.train.recipe import Recipe
 

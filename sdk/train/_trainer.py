@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgewright.tasks import Example, Task
-    from edgewright.tokenizer import Tokenizer
+    from edgewright.text.tokenizer import Tokenizer
     from edgewright.train._batches import Rows
     from edgewright.train._models import Model
     from edgewright.train.recipe import Recipe

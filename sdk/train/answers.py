@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from edgewright.errors import StorageError
-from edgewright.files import alone, write_whole
+from edgewright.system.files import alone, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

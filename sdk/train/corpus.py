@@ -21,7 +21,7 @@ import numpy as np
 
 from edgewright import data
 from edgewright.errors import DataError, StorageError
-from edgewright.files import into, sha256, write_whole
+from edgewright.system.files import into, sha256, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.tasks import Example, Task
-    from edgewright.tokenizer import Tokenizer
+    from edgewright.text.tokenizer import Tokenizer
     from edgewright.train.objectives import Objective
 
 __all__ = ["Corpus", "Row", "kept", "write"]

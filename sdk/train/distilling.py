@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright import registry
 from edgewright.errors import UsageError
 from edgewright.source import open_source
-from edgewright.tokenizer import Tokenizer
+from edgewright.text.tokenizer import Tokenizer
 from edgewright.train import corpus
 from edgewright.train.answers import cache_dir, computed
 from edgewright.train.fitting import Lesson, Trained, train_into

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from edgewright import data, registry
 from edgewright._version import __version__
 from edgewright.errors import DataError, StorageError
-from edgewright.files import sha256
 from edgewright.source import open_source
-from edgewright.staging import staged
-from edgewright.tokenizer import Tokenizer
+from edgewright.system.atomic import staged
+from edgewright.system.files import sha256
+from edgewright.text.tokenizer import Tokenizer
 from edgewright.train import corpus, threads
 from edgewright.train.curves import page
 from edgewright.train.heads import with_labels

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgewright.manifest import Settings
+    from edgewright.bundle.manifest import Settings
     from edgewright.tasks import Example, Task
-    from edgewright.tokenizer import Encoding, Tokenizer
+    from edgewright.text.tokenizer import Encoding, Tokenizer
 
     Tensors = Sequence[Any]
 

@@ -13,8 +13,8 @@ from edgewright import data, registry
 from edgewright._version import __version__
 from edgewright.compress import Setting
 from edgewright.errors import DataError, StorageError, UsageError
-from edgewright.files import sha256, write_whole
 from edgewright.source import open_source
+from edgewright.system.files import sha256, write_whole
 from edgewright.train.answers import cache_dir
 from edgewright.train.hush import hush
 from edgewright.train.search_front import Limits, Trial, front, winner

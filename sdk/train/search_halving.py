@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgewright.statistics import median
+from edgewright.statistics.latency import median
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

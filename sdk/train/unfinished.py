@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from edgewright.errors import StorageError
-from edgewright.files import write_whole
+from edgewright.system.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

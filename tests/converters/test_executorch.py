@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgewright import arrays, child
 from edgewright.errors import ChildFailed, EngineError
 from edgewright.registry import load
+from edgewright.system import arrays, child
 
 pytest.importorskip("transformers")
 pytest.importorskip("executorch")

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgewright.contracts import ConversionSpec
+from edgewright.bundle.manifest import Settings
+from edgewright.contracts.converter import ConversionSpec
 from edgewright.errors import SourceError, UnsupportedConversion, UsageError
 from edgewright.keras_source import is_keras, open_keras
-from edgewright.manifest import Settings
 
 if importlib.util.find_spec("tensorflow") is None:
     pytest.skip("TensorFlow is an extra of its own: pip install 'edgewright[tensorflow]'", allow_module_level=True)
@@ -95,8 +95,8 @@ def answers(path, rows):
 @pytest.mark.parametrize("precision", LIMITS)
 @pytest.mark.parametrize("form", ["keras", "saved"])
 def test_parity(saved, form, precision, tmp_path):
-    from edgewright.buckets import rows
     from edgewright.converters import _keras
+    from edgewright.text.buckets import rows
 
     model = _keras.load(job(saved[form]))
     feeds = batch([12, 1, 40, 3])

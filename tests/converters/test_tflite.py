@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgewright.child import call
 from edgewright.errors import ChildFailed, ConversionFailed, EdgewrightError, EngineError
 from edgewright.registry import load
+from edgewright.system.child import call
 
 pytest.importorskip("transformers")
 pytest.importorskip("litert_torch")
@@ -212,7 +212,7 @@ def damaged(data):
 
 
 def test_damaged_files_are_one_clear_error(artifacts, tmp_path):
-    from edgewright import arrays
+    from edgewright.system import arrays
 
     _, out = artifacts
     arrays.save(tmp_path / "feeds.npz", [batch([5])])

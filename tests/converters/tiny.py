@@ -6,8 +6,8 @@ import numpy as np
 import torch
 import transformers
 
-from edgewright.contracts import ConversionSpec
-from edgewright.manifest import Settings
+from edgewright.bundle.manifest import Settings
+from edgewright.contracts.converter import ConversionSpec
 
 SIZES = {
     "vocab_size": 120, "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96,

@@ -15,8 +15,8 @@ from native import SANITIZED, SOURCE, compiled
 from onboard import tiny
 
 from edgewright.board import Checks
-from edgewright.bundle import Bundle
-from edgewright.contracts import Completed
+from edgewright.bundle.bundle import Bundle
+from edgewright.contracts.converter import Completed
 from edgewright.devices._disk import RealDisk
 from edgewright.devices._far_disk import FarDisk
 from edgewright.devices._native import look

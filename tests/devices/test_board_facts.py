@@ -9,12 +9,12 @@ import sys
 import pytest
 from loopback import Sshd, serve
 
-from edgewright import machine
 from edgewright.board import Board
 from edgewright.board_facts import Cores, Facts, Match, ask_facts, match, throttling
 from edgewright.devices.fake import Fake
 from edgewright.devices.local import Local
 from edgewright.profiles import read_profile, written_profiles
+from edgewright.system import machine
 
 PROFILES = {name: read_profile(path) for name, path in written_profiles().items()}
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 from onboard import active, environment, litter, outfitter, tiny
 
-from edgewright.bundle import Bundle
+from edgewright.bundle.bundle import Bundle
 from edgewright.devices._fake_disk import Fault
 from edgewright.devices.fake import Fake
 from edgewright.errors import DeviceError, EdgewrightError

@@ -9,12 +9,12 @@ import sys
 import pytest
 from onboard import Here, contents, tiny
 
-from edgewright import manifest
 from edgewright.board import Checks
+from edgewright.bundle import manifest
+from edgewright.bundle.signing import check_signature, sign
+from edgewright.bundle.sshsig import NAMESPACE
 from edgewright.errors import BundleError, EdgewrightError, UsageError
 from edgewright.flash import flash, status
-from edgewright.signing import check_signature, sign
-from edgewright.sshsig import NAMESPACE
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
 PASS = (sys.executable, "-c", "")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from edgewright import manifest
+from edgewright.bundle import manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "tools" / "demo" / "model"

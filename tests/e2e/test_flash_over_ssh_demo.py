@@ -11,7 +11,7 @@ import pytest
 from conftest import SENTENCES, edgewright, second
 from loopback import Sshd, serve
 
-from edgewright.machine import model
+from edgewright.system.machine import model
 
 TEXT = "a charming and often affecting journey"
 

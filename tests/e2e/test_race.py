@@ -8,7 +8,7 @@ from conftest import DEMO, SENTENCES, edgewright, only, rows
 
 import edgewright as ew
 from edgewright.errors import EngineError
-from edgewright.machine import model
+from edgewright.system.machine import model
 
 pytestmark = pytest.mark.alone
 

@@ -60,7 +60,7 @@ def load_plain(path):
 
 
 def test_serve_asks_for_an_engine_only_where_there_is_a_gpu_and_nothing_was_chosen(demo_bundle, monkeypatch):
-    from edgewright.bundle import Bundle
+    from edgewright.bundle.bundle import Bundle
     from edgewright.served import _accelerated
 
     bundle, tensorrt = Bundle.open(demo_bundle), registry.load("runtimes", "tensorrt")

@@ -11,8 +11,8 @@ from conftest import SENTENCES, edgewright, only, rows, second
 from debian import need
 from native import SANITIZED, compiled, engine
 
-from edgewright.bundle import Bundle
-from edgewright.contracts import Completed
+from edgewright.bundle.bundle import Bundle
+from edgewright.contracts.converter import Completed
 from edgewright.device import connect, equip
 from edgewright.devices._emulated import emulated
 from edgewright.devices._talk import Talk

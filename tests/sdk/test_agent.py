@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgewright.agent import MODULES, call, pack, source_of, unpack
-from edgewright.contracts import Completed
+from edgewright.contracts.converter import Completed
 from edgewright.devices.local import Local
 from edgewright.errors import DeviceError, UsageError
 from edgewright.wire import frame, unframe

@@ -158,7 +158,7 @@ def failing(monkeypatch):
         def fail(*_, **__):
             raise error
 
-        monkeypatch.setattr("edgewright.bundle.Bundle.open", fail)
+        monkeypatch.setattr("edgewright.bundle.bundle.Bundle.open", fail)
 
     return arrange
 

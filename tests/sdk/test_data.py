@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgewright import data
+from edgewright.bundle.manifest import Settings
 from edgewright.errors import DataError, MissingExtra
-from edgewright.manifest import Settings
 from edgewright.tasks import Example
 from edgewright.tasks.feature_extraction import FeatureExtraction
 from edgewright.tasks.text_classification import TextClassification

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgewright import registry
-from edgewright.bundle import Bundle
+from edgewright.bundle.bundle import Bundle
 from edgewright.errors import UsageError
 from edgewright.estimation import estimate, peaks
 from edgewright.footprint import activation_bytes, kv_cache_bytes, least_memory_mib

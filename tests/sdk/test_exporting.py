@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from edgewright import manifest
+from edgewright.bundle import manifest
 from edgewright.errors import BundleError, StorageError, UnsupportedConversion
 from edgewright.exporting import export_mediapipe
 

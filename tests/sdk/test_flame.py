@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_profiling import FOUND
+from measured import FOUND
 
+from edgewright.contracts.operators import Operator, Trace
 from edgewright.flame import flame, page
-from edgewright.operators import Operator, Trace
 
 RECT = re.compile(r'<rect x="([^"]+)" y="([^"]+)" width="([^"]+)"[^>]*><title>([^<]*)</title>')
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from edgewright import gates
+from edgewright.bundle.manifest import Parity, Score, Settings, decode, encode
 from edgewright.errors import EdgewrightError
 from edgewright.gates import LIMITS, Case, Limit, measure, parity_failure, rms, score_failure
-from edgewright.manifest import Parity, Score, Settings, decode, encode
 from edgewright.tasks.feature_extraction import FeatureExtraction
 from edgewright.tasks.text_classification import TextClassification
-from edgewright.tokenizer import Encoding, Tokenizer
+from edgewright.text.tokenizer import Encoding, Tokenizer
 
 FP32 = LIMITS["fp32"]
 CLASSIFIER = TextClassification(Settings(max_length=8, labels=("no", "yes")))

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from edgewright.contracts import Session
+from edgewright.bundle.manifest import Settings
+from edgewright.contracts.converter import Session
 from edgewright.errors import BundleError, UsageError
-from edgewright.manifest import Settings
 from edgewright.pipeline import Pipeline, load
 from edgewright.tasks.text_classification import TextClassification
-from edgewright.tokenizer import Tokenizer
+from edgewright.text.tokenizer import Tokenizer
 
 
 class CountingSession(Session):

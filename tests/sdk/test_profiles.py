@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edgewright import registry
 from edgewright.errors import UsageError
 from edgewright.profiles import Profile, named, read_profile, wanted, written_profiles
-from edgewright.toml import read_toml, record
+from edgewright.system.toml import read_toml, record
 
 FOLDER = Path(__file__).parents[2] / "devices" / "profiles"
 BOARDS = sorted(path.stem for path in FOLDER.glob("*.toml"))

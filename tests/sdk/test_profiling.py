@@ -7,24 +7,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from measured import FOUND, OPERATORS
 from msgspec.structs import replace as replace_struct
-from test_rows import ARTIFACT
 
 from edgewright import profile_file, registry
+from edgewright.contracts.operators import Operator, Trace, layer_of
 from edgewright.errors import DataError, UsageError
-from edgewright.operators import Operator, Trace, layer_of
-from edgewright.profiling import Profile, chrome_trace, fallbacks, shares
-from edgewright.roofline import Roofline
-
-PEAKS = Roofline(1, fp32_gmac_s=50.0, int8_gmac_s=200.0, read_gb_s=30.0)
-OPERATORS = (
-    Operator("a", "MatMul", "bert.encoder.layer.0.output.dense", 0.0, 2.0, macs=80_000_000, moved_bytes=1_000_000),
-    Operator("b", "Add", "bert.encoder.layer.0.output", 2.0, 0.5, moved_bytes=10_000_000),
-    Operator("c", "MatMul", "bert.encoder.layer.1", 2.5, 1.0, macs=40_000_000),
-    Operator("d", "Add", "", 3.5, 0.4, moved_bytes=60_000_000),
-    Operator("e", "Shape", "", 3.9, 0.01),
-)
-FOUND = Profile(ARTIFACT, "onnxruntime", 16, Trace(OPERATORS, run_ms=4.0, plain_ms=3.8, runs=10), PEAKS)
+from edgewright.profiling import chrome_trace, fallbacks, shares
 
 
 @pytest.mark.parametrize("by", ["kind", "layer", "operator"])

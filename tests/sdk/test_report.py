@@ -8,12 +8,12 @@ import zlib
 from html.parser import HTMLParser
 
 import pytest
-from test_rows import ARTIFACT, row, run, samples
+from measured import ARTIFACT, row, run, samples
 
 from edgewright import report
+from edgewright.bundle.manifest import Score
+from edgewright.contracts.operators import Operator, Trace
 from edgewright.errors import DataError
-from edgewright.manifest import Score
-from edgewright.operators import Operator, Trace
 from edgewright.profiling import Profile
 from edgewright.roofline import Roofline
 

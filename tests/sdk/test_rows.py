@@ -8,41 +8,13 @@ import random
 from pathlib import Path
 
 import pytest
+from measured import STEADY, row, run, samples
 
 from edgewright.comparison import Comparison, check, with_baseline
 from edgewright.errors import DataError, GateFailed
-from edgewright.grading import drift, grade, spread
-from edgewright.manifest import Artifact, Parity
-from edgewright.rows import Machine, Moment, Row, Run, Startup, read, write
-from edgewright.statistics import _rank_sums, compare, summarize
-
-PARITY = Parity(texts=1, max_abs=0.0, mean_abs=0.0, sqnr_db=200.0, cosine=1.0, top1=1.0, worst_case="short")
-ARTIFACT = Artifact("onnx/model.onnx", "onnx", "fp32", 5, "0" * 64, (), (), PARITY)
-STARTUP = Startup(1.0, 90, 2.0, 0.5, 0.5, 1.0, 3.0)
-STEADY = {"before": Moment(clock_mhz=2000.0, swapped_pages=7), "after": Moment(clock_mhz=1990.0, swapped_pages=7)}
-
-
-def row(samples, **fields):
-    flat = [sample for process in samples for sample in process]
-    mark, reasons = grade(samples, summarize(flat), [STEADY], [0.0])
-    given = {
-        "artifact": ARTIFACT, "bundle": "b", "task": "text-classification", "engine": "onnxruntime", "version": "1",
-        "threads": 1, "tokens": 16, "latency_ms": summarize(flat), "samples_ms": samples, "tokens_per_s": 1.0,
-        "startup": STARTUP, "peak_rss_mib": 80.0, "noise": spread(samples), "before": Moment(), "after": Moment(),
-        "grade": mark, "reasons": reasons,
-    }  # fmt: skip
-    return Row(**{**given, **fields})
-
-
-def run(*rows, source="a" * 64):
-    machine = Machine("0.1.0", "3.11", "Linux", "a board", 2, 1000, "avx2")
-    return Run(device="local", machine=machine, source=source, began="2026-01-01T00:00:00Z", rows=rows)
-
-
-def samples(centre, processes=5, seed=0, noise=0.01):
-    rng = random.Random(seed)
-    moods = [rng.gauss(1, noise) for _ in range(processes)]
-    return tuple(tuple(centre * mood * rng.gauss(1, noise) for _ in range(50)) for mood in moods)
+from edgewright.grading import drift, grade
+from edgewright.rows import Moment, read, write
+from edgewright.statistics.latency import _rank_sums, compare, summarize
 
 
 def test_a_file_of_rows_is_read_as_it_was_written(tmp_path):

@@ -8,14 +8,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgewright import data, gates
+from edgewright.bundle.manifest import Settings
 from edgewright.errors import DataError, EdgewrightError, EngineError
-from edgewright.manifest import Settings
 from edgewright.tasks import Entity, Filling, Passage
 from edgewright.tasks.fill_mask import FillMask
 from edgewright.tasks.question_answering import QuestionAnswering
 from edgewright.tasks.text_classification import TextClassification
 from edgewright.tasks.token_classification import TokenClassification
-from edgewright.tokenizer import Tokenizer, picked
+from edgewright.text.tokenizer import Tokenizer, picked
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC")
 ANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgewright.bundle.manifest import Settings
 from edgewright.errors import DataError, EdgewrightError
-from edgewright.manifest import Settings
 from edgewright.tasks import Example, Label
 from edgewright.tasks.feature_extraction import FeatureExtraction
 from edgewright.tasks.text_classification import TextClassification
-from edgewright.tokenizer import Encoding
+from edgewright.text.tokenizer import Encoding
 
 LABELS = ("negative", "neutral", "positive")
 logits = st.lists(st.floats(-50, 50, width=32), min_size=3, max_size=3)

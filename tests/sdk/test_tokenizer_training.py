@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edgewright import tokenizer_training
 from edgewright.errors import DataError, StorageError, UsageError
-from edgewright.tokenizer import Tokenizer
+from edgewright.text.tokenizer import Tokenizer
 from edgewright.tokenizer_training import KINDS, train_tokenizer
 
 SENTENCES = Path(__file__).parents[2] / "tools" / "demo" / "sentences.tsv"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgewright.bundle.manifest import Parity
 from edgewright.errors import GateFailed
-from edgewright.manifest import Parity
 from edgewright.verification import _allowed_rms, _check_outputs
 
 

@@ -6,10 +6,10 @@ import threading
 import numpy as np
 import pytest
 
+from edgewright.bundle.manifest import Settings
 from edgewright.errors import StorageError
-from edgewright.manifest import Settings
 from edgewright.tasks.text_classification import TextClassification
-from edgewright.tokenizer import Tokenizer
+from edgewright.text.tokenizer import Tokenizer
 from edgewright.train import answers, corpus
 from edgewright.train.objectives import objective_of
 

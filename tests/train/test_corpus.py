@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgewright import registry
+from edgewright.bundle.manifest import Settings
 from edgewright.errors import DataError, StorageError, UsageError
-from edgewright.files import into
-from edgewright.manifest import Settings
-from edgewright.tokenizer import Tokenizer
+from edgewright.system.files import into
+from edgewright.text.tokenizer import Tokenizer
 from edgewright.train import Recipe, corpus
 from edgewright.train.heads import labels_in
 from edgewright.train.objectives import IGNORED, objective_of

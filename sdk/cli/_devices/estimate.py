@@ -31,7 +31,7 @@ def command(
 ) -> None:
     """Sum up the memory that each artifact of BUNDLE takes on a board, and bound its latency, before it is there."""
     del quiet
-    from edgewright.bundle import Bundle
+    from edgewright.bundle.bundle import Bundle
     from edgewright.estimation import estimate
     from edgewright.profiles import named
 

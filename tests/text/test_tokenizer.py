@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as Backend
 
 from edgewright.errors import TokenizerError
-from edgewright.tokenizer import MAX_TEXT_BYTES, Tokenizer
+from edgewright.text.tokenizer import MAX_TEXT_BYTES, Tokenizer
 
 PAD, UNK, CLS, SEP, MASK = range(5)
 TEXTS = ["The river had risen.", "Good!", "", "not a bad day at all, and still a pity", "日本 soup 🎉"]

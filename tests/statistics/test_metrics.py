@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgewright import metrics
+from edgewright.bundle.manifest import Settings
 from edgewright.errors import DataError, UsageError
-from edgewright.manifest import Settings
+from edgewright.statistics import metrics
 from edgewright.tasks import Entity, Example, Label, Passage
 from edgewright.tasks.question_answering import QuestionAnswering
 from edgewright.tasks.text_classification import TextClassification

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from edgewright import errors
-from edgewright.child import Limits, call
+from edgewright.system.child import Limits, call
 
 IMPORTED_BY = os.getpid()
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from edgewright.errors import BundleError
-from edgewright.strict import strict_json
+from edgewright.system.untrusted import strict_json
 
 __all__ = [
     "SCHEMA",

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgewright import manifest
+from edgewright.bundle import manifest
+from edgewright.bundle.manifest import Golden, GoldenCase, Manifest, decode, encode
 from edgewright.errors import BundleError
-from edgewright.manifest import Golden, GoldenCase, Manifest, decode, encode
-from edgewright.strict import MAX_JSON_BYTES, check_path, strict_json
+from edgewright.system.untrusted import MAX_JSON_BYTES, check_path, strict_json
 
 words = st.text(max_size=12)
 numbers = st.floats(allow_nan=False, allow_infinity=False)

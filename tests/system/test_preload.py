@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from edgewright import nursery
-from edgewright.child import call
+from edgewright.system import preload
+from edgewright.system.child import call
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux alone")
 
@@ -93,8 +93,8 @@ def test_it_goes_with_its_parent():
 
 
 def test_it_ends_at_once_when_it_is_not_wanted():
-    nursery.warm(("decimal",))
+    preload.warm(("decimal",))
     begin = time.monotonic()
-    nursery.close()
-    nursery.close()
+    preload.close()
+    preload.close()
     assert time.monotonic() - begin < 2

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgewright.bundle import Bundle
+from edgewright.bundle.bundle import Bundle
+from edgewright.bundle.packing import opened, pack, unpack
 from edgewright.errors import BundleError, StorageError
-from edgewright.packing import opened, pack, unpack
 
 
 @pytest.fixture

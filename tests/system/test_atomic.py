@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgewright.errors import StorageError
-from edgewright.staging import staged
+from edgewright.system.atomic import staged
 
 MARKER = "manifest.json"
 
@@ -189,7 +189,7 @@ def test_a_relative_place_works(tmp_path, monkeypatch):
 HALF_WAY = """
 import sys, time
 from pathlib import Path
-from edgewright.staging import staged
+from edgewright.system.atomic import staged
 with staged(Path(sys.argv[1]), marker="manifest.json", force=False) as work:
     (work / "half").write_text("half")
     print(work, flush=True)

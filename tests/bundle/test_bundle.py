@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.bundle import Bundle
+from edgewright.bundle.bundle import Bundle
+from edgewright.bundle.manifest import Golden, decode, encode
 from edgewright.errors import BundleError, EdgewrightError
-from edgewright.manifest import Golden, decode, encode
-from edgewright.tokenizer import Tokenizer
+from edgewright.text.tokenizer import Tokenizer
 
 FILES = ["config.json", "golden.json", "onnx/model.onnx", "tokenizer.json", "tokenizer_config.json"]
 

@@ -16,16 +16,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from edgewright.bundle import MANIFEST, SIGNATURE, Bundle
+from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
+from edgewright.bundle.manifest import Manifest, decode
 from edgewright.errors import BundleError, StorageError
-from edgewright.manifest import Manifest, decode
-from edgewright.staging import staged
-from edgewright.strict import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES, check_path
+from edgewright.system.atomic import staged
+from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES, check_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edgewright.manifest import Artifact, File
+    from edgewright.bundle.manifest import Artifact, File
 
 __all__ = ["opened", "pack", "unpack"]
 

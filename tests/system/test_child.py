@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from edgewright import errors
-from edgewright.child import Limits, call
 from edgewright.errors import ChildFailed
+from edgewright.system.child import Limits, call
 
 ENV = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
 
@@ -159,7 +159,7 @@ def test_variables_reach_the_child_and_nobody_else():
         call("child_targets:echo", {})
 
 
-@pytest.mark.parametrize("target", ["edgewright.child:no_such_function", "no_such_module:work"])
+@pytest.mark.parametrize("target", ["edgewright.system.child:no_such_function", "no_such_module:work"])
 def test_a_target_that_is_not_there_is_a_failure(target):
     with pytest.raises(ChildFailed, match="no_such_"):
         call(target, {})
@@ -176,7 +176,7 @@ def test_an_answer_counts_though_the_child_dies_in_its_last_breath():
 
 PARENT = """
 import sys
-from edgewright.child import call
+from edgewright.system.child import call
 call(sys.argv[1], {"seconds": 60, "env": {}}, progress=lambda pid: print(pid, flush=True))
 """
 

@@ -42,7 +42,7 @@ def warm(modules: Sequence[str]) -> None:
 
 
 def fork(modules: Sequence[str], target: str, environment: Mapping[str, str], files: Sequence[int]) -> Forked | None:
-    """A child that has `modules` and runs `target`, see `edgewright.child`.
+    """A child that has `modules` and runs `target`, see `edgewright.system.child`.
 
     Gives None where a fresh interpreter has to do: on other systems than Linux, for no modules, while another thread
     has a child, or where the modules cannot be imported.
@@ -94,7 +94,7 @@ class _Nursery:
         with theirs:
             null = subprocess.DEVNULL
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "edgewright.nursery", str(theirs.fileno()), *modules],
+                [sys.executable, "-m", "edgewright.system.preload", str(theirs.fileno()), *modules],
                 stdin=null,
                 stdout=null,
                 stderr=null,
@@ -183,8 +183,8 @@ def _become(
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(directory)
-        sys.argv = ["edgewright.child", target, str(files[2])]
-        importlib.import_module("edgewright.child").work(target, files[2])
+        sys.argv = ["edgewright.system.child", target, str(files[2])]
+        importlib.import_module("edgewright.system.child").work(target, files[2])
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from edgewright import registry
 from edgewright.errors import ConversionFailed, DeviceError, EdgewrightError, EngineError, StorageError, UsageError
 from edgewright.footprint import Footprint
-from edgewright.threads import check_threads
+from edgewright.system.threads import check_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgewright.bundle.manifest import Settings, TensorSpec
+    from edgewright.contracts.operators import Trace
     from edgewright.counting import Tally
-    from edgewright.manifest import Settings, TensorSpec
-    from edgewright.operators import Trace
 
 __all__ = ["Completed", "ConversionSpec", "Converter", "Runtime", "Session", "Transport"]
 

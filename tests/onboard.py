@@ -4,9 +4,9 @@ import hashlib
 import json
 import zipfile
 
-from edgewright import manifest
 from edgewright.agent import unpack
-from edgewright.contracts import Completed
+from edgewright.bundle import manifest
+from edgewright.contracts.converter import Completed
 from edgewright.devices._agent import answer
 from edgewright.devices._disk import RealDisk
 from edgewright.devices._env import Recipe

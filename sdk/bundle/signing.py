@@ -1,8 +1,9 @@
 """Signatures of bundles by the SSH keys that people have: `ssh-keygen -Y sign` over manifest.json.
 
 The manifest names every other file with its hash. The signature lies beside it, in OpenSSH's own format, and is good
-for bundles alone (`edgewright.sshsig.NAMESPACE`). Who may sign stands in a file of allowed signers (ssh-keygen(1)),
-whose key no longer counts in a revocation list. One signature is kept, so that no key can be counted twice.
+for bundles alone (`edgewright.bundle.sshsig.NAMESPACE`). Who may sign stands in a file of allowed signers
+(ssh-keygen(1)), whose key no longer counts in a revocation list. One signature is kept, so that no key can be counted
+twice.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from edgewright.bundle import MANIFEST, SIGNATURE, Bundle
+from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
+from edgewright.bundle.sshsig import NAMESPACE, ssh_keygen, who_signed
 from edgewright.errors import BundleError, UsageError, one_line
-from edgewright.files import read_capped, write_whole
-from edgewright.sshsig import NAMESPACE, ssh_keygen, who_signed
-from edgewright.strict import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
+from edgewright.system.files import read_capped, write_whole
+from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
 
 __all__ = ["check_signature", "sign"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.child import Limits, call
+from edgewright.system.child import Limits, call
 
 if TYPE_CHECKING:
     from collections.abc import Callable

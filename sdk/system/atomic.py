@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright.errors import StorageError
-from edgewright.files import scratch_beside
+from edgewright.system.files import scratch_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

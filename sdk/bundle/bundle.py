@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgewright.bundle.manifest import Artifact, File, Golden, Manifest, decode
 from edgewright.errors import BundleError
-from edgewright.files import read_capped, sha256
-from edgewright.machine import model
-from edgewright.manifest import Artifact, File, Golden, Manifest, decode
-from edgewright.strict import MAX_JSON_BYTES, check_path
+from edgewright.system.files import read_capped, sha256
+from edgewright.system.machine import model
+from edgewright.system.untrusted import MAX_JSON_BYTES, check_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from edgewright.manifest import Choice
-    from edgewright.tokenizer import Tokenizer
+    from edgewright.bundle.manifest import Choice
+    from edgewright.text.tokenizer import Tokenizer
 
 __all__ = ["GOLDEN", "MANIFEST", "SIGNATURE", "Bundle", "problems"]
 
@@ -110,7 +110,7 @@ class Bundle:
 
     def tokenizer(self) -> Tokenizer:
         """The bundle's tokenizer; its files must have been checked."""
-        from edgewright.tokenizer import Tokenizer
+        from edgewright.text.tokenizer import Tokenizer
 
         return Tokenizer(self.directory, self.manifest.settings.max_length)
 

@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edgewright import arrays
+from edgewright.system import arrays
 
 array = hnp.arrays(st.sampled_from([np.int64, np.float32]), hnp.array_shapes(max_dims=3, max_side=4))
 names = st.from_regex(r"[a-z_][a-z_0-9/.]{0,12}", fullmatch=True)

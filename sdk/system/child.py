@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from edgewright.errors import ChildFailed, EdgewrightError, from_record
-from edgewright.nursery import fork
+from edgewright.system.preload import fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from edgewright.nursery import Forked
+    from edgewright.system.preload import Forked
 
 __all__ = ["Limits", "call", "work"]
 
@@ -122,7 +122,7 @@ class _Fresh:
     """A child that is an interpreter of its own."""
 
     def __init__(self, target: str, environment: Mapping[str, str], stdin: int, log: int, answers: int) -> None:
-        argv = [sys.executable, "-m", "edgewright.child", target, str(answers)]
+        argv = [sys.executable, "-m", "edgewright.system.child", target, str(answers)]
         self._process = subprocess.Popen(
             argv, stdin=stdin, stdout=log, stderr=log, pass_fds=(answers,), env=environment, start_new_session=True
         )

@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgewright import contracts
-from edgewright.contracts import Completed, ConversionSpec, Converter, Runtime
+from edgewright.bundle.manifest import Settings
+from edgewright.contracts import converter
+from edgewright.contracts.converter import Completed, ConversionSpec, Converter, Runtime
 from edgewright.devices.local import Local
 from edgewright.engines import engine_for, engines_of
 from edgewright.errors import (
@@ -16,7 +17,6 @@ from edgewright.errors import (
     UnsupportedConversion,
     UsageError,
 )
-from edgewright.manifest import Settings
 
 SPEC = ConversionSpec(
     "fp32",
@@ -85,9 +85,9 @@ def test_an_engine_that_is_not_installed_says_how_to_get_it():
         Raising(None).import_engine()
 
 
-@pytest.mark.parametrize("name", contracts.__all__)
+@pytest.mark.parametrize("name", converter.__all__)
 def test_a_seam_cannot_be_used_without_its_implementation(name):
-    kind = getattr(contracts, name)
+    kind = getattr(converter, name)
     if getattr(kind, "__abstractmethods__", None):
         with pytest.raises(TypeError, match="abstract"):
             kind()
