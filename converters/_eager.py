@@ -14,7 +14,7 @@ import torch
 from edgewright import registry
 from edgewright.converters._last_layer import cut
 from edgewright.errors import SourceError
-from edgewright.pruned import mend
+from edgewright.model.pruned import mend
 from edgewright.text.tokenizer import picked
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from edgewright.model_config import FIRST_TOKEN
+from edgewright.model.config import FIRST_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright import data, registry
+from edgewright import registry
 from edgewright.bundle.manifest import Settings
 from edgewright.contracts.converter import Session
 from edgewright.converters import _eager
+from edgewright.data import rows as data
 from edgewright.errors import UnsupportedConversion
-from edgewright.evaluation import score_all
-from edgewright.pipeline import Pipeline
+from edgewright.inference.pipeline import Pipeline
+from edgewright.proof.score import score_all
 from edgewright.system import arrays
 from edgewright.text.tokenizer import Tokenizer
 

@@ -51,7 +51,7 @@ def memory_bytes(artifact_bytes: int) -> int:
 
 
 def check_memory(machine: Machine, parts_mib: Mapping[str, float]) -> None:
-    """Raise DeviceError where what the host predicts (`edgewright.footprint`) does not fit the memory that is left."""
+    """Raise DeviceError where what the host predicts (`edgewright.inference.footprint`) exceeds the memory left."""
     have_bytes, need_mib = machine.ram_bytes(), sum(parts_mib.values())
     if 0 <= have_bytes < need_mib * 2**20:
         terms = " + ".join(f"{name.replace('_', ' ')} {size:.0f}" for name, size in parts_mib.items())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgewright.devices._board import Board
     from edgewright.devices._far_disk import FarDisk
     from edgewright.devices.bare import Bare
-    from edgewright.verification import Replay
+    from edgewright.proof.verify import Replay
 
 __all__ = ["FarMachine"]
 
@@ -157,7 +157,7 @@ class FarMachine(Machine, Here):
         return len(found) or 1
 
     def described(self) -> dict[str, Any]:
-        """The machine in a few words, as `edgewright.rows.Machine` wants them."""
+        """The machine in a few words, as `edgewright.measure.rows.Machine` wants them."""
         system = self._bare.way.run(["uname", "-srm"], timeout_s=_PROBE_S).stdout.decode(errors="replace")
         memory, cpu = (self.text(f"/proc/{name}") or "" for name in ("meminfo", "cpuinfo"))
         total = re.search(r"^MemTotal:\s*(\d+)", memory, re.MULTILINE)

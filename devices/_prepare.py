@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["prepare"]
 
 _TRY = (
-    "import numpy, tokenizers, onnxruntime, ai_edge_litert.interpreter, edgewright.pipeline, os; print(os.uname()[4])"
+    "import numpy, tokenizers, onnxruntime, ai_edge_litert.interpreter, edgewright.inference.pipeline, os; "
+    "print(os.uname()[4])"
 )
 _TRY_S = 300.0
 

@@ -9,11 +9,11 @@ __all__ = ["about", "peaks"]
 
 
 def about(directory: str) -> dict[str, Any]:
-    """The fields of `edgewright.places.About`. Raises UsageError: this machine is emulated."""
+    """The fields of `edgewright.measure.place.About`. Raises UsageError: this machine is emulated."""
     from msgspec import to_builtins
 
     from edgewright.bundle.bundle import Bundle
-    from edgewright.engines import runnable
+    from edgewright.inference.engines import runnable
     from edgewright.system.machine import machine, require_clock
 
     require_clock()
@@ -28,9 +28,9 @@ def about(directory: str) -> dict[str, Any]:
 
 
 def peaks(threads: int) -> Any:
-    """The fields of `edgewright.roofline.Roofline`, measured now."""
+    """The fields of `edgewright.measure.roofline.Roofline`, measured now."""
     from msgspec import to_builtins
 
-    from edgewright.roofline import roofline
+    from edgewright.measure.roofline import roofline
 
     return to_builtins(roofline(threads))

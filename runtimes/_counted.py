@@ -28,8 +28,8 @@ def run_marked(request: Mapping[str, Any]) -> dict[str, Any]:
 
     The request: `bundle`, `format`, `precision`, `tokens`. The answer: the engine and its version.
     """
-    from edgewright.engines import engine_for
-    from edgewright.pipeline import load
+    from edgewright.inference.engines import engine_for
+    from edgewright.inference.pipeline import load
 
     engine = engine_for(request["format"])
     pipeline = load(request["bundle"], format=request["format"], precision=request["precision"], threads=1)

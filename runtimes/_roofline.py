@@ -29,7 +29,7 @@ _KINDS = {"fp32": ("MatMul", _FLOAT, np.float32, _FLOAT), "int8": ("MatMulIntege
 
 
 def measure(payload: Mapping[str, Any], progress: Callable[[str], None]) -> dict[str, float]:
-    """The fields of `edgewright.roofline.Roofline`, with `payload["threads"]` threads."""
+    """The fields of `edgewright.measure.roofline.Roofline`, with `payload["threads"]` threads."""
     threads = int(payload["threads"])
     found: dict[str, float] = {"threads": threads}
     for precision in _KINDS:

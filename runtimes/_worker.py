@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgewright.pipeline import Pipeline
+    from edgewright.inference.pipeline import Pipeline
 
     Feeds = Mapping[str, NDArray[Any]]
 
@@ -39,10 +39,10 @@ def measure(request: Mapping[str, Any]) -> dict[str, Any]:
     """Load, first run, then one series per length: milliseconds of each timed run.
 
     The request: `bundle`, `format`, `precision`, `threads`, `tokens`, `texts`, `runs`, `warmup_runs`, `warmup_ms`,
-    `peak`, and where wanted `buckets`, `batch` and `sustained_s`; see `edgewright.measure.Plan`.
+    `peak`, and where wanted `buckets`, `batch` and `sustained_s`; see `edgewright.measure.bench.Plan`.
     """
-    from edgewright.engines import engine_for
-    from edgewright.pipeline import load
+    from edgewright.inference.engines import engine_for
+    from edgewright.inference.pipeline import load
 
     engine = engine_for(request["format"])
     engine.import_engine()
@@ -171,7 +171,7 @@ def _parts(pipeline: Pipeline, items: Sequence[Any], longest: int) -> dict[str, 
 def _apart(request: Mapping[str, Any]) -> dict[str, float]:
     """The steps of loading, one after the other."""
     from edgewright.bundle.bundle import Bundle
-    from edgewright.engines import engine_for
+    from edgewright.inference.engines import engine_for
 
     begin = time.perf_counter_ns()
     bundle = Bundle.open(request["bundle"])

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgewright.contracts.converter import Runtime, Session
 from edgewright.errors import UsageError
-from edgewright.footprint import Footprint
+from edgewright.inference.footprint import Footprint
 from edgewright.runtimes._arm import lacks_atomics
 from edgewright.runtimes._litert_profile import Compiled, trace
 from edgewright.runtimes._quiet import quiet

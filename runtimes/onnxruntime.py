@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.bundle.manifest import TensorSpec
 from edgewright.contracts.converter import Runtime, Session
 from edgewright.errors import EngineError
-from edgewright.footprint import Footprint
+from edgewright.inference.footprint import Footprint
 from edgewright.runtimes._onnx_profile import layers, trace
 from edgewright.runtimes._x86 import products_saturate
 

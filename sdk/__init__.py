@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from edgewright.builder import build
     from edgewright.bundle.bundle import Bundle
     from edgewright.errors import EdgewrightError
-    from edgewright.evaluation import evaluate
-    from edgewright.measure import bench
-    from edgewright.pipeline import Pipeline, load
-    from edgewright.verification import verify
+    from edgewright.inference.pipeline import Pipeline, load
+    from edgewright.measure.bench import bench
+    from edgewright.proof.score import evaluate
+    from edgewright.proof.verify import verify
 
 __all__ = ["Bundle", "EdgewrightError", "Pipeline", "__version__", "bench", "build", "evaluate", "load", "verify"]
 
 _HOMES = {
     "Bundle": "bundle.bundle",
     "EdgewrightError": "errors",
-    "Pipeline": "pipeline",
-    "bench": "measure",
+    "Pipeline": "inference.pipeline",
+    "bench": "measure.bench",
     "build": "builder",
-    "evaluate": "evaluation",
-    "load": "pipeline",
-    "verify": "verification",
+    "evaluate": "proof.score",
+    "load": "inference.pipeline",
+    "verify": "proof.verify",
 }
 
 

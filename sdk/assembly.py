@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import to_builtins
 
-from edgewright.bisector import locate
 from edgewright.bundle.bundle import GOLDEN, MANIFEST
 from edgewright.bundle.manifest import Artifact, File, Manifest, TensorSpec, encode
 from edgewright.bundle.manifest import Source as Origin
-from edgewright.engines import engine_for
 from edgewright.errors import ChildFailed, EdgewrightError, GateFailed, StorageError, from_record
+from edgewright.inference.engines import engine_for
+from edgewright.proof.bisect import locate
 from edgewright.system import arrays
 from edgewright.system.files import sha256
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.contracts.converter import Converter
-    from edgewright.proof import Proof
-    from edgewright.source import Source
+    from edgewright.model.source import Source
+    from edgewright.proof.reference import Proof
     from edgewright.system.jobs import Jobs
 
 __all__ = ["Assembly", "Plan"]
@@ -165,7 +165,7 @@ class Assembly:
     def _run(self, format: str, precision: str, path: Path) -> tuple[Any, list[dict[str, NDArray[Any]]]]:  # noqa: A002
         out = self.jobs.scratch / "outputs.npz"
         signature = self.jobs.run(
-            "edgewright.gates:run_engine",
+            "edgewright.proof.parity:run_engine",
             name=f"{format} {precision}",
             engine=engine_for(format).engine,
             artifact=str(path),

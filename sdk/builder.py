@@ -11,10 +11,10 @@ from edgewright import registry
 from edgewright.assembly import Assembly
 from edgewright.bundle.bundle import MANIFEST, Bundle
 from edgewright.errors import UnsupportedConversion, UsageError
-from edgewright.keras_source import is_keras, open_keras
+from edgewright.model.keras import is_keras, open_keras
+from edgewright.model.source import export_module, open_source
 from edgewright.profiles import named, wanted
-from edgewright.proof import Proof
-from edgewright.source import export_module, open_source
+from edgewright.proof.reference import Proof
 from edgewright.support import gap
 from edgewright.system.atomic import staged
 from edgewright.system.child import Limits
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from edgewright.assembly import Plan
     from edgewright.contracts.converter import Converter
+    from edgewright.model.source import Source
     from edgewright.profiles import Profile
-    from edgewright.source import Source
 
 __all__ = ["build", "wanted_of"]
 

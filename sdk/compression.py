@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright import data, registry
+from edgewright import registry
 from edgewright._version import __version__
 from edgewright.compress import Setting
+from edgewright.data import rows
 from edgewright.errors import DataError, StorageError
+from edgewright.model.source import open_source
 from edgewright.recipe import read
-from edgewright.source import open_source
 from edgewright.system.atomic import staged
 from edgewright.system.files import sha256, write_whole
 from edgewright.train.answers import cache_dir
@@ -29,8 +30,8 @@ from edgewright.train.threads import limit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgewright.model.source import Source
     from edgewright.recipe import Named
-    from edgewright.source import Source
     from edgewright.tasks import Task
 
 __all__ = ["Stage", "compress", "weigh"]
@@ -232,7 +233,7 @@ def _score(source: Source, setting: Setting) -> float | None:
 
     setting.progress("score")
     task: Task = registry.load("tasks", source.task)(source.settings)
-    score: float = score_of(load(source, task), task, source.tokenizer(), data.examples(setting.dev, task))
+    score: float = score_of(load(source, task), task, source.tokenizer(), rows.examples(setting.dev, task))
     return score
 
 
@@ -245,7 +246,7 @@ def _latency(source: Source, measure: str, bundle: Path, setting: Setting) -> fl
     if not _has_head(source):
         return None
     from edgewright.builder import build
-    from edgewright.measure import Plan, bench
+    from edgewright.measure.bench import Plan, bench
 
     format_, _, precision = measure.partition("/")
     setting.progress(f"build and time {measure}")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Equipment", "Equipped", "Kit", "Outfitter", "Survey", "by_pip", "by_wheels", "equip"]
 
 _PROBE = (
-    "import sys; from edgewright import __version__ as found; from edgewright.doctor import require_engine; "
+    "import sys; from edgewright import __version__ as found; from edgewright.inference.doctor import require_engine; "
     "require_engine(sys.argv[2:]); sys.exit(found != sys.argv[1] and f'edgewright {found}, {sys.argv[1]} is here')"
 )
 _INSTALL_S = 1800.0
@@ -163,7 +163,7 @@ def equip(
 
 def _extras(formats: Collection[str], there: Collection[str]) -> tuple[str, ...]:
     """The extras of an environment for some formats, with those that it has already: the way back needs them."""
-    from edgewright.engines import engines_of
+    from edgewright.inference.engines import engines_of
 
     needed = {engine.extra for name in formats for engine in engines_of(name)} & set(ENGINES)
     if not needed:

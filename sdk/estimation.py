@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgewright.errors import UsageError
-from edgewright.footprint import engine_of, memory_mib, model_config, table_share
-from edgewright.roofline import Roofline, encoder_macs
+from edgewright.inference.footprint import engine_of, memory_mib, model_config, table_share
+from edgewright.measure.roofline import Roofline, encoder_macs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.bundle import manifest
 from edgewright.bundle.bundle import MANIFEST, Bundle
 from edgewright.errors import DeviceError, UsageError
-from edgewright.evaluation import Evaluation, score_all
+from edgewright.proof.score import Evaluation, score_all
 from edgewright.remote import Answer, identity
 from edgewright.runner import ENGINE, Elsewhere
 
@@ -76,7 +76,7 @@ class _There:
 
 
 def _run(there: _There) -> Answer:
-    from edgewright.data import items
+    from edgewright.data.rows import items
 
     given, artifact = there.given, there.artifacts()[0]
     if given["engine"] not in (None, ENGINE):

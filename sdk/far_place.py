@@ -16,8 +16,8 @@ import msgspec
 from edgewright._version import __version__
 from edgewright.errors import UsageError
 from edgewright.far_commands import far_release
-from edgewright.places import About, Place
-from edgewright.rows import Machine
+from edgewright.measure.place import About, Place
+from edgewright.measure.rows import Machine
 from edgewright.runner import ENGINE, FORMATS
 from edgewright.system import vitals
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edgewright.bundle.bundle import Bundle
-    from edgewright.roofline import Roofline
+    from edgewright.measure.roofline import Roofline
 
 __all__ = ["WithoutPython"]
 
@@ -34,7 +34,7 @@ _MOST_RUNS = 1000
 
 
 class WithoutPython(Place):
-    """A device behind `devices/bare.py`, and the release that is active on it; see `edgewright.places.There`."""
+    """A device behind `devices/bare.py`, and the release that is active on it; see `edgewright.measure.place.There`."""
 
     def __init__(self, url: str, device: Any, bundle: str | Path) -> None:
         self.name, self._device, self._bundle = url, device, bundle

@@ -20,7 +20,7 @@ from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
 from edgewright.bundle.manifest import Manifest, decode
 from edgewright.equipment import Equipment, equip
 from edgewright.errors import BundleError
-from edgewright.footprint import least_memory_mib
+from edgewright.inference.footprint import least_memory_mib
 from edgewright.sending import ending, prepared, send
 from edgewright.system.files import read_capped
 from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES

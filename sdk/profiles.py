@@ -14,8 +14,8 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 from edgewright import registry
-from edgewright.engines import engines_of
 from edgewright.errors import UsageError
+from edgewright.inference.engines import engines_of
 from edgewright.system.toml import did_you_mean, read_toml, record
 
 __all__ = [

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
 from edgewright.errors import BundleError
-from edgewright.pipeline import Pipeline
-from edgewright.verification import Replay, encoded, judged
+from edgewright.inference.pipeline import Pipeline
+from edgewright.proof.verify import Replay, encoded, judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +63,7 @@ class Elsewhere:
         return Pipeline(artifact, task, self.bundle.tokenizer(), session)
 
     def verify(self, *, quick: bool = False) -> list[Replay]:
-        """As `edgewright.verification.verify` does, of a bundle whose hashes are known to be right.
+        """As `edgewright.proof.verify.verify` does, of a bundle whose hashes are known to be right.
 
         Raises:
             GateFailed: an artifact gives other outputs there than the recorded ones.

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright import data
+from edgewright.data import rows as data
 from edgewright.errors import DataError, EdgewrightError, StorageError, TokenizerError, UsageError
 from edgewright.system.files import write_whole
 from edgewright.text.tokenizer import Tokenizer

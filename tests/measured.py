@@ -4,10 +4,10 @@ import random
 
 from edgewright.bundle.manifest import Artifact, Parity
 from edgewright.contracts.operators import Operator, Trace
-from edgewright.grading import grade, spread
-from edgewright.profiling import Profile
-from edgewright.roofline import Roofline
-from edgewright.rows import Machine, Moment, Row, Run, Startup
+from edgewright.measure.grading import grade, spread
+from edgewright.measure.profile import Profile
+from edgewright.measure.roofline import Roofline
+from edgewright.measure.rows import Machine, Moment, Row, Run, Startup
 from edgewright.statistics.latency import summarize
 
 PARITY = Parity(texts=1, max_abs=0.0, mean_abs=0.0, sqnr_db=200.0, cosine=1.0, top1=1.0, worst_case="short")

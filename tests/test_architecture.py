@@ -77,8 +77,8 @@ def test_torch_is_imported_only_where_models_are_made_or_exported_and_where_an_e
     outside = {name: where for name, where in users.items() if where and not name.startswith(makers)}
     # ExecuTorch's Python bindings take and give torch tensors
     assert outside == {
-        "sdk/source.py": {"export_module"},
-        "sdk/pruned.py": {"mend"},
+        "sdk/model/source.py": {"export_module"},
+        "sdk/model/pruned.py": {"mend"},
         "runtimes/executorch.py": {"import_engine", "_tensors"},
     }
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from edgewright import bench
 from edgewright.bundle.bundle import Bundle
-from edgewright.comparison import bench_against
-from edgewright.measure import Plan
+from edgewright.measure.bench import Plan
+from edgewright.measure.regression import bench_against
 from edgewright.runtimes._worker import sample
 from edgewright.statistics.latency import compare, median
 

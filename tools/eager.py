@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgewright.data import texts
+from edgewright.data.rows import texts
 from edgewright.statistics.latency import summarize
 
 if TYPE_CHECKING:

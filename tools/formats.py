@@ -22,7 +22,7 @@ from peers_environments import ROOT
 from peers_files import Files
 
 from edgewright import build
-from edgewright.roofline import encoder_macs, roofline
+from edgewright.measure.roofline import encoder_macs, roofline
 from edgewright.statistics.latency import compare, median
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from peers_environments import ROOT
 from peers_files import Files
 from peers_sides import OURS, REFERENCE, reason_of, say, sides_of
 
-from edgewright.data import rows
-from edgewright.measure import now
+from edgewright.data.rows import rows
+from edgewright.measure.bench import now
 from edgewright.statistics.latency import compare, median
 from edgewright.system.machine import machine
 from edgewright.system.vitals import Watch

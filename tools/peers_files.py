@@ -15,7 +15,7 @@ from peers_environments import ROOT, code, digest, is_ready, mark_ready, python_
 
 from edgewright import build
 from edgewright.bundle.bundle import Bundle
-from edgewright.source import open_source
+from edgewright.model.source import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable

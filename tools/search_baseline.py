@@ -14,7 +14,7 @@ from typing import Any
 
 from edgewright.compress import Setting
 from edgewright.errors import GateFailed
-from edgewright.source import open_source
+from edgewright.model.source import open_source
 from edgewright.train._study import Study
 from edgewright.train.search import SAMPLERS
 from edgewright.train.search_front import hypervolume, objectives

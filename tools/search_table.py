@@ -17,8 +17,8 @@ from edgewright import build
 from edgewright.bundle.bundle import Bundle
 from edgewright.compress import Setting
 from edgewright.errors import GateFailed
-from edgewright.measure import Plan, bench
-from edgewright.source import Source, open_source
+from edgewright.measure.bench import Plan, bench
+from edgewright.model.source import Source, open_source
 from edgewright.train.answers import cache_dir
 from edgewright.train.hush import hush
 from edgewright.train.search_space import Space

@@ -126,7 +126,7 @@ def train_tokenizer(kind: str, *, pad_first: bool) -> transformers.PreTrainedTok
 
 def texts() -> list[str]:
     """Every text of the gate, pairs taken apart."""
-    stored = json.loads(resources.files("edgewright").joinpath("gate_texts.json").read_text(encoding="utf-8"))
+    stored = json.loads(resources.files("edgewright.proof").joinpath("gate_texts.json").read_text(encoding="utf-8"))
     found = [text for case in stored["texts"] for text in case["texts"]]
     return found + [text for case in stored["pairs"] for pair in case["texts"] for text in pair]
 

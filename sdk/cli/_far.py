@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from edgewright.far_place import WithoutPython
-    from edgewright.places import There
+    from edgewright.measure.place import There
     from edgewright.remote import Answer
 
 __all__ = ["ask", "there"]
@@ -65,7 +65,7 @@ def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
 
 def there(bundle: str, options: Mapping[str, Any]) -> There | WithoutPython:
     """The place of `--device`, `--root` and `--python`. Raises UsageError: it is emulated."""
-    from edgewright.places import There, refuse_emulated
+    from edgewright.measure.place import There, refuse_emulated
 
     way = connect(options["device"])
     refuse_emulated(options["device"])

@@ -35,9 +35,9 @@ def _attention(source: str, text: str, *, second: str | None, as_json: bool, qui
     """
     from dataclasses import asdict
 
-    from edgewright.attention import attend, draw, heads, page
+    from edgewright.analysis.attention import attend, draw, heads, page
     from edgewright.errors import UsageError
-    from edgewright.source import open_source
+    from edgewright.model.source import open_source
     from edgewright.system.files import write_whole
 
     out = Path(options["out"]) if options["out"] else None
@@ -70,9 +70,9 @@ def _probe(source: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
     """
     from dataclasses import asdict
 
+    from edgewright.analysis.probe import page, probe
     from edgewright.errors import UsageError
-    from edgewright.probe import page, probe
-    from edgewright.source import open_source
+    from edgewright.model.source import open_source
     from edgewright.system.files import write_whole
 
     out, path = Path(options["out"]) if options["out"] else None, options["data"]

@@ -6,8 +6,8 @@ import json
 
 import click
 
-from edgewright.client import Client
 from edgewright.errors import DeviceError, EdgewrightError
+from edgewright.serving.client import Client
 
 __all__ = ["command"]
 

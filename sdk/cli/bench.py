@@ -22,8 +22,8 @@ from edgewright.cli._show import (
 from edgewright.errors import ConnectionLost
 
 if TYPE_CHECKING:
-    from edgewright.comparison import Comparison
-    from edgewright.rows import Row, Run
+    from edgewright.measure.regression import Comparison
+    from edgewright.measure.rows import Row, Run
 
 __all__ = ["command"]
 
@@ -52,10 +52,10 @@ def command(bundle: str, **options: Any) -> None:
 
     On an emulated board, whose times mean nothing, the instructions of one inference are counted instead.
     """
-    from edgewright import rows
     from edgewright.cli._far import there
-    from edgewright.comparison import bench_against, check, with_baseline
-    from edgewright.measure import bench
+    from edgewright.measure import rows
+    from edgewright.measure.bench import bench
+    from edgewright.measure.regression import bench_against, check, with_baseline
 
     if options["device"] and counts(bundle, _numbers(options["tokens"], "--tokens")):
         return
@@ -92,7 +92,7 @@ def _check_whole(run: Run, out: str | None) -> None:
 
 
 def _plan(options: dict[str, Any]) -> Any:
-    from edgewright.measure import Plan
+    from edgewright.measure.bench import Plan
 
     path = options["input_"]
     return Plan(
@@ -124,7 +124,7 @@ def _share(words: str) -> float:
 
 
 def _texts(path: str) -> tuple[Any, ...]:
-    from edgewright.data import texts
+    from edgewright.data.rows import texts
 
     return tuple(texts(Path(path)))
 
@@ -157,7 +157,7 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _drift(row: Row) -> float | None:
-    from edgewright.grading import drift
+    from edgewright.measure.grading import drift
 
     return drift(row.sustained_ms) if len(row.sustained_ms) > 2 else None
 

@@ -9,8 +9,8 @@ import click
 from edgewright.cli._show import artifact_options, emit, human, output_options, score_record, status
 
 if TYPE_CHECKING:
-    from edgewright.differences import Difference
-    from edgewright.sides import Side
+    from edgewright.proof.compare import Difference
+    from edgewright.proof.subjects import Side
     from edgewright.statistics.latency import Ratio
 
 __all__ = ["command"]
@@ -30,7 +30,7 @@ def command(first: str, second: str, *, as_json: bool, quiet: bool, **options: A
 
     Two bundles are timed in turn as `bench` does; a source's latency is that of torch's eager model, and says so.
     """
-    from edgewright.differences import differ
+    from edgewright.proof.compare import differ
 
     found = differ(
         first,

@@ -19,11 +19,11 @@ __all__ = ["command"]
 def command(*, roofline: bool, threads: int, android: bool, as_json: bool) -> None:
     """Say which converters and engines work here, and the pip line that mends what does not."""
     if android:
-        from edgewright.doctor import android as lines
+        from edgewright.inference.doctor import android as lines
 
         emit([], as_json=as_json, title="\n".join(lines()), android=lines())
         return
-    from edgewright.doctor import examine
+    from edgewright.inference.doctor import examine
     from edgewright.system.machine import machine
 
     facts = machine()
@@ -33,7 +33,7 @@ def command(*, roofline: bool, threads: int, android: bool, as_json: bool) -> No
 
 
 def _peaks(threads: int) -> dict[str, Any]:
-    from edgewright.roofline import roofline
+    from edgewright.measure.roofline import roofline
 
     found = roofline(threads)
     return {

@@ -33,13 +33,13 @@ def command(model: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
 
     Each score comes with the ends of its 95 % interval, by a bootstrap over the rows.
     """
-    from edgewright.evaluation import evaluate, evaluate_source, is_source
+    from edgewright.proof.score import evaluate, evaluate_source, is_source
 
     chosen = {name: options[name] for name in ("metric", "threads", "cost")}
     show = status(quiet=quiet)
     if options["device"]:
         from edgewright.cli._far import ask
-        from edgewright.places import refuse_emulated
+        from edgewright.measure.place import refuse_emulated
 
         if options["cost"]:
             refuse_emulated(options["device"])
@@ -55,7 +55,7 @@ def command(model: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
 
 def _of_source(model: str, options: dict[str, Any], chosen: dict[str, Any], show: Any, score: Any) -> Any:
     from edgewright.errors import UsageError
-    from edgewright.source import open_source
+    from edgewright.model.source import open_source
 
     if options["format_"] or options["precision"]:
         raise UsageError(f"{model} is no bundle: it has no formats and precisions", hint="build one, or leave them out")

@@ -15,7 +15,7 @@ from edgewright.cli._show import artifact_options, device_options, emit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgewright.profiling import Profile
+    from edgewright.measure.profile import Profile
 
 __all__ = ["command"]
 
@@ -51,8 +51,8 @@ def command(
     **_: Any,
 ) -> None:
     """Show where an inference of BUNDLE's artifact spends its time."""
-    from edgewright.explanation import explain
-    from edgewright.profiling import profile, shares
+    from edgewright.measure.explain import explain
+    from edgewright.measure.profile import profile, shares
 
     files = {"trace_": trace_, "page_": page_, "out": out}
     if device:
@@ -70,9 +70,9 @@ def command(
 
 def _write(found: Profile, files: Mapping[str, str | None]) -> None:
     """The files that were asked for."""
-    from edgewright import profile_file
-    from edgewright.flame import page
-    from edgewright.profiling import chrome_trace
+    from edgewright.measure import profile_file
+    from edgewright.measure.profile import chrome_trace
+    from edgewright.reporting.flame import page
     from edgewright.system.files import write_whole
 
     if files["trace_"]:
@@ -91,7 +91,7 @@ def _print(rows: list[dict[str, Any]], facts: dict[str, Any], *, as_json: bool) 
 
 def _facts(found: Profile) -> dict[str, Any]:
     """What the JSON holds beside the rows."""
-    from edgewright.profiling import fallbacks
+    from edgewright.measure.profile import fallbacks
 
     fell = fallbacks(found)
     facts: dict[str, Any] = {"artifact": found.artifact.key, "engine": found.engine, "tokens": found.tokens}
@@ -111,7 +111,7 @@ def _title(facts: dict[str, Any]) -> str:
 def _far(wanted: Mapping[str, str], *, as_json: bool, why: str | None) -> None:
     """The same on a board."""
     from edgewright.cli._far import ask
-    from edgewright.places import refuse_emulated
+    from edgewright.measure.place import refuse_emulated
     from edgewright.system.files import write_whole
 
     refuse_emulated(click.get_current_context().params["device"])

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edgewright.bundle.bundle import Bundle
-    from edgewright.places import Place
-    from edgewright.race import Entrant
+    from edgewright.measure.place import Place
+    from edgewright.measure.race import Entrant
 
 __all__ = ["command"]
 
@@ -54,7 +54,7 @@ def command(source: str, **options: Any) -> None:
     `edgewright.load` then takes it on machines of the model that the race was run on: this one, or with --device that
     of a board, which has the choice with the next flash.
     """
-    from edgewright import race
+    from edgewright.measure import race
 
     _check(source, options)
     limit_mb, show = options["max_mb"], status(quiet=options["quiet"])
@@ -141,8 +141,8 @@ def _first(error: EdgewrightError) -> str:
 
 
 def _plan(options: dict[str, Any]) -> Any:
-    from edgewright.data import texts
-    from edgewright.measure import Plan
+    from edgewright.data.rows import texts
+    from edgewright.measure.bench import Plan
 
     path = options["input_"]
     return Plan(
@@ -163,8 +163,8 @@ def _numbers(words: Sequence[str], option: str) -> tuple[int, ...]:
 
 
 def _keep(bundle: Bundle, entrants: Sequence[Entrant], path: Path) -> None:
-    from edgewright import rows
-    from edgewright.measure import Measured, now, run_of
+    from edgewright.measure import rows
+    from edgewright.measure.bench import Measured, now, run_of
 
     command = " ".join(["edgewright", *sys.argv[1:]])[:1000]
     found = Measured([entrant.rows for entrant in entrants if entrant.rows])

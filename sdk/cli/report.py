@@ -22,8 +22,9 @@ def command(run: str, profiles: tuple[str, ...], *, page: str | None, baseline: 
 
     PROFILES are files of `edgewright profile --out`: bars of where the time of an artifact of the run goes.
     """
-    from edgewright import profile_file, report, rows
     from edgewright.errors import DataError
+    from edgewright.measure import profile_file, rows
+    from edgewright.reporting import page as report
     from edgewright.system.files import write_whole
 
     found, before = rows.read(run), rows.read(baseline) if baseline else None

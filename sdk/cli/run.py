@@ -46,7 +46,7 @@ def command(
     **_: Any,
 ) -> None:
     """Answer texts, one JSON line each, as they come."""
-    from edgewright.pipeline import load
+    from edgewright.inference.pipeline import load
 
     if bool(texts) == bool(input_):
         raise click.UsageError("give texts or --input, one of the two")
@@ -70,6 +70,6 @@ def _print(rows: Iterable[dict[str, Any]], *, as_json: bool) -> None:
 
 
 def _items(path: str) -> Iterator[Any]:
-    from edgewright.data import items
+    from edgewright.data.rows import items
 
     return items(None if path == "-" else Path(path))

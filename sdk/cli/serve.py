@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import socket
     from contextlib import AbstractContextManager
 
-    from edgewright.served import Model
+    from edgewright.serving.model import Model
 
 __all__ = ["command"]
 
@@ -47,9 +47,9 @@ def command(
     A request is a line of JSON, {"texts": ["...", ["question", "context"]]} or {"health": true}, and so is its answer.
     SIGHUP follows the link anew, SIGTERM ends. Under systemd it says when it is ready and feeds the watchdog.
     """
-    from edgewright.listening import listening
-    from edgewright.server import Bounds, serve
-    from edgewright.systemd import inherited
+    from edgewright.serving.server import Bounds, serve
+    from edgewright.serving.systemd import inherited
+    from edgewright.serving.unix_socket import listening
 
     given = inherited()
     way: AbstractContextManager[socket.socket]

@@ -31,7 +31,7 @@ def command(
 ) -> None:
     """Check every hash of BUNDLE and replay its golden cases in every installed engine."""
     from edgewright.bundle.signing import check_signature
-    from edgewright.verification import verify
+    from edgewright.proof.verify import verify
 
     if revoked and not signers:
         raise click.UsageError("--revoked goes with --signers")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edgewright.source import Source
+    from edgewright.model.source import Source
 
 __all__ = ["Setting", "Step"]
 

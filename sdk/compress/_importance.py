@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edgewright.source import Source
+    from edgewright.model.source import Source
 
 __all__ = ["of_inputs"]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from edgewright.source import Source
+    from edgewright.model.source import Source
     from edgewright.tasks import Task
 
 __all__ = ["attentions", "batches", "keep_inputs", "keep_outputs", "loaded", "save", "skeleton", "task_of"]

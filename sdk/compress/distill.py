@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgewright.compress import Setting
-    from edgewright.source import Source
+    from edgewright.model.source import Source
     from edgewright.train import Distillation
 
 __all__ = ["Distill"]

@@ -12,7 +12,7 @@ from edgewright.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgewright.source import Source
+    from edgewright.model.source import Source
 
 __all__ = ["FactorizeEmbedding"]
 
@@ -51,7 +51,7 @@ class FactorizeEmbedding(Step, frozen=True, kw_only=True, forbid_unknown_fields=
         import transformers
 
         from edgewright.compress._model import loaded, save
-        from edgewright.pruned import is_pruned
+        from edgewright.model.pruned import is_pruned
 
         teacher = loaded(source)
         if is_pruned(teacher):

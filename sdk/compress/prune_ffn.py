@@ -12,7 +12,7 @@ from edgewright.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgewright.source import Source
+    from edgewright.model.source import Source
 
 __all__ = ["PruneFfn"]
 

@@ -8,12 +8,12 @@ from msgspec import Meta
 
 from edgewright.compress import Setting, Step
 from edgewright.errors import UsageError
-from edgewright.pruned import FAMILIES, FLAG
+from edgewright.model.pruned import FAMILIES, FLAG
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgewright.source import Source
+    from edgewright.model.source import Source
 
 __all__ = ["PruneHeads"]
 
@@ -21,7 +21,7 @@ __all__ = ["PruneHeads"]
 class PruneHeads(Step, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """By first-order importance over all layers (Michel et al. 2019, arXiv 1905.10650); a layer keeps one at least.
 
-    What is saved is for edgewright alone: `edgewright_pruned` in config.json, see `edgewright.pruned`.
+    What is saved is for edgewright alone: `edgewright_pruned` in config.json, see `edgewright.model.pruned`.
 
     Attributes:
         amount: the share of all heads to remove.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgewright.compress import Setting
-    from edgewright.source import Source
+    from edgewright.model.source import Source
 
 __all__ = ["PruneMagnitude"]
 

@@ -13,7 +13,7 @@ from edgewright.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgewright.source import Source
+    from edgewright.model.source import Source
     from edgewright.train.student import Shape
 
 __all__ = ["Student"]

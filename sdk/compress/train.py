@@ -10,7 +10,7 @@ from edgewright.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgewright.source import Source
+    from edgewright.model.source import Source
     from edgewright.train.recipe import Recipe
 
 __all__ = ["Train"]

@@ -9,12 +9,12 @@ from msgspec import Meta
 
 from edgewright.compress import Setting, Step
 from edgewright.errors import UsageError
-from edgewright.pruned import FAMILIES
+from edgewright.model.pruned import FAMILIES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgewright.source import Source
+    from edgewright.model.source import Source
 
 __all__ = ["TrimPositions"]
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
-from edgewright import data
 from edgewright.compress import Setting, Step
+from edgewright.data import rows as data
 from edgewright.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edgewright.source import Source
+    from edgewright.model.source import Source
 
 __all__ = ["TrimVocabulary"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgewright import registry
 from edgewright.errors import ConversionFailed, DeviceError, EdgewrightError, EngineError, StorageError, UsageError
-from edgewright.footprint import Footprint
+from edgewright.inference.footprint import Footprint
 from edgewright.system.threads import check_threads
 
 if TYPE_CHECKING:

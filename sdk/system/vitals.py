@@ -40,7 +40,7 @@ _HERE = Here()
 
 
 def moment(place: Here = _HERE) -> dict[str, Any]:
-    """The fields of `edgewright.rows.Moment`."""
+    """The fields of `edgewright.measure.rows.Moment`."""
     zones = [name for name in place.names("/sys/class/thermal") if name.startswith("thermal_zone")]
     heats = [_number(place.text(f"/sys/class/thermal/{name}/temp")) for name in zones]
     memory = _pairs(place.text("/proc/meminfo"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.data import pair
+from edgewright.data.rows import pair
 from edgewright.errors import DataError
 from edgewright.statistics import metrics
 from edgewright.tasks import Choice, Example, Label, Task, gaps, number, per_label, text

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from edgewright.source import Source
+    from edgewright.model.source import Source
     from edgewright.tasks import Example, Task
     from edgewright.text.tokenizer import Tokenizer
     from edgewright.train.corpus import Corpus

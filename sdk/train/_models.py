@@ -10,10 +10,10 @@ import transformers
 from torch import nn
 
 from edgewright.errors import SourceError, one_line
-from edgewright.pruned import mend
+from edgewright.model.pruned import mend
 
 if TYPE_CHECKING:
-    from edgewright.source import Source
+    from edgewright.model.source import Source
     from edgewright.tasks import Task
 
 __all__ = ["Model", "load"]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright import data
+from edgewright.data import rows as data
 from edgewright.errors import DataError, StorageError
 from edgewright.system.files import into, sha256, write_whole
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgewright.charts import Series, curves, legend
-from edgewright.markup import document, tag
+from edgewright.reporting.charts import Series, curves, legend
+from edgewright.reporting.markup import document, tag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edgewright.markup import Markup
+    from edgewright.reporting.markup import Markup
 
 __all__ = ["page"]
 

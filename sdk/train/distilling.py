@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
 from edgewright.errors import UsageError
-from edgewright.source import open_source
+from edgewright.model.source import open_source
 from edgewright.text.tokenizer import Tokenizer
 from edgewright.train import corpus
 from edgewright.train.answers import cache_dir, computed
@@ -20,7 +20,7 @@ from edgewright.train.student import Shape, student_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgewright.source import Source
+    from edgewright.model.source import Source
     from edgewright.tasks import Task
 
 __all__ = ["Distillation", "distill", "lesson_of"]

@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright import data, registry
+from edgewright import registry
 from edgewright._version import __version__
+from edgewright.data import rows as data
 from edgewright.errors import DataError, StorageError
-from edgewright.source import open_source
+from edgewright.model.source import open_source
 from edgewright.system.atomic import staged
 from edgewright.system.files import sha256
 from edgewright.text.tokenizer import Tokenizer
@@ -26,7 +27,7 @@ from edgewright.train.unfinished import Unfinished, first_alone, is_first
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edgewright.source import Source
+    from edgewright.model.source import Source
     from edgewright.tasks import Task
 
 __all__ = ["Lesson", "Trained", "fit", "plain_loss", "train_into"]

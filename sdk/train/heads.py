@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from edgewright import data, registry
+from edgewright import registry
+from edgewright.data import rows as data
 from edgewright.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edgewright.source import Source
+    from edgewright.model.source import Source
 
 __all__ = ["labels_in", "with_labels"]
 

@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright import data, registry
+from edgewright import registry
 from edgewright._version import __version__
 from edgewright.compress import Setting
+from edgewright.data import rows
 from edgewright.errors import DataError, StorageError, UsageError
-from edgewright.source import open_source
+from edgewright.model.source import open_source
 from edgewright.system.files import sha256, write_whole
 from edgewright.train.answers import cache_dir
 from edgewright.train.hush import hush
@@ -25,7 +26,7 @@ from edgewright.train.search_trial import bits_of, make, measure
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgewright.source import Source
+    from edgewright.model.source import Source
     from edgewright.train.search_space import Point
     from edgewright.train.search_trial import Found
 
@@ -135,7 +136,7 @@ def _facts(space: Space, source: Source, setting: Setting, device: str) -> dict[
     for name, path in zip(("data", "eval"), setting.rows("search"), strict=True):
         if not path.is_file():
             raise DataError(f"cannot read {path}: no such file")
-        for _ in data.stream(path, task):
+        for _ in rows.stream(path, task):
             pass
         facts[name] = sha256(path)[:16]
     return facts

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgewright.charts import Point, Series, curves, scatter
-from edgewright.markup import document, tag
+from edgewright.reporting.charts import Point, Series, curves, scatter
+from edgewright.reporting.markup import document, tag
 from edgewright.train.search_front import front, hypervolume, objectives
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from edgewright.markup import Markup
+    from edgewright.reporting.markup import Markup
     from edgewright.train.search_front import Limits, Trial
 
 __all__ = ["page"]

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgewright.compress import Setting
+    from edgewright.model.source import Source
     from edgewright.recipe import Named
-    from edgewright.source import Source
 
 __all__ = ["Choice", "Measure", "Point", "Space"]
 

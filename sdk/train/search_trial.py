@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edgewright.errors import GateFailed
-from edgewright.roofline import encoder_macs
-from edgewright.source import Source, open_source
+from edgewright.measure.roofline import encoder_macs
+from edgewright.model.source import Source, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from edgewright.compress import Setting
+    from edgewright.measure.rows import Row
     from edgewright.recipe import Named
-    from edgewright.rows import Row
     from edgewright.train.search_space import Measure
 
 __all__ = ["Cost", "Found", "bits_of", "make", "measure"]
@@ -53,7 +53,7 @@ class Found:
         size_bytes: of the artifact's file.
         eager_score: of the model that it was built from.
         parameters: of that model.
-        grade: of the measurement, see `edgewright.grading`.
+        grade: of the measurement, see `edgewright.measure.grading`.
         reasons: why it is not A.
     """
 
@@ -138,7 +138,7 @@ def measure(model: Source, asked: Measure, work: Path, setting: Setting) -> Foun
 
     Raises:
         GateFailed: the artifact does not give the model's answers.
-        What `edgewright.build` and `edgewright.measure.bench` raise.
+        What `edgewright.build` and `edgewright.measure.bench.bench` raise.
     """
     from edgewright.builder import build
 
@@ -167,7 +167,7 @@ def measure(model: Source, asked: Measure, work: Path, setting: Setting) -> Foun
 
 def _timed(bundle: Path, asked: Measure) -> Row:
     """The row of a bundle's one artifact; one that is void is measured again, and the last one stands."""
-    from edgewright.measure import Plan, bench
+    from edgewright.measure.bench import Plan, bench
 
     plan = Plan(tokens=(asked.tokens,), threads=(asked.threads,), processes=asked.processes)
     for _ in range(_ATTEMPTS):

@@ -11,7 +11,7 @@ from edgewright.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgewright.source import Source
+    from edgewright.model.source import Source
     from edgewright.tasks import Task
 
 __all__ = ["Shape", "check_sizes", "student_of", "take_layers"]

@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgewright import data
+from edgewright.data import rows as data
 from edgewright.errors import UsageError
 from edgewright.tasks import Example
 

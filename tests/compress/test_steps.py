@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from edgewright import build, compression, load, registry
 from edgewright.compression import compress
 from edgewright.errors import StorageError, UsageError
-from edgewright.source import open_source
+from edgewright.model.source import open_source
 from edgewright.train import Recipe, fit
 
 pytestmark = pytest.mark.slow

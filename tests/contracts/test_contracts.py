@@ -8,7 +8,6 @@ from edgewright.bundle.manifest import Settings
 from edgewright.contracts import converter
 from edgewright.contracts.converter import Completed, ConversionSpec, Converter, Runtime
 from edgewright.devices.local import Local
-from edgewright.engines import engine_for, engines_of
 from edgewright.errors import (
     ConversionFailed,
     DeviceError,
@@ -17,6 +16,7 @@ from edgewright.errors import (
     UnsupportedConversion,
     UsageError,
 )
+from edgewright.inference.engines import engine_for, engines_of
 
 SPEC = ConversionSpec(
     "fp32",

@@ -12,7 +12,7 @@ import pytest
 from edgewright.bundle.manifest import Settings
 from edgewright.contracts.converter import ConversionSpec
 from edgewright.errors import SourceError, UnsupportedConversion, UsageError
-from edgewright.keras_source import is_keras, open_keras
+from edgewright.model.keras import is_keras, open_keras
 
 if importlib.util.find_spec("tensorflow") is None:
     pytest.skip("TensorFlow is an extra of its own: pip install 'edgewright[tensorflow]'", allow_module_level=True)

@@ -11,8 +11,8 @@ from tiny import ARCHITECTURES, SIZES, batch
 
 from edgewright.converters._eager import Eager, _inputs, run
 from edgewright.converters._last_layer import cut
-from edgewright.model_config import FIRST_TOKEN
-from edgewright.roofline import encoder_macs
+from edgewright.measure.roofline import encoder_macs
+from edgewright.model.config import FIRST_TOKEN
 
 KINDS = ("Bert", "Camembert", "DistilBert", "Electra", "Roberta", "XLMRoberta")
 SEGMENTS = {"type_vocab_size": 1, "pad_token_id": 1}

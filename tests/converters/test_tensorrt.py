@@ -190,14 +190,14 @@ def test_the_cache_is_private_for_each_file_tensorrt_and_gpu_and_bounded(files, 
 
 
 def test_onnx_stays_with_onnxruntime():
-    from edgewright.engines import engine_for
+    from edgewright.inference.engines import engine_for
 
     assert engine_for("onnx").engine == "onnxruntime"
 
 
 @without_tensorrt
 def test_what_is_missing_is_said(files):
-    from edgewright.engines import engine_for
+    from edgewright.inference.engines import engine_for
 
     with pytest.raises(MissingExtra, match="no engine for onnx is installed"):
         engine_for("onnx", "tensorrt")

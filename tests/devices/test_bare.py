@@ -24,9 +24,9 @@ from edgewright.devices._talk import Talk
 from edgewright.devices.bare import Bare
 from edgewright.devices.fake import Fake
 from edgewright.devices.local import Local
-from edgewright.doctor import android as android_lines
 from edgewright.errors import BundleError, ConnectionLost, DeviceError, EngineError, UsageError
 from edgewright.flash import flash, rollback, status, uninstall
+from edgewright.inference.doctor import android as android_lines
 
 pytestmark = pytest.mark.slow
 NONE = Checks((), ("true",), ("true",))

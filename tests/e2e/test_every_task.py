@@ -10,8 +10,8 @@ from conftest import ROOT, edgewright, rows
 
 from edgewright import registry
 from edgewright.errors import DataError
-from edgewright.pipeline import Pipeline
-from edgewright.source import open_source
+from edgewright.inference.pipeline import Pipeline
+from edgewright.model.source import open_source
 
 transformers = pytest.importorskip("transformers")
 sys.path.insert(0, str(ROOT / "tools"))

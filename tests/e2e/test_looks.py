@@ -103,8 +103,8 @@ def test_models_of_two_tasks_are_not_compared(masked):
 
 
 def test_attention_is_that_of_transformers_and_is_drawn(masked, tmp_path):
-    from edgewright.attention import attend
-    from edgewright.source import open_source
+    from edgewright.analysis.attention import attend
+    from edgewright.model.source import open_source
 
     found = attend(open_source(masked), TEXTS)
     tokenizer = transformers.AutoTokenizer.from_pretrained(masked)

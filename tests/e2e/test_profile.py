@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import DEMO, edgewright, rows
 
-from edgewright.roofline import encoder_macs
+from edgewright.measure.roofline import encoder_macs
 
 pytestmark = pytest.mark.alone
 

@@ -14,8 +14,8 @@ import pytest
 from conftest import edgewright, second
 from debian import need
 
-from edgewright.client import Client
 from edgewright.errors import ConnectionLost, DataError, DeviceError, UsageError
+from edgewright.serving.client import Client
 
 CHARMING = "a charming and often affecting journey"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgewright import registry
-from edgewright.pipeline import load
+from edgewright.inference.pipeline import load
 from edgewright.runtimes._swap import Swapping
 
 
@@ -27,7 +27,7 @@ def swapping(demo_bundle, monkeypatch):
 
             return Swapping(usual()._open(path, threads=threads), make, lambda _: True)
 
-    monkeypatch.setattr("edgewright.pipeline.engine_for", lambda *_: Slow())
+    monkeypatch.setattr("edgewright.inference.pipeline.engine_for", lambda *_: Slow())
     return Slow, may_go
 
 
@@ -61,7 +61,7 @@ def load_plain(path):
 
 def test_serve_asks_for_an_engine_only_where_there_is_a_gpu_and_nothing_was_chosen(demo_bundle, monkeypatch):
     from edgewright.bundle.bundle import Bundle
-    from edgewright.served import _accelerated
+    from edgewright.serving.model import _accelerated
 
     bundle, tensorrt = Bundle.open(demo_bundle), registry.load("runtimes", "tensorrt")
     assert _accelerated(bundle, {"threads": 1}) == {"threads": 1}

@@ -12,9 +12,9 @@ from edgewright import registry
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import UsageError
 from edgewright.estimation import estimate, peaks
-from edgewright.footprint import activation_bytes, kv_cache_bytes, least_memory_mib
+from edgewright.inference.footprint import activation_bytes, kv_cache_bytes, least_memory_mib
+from edgewright.measure.roofline import encoder_macs
 from edgewright.profiles import Cluster, named
-from edgewright.roofline import encoder_macs
 
 ROOT = Path(__file__).parents[2]
 MINILM = {

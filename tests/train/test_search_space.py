@@ -7,8 +7,8 @@ import pytest
 
 from edgewright.compress import Setting
 from edgewright.errors import UsageError
+from edgewright.model.source import open_source
 from edgewright.recipe import read
-from edgewright.source import open_source
 from edgewright.train.search_space import Space
 
 DISTIL = '[[step]]\nuse = "distill"\nepochs = { search = 0.5, full = 3.0 }\n'

@@ -17,9 +17,10 @@ from typing import Any
 
 import msgspec
 
-from edgewright import data, registry
+from edgewright import registry
+from edgewright.data import rows
+from edgewright.model.source import open_source
 from edgewright.recipe import read
-from edgewright.source import open_source
 from edgewright.train._models import load
 from edgewright.train._trainer import score_of
 
@@ -93,7 +94,7 @@ def own_score(model: Path) -> float:
     """Accuracy in percent on sentences.tsv, computed in float32."""
     source = open_source(model)
     task = registry.load("tasks", source.task)(source.settings)
-    return score_of(load(source, task), task, source.tokenizer(), data.examples(HERE / "sentences.tsv", task))
+    return score_of(load(source, task), task, source.tokenizer(), rows.examples(HERE / "sentences.tsv", task))
 
 
 def main() -> None:

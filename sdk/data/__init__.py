@@ -1,0 +1,3 @@
+"""Labelled rows and plain texts from files."""
+
+__all__: list[str] = []

@@ -1,0 +1,101 @@
+"""What is installed here, what is missing, and the pip line that mends it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib import metadata, resources, util
+from typing import TYPE_CHECKING, Any
+
+from edgewright import registry
+from edgewright.errors import EdgewrightError, MissingExtra
+from edgewright.inference.engines import engines_of
+from edgewright.system.child import Limits, call
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgewright.contracts.converter import Runtime
+
+__all__ = ["android", "examine", "import_in_child", "require_engine"]
+
+
+def examine() -> list[dict[str, Any]]:
+    """A row for each format's converter and each engine: ready or not, versions, and the remedy."""
+    rows = []
+    engines = [registry.load("runtimes", name)() for name in registry.names("runtimes")]
+    for name in registry.names("converters"):
+        converter = registry.load("converters", name)
+        rows.append(_row(f"convert to {name}", converter.requires, converter.requires, converter.extra))
+    for runtime in (engine for engine in engines if not _spare(engine, engines)):
+        what = f"run {', '.join(runtime.formats)} on {runtime.engine}"
+        rows.append(_row(what, (runtime.module,), (runtime.package,), runtime.extra))
+    return rows
+
+
+def android() -> tuple[str, ...]:
+    """How to get what `flash` puts on an Android device without Python, a line each."""
+    source = resources.files("edgewright.devices").joinpath("run.c")
+    ndk = "$ANDROID_NDK_HOME/toolchains/llvm/prebuilt/linux-x86_64/bin"
+    return (
+        f"adb          {shutil.which('adb') or 'missing: apt install adb, or the platform tools of Android'}",
+        f"--runner     {ndk}/aarch64-linux-android28-clang -O2 -o edgewright-run {source} -ldl",
+        "--engine     jni/arm64-v8a/libLiteRt.so of LiteRT's AAR, com.google.ai.edge.litert:litert on Google's Maven,",
+        "             or the one that the app has already; releases 2.1 to 2.3 are known to work on Linux",
+        "then         edgewright flash BUNDLE adb://SERIAL --runner edgewright-run --engine libLiteRt.so",
+        "or           a Python that adb's shell may run (--python); that of Termux it may not, but Termux has an sshd:",
+        "             pkg install openssh python, and an engine there, then ssh://USER@PHONE",
+    )
+
+
+def require_engine(formats: Sequence[str]) -> None:
+    """Raise MissingExtra where no engine that opens one of `formats` is installed and imports."""
+    engines = [engine for name in formats for engine in engines_of(name)]
+    modules = dict.fromkeys(engine.module for engine in engines if engine.installed())
+    if not any(_imports(module) for module in modules):
+        found = f"{', '.join(modules)} does not import" if modules else "none is installed"
+        hint = f"run: pip install 'edgewright[{engines[0].extra if engines else 'onnx'}]'"
+        raise MissingExtra(f"no engine opens {' or '.join(formats)}: {found}", hint=hint)
+
+
+def _spare(engine: Runtime, engines: Sequence[Runtime]) -> bool:
+    """Whether an engine is not installed and not needed: another one opens all of its formats."""
+    others = [other for other in engines if other.installed()]
+    return engine not in others and all(any(f in other.formats for other in others) for f in engine.formats)
+
+
+def _row(what: str, modules: tuple[str, ...], packages: tuple[str, ...], extra: str) -> dict[str, Any]:
+    missing = [name for name in modules if util.find_spec(name) is None]
+    broken = [] if missing else [name for name in modules if not _imports(name)]
+    state = (
+        f"missing: {', '.join(missing)}" if missing else f"does not import: {', '.join(broken)}" if broken else "ready"
+    )
+    return {
+        "what": what,
+        "state": state,
+        "versions": ", ".join(f"{name} {_version(name)}" for name in packages if _version(name)) or None,
+        "remedy": f"pip install 'edgewright[{extra}]'" if missing or broken else None,
+    }
+
+
+def _imports(module: str) -> bool:
+    """Whether a module imports, tried in a child: on the wrong CPU an engine dies of an illegal instruction."""
+    try:
+        call("edgewright.inference.doctor:import_in_child", {"module": module}, limits=Limits(timeout_s=120))
+    except EdgewrightError:
+        return False
+    return True
+
+
+def import_in_child(payload: dict[str, Any], progress: Any) -> None:
+    """The child's side of the question whether a module imports."""
+    del progress
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    __import__(payload["module"])
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""

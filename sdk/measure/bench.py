@@ -1,0 +1,228 @@
+"""Latency, load time and memory of a bundle's artifacts.
+
+Every artifact is opened in fresh processes, in turn with the others, so that a drift of the machine meets all alike. In
+each process: load, first inference, a warm-up by count and by time, then the timed runs, on a monotonic clock around
+`Session.run` with arrays that are ready. Peak memory is read in a process before them that does nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from edgewright.bundle.bundle import Bundle
+from edgewright.errors import ConnectionLost, DeviceError, UsageError
+from edgewright.inference.engines import engines_of
+from edgewright.measure.place import Here
+from edgewright.measure.rows import Run
+from edgewright.measure.summarize import row_of
+from edgewright.text.buckets import check_buckets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from edgewright.bundle.manifest import Artifact
+    from edgewright.measure.place import Place
+    from edgewright.measure.rows import Row
+
+__all__ = ["Measured", "Plan", "Target", "bench", "measured", "now", "run_of", "targets_of"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to measure.
+
+    Attributes:
+        tokens: fixed lengths, each a row of its own; cut from real text.
+        texts: real texts, or pairs of them, run in turn at their own lengths, as one more row; a run is of one window.
+        data: the name of the file that the texts came from.
+        threads: numbers of engine threads, each a row of its own.
+        buckets: sets of lengths to pad to, each a row of its own, for engines that have them; () is all of a file's.
+        batch: texts in one run.
+        processes: fresh processes per artifact.
+        runs: least number of timed runs per process and length.
+        least_ms: least time that these take together, so that a disturbance of an instant does not fill a process; at
+            most 1000 runs.
+        warmup_runs: least number of untimed runs before them.
+        warmup_ms: least time that these take together.
+        sustained_s: after the timed runs, seconds of running without a pause, to show what heat does.
+        roofline: measure the machine's peaks too, and say what part of them each row reaches.
+    """
+
+    tokens: tuple[int, ...] = (16, 128)
+    texts: tuple[Any, ...] = ()
+    data: str = "texts"
+    threads: tuple[int, ...] = (1,)
+    buckets: tuple[tuple[int, ...], ...] = ((),)
+    batch: int = 1
+    processes: int = 5
+    runs: int = 50
+    least_ms: float = 250.0
+    warmup_runs: int = 5
+    warmup_ms: float = 300.0
+    sustained_s: float = 0.0
+    roofline: bool = False
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a process measures: an artifact of a bundle at a place, with threads and buckets; () is all buckets."""
+
+    bundle: Bundle
+    place: Place
+    artifact: Artifact
+    threads: int
+    buckets: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The rows of each target, what went wrong with some processes, and why it ended before its plan did, if so."""
+
+    rows: list[list[Row]]
+    problems: list[str] = field(default_factory=list)
+    cut_short: str = ""
+
+
+def bench(
+    bundle: Bundle | str | Path,
+    plan: Plan = Plan(),
+    *,
+    format: str | None = None,  # noqa: A002
+    precision: str | None = None,
+    place: Place | None = None,
+    command: str = "",
+    progress: Callable[[str], None] = lambda _: None,
+) -> Run:
+    """Measure the artifacts of a bundle, on this machine or at a place where it is too.
+
+    Raises:
+        BundleError: the bundle is bad or has no such artifact.
+        UsageError: a length is over the model's, or threads over the machine's cores.
+        DeviceError: no process that measures ended well; where some did, their rows are kept and marked.
+    """
+    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    place = place or Here(opened)
+    targets = targets_of(opened, plan, format, precision, place)
+    began = now()
+    return run_of(opened, measured(targets, plan, progress), place, began=began, command=command)
+
+
+def now() -> str:
+    """The time in UTC as ISO 8601 gives it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def run_of(bundle: Bundle, found: Measured, place: Place, *, began: str, command: str) -> Run:
+    """The record of a run, from the rows of each of its targets."""
+    return Run(
+        device=place.name,
+        machine=place.about.machine,
+        source=bundle.manifest.source.sha256,
+        began=began,
+        command=command,
+        rows=tuple(row for rows in found.rows for row in rows),
+        problems=tuple(found.problems),
+        cut_short=found.cut_short,
+    )
+
+
+def targets_of(
+    bundle: Bundle, plan: Plan, format_: str | None, precision: str | None, place: Place | None = None
+) -> list[Target]:
+    """Every artifact, number of threads and set of buckets to measure, once the plan has been checked.
+
+    Raises what `bench` raises.
+    """
+    bundle.choose(format=format_, precision=precision)
+    place = place or Here(bundle)
+    _check(plan, bundle.manifest.settings.max_length, place)
+    fits = [a for a in bundle.manifest.artifacts if format_ in (None, a.format) and precision in (None, a.precision)]
+    return [
+        Target(bundle, place, artifact, threads, buckets)
+        for artifact in fits
+        for threads in plan.threads
+        for buckets in (plan.buckets if any(e.has_buckets for e in engines_of(artifact.format)) else ((),))
+    ]
+
+
+def _check(plan: Plan, longest: int, place: Place) -> None:
+    least = min(plan.processes, plan.runs, plan.batch, *plan.threads)
+    if least < 1 or not plan.threads or not plan.buckets or not (plan.tokens or plan.texts):
+        raise UsageError("nothing to measure", hint="processes, runs, batch and threads are at least 1; give lengths")
+    for threads in plan.threads:
+        place.check_threads(threads)
+    if any(not 1 <= n <= longest for n in plan.tokens):
+        asked = ", ".join(map(str, plan.tokens))
+        raise UsageError(f"lengths {asked} were asked, the model takes 1 to {longest} tokens")
+    for chosen in plan.buckets:
+        check_buckets(chosen, longest)
+
+
+@dataclass
+class _Job:
+    """A target, the record of its memory, and those of the processes that timed it."""
+
+    target: Target
+    memory: dict[str, Any] | None = None
+    records: list[dict[str, Any]] = field(default_factory=list)
+
+    def take(self, plan: Plan, *, peak: bool) -> None:
+        record = _worker(self.target, plan, peak=peak)
+        if peak:
+            self.memory = record
+        else:
+            self.records.append(record)
+
+
+def measured(targets: Sequence[Target], plan: Plan, progress: Callable[[str], None]) -> Measured:
+    """Measure in turn. Where the way to a board breaks, what has been measured by then is given, and said to be less.
+
+    Raises:
+        DeviceError: no process ended well.
+    """
+    jobs, problems, cut = [_Job(target) for target in targets], [], ""
+    for at in range(plan.processes + 1):
+        words = f"process {at} of {plan.processes}" if at else "peak memory"
+        for job in (job for job in jobs if not at or job.memory):
+            key = job.target.artifact.key
+            progress(f"{key}: {words}")
+            try:
+                job.take(plan, peak=not at)
+            except ConnectionLost as error:
+                cut = f"the connection was lost at {key}, {words}: {error.message}"
+                break
+            except DeviceError as error:
+                problems.append(f"{key}, {words}: {error}")
+        if cut:
+            break
+    return _given(jobs, plan, problems, cut)
+
+
+def _given(jobs: Sequence[_Job], plan: Plan, problems: list[str], cut: str) -> Measured:
+    if not any(job.records for job in jobs):
+        raise ConnectionLost(cut, hint="nothing was measured by then") if cut else DeviceError(problems[-1])
+    return Measured([_rows_of(job, plan) for job in jobs], problems, cut)
+
+
+def _rows_of(job: _Job, plan: Plan) -> list[Row]:
+    if not job.records or job.memory is None:
+        return []
+    return [row_of(job.target, plan, job.records, at, job.memory) for at in range(len(job.records[0]["series"]))]
+
+
+def _worker(target: Target, plan: Plan, *, peak: bool) -> dict[str, Any]:
+    """One process's record. Raises what `Place.ask` raises."""
+    plan = replace(plan, sustained_s=0) if peak else plan
+    names = ("tokens", "texts", "runs", "least_ms", "batch", "warmup_runs", "warmup_ms", "sustained_s")
+    request = {
+        "format": target.artifact.format,
+        "precision": target.artifact.precision,
+        "threads": target.threads,
+        "buckets": target.buckets,
+        "peak": peak,
+        **{name: getattr(plan, name) for name in names},
+    }
+    return target.place.ask(request, 600 + 2 * plan.sustained_s)

@@ -1,0 +1,232 @@
+"""Where an inference spends its time: by operator, by kind of operator, by layer of the source model."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from edgewright.bundle.bundle import Bundle
+from edgewright.bundle.manifest import Artifact  # noqa: TC001 - msgspec reads the annotations of a profile's file
+from edgewright.contracts.operators import Operator, Trace, layer_of
+from edgewright.errors import UsageError
+from edgewright.inference.engines import engine_for, runnable
+from edgewright.measure.roofline import Roofline, roofline
+from edgewright.system.child import call
+from edgewright.system.machine import model, require_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+
+__all__ = ["Fallbacks", "Profile", "Share", "chrome_trace", "fallbacks", "in_child", "profile", "shares"]
+
+_FILLER = "The river had risen in the night, and by morning the lower path was gone. "
+_FAR = 0.1
+"""Of a peak: below it something else holds a part back, such as the cost of a call."""
+_INTEGER = ("int8", "int8-static", "int4")
+_INTEGER_KINDS = ("Integer", "Quant", "QC8W", "QC4W", "QB4W", "QS8")
+"""What the names of ONNX Runtime's and XNNPACK's integer products have in them."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The operators of one artifact at one length, beside the machine's measured peaks, and the machine's model."""
+
+    artifact: Artifact
+    engine: str
+    tokens: int
+    trace: Trace
+    peaks: Roofline
+    machine: str = ""
+
+    @property
+    def title(self) -> str:
+        """Which artifact, where, and how long."""
+        return f"{self.artifact.key} on {self.engine}, {self.tokens} tokens: {self.trace.plain_ms:.3g} ms"
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of an inference.
+
+    Attributes:
+        what: an operator, a kind or a layer; `between operators` is what none of them accounts for.
+        calls: operators in it.
+        time_ms: what they took together.
+        share: of the session's time.
+        gmac_s: 10^9 multiply-accumulates per second, None where it has none.
+        gb_s: 10^9 bytes moved per second.
+        of_peak: the larger of both as a part of the machine's measured peak.
+        bound: which of the two it is nearer to, `compute` or `memory`; `cache` where more is moved than memory gives,
+            None where it is near neither.
+        ran_by: the delegates or providers that ran it, `engine` for its own kernels; None where there is no delegate.
+    """
+
+    what: str
+    calls: int
+    time_ms: float
+    share: float
+    gmac_s: float | None = None
+    gb_s: float | None = None
+    of_peak: float | None = None
+    bound: str | None = None
+    ran_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Fallbacks:
+    """What ran outside of the delegate or provider that was to run everything, and what it cost.
+
+    Attributes:
+        delegate: its name.
+        operators: how many ran outside, `of` how many.
+        time_ms: what they took.
+        share: of the session's time.
+        kinds: how many of each kind, the dearest first.
+    """
+
+    delegate: str
+    operators: int
+    of: int
+    time_ms: float
+    share: float
+    kinds: dict[str, int]
+
+    def __str__(self) -> str:
+        """In a line: `outside XNNPACK: 6 of 120 operators, 0.03 ms, 4.5 % (EMBEDDING_LOOKUP 2, CAST 2)`."""
+        if not self.operators:
+            return f"all {self.of} operators ran in {self.delegate}"
+        took = f"{self.time_ms:.3g} ms, {100 * self.share:.1f} %"
+        kinds = ", ".join(f"{kind} {count}" for kind, count in self.kinds.items())
+        return f"outside {self.delegate}: {self.operators} of {self.of} operators, {took} ({kinds})"
+
+
+def fallbacks(found: Profile) -> Fallbacks | None:
+    """Counted and priced; None for an engine that has no delegate."""
+    trace = found.trace
+    if not trace.delegate:
+        return None
+    outside = [operator for operator in trace.operators if operator.ran_by != trace.delegate]
+    kinds: dict[str, list[float]] = {}
+    for operator in outside:
+        kinds.setdefault(operator.kind, []).append(operator.time_ms)
+    time_ms = sum(operator.time_ms for operator in outside)
+    dearest = sorted(kinds.items(), key=lambda item: -sum(item[1]))
+    counts = {kind: len(times) for kind, times in dearest}
+    return Fallbacks(trace.delegate, len(outside), len(trace.operators), time_ms, time_ms / trace.run_ms, counts)
+
+
+def profile(
+    bundle: Bundle | str | Path,
+    *,
+    format: str | None = None,  # noqa: A002
+    precision: str | None = None,
+    tokens: int = 128,
+    threads: int = 1,
+    runs: int = 50,
+) -> Profile:
+    """Profile an artifact, by default the smallest, in a child process.
+
+    Raises:
+        BundleError: the bundle is bad or has no such artifact.
+        UsageError: a length over the model's, no such number of threads, an engine whose profiler is not read, or an
+            emulated machine.
+        EngineError: the engine failed.
+    """
+    require_clock()
+    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    longest = opened.manifest.settings.max_length
+    if not 1 <= tokens <= longest or runs < 1:
+        raise UsageError(f"{tokens} tokens and {runs} runs were asked, the model takes 1 to {longest} tokens")
+    artifact = opened.choose(format=format, precision=precision, among=() if format else runnable(opened))
+    opened.checked(artifact.path)
+    payload = {"bundle": str(opened.directory), "path": artifact.path, "tokens": tokens}
+    found = call("edgewright.measure.profile:in_child", {**payload, "threads": threads, "runs": runs})
+    trace = msgspec.convert(found, Trace)
+    return Profile(artifact, engine_for(artifact.format).engine, tokens, trace, roofline(threads), model())
+
+
+def in_child(payload: dict[str, Any], progress: Callable[[str], None]) -> Any:
+    """The child's side of `profile`."""
+    from edgewright import registry
+
+    del progress
+    bundle = Bundle.open(payload["bundle"])
+    artifact = next(a for a in bundle.manifest.artifacts if a.path == payload["path"])
+    task = registry.load("tasks", bundle.manifest.task)(bundle.manifest.settings)
+    tokenizer = bundle.tokenizer()
+    tokenizer.limit(payload["tokens"])
+    item = task.item(_FILLER * (payload["tokens"] // 8 + 1), tokenizer)
+    feeds = task.encode(tokenizer, [item]).batches[0]
+    path, engine = bundle.directory / artifact.path, engine_for(artifact.format)
+    return msgspec.to_builtins(engine.profile(path, feeds, threads=payload["threads"], runs=payload["runs"]))
+
+
+def shares(found: Profile, by: str = "kind") -> list[Share]:
+    """The parts of an inference, the longest first, and the rest: by `operator`, `kind`, or `layer`."""
+    parts: dict[str, list[Operator]] = {}
+    for operator in found.trace.operators:
+        names = {"operator": operator.name, "kind": operator.kind, "layer": layer_of(operator.layer) or "no layer"}
+        parts.setdefault(names[by], []).append(operator)
+    rows = sorted((_share(what, part, found) for what, part in parts.items()), key=lambda row: -row.time_ms)
+    rest = found.trace.rest_ms
+    return [*rows, Share("between operators", 0, rest, rest / found.trace.run_ms)]
+
+
+def _share(what: str, part: Sequence[Operator], found: Profile) -> Share:
+    time_ms = sum(operator.time_ms for operator in part)
+    share = time_ms / found.trace.run_ms
+    ran_by = ", ".join(dict.fromkeys(o.ran_by or "engine" for o in part)) if found.trace.delegate else None
+    if not time_ms:
+        return Share(what, len(part), 0.0, 0.0, ran_by=ran_by)
+    gmac_s = sum(operator.macs for operator in part) / time_ms / 1e6
+    gb_s = sum(operator.moved_bytes for operator in part) / time_ms / 1e6
+    integer = found.artifact.precision in _INTEGER and any(word in o.kind for o in part for word in _INTEGER_KINDS)
+    peak = found.peaks.int8_gmac_s if integer else found.peaks.fp32_gmac_s
+    computing, moving = gmac_s / peak, gb_s / found.peaks.read_gb_s
+    nearer = "compute" if computing >= moving else "memory" if moving <= 1 else "cache"
+    bound = None if max(computing, moving) < _FAR else nearer
+    speeds = gmac_s or None, gb_s or None, max(computing, moving) or None
+    return Share(what, len(part), time_ms, share, *speeds, bound, ran_by)
+
+
+def chrome_trace(found: Profile) -> dict[str, Any]:
+    """One run in the Trace Event Format, which Perfetto and Chrome open: operators below their layers.
+
+    Slices of a track follow each other: Perfetto takes two that overlap, where neither holds the other, for an error.
+    """
+    names = {"process_name": (1, found.title), "thread_name": (1, "layers"), "thread_name ": (2, "operators")}
+    events: list[dict[str, Any]] = [
+        {"name": what.strip(), "ph": "M", "pid": 1, "tid": track, "args": {"name": words}}
+        for what, (track, words) in names.items()
+    ]
+    slices = _slices(found)
+    for operator, at, took in slices:
+        facts = {"layer": operator.layer, "macs": operator.macs, "bytes": operator.moved_bytes, "by": operator.ran_by}
+        events.append(_event(operator.kind, operator.name, at, took, 2) | {"args": facts})
+    for layer, inside in itertools.groupby(slices, lambda one: layer_of(one[0].layer)):
+        (_, first, _), *_ = spans = list(inside)
+        if layer:
+            events.append(_event(layer, "layer", first, spans[-1][1] + spans[-1][2] - first, 1))
+    return {"traceEvents": events, "displayTimeUnit": "ns"}
+
+
+def _event(name: str, category: str, at: float, took: float, track: int) -> dict[str, Any]:
+    return {"name": name, "cat": category, "ph": "X", "ts": at, "dur": took, "pid": 1, "tid": track}
+
+
+def _slices(found: Profile) -> list[tuple[Operator, float, float]]:
+    """Each operator with its beginning and length in microseconds.
+
+    One begins where it did in the last run, or, as lengths are means over all, where the one before ends.
+    """
+    slices, free = [], 0.0
+    for operator in sorted(found.trace.operators, key=lambda o: o.start_ms):
+        at, took = max(operator.start_ms * 1e3, free), operator.time_ms * 1e3
+        slices.append((operator, at, took))
+        free = at + took
+    return slices

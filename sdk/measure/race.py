@@ -1,0 +1,231 @@
+"""All artifacts of a bundle against each other on a machine, until one is the fastest within the limits.
+
+Successive halving (Jamieson and Talwalkar 2016): everyone runs a little, the slower half leaves, and the rest run
+longer. Nobody leaves who is within the noise of the best, and the finalists are measured in full, in turn, and compared
+over processes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
+from edgewright.bundle.manifest import Choice, encode
+from edgewright.errors import ConnectionLost, GateFailed, StorageError, UsageError
+from edgewright.measure.bench import Plan, measured, targets_of
+from edgewright.measure.place import Here
+from edgewright.statistics.latency import compare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edgewright.bundle.manifest import Artifact
+    from edgewright.measure.bench import Target
+    from edgewright.measure.place import Place
+    from edgewright.measure.rows import Row
+
+__all__ = ["Entrant", "Rules", "check_unsigned", "choose", "race"]
+
+_NOISE = 1.1
+"""Within so many times the best, a short run tells nothing."""
+_HOPELESS = 2.0
+_FINALISTS = 3
+_FINAL = Plan(tokens=(64,))
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a winner may cost: points of the task's metric lost, MiB of peak memory, bytes of file; None is no limit."""
+
+    max_loss: float | None = None
+    max_ram_mib: float | None = None
+    max_size_bytes: int | None = None
+
+
+@dataclass
+class Entrant:
+    """An artifact with a number of threads and a set of buckets, and how far it came.
+
+    Attributes:
+        rows: of the last round that it ran, one for each length.
+        processes: how many processes it was measured in by then.
+        lost: why it lost; empty for the winner.
+    """
+
+    target: Target
+    rows: list[Row]
+    processes: int = 0
+    lost: str = ""
+
+    @property
+    def median_ms(self) -> float:
+        """The geometric mean of its rows' medians."""
+        logs = [math.log(row.latency_ms.median) for row in self.rows]
+        return math.exp(math.fsum(logs) / len(logs)) if logs else math.inf
+
+    @property
+    def samples_ms(self) -> list[list[float]]:
+        """The runs of each process: with several lengths, the geometric mean over them, run by run."""
+        each = [zip(*(row.samples_ms[at] for row in self.rows), strict=False) for at in range(self.processes)]
+        return [[math.prod(runs) ** (1 / len(runs)) for runs in process] for process in each]
+
+
+def race(
+    bundle: Bundle,
+    plan: Plan = _FINAL,
+    rules: Rules = Rules(),
+    *,
+    place: Place | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[Entrant]:
+    """Find the fastest artifact, threads and buckets for the lengths of `plan`, which is the finalists' one.
+
+    At a place, this machine by default.
+
+    Returns:
+        All entrants, the winner first, the others by how far they came.
+
+    Raises:
+        UsageError: a limit on the loss, and the bundle has no score.
+        GateFailed: none is within the limits.
+        ConnectionLost: the way to the board broke before it was decided.
+        What `edgewright.measure.bench.bench` raises.
+    """
+    place = place or Here(bundle)
+    entrants = [Entrant(target, []) for target in targets_of(bundle, plan, None, None, place)]
+    able = place.about.formats
+    for entrant in entrants:
+        entrant.lost = _out(entrant.target.artifact, able, rules)
+    running = _field(entrants)
+    running = _heat(running, replace(plan, processes=1, runs=min(plan.runs, 20)), rules, progress)
+    if len(running) > _FINALISTS:
+        running = _heat(running, replace(plan, processes=min(plan.processes, 2)), rules, progress)
+    _run(running, plan, progress)
+    _decide(running, rules)
+    _field(entrants)
+    return sorted(entrants, key=lambda e: (bool(e.lost), -e.processes, e.median_ms))
+
+
+def _field(entrants: Sequence[Entrant]) -> list[Entrant]:
+    """Who is still in. Raises GateFailed where nobody is."""
+    running = [entrant for entrant in entrants if not entrant.lost]
+    if not running:
+        reasons = dict.fromkeys(f"{e.target.artifact.key}: {e.lost}" for e in entrants)
+        raise GateFailed("no artifact is within the limits", hint="; ".join(reasons))
+    return running
+
+
+def _out(artifact: Artifact, able: Sequence[str], rules: Rules) -> str:
+    """Why an artifact does not even start."""
+    score, size = artifact.score, artifact.size_bytes
+    if artifact.format not in able:
+        return "no engine for it is installed where the race is run"
+    if artifact.parity.diverged:
+        return f"it failed its gate: {artifact.parity.diverged}"
+    if rules.max_size_bytes is not None and size > rules.max_size_bytes:
+        return f"{size / 1e6:.1f} MB, at most {rules.max_size_bytes / 1e6:.1f} MB are allowed"
+    if rules.max_loss is None:
+        return ""
+    if score is None or score.reference is None:
+        raise UsageError("the bundle has no score to limit the loss of", hint="build it with --data")
+    lost = score.reference - score.value
+    return f"it loses {lost:.2f} points of {score.metric}, at most {rules.max_loss:g}" if lost > rules.max_loss else ""
+
+
+def _heat(running: list[Entrant], plan: Plan, rules: Rules, progress: Callable[[str], None]) -> list[Entrant]:
+    """Run everyone a little; the slower half leaves, unless it is as good as the best for all that can be told."""
+    if len(running) == 1:
+        return running
+    _run(running, plan, progress)
+    _memory(running, rules)
+    ranked = sorted(_field(running), key=lambda e: e.median_ms)
+    best, half = ranked[0].median_ms, max(math.ceil(len(ranked) / 2), _FINALISTS)
+    for place, entrant in enumerate(ranked):
+        times = entrant.median_ms / best
+        if times > _HOPELESS or (place >= half and times > _NOISE):
+            ran = f"{entrant.processes} process{'es' * (entrant.processes > 1)}"
+            entrant.lost = f"{times:.2f} times the best after {ran}"
+    return _field(ranked)
+
+
+def _run(running: Sequence[Entrant], plan: Plan, progress: Callable[[str], None]) -> None:
+    found = measured([entrant.target for entrant in running], plan, progress)
+    if found.cut_short:
+        raise ConnectionLost(found.cut_short, hint="the race is not decided, and the bundle is as it was; race again")
+    for entrant, rows in zip(running, found.rows, strict=True):
+        entrant.rows = rows
+        entrant.processes = len(rows[0].samples_ms) if rows else 0
+        entrant.lost = "" if rows else "it did not run to its end"
+
+
+def _memory(running: Sequence[Entrant], rules: Rules) -> None:
+    for entrant in (e for e in running if not e.lost and rules.max_ram_mib is not None):
+        peak = max(row.peak_rss_mib for row in entrant.rows)
+        if peak > (rules.max_ram_mib or 0):
+            entrant.lost = f"{peak:.0f} MiB of memory, at most {rules.max_ram_mib:g} are allowed"
+
+
+def _decide(finalists: Sequence[Entrant], rules: Rules) -> None:
+    """Say why each finalist but one lost: it is shown to be slower, or it is as fast and costs more."""
+    _memory(finalists, rules)
+    fastest = min(_field(finalists), key=lambda e: e.median_ms)
+    ratios = {id(e): compare(e.samples_ms, fastest.samples_ms) for e in finalists if e is not fastest and not e.lost}
+    equal = [e for e in finalists if not e.lost and (e is fastest or not ratios[id(e)].shown)]
+    winner = min(equal, key=lambda e: (e.median_ms > _NOISE * fastest.median_ms, e.target.threads, _cost(e)))
+    for entrant in (e for e in finalists if not e.lost and e is not winner):
+        if entrant in equal:
+            times = entrant.median_ms / winner.median_ms
+            entrant.lost = f"{times:.2f} times the winner, which is no difference shown, with {_more(entrant, winner)}"
+        else:
+            entrant.lost = f"{ratios[id(entrant)]} of the fastest's time"
+
+
+def _cost(entrant: Entrant) -> tuple[float, int]:
+    return max(row.peak_rss_mib for row in entrant.rows), entrant.target.artifact.size_bytes
+
+
+def _more(loser: Entrant, winner: Entrant) -> str:
+    if loser.target.threads > winner.target.threads:
+        return f"{loser.target.threads} threads for {winner.target.threads}"
+    if _cost(loser) < _cost(winner):
+        return f"a median beyond {_NOISE:g} times the fastest's"
+    return f"{_cost(loser)[0]:.0f} MiB for {_cost(winner)[0]:.0f}"
+
+
+def check_unsigned(bundle: Bundle) -> None:
+    """Raise UsageError where the manifest is signed, so that no choice can be written into it."""
+    if (bundle.directory / SIGNATURE).exists():
+        hint = "race first and sign then, or take --dry-run"
+        raise UsageError(f"{bundle.directory} is signed: a choice in its manifest would break the signature", hint=hint)
+
+
+def choose(bundle: Bundle, winner: Entrant) -> Bundle:
+    """Write the winner into the bundle's manifest, so that `load` takes it on machines of the model that it ran on.
+
+    Raises:
+        UsageError: the manifest is signed.
+        StorageError: it cannot be written; the old one stays.
+    """
+    check_unsigned(bundle)
+    inputs, target = "; ".join(row.key.split(", ")[1] for row in winner.rows), winner.target
+    there, path = target.place.about.machine.model, target.artifact.path
+    choice = Choice(there, path, target.threads, winner.median_ms, inputs, target.buckets)
+    others = [old for old in bundle.manifest.choices if old.machine != there]
+    manifest = _with_choices(bundle, (*others, choice))
+    part = bundle.directory.parent / f".{bundle.directory.name}.{MANIFEST}.part"
+    try:
+        part.write_bytes(manifest)
+        part.replace(bundle.directory / MANIFEST)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StorageError(f"cannot write {MANIFEST}: {error.strerror or error}", hint="free some space") from error
+    return Bundle.open(bundle.directory)
+
+
+def _with_choices(bundle: Bundle, choices: tuple[Choice, ...]) -> bytes:
+    """The bundle's manifest with other choices, as it stands in the file."""
+    from msgspec.structs import replace as with_fields
+
+    return encode(with_fields(bundle.manifest, choices=choices))

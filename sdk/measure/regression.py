@@ -1,0 +1,95 @@
+"""Two measurements held against each other: two bundles in one run, or a run against one that was kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgewright.bundle.bundle import Bundle
+from edgewright.errors import DataError, GateFailed, UsageError
+from edgewright.measure.bench import Plan, measured, targets_of
+from edgewright.statistics.latency import Ratio, compare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from edgewright.measure.bench import Target
+    from edgewright.measure.rows import Row, Run
+
+__all__ = ["Comparison", "bench_against", "check", "with_baseline"]
+
+_TEN = Plan(processes=10)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two rows of one kind, and how much longer the first takes."""
+
+    row: Row
+    other: Row
+    ratio: Ratio
+
+
+def bench_against(
+    bundle: Bundle | str | Path,
+    other: Bundle | str | Path,
+    plan: Plan = _TEN,
+    *,
+    format: str | None = None,  # noqa: A002
+    precision: str | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[Comparison]:
+    """Measure two bundles in turn, process by process, and compare their rows of one kind.
+
+    The same bundle twice gives the noise floor of this machine.
+
+    Raises:
+        What `edgewright.measure.bench.bench` raises; UsageError where the bundles share no kind of artifact.
+    """
+    sides = [side if isinstance(side, Bundle) else Bundle.open(side) for side in (bundle, other)]
+    mine, theirs = ({_kind(t): t for t in targets_of(side, plan, format, precision)} for side in sides)
+    kinds = [kind for kind in mine if kind in theirs]
+    if not kinds:
+        raise UsageError(f"{sides[0].directory} and {sides[1].directory} have no format and precision in common")
+    rows = measured([side[kind] for kind in kinds for side in (mine, theirs)], plan, progress).rows
+    pairs = zip(rows[::2], rows[1::2], strict=True)
+    return [
+        Comparison(row, against, compare(row.samples_ms, against.samples_ms))
+        for ours, others in pairs
+        for row, against in zip(ours, others, strict=False)
+    ]
+
+
+def _kind(target: Target) -> tuple[str, int]:
+    return target.artifact.key, target.threads
+
+
+def with_baseline(run: Run, baseline: Run) -> list[Comparison]:
+    """Compare the rows of a run with those of one kind in an earlier run of the same model.
+
+    Raises:
+        DataError: the earlier run is of another model, or has no row of one kind.
+    """
+    if run.source != baseline.source:
+        raise DataError(
+            f"the baseline is of the model {baseline.source[:12]}…, this bundle is of {run.source[:12]}…",
+            hint="make a new baseline with `edgewright bench --out`",
+        )
+    found = {row.key: row for row in baseline.rows}
+    pairs = [(row, found[row.key]) for row in run.rows if row.key in found]
+    if not pairs:
+        hint = f"it has {'; '.join(found)}"
+        raise DataError("the baseline has no row of the artifacts, lengths and threads of this run", hint=hint)
+    return [Comparison(a, b, compare(a.samples_ms, b.samples_ms)) for a, b in pairs]
+
+
+def check(comparisons: Sequence[Comparison], fail_over: float) -> None:
+    """Raise GateFailed where a row takes more than `fail_over` (0.05 is 5 %) longer, and its whole interval says so.
+
+    A void row shows nothing, and fails nothing.
+    """
+    slower = [c for c in comparisons if c.ratio.low > 1 + fail_over and "void" not in (c.row.grade, c.other.grade)]
+    if slower:
+        words = "; ".join(f"{c.row.key}: {c.ratio} of the baseline" for c in slower)
+        raise GateFailed(f"{words}, at most {1 + fail_over:.2f} is allowed", hint="see what changed, or keep a new one")

@@ -1,0 +1,154 @@
+"""The proof of a build: what every artifact is asked, what the eager model answers, and the verdict."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from edgewright import registry
+from edgewright.bundle.manifest import Golden, GoldenCase, Parity, Score
+from edgewright.data import rows
+from edgewright.errors import GateFailed
+from edgewright.proof import parity as gates
+from edgewright.system import arrays
+from edgewright.text.tokenizer import regroup
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgewright.model.source import Source
+    from edgewright.system.jobs import Jobs
+    from edgewright.tasks import Example, Task
+
+    Batch = dict[str, NDArray[Any]]
+
+__all__ = ["Proof"]
+
+_MOST_CALIBRATED = 128
+
+
+class Proof:
+    """The gate texts and the labelled rows, encoded once, with the eager model's outputs on them.
+
+    Args:
+        source: the model.
+        jobs: where the children run.
+        labelled: a data file for the task metric, or None.
+        calibration: a file of labelled rows or texts to measure ranges on; `labelled` by default, or the gate's texts.
+
+    Attributes:
+        feeds: the file of all batches: those of the gate cases, then those of each item of the labelled rows.
+        calibration: at most `_MOST_CALIBRATED` texts, a batch each, evenly taken from what was given.
+        parameters: the number of the model's weights.
+    """
+
+    def __init__(
+        self, source: Source, jobs: Jobs, *, labelled: Path | None = None, calibration: Path | None = None
+    ) -> None:
+        self.task: Task = registry.load("tasks", source.task)(source.settings)
+        self.tokenizer = source.tokenizer()
+        self.examples: list[Example] = rows.examples(labelled, self.task) if labelled else []
+        self.data_name = labelled.name if labelled else ""
+        self.cases = gates.cases(self.task, self.tokenizer)
+        items = self.task.items(self.examples)
+        self.rows = [self.task.encode(self.tokenizer, [item]) for item in items]
+        self.calibration = self._calibration(calibration)
+        self.feeds = jobs.scratch / "feeds.npz"
+        self._encodings = [*(case.encoding for case in self.cases), *self.rows]
+        arrays.save(self.feeds, [batch for encoding in self._encodings for batch in encoding.batches])
+        self._run_eager(source, jobs)
+
+    def _run_eager(self, source: Source, jobs: Jobs) -> None:
+        out = jobs.scratch / "reference.npz"
+        facts = jobs.run(
+            "edgewright.converters._jobs:reference",
+            source=source.job(),
+            feeds=str(self.feeds),
+            out=str(out),
+            threads=os.cpu_count(),
+        )
+        self.parameters = int(facts["parameters"])
+        self.reference = self.regrouped(arrays.load(out))
+
+    def regrouped(self, outputs: Sequence[Batch]) -> list[Batch]:
+        """The outputs of all batches in `feeds` -> one entry for each gate case, then for each labelled item."""
+        return regroup(self._encodings, outputs)
+
+    def _calibration(self, path: Path | None) -> list[Batch]:
+        if path is None:
+            encodings = self.rows or [case.encoding for case in self.cases if len(case.items) == 1]
+        else:
+            found = rows.examples(path, self.task) if path.suffix in rows.TABLES else None
+            items = self.task.items(found) if found else [self.task.item(t, self.tokenizer) for t in rows.texts(path)]
+            encodings = [self.task.encode(self.tokenizer, [item]) for item in _spread(items)]
+        return _spread([batch for encoding in _spread(encodings) for batch in encoding.batches])
+
+    @property
+    def example(self) -> Batch:
+        """The padded batch of the gate."""
+        return next(case.encoding.feeds for case in self.cases if len(case.items) > 1)
+
+    def judge(self, outputs: Sequence[Batch], precision: str, *, allow_divergence: bool) -> tuple[Parity, Score | None]:
+        """Hold an artifact's outputs against the eager model's.
+
+        Raises:
+            GateFailed: a limit of `precision` is broken; with `allow_divergence` the parity record says it instead.
+        """
+        limit, n = gates.LIMITS[precision], len(self.cases)
+        parity = gates.measure(self.task, self.cases, self.reference[:n], outputs[:n], limit)
+        score = self._score(outputs[n:])
+        failed = gates.parity_failure(parity, gates.rms(self.reference[:n]), limit)
+        failed = failed or (gates.score_failure(score, limit) if score else None)
+        if failed and not allow_divergence:
+            raise GateFailed(failed, hint="--allow-divergence keeps it and records the failure")
+        return Parity(**{**_fields(parity), "diverged": failed}), score
+
+    def _score(self, outputs: Sequence[Batch]) -> Score | None:
+        if not self.examples:
+            return None
+        ours, eager = (
+            self.task.metric_of(self._answers(found), self.examples)
+            for found in (outputs, self.reference[len(self.cases) :])
+        )
+        return Score(
+            metric=self.task.metric,
+            value=ours,
+            n=len(self.examples),
+            data=self.data_name,
+            reference=eager,
+        )
+
+    def _answers(self, outputs: Sequence[Batch]) -> list[Any]:
+        return [answer for o, e in zip(outputs, self.rows, strict=True) for answer in self.task.decode(o, e)]
+
+    def golden(self, outputs: Mapping[str, Sequence[Batch]]) -> Golden:
+        """One golden case per gate case of a single text, with the outputs of each artifact (by path)."""
+        first = {case.name: at for at, case in reversed(list(enumerate(self.cases))) if len(case.items) == 1}
+        return Golden(cases=tuple(self._golden_case(at, outputs) for at in sorted(first.values())))
+
+    def _golden_case(self, at: int, outputs: Mapping[str, Sequence[Batch]]) -> GoldenCase:
+        case = self.cases[at]
+        (answer,) = self.task.decode(self.reference[at], case.encoding)
+        return GoldenCase(
+            text=case.items[0],
+            input_ids=tuple(case.encoding.feeds["input_ids"].ravel().tolist()),
+            outputs={path: _six_digits(self.task.reduce(o[at], case.encoding)[0]) for path, o in outputs.items()},
+            answer=self.task.record(answer),
+        )
+
+
+def _spread(items: Sequence[Any]) -> list[Any]:
+    """At most `_MOST_CALIBRATED` of the items, evenly spaced."""
+    step = max(1, -(-len(items) // _MOST_CALIBRATED))
+    return list(items[::step])
+
+
+def _six_digits(values: NDArray[Any]) -> tuple[float, ...]:
+    return tuple(float(f"{value:.6g}") for value in gates.sample(values))
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__struct_fields__}

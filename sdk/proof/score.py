@@ -1,0 +1,214 @@
+"""Metrics on labelled data, with their 95 % intervals: of a bundle's artifacts, or of an eager model before a build."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from edgewright.bundle.bundle import MANIFEST, Bundle
+from edgewright.bundle.manifest import Score
+from edgewright.data import rows as data
+from edgewright.inference.engines import runnable
+from edgewright.inference.pipeline import Pipeline, load
+from edgewright.measure.bench import Plan, measured, targets_of
+from edgewright.statistics import metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edgewright.bundle.manifest import Artifact
+    from edgewright.model.source import Source
+    from edgewright.tasks import Example, Task
+
+    Progress = Callable[[str], None]
+
+__all__ = ["Cost", "Evaluation", "Scored", "evaluate", "evaluate_source", "is_source", "score_all"]
+
+_TIMED = 50
+"""Texts that latency is measured on, so that a data file of any length takes the same seconds."""
+
+
+class Scored(msgspec.Struct, frozen=True):
+    """A metric, the ends of its 95 % interval, and the 1000 resampled values that these come from.
+
+    The draws of two models on the same file are pairs: see `edgewright.statistics.metrics.draws`.
+    """
+
+    score: Score
+    low: float
+    high: float
+    draws: tuple[float, ...]
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What an answer costs: the median latency of a run over texts of the data, and peak memory of its process.
+
+    `timed` says what was run: an engine with its version, or torch's eager model.
+    """
+
+    latency_ms: float
+    peak_rss_mib: float
+    timed: str
+    grade: str | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of an artifact, one for each metric; `artifact` is None for an eager model."""
+
+    artifact: Artifact | None
+    scored: tuple[Scored, ...]
+    size_bytes: int
+    cost: Cost | None = None
+
+    def rows(self, threads: int) -> list[dict[str, Any]]:
+        """A row of a table for each metric."""
+        cost, artifact = self.cost, self.artifact
+        return [
+            {
+                "format": artifact.format if artifact else "eager",
+                "precision": artifact.precision if artifact else "fp32",
+                "size_bytes": self.size_bytes,
+                "threads": threads,
+                "score": {name: getattr(one.score, name) for name in ("metric", "value", "n", "data")},
+                "low": round(one.low, 2),
+                "high": round(one.high, 2),
+                "median_ms": cost.latency_ms if cost else None,
+                "peak_rss_mib": cost.peak_rss_mib if cost else None,
+                "timed": cost.timed if cost else None,
+                "grade": cost.grade if cost else None,
+            }
+            for one in self.scored
+        ]
+
+
+class _Group(NamedTuple):
+    """The metrics that one pass over the data answers."""
+
+    task: Task
+    metrics: tuple[str, ...]
+    examples: list[Example]
+
+
+def is_source(model: str | Path) -> bool:
+    """Whether a directory holds a model to convert: it has its configuration and no manifest."""
+    directory = Path(model)
+    return (directory / "config.json").is_file() and not (directory / MANIFEST).exists()
+
+
+def evaluate(
+    bundle: Bundle | str | Path,
+    labelled: str | Path,
+    *,
+    metric: Sequence[str] = (),
+    format: str | None = None,  # noqa: A002
+    precision: str | None = None,
+    threads: int = 1,
+    cost: bool = False,
+    progress: Progress = lambda _: None,
+) -> list[Evaluation]:
+    """Score every artifact of a bundle, or those of one format or precision, on a TSV, JSONL or SQuAD file.
+
+    Artifacts that no installed engine opens are left out, unless their format is asked for.
+
+    Args:
+        bundle: a bundle or its directory.
+        labelled: the data file.
+        metric: names of metrics of the task; by default its own.
+        format: only artifacts of this format.
+        precision: only artifacts of this precision.
+        threads: the engine's threads.
+        cost: measure latency on the first texts of the data, and peak memory, in processes of their own.
+        progress: called with a short phrase at each stage.
+
+    Raises:
+        BundleError: the bundle is bad or holds no such artifact.
+        DataError: the data file is bad.
+        UsageError: the task has no such metric.
+        MissingExtra: no engine for any of the artifacts is installed.
+    """
+    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    opened.choose(format=format, precision=precision)
+    here = {format} if format else set(runnable(opened)) or {a.format for a in opened.manifest.artifacts}
+    found: list[Evaluation] = []
+    groups: list[_Group] = []
+    for artifact in opened.manifest.artifacts:
+        if artifact.format in here and precision in (None, artifact.precision):
+            pipeline = load(opened, format=artifact.format, precision=artifact.precision, threads=threads)
+            groups = groups or _groups(pipeline.task, Path(labelled), metric)
+            progress(f"{artifact.key}: {len(groups[0].examples)} rows")
+            scored = _scored(pipeline, groups, Path(labelled).name)
+            spent = _cost(opened, artifact, groups[0], threads, progress) if cost else None
+            found.append(Evaluation(artifact, scored, artifact.size_bytes, spent))
+    return found
+
+
+def evaluate_source(
+    source: Source,
+    labelled: str | Path,
+    *,
+    metric: Sequence[str] = (),
+    threads: int = 1,
+    cost: bool = False,
+    progress: Progress = lambda _: None,
+) -> Evaluation:
+    """Score the eager float32 model of a source, in a child process. Raises as `evaluate` does, and SourceError."""
+    from edgewright.system.jobs import Jobs
+
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+        record = Jobs(Path(scratch), progress=progress).run(
+            "edgewright.converters._looks:evaluate",
+            source=source.job(),
+            settings=msgspec.to_builtins(source.settings),
+            data=os.fspath(labelled),
+            metric=list(metric),
+            threads=threads,
+            timed=_TIMED if cost else 0,
+        )
+    scored = msgspec.convert(record["scored"], tuple[Scored, ...])
+    spent = msgspec.convert(record["cost"], Cost) if cost else None
+    return Evaluation(None, scored, source.weight_bytes(), spent)
+
+
+def score_all(pipeline: Pipeline, labelled: Path, metric: Sequence[str] = ()) -> tuple[Scored, ...]:
+    """The metrics of anything that answers. Raises DataError and UsageError."""
+    return _scored(pipeline, _groups(pipeline.task, labelled, metric), labelled.name)
+
+
+def _groups(task: Task, labelled: Path, names: Sequence[str]) -> list[_Group]:
+    """The metrics by the task that they ask; each of these reads the file in its own way."""
+    asked: dict[type[Task], tuple[Task, list[str]]] = {}
+    for name in dict.fromkeys(names or (task.metric,)):
+        own = task.variant(name)
+        asked.setdefault(type(own), (own, []))[1].append(name)
+    return [_Group(own, tuple(some), data.examples(labelled, own)) for own, some in asked.values()]
+
+
+def _scored(pipeline: Pipeline, groups: Sequence[_Group], name: str) -> tuple[Scored, ...]:
+    found = []
+    for group in groups:
+        answering = Pipeline(pipeline.artifact, group.task, pipeline.tokenizer, pipeline.session)
+        answers = answering(group.task.items(group.examples))
+        found += [_one(group, metric, answers, name) for metric in group.metrics]
+    return tuple(found)
+
+
+def _one(group: _Group, name: str, answers: Sequence[Any], labelled: str) -> Scored:
+    metric, n = group.task.measured(name, answers, group.examples), len(group.examples)
+    value = group.task.checked(name, metrics.value(metric, n), n)
+    drawn = metrics.draws(metric, n)
+    return Scored(Score(name, value, n, labelled), *metrics.interval(drawn), tuple(drawn.tolist()))
+
+
+def _cost(bundle: Bundle, artifact: Artifact, group: _Group, threads: int, progress: Progress) -> Cost:
+    """A small measurement as `edgewright bench` makes it, over texts of the data."""
+    texts = tuple(group.task.items(group.examples)[:_TIMED])
+    plan = Plan(tokens=(), texts=texts, data="the data", threads=(threads,), processes=2, least_ms=100.0)
+    found = measured(targets_of(bundle, plan, artifact.format, artifact.precision), plan, progress)
+    row = found.rows[0][0]
+    return Cost(row.latency_ms.median, row.peak_rss_mib, f"{row.engine} {row.version}", row.grade)

@@ -1,0 +1,103 @@
+"""Asks a model that `edgewright serve` serves on this machine, with the standard library alone.
+
+    from edgewright.serving.client import Client
+
+    with Client("/run/user/1000/edgewright/socket") as ask:
+        ask("a charming and often affecting journey")    # [{"name": "positive", "score": 0.99}]
+
+A request is a line of JSON, `{"texts": [...]}` or `{"health": true}`, and so is its answer: `{"rows": [...]}`,
+`{"health": {...}}` or `{"error": {...}}`.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import TYPE_CHECKING, Any
+
+from edgewright.errors import ConnectionLost, DeviceError, from_record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = ["Client"]
+
+_MOST_BYTES = 2**28
+_HINT = "start it: edgewright serve BUNDLE --socket"
+
+
+class Client:
+    """A connection to a served model; it may be used again and again, by one thread at a time.
+
+    Args:
+        path: the server's socket.
+        timeout_s: the longest wait for an answer.
+
+    Raises:
+        DeviceError: nothing serves there.
+    """
+
+    def __init__(self, path: str | Path, *, timeout_s: float = 60.0) -> None:
+        self.path, self._socket = str(path), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(timeout_s)
+        try:
+            self._socket.connect(self.path)
+        except OSError as error:
+            self._socket.close()
+            what = f"no model is served at {self.path}: {error.strerror or error}"
+            raise DeviceError(what, hint=f"{_HINT} {self.path}") from error
+        self._lines = self._socket.makefile("rb")
+
+    def __call__(self, items: Any) -> Any:
+        """One item, a text or a pair (tuple) of them -> its answer; a list of items -> a list of answers.
+
+        Raises:
+            EdgewrightError: the one that the server gave for the request, or for one of its texts.
+        """
+        rows = self.rows(items if isinstance(items, list) else [items])
+        failed = next((row["error"] for row in rows if "error" in row), None)
+        if failed:
+            raise from_record(failed)
+        answers = [row["answer"] for row in rows]
+        return answers if isinstance(items, list) else answers[0]
+
+    def rows(self, items: Sequence[Any]) -> list[dict[str, Any]]:
+        """For each item its text as it was understood, and its `answer`, or the record of an `error`."""
+        rows: list[dict[str, Any]] = self._ask({"texts": list(items)}, "rows")
+        return rows
+
+    def health(self) -> dict[str, Any]:
+        """What is served, after a golden case went through its engine.
+
+        Raises:
+            GateFailed: the engine gives other outputs than it should.
+            ConnectionLost: there was no answer in time.
+        """
+        found: dict[str, Any] = self._ask({"health": True}, "health")
+        return found
+
+    def _ask(self, request: dict[str, Any], wanted: str) -> Any:
+        try:
+            self._socket.sendall(json.dumps(request).encode() + b"\n")
+            line = self._lines.readline(_MOST_BYTES)
+        except OSError as error:
+            raise ConnectionLost(f"{self.path} gave no answer: {error}", hint="try again") from error
+        try:
+            tree = json.loads(line)
+        except ValueError as error:
+            raise ConnectionLost(f"{self.path} ended in the middle of an answer", hint="try again") from error
+        if "error" in tree:
+            raise from_record(tree["error"])
+        return tree[wanted]
+
+    def close(self) -> None:
+        """End the connection."""
+        self._lines.close()
+        self._socket.close()
+
+    def __enter__(self) -> Client:  # noqa: PYI034 - typing has Self from Python 3.11 on
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,120 @@
+"""The model behind a socket: opened whole, and proven before it answers."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgewright import registry
+from edgewright.bundle.bundle import Bundle
+from edgewright.errors import BundleError, DataError, EdgewrightError, UsageError
+from edgewright.inference.pipeline import load, printable
+from edgewright.proof.verify import prove
+from edgewright.system.untrusted import strict_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgewright.inference.pipeline import Pipeline
+
+__all__ = ["Model", "items_of", "open_model", "parsed"]
+
+_TRIES = 3
+
+
+@dataclass
+class Model:
+    """A release that is open: what it answers with, and how often it did."""
+
+    bundle: Bundle
+    pipeline: Pipeline
+    answered: int = 0
+    since_s: float = field(default_factory=time.monotonic)
+
+    def row(self, item: Any) -> dict[str, Any]:
+        """An item's text and answer, or the record of its error: one bad text costs no other its answer."""
+        try:
+            row = self.pipeline.row(item)
+        except EdgewrightError as error:
+            return {"text": printable(item), "error": error.record()}
+        self.answered += 1
+        return row
+
+    def health(self) -> dict[str, Any]:
+        """What is served, after a golden case went through. Raises GateFailed."""
+        prove(self.bundle, self.pipeline, most=1)
+        artifact = self.pipeline.artifact
+        return {
+            "status": "ok",
+            "release": self.bundle.directory.name,
+            "version": self.bundle.manifest.version,
+            "task": self.bundle.manifest.task,
+            "artifact": artifact.key if artifact else None,
+            "beside": self.pipeline.session.beside or None,
+            "answered": self.answered,
+            "uptime_s": round(time.monotonic() - self.since_s, 3),
+        }
+
+
+def open_model(directory: str | Path, options: Mapping[str, Any]) -> Model:
+    """Open what a bundle's directory, or a link such as `ROOT/current`, leads to now, and replay its golden cases.
+
+    The link is followed once, so that all files are of one release. `options` are those of `load`.
+
+    Raises:
+        BundleError: it is not what its manifest says.
+        GateFailed: the engine here gives other outputs than it should.
+    """
+    for left in reversed(range(_TRIES)):
+        place = Path(os.path.realpath(directory))
+        try:
+            bundle = Bundle.open(place)
+            pipeline = load(bundle, **_accelerated(bundle, options))
+            prove(bundle, pipeline)
+        except (BundleError, OSError):
+            if not left or Path(os.path.realpath(directory)) == place:  # else a flash has switched in between
+                raise
+        else:
+            return Model(bundle, pipeline)
+    raise AssertionError
+
+
+def _accelerated(bundle: Bundle, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options; on a machine with TensorRT, where nothing is asked and no race chose, those that build an engine."""
+    asked = any(options.get(name) for name in ("format", "precision", "engine")) or bundle.choice()
+    precise = {a.precision for a in bundle.manifest.artifacts if a.format == "onnx" and a.parity.diverged is None}
+    best = next((precision for precision in ("fp16", "fp32") if precision in precise), None)
+    if asked or best is None or not registry.load("runtimes", "tensorrt")().serves():
+        return dict(options)
+    return {**options, "format": "onnx", "precision": best, "engine": "tensorrt"}
+
+
+def parsed(line: bytes) -> dict[str, Any]:
+    """A request. Raises DataError, UsageError."""
+    try:
+        tree = strict_json(line, "the request")
+    except BundleError as error:
+        raise DataError(error.message) from error
+    if not isinstance(tree, dict) or len(tree) != 1 or not {"texts", "health"} & set(tree):
+        hint = 'send {"texts": ["...", ["question", "context"]]} or {"health": true}, in one line'
+        raise UsageError("the request is neither texts nor health", hint=hint)
+    return tree
+
+
+def items_of(texts: Any, most: int) -> list[Any]:
+    """The items of a request: texts and pairs of texts. Raises DataError."""
+    if not isinstance(texts, list) or len(texts) > most:
+        what = f"{len(texts)} texts, at most {most} are answered" if isinstance(texts, list) else "texts are no list"
+        raise DataError(f"the request has {what}" if isinstance(texts, list) else what, hint="split the request")
+    return [_item(at, given) for at, given in enumerate(texts)]
+
+
+def _item(at: int, given: Any) -> Any:
+    if isinstance(given, str):
+        return given
+    if isinstance(given, list) and len(given) == 2 and all(isinstance(part, str) for part in given):
+        return tuple(given)
+    raise DataError(f"texts[{at}] is neither a string nor a pair of strings")

@@ -1,0 +1,174 @@
+"""Serves a model on a local socket: a line of JSON in, a line of JSON out, for several clients at once.
+
+One thread runs the engine, an item at a time, and clients take turns: a request of a thousand texts keeps no other
+waiting for longer than one of them. Requests, connections and waiting are bounded. SIGHUP opens the release that the
+directory leads to now, while the old one goes on answering; SIGTERM lets the requests at hand end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgewright.errors import DataError, DeviceError, EdgewrightError, one_line
+from edgewright.serving.model import items_of, open_model, parsed
+from edgewright.serving.systemd import notify, watchdog_s
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
+
+    from edgewright.serving.model import Model
+
+__all__ = ["Bounds", "serve"]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What clients may take: bytes and texts of a request, connections, silence and the time to end, in seconds."""
+
+    request_bytes: int = 2**20
+    texts: int = 1024
+    connections: int = 64
+    idle_s: float = 300.0
+    end_s: float = 5.0
+
+
+def serve(
+    directory: str | Path,
+    sock: socket.socket,
+    *,
+    options: Mapping[str, Any] | None = None,
+    bounds: Bounds = Bounds(),
+    ready: Callable[[Model], None] = lambda _: None,
+) -> None:
+    """Serve the bundle that `directory` leads to on a bound socket until SIGTERM or SIGINT.
+
+    Args:
+        directory: a bundle, or a link to one such as `ROOT/current`, which SIGHUP follows anew.
+        sock: a bound Unix socket.
+        options: those of `edgewright.load`.
+        bounds: what clients may take.
+        ready: called with the model as soon as it is served.
+
+    Raises:
+        BundleError: the bundle is not what its manifest says.
+        GateFailed: the engine here gives other outputs than it should.
+        MissingExtra: no engine for it is installed.
+    """
+    model = open_model(directory, options or {})
+    server = _Server(model, lambda: open_model(directory, options or {}), bounds)
+    asyncio.run(server.run(sock, lambda: ready(model)))
+
+
+class _Server:
+    def __init__(self, model: Model, reopen: Callable[[], Model], bounds: Bounds) -> None:
+        self._model, self._reopen, self._bounds = model, reopen, bounds
+        self._engine = ThreadPoolExecutor(1, "engine")
+        self._talks: set[asyncio.Task[Any]] = set()
+        self._busy: set[asyncio.Task[Any]] = set()
+
+    async def run(self, sock: socket.socket, ready: Callable[[], None]) -> None:
+        loop, ended, again = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ended.set)
+        loop.add_signal_handler(signal.SIGHUP, again.set)
+        server = await asyncio.start_unix_server(self._talk, sock=sock, limit=self._bounds.request_bytes)
+        beside = [asyncio.create_task(self._reload(again)), asyncio.create_task(self._beat())]
+        notify("READY=1", f"STATUS=serving {self._model.bundle.directory.name}")
+        ready()
+        await ended.wait()
+        notify("STOPPING=1")
+        server.close()
+        await self._end()
+        for task in beside:
+            task.cancel()
+        self._engine.shutdown(wait=False, cancel_futures=True)
+
+    async def _end(self) -> None:
+        """Let the requests at hand end; connections without one end at once."""
+        for task in self._talks - self._busy:
+            task.cancel()
+        if self._talks:
+            await asyncio.wait(self._talks, timeout=self._bounds.end_s)
+
+    async def _reload(self, again: asyncio.Event) -> None:
+        while await again.wait():
+            again.clear()
+            notify("RELOADING=1")
+            try:
+                self._model = await asyncio.to_thread(self._reopen)
+                words = f"serving {self._model.bundle.directory.name}"
+            except Exception as error:  # noqa: BLE001 - whatever it is, the release that is open goes on
+                words = f"still serving {self._model.bundle.directory.name}: {_record(error)['message']}"
+            print(f"edgewright: {words}", file=sys.stderr, flush=True)
+            notify("READY=1", f"STATUS={words}")
+
+    async def _beat(self) -> None:
+        """Tell the watchdog that the engine's thread takes work: one that hangs is ended by it."""
+        due_s = watchdog_s()
+        while due_s:
+            await self._in_turn(int)
+            notify("WATCHDOG=1")
+            await asyncio.sleep(due_s / 3)
+
+    def _in_turn(self, work: Callable[..., Any], *given: Any) -> Awaitable[Any]:
+        return asyncio.get_running_loop().run_in_executor(self._engine, work, *given)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task  # noqa: S101 - a callback of asyncio's server is one
+        self._talks.add(task)
+        try:
+            while line := await asyncio.wait_for(self._line(reader), self._bounds.idle_s):
+                self._busy.add(task)
+                writer.write(json.dumps(await self._answer(line), ensure_ascii=False).encode() + b"\n")
+                await asyncio.wait_for(writer.drain(), self._bounds.idle_s)
+                self._busy.discard(task)
+        except (DataError, DeviceError) as error:  # what follows it on the connection cannot be told apart
+            writer.write(json.dumps({"error": error.record()}).encode() + b"\n")
+        except (OSError, asyncio.TimeoutError, asyncio.CancelledError):
+            pass
+        finally:
+            self._talks.discard(task)
+            self._busy.discard(task)
+            writer.close()
+
+    async def _line(self, reader: asyncio.StreamReader) -> bytes:
+        """The next request, empty at the end. Raises DataError, DeviceError."""
+        most = self._bounds
+        if len(self._talks) > most.connections:
+            what = f"{most.connections} connections are open, no more are taken"
+            raise DeviceError(what, hint="close one, or try again")
+        try:
+            return await reader.readuntil(b"\n")
+        except asyncio.IncompleteReadError as error:
+            return error.partial.strip()
+        except asyncio.LimitOverrunError as error:
+            what = f"the request has more than {most.request_bytes} bytes"
+            raise DataError(what, hint="split the request") from error
+
+    async def _answer(self, line: bytes) -> dict[str, Any]:
+        model = self._model  # one release for all of a request
+        try:
+            request = parsed(line)
+            if "health" in request:
+                return {"health": await self._in_turn(model.health)}
+            items = items_of(request["texts"], self._bounds.texts)
+            return {"rows": [await self._in_turn(model.row, item) for item in items]}
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other clients go on
+            return {"error": _record(error)}
+
+
+def _record(error: Exception) -> dict[str, str]:
+    if isinstance(error, EdgewrightError):
+        return error.record()
+    words = f"{type(error).__name__}: {error}"
+    print(f"edgewright: {one_line(words)}", file=sys.stderr, flush=True)
+    return EdgewrightError(words, hint="this is a bug of edgewright").record()

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from edgewright.bundle.manifest import Settings
+from edgewright.contracts.converter import Session
+from edgewright.errors import BundleError, UsageError
+from edgewright.inference.pipeline import Pipeline, load
+from edgewright.tasks.text_classification import TextClassification
+from edgewright.text.tokenizer import Tokenizer
+
+
+class CountingSession(Session):
+    """An engine in a line: a text is as positive as it is long."""
+
+    inputs = outputs = ()
+
+    def __init__(self):
+        self.shapes = []
+
+    def run(self, feeds):
+        self.shapes.append(feeds["input_ids"].shape)
+        real = feeds["attention_mask"].sum(axis=1)
+        return {"logits": np.stack([5 - real, real - 5], axis=1).astype(np.float32)}
+
+
+@pytest.fixture
+def pipeline(tokenizer_dir):
+    task = TextClassification(Settings(max_length=16, labels=("short", "long")))
+    return Pipeline(None, task, Tokenizer(tokenizer_dir, 16), CountingSession())
+
+
+def names(answers):
+    return [label.name for (label,) in answers]
+
+
+def test_one_item_has_one_answer_and_a_list_has_a_list(pipeline):
+    (label,) = pipeline("good")
+    assert label.name == "short"
+    assert names(pipeline(["good", "the river had risen in the night"])) == ["short", "long"]
+    assert pipeline([]) == []
+
+
+def test_a_tuple_is_a_pair(pipeline):
+    (label,) = pipeline(("the river", "had risen"))
+    assert label.name == "long"
+    assert len(pipeline.session.shapes) == 1
+
+
+def test_every_item_is_a_run_of_its_own_without_padding(pipeline):
+    pipeline(["good", "the river had risen in the night", "the night " * 50])
+    assert [shape[0] for shape in pipeline.session.shapes] == [1, 1, 1]
+    assert pipeline.session.shapes[0] == (1, 3)
+    assert pipeline.session.shapes[2] == (1, 16)
+
+
+def test_an_answer_does_not_depend_on_its_neighbours(pipeline):
+    texts = ["good", "the night " * 50, "a pity", ""]
+    assert pipeline(texts) == [pipeline(text) for text in texts]
+
+
+def test_a_stream_is_answered_as_it_comes(pipeline):
+    asked = []
+
+    def endless():
+        while True:
+            asked.append("good")
+            yield "good"
+
+    stream = pipeline.stream(endless())
+    assert names([next(stream), next(stream)]) == ["short", "short"]
+    assert len(asked) == 2
+
+
+def test_an_artifact_that_is_not_there_is_told_before_an_engine_is_looked_for(bundle_dir):
+    with pytest.raises(BundleError, match="has no artifact tflite"):
+        load(bundle_dir, format="tflite", engine="nonsense")
+
+
+def test_an_unknown_engine_is_a_usage_error(bundle_dir):
+    with pytest.raises(UsageError, match="unknown engine 'nonsense'"):
+        load(bundle_dir, engine="nonsense")
+
+
+@pytest.mark.parametrize("path", ["onnx/model.onnx", "tokenizer.json"])
+def test_a_changed_file_is_never_opened(bundle_dir, path):
+    data = (bundle_dir / path).read_bytes()
+    (bundle_dir / path).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(BundleError, match=f"^{path} has SHA-256"):
+        load(bundle_dir)

@@ -1,0 +1,133 @@
+"""Rows of a measurement: their file, their grade, two of them held against each other."""
+
+import collections
+import dataclasses
+import itertools
+import json
+import random
+from pathlib import Path
+
+import pytest
+from measured import STEADY, row, run, samples
+
+from edgewright.errors import DataError, GateFailed
+from edgewright.measure.grading import drift, grade
+from edgewright.measure.regression import Comparison, check, with_baseline
+from edgewright.measure.rows import Moment, read, write
+from edgewright.statistics.latency import _rank_sums, compare, summarize
+
+
+def test_a_file_of_rows_is_read_as_it_was_written(tmp_path):
+    made = run(row(samples(2.0)), row(samples(3.0), tokens=128))
+    write(made, tmp_path / "rows.json")
+    assert read(tmp_path / "rows.json") == made
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.json"]
+
+
+def test_a_bad_file_of_rows_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "rows.json"
+    write(run(row(samples(2.0))), path)
+    good = path.read_bytes()
+    tree = json.loads(good)
+    for bad, words in (
+        (good[: len(good) // 2], "not acceptable JSON"),
+        (json.dumps({**tree, "schema": 99}).encode(), "schema 99, this edgewright reads up to 1"),
+        (json.dumps({**tree, "html": "<script>"}).encode(), "html"),
+        (json.dumps({**tree, "device": "x" * 5000}).encode(), "device"),
+        (b"[]", "rows.json"),
+    ):
+        path.write_bytes(bad)
+        with pytest.raises(DataError, match=words):
+            read(path)
+    with pytest.raises(DataError, match="cannot read"):
+        read(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "others", "words"),
+    [
+        ({}, 0.5, "other processes took 50% of the machine"),
+        ({"swapped_pages": 9}, 0.0, "2 pages were swapped"),
+        ({"clock_mhz": 1800.0}, 0.0, "the clock fell from 2000 to 1800 MHz"),
+        ({"throttled": 0x50005}, 0.0, "throttled or under-voltage"),
+        ({"throttled": 0x40000}, 0.0, "throttled or under-voltage"),
+    ],
+)
+def test_a_machine_that_was_not_itself_voids_the_row(change, others, words):
+    found = samples(2.0)
+    flat = summarize([sample for process in found for sample in process])
+    after = Moment(**{**{name: getattr(STEADY["after"], name) for name in Moment.__struct_fields__}, **change})
+    mark, reasons = grade(found, flat, [{**STEADY, "after": after}], [others])
+    assert mark == "void"
+    assert words in reasons[0]
+
+
+def test_a_bit_that_was_set_before_the_run_does_not_count():
+    found = samples(2.0, noise=0.001)
+    flat = summarize([sample for process in found for sample in process])
+    moments = {when: Moment(throttled=0x50000) for when in ("before", "after")}
+    assert grade(found, flat, [moments], [0.0]) == ("A", ())
+
+
+def test_a_drift_voids_and_few_processes_lower_the_grade():
+    slower = tuple(tuple(2 + 0.01 * at for at in range(60)) for _ in range(5))
+    assert row(slower).grade == "void"
+    assert drift(slower[0]) == pytest.approx(0.4 / 2.095, rel=0.1)
+    assert row(samples(2.0, noise=0.001)).grade == "A"
+    assert row(samples(2.0, 3, noise=0.001)).grade == "B"
+    assert row(samples(2.0, 2, noise=0.001)).grade == "C"
+
+
+def test_a_baseline_of_another_model_or_of_other_rows_is_refused():
+    here = run(row(samples(2.0)))
+    with pytest.raises(DataError, match="the baseline is of the model bbbbbbbbbbbb"):
+        with_baseline(here, run(row(samples(2.0)), source="b" * 64))
+    with pytest.raises(DataError, match="no row of the artifacts"):
+        with_baseline(here, run(row(samples(2.0), tokens=128)))
+
+
+def test_only_a_shown_slow_down_beyond_the_limit_fails():
+    before = run(row(samples(2.0, 10, seed=1)))
+    check(with_baseline(run(row(samples(2.02, 10, seed=2))), before), 0.05)
+    slower = with_baseline(run(row(samples(2.4, 10, seed=3))), before)
+    with pytest.raises(GateFailed, match=r"onnx/fp32, 16 tokens, 1 thread: 1\.\d+ .* at most 1.05 is allowed"):
+        check(slower, 0.05)
+    check([dataclasses.replace(c, row=row(samples(2.4), grade="void")) for c in slower], 0.05)
+
+
+def test_too_few_processes_show_nothing():
+    found = compare(samples(2.0, 1), samples(4.0, 1))
+    assert not found.shown
+    assert isinstance(Comparison(row(samples(2.0)), row(samples(2.0)), found).ratio.value, float)
+
+
+RECORDED = json.loads((Path(__file__).parent / "recorded_processes.json").read_text())["median_ms"]
+"""Medians of fresh processes that ran one artifact in turn: the demo model in int8, 16 tokens, on a shared server."""
+
+
+def draw(rng, times=1.0):
+    """Ten processes as they were recorded, each with a run."""
+    return [[times * median] for median in rng.sample(RECORDED, 10)]
+
+
+def test_of_recorded_runs_equal_ones_are_told_apart_in_at_most_5_of_100_and_a_tenth_in_at_least_95():
+    rng = random.Random(0)
+    equal = [compare(draw(rng), draw(rng)) for _ in range(500)]
+    slower = [compare(draw(rng, 1.1), draw(rng)) for _ in range(500)]
+    assert sum(found.shown for found in equal) <= 25
+    assert sum(found.low > 1 for found in slower) >= 475
+
+
+@pytest.mark.parametrize("n", [2, 5, 6])
+def test_the_ranks_are_counted_as_they_fall(n):
+    """Every order of n and 4 observations, by hand."""
+    found = collections.Counter(
+        sum(a > b for a in first for b in set(range(n + 4)) - set(first))
+        for first in itertools.combinations(range(n + 4), n)
+    )
+    assert _rank_sums(n, 4) == [found[at] for at in range(n * 4 + 1)]
+
+
+def test_a_disturbed_process_does_not_hide_a_difference():
+    ours, theirs = samples(2.2, 10, 1), [*samples(2.0, 9, 2), [3.5] * 50]
+    assert compare(ours, theirs).low > 1.05

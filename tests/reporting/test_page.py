@@ -1,0 +1,180 @@
+"""The report of a run: a page that needs nothing else, and what hostile names do to it."""
+
+import shutil
+import struct
+import subprocess
+import time
+import zlib
+from html.parser import HTMLParser
+
+import pytest
+from measured import ARTIFACT, row, run, samples
+
+from edgewright.bundle.manifest import Score
+from edgewright.contracts.operators import Operator, Trace
+from edgewright.errors import DataError
+from edgewright.measure.profile import Profile
+from edgewright.measure.roofline import Roofline
+from edgewright.reporting import page as report
+
+EVIL = "<script>alert(1)</script>\"'&|"
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def full(count=6, source="a" * 64):
+    rows = []
+    for at in range(count):
+        score = Score("accuracy", 85.0 + at % 3, 268, "dev.tsv", 86.0)
+        artifact = ARTIFACT.__class__(
+            f"onnx/m{at % 5}.onnx", "onnx", f"p{at % 5}", 10**6 * (1 + at % 5), "0" * 64, (), (), ARTIFACT.parity, score
+        )
+        rows.append(row(samples(0.5 + at, 5, at), artifact=artifact, tokens=16 * (1 + at // 5)))
+    return run(*rows, source=source)
+
+
+class Tags(HTMLParser):
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.seen, self.addresses = [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append(tag)
+        self.addresses += [value for key, value in attrs if key in ("src", "href", "action")]
+        if tag not in ("meta", "link", "br", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def profiled(artifact=ARTIFACT, **names):
+    """A profile of an artifact, each of whose operators has the fields `names`."""
+    each = ({"name": f"{at}", "kind": f"Kind {at}", "layer": f"a.layer.{at}", **names} for at in range(30))
+    operators = tuple(Operator(**one, start_ms=at, time_ms=1.0, macs=10**7) for at, one in enumerate(each))
+    return Profile(
+        artifact, "onnxruntime", 16, Trace(operators, 32.0, 31.0, 10, "XNNPACK"), Roofline(1, 50.0, 200.0, 30.0)
+    )
+
+
+def test_a_page_is_whole_and_needs_nothing_else():
+    begin = time.process_time()
+    page = report.html(full(50))
+    assert time.process_time() - begin < 2
+    tags = Tags(page)
+    assert tags.open == []
+    assert tags.addresses == []
+    assert "script" not in tags.seen
+    assert "url(" not in page
+    assert "http" not in page
+    assert len(page) < 3_000_000
+    assert tags.seen.count("svg") == 5
+
+
+def test_what_a_file_says_is_text_and_nothing_else():
+    made = full(2)
+    hostile = run(
+        *(row(samples(1.0), bundle=EVIL, task=EVIL, engine=EVIL, data=EVIL, reasons=(EVIL,)) for _ in range(2))
+    )
+    for page in (
+        report.html(hostile),
+        report.html(hostile, made.__class__(**{**fields(hostile), "problems": (EVIL,)})),
+    ):
+        assert "<script" not in page
+        assert "&lt;script&gt;" in page
+        assert Tags(page).open == []
+    assert "<script" not in report.markdown(hostile)
+    assert {line.count("|") for line in report.markdown(hostile).splitlines()[2:]} == {15}
+
+
+def test_operators_have_bars_and_what_fell_back_is_said():
+    run_ = full(3)
+    page = report.html(run_, None, [profiled(row.artifact) for row in run_.rows])
+    tags = Tags(page)
+    assert (tags.open, tags.seen.count("svg")) == ([], 4 + 2 * 3)
+    assert page.count("3.1 %, 10 GMAC/s, compute-bound") == 3 * 2 * 10
+    assert page.count(">20 others<") == 3 * 2
+    assert "outside XNNPACK: 30 of 30 operators, 30 ms, 93.8 %" in page
+    assert "| between operators | 0 | 2 | 6.2% | - |" in report.markdown(run_, None, [profiled(run_.rows[0].artifact)])
+    stranger = profiled(ARTIFACT.__class__(**{**fields(ARTIFACT), "sha256": "f" * 64}))
+    for render in (report.html, report.markdown):
+        with pytest.raises(DataError, match="is of the file ffffffffffff…, which the run did not measure"):
+            render(run_, None, [stranger])
+
+
+def test_hostile_names_of_operators_stay_text():
+    run_ = full(2)
+    evil = profiled(run_.rows[0].artifact, name=EVIL, kind=EVIL, layer=EVIL, ran_by=EVIL)
+    page = report.html(run_, None, [evil])
+    assert "<script" not in page
+    assert Tags(page).open == []
+    assert "<script" not in report.markdown(run_, None, [evil])
+
+
+def test_a_run_that_was_cut_short_says_so():
+    cut = full(2).__class__(**{**fields(full(2)), "cut_short": "the connection was lost at onnx/int8"})
+    assert "the connection was lost at onnx/int8" in report.html(cut)
+
+
+def fields(record):
+    return {name: getattr(record, name) for name in record.__struct_fields__}
+
+
+def test_a_baseline_is_compared_and_one_of_another_model_refused():
+    assert "Against the baseline" in report.html(full(3), full(3))
+    assert "of the baseline" in report.markdown(full(3), full(3))
+    with pytest.raises(DataError, match="the baseline is of the model"):
+        report.html(full(3), full(3, source="b" * 64))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_single_row_has_a_page_too(count):
+    assert Tags(report.html(run(*[row(samples(1.0))] * count))).seen.count("svg") == 4
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not BROWSER, reason="no chromium is installed to open the page in")
+@pytest.mark.parametrize(("scheme", "ground"), [("0", (0x14, 0x18, 0x1C)), ("1", (0xFF, 0xFF, 0xFF))])
+def test_a_browser_draws_it_light_and_dark_without_a_complaint(scheme, ground, tmp_path):
+    found = full()
+    (tmp_path / "report.html").write_text(report.html(found, full(), [profiled(row.artifact) for row in found.rows]))
+    shot = tmp_path / "shot.png"
+    argv = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--screenshot={shot}", "--window-size=900,2400"]
+    argv += [
+        f"--blink-settings=preferredColorScheme={scheme}",
+        "--enable-logging=stderr",
+        f"--user-data-dir={tmp_path}/u",
+    ]
+    done = subprocess.run(
+        [*argv, (tmp_path / "report.html").as_uri()], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert "CONSOLE" not in done.stderr
+    pixels = picture(shot.read_bytes())
+    assert pixels[0][0] == ground
+    assert len({pixel for line in pixels[::10] for pixel in line[::5]}) > 20
+
+
+def picture(data):
+    """The pixels of a PNG of 8 bits without an alpha channel, or with one that is left out."""
+    width, height, _, kind = struct.unpack(">IIBB", data[16:26])
+    size, at, packed = {2: 3, 6: 4}[kind], 8, b""
+    while at < len(data):
+        (length,) = struct.unpack(">I", data[at : at + 4])
+        packed += data[at + 8 : at + 8 + length] if data[at + 4 : at + 8] == b"IDAT" else b""
+        at += length + 12
+    raw, above, lines = zlib.decompress(packed), bytearray(width * size), []
+    for y in range(height):
+        start = y * (width * size + 1)
+        line = unfiltered(raw[start], bytearray(raw[start + 1 : start + 1 + width * size]), above, size)
+        lines.append([tuple(line[x : x + 3]) for x in range(0, len(line), size)])
+        above = line
+    return lines
+
+
+def unfiltered(how, line, above, size):
+    for x in range(len(line)):
+        left, corner = (line[x - size], above[x - size]) if x >= size else (0, 0)
+        guess = left + above[x] - corner
+        paeth = min((left, above[x], corner), key=lambda value: abs(guess - value))
+        line[x] = (line[x] + (0, left, above[x], (left + above[x]) // 2, paeth)[how]) % 256
+    return line
