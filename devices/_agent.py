@@ -1,8 +1,8 @@
 """What a board does of a flash: one request comes in, one answer goes out, and the board is whole whenever it ends.
 
 A request is a JSON object with an `op`, the `root` of the store and what the op needs; the answer is one too, framed as
-`edgewright.wire` does. Every op that changes something begins by taking back what an interrupted one left, and can be
-asked again.
+`edgewright.boards.wire` does. Every op that changes something begins by taking back what an interrupted one left, and
+can be asked again.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from edgewright.boards.wire import frame
 from edgewright.devices._board import Board
 from edgewright.devices._disk import Disk, RealDisk
 from edgewright.devices._equip import equip, offer, survey
@@ -26,7 +27,6 @@ from edgewright.devices._send import end, prepare
 from edgewright.devices._state import State
 from edgewright.devices._visit import visit
 from edgewright.errors import DeviceError, EdgewrightError, UsageError
-from edgewright.wire import frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable

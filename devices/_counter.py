@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgewright.counting import Tally
+from edgewright.boards.instructions import Tally
 from edgewright.devices._programs import find_program, last_line, run_program
 from edgewright.errors import DeviceError
 

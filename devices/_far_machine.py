@@ -40,7 +40,7 @@ class FarMachine(Machine, Here):
         self._bare, self._disk = bare, disk
 
     def run(self, argv: Sequence[str], timeout_s: float) -> Ran:
-        """Run a program; what `edgewright.board.Checks.of` asks of a Python is done with the runner instead."""
+        """Run a program; what `edgewright.boards.board.Checks.of` asks of a Python is done with the runner instead."""
         if argv[1:2] == ["-c"] and "require_engine" in argv[2]:
             return self._probe(argv[3:])
         if argv[1:4] == ["-m", "edgewright", "verify"]:
@@ -50,7 +50,7 @@ class FarMachine(Machine, Here):
 
     def _probe(self, formats: Sequence[str]) -> Ran:
         """Raise DeviceError where a runner opens none of `formats`, or the engine does not load there."""
-        from edgewright.runner import FORMATS
+        from edgewright.boards.native.release import FORMATS
 
         if formats and not set(formats) & set(FORMATS):
             hint = "build the bundle with --format tflite"
@@ -78,9 +78,9 @@ class FarMachine(Machine, Here):
 
     def replays(self, folder: str, *, quick: bool = False) -> list[Replay]:
         """The golden cases of the release at `folder` there, run there and judged here. Raises EdgewrightError."""
+        from edgewright.boards.native.release import Elsewhere
         from edgewright.bundle.bundle import Bundle
         from edgewright.bundle.manifest import Manifest, decode
-        from edgewright.runner import Elsewhere
 
         with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
             self.fetch(folder, Path(scratch))

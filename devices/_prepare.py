@@ -11,11 +11,11 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgewright.boards.own_wheel import copy_package, digest_of
 from edgewright.devices._emulated import CPUS, PYTHON, Emulated, emulated
 from edgewright.devices._programs import find_program, last_line, run_program
 from edgewright.devices._userland import make_userland
 from edgewright.errors import DeviceError, StorageError, UsageError
-from edgewright.package import copy_package, digest_of
 from edgewright.system.files import alone, write_whole
 
 if TYPE_CHECKING:

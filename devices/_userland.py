@@ -12,8 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgewright.boards.wheels import ENGINES, Platform, pip, requirements
 from edgewright.devices._debian import Wanted, fetch, unpack
-from edgewright.wheels import ENGINES, Platform, pip, requirements
 
 if TYPE_CHECKING:
     from collections.abc import Callable

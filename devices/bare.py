@@ -13,7 +13,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from edgewright.agent import unpack
+from edgewright.boards.agent import unpack
 from edgewright.contracts.converter import Completed, Transport
 from edgewright.devices._agent import answer
 from edgewright.devices._board import Board
@@ -169,7 +169,7 @@ class Bare(Transport):
         self.way.pull(there, here)
 
     def starts(self, folder: str) -> object:
-        """How runners for the artifacts of a release in `folder` there are started: `edgewright.runner.Start`."""
+        """What starts runners for the artifacts of a release in `folder` there: a `boards.native.release.Start`."""
 
         def start(artifact: Artifact, threads: int) -> object:
             return self.infers(f"{folder}/{artifact.path}", threads)

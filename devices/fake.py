@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from edgewright.agent import unpack
+from edgewright.boards.agent import unpack
 from edgewright.contracts.converter import Completed, Transport
 from edgewright.devices._agent import answer
 from edgewright.devices._env import Recipe

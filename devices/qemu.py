@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from edgewright.boards.instructions import Tally
     from edgewright.contracts.converter import Completed
-    from edgewright.counting import Tally
 
 __all__ = ["Qemu"]
 
@@ -112,5 +112,5 @@ class Qemu(Talking):
     def count(
         self, argv: Sequence[str], *, timeout_s: float, stdin: bytes = b""
     ) -> tuple[Completed, tuple[Tally, ...]]:
-        """Run the board's Python and count the instructions between its marks; see `edgewright.counting`."""
+        """Run the board's Python and count the instructions between its marks; see `edgewright.boards.instructions`."""
         return counted(self._spot, argv[1:], timeout_s=timeout_s, stdin=stdin)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright._version import __version__
 
 if TYPE_CHECKING:
-    from edgewright.builder import build
+    from edgewright.builder.build import build
     from edgewright.bundle.bundle import Bundle
     from edgewright.errors import EdgewrightError
     from edgewright.inference.pipeline import Pipeline, load
@@ -30,7 +30,7 @@ _HOMES = {
     "EdgewrightError": "errors",
     "Pipeline": "inference.pipeline",
     "bench": "measure.bench",
-    "build": "builder",
+    "build": "builder.build",
     "evaluate": "proof.score",
     "load": "inference.pipeline",
     "verify": "proof.verify",

@@ -23,7 +23,7 @@ _NOUNS = {
     "devices": "transport",
     "tasks": "task",
     "cli": "command",
-    "compress": "step",
+    "compression.steps": "step",
 }
 
 

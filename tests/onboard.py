@@ -4,7 +4,8 @@ import hashlib
 import json
 import zipfile
 
-from edgewright.agent import unpack
+from edgewright.boards.agent import unpack
+from edgewright.boards.install import Kit
 from edgewright.bundle import manifest
 from edgewright.contracts.converter import Completed
 from edgewright.devices._agent import answer
@@ -13,7 +14,6 @@ from edgewright.devices._env import Recipe
 from edgewright.devices._machine import RealMachine
 from edgewright.devices._wheel import listed, wheel_hash
 from edgewright.devices.local import Local
-from edgewright.equipment import Kit
 
 
 def tiny(out, version):

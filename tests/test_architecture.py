@@ -49,7 +49,9 @@ def test_a_room_imports_no_other_room(name):
 def test_no_command_imports_another():
     for name in (name for name in HUB if name.startswith("sdk/cli/")):
         own = {module for module, _ in imported(TREES[name]) if module.startswith("edgewright.cli.")}
-        assert own <= {f"edgewright.cli.{helper}" for helper in ("_show", "_far", "_live", "_counts")}, name
+        assert own <= {
+            f"edgewright.cli.{helper}" for helper in ("_tables", "_on_device", "_progress", "_instructions")
+        }, name
 
 
 def functions_that_import(tree, library):
@@ -73,7 +75,7 @@ def own_imports(node):
 
 def test_torch_is_imported_only_where_models_are_made_or_exported_and_where_an_engine_takes_its_tensors():
     users = {name: functions_that_import(tree, "torch") for name, tree in TREES.items()}
-    makers = ("converters/", "sdk/compress/", "sdk/train/")
+    makers = ("converters/", "sdk/compression/", "sdk/searching/", "sdk/training/")
     outside = {name: where for name, where in users.items() if where and not name.startswith(makers)}
     # ExecuTorch's Python bindings take and give torch tensors
     assert outside == {
@@ -84,12 +86,8 @@ def test_torch_is_imported_only_where_models_are_made_or_exported_and_where_an_e
 
 
 # What is made of torch's own classes is imported by functions alone.
-TORCH_FREE = {"sdk/compress/_taught.py"}
-MADE_OF_TORCH = [
-    name
-    for name in HUB
-    if name.startswith(("sdk/train/_", "sdk/compress/_")) and "__init__" not in name and name not in TORCH_FREE
-]
+MAKERS = ("sdk/training/_", "sdk/searching/_", "sdk/compression/steps/_")
+MADE_OF_TORCH = [name for name in HUB if name.startswith(MAKERS) and "__init__" not in name]
 
 
 @pytest.mark.parametrize("name", [name for name in HUB if name not in MADE_OF_TORCH])
@@ -124,7 +122,7 @@ def defined(tree):
             yield from (part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name))
 
 
-FACES = {"sdk/__init__.py", "sdk/train/__init__.py", "sdk/compress/__init__.py"}
+FACES = {"sdk/__init__.py", "sdk/training/__init__.py", "sdk/compression/steps/__init__.py"}
 """What these export is defined in the modules beside them."""
 
 
@@ -220,7 +218,7 @@ def test_only_the_command_that_runs_is_imported():
     code = "import sys\nsys.argv = ['edgewright', 'run', '--help']\nfrom edgewright.cli import _run\n"
     code += "_run(sys.argv[1:])\nprint(*sorted(m for m in sys.modules if m.startswith('edgewright.cli.')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
-    assert done.stdout.splitlines()[-1].split() == ["edgewright.cli._show", "edgewright.cli.run"]
+    assert done.stdout.splitlines()[-1].split() == ["edgewright.cli._tables", "edgewright.cli.run"]
 
 
 def test_the_way_to_an_answer_imports_nothing_heavy():

@@ -17,9 +17,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewright.boards.connect import connect
+from edgewright.boards.instructions import count_instructions
 from edgewright.bundle.bundle import Bundle
-from edgewright.counting import count_instructions
-from edgewright.device import connect
 from edgewright.devices._emulated import CPUS
 from edgewright.devices.qemu import Qemu
 from edgewright.system.machine import model

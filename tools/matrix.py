@@ -18,9 +18,9 @@ from typing import Any
 import tiny_models
 
 from edgewright import build, registry
+from edgewright.builder.support import gap
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import EdgewrightError
-from edgewright.support import gap
 
 ROOT = Path(__file__).parents[1]
 FORMATS = ("onnx", "ort", "tflite", "executorch", "torchscript")

@@ -12,14 +12,14 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from edgewright.compress import Setting
+from edgewright.compression.steps import Setting
 from edgewright.errors import GateFailed
 from edgewright.model.source import open_source
-from edgewright.train._study import Study
-from edgewright.train.search import SAMPLERS
-from edgewright.train.search_front import hypervolume, objectives
-from edgewright.train.search_space import Point, Space
-from edgewright.train.search_trial import Found
+from edgewright.searching._study import Study
+from edgewright.searching.front import hypervolume, objectives
+from edgewright.searching.search import SAMPLERS
+from edgewright.searching.space import Point, Space
+from edgewright.searching.trial import Found
 
 ROOT = Path(__file__).parents[1]
 HEADLINE = 5
@@ -33,7 +33,7 @@ class Replay:
         whole: the hypervolume of all its points, against the worst of each objective.
     """
 
-    def __init__(self, folder: Path = ROOT / "tests/train") -> None:
+    def __init__(self, folder: Path = ROOT / "tests/training") -> None:
         source = open_source(ROOT / "tools/demo/model")
         rows = folder / "rows.tsv"  # never opened: nothing is trained
         setting = Setting(source.directory, rows, rows, folder, 0, 1, lambda _: None)

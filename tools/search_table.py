@@ -1,6 +1,6 @@
 """Train, build and time every point of a small space, once, so that searches of it can be replayed in no time.
 
-    tools/search_table.py ../shared/data/sst2 tests/train/search_table.json
+    tools/search_table.py ../shared/data/sst2 tests/searching/search_table.json
 
 Students of the demo model, distilled on the first 2,000 rows of SST-2, one thread. What is in the file already is not
 made again.
@@ -15,17 +15,17 @@ from typing import Any
 
 from edgewright import build
 from edgewright.bundle.bundle import Bundle
-from edgewright.compress import Setting
+from edgewright.compression.steps import Setting
 from edgewright.errors import GateFailed
 from edgewright.measure.bench import Plan, bench
 from edgewright.model.source import Source, open_source
-from edgewright.train.answers import cache_dir
-from edgewright.train.hush import hush
-from edgewright.train.search_space import Space
-from edgewright.train.search_trial import make
+from edgewright.searching.space import Space
+from edgewright.searching.trial import make
+from edgewright.training.answers import cache_dir
+from edgewright.training.hush import hush
 
 ROOT = Path(__file__).parents[1]
-SPACE, ROWS = ROOT / "tests/train/search_space.toml", 2000
+SPACE, ROWS = ROOT / "tests/searching/search_space.toml", 2000
 PLAN = Plan(tokens=(32,), processes=2, runs=50, least_ms=100, warmup_ms=100)
 
 

@@ -58,7 +58,7 @@ def _interleaved(model: Path, rows: Path, turns: int) -> dict[str, list[dict[str
 
 def _ours(model: Path, rows: Path) -> dict[str, float]:
     """One pass of `fit`; the other rows, which it is scored on, are two."""
-    from edgewright.train import Recipe, fit
+    from edgewright.training import Recipe, fit
 
     with tempfile.TemporaryDirectory() as scratch:
         dev = Path(scratch) / "dev.tsv"

@@ -53,7 +53,7 @@ def main() -> None:
     """Run the command line and end the process with the exit code of what happened."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped service cleans up as Ctrl-C does
     code = _run(sys.argv[1:])
-    if device := sys.modules.get("edgewright.device"):
+    if device := sys.modules.get("edgewright.boards.connect"):
         device.disconnect()
     _leave(code)
 

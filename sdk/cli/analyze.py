@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgewright.cli._show import emit, output_options, status
+from edgewright.cli._tables import emit, output_options, status
 
 __all__ = ["command"]
 

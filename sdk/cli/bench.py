@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._counts import counts
-from edgewright.cli._show import (
+from edgewright.cli._instructions import counts
+from edgewright.cli._tables import (
     artifact_options,
     artifact_row,
     device_options,
@@ -52,7 +52,7 @@ def command(bundle: str, **options: Any) -> None:
 
     On an emulated board, whose times mean nothing, the instructions of one inference are counted instead.
     """
-    from edgewright.cli._far import there
+    from edgewright.cli._on_device import there
     from edgewright.measure import rows
     from edgewright.measure.bench import bench
     from edgewright.measure.regression import bench_against, check, with_baseline

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._show import artifact_options, emit, human, output_options, score_record, status
+from edgewright.cli._tables import artifact_options, emit, human, output_options, score_record, status
 
 if TYPE_CHECKING:
     from edgewright.proof.compare import Difference

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgewright.cli._show import emit, output_options, status
+from edgewright.cli._tables import emit, output_options, status
 
 __all__ = ["command"]
 
@@ -31,7 +31,7 @@ def command(source: str, recipe: str, out: str, *, as_json: bool, quiet: bool, *
 
     Unstructured zeros make a file that compresses better; they make no dense engine faster.
     """
-    from edgewright.compression import compress
+    from edgewright.compression.chain import compress
 
     stages = compress(source, recipe, out, progress=status(quiet=quiet), **options)
     rows = []

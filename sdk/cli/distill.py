@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._show import emit, listed, output_options, recipe_options, status
+from edgewright.cli._tables import emit, listed, output_options, recipe_options, status
 
 if TYPE_CHECKING:
-    from edgewright.train import Distillation
+    from edgewright.training import Distillation
 
 __all__ = ["command"]
 
@@ -40,7 +40,7 @@ _SHAPE = ("take", "layers", "width", "heads", "feed_forward", "embedding")
 @output_options
 def command(teacher: str, train: str, dev: str, out: str, *, as_json: bool, quiet: bool, **settings: Any) -> None:
     """Train a student on the outputs of TEACHER, a fine-tuned model directory or hub id."""
-    from edgewright.train import Recipe, distill
+    from edgewright.training import Recipe, distill
 
     how = _distillation(settings)
     places = {name: settings.pop(name) for name in ("student", "cache", "resume", "force")}
@@ -54,7 +54,7 @@ def command(teacher: str, train: str, dev: str, out: str, *, as_json: bool, quie
 
 def _distillation(settings: dict[str, Any]) -> Distillation:
     """Take what distillation needs out of the options."""
-    from edgewright.train import Distillation, Shape
+    from edgewright.training import Distillation, Shape
 
     sizes = {name: settings.pop(name) for name in _SHAPE}
     if not all(word.isdecimal() for word in sizes["take"]):

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from edgewright.cli._show import emit
+from edgewright.cli._tables import emit
 
 __all__ = ["command"]
 

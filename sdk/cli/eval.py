@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from edgewright.cli._show import (
+from edgewright.cli._tables import (
     artifact_options,
     device_options,
     emit,
@@ -38,7 +38,7 @@ def command(model: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
     chosen = {name: options[name] for name in ("metric", "threads", "cost")}
     show = status(quiet=quiet)
     if options["device"]:
-        from edgewright.cli._far import ask
+        from edgewright.cli._on_device import ask
         from edgewright.measure.place import refuse_emulated
 
         if options["cost"]:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._live import live
-from edgewright.cli._show import board_options, emit, output_options, status
+from edgewright.cli._progress import live
+from edgewright.cli._tables import board_options, emit, output_options, status
 from edgewright.errors import DeviceError
 
 if TYPE_CHECKING:
-    from edgewright.equipment import Equipment, Outfitter
-    from edgewright.flash import Flashed
-    from edgewright.fleet import Outcome
+    from edgewright.boards.flash import Flashed
+    from edgewright.boards.install import Equipment, Outfitter
+    from edgewright.boards.many import Outcome
 
 __all__ = ["command"]
 
@@ -67,9 +67,9 @@ def command(bundle: str, **options: Any) -> None:
     if hosts:
         _many(bundle, hosts, options, given)
         return
+    from edgewright.boards.connect import connect, equip
+    from edgewright.boards.flash import flash
     from edgewright.bundle.packing import opened
-    from edgewright.device import connect, equip
-    from edgewright.flash import flash
 
     transport = connect(url)  # a URL that cannot be is said before anything is opened
     with opened(bundle) as found:
@@ -82,7 +82,7 @@ def command(bundle: str, **options: Any) -> None:
 def _outfitter(how: str | None) -> Outfitter | None:
     if how is None:
         return None
-    from edgewright.equipment import by_pip, by_wheels
+    from edgewright.boards.install import by_pip, by_wheels
 
     return by_pip if how == "pip" else by_wheels
 
@@ -119,8 +119,8 @@ def _installed(equipment: Equipment | None) -> str:
 
 
 def _many(bundle: str, hosts: str, options: dict[str, Any], given: dict[str, Any]) -> None:
+    from edgewright.boards.many import flash_all, read_hosts
     from edgewright.bundle.packing import opened
-    from edgewright.fleet import flash_all, read_hosts
 
     urls = read_hosts(hosts)
     show = live(urls, quiet=options["quiet"])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._show import artifact_row, emit, score_record
+from edgewright.cli._tables import artifact_row, emit, score_record
 from edgewright.errors import one_line
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._show import board_options, emit, output_options
+from edgewright.cli._tables import board_options, emit, output_options
 from edgewright.errors import one_line
 
 __all__ = ["command"]
@@ -20,8 +20,8 @@ __all__ = ["command"]
 def command(url: str, *, root: str, python: str, as_json: bool, quiet: bool) -> None:
     """List the releases on the board at URL, in an instant: no file is hashed. `status` looks at every one."""
     del quiet
-    from edgewright.device import connect
-    from edgewright.flash import listing
+    from edgewright.boards.connect import connect
+    from edgewright.boards.flash import listing
 
     found = listing(connect(url), root=root, python=python)
     facts: dict[str, Any] = to_builtins(found)

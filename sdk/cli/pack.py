@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._show import emit, human, output_options
+from edgewright.cli._tables import emit, human, output_options
 
 __all__ = ["command"]
 

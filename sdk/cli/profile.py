@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._show import artifact_options, device_options, emit
+from edgewright.cli._tables import artifact_options, device_options, emit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,7 +110,7 @@ def _title(facts: dict[str, Any]) -> str:
 
 def _far(wanted: Mapping[str, str], *, as_json: bool, why: str | None) -> None:
     """The same on a board."""
-    from edgewright.cli._far import ask
+    from edgewright.cli._on_device import ask
     from edgewright.measure.place import refuse_emulated
     from edgewright.system.files import write_whole
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._show import artifact_row, device_options, emit, listed, output_options, score_record, status
+from edgewright.cli._tables import artifact_row, device_options, emit, listed, output_options, score_record, status
 from edgewright.errors import ConversionFailed, EdgewrightError, GateFailed
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _place(bundle: Bundle, options: dict[str, Any], show: Callable[[str], None])
     """The board of `--device`, with the bundle on it."""
     if not options["device"]:
         return None
-    from edgewright.cli._far import there
+    from edgewright.cli._on_device import there
 
     place = there(str(bundle.directory), options)
     if options["flash"]:
@@ -100,8 +100,8 @@ def _place(bundle: Bundle, options: dict[str, Any], show: Callable[[str], None])
 
 
 def _flash(bundle: Bundle, options: dict[str, Any], show: Callable[[str], None]) -> str:
-    from edgewright.device import connect
-    from edgewright.flash import flash
+    from edgewright.boards.connect import connect
+    from edgewright.boards.flash import flash
 
     where = {"root": options["root"], "python": options["python"]}
     return flash(bundle.directory, connect(options["device"]), **where, progress=show).release
@@ -120,7 +120,7 @@ def _chosen(bundle: Bundle, winner: Entrant, options: dict[str, Any], show: Call
 
 def _bundle(source: str, options: dict[str, Any], show: Callable[[str], None]) -> tuple[Bundle, list[str]]:
     """The bundle to race, built where `source` is a model, and what did not pass its gates."""
-    from edgewright.builder import build
+    from edgewright.builder.build import build
     from edgewright.bundle.bundle import MANIFEST, Bundle
 
     if (Path(source) / MANIFEST).is_file():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._show import board_options, emit, output_options, status
+from edgewright.cli._tables import board_options, emit, output_options, status
 
 __all__ = ["command"]
 
@@ -16,8 +16,8 @@ __all__ = ["command"]
 @output_options
 def command(url: str, *, heal: bool, root: str, python: str, as_json: bool, quiet: bool) -> None:
     """Make the previous release of the board at URL the active one, after its golden cases. Twice leads back."""
-    from edgewright.device import connect, equip
-    from edgewright.flash import rollback
+    from edgewright.boards.connect import connect, equip
+    from edgewright.boards.flash import rollback
 
     transport = equip(connect(url), root=root, python=python)
     status(quiet=quiet)("prove, switch, look at its health")

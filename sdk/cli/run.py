@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._show import artifact_options, device_options
+from edgewright.cli._tables import artifact_options, device_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,7 +51,7 @@ def command(
     if bool(texts) == bool(input_):
         raise click.UsageError("give texts or --input, one of the two")
     if device:
-        from edgewright.cli._far import ask
+        from edgewright.cli._on_device import ask
 
         _print(ask().tree["rows"], as_json=as_json)
         return

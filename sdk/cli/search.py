@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._show import emit, output_options, status
+from edgewright.cli._tables import emit, output_options, status
 
 if TYPE_CHECKING:
-    from edgewright.train.search_front import Trial
+    from edgewright.searching.front import Trial
 
 __all__ = ["command"]
 
@@ -43,8 +43,8 @@ def command(
     Every trial is trained for a short time, built and timed. The same command goes on with a study that was killed, and
     takes part in one that is running.
     """
-    from edgewright.train.search import search
-    from edgewright.train.search_front import Limits
+    from edgewright.searching.front import Limits
+    from edgewright.searching.search import search
 
     limits = Limits(*(given.pop(name) for name in _LIMITS))
     found = search(source, space, train, dev, out, limits=limits, progress=status(quiet=quiet), **given)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._show import board_options, emit, output_options
+from edgewright.cli._tables import board_options, emit, output_options
 from edgewright.errors import DeviceError, one_line
 
 if TYPE_CHECKING:
-    from edgewright.board import Status
+    from edgewright.boards.board import Status
 
 __all__ = ["command"]
 
@@ -24,8 +24,8 @@ __all__ = ["command"]
 def command(url: str, *, lines: int, root: str, python: str, as_json: bool, quiet: bool) -> None:
     """Show the releases on the board at URL, every file hashed. Ends with 5 if the active one is damaged."""
     del quiet
-    from edgewright.device import connect, equip
-    from edgewright.flash import status
+    from edgewright.boards.connect import connect, equip
+    from edgewright.boards.flash import status
 
     found = status(equip(connect(url), root=root, python=python), root=root, python=python)
     facts: dict[str, Any] = to_builtins(found)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from edgewright.cli._show import emit, output_options, status
+from edgewright.cli._tables import emit, output_options, status
 
 __all__ = ["command"]
 
@@ -35,7 +35,7 @@ def _train(corpus: tuple[str, ...], *, as_json: bool, quiet: bool, **options: An
     """
     from dataclasses import asdict
 
-    from edgewright.tokenizer_training import train_tokenizer
+    from edgewright.training.tokenizers import train_tokenizer
 
     found = train_tokenizer(corpus, options.pop("out"), **options, progress=status(quiet=quiet))
     emit([{**asdict(found), "directory": str(found.directory)}], as_json=as_json)

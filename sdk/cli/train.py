@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._show import emit, output_options, recipe_options, status
+from edgewright.cli._tables import emit, output_options, recipe_options, status
 
 if TYPE_CHECKING:
-    from edgewright.train import Trained
+    from edgewright.training import Trained
 
 __all__ = ["command"]
 
@@ -44,7 +44,7 @@ def command(
     Several GPUs or machines: accelerate launch -m edgewright train ...
     Several processes on CPUs: torchrun --nproc_per_node 2 -m edgewright ...
     """
-    from edgewright.train import Recipe, fit
+    from edgewright.training import Recipe, fit
 
     trained = fit(
         source,
@@ -64,7 +64,7 @@ def command(
 def _show(trained: Trained, *, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from edgewright.train.unfinished import is_first
+    from edgewright.training.unfinished import is_first
 
     if not is_first():
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._show import board_options, emit, output_options
+from edgewright.cli._tables import board_options, emit, output_options
 
 __all__ = ["command"]
 
@@ -16,8 +16,8 @@ __all__ = ["command"]
 def command(url: str, *, root: str, python: str, as_json: bool, quiet: bool) -> None:
     """Remove every release from the board at URL. The keys of its owner stay."""
     del quiet
-    from edgewright.device import connect, equip
-    from edgewright.flash import uninstall
+    from edgewright.boards.connect import connect, equip
+    from edgewright.boards.flash import uninstall
 
     removed = uninstall(equip(connect(url), root=root, python=python), root=root, python=python)
     title = f"{url}: {len(removed)} releases were removed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._show import artifact_row, emit, output_options
+from edgewright.cli._tables import artifact_row, emit, output_options
 
 __all__ = ["command"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from edgewright.cli._show import device_options, emit, output_options, status
+from edgewright.cli._tables import device_options, emit, output_options, status
 
 __all__ = ["command"]
 
@@ -37,7 +37,7 @@ def command(
         raise click.UsageError("--revoked goes with --signers")
     signer = check_signature(bundle, signers, revoked=revoked) if signers else None
     if device:
-        from edgewright.cli._far import ask
+        from edgewright.cli._on_device import ask
 
         rows = ask(keep=("signers", "revoked")).tree["rows"]
     else:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgewright.boards.instructions import Tally
     from edgewright.bundle.manifest import Settings, TensorSpec
     from edgewright.contracts.operators import Trace
-    from edgewright.counting import Tally
 
 __all__ = ["Completed", "ConversionSpec", "Converter", "Runtime", "Session", "Transport"]
 
@@ -234,7 +234,7 @@ class Transport(ABC):
 
     Attributes:
         python: the Python to ask for on the device.
-        emulated: whether its time is not a device's: instructions are counted instead, see `edgewright.counting`.
+        emulated: whether its time is not a device's: `edgewright.boards.instructions` are counted instead.
     """
 
     python: str = "python3"
@@ -242,7 +242,7 @@ class Transport(ABC):
 
     @classmethod
     def at(cls, rest: str) -> Transport:
-        """The device that a URL names: `rest` is what follows `SCHEME://`, checked by `edgewright.device.connect`.
+        """The device that a URL names: `rest` follows `SCHEME://`, checked by `edgewright.boards.connect.connect`.
 
         Nothing need be asked of the device yet.
 

@@ -17,20 +17,20 @@ import msgspec
 from msgspec import Struct
 
 from edgewright import registry
+from edgewright.boards.connect import connect
+from edgewright.boards.remote import ACTIVE
 from edgewright.bundle.bundle import Bundle
 from edgewright.bundle.manifest import Manifest  # noqa: TC001 - msgspec reads annotations
-from edgewright.device import connect
 from edgewright.errors import DeviceError, UsageError, from_record
 from edgewright.inference.engines import runnable
 from edgewright.measure.roofline import Roofline, roofline
 from edgewright.measure.rows import Machine
-from edgewright.remote import ACTIVE
 from edgewright.system.machine import machine, require_clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgewright.remote import Remote
+    from edgewright.boards.remote import Remote
 
 __all__ = ["About", "Here", "Place", "There", "refuse_emulated"]
 

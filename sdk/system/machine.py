@@ -30,7 +30,7 @@ _INSTRUCTIONS = {
     "sse4_2": "sse4.2",
     **{name: name for name in ("crc32", "i8mm", "bf16", "sve", "sve2", "avx", "avx2", "fma", "f16c")},
 }
-"""Linux's names of instruction sets, and those of `edgewright.profiles`."""
+"""Linux's names of instruction sets, and those of `edgewright.boards.catalogue`."""
 
 _CPUS = "/sys/devices/system/cpu"
 

@@ -1,6 +1,6 @@
 """Essential architectures meet the same parity test: tiny random models, the eager model as oracle, padded batches.
 
-The others of `tiny.py` convert as exactly, MobileBERT apart (see `edgewright.support`), at half a minute each.
+The others of `tiny.py` convert as exactly, MobileBERT apart (see `edgewright.builder.support`), at half a minute each.
 """
 
 import subprocess

@@ -7,10 +7,10 @@ import sys
 import pytest
 from adb_world import ADBD, SILENT, STRICT
 
-from edgewright.device import connect
+from edgewright.boards.connect import connect
+from edgewright.boards.flash import releases
 from edgewright.devices.adb import Adb
 from edgewright.errors import ConnectionLost, DeviceError, UsageError
-from edgewright.flash import releases
 
 pytestmark = pytest.mark.slow
 URL = f"127.0.0.1:{ADBD}"

@@ -14,7 +14,8 @@ from debian import need
 from native import SANITIZED, SOURCE, compiled
 from onboard import tiny
 
-from edgewright.board import Checks
+from edgewright.boards.board import Checks
+from edgewright.boards.flash import flash, rollback, status, uninstall
 from edgewright.bundle.bundle import Bundle
 from edgewright.contracts.converter import Completed
 from edgewright.devices._disk import RealDisk
@@ -25,7 +26,6 @@ from edgewright.devices.bare import Bare
 from edgewright.devices.fake import Fake
 from edgewright.devices.local import Local
 from edgewright.errors import BundleError, ConnectionLost, DeviceError, EngineError, UsageError
-from edgewright.flash import flash, rollback, status, uninstall
 from edgewright.inference.doctor import android as android_lines
 
 pytestmark = pytest.mark.slow

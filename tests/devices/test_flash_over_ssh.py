@@ -12,10 +12,10 @@ import pytest
 from loopback import Dropbear, Sshd, serve
 from onboard import tiny
 
-from edgewright.board import Checks
-from edgewright.device import connect
+from edgewright.boards.board import Checks
+from edgewright.boards.connect import connect
+from edgewright.boards.flash import flash, releases, rollback, status
 from edgewright.errors import DeviceError, EdgewrightError
-from edgewright.flash import flash, releases, rollback, status
 
 pytestmark = pytest.mark.slow
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import pytest
 from onboard import active, environment, litter, outfitter, tiny
 
+from edgewright.boards.flash import flash, rollback, status, uninstall
 from edgewright.bundle.bundle import Bundle
 from edgewright.devices._fake_disk import Fault
 from edgewright.devices.fake import Fake
 from edgewright.errors import DeviceError, EdgewrightError
-from edgewright.flash import flash, rollback, status, uninstall
 
 ALLOCATES = {"open to write", "write", "sync", "sync_all", "sync_dir", "mkdir", "link", "symlink", "rename"}
 CHANGES = ALLOCATES | {"unlink", "rmdir", "chmod"}

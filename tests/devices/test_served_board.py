@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onboard import active, tiny
 
+from edgewright.boards.flash import flash, rollback, status, uninstall
 from edgewright.devices._fake_systemd import MANAGER
 from edgewright.devices._unit import NAME, Unit
 from edgewright.devices.fake import Fake
 from edgewright.errors import DeviceError, GateFailed
-from edgewright.flash import flash, rollback, status, uninstall
 
 PATH = f"{MANAGER.units}/{NAME}"
 words = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=9)

@@ -14,7 +14,7 @@ import time
 import pytest
 from loopback import Dropbear, Sshd, free_port, key, serve
 
-from edgewright.device import connect
+from edgewright.boards.connect import connect
 from edgewright.devices import _ssh_master
 from edgewright.devices._ssh_words import failure
 from edgewright.devices.ssh import Ssh
@@ -152,7 +152,7 @@ def test_one_connection_serves_all_and_ends(way, sshd):
 
 
 def test_the_connection_ends_with_a_process_that_is_killed(sshd):
-    code = f"from edgewright.device import connect; w = connect({sshd.url!r}); w.run(['true'], timeout_s=30)\n"
+    code = f"from edgewright.boards.connect import connect; w = connect({sshd.url!r}); w.run(['true'], timeout_s=30)\n"
     code += "print(w._master._child.pid, w._master.folder, flush=True); import time; time.sleep(60)"
     child = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ, "PATH": sshd.path}

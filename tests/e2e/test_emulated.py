@@ -11,13 +11,13 @@ import pytest
 from conftest import edgewright, only, second
 from debian import need
 
-from edgewright.board import Checks
-from edgewright.counting import count_instructions
-from edgewright.device import connect
+from edgewright.boards.board import Checks
+from edgewright.boards.connect import connect
+from edgewright.boards.flash import flash, rollback
+from edgewright.boards.instructions import count_instructions
 from edgewright.devices._emulated import CPUS, emulated
 from edgewright.devices.qemu import Qemu
 from edgewright.errors import DeviceError, UsageError
-from edgewright.flash import flash, rollback
 
 CPU = "cortex-a72"
 URL = f"qemu://{CPU}"

@@ -6,10 +6,10 @@ import pytest
 from conftest import edgewright, only, second
 from loopback import EmulatedSshd, serve
 
-from edgewright.board import Checks
-from edgewright.device import connect
-from edgewright.equipment import by_wheels
-from edgewright.flash import flash, rollback
+from edgewright.boards.board import Checks
+from edgewright.boards.connect import connect
+from edgewright.boards.flash import flash, rollback
+from edgewright.boards.install import by_wheels
 
 QUICK = Checks((), ("{python}", "-m", "edgewright", "verify", "{bundle}", "--quick", "--json"), ("{python}", "-c", ""))
 """One golden case before the switch, none after it: the whole of them were replayed when it was first flashed."""

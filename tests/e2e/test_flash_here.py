@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from conftest import edgewright, second
 
-from edgewright.device import connect
+from edgewright.boards.connect import connect
+from edgewright.boards.flash import flash, releases
 from edgewright.devices.local import Local
 from edgewright.errors import DeviceError
-from edgewright.flash import flash, releases
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from adb_world import ADBD
 from conftest import edgewright, only, second
 
-from edgewright.device import connect
+from edgewright.boards.connect import connect
 
 URL = f"adb://127.0.0.1:{ADBD}"
 

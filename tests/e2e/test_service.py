@@ -14,11 +14,11 @@ import pytest
 from conftest import only, second
 from debian import need
 
-from edgewright.board import Checks
+from edgewright.boards.board import Checks
+from edgewright.boards.flash import flash, rollback, status, uninstall
 from edgewright.devices._unit import Unit
 from edgewright.devices.local import Local
 from edgewright.errors import DeviceError
-from edgewright.flash import flash, rollback, status, uninstall
 
 ROOT, SOCKET = "/srv/board", "/run/edgewright/socket"
 QUICK = (sys.executable, "-m", "edgewright", "verify", "{bundle}", "--json", "--quiet", "--quick")

@@ -11,16 +11,16 @@ from conftest import SENTENCES, edgewright, only, rows, second
 from debian import need
 from native import SANITIZED, compiled, engine
 
+from edgewright.boards.connect import connect, equip
+from edgewright.boards.flash import flash, status
 from edgewright.bundle.bundle import Bundle
 from edgewright.contracts.converter import Completed
-from edgewright.device import connect, equip
 from edgewright.devices._emulated import emulated
 from edgewright.devices._talk import Talk
 from edgewright.devices.bare import Bare
 from edgewright.devices.local import Local
 from edgewright.devices.qemu import Qemu
 from edgewright.errors import ConnectionLost, DeviceError, GateFailed
-from edgewright.flash import flash, status
 
 URL = f"adb://127.0.0.1:{ADBD}"
 TEXT = "a charming and often affecting journey"

@@ -18,11 +18,11 @@ from typing import Any
 import msgspec
 
 from edgewright import registry
+from edgewright.compression.recipe import read
 from edgewright.data import rows
 from edgewright.model.source import open_source
-from edgewright.recipe import read
-from edgewright.train._models import load
-from edgewright.train._trainer import score_of
+from edgewright.training._models import load
+from edgewright.training._trainer import score_of
 
 HERE = Path(__file__).parent
 MAX_BYTES = 8_000_000

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgewright.cli._show import emit, output_options
+from edgewright.cli._tables import emit, output_options
 from edgewright.errors import UsageError
 
 __all__ = ["command"]
@@ -27,7 +27,7 @@ def command(files: tuple[str, ...], *, as_json: bool, quiet: bool) -> None:
 
 
 def _row(file: str) -> dict[str, Any]:
-    from edgewright.profiles import read_profile
+    from edgewright.boards.catalogue import read_profile
 
     try:
         return {"file": file, "board": read_profile(Path(file)).name, "problem": None}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgewright.cli._show import emit, output_options, status
+from edgewright.cli._tables import emit, output_options, status
 
 __all__ = ["command"]
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._show import artifact_row, emit, output_options, profiles_option
+from edgewright.cli._tables import artifact_row, emit, output_options, profiles_option
 
 if TYPE_CHECKING:
-    from edgewright.estimation import Estimate
-    from edgewright.profiles import Profile
+    from edgewright.boards.catalogue import Profile
+    from edgewright.boards.estimate import Estimate
 
 __all__ = ["command"]
 
@@ -31,9 +31,9 @@ def command(
 ) -> None:
     """Sum up the memory that each artifact of BUNDLE takes on a board, and bound its latency, before it is there."""
     del quiet
+    from edgewright.boards.catalogue import named
+    from edgewright.boards.estimate import estimate
     from edgewright.bundle.bundle import Bundle
-    from edgewright.estimation import estimate
-    from edgewright.profiles import named
 
     opened, board = Bundle.open(bundle), named(device, profiles)
     opened.check_hashes()

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._show import emit, output_options, profiles_option
+from edgewright.cli._tables import emit, output_options, profiles_option
 
 if TYPE_CHECKING:
-    from edgewright.profiles import Profile
+    from edgewright.boards.catalogue import Profile
 
 __all__ = ["command"]
 
@@ -20,7 +20,7 @@ __all__ = ["command"]
 def command(*, profiles: str | None, as_json: bool, quiet: bool) -> None:
     """List the boards that have a profile: the project's, and your own."""
     del quiet
-    from edgewright.profiles import read_profile, written_profiles
+    from edgewright.boards.catalogue import read_profile, written_profiles
 
     emit([_row(name, read_profile(path)) for name, path in written_profiles(profiles).items()], as_json=as_json)
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._show import board_options, emit, human, output_options, profiles_option
+from edgewright.cli._tables import board_options, emit, human, output_options, profiles_option
 from edgewright.errors import one_line
 
 if TYPE_CHECKING:
-    from edgewright.board_facts import Facts, Match
+    from edgewright.boards.facts import Facts, Match
 
 __all__ = ["command"]
 
@@ -29,9 +29,9 @@ def command(url: str, *, profiles: str | None, root: str, python: str, as_json: 
     It needs a Python there (3.9 or newer) and nothing else. Each engine is imported in a process of its own.
     """
     del quiet
-    from edgewright.board_facts import ask_facts, match
-    from edgewright.device import connect
-    from edgewright.profiles import read_profile, written_profiles
+    from edgewright.boards.catalogue import read_profile, written_profiles
+    from edgewright.boards.connect import connect
+    from edgewright.boards.facts import ask_facts, match
 
     known = {name: read_profile(path) for name, path in written_profiles(profiles).items()}
     way = connect(url)
@@ -65,7 +65,7 @@ def _board(facts: Facts, found: Match) -> dict[str, Any]:
 
 def _moment(facts: Facts) -> dict[str, Any]:
     """The lines of what does."""
-    from edgewright.board_facts import throttling
+    from edgewright.boards.facts import throttling
 
     free = "" if facts.free_ram_mib is None else f", {facts.free_ram_mib:.0f} MiB free"
     bits = facts.throttled

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._show import emit, output_options, profiles_option
+from edgewright.cli._tables import emit, output_options, profiles_option
 
 __all__ = ["command"]
 
@@ -19,7 +19,7 @@ __all__ = ["command"]
 def command(name: str, *, profiles: str | None, as_json: bool, quiet: bool) -> None:
     """Show the profile called NAME: what is known of the board, where from, and what follows."""
     del quiet
-    from edgewright.profiles import named
+    from edgewright.boards.catalogue import named
 
     profile = to_builtins(named(name, profiles))
     emit(list(_facts("", profile)), as_json=as_json, profile=profile)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgewright.cli._show import artifact_row, emit, output_options, status
+from edgewright.cli._tables import artifact_row, emit, output_options, status
 
 __all__ = ["command"]
 
@@ -22,7 +22,7 @@ def command(bundle: str, *, out: str, precision: str | None, force: bool, as_jso
 
     It wants a lower-case WordPiece tokenizer and a model with token types, as BERT and ELECTRA have.
     """
-    from edgewright.exporting import export_mediapipe
+    from edgewright.exporting.mediapipe import export_mediapipe
 
     artifact = export_mediapipe(bundle, out=out, precision=precision, force=force, progress=status(quiet=quiet))
     row = {**artifact_row(artifact), "size_bytes": Path(out).stat().st_size, "out": out}

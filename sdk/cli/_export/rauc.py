@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._show import emit, fleet_options, human, status
+from edgewright.cli._tables import emit, fleet_options, human, status
 
 __all__ = ["command"]
 
@@ -32,7 +32,7 @@ def command(
 
     It needs rauc and mksquashfs here, and edgewright with an engine on the board. RAUC's slots stay as they are.
     """
-    from edgewright.fleets import Install, export_rauc
+    from edgewright.exporting.mender import Install, export_rauc
 
     install = Install(root, service=service)
     progress = status(quiet=quiet)

@@ -1,0 +1,100 @@
+"""The board's part of a flash, sent with every request: it needs no place on the board, and is never out of date.
+
+The modules below are standard library alone. Their source travels as one program on the standard input of the board's
+Python (3.9 or newer), with the request in its last line; the answer is a marked line (`edgewright.boards.wire`).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from edgewright.boards.wire import unframe
+from edgewright.errors import DeviceError, from_record, one_line
+
+if TYPE_CHECKING:
+    from edgewright.contracts.converter import Completed, Transport
+
+__all__ = ["MODULES", "call", "pack", "source_of", "unpack"]
+
+MODULES = (
+    *("errors", "system.untrusted", "bundle.sshsig", "boards.wire", "_version", "system.vitals", "system.machine"),
+    *(f"devices._{name}" for name in ("disk", "files", "wheel", "env", "journal", "release", "state", "session")),
+    *(f"devices._{name}" for name in ("store", "machine", "checks", "unit", "service")),
+    *(f"devices._{name}" for name in ("board", "send", "equip", "install", "visit", "facts", "agent")),
+)
+"""In the order in which they need each other."""
+
+_KILLED = (-9, 137)
+"""By signal 9: as subprocess says it, and as a shell does."""
+
+_PROGRAM = """\
+import sys
+if sys.version_info < (3, 9):
+    sys.exit("Python %d.%d is too old, 3.9 or newer is needed" % sys.version_info[:2])
+sys.path[:] = [path for path in sys.path if path]  # not what happens to lie in the directory of the login
+import base64, json, types, zlib
+for name, source in json.loads(zlib.decompress(base64.b64decode("{source}"))):
+    module = sys.modules[name] = types.ModuleType(name)
+    exec(compile(source, name, "exec", dont_inherit=True), module.__dict__)
+request = "{request}"
+sys.modules[name].main(json.loads(base64.b64decode(request)))
+"""
+
+
+def pack(request: dict[str, Any]) -> bytes:
+    """The program that makes a board answer `request`. Law: `unpack(pack(r)) == r`."""
+    words = base64.b64encode(json.dumps(request).encode()).decode()
+    return _PROGRAM.format(source=_source(), request=words).encode()
+
+
+def unpack(program: bytes) -> dict[str, Any]:
+    """The request in a program, for a board that runs the same modules itself."""
+    line = program.rsplit(b"\nrequest = ", 1)[1].split(b'"')[1]
+    request: dict[str, Any] = json.loads(base64.b64decode(line))
+    return request
+
+
+def source_of(name: str) -> str:
+    """The text of one of `MODULES`. Its package is asked: in an editable install, each lies in a place of its own."""
+    package, _, module = f"edgewright.{name}".rpartition(".")
+    return resources.files(package).joinpath(f"{module}.py").read_text(encoding="utf-8")
+
+
+@cache
+def _source() -> str:
+    each = [(f"edgewright.{name}", source_of(name)) for name in MODULES]
+    return base64.b64encode(zlib.compress(json.dumps(each).encode(), 9)).decode()
+
+
+def call(transport: Transport, request: dict[str, Any], *, python: str, timeout_s: float) -> dict[str, Any]:
+    """Let the board answer a request.
+
+    Raises:
+        EdgewrightError: the one that the board's part raised.
+        DeviceError: the board's Python did not run it, or gave no answer.
+    """
+    done = transport.run([python, "-"], timeout_s=timeout_s, stdin=pack(request))
+    tree = unframe(done.stdout)
+    if tree is None:
+        raise _no_answer(python, done)
+    if isinstance(tree.get("result"), dict):
+        result: dict[str, Any] = tree["result"]
+        return result
+    error = tree.get("error")
+    strings = isinstance(error, dict) and all(isinstance(word, str) for word in error.values())
+    raise from_record(error if strings and isinstance(error, dict) else {"message": "the board's answer is unknown"})
+
+
+def _no_answer(python: str, done: Completed) -> DeviceError:
+    if done.exit_code in _KILLED:
+        hint = "did the board run out of memory? run it again: what was interrupted is taken back"
+        return DeviceError(f"{python} was killed on the board, before it could answer", hint=hint)
+    lines = done.stderr.decode(errors="replace").splitlines()
+    words = next((one_line(line, 300) for line in reversed(lines) if line.strip()), "not a word")
+    hint = "does it have Python 3.9 or newer? name it with --python"
+    return DeviceError(f"{python} on the board ended with exit code {done.exit_code} and no answer: {words}", hint=hint)

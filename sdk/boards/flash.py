@@ -1,0 +1,211 @@
+"""Bundles onto boards, so that a plug pulled at any moment leaves the old release or the new one, whole.
+
+    checks -> files that the board lacks, by hash -> hashed there -> golden cases there -> switch -> health -> kept
+
+Before that, where it is asked for, edgewright and an engine are installed there: `edgewright.boards.install`.
+What changes the board is done there, by what `edgewright.boards.agent` sends; the layout and its promises stand in
+`devices/_store.py`. A release that fails its health check is taken back by the board itself.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from edgewright.boards.board import Board, Checks, Installed, Listing, Removed, Rolled, Row, Served, Status, serving
+from edgewright.boards.install import Equipment, equip
+from edgewright.boards.transfer import ending, prepared, send
+from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
+from edgewright.bundle.manifest import Manifest, decode
+from edgewright.errors import BundleError
+from edgewright.inference.footprint import least_memory_mib
+from edgewright.system.files import read_capped
+from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edgewright.boards.board import Prepared
+    from edgewright.boards.install import Outfitter
+    from edgewright.bundle.manifest import Artifact, File
+    from edgewright.contracts.converter import Transport
+
+__all__ = ["Flashed", "flash", "listing", "releases", "rollback", "status", "uninstall"]
+
+_HASHING_S, _ASK_S = 600.0, 120.0
+
+
+@dataclass(frozen=True)
+class Flashed:
+    """What a flash did.
+
+    Attributes:
+        release: the name of the release that is active now.
+        changed: whether it was not before.
+        sent: the files that travelled, and their bytes together; the others were on the board.
+        equipment: what was installed there before; None where that was not asked for.
+        signer: who signed it, after the board's keys; "" where the board asks for no signature.
+        rows: what the self-test on the board printed, an object for each artifact.
+        left: what could not be cleaned up, in words.
+        socket: where the board's service answers; "" where it has none, or did not tell.
+    """
+
+    release: str
+    changed: bool
+    version: int
+    sent: tuple[str, ...] = ()
+    sent_bytes: int = 0
+    signer: str = ""
+    rows: tuple[dict[str, Any], ...] = ()
+    left: str = ""
+    socket: str = ""
+    equipment: Equipment | None = None
+
+
+@dataclass(frozen=True)
+class _Package:
+    """A bundle as it goes to a board: the bytes that were checked are those that are sent."""
+
+    bundle: Bundle
+    manifest: bytes
+    signature: bytes
+
+    @classmethod
+    def read(cls, opened: Bundle) -> _Package:
+        opened.check_hashes()
+        manifest = read_capped(opened.directory / MANIFEST, MAX_JSON_BYTES)
+        if decode(manifest, Manifest, MANIFEST) != opened.manifest:
+            raise BundleError(f"{opened.directory / MANIFEST} changed while it was read", hint="try again")
+        path = opened.directory / SIGNATURE
+        return cls(opened, manifest, read_capped(path, MAX_SIGNATURE_BYTES) if path.is_file() else b"")
+
+    def request(self) -> dict[str, str]:
+        """What every request about it says of it."""
+        given = {"manifest": self.manifest, "signature": self.signature}
+        return {name: base64.b64encode(data).decode() for name, data in given.items()}
+
+    def files(self) -> dict[str, Path]:
+        """Its files by their hash."""
+        listed: tuple[Artifact | File, ...] = (*self.bundle.manifest.artifacts, *self.bundle.manifest.files)
+        return {file.sha256: self.bundle.directory / file.path for file in listed}
+
+
+def flash(
+    bundle: Bundle | str | Path,
+    transport: Transport,
+    *,
+    root: str = "",
+    python: str = "",
+    allow_downgrade: bool = False,
+    service: bool | None = None,
+    install: Outfitter | None = None,
+    checks: Checks | None = None,
+    timeout_s: float = 600.0,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Flashed:
+    """Install a bundle on a board and make it the active release there.
+
+    Args:
+        bundle: a bundle or its directory.
+        transport: the way to the board.
+        root: where its releases are; by default `~/.local/share/edgewright` there.
+        python: its Python, with edgewright and an engine installed; by default as `boards.checks.Checks` says.
+        allow_downgrade: install a version below the active one.
+        service: install a unit of systemd that serves the active release, or with False remove it; where one is
+            installed already it serves the new release, and one that is not well takes the release back.
+        install: how edgewright and an engine come to a board that lacks them: `equipment.by_wheels` or `by_pip`.
+        checks: what the release must pass there; by default golden cases, see `Checks.of`.
+        timeout_s: the most seconds that each of those may take.
+        progress: called with a short phrase at each stage.
+
+    Raises:
+        BundleError: the bundle is not what its manifest says, the board's keys refuse it, or its version is older.
+        GateFailed: its golden cases fail on the board; what was active is active.
+        DeviceError: the board lacks disk, memory or an engine, someone else is sending, or the connection failed.
+    """
+    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    progress("check the bundle")
+    package = _Package.read(opened)
+    board, manifest = Board(transport, root, python), package.bundle.manifest
+    formats = tuple(dict.fromkeys(artifact.format for artifact in manifest.artifacts))
+    checks = checks or Checks.of("" if install else board.python, formats, timeout_s)
+    request: dict[str, Any] = {**package.request(), "allow_downgrade": allow_downgrade}
+    request["serve"] = serving("" if install else board.python) if service else ()
+    request["memory_mib"] = least_memory_mib(package.bundle)
+    with ending(board):
+        equipment = equip(board, formats, checks, install, request, progress) if install else None
+        request |= msgspec.to_builtins(checks)
+        progress("check the board")
+        wanted = prepared(board, "prepare", request, checks.timeout_s + _HASHING_S)
+        if not wanted.incoming:
+            facts = {"release": wanted.active, "signer": wanted.signer, "equipment": equipment}
+            facts["socket"] = "" if service is None else _serve(board, request, checks)
+            return Flashed(changed=False, version=manifest.version, **facts)  # type: ignore[arg-type]
+        send(board, wanted, package.files(), progress)
+        progress("prove, switch, look at its health")
+        done = board.ask("install", Installed, within_s=3 * checks.timeout_s + _HASHING_S, **request)
+        socket = _serve(board, request, checks) if service is False else done.socket
+    return replace(_flashed(done, wanted, manifest.version), equipment=equipment, socket=socket)
+
+
+def _serve(board: Board, request: dict[str, Any], checks: Checks) -> str:
+    """Install the service for the release that is active, or remove it; where it answers."""
+    return board.ask("serve", Served, within_s=checks.timeout_s + _HASHING_S, **request).socket
+
+
+def _flashed(done: Installed, wanted: Prepared, version: int) -> Flashed:
+    return Flashed(
+        release=done.active,
+        changed=True,
+        version=version,
+        sent=tuple(file.path for file in wanted.missing),
+        sent_bytes=sum(file.size_bytes for file in wanted.missing),
+        signer=done.signer,
+        rows=done.rows,
+        left=done.left,
+    )
+
+
+def rollback(
+    transport: Transport,
+    *,
+    root: str = "",
+    python: str = "",
+    heal: bool = False,
+    checks: Checks | None = None,
+    timeout_s: float = 600.0,
+) -> Rolled:
+    """Make the previous release of a board the active one, after its golden cases; with `heal` only if need be.
+
+    Raises:
+        DeviceError: there is none, or it is damaged; nothing is deleted.
+        GateFailed: its golden cases fail; what was active is active.
+    """
+    board = Board(transport, root, python)
+    checks = checks or Checks.of(board.python, (), timeout_s)
+    within_s = 2 * checks.timeout_s + _HASHING_S
+    return board.ask("rollback", Rolled, within_s=within_s, heal=heal, **msgspec.to_builtins(checks))
+
+
+def status(transport: Transport, *, root: str = "", python: str = "") -> Status:
+    """What is installed on a board, every file hashed; nothing changes. Raises DeviceError."""
+    return Board(transport, root, python).ask("status", Status, within_s=_HASHING_S)
+
+
+def listing(transport: Transport, *, root: str = "", python: str = "") -> Listing:
+    """What is installed on a board, in an instant: no file is hashed. Raises DeviceError."""
+    return Board(transport, root, python).ask("list", Listing, within_s=_ASK_S)
+
+
+def releases(transport: Transport, *, root: str = "", python: str = "") -> tuple[Row, ...]:
+    """The releases on a board, newest first. Raises DeviceError."""
+    return status(transport, root=root, python=python).releases
+
+
+def uninstall(transport: Transport, *, root: str = "", python: str = "") -> tuple[str, ...]:
+    """Remove every release from a board; its owner's keys stay. Gives their names. Raises DeviceError."""
+    return Board(transport, root, python).ask("uninstall", Removed, within_s=_HASHING_S).removed

@@ -1,0 +1,161 @@
+"""Instructions of one inference on an emulated CPU: equal from run to run, where a time would mean nothing.
+
+A count is no latency: cores differ in how many instructions they execute at once and in how long they wait for memory.
+It is good to see that an artifact became dearer, and which kernels an engine took. It is taken between two marks around
+`Session.run`, with one thread, arrays that are ready, and two inferences before it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgewright.boards.flash import listing
+from edgewright.boards.remote import identity
+from edgewright.bundle.bundle import Bundle
+from edgewright.errors import BundleError, DeviceError, UsageError, from_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from edgewright.bundle.manifest import Artifact
+    from edgewright.contracts.converter import Transport
+
+__all__ = ["Count", "Tally", "count_active", "count_instructions"]
+
+_COUNT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What was executed between two marks.
+
+    Attributes:
+        mark: the number of the second one.
+        instructions: all of them.
+        dot_products: SDOT and UDOT, 16 int8 products each; of Armv8.2 and newer.
+        matrix_products: SMMLA, UMMLA and USMMLA, 32 int8 products each; of Armv8.6 and newer.
+        multiply_adds: vector FMLA, 4 float products each.
+    """
+
+    mark: int
+    instructions: int
+    dot_products: int
+    matrix_products: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
+class Count:
+    """One inference of an artifact at a length."""
+
+    artifact: Artifact
+    engine: str
+    version: str
+    tokens: int
+    tally: Tally
+
+    def row(self) -> dict[str, Any]:
+        """The count as a row of a table or of JSON."""
+        return {
+            "format": self.artifact.format,
+            "precision": self.artifact.precision,
+            "size_bytes": self.artifact.size_bytes,
+            "engine": self.engine,
+            "engine_version": self.version,
+            "tokens": self.tokens,
+            "instructions": self.tally.instructions,
+            "dot_products": self.tally.dot_products,
+            "matrix_products": self.tally.matrix_products,
+            "multiply_adds": self.tally.multiply_adds,
+        }
+
+
+def count_instructions(
+    bundle: Bundle | str | Path,
+    transport: Transport,
+    *,
+    tokens: Sequence[int] = (16, 128),
+    format: str | None = None,  # noqa: A002
+    precision: str | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> tuple[Count, ...]:
+    """Count the instructions of one inference of each artifact that the board has an engine for, at each length.
+
+    Args:
+        bundle: a bundle or its directory on this machine, which an emulated board sees.
+        transport: the way to an emulated board.
+        tokens: lengths of one text.
+        format: only artifacts of this format.
+        precision: only artifacts of this precision.
+        progress: called with a short phrase at each artifact.
+
+    Raises:
+        UsageError: the board is not emulated, or a length is over the model's.
+        DeviceError: an artifact's inference failed there, or nothing can be counted on this machine.
+    """
+    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    opened.choose(format=format, precision=precision)
+    longest = opened.manifest.settings.max_length
+    if not tokens or any(not 1 <= n <= longest for n in tokens):
+        asked = ", ".join(map(str, tokens))
+        raise UsageError(f"lengths {asked or 'none'} were asked, the model takes 1 to {longest} tokens")
+    found: list[Count] = []
+    for artifact in opened.manifest.artifacts:
+        if format in (None, artifact.format) and precision in (None, artifact.precision):
+            progress(f"{artifact.key}: count")
+            found += _counted(opened, artifact, transport, tokens)
+    return tuple(found)
+
+
+def count_active(
+    bundle: str | Path,
+    transport: Transport,
+    *,
+    root: str = "",
+    python: str = "",
+    tokens: Sequence[int] = (16, 128),
+    format: str | None = None,  # noqa: A002
+    precision: str | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> tuple[Count, ...]:
+    """As `count_instructions`, of the release that is active on an emulated board: `bundle`, or whichever it is.
+
+    Raises:
+        BundleError: another release is active there.
+        DeviceError: none is.
+    """
+    digest, version = identity(bundle)
+    found = listing(transport, root=root, python=python)
+    if not found.current:
+        raise DeviceError(f"nothing is installed in {found.root}", hint="run: edgewright flash BUNDLE URL")
+    if not found.current.endswith(f"-{digest[:12]}") and digest:
+        what = f"the bundle here is {digest[:12]}, version {version}; active on the board is {found.current}"
+        raise BundleError(what, hint="run: edgewright flash BUNDLE URL; or give - as the bundle for whatever is active")
+    active = f"{found.root}/releases/{found.current}"
+    narrowed = {"format": format, "precision": precision}
+    return count_instructions(active, transport, tokens=tokens, **narrowed, progress=progress)
+
+
+def _counted(bundle: Bundle, artifact: Artifact, transport: Transport, tokens: Sequence[int]) -> list[Count]:
+    request = {
+        "bundle": str(bundle.directory.resolve()),
+        "format": artifact.format,
+        "precision": artifact.precision,
+        "tokens": list(tokens),
+    }
+    argv = [transport.python, "-m", "edgewright.runtimes._counted"]
+    done, tallies = transport.count(argv, timeout_s=_COUNT_S, stdin=json.dumps(request).encode())
+    words = done.stderr.decode(errors="replace").strip().splitlines()
+    if done.exit_code != 0:
+        what = f"counting {artifact.key} ended with exit code {done.exit_code}"
+        raise DeviceError(what, hint=words[-1] if words else "")
+    record = json.loads(done.stdout)
+    if "error" in record:
+        raise from_record(record["error"])
+    if [tally.mark for tally in tallies] != list(range(1, len(tokens) + 1)):
+        raise DeviceError(f"counting {artifact.key} gave {len(tallies)} counts, {len(tokens)} were asked")
+    facts = (artifact, record["engine"], record["version"])
+    return [Count(*facts, length, tally) for length, tally in zip(tokens, tallies, strict=True)]

@@ -1,0 +1,109 @@
+"""Commands on a device without Python: what `--device` asks of it, done here but for the inferences.
+
+The rows are those of the same commands on any other board.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgewright.boards.native.release import ENGINE, Elsewhere
+from edgewright.boards.remote import Answer, identity
+from edgewright.bundle import manifest
+from edgewright.bundle.bundle import MANIFEST, Bundle
+from edgewright.errors import DeviceError, UsageError
+from edgewright.proof.score import Evaluation, score_all
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgewright.bundle.manifest import Artifact
+
+__all__ = ["far_answer", "far_release"]
+
+
+def far_release(device: Any, bundle: str | Path, scratch: Path) -> tuple[str, Elsewhere]:
+    """Where the active release lies on a device, and what of it is brought to `scratch`: all but its artifacts.
+
+    Raises:
+        BundleError: it is not the bundle that is meant, or not what its manifest says.
+        DeviceError: nothing is installed there, or it cannot be read.
+    """
+    folder: str = device.active(*identity(bundle))
+    try:
+        device.machine().fetch(folder, scratch)
+    except OSError as error:
+        what = f"cannot read the active release: {error.strerror} ({error.filename or folder})"
+        raise DeviceError(what, hint="run: edgewright status URL") from error
+    record = manifest.decode((scratch / MANIFEST).read_bytes(), manifest.Manifest, MANIFEST)
+    opened = Bundle(scratch, record)
+    others = {path for artifact in record.artifacts for path in opened.parts(artifact)}
+    opened.checking([file.path for file in record.files if file.path not in others])()
+    return folder, Elsewhere(opened, device.starts(folder))
+
+
+def far_answer(device: Any, bundle: str, command: str, given: Mapping[str, Any]) -> Answer:
+    """What a command on a device without Python answers; `given` are its options by their Python names.
+
+    Raises:
+        UsageError: no such command there.
+        EdgewrightError: as the command does.
+    """
+    commands = {"run": _run, "verify": _verify, "eval": _eval}
+    if command not in commands:
+        raise UsageError(
+            f"{command} does not work on a device without Python", hint=f"{', '.join(commands)} and bench do"
+        )
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+        return commands[command](_There(device, *far_release(device, bundle, Path(scratch)), given))
+
+
+@dataclass(frozen=True)
+class _There:
+    """A command at work: the device, where its active release lies, that release, and the options."""
+
+    device: Any
+    folder: str
+    release: Elsewhere
+    given: Mapping[str, Any]
+
+    def artifacts(self) -> list[Artifact]:
+        """Those that the options ask for."""
+        return self.release.artifacts(self.given["format_"], self.given["precision"])
+
+
+def _run(there: _There) -> Answer:
+    from edgewright.data.rows import items
+
+    given, artifact = there.given, there.artifacts()[0]
+    if given["engine"] not in (None, ENGINE):
+        raise UsageError(f"engine {given['engine']} was asked, a runner has {ENGINE}")
+    path, pair = given["input_"], given["pair"]
+    texts = given["texts"] or items(None if path == "-" else Path(path))
+    with there.release.start(artifact, given["threads"] or 1) as talk:
+        pipeline = there.release.pipeline(artifact, there.release.opened(talk).session)
+        asked = texts if pair is None else ((text, pair) for text in texts)
+        return Answer({"rows": list(map(pipeline.row, asked))}, {})
+
+
+def _verify(there: _There) -> Answer:
+    problem = there.device.problem(there.folder)
+    if problem:
+        raise DeviceError(f"the active release is not whole: {problem}", hint="run: edgewright rollback URL")
+    replays = there.release.verify(quick=there.given["quick"])
+    return Answer({"rows": [replay.record() for replay in replays]}, {})
+
+
+def _eval(there: _There) -> Answer:
+    given, rows = there.given, []
+    if given["cost"]:
+        raise UsageError("--cost does not work on a device without Python", hint="bench measures there")
+    for artifact in there.artifacts():
+        with there.release.start(artifact, given["threads"]) as talk:
+            pipeline = there.release.pipeline(artifact, there.release.opened(talk).session)
+            scored = score_all(pipeline, Path(given["data"]), given["metric"])
+        rows += Evaluation(artifact, scored, artifact.size_bytes).rows(given["threads"])
+    return Answer({"rows": rows}, {})

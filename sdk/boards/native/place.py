@@ -1,0 +1,110 @@
+"""A device without Python as a place to measure: texts become arrays here, a runner there runs and times them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import tempfile
+import time
+from functools import cached_property
+from pathlib import Path
+from statistics import median_low
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from edgewright._version import __version__
+from edgewright.boards.native.commands import far_release
+from edgewright.boards.native.release import ENGINE, FORMATS
+from edgewright.errors import UsageError
+from edgewright.measure.place import About, Place
+from edgewright.measure.rows import Machine
+from edgewright.system import vitals
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from edgewright.bundle.bundle import Bundle
+    from edgewright.measure.roofline import Roofline
+
+__all__ = ["WithoutPython"]
+
+_VERSION = "by a runner, tokenization not included"
+_MOST_RUNS = 1000
+
+
+class WithoutPython(Place):
+    """A device behind `devices/bare.py`, and the release that is active on it; see `edgewright.measure.place.There`."""
+
+    def __init__(self, url: str, device: Any, bundle: str | Path) -> None:
+        self.name, self._device, self._bundle = url, device, bundle
+        self._scratch = tempfile.TemporaryDirectory(prefix="edgewright-")
+
+    @cached_property
+    def _release(self) -> Any:
+        return far_release(self._device, self._bundle, Path(self._scratch.name))[1]
+
+    def opened(self) -> Bundle:
+        """The release, but for its artifacts. Raises what `far_release` raises."""
+        bundle: Bundle = self._release.bundle
+        return bundle
+
+    @cached_property
+    def about(self) -> About:
+        """See `Place.about`."""
+        bundle, facts = self.opened(), self._device.machine().described()
+        path = bundle.directory / "config.json"
+        kind = msgspec.convert({"edgewright": __version__, "python": "none", **facts}, Machine)
+        return About(kind, FORMATS, bundle.manifest, json.loads(path.read_text()) if path.is_file() else None)
+
+    def peaks(self, threads: int) -> Roofline:
+        """Not to be had. Raises UsageError."""
+        raise UsageError(f"the peaks of {self.name} with {threads} threads cannot be measured", hint="leave --roofline")
+
+    def ask(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+        """What `runtimes/_worker.py` would answer there, but for what only a Python does. See `Place.ask`."""
+        del timeout_s
+        if request.get("batch", 1) != 1 or request.get("sustained_s") or request.get("buckets"):
+            raise UsageError("a runner measures single rows, without --batch, --sustained and --buckets")
+        release, series_of = self._release, importlib.import_module("edgewright.runtimes._worker").series
+        (artifact, *_) = release.artifacts(request["format"], request["precision"])
+        with release.start(artifact, request["threads"]) as talk:
+            opened = release.opened(talk)
+            series = list(series_of(release.pipeline(artifact, opened.session), request))
+            opened.session.run(series[0][1][0])
+            startup = {"import_ms": 0.0, "modules": 0, "load_ms": opened.load_ms, "first_ms": opened.first_ms}
+            if request["peak"]:
+                rss = max(opened.bench(feeds, _runs(request, peak=True)).peak_rss_mib for _, feeds, _ in series)
+                apart = {"read_ms": 0.0, "tokenizer_ms": 0.0, "open_ms": opened.load_ms}
+                return {"peak_rss_mib": rss, "apart": apart, "engine": ENGINE, "version": _VERSION}
+            found = [self._timed(opened, request, lengths, feeds) for lengths, feeds, _ in series]
+        return {**startup, "series": found}
+
+    def _timed(self, opened: Any, request: Mapping[str, Any], lengths: list[int], feeds: Sequence[Any]) -> Any:
+        """One series, and what the device did meanwhile."""
+        place = self._device.machine()
+        before, begin, busy = vitals.moment(place), time.monotonic(), vitals.busy_s(place)
+        measured = opened.bench(feeds, _runs(request))
+        # The runner's own share is not told apart from the others': its threads are taken to have worked throughout
+        others = (vitals.busy_s(place) - busy) / (time.monotonic() - begin) - request["threads"]
+        return {
+            "tokens": median_low(lengths),
+            "lengths": lengths,
+            "samples_ms": measured.samples_ms,
+            "energy_mj": None,
+            "energy_meter": None,
+            "sustained_ms": [],
+            "others": max(0.0, others) / place.cores(),
+            "before": before,
+            "after": vitals.moment(place),
+            "parts": None,
+        }
+
+
+def _runs(request: Mapping[str, Any], *, peak: bool = False) -> Any:
+    """How often a runner shall run; for the peak of memory once each, as it is read apart from the times."""
+    kind = importlib.import_module("edgewright.runtimes._runner").Runs
+    if peak:
+        return kind(1, 0, 0, 0, _MOST_RUNS)
+    least, warm_up = int(request["least_ms"]), (request["warmup_runs"], int(request["warmup_ms"]))
+    return kind(request["runs"], *warm_up, least, max(_MOST_RUNS, request["runs"]))

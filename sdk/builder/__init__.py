@@ -1,0 +1,3 @@
+"""From a source to a bundle."""
+
+__all__: list[str] = []

@@ -1,0 +1,168 @@
+"""From a source to a bundle: convert in children, hold every artifact against the eager model, write what passed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgewright import registry
+from edgewright.boards.catalogue import named, wanted
+from edgewright.builder.artifacts import Assembly
+from edgewright.builder.support import gap
+from edgewright.bundle.bundle import MANIFEST, Bundle
+from edgewright.errors import UnsupportedConversion, UsageError
+from edgewright.model.keras import is_keras, open_keras
+from edgewright.model.source import export_module, open_source
+from edgewright.proof.reference import Proof
+from edgewright.system.atomic import staged
+from edgewright.system.child import Limits
+from edgewright.system.jobs import EAGER, Jobs
+from edgewright.system.preload import warm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from edgewright.boards.catalogue import Profile
+    from edgewright.builder.artifacts import Plan
+    from edgewright.contracts.converter import Converter
+    from edgewright.model.source import Source
+
+__all__ = ["build", "wanted_of"]
+
+_FORMATS, _PRECISIONS = ("onnx",), ("fp32", "int8")
+
+
+def build(
+    model: Any,
+    *,
+    out: str | Path,
+    formats: Sequence[str] | None = None,
+    precisions: Sequence[str] | None = None,
+    device: Profile | str | None = None,
+    task: str | None = None,
+    data: str | Path | None = None,
+    calibration: str | Path | None = None,
+    example_inputs: Mapping[str, Any] | None = None,
+    tokenizer: str | Path | None = None,
+    labels: Sequence[str] = (),
+    max_length: int = 512,
+    allow_divergence: bool = False,
+    leave_gaps: bool = False,
+    version: int = 0,
+    force: bool = False,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    progress: Callable[[str], None] = lambda _: None,
+) -> Bundle:
+    """Make a bundle of proven artifacts.
+
+    Args:
+        model: a Hugging Face directory or hub id, a `.keras` file, a SavedModel directory, or a `torch.nn.Module`.
+        out: where the bundle shall be.
+        formats: formats to convert to, by their keys; by default those that `device` runs best, or onnx.
+        precisions: precisions of each format; by default those that `device` runs best, or fp32 and int8.
+        device: a board's profile, or its name (`edgewright.boards.catalogue`).
+        task: the task's key; by default the one that the source's architecture belongs to. A module needs it.
+        data: a TSV or JSONL file of labelled rows; then the task metric is a gate too.
+        calibration: a file of labelled rows or of texts that int8-static measures ranges on; by default `data`, or
+            without it the texts of the gate.
+        example_inputs: for a module, its keyword arguments: int64 tensors (batch, length) of at least 2 rows.
+        tokenizer: for a module or a Keras model, the directory of its tokenizer.
+        labels: for a module or a Keras model that classifies, the names of its classes.
+        max_length: for a module or a Keras model, the largest number of tokens.
+        allow_divergence: keep artifacts that fail a gate; the manifest records the failure.
+        leave_gaps: leave out what cannot be made, by the table of gaps, and make the rest.
+        version: a counter to raise with each release; a board refuses to go down (`edgewright.boards.flash`).
+        force: replace a bundle that is at `out` already.
+        limits: memory and time of each child process.
+        progress: called with a short phrase at each stage.
+
+    Raises:
+        InputError: the source, the data or a conversion is bad.
+        GateFailed: an artifact failed. Where others passed, and nothing was at `out` before, they are written.
+        StorageError: `out` exists, or cannot be written.
+    """
+    if not 0 <= version < 2**53:
+        raise UsageError(f"version {version} is no counter", hint="give a whole number from 0")
+    plan = _plan(wanted_of(formats, precisions, device), leave_gaps=leave_gaps)
+    there = os.path.lexists(out)
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+        jobs = Jobs(Path(scratch), limits, progress)
+        given = {"tokenizer": tokenizer, "task": task, "labels": labels, "max_length": max_length}
+        source = _source(model, example_inputs, jobs.scratch, given)
+        warm(() if source.keras else EAGER)
+        plan = _supported(plan, source, leave_gaps=leave_gaps)
+        with staged(Path(out), marker=MANIFEST, force=force) as stage:
+            proof = Proof(source, jobs, labelled=_path(data), calibration=_path(calibration))
+            work = Assembly(source, stage, jobs, proof, allow_divergence=allow_divergence)
+            work.packages |= {"tensorflow"} if source.keras else set()
+            work.make(plan)
+            if work.failures and (there or not work.outputs):
+                raise work.failure("nothing was written")
+            work.write(version)
+    if work.failures:
+        raise work.failure(f"{out} holds what passed: {', '.join(a.key for a in work.artifacts)}")
+    return Bundle.open(out)
+
+
+def wanted_of(
+    formats: Sequence[str] | None, precisions: Sequence[str] | None, device: Profile | str | None
+) -> dict[str, list[str]]:
+    """Precisions by format, as `build` takes them. Raises UsageError: none was given, or there is no such profile."""
+    if () in [tuple(names) for names in (formats, precisions) if names is not None]:
+        raise UsageError("no format or no precision was given", hint="for example --format onnx --precision fp32,int8")
+    if device is not None:
+        profile = named(device) if isinstance(device, str) else device
+        return wanted(profile, tuple(formats or ()), tuple(precisions or ()))
+    return {name: list(precisions or _PRECISIONS) for name in formats or _FORMATS}
+
+
+def _plan(cells: Mapping[str, Sequence[str]], *, leave_gaps: bool) -> Plan:
+    """Which converter makes which precisions. What cannot work is refused here, before any work."""
+    plan: Plan = []
+    for name, precisions in cells.items():
+        converter: type[Converter] = registry.load("converters", name)
+        for precision in precisions:
+            if precision not in converter.precisions and not leave_gaps:
+                known = gap(name, precision)
+                reason = f": {known.reason}" if known else ""
+                hint = known.instead if known else f"{name} has {', '.join(converter.precisions)}"
+                raise UnsupportedConversion(f"{name} at precision {precision!r} is not supported{reason}", hint=hint)
+        registry.require(converter.requires, converter.extra)
+        plan.append((converter, [p for p in dict.fromkeys(precisions) if p in converter.precisions]))
+    return plan
+
+
+def _supported(plan: Plan, source: Source, *, leave_gaps: bool) -> Plan:
+    """What the table of gaps lets through of this model. Raises UnsupportedConversion, also where nothing is left."""
+    kept: Plan = []
+    for converter, precisions in plan:
+        if source.keras and converter.format != "tflite":
+            raise UnsupportedConversion(
+                f"a Keras source converts to tflite only, not to {converter.format}", hint="give --format tflite"
+            )
+        gaps = {p: gap(converter.format, p, model_type=source.model_type, task=source.task) for p in precisions}
+        for precision, found in gaps.items():
+            if found and (not leave_gaps or (not kept and converter is plan[-1][0] and all(gaps.values()))):
+                what = f"{converter.format} at {precision} of {source.architecture} is not supported: {found.reason}"
+                raise UnsupportedConversion(what, hint=found.instead)
+        left = [precision for precision, found in gaps.items() if not found]
+        kept += [(converter, left)] if left else []
+    return kept
+
+
+def _source(model: Any, example_inputs: Mapping[str, Any] | None, scratch: Path, given: dict[str, Any]) -> Source:
+    """The source of a model of any kind; `given` is what a model that comes without a configuration needs."""
+    if not isinstance(model, str | Path):
+        return export_module(model, example_inputs, scratch, **given)
+    if is_keras(model):
+        return open_keras(model, **given)
+    if given["tokenizer"] or given["labels"]:
+        hint = "a tokenizer and labels are given with a Keras model or a torch.nn.Module alone"
+        raise UsageError(f"{model} brings its own tokenizer and labels", hint=hint)
+    return open_source(model, task=given["task"])
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return Path(given) if given else None

@@ -1,0 +1,98 @@
+"""A command that was given `--device`: what the user typed, as it is asked of the board."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from edgewright.boards.connect import connect, equip
+from edgewright.boards.remote import Remote
+from edgewright.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from edgewright.boards.native.place import WithoutPython
+    from edgewright.boards.remote import Answer
+    from edgewright.measure.place import There
+
+__all__ = ["ask", "there"]
+
+_OURS = {"device", "root", "python", "as_json", "quiet"}
+
+
+def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
+    """Run the command at hand on its `--device`, with the options that were typed.
+
+    Files that an option names are sent along. The options called `keep` stay here; for those in `takes` the command
+    there writes a file, which comes back under the option's name, whether they were typed or not.
+    """
+    context = click.get_current_context()
+    given, command = context.params, context.command
+    bundle = next(str(one.name) for one in command.params if isinstance(one, click.Argument))
+    way = connect(given["device"])
+    device = equip(way, root=given["root"], python=given["python"])
+    if device is not way:
+        from edgewright.boards.native.commands import far_answer
+
+        return far_answer(device, given[bundle], str(command.name), given)
+    words, texts, files = [str(command.name), "{bundle}"], [], {}
+    for parameter in command.params:
+        name = str(parameter.name)
+        typed = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if name == bundle or name in _OURS or name in takes or name in keep or not typed:
+            continue
+        if isinstance(parameter, click.Argument):
+            texts = list(given[name])
+        elif getattr(parameter, "is_flag", False):
+            words.append(parameter.opts[-1])
+        elif isinstance(parameter.type, click.Path):
+            sent = _sendable(given[name])
+            files[sent] = _read(given[name])
+            words.append(f"{_long(parameter)}={{files}}/{sent}")
+        else:
+            words.append(f"{_long(parameter)}={given[name]}")
+    known = {str(parameter.name): parameter for parameter in command.params}
+    words += [f"{_long(known[name])}={{files}}/{name}" for name in takes]
+    words += ["--json", *(["--quiet"] if "quiet" in known else []), *(["--", *texts] if texts else [])]
+    remote = Remote(given["device"], given["root"], given["python"])
+    return remote.ask(given[bundle], words, files=files, takes=takes)
+
+
+def there(bundle: str, options: Mapping[str, Any]) -> There | WithoutPython:
+    """The place of `--device`, `--root` and `--python`. Raises UsageError: it is emulated."""
+    from edgewright.measure.place import There, refuse_emulated
+
+    way = connect(options["device"])
+    refuse_emulated(options["device"])
+    device = equip(way, root=options["root"], python=options["python"])
+    if device is not way:
+        from edgewright.boards.native.place import WithoutPython
+
+        return WithoutPython(options["device"], device, bundle)
+    return There(Remote(options["device"], options["root"], options["python"]), bundle)
+
+
+def _long(parameter: Any) -> str:
+    return next(str(name) for name in parameter.opts if name.startswith("--"))
+
+
+def _sendable(path: str) -> str:
+    """A file's name as it is sent; standard input is a file of lines."""
+    plain = "".join(
+        letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "_" for letter in Path(path).name
+    )
+    return "stdin.txt" if path == "-" else plain.lstrip(".-") or "data"
+
+
+def _read(path: str) -> bytes:
+    if path == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error

@@ -1,0 +1,99 @@
+"""Loading and saving of the models that steps change."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from edgewright import registry
+from edgewright.errors import SourceError, UsageError, one_line
+from edgewright.training import corpus
+from edgewright.training._batches import collate
+from edgewright.training._models import load
+from edgewright.training.objectives import objective_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from edgewright.model.source import Source
+    from edgewright.tasks import Task
+
+__all__ = ["attentions", "batches", "keep_inputs", "keep_outputs", "loaded", "save", "skeleton", "task_of"]
+
+_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "README.md")
+
+
+def task_of(source: Source) -> Task:
+    """The task of a model, with its labels."""
+    task: Task = registry.load("tasks", source.task)(source.settings)
+    return task
+
+
+def loaded(source: Source) -> Any:
+    """The model itself, ready to be changed."""
+    return load(source, task_of(source)).inner.eval()
+
+
+def skeleton(source: Source) -> Any:
+    """The model without its weights, to look at its layers before anything begins. Raises SourceError."""
+    import transformers
+
+    try:
+        config = transformers.AutoConfig.from_pretrained(source.directory)
+        with torch.device("meta"):
+            return getattr(transformers, task_of(source).auto_class).from_config(config)
+    except (OSError, ValueError, KeyError) as error:
+        raise SourceError(f"{source.directory} does not load: {one_line(str(error), 300)}") from error
+
+
+def save(model: Any, source: Source, out: Path, *, tokenizer: bool = True) -> None:
+    """Write a model, and the tokenizer of the one that it was made of."""
+    out.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(out)
+    for path in out.iterdir():
+        path.chmod(0o644)
+    for name in _TOKENIZER if tokenizer else ():
+        if (source.directory / name).is_file():
+            shutil.copyfile(source.directory / name, out / name)
+
+
+def batches(
+    source: Source, rows: Path, scratch: Path, count: int, seed: int, size: int = 32
+) -> Iterator[dict[str, Any]]:
+    """Some batches of labelled rows, as the training loop sees them; always the same ones."""
+    task, objective = task_of(source), objective_of(task_of(source))
+    found = corpus.write(rows, task, source.tokenizer(), objective, scratch)
+    order = torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))[: count * size].tolist()
+    order.sort(key=lambda at: int(found.lengths[at]))
+    for start in range(0, len(order), size):
+        yield collate([(at, found[at], (), found.per_token) for at in order[start : start + size]])
+
+
+def attentions(model: Any, step: str) -> list[Any]:
+    """The self-attention of each layer: modules with `self.query`, `self.key`, `self.value` and `output.dense`."""
+    found = [
+        module
+        for module in model.modules()
+        if all(hasattr(getattr(module, "self", None), name) for name in ("query", "key", "value"))
+        and hasattr(getattr(module, "output", None), "dense")
+    ]
+    if not found:
+        raise UsageError(f"{step} finds no attention like BERT's in a {model.config.model_type}")
+    return found
+
+
+def keep_outputs(linear: Any, kept: Any) -> None:
+    """Leave only some rows of a matrix, int64 (kept,)."""
+    linear.weight = torch.nn.Parameter(linear.weight.detach()[kept].clone())
+    if linear.bias is not None:
+        linear.bias = torch.nn.Parameter(linear.bias.detach()[kept].clone())
+    linear.out_features = len(kept)
+
+
+def keep_inputs(linear: Any, kept: Any) -> None:
+    """Leave only some columns of a matrix, int64 (kept,)."""
+    linear.weight = torch.nn.Parameter(linear.weight.detach()[:, kept].clone())
+    linear.in_features = len(kept)

@@ -1,0 +1,243 @@
+"""Fine-tuning: a source and labelled rows -> a Hugging Face directory; the model that is best on other rows is kept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgewright import registry
+from edgewright._version import __version__
+from edgewright.data import rows as data
+from edgewright.errors import DataError, StorageError
+from edgewright.model.source import open_source
+from edgewright.system.atomic import staged
+from edgewright.system.files import sha256
+from edgewright.text.tokenizer import Tokenizer
+from edgewright.training import corpus, threads
+from edgewright.training.curves import page
+from edgewright.training.heads import with_labels
+from edgewright.training.hush import hush
+from edgewright.training.objectives import objective_of
+from edgewright.training.recipe import Recipe
+from edgewright.training.unfinished import Unfinished, first_alone, is_first
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edgewright.model.source import Source
+    from edgewright.tasks import Task
+
+__all__ = ["Lesson", "Trained", "fit", "plain_loss", "train_into"]
+
+_RECORD = "training.json"
+_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "README.md")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run.
+
+    Attributes:
+        directory: the best model, with its tokenizer.
+        metric: what the scores are, in percent.
+        score: of the model that is kept, after `best_step` steps.
+        first: before the first step.
+        last: after the last one.
+        tokens_per_s: real tokens a second in this process, scoring included; padding does not count.
+    """
+
+    directory: Path
+    metric: str
+    first: float
+    score: float
+    last: float
+    best_step: int
+    steps: int
+    parameters: int
+    seconds: float
+    tokens_per_s: float
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a run teaches: the loss, and where it is not fine-tuning, what else it needs.
+
+    Attributes:
+        loss: the task's objective -> a function (model, feeds, batch) -> loss.
+        start: the model that is trained, by default the source's own.
+        answers: the tokenized rows -> a teacher's outputs for each.
+        more: adds rows to those of the file.
+        after: called with the model, the step and the number of steps after every step.
+        settled: the share of the run from which a model may be the best one: before it is not yet what it shall be.
+        finish: what becomes of the trained model before it is saved.
+        rates: learning rates of their own, without weight decay, of parameters whose names end so.
+        watch: see `fit`.
+        facts: what tells this run from others.
+    """
+
+    loss: Callable[[Any], Any]
+    start: Callable[[], Any] | None = None
+    answers: Callable[[Any], Any] | None = None
+    more: Callable[[Any], Any] | None = None
+    after: Callable[[Any, int, int], None] | None = None
+    settled: float = 0.0
+    finish: Callable[[Any], None] | None = None
+    rates: tuple[tuple[str, float], ...] = ()
+    watch: Callable[[int, int, float], None] | None = None
+    facts: tuple[tuple[str, Any], ...] = ()
+
+
+def plain_loss(objective: Any) -> Any:
+    """The loss of labelled rows, for a `Lesson`."""
+    return lambda model, feeds, batch: objective.loss(model(**feeds), batch["labels"], batch["attention_mask"])
+
+
+def fit(
+    model: str | Path,
+    train: str | Path,
+    dev: str | Path,
+    out: str | Path,
+    *,
+    task: str | None = None,
+    labels: Sequence[str] = (),
+    recipe: Recipe | None = None,
+    resume: bool = False,
+    force: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
+    watch: Callable[[int, int, float], None] | None = None,
+) -> Trained:
+    """Fine-tune a model on labelled rows.
+
+    What is not finished yet lies beside `out`, in `OUT-training`. With `resume` a run goes on from there, and ends with
+    the very model, to the bit on a CPU, that an uninterrupted one would have made.
+
+    Args:
+        model: a Hugging Face directory or hub id; a head that it lacks is new.
+        train: labelled rows, .tsv, .jsonl or .json.
+        dev: other labelled rows, which choose the best model.
+        out: the new directory.
+        task: by default that of the saved architecture.
+        labels: of a new head, in order; by default those in `train`.
+        recipe: the settings.
+        resume: go on with an interrupted run.
+        force: replace `out`, if it holds a model.
+        progress: called with a phrase now and then.
+        watch: called with the step, the number of steps and the score at every evaluation; what it raises ends the run.
+
+    Raises:
+        UsageError: a setting that cannot be, or a task that has nothing to train on.
+        SourceError: no such model.
+        DataError: broken rows, a class without a row, a loss that is not a number.
+        StorageError: the disk is full, `out` is there, or an unfinished run is.
+        MissingExtra: torch, transformers or accelerate is not installed.
+    """
+    source = with_labels(open_source(model, task=task), labels, Path(train))
+    return train_into(
+        Path(out),
+        source,
+        (Path(train), Path(dev)),
+        recipe or Recipe(),
+        Lesson(plain_loss, watch=watch),
+        resume=resume,
+        force=force,
+        progress=progress,
+    )
+
+
+def train_into(
+    out: Path,
+    source: Source,
+    files: tuple[Path, Path],
+    recipe: Recipe,
+    lesson: Lesson,
+    *,
+    resume: bool,
+    force: bool,
+    progress: Callable[[str], None],
+) -> Trained:
+    """Train by a lesson on the rows of `files`, train and dev, and put the best model into `out`; see `fit`."""
+    _prepare(recipe)
+    from edgewright.training._loop import Loop
+
+    if out.exists() and not force:
+        raise StorageError(f"{out} exists", hint="use --force to replace it")
+    task: Task = registry.load("tasks", source.task)(source.settings)
+    objective = objective_of(task)
+    dev = data.examples(files[1], task)
+    limit = min(recipe.max_length or source.settings.max_length, source.settings.max_length)
+    tokenizer = Tokenizer(source.directory, limit)
+    facts = {**_facts(source, files, recipe), **dict(lesson.facts)}
+    unfinished = Unfinished(out)
+    with first_alone():
+        checkpoint = unfinished.begin(facts, resume=resume or not is_first())
+        rows = corpus.write(
+            files[0], task, tokenizer, objective, unfinished.directory / "corpus", more=lesson.more, progress=progress
+        )
+    answers = lesson.answers(rows) if lesson.answers else None
+    place, more = unfinished.directory, (lesson.after, lesson.settled, lesson.rates, lesson.watch)
+    loop = Loop(source, task, tokenizer, recipe, place, progress if is_first() else _silent, *more)
+    start = lesson.start() if lesson.start else None
+    model, curves = loop.run(rows, dev, lesson.loss(objective), start, answers, checkpoint)
+    if lesson.finish:
+        lesson.finish(model.inner)
+    trained = _trained(out, task.metric, model, curves, lesson.settled)
+    if is_first():
+        _save(trained, model, curves, source, facts, force=force)
+    unfinished.end()
+    return trained
+
+
+def _prepare(recipe: Recipe) -> None:
+    registry.require(("torch", "transformers", "accelerate"), "train")
+    hush()
+    threads.limit(recipe.threads)
+
+
+def _silent(_: str) -> None:
+    """What processes beside the first one say: the first says it for all."""
+
+
+def _facts(source: Source, files: tuple[Path, Path], recipe: Recipe) -> dict[str, Any]:
+    for path in files:
+        if not path.is_file():
+            raise DataError(f"cannot read {path}: no such file")
+    labels = ",".join(source.settings.labels)
+    hashes = {"train": sha256(files[0]), "dev": sha256(files[1]), "model": source.sha256()}
+    return {**asdict(recipe), **hashes, "task": source.task, "labels": labels}
+
+
+def _trained(out: Path, metric: str, model: Any, curves: Any, settled: float) -> Trained:
+    own = [found for found in curves.scores if found[0] and found[0] >= settled * curves.steps]
+    best_step, best = max(own or curves.scores, key=lambda found: found[1])
+    return Trained(
+        directory=out,
+        metric=metric,
+        first=curves.scores[0][1],
+        score=best,
+        last=curves.scores[-1][1],
+        best_step=best_step,
+        steps=curves.steps,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        seconds=round(curves.seconds, 1),
+        tokens_per_s=round(curves.tokens / curves.seconds, 1),
+    )
+
+
+def _save(trained: Trained, model: Any, curves: Any, source: Source, facts: dict[str, Any], *, force: bool) -> None:
+    """Weights, configuration, tokenizer; beside them in `training/` the record and the curves of the run."""
+    with staged(trained.directory, marker="config.json", force=force) as work:
+        model.inner.save_pretrained(work)
+        for path in work.iterdir():
+            path.chmod(0o644)
+        for name in _TOKENIZER:
+            if (source.directory / name).is_file():
+                shutil.copyfile(source.directory / name, work / name)
+        notes = work / "training"
+        notes.mkdir()
+        record = {**asdict(trained), "directory": trained.directory.name, "edgewright": __version__, "settings": facts}
+        record |= {"losses": curves.losses, "scores": curves.scores}
+        (notes / _RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        (notes / "curves.html").write_text(page(record), encoding="utf-8")

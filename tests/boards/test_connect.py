@@ -1,0 +1,61 @@
+"""Devices by their URL, and nothing that a shell or an option parser would take for something else."""
+
+import pytest
+
+from edgewright import registry
+from edgewright.boards import connect as device
+from edgewright.boards.connect import connect, disconnect
+from edgewright.devices.fake import Fake
+from edgewright.devices.local import Local
+from edgewright.errors import UsageError
+
+HOSTILE = [
+    *("", "Local", "local ", "://x", "ssh://", "ssh:/x", "fake://-oProxyCommand=x", "fake://a b", "fake://a\nb"),
+    *("fake://a\x1b[2J", "fake://$(id)", "fake://a;b", "fake://a'b", "fake://ä", "FAKE://x", "fake://" + "a" * 300),
+]
+
+
+class There(Fake):
+    """A board in memory with an address."""
+
+    closed = False
+
+    @classmethod
+    def at(cls, rest):
+        there = cls()
+        there.root = f"/{rest}"
+        return there
+
+    def close(self):
+        self.closed = True
+        raise OSError("already gone")
+
+
+def test_local_is_this_machine():
+    assert isinstance(connect("local"), Local)
+
+
+@pytest.mark.parametrize("url", HOSTILE)
+def test_what_cannot_be_a_url_is_refused(url):
+    with pytest.raises(UsageError, match="is no device; give local, or a URL such as ssh://user@host"):
+        connect(url)
+
+
+def test_an_unknown_scheme_names_the_others():
+    with pytest.raises(UsageError, match=r"unknown transport 'carrier-pigeon'; choose from .*local"):
+        connect("carrier-pigeon://home")
+
+
+@pytest.mark.parametrize("url", ["local://x", "fake://x"])
+def test_a_transport_without_addresses_says_so(url):
+    with pytest.raises(UsageError, match=f"a {url[:4]}.* device has no address, 'x' was given"):
+        connect(url)
+
+
+def test_every_way_that_was_opened_is_closed_at_the_end(monkeypatch):
+    monkeypatch.setattr(registry, "load", lambda room, name: {("devices", "fake"): There}[room, name])
+    ways = [connect("fake://a"), connect("fake://b")]
+    assert [way.root for way in ways] == ["/a", "/b"]
+    disconnect()
+    assert all(way.closed for way in ways)
+    assert device._opened == []

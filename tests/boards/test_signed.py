@@ -1,0 +1,393 @@
+"""Signatures by real ssh-keygen, and boards with an owner's key: what was tampered with is refused, nothing changes."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+from onboard import Here, contents, tiny
+
+from edgewright.boards.board import Checks
+from edgewright.boards.flash import flash, status
+from edgewright.bundle import manifest
+from edgewright.bundle.signing import check_signature, sign
+from edgewright.bundle.sshsig import NAMESPACE
+from edgewright.errors import BundleError, EdgewrightError, UsageError
+
+pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
+PASS = (sys.executable, "-c", "")
+CHECKS = Checks(probe=(), self_test=PASS, health=PASS)
+
+
+def keygen(*arguments, **options):
+    subprocess.run(["ssh-keygen", "-q", *map(str, arguments)], check=True, capture_output=True, **options)
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    """Keys of an owner, of one whose key was revoked, and of a stranger; who may sign; what is revoked."""
+    root = tmp_path_factory.mktemp("keys")
+    for name in ("owner", "old", "stranger"):
+        keygen("-t", "ed25519", "-N", "", "-C", name, "-f", root / name)
+    lines = [f"{name}@example.org {(root / f'{name}.pub').read_text()}" for name in ("owner", "old")]
+    (root / "signers").write_text("".join(lines))
+    keygen("-k", "-f", root / "revoked", root / "old.pub")
+    return root
+
+
+@pytest.fixture(scope="module")
+def _signed(tmp_path_factory, keys):
+    root = tiny(tmp_path_factory.mktemp("signed") / "bundle", 2)
+    sign(root, keys / "owner")
+    return root
+
+
+@pytest.fixture
+def bundle(tmp_path, _signed):
+    """A bundle that the owner signed."""
+    return shutil.copytree(_signed, tmp_path / "bundle")
+
+
+def check(bundle, keys, **options):
+    return check_signature(bundle, keys / "signers", **{"revoked": keys / "revoked", **options})
+
+
+def test_the_owner_is_named(bundle, keys):
+    assert check(bundle, keys) == "owner@example.org"
+
+
+def test_a_signature_is_replaced(bundle, keys):
+    sign(bundle, keys / "old")
+    assert check(bundle, keys, revoked=None) == "old@example.org"
+    assert sorted(path.name for path in bundle.iterdir()) == [
+        "config.json",
+        "manifest.json",
+        "manifest.json.sig",
+        "onnx",
+    ]
+
+
+def test_a_key_under_two_names_is_one_key(bundle, keys, tmp_path):
+    key = (keys / "owner.pub").read_text()
+    (tmp_path / "signers").write_text(f"one@example.org {key}two@example.org {key}")
+    assert check_signature(bundle, tmp_path / "signers") == "one@example.org"
+
+
+def test_a_damaged_bundle_is_not_signed(bundle, keys):
+    (bundle / "config.json").write_bytes(b"[]")
+    with pytest.raises(BundleError, match=r"config\.json has SHA-256"):
+        sign(bundle, keys / "owner")
+
+
+def test_a_key_with_a_passphrase_is_not_waited_for(bundle, tmp_path):
+    keygen("-t", "ed25519", "-N", "secret", "-f", tmp_path / "locked")
+    with pytest.raises(UsageError, match=r"does not sign: .*ssh-add"):
+        sign(bundle, tmp_path / "locked")
+
+
+def test_a_key_that_is_not_there(bundle, keys, tmp_path):
+    with pytest.raises(UsageError, match="there is no key"):
+        sign(bundle, tmp_path / "gone")
+    with pytest.raises(UsageError, match="there is no revocation list"):
+        check(bundle, keys, revoked=tmp_path / "gone")
+    with pytest.raises(BundleError, match="no file of allowed signers"):
+        check_signature(bundle, tmp_path / "gone")
+
+
+# what can be done to a bundle; each gives the words of the refusal
+
+
+def flip(path, at):
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def edit(bundle, **fields):
+    path = bundle / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+def unsigned(bundle, keys):  # noqa: ARG001
+    (bundle / "manifest.json.sig").unlink()
+    return "not signed, and a signature is required"
+
+
+def strangers_key(bundle, keys):
+    sign(bundle, keys / "stranger")
+    return "no allowed signer made the signature"
+
+
+def revoked_key(bundle, keys):
+    sign(bundle, keys / "old")
+    return "the signature of old@example.org does not hold"
+
+
+def another_purpose(bundle, keys):
+    (bundle / "manifest.json.sig").unlink()
+    keygen("-Y", "sign", "-n", "git", "-f", keys / "owner", bundle / "manifest.json")
+    return "the signature of owner@example.org does not hold"
+
+
+def of_another_release(bundle, keys):
+    other = tiny(bundle.parent / "other", 1)
+    sign(other, keys / "owner")
+    shutil.copyfile(other / "manifest.json.sig", bundle / "manifest.json.sig")
+    return "the signature of owner@example.org does not hold"
+
+
+def manifest_edited(bundle, keys):  # noqa: ARG001
+    edit(bundle, version=3)
+    return "the signature of owner@example.org does not hold"
+
+
+def file_and_manifest_edited(bundle, keys):  # noqa: ARG001
+    tree, data = json.loads((bundle / "manifest.json").read_text()), b'{"x": 1}'
+    (bundle / "config.json").write_bytes(data)
+    tree["files"][0] |= {"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    edit(bundle, **tree)
+    return "the signature of owner@example.org does not hold"
+
+
+def signature_flipped(bundle, keys):  # noqa: ARG001
+    flip(bundle / "manifest.json.sig", 150)
+    return "signature"
+
+
+def signature_cut(bundle, keys):  # noqa: ARG001
+    path = bundle / "manifest.json.sig"
+    path.write_bytes(path.read_bytes()[:100])
+    return "no allowed signer made the signature"
+
+
+def signature_emptied(bundle, keys):  # noqa: ARG001
+    (bundle / "manifest.json.sig").write_bytes(b"")
+    return "not signed"
+
+
+def signature_too_large(bundle, keys):  # noqa: ARG001
+    (bundle / "manifest.json.sig").write_bytes(b"x" * 2**15)
+    return "bytes"
+
+
+SIGNATURES = [
+    unsigned,
+    strangers_key,
+    revoked_key,
+    another_purpose,
+    of_another_release,
+    manifest_edited,
+    file_and_manifest_edited,
+    signature_flipped,
+    signature_cut,
+    signature_emptied,
+    signature_too_large,
+]
+
+
+@pytest.mark.parametrize("tamper", SIGNATURES)
+def test_a_signature_that_does_not_hold_is_refused(bundle, keys, tamper):
+    words = tamper(bundle, keys)
+    with pytest.raises(BundleError, match=words):
+        check(bundle, keys)
+
+
+@pytest.mark.parametrize("at", range(80, 280, 25))
+def test_every_flip_of_a_signature_is_refused(bundle, keys, at):
+    flip(bundle / "manifest.json.sig", at)
+    with pytest.raises(BundleError):
+        check(bundle, keys)
+
+
+# bundles that are wrong whoever signed them
+
+
+def file_flipped(bundle, keys):  # noqa: ARG001
+    flip(bundle / "onnx/model.onnx", 5)
+    return "onnx/model.onnx has SHA-256"
+
+
+def file_missing(bundle, keys):  # noqa: ARG001
+    (bundle / "config.json").unlink()
+    return "missing: config.json"
+
+
+def file_extra(bundle, keys):  # noqa: ARG001
+    (bundle / "extra.json").write_bytes(b"")
+    return "extra: extra.json"
+
+
+def file_of_another_release(bundle, keys):  # noqa: ARG001
+    shutil.copyfile(tiny(bundle.parent / "other", 1) / "onnx/model.onnx", bundle / "onnx/model.onnx")
+    return "onnx/model.onnx has SHA-256"
+
+
+def file_a_link(bundle, keys):  # noqa: ARG001
+    (bundle / "config.json").rename(bundle.parent / "config.json")
+    (bundle / "config.json").symlink_to(bundle.parent / "config.json")
+    return "not a plain file: config.json"
+
+
+def signed(field):
+    """A field of the manifest edited, and the manifest signed again, as by an owner who was careless."""
+
+    def tamper(bundle, keys):
+        words = field(bundle)
+        keygen("-Y", "sign", "-n", NAMESPACE, "-f", keys / "owner", bundle / "manifest.json", input=b"y\n")
+        return words
+
+    tamper.__name__ = field.__name__
+    return tamper
+
+
+def path_upwards(bundle):
+    edit(bundle, files=[{"path": "../config.json", "size_bytes": 2, "sha256": hashlib.sha256(b"{}").hexdigest()}])
+    return "is not allowed in a bundle"
+
+
+def path_absolute(bundle):
+    edit(bundle, files=[{"path": "/etc/passwd", "size_bytes": 2, "sha256": hashlib.sha256(b"{}").hexdigest()}])
+    return "is not allowed in a bundle"
+
+
+def path_twice(bundle):
+    tree = json.loads((bundle / "manifest.json").read_text())
+    edit(bundle, files=[*tree["files"], {**tree["files"][0], "path": "Config.json"}])
+    return "twice"
+
+
+def size_negative(bundle):
+    tree = json.loads((bundle / "manifest.json").read_text())
+    edit(bundle, files=[{**tree["files"][0], "size_bytes": -1}])
+    return r"\$\.files\[.*\]\.size_bytes"
+
+
+def size_too_large(bundle):
+    tree = json.loads((bundle / "manifest.json").read_text())
+    edit(bundle, files=[{**tree["files"][0], "size_bytes": 2**40}])
+    return "the manifest says 1099511627776|MB of disk"
+
+
+def version_a_bool(bundle):
+    edit(bundle, version=True)
+    return "version"
+
+
+def schema_newer(bundle):
+    edit(bundle, schema=2)
+    return "manifest.json has schema 2, this edgewright reads up to 1; upgrade edgewright"
+
+
+def key_twice(bundle):
+    text = (bundle / "manifest.json").read_text()
+    (bundle / "manifest.json").write_text(text.replace('"version": 2', '"version": 2, "version": 2'))
+    return "key 'version' stands twice"
+
+
+def not_json(bundle):
+    (bundle / "manifest.json").write_bytes(b"\xff{")
+    return "not acceptable JSON"
+
+
+def nested_deeply(bundle):
+    (bundle / "manifest.json").write_bytes(b'{"schema": 1, "artifacts": ' + b"[" * 50_000)
+    return "not acceptable JSON"
+
+
+BUNDLES = [file_flipped, file_missing, file_extra, file_of_another_release, file_a_link]
+MANIFESTS = [
+    path_upwards,
+    path_absolute,
+    path_twice,
+    size_negative,
+    size_too_large,
+    version_a_bool,
+    schema_newer,
+    key_twice,
+    not_json,
+    nested_deeply,
+]
+
+
+SYNTAX = [field for field in MANIFESTS if field is not size_too_large]  # which no syntax forbids: the disk is too small
+
+
+@pytest.fixture(params=["empty", "installed"])
+def root(request, tmp_path, keys):
+    """A store with an owner's keys, empty or with version 1 active."""
+    root = tmp_path / "board"
+    (root / "keys").mkdir(parents=True)
+    if request.param == "installed":
+        flash(tiny(tmp_path / "first", 1), Here(), root=str(root), checks=CHECKS)
+    shutil.copyfile(keys / "signers", root / "keys/allowed_signers")
+    shutil.copyfile(keys / "revoked", root / "keys/revoked")
+    return root
+
+
+def test_a_board_with_a_key_takes_what_is_signed(bundle, root):
+    done = flash(bundle, Here(), root=str(root), checks=CHECKS)
+    assert (done.signer, done.version) == ("owner@example.org", 2)
+    found = status(Here(), root=str(root))
+    assert found.signed_only
+    assert found.releases[0].version == 2
+    assert contents(bundle) == contents(root / "current")
+
+
+@pytest.mark.parametrize("tamper", [*SIGNATURES, *BUNDLES, *map(signed, MANIFESTS)], ids=lambda t: t.__name__)
+def test_a_board_with_a_key_refuses_and_nothing_changes(bundle, root, keys, tamper):
+    words, before = tamper(bundle, keys), contents(root)
+    with pytest.raises(BundleError, match=words):
+        flash(bundle, Here(), root=str(root), checks=CHECKS)
+    assert contents(root) == before
+
+
+class Blind:
+    """A bundle that this host took without a look."""
+
+    def __init__(self, directory):
+        tree = {**json.loads((tiny(directory.parent / "seen", 2) / "manifest.json").read_text())}
+        self.directory = directory
+        self.manifest = manifest.decode(json.dumps(tree).encode(), manifest.Manifest, "manifest.json")
+
+
+@pytest.mark.parametrize("tamper", [*SIGNATURES, *map(signed, SYNTAX)], ids=lambda t: t.__name__)
+def test_the_board_does_not_trust_the_hosts_own_look(bundle, root, keys, tamper, monkeypatch):
+    from edgewright.boards import flash as flashing
+
+    words, before = tamper(bundle, keys), contents(root)
+    data = [
+        (bundle / name).read_bytes() if (bundle / name).exists() else b""
+        for name in ("manifest.json", "manifest.json.sig")
+    ]
+    package = flashing._Package(Blind(bundle), *data)
+    monkeypatch.setattr(flashing._Package, "read", lambda _: package)
+    monkeypatch.setattr(flashing.Bundle, "open", lambda _: package.bundle)
+    with pytest.raises(EdgewrightError, match=words):
+        flash(bundle, Here(), root=str(root), checks=CHECKS)
+    assert contents(root) == before
+
+
+def test_a_board_without_ssh_keygen_refuses(bundle, root, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    before = contents(root)
+    with pytest.raises(EdgewrightError, match=r"ssh-keygen is not installed; run: apt install openssh-client"):
+        flash(bundle, Here(), root=str(root), checks=CHECKS)
+    assert contents(root) == before
+
+
+def test_a_file_that_changes_on_the_way_is_not_activated(bundle, root):
+    class Changing(Here):
+        def _push(self, here, there):
+            super()._push(here, there)
+            flip(there_path := type(here)(there), -1)
+            assert there_path.stat().st_size == here.stat().st_size
+
+    with pytest.raises(
+        EdgewrightError, match=r"did not arrive whole: .* bytes were sent, .* bytes with another hash came"
+    ):
+        flash(bundle, Changing(), root=str(root), checks=CHECKS)
+    active = status(Here(), root=str(root)).releases
+    assert [row.version for row in active if row.role == "active"] == [1][: len(active)]
+    assert flash(bundle, Here(), root=str(root), checks=CHECKS).changed
