@@ -35,7 +35,7 @@ class ExecutorchConverter(Converter):
     @staticmethod
     def ladder(precision: str) -> tuple[tuple[str, ...], ...]:
         """For int8-static, see `_executorch_static.LADDER`; for int4, `embedding` makes large tables int8."""
-        from edgewright.converters._executorch_static import LADDER
+        from edgewright.converters._executorch.static import LADDER
 
         return {"int8-static": LADDER, "int4": ((), ("embedding",))}.get(precision, ((),))
 
@@ -43,9 +43,9 @@ class ExecutorchConverter(Converter):
         self._program: Any = None
 
     def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
-        from edgewright.converters import _executorch_export as export
-        from edgewright.converters._executorch_lower import lower
-        from edgewright.converters._executorch_rewrite import rewrite
+        from edgewright.converters._executorch import export
+        from edgewright.converters._executorch.lower import lower
+        from edgewright.converters._executorch.rewrite import rewrite
 
         spec.progress("export")
         if spec.precision == "fp16":

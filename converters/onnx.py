@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgewright.contracts.converter import ConversionSpec, Converter
-from edgewright.converters._onnx_make import Maker, ladder
+from edgewright.converters._onnx.make import Maker, ladder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -36,8 +36,8 @@ class TensorrtConverter(Converter):
     def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
         import torch
 
-        from edgewright.converters._onnx_export import export
-        from edgewright.converters._tensorrt_build import build, check_builder, profile
+        from edgewright.converters._onnx.export import export
+        from edgewright.converters._tensorrt.build import build, check_builder, profile
 
         check_builder()
         spec.progress("export")

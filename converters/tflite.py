@@ -44,13 +44,13 @@ class TfliteConverter(Converter):
         self._float: bytes = b""
 
     def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
-        from edgewright.converters._keras import Keras
-        from edgewright.converters._tflite_quantize import quantize
+        from edgewright.converters._model.keras import Keras
+        from edgewright.converters._tflite.quantize import quantize
 
         if isinstance(model, Keras):
-            from edgewright.converters import _tflite_keras
+            from edgewright.converters._tflite import keras
 
-            _tflite_keras.convert(model, spec, out)
+            keras.convert(model, spec, out)
             return
         self._float = self._float or self._export(model, spec)
         data = self._float
@@ -60,7 +60,7 @@ class TfliteConverter(Converter):
         out.write_bytes(data)
 
     def _export(self, model: Any, spec: ConversionSpec) -> bytes:
-        from edgewright.converters._tflite_export import export
+        from edgewright.converters._tflite.export import export
 
         lengths = buckets(spec.settings.max_length)
         spec.progress(f"export {len(lengths)} lengths")

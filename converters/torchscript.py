@@ -39,9 +39,9 @@ class TorchScriptConverter(Converter):
     def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
         import torch
 
-        from edgewright.converters._torchscript_file import save
-        from edgewright.converters._torchscript_int8 import Int8, measured
-        from edgewright.converters._torchscript_trace import trace
+        from edgewright.converters._torchscript.file import save
+        from edgewright.converters._torchscript.int8 import Int8, measured
+        from edgewright.converters._torchscript.trace import trace
 
         example = [torch.from_numpy(spec.example[name]) for name in spec.inputs]
         spec.progress("trace")

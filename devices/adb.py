@@ -13,8 +13,8 @@ import subprocess
 from typing import IO, TYPE_CHECKING
 
 from edgewright.contracts.converter import Completed
-from edgewright.devices._programs import find_program, last_line, run_program
-from edgewright.devices._talking import Talking
+from edgewright.devices._native.talking import Talking
+from edgewright.devices._ways.programs import find_program, last_line, run_program
 from edgewright.errors import ConnectionLost, DeviceError, UsageError
 from edgewright.system.files import sha256
 

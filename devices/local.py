@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from edgewright.contracts.converter import Completed
-from edgewright.devices._talking import Talking
+from edgewright.devices._native.talking import Talking
 from edgewright.errors import DeviceError
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import shutil
 import subprocess
 from typing import IO, TYPE_CHECKING
 
-from edgewright.devices import _prepare
-from edgewright.devices._counter import counted
-from edgewright.devices._emulated import emulated
-from edgewright.devices._programs import find_program, run_program
-from edgewright.devices._talking import Talking
+from edgewright.devices._emulation import prepare as _prepare
+from edgewright.devices._emulation.boards import emulated
+from edgewright.devices._emulation.counter import counted
+from edgewright.devices._native.talking import Talking
+from edgewright.devices._ways.programs import find_program, run_program
 from edgewright.errors import DeviceError
 
 if TYPE_CHECKING:

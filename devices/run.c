@@ -1,6 +1,6 @@
 /* What a device without Python runs: its disk, one operation a request, and LiteRT, one inference a request.
  *
- *     edgewright-run serve                              the operations of devices/_disk.py
+ *     edgewright-run serve                              the operations of devices/_onboard/disk.py
  *     edgewright-run infer LIBRARY MODEL THREADS SECONDS  the signatures of a TFLite file; ends itself after so long
  *     edgewright-run probe LIBRARY                      loads the engine, and says so
  *

@@ -1,4 +1,4 @@
-/* The disk of the runner's device: each request is one operation of devices/_disk.py, by the same system calls. */
+/* The disk of the runner's device: each request is one operation of devices/_onboard/disk.py, by the same system calls. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>

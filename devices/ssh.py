@@ -16,10 +16,10 @@ from functools import cached_property
 from typing import IO, TYPE_CHECKING
 
 from edgewright.contracts.converter import Completed, Transport
-from edgewright.devices._copy import patience_s, pull, push
-from edgewright.devices._process import capture
-from edgewright.devices._ssh_master import Master, options
-from edgewright.devices._ssh_words import failure
+from edgewright.devices._ways.copy import patience_s, pull, push
+from edgewright.devices._ways.process import capture
+from edgewright.devices._ways.ssh_master import Master, options
+from edgewright.devices._ways.ssh_words import failure
 from edgewright.errors import DeviceError, UsageError
 
 if TYPE_CHECKING:

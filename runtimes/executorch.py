@@ -14,7 +14,7 @@ import numpy as np
 from edgewright.bundle.manifest import TensorSpec
 from edgewright.contracts.converter import Runtime, Session
 from edgewright.errors import EngineError
-from edgewright.runtimes._executorch_profile import trace
+from edgewright.runtimes._profilers.executorch import trace
 from edgewright.runtimes._quiet import quiet
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 from edgewright.bundle.manifest import TensorSpec
 from edgewright.contracts.converter import Runtime, Session
 from edgewright.errors import EngineError
-from edgewright.runtimes._lite_profile import trace
+from edgewright.runtimes._profilers.lite_interpreter import trace
 from edgewright.runtimes._quiet import quiet
 from edgewright.runtimes._x86 import products_saturate
 

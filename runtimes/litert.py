@@ -14,10 +14,10 @@ from edgewright.contracts.converter import Runtime, Session
 from edgewright.errors import UsageError
 from edgewright.inference.footprint import Footprint
 from edgewright.runtimes._arm import lacks_atomics
-from edgewright.runtimes._litert_profile import Compiled, trace
+from edgewright.runtimes._profilers.litert import Compiled, trace
+from edgewright.runtimes._profilers.tflite_graph import ops_of
 from edgewright.runtimes._quiet import quiet
 from edgewright.runtimes._tflite import Graph, Tensor, TfliteSession, check_magic, chosen, graphs_of
-from edgewright.runtimes._tflite_graph import ops_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

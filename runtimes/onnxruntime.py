@@ -10,7 +10,7 @@ from edgewright.bundle.manifest import TensorSpec
 from edgewright.contracts.converter import Runtime, Session
 from edgewright.errors import EngineError
 from edgewright.inference.footprint import Footprint
-from edgewright.runtimes._onnx_profile import layers, trace
+from edgewright.runtimes._profilers.onnx import layers, trace
 from edgewright.runtimes._x86 import products_saturate
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from edgewright.devices._debian import Wanted, fetch, unpack
-from edgewright.devices._emulated import cache_dir
+from edgewright.devices._emulation.boards import cache_dir
+from edgewright.devices._emulation.debian import Wanted, fetch, unpack
 from edgewright.errors import DeviceError
 
 

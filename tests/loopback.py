@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from debian import need, unpacked
 
-from edgewright.devices._emulated import CPUS
+from edgewright.devices._emulation.boards import CPUS
 
 
 def program(name):

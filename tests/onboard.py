@@ -8,11 +8,11 @@ from edgewright.boards.agent import unpack
 from edgewright.boards.install import Kit
 from edgewright.bundle import manifest
 from edgewright.contracts.converter import Completed
-from edgewright.devices._agent import answer
-from edgewright.devices._disk import RealDisk
-from edgewright.devices._env import Recipe
-from edgewright.devices._machine import RealMachine
-from edgewright.devices._wheel import listed, wheel_hash
+from edgewright.devices._onboard.agent import answer
+from edgewright.devices._onboard.disk import RealDisk
+from edgewright.devices._onboard.env import Recipe
+from edgewright.devices._onboard.machine import RealMachine
+from edgewright.devices._onboard.wheel import listed, wheel_hash
 from edgewright.devices.local import Local
 
 

@@ -20,7 +20,7 @@ from edgewright import bench
 from edgewright.bundle.bundle import Bundle
 from edgewright.measure.bench import Plan
 from edgewright.measure.regression import bench_against
-from edgewright.runtimes._worker import sample
+from edgewright.runtimes._measuring.worker import sample
 from edgewright.statistics.latency import compare, median
 
 if TYPE_CHECKING:

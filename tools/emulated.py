@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.boards.connect import connect
 from edgewright.boards.instructions import count_instructions
 from edgewright.bundle.bundle import Bundle
-from edgewright.devices._emulated import CPUS
+from edgewright.devices._emulation.boards import CPUS
 from edgewright.devices.qemu import Qemu
 from edgewright.system.machine import model
 

@@ -33,7 +33,7 @@ class Replay:
         whole: the hypervolume of all its points, against the worst of each objective.
     """
 
-    def __init__(self, folder: Path = ROOT / "tests/training") -> None:
+    def __init__(self, folder: Path = ROOT / "tests/searching") -> None:
         source = open_source(ROOT / "tools/demo/model")
         rows = folder / "rows.tsv"  # never opened: nothing is trained
         setting = Setting(source.directory, rows, rows, folder, 0, 1, lambda _: None)

@@ -91,7 +91,7 @@ def attend(
         feeds, out = Path(scratch, "feeds.npz"), Path(scratch, "out.npz")
         arrays.save(feeds, [encoding.feeds])
         Jobs(Path(scratch), progress=progress).run(
-            "edgewright.converters._looks:attentions",
+            "edgewright.converters._model.looks:attentions",
             source=source.job(),
             settings=msgspec.to_builtins(source.settings),
             threads=threads,

@@ -190,7 +190,7 @@ def _states(source: Source, rows: _Rows, threads: int, progress: Callable[[str],
         feeds, out = Path(scratch, "feeds.npz"), Path(scratch, "out.npz")
         arrays.save(feeds, batches)
         Jobs(Path(scratch), progress=progress).run(
-            "edgewright.converters._looks:states",
+            "edgewright.converters._model.looks:states",
             source=source.job(),
             settings=msgspec.to_builtins(source.settings),
             threads=threads,

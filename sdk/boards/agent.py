@@ -23,9 +23,12 @@ __all__ = ["MODULES", "call", "pack", "source_of", "unpack"]
 
 MODULES = (
     *("errors", "system.untrusted", "bundle.sshsig", "boards.wire", "_version", "system.vitals", "system.machine"),
-    *(f"devices._{name}" for name in ("disk", "files", "wheel", "env", "journal", "release", "state", "session")),
-    *(f"devices._{name}" for name in ("store", "machine", "checks", "unit", "service")),
-    *(f"devices._{name}" for name in ("board", "send", "equip", "install", "visit", "facts", "agent")),
+    *(
+        f"devices._onboard.{name}"
+        for name in ("disk", "files", "wheel", "env", "journal", "release", "state", "session")
+    ),
+    *(f"devices._onboard.{name}" for name in ("store", "machine", "checks", "unit", "service")),
+    *(f"devices._onboard.{name}" for name in ("board", "send", "equip", "install", "visit", "facts", "agent")),
 )
 """In the order in which they need each other."""
 

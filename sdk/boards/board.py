@@ -188,7 +188,7 @@ class Checks:
     def of(cls, python: str, formats: tuple[str, ...], timeout_s: float) -> Checks:
         """By the edgewright of a Python, "" for `{python}`: golden cases in every engine, then one by `current`."""
         python = python or "{python}"
-        line = "import sys; from edgewright.inference.doctor import require_engine; require_engine(sys.argv[1:])"
+        line = "import sys; from edgewright.doctor import require_engine; require_engine(sys.argv[1:])"
         return cls((python, "-c", line, *formats), (python, *_VERIFY), (python, *_VERIFY, "--quick"), timeout_s)
 
 

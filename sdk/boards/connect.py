@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -40,14 +41,14 @@ def connect(url: str) -> Transport:
 
 
 def equip(way: Transport, *, root: str = "", python: str = "", runner: str = "", engine: str = "") -> Transport:
-    """The way to a device, with a runner there where it has no Python: see `devices/bare.py`.
+    """The way to a device, with a runner there where it has no Python: see `devices/_native/transport.py`.
 
     Raises:
         UsageError: this way takes no runner, or a Python is named too.
         DeviceError: the device has neither.
     """
-    bare = registry.load("devices", "bare")
-    equipped: Transport = bare.over(way, root=root, python=python, runner=runner, engine=engine)
+    native = importlib.import_module("edgewright.devices._native.transport")
+    equipped: Transport = native.Bare.over(way, root=root, python=python, runner=runner, engine=engine)
     if equipped is not way:
         _opened.append(equipped)
     return equipped

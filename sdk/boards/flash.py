@@ -4,7 +4,7 @@
 
 Before that, where it is asked for, edgewright and an engine are installed there: `edgewright.boards.install`.
 What changes the board is done there, by what `edgewright.boards.agent` sends; the layout and its promises stand in
-`devices/_store.py`. A release that fails its health check is taken back by the board itself.
+`devices/_onboard/store.py`. A release that fails its health check is taken back by the board itself.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     what is there -> wheels for that platform, gathered here -> those that the board lacks, by hash -> unpacked there
     -> engines started, the active release asked -> in use
 
-A board needs Python and nothing else: no pip, no venv, no network. The board's side is `devices/_equip.py`.
+A board needs Python and nothing else: no pip, no venv, no network. The board's side is `devices/_onboard/equip.py`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Equipment", "Equipped", "Kit", "Outfitter", "Survey", "by_pip", "by_wheels", "equip"]
 
 _PROBE = (
-    "import sys; from edgewright import __version__ as found; from edgewright.inference.doctor import require_engine; "
+    "import sys; from edgewright import __version__ as found; from edgewright.doctor import require_engine; "
     "require_engine(sys.argv[2:]); sys.exit(found != sys.argv[1] and f'edgewright {found}, {sys.argv[1]} is here')"
 )
 _INSTALL_S = 1800.0

@@ -113,7 +113,7 @@ class Assembly:
         ]
         try:
             errors: list[dict[str, str] | None] = self.jobs.run(
-                "edgewright.converters._jobs:convert",
+                "edgewright.converters._model.jobs:convert",
                 source=self.source.job(),
                 format=converter.format,
                 artifacts=wanted,

@@ -60,7 +60,7 @@ def export_mediapipe(
         opened.checked(path)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         Jobs(Path(scratch), progress=progress).run(
-            "edgewright.converters._tflite_mediapipe:export",
+            "edgewright.converters._tflite.mediapipe:export",
             artifact=str(opened.directory / artifact.path),
             settings=to_builtins(opened.manifest.settings),
             tokenizer=str(opened.directory),

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["About", "Here", "Place", "There", "refuse_emulated"]
 
-_WORKER = "edgewright.runtimes._worker"
+_WORKER = "edgewright.runtimes._measuring.worker"
 _ASKED_S = 120.0
 
 
@@ -54,7 +54,7 @@ class Place(ABC):
 
     @abstractmethod
     def ask(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
-        """What the measuring process answers to a request, see `runtimes/_worker.py`.
+        """What the measuring process answers to a request, see `runtimes/_measuring/worker.py`.
 
         Raises:
             ConnectionLost: the way there broke.

@@ -82,4 +82,4 @@ def roofline(threads: int = 1) -> Roofline:
     """
     require_clock()
     check_threads(threads)
-    return Roofline(**call("edgewright.runtimes._roofline:measure", {"threads": threads}))
+    return Roofline(**call("edgewright.runtimes._measuring.roofline:measure", {"threads": threads}))

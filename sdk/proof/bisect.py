@@ -126,7 +126,7 @@ class _Look:
         arrays.save(self._path("texts"), [self.proof.example, *self.proof.calibration])
         precisions = {"optimise": "fp32"} | ({"quantize": self.precision} if self.precision != "fp32" else {})
         made = self.jobs.run(
-            "edgewright.converters._taps:prepare",
+            "edgewright.converters._model.taps:prepare",
             source=self.source.job(),
             settings=to_builtins(self.source.settings),
             format=self.converter.format,

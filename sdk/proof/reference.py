@@ -64,7 +64,7 @@ class Proof:
     def _run_eager(self, source: Source, jobs: Jobs) -> None:
         out = jobs.scratch / "reference.npz"
         facts = jobs.run(
-            "edgewright.converters._jobs:reference",
+            "edgewright.converters._model.jobs:reference",
             source=source.job(),
             feeds=str(self.feeds),
             out=str(out),

@@ -162,7 +162,7 @@ def evaluate_source(
 
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         record = Jobs(Path(scratch), progress=progress).run(
-            "edgewright.converters._looks:evaluate",
+            "edgewright.converters._model.looks:evaluate",
             source=source.job(),
             settings=msgspec.to_builtins(source.settings),
             data=os.fspath(labelled),

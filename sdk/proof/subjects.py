@@ -130,7 +130,7 @@ def _ask_source(
         feeds, out = Path(scratch, "feeds.npz"), Path(scratch, "out.npz")
         arrays.save(feeds, [batch for encoding in encodings for batch in encoding.batches])
         found = Jobs(Path(scratch), progress=progress).run(
-            "edgewright.converters._looks:facts",
+            "edgewright.converters._model.looks:facts",
             source=source.job(),
             settings=msgspec.to_builtins(source.settings),
             data=str(rows or ""),

@@ -1,9 +1,9 @@
 """Dangerous work in a child process: exporters and engine parsers crash, hang and leak, and none of it may come out.
 
-`call("edgewright.converters._jobs:convert", payload)` runs that function in a process of its own: a fresh interpreter,
-or a fork of one that has done nothing but import. The payload goes in as JSON on standard input; progress, the result
-or an error come back as JSON lines on a pipe of their own; what the function prints goes to a log, whose last line is
-quoted when the child dies without a word.
+`call("edgewright.converters._model.jobs:convert", payload)` runs that function in a process of its own: a fresh
+interpreter, or a fork of one that has done nothing but import. The payload goes in as JSON on standard input; progress,
+the result or an error come back as JSON lines on a pipe of their own; what the function prints goes to a log, whose
+last line is quoted when the child dies without a word.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ import pytest
 from edgewright import registry
 from edgewright.boards import connect as device
 from edgewright.boards.connect import connect, disconnect
-from edgewright.devices.fake import Fake
+from edgewright.devices._fake.transport import Fake
 from edgewright.devices.local import Local
 from edgewright.errors import UsageError
 
@@ -46,10 +46,9 @@ def test_an_unknown_scheme_names_the_others():
         connect("carrier-pigeon://home")
 
 
-@pytest.mark.parametrize("url", ["local://x", "fake://x"])
-def test_a_transport_without_addresses_says_so(url):
-    with pytest.raises(UsageError, match=f"a {url[:4]}.* device has no address, 'x' was given"):
-        connect(url)
+def test_a_transport_without_addresses_says_so():
+    with pytest.raises(UsageError, match=r"a local device has no address, 'x' was given"):
+        connect("local://x")
 
 
 def test_every_way_that_was_opened_is_closed_at_the_end(monkeypatch):

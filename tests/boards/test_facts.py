@@ -12,7 +12,7 @@ from loopback import Sshd, serve
 from edgewright.boards.board import Board
 from edgewright.boards.catalogue import read_profile, written_profiles
 from edgewright.boards.facts import Cores, Facts, Match, ask_facts, match, throttling
-from edgewright.devices.fake import Fake
+from edgewright.devices._fake.transport import Fake
 from edgewright.devices.local import Local
 from edgewright.system import machine
 

@@ -9,8 +9,8 @@ from onboard import active, litter, tiny
 
 from edgewright.boards import board as boards
 from edgewright.boards.flash import flash, releases, rollback, status, uninstall
-from edgewright.devices._fake_disk import Fault
-from edgewright.devices.fake import Fake
+from edgewright.devices._fake.disk import Fault
+from edgewright.devices._fake.transport import Fake
 from edgewright.errors import BundleError, DeviceError, EdgewrightError, GateFailed
 
 

@@ -10,8 +10,8 @@ from onboard import active, environment, litter, outfitter, tiny, wheel
 from edgewright.boards.flash import flash, listing, uninstall
 from edgewright.boards.install import Kit, Survey, by_pip, by_wheels
 from edgewright.boards.wheels import Platform
-from edgewright.devices._machine import RealMachine
-from edgewright.devices.fake import Fake
+from edgewright.devices._fake.transport import Fake
+from edgewright.devices._onboard.machine import RealMachine
 from edgewright.errors import BundleError, DeviceError, GateFailed, UsageError
 
 PI = Survey("3.11", "cpython", "aarch64", "2.36", "no edgewright")

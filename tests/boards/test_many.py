@@ -7,7 +7,7 @@ from onboard import active, tiny
 
 from edgewright.boards import many
 from edgewright.boards.many import flash_all, read_hosts
-from edgewright.devices.fake import Fake
+from edgewright.devices._fake.transport import Fake
 from edgewright.errors import BundleError, DataError, DeviceError, UsageError
 
 

@@ -232,7 +232,7 @@ def test_movement_that_was_killed_ends_with_the_same_bits(model, files, tmp_path
 
 
 def test_weights_are_trained_on_a_grid_of_4_bits(model, files, tmp_path):
-    from edgewright.converters._gptq import own_scales
+    from edgewright.converters._rounding.gptq import own_scales
 
     fields = {"to": "int4", "epochs": 3.0, "learning_rate": 1e-3, "batch": 16, "evaluations": 1, "teacher": "first"}
     (first, stage), out = run(model, files, tmp_path, ("quantize-aware", fields))

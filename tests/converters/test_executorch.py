@@ -57,7 +57,7 @@ def good(tmp_path_factory):
 
 @pytest.mark.parametrize("lengths", [[1], [64], [12, 3, 1], [5, 5]], ids=str)
 def test_parity(artifact, lengths):
-    from edgewright.converters._eager import run
+    from edgewright.converters._model.eager import run
 
     model, session, precision = artifact
     feeds = tiny.batch(lengths, seed=len(lengths))

@@ -24,7 +24,7 @@ LIMITS = {"fp32": 1e-5, "fp16": 0.01, "int8": 0.1, "int8-static": 0.3}
 
 @pytest.fixture(scope="module")
 def tf():
-    from edgewright.converters import _keras
+    from edgewright.converters._model import keras as _keras
 
     with _keras._quiet():
         import tensorflow as tf
@@ -73,7 +73,7 @@ def batch(lengths):
 
 
 def converted(model, precision, out):
-    from edgewright.converters._tflite_keras import convert
+    from edgewright.converters._tflite.keras import convert
 
     texts = [{name: batch([n])[name] for name in model.inputs} for n in (4, 9, 30, 30, 12)]
     settings = Settings(max_length=64, labels=("no", "yes"))
@@ -95,7 +95,7 @@ def answers(path, rows):
 @pytest.mark.parametrize("precision", LIMITS)
 @pytest.mark.parametrize("form", ["keras", "saved"])
 def test_parity(saved, form, precision, tmp_path):
-    from edgewright.converters import _keras
+    from edgewright.converters._model import keras as _keras
     from edgewright.text.buckets import rows
 
     model = _keras.load(job(saved[form]))
@@ -107,7 +107,7 @@ def test_parity(saved, form, precision, tmp_path):
 
 
 def test_both_forms_are_the_same_model(saved):
-    from edgewright.converters import _keras
+    from edgewright.converters._model import keras as _keras
 
     models = [_keras.load(job(path)) for path in saved.values()]
     assert {model.parameters_count() for model in models} == {models[0].parameters_count()}
@@ -117,7 +117,7 @@ def test_both_forms_are_the_same_model(saved):
 
 
 def test_int8_is_a_quarter(saved, tmp_path):
-    from edgewright.converters import _keras
+    from edgewright.converters._model import keras as _keras
 
     model = _keras.load(job(saved["keras"]))
     sizes = {p: converted(model, p, tmp_path / p).stat().st_size for p in ("fp32", "fp16", "int8", "int8-static")}
@@ -126,7 +126,7 @@ def test_int8_is_a_quarter(saved, tmp_path):
 
 
 def test_a_model_without_a_mask_does_not_see_padding(tf, tmp_path):
-    from edgewright.converters import _keras
+    from edgewright.converters._model import keras as _keras
 
     assert tf.__version__
     classifier(masked=False).save(tmp_path / "m.keras")
@@ -138,7 +138,7 @@ def test_a_model_without_a_mask_does_not_see_padding(tf, tmp_path):
 
 
 def test_a_fixed_length_is_padded_and_bounds_the_texts(tf, tmp_path):
-    from edgewright.converters import _keras
+    from edgewright.converters._model import keras as _keras
 
     assert tf.__version__
     classifier(length=32).save(tmp_path / "m.keras")
@@ -152,7 +152,7 @@ def test_a_fixed_length_is_padded_and_bounds_the_texts(tf, tmp_path):
 
 
 def test_a_softmax_at_the_end_is_left_out(tf, tmp_path):
-    from edgewright.converters import _keras
+    from edgewright.converters._model import keras as _keras
 
     assert tf.__version__
     plain, ends = classifier(), classifier(end="softmax")
@@ -168,14 +168,14 @@ def test_a_softmax_at_the_end_is_left_out(tf, tmp_path):
 
 
 def test_labels_that_do_not_fit(saved):
-    from edgewright.converters import _keras
+    from edgewright.converters._model import keras as _keras
 
     with pytest.raises(SourceError, match=r"3 labels were given, model\.keras has 2 outputs"):
         _keras.load(job(saved["keras"], labels=3))
 
 
 def test_operators_that_tflite_does_not_have_are_listed(tf, tmp_path):
-    from edgewright.converters import _keras
+    from edgewright.converters._model import keras as _keras
 
     class Odd(tf.Module):
         def __init__(self):
@@ -242,7 +242,7 @@ def test_a_lambda_layer_is_refused_before_it_is_loaded(tf, tmp_path):
 def test_a_lambda_that_hides_from_the_first_look_is_refused_by_the_second(tf, tmp_path):
     import keras
 
-    from edgewright.converters import _keras
+    from edgewright.converters._model import keras as _keras
 
     ids = keras.layers.Input((None,), dtype="int32")
     x = keras.layers.Lambda(lambda t: t * 2, name="doubled")(keras.layers.Embedding(ROWS, 2)(ids))
@@ -253,7 +253,7 @@ def test_a_lambda_that_hides_from_the_first_look_is_refused_by_the_second(tf, tm
 
 
 def test_a_file_whose_weights_are_damaged(saved, tmp_path):
-    from edgewright.converters import _keras
+    from edgewright.converters._model import keras as _keras
 
     with zipfile.ZipFile(saved["keras"]) as old, zipfile.ZipFile(tmp_path / "m.keras", "w") as new:
         for name in old.namelist():
@@ -264,7 +264,7 @@ def test_a_file_whose_weights_are_damaged(saved, tmp_path):
 
 
 def test_a_saved_model_without_its_variables(saved, tmp_path):
-    from edgewright.converters import _keras
+    from edgewright.converters._model import keras as _keras
 
     shutil.copytree(saved["saved"], tmp_path / "saved")
     shutil.rmtree(tmp_path / "saved" / "variables")

@@ -9,8 +9,8 @@ import torch
 import transformers
 from tiny import ARCHITECTURES, SIZES, batch
 
-from edgewright.converters._eager import Eager, _inputs, run
-from edgewright.converters._last_layer import cut
+from edgewright.converters._model.eager import Eager, _inputs, run
+from edgewright.converters._model.last_layer import cut
 from edgewright.measure.roofline import encoder_macs
 from edgewright.model.config import FIRST_TOKEN
 

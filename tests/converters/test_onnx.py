@@ -30,7 +30,7 @@ def artifacts(request, tmp_path_factory):
 
 @pytest.mark.parametrize("lengths", [[1], [64], [12, 3, 1], [5, 5]], ids=str)
 def test_parity(artifacts, lengths):
-    from edgewright.converters._eager import run
+    from edgewright.converters._model.eager import run
 
     model, opened = artifacts
     feeds = batch(lengths, seed=len(lengths))
@@ -43,7 +43,7 @@ def test_parity(artifacts, lengths):
 
 def test_padding_changes_what_it_changes_in_the_eager_model(artifacts):
     """Nothing, but for MobileBERT, which reads each token's neighbours without a mask."""
-    from edgewright.converters._eager import run
+    from edgewright.converters._model.eager import run
 
     model, opened = artifacts
     feeds = batch([6, 20])
@@ -104,7 +104,7 @@ def test_each_rung_of_int8_static_leaves_more_products_in_float(bert, tmp_path):
 
 
 def test_each_rung_of_int4_leaves_more(bert, tmp_path, monkeypatch):
-    monkeypatch.setattr("edgewright.converters._onnx_graph._MIN_TABLE_ELEMENTS", 1000)
+    monkeypatch.setattr("edgewright.converters._onnx.graph._MIN_TABLE_ELEMENTS", 1000)
     found = [made(bert, tmp_path, "int4", rung)[0] for rung in bert[0].ladder("int4")]
     assert [f.get("GatherBlockQuantized", 0) for f in found] == [2, 0, 0]
     assert [f["MatMulNBits"] for f in found] == [13, 13, 11]

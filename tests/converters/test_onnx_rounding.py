@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 
 def factor(x):
-    from edgewright.converters._gptq import Moments
+    from edgewright.converters._rounding.gptq import Moments
 
     moments = Moments()
     moments.add("x", x)
@@ -19,7 +19,7 @@ def restored(codes, scales, zeros):
 
 
 def test_gptq_makes_up_for_errors_where_inputs_go_together():
-    from edgewright.converters._gptq import round_blocks
+    from edgewright.converters._rounding.gptq import round_blocks
 
     rng = np.random.default_rng(0)
     weight = rng.normal(size=(96, 40)).astype(np.float32)
@@ -33,7 +33,7 @@ def test_gptq_makes_up_for_errors_where_inputs_go_together():
 
 @pytest.mark.parametrize("inputs", [32, 33, 64, 80])
 def test_what_pads_a_block_is_zero(inputs):
-    from edgewright.converters._gptq import round_blocks
+    from edgewright.converters._rounding.gptq import round_blocks
 
     weight = np.random.default_rng(inputs).normal(size=(inputs, 8)).astype(np.float32)
     codes, scales, zeros = round_blocks(weight, factor(np.eye(inputs)), 32)
@@ -47,7 +47,7 @@ def test_what_pads_a_block_is_zero(inputs):
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), inputs=st.sampled_from([32, 64, 96]), levels=st.integers(1, 8))
 def test_weights_that_lie_on_a_grid_stay_as_they_are(symmetric, seed, inputs, levels):
-    from edgewright.converters._gptq import round_blocks, round_rows
+    from edgewright.converters._rounding.gptq import round_blocks, round_rows
 
     rng = np.random.default_rng(seed)
     scales = 2.0 ** rng.integers(-12, 3, (5, inputs // 32, 1)) * (rng.integers(128, 256, (5, inputs // 32, 1)) / 128)
@@ -60,7 +60,7 @@ def test_weights_that_lie_on_a_grid_stay_as_they_are(symmetric, seed, inputs, le
 
 
 def test_a_grid_is_found_again_after_a_constant_was_multiplied_in():
-    from edgewright.converters._gptq import own_scales
+    from edgewright.converters._rounding.gptq import own_scales
 
     rng = np.random.default_rng(5)
     scales = 2.0 ** rng.integers(-9, 0, (200, 1)) * (rng.integers(128, 256, (200, 1)) / 128)
@@ -74,7 +74,7 @@ def test_a_grid_is_found_again_after_a_constant_was_multiplied_in():
 
 
 def test_weights_of_zero_and_inputs_that_no_text_reaches_stay_finite():
-    from edgewright.converters._gptq import round_blocks, round_rows
+    from edgewright.converters._rounding.gptq import round_blocks, round_rows
 
     for x in (np.zeros((32, 32)), np.ones((32, 32)), np.diag([1.0] + [0.0] * 31)):
         codes, scales, zeros = round_blocks(np.zeros((32, 4), np.float32), factor(x), 32)
@@ -85,7 +85,7 @@ def test_weights_of_zero_and_inputs_that_no_text_reaches_stay_finite():
 
 
 def test_a_range_is_cut_where_few_values_stretch_it():
-    from edgewright.converters._onnx_static import _least_noise
+    from edgewright.converters._onnx.static import _least_noise
 
     edges = np.linspace(-1, 10, 4097)
     counts = np.exp(-np.square((edges[1:] + edges[:-1]) / 2 / 0.5)) * 1e6

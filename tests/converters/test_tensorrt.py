@@ -27,7 +27,7 @@ def model():
 
 @pytest.mark.parametrize(("longest", "usual"), [(8, 8), (16, 16), (48, 48), (64, 64), (512, 64)])
 def test_profile(model, longest, usual):
-    from edgewright.converters._tensorrt_build import profile
+    from edgewright.converters._tensorrt.build import profile
 
     given = spec("fp32", model)
     shapes = profile(replace(given, settings=type(given.settings)(max_length=longest)))
@@ -35,7 +35,7 @@ def test_profile(model, longest, usual):
 
 
 def test_arguments_of_trtexec():
-    from edgewright.converters._tensorrt_build import arguments
+    from edgewright.converters._tensorrt.build import arguments
 
     shapes = dict.fromkeys(("input_ids", "attention_mask"), ((1, 1), (1, 64), (8, 128)))
     assert arguments(Path("m.onnx"), Path("m.engine"), "fp16", shapes) == [
@@ -47,7 +47,7 @@ def test_arguments_of_trtexec():
 
 
 def test_a_failing_trtexec_is_quoted(tmp_path, monkeypatch):
-    from edgewright.converters._tensorrt_build import _executed
+    from edgewright.converters._tensorrt.build import _executed
 
     tool = tmp_path / "trtexec"
     tool.write_text("#!/bin/sh\necho '[I] reading'\necho '[E] no GPU was found'\nexit 3\n")
@@ -65,8 +65,8 @@ def test_refused_where_tensorrt_is_not_installed(model, tmp_path):
 
 
 def test_the_parser_gets_plain_operators_and_the_same_model(model, tmp_path):
-    from edgewright.converters._eager import run
-    from edgewright.converters._onnx_export import export
+    from edgewright.converters._model.eager import run
+    from edgewright.converters._onnx.export import export
     from edgewright.converters.tensorrt import _without_attention
 
     torch = pytest.importorskip("torch")

@@ -35,7 +35,7 @@ def opened(path):
 
 
 def worst(model, session, lengths):
-    from edgewright.converters._eager import run
+    from edgewright.converters._model.eager import run
 
     feeds = batch(lengths, seed=len(lengths))
     want, got = run(model, feeds)["logits"], session.run(feeds)["logits"]
@@ -63,9 +63,9 @@ def test_precisions_stay_near_the_eager_model(artifacts, precision, lengths):
 
 def constants(path):
     """Bytes of all constants that the file's tables refer to, and of those of its largest signature alone."""
-    from edgewright.converters import _tflite_file
+    from edgewright.converters._tflite import file
 
-    model = _tflite_file.read(path.read_bytes())
+    model = file.read(path.read_bytes())
     sizes = [0 if buffer.data is None else len(buffer.data) for buffer in model.buffers]
     first = {tensor.buffer for tensor in model.subgraphs[0].tensors}
     every = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
@@ -84,12 +84,10 @@ def test_lengths_share_the_weights(artifacts, precision):
 
 def test_dense_layers_have_the_weights_of_the_model(artifacts):
     """The exporter alone would multiply a layer norm's weights into them, and no grid of theirs would be left."""
-    from edgewright.converters import _tflite_file
+    from edgewright.converters._tflite import file
 
     model, out = artifacts
-    stored = {
-        b.data.tobytes() for b in _tflite_file.read((out / "fp32.tflite").read_bytes()).buffers if b.data is not None
-    }
+    stored = {b.data.tobytes() for b in file.read((out / "fp32.tflite").read_bytes()).buffers if b.data is not None}
     dense = {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
     changed = {n for n, m in dense.items() if m.weight.detach().numpy().tobytes() not in stored}
     assert len(dense) > 6
@@ -98,21 +96,21 @@ def test_dense_layers_have_the_weights_of_the_model(artifacts):
 
 def test_a_table_of_positions_is_none_that_an_input_indexes(artifacts):
     """RoBERTa computes its positions from the ids: random ids are drawn from the words, and 4 bits are for words."""
-    from edgewright.converters import _tflite_file
-    from edgewright.converters._tflite_observe import tables
+    from edgewright.converters._tflite import file
+    from edgewright.converters._tflite.observe import tables
 
     model, out = artifacts
-    rows = tables(_tflite_file.read((out / "fp32.tflite").read_bytes()))
+    rows = tables(file.read((out / "fp32.tflite").read_bytes()))
     assert rows["input_ids"] == 120
     assert rows["attention_mask"] == 0
     assert set(rows) == set(model.inputs)
 
 
 def test_int4_weights_are_rounded_for_the_texts(artifacts, tmp_path, monkeypatch):
-    from edgewright.converters import _gptq
+    from edgewright.converters._rounding import gptq
 
     model, out = artifacts
-    monkeypatch.setattr(_gptq, "_inverse_factor", lambda moment: np.eye(len(moment), dtype=np.float32))
+    monkeypatch.setattr(gptq, "_inverse_factor", lambda moment: np.eye(len(moment), dtype=np.float32))
     converter = load("converters", "tflite")()
     converter._float = (out / "fp32.tflite").read_bytes()
     converter.convert(model, calibrated("int4", model), tmp_path / "plain.tflite")
@@ -125,10 +123,10 @@ def test_int4_weights_are_rounded_for_the_texts(artifacts, tmp_path, monkeypatch
 
 def test_static_layers_over_one_weight_have_the_same_steps(artifacts):
     """LiteRT's cache of packed weights holds the steps of input and output too, and tells weights apart alone."""
-    from edgewright.converters import _tflite_file
+    from edgewright.converters._tflite import file
 
     _, out = artifacts
-    model, steps = _tflite_file.read((out / "int8-static.tflite").read_bytes()), {}
+    model, steps = file.read((out / "int8-static.tflite").read_bytes()), {}
     for graph in model.subgraphs:
         dense = [o for o in graph.operators if len(o.inputs) == 3 and len(graph.tensors[o.inputs[1]].shape) == 2]
         for layer in dense:
@@ -228,14 +226,14 @@ def test_damaged_files_are_one_clear_error(artifacts, tmp_path):
 
 def test_what_the_bisector_taps_opens_and_is_right(tmp_path):
     """A dropout hands on its input: a tensor with two names is nothing that LiteRT's compiled model opens."""
-    from edgewright.converters import _taps
-    from edgewright.converters._eager import run
+    from edgewright.converters._model import taps
+    from edgewright.converters._model.eager import run
 
     model, feeds = eager("Bert"), batch([9, 4])
     one = {name: feeds[name][:1] for name in model.inputs}
-    assert "bert.embeddings.position_embeddings" not in [name for name, _ in _taps.find(model, one, "bert.embeddings")]
+    assert "bert.embeddings.position_embeddings" not in [name for name, _ in taps.find(model, one, "bert.embeddings")]
     for below, least in (("", 2), ("bert.encoder.layer.1", 5)):
-        tapped = _taps.Tapped(model, _taps.find(model, one, below))
+        tapped = taps.Tapped(model, taps.find(model, one, below))
         assert len(tapped.taps) >= least
         path = tmp_path / f"{below}.tflite"
         load("converters", "tflite")().convert(tapped, replace(spec("fp32", model), outputs=tapped.outputs), path)

@@ -31,7 +31,7 @@ def artifacts(request, tmp_path_factory):
 @pytest.mark.parametrize("precision", LIMITS)
 @pytest.mark.parametrize("lengths", [[1], [64], [12, 3, 1], [5, 5], [2] * 7], ids=str)
 def test_parity(artifacts, precision, lengths):
-    from edgewright.converters._eager import run
+    from edgewright.converters._model.eager import run
 
     model, paths = artifacts
     session = load("runtimes", "lite-interpreter")().open(paths[precision], threads=1)
@@ -73,7 +73,7 @@ def test_int8_is_smaller(artifacts):
 @pytest.mark.parametrize("engine", sorted(set(torch.backends.quantized.supported_engines) - {"none"}))
 def test_one_int8_file_serves_every_quantized_engine(engine, tmp_path):
     """A child each: the engine is the process's."""
-    from edgewright.converters._eager import run
+    from edgewright.converters._model.eager import run
 
     model = eager("Bert")
     load("converters", "torchscript")().convert(model, spec("int8", model), tmp_path / "m.ptl")
@@ -122,7 +122,7 @@ class Twice(torch.nn.Module):
 
 @pytest.mark.parametrize("precision", LIMITS)
 def test_an_exported_module(precision, tmp_path):
-    from edgewright.converters._eager import Eager, run
+    from edgewright.converters._model.eager import Eager, run
 
     feeds = {name: torch.from_numpy(array) for name, array in batch([9, 4]).items() if name != "token_type_ids"}
     free = {name: dict.fromkeys((0, 1), torch.export.Dim.AUTO) for name in feeds}
@@ -139,7 +139,7 @@ def test_an_exported_module(precision, tmp_path):
 
 
 def test_a_model_whose_shapes_the_trace_would_keep_is_refused(tmp_path):
-    from edgewright.converters._eager import Eager
+    from edgewright.converters._model.eager import Eager
 
     class Counts(torch.nn.Module):
         def forward(self, input_ids, attention_mask):

@@ -26,8 +26,8 @@ ARCHITECTURES = {
 
 
 def eager(kind):
-    from edgewright.converters._eager import Eager, _inputs
-    from edgewright.converters._last_layer import cut
+    from edgewright.converters._model.eager import Eager, _inputs
+    from edgewright.converters._model.last_layer import cut
 
     torch.manual_seed(7)
     config = getattr(transformers, f"{kind}Config")(**SIZES, **ARCHITECTURES[kind])

@@ -18,12 +18,12 @@ from edgewright.boards.board import Checks
 from edgewright.boards.flash import flash, rollback, status, uninstall
 from edgewright.bundle.bundle import Bundle
 from edgewright.contracts.converter import Completed
-from edgewright.devices._disk import RealDisk
-from edgewright.devices._far_disk import FarDisk
-from edgewright.devices._native import look
-from edgewright.devices._talk import Talk
-from edgewright.devices.bare import Bare
-from edgewright.devices.fake import Fake
+from edgewright.devices._fake.transport import Fake
+from edgewright.devices._native.disk import FarDisk
+from edgewright.devices._native.placing import look
+from edgewright.devices._native.talk import Talk
+from edgewright.devices._native.transport import Bare
+from edgewright.devices._onboard.disk import RealDisk
 from edgewright.devices.local import Local
 from edgewright.errors import BundleError, ConnectionLost, DeviceError, EngineError, UsageError
 from edgewright.inference.doctor import android as android_lines

@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from edgewright.devices._disk import RealDisk
-from edgewright.devices._fake_disk import FakeDisk, Fault, PowerCut
-from edgewright.devices._files import ensure_dir, fill, get, put, remove
+from edgewright.devices._fake.disk import FakeDisk, Fault, PowerCut
+from edgewright.devices._onboard.disk import RealDisk
+from edgewright.devices._onboard.files import ensure_dir, fill, get, put, remove
 
 
 @pytest.fixture(params=["fake", "real"])

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from onboard import active, tiny
 
 from edgewright.boards.flash import flash, rollback, status, uninstall
-from edgewright.devices._fake_systemd import MANAGER
-from edgewright.devices._unit import NAME, Unit
-from edgewright.devices.fake import Fake
+from edgewright.devices._fake.systemd import MANAGER
+from edgewright.devices._fake.transport import Fake
+from edgewright.devices._onboard.unit import NAME, Unit
 from edgewright.errors import DeviceError, GateFailed
 
 PATH = f"{MANAGER.units}/{NAME}"

@@ -15,8 +15,8 @@ import pytest
 from loopback import Dropbear, Sshd, free_port, key, serve
 
 from edgewright.boards.connect import connect
-from edgewright.devices import _ssh_master
-from edgewright.devices._ssh_words import failure
+from edgewright.devices._ways import ssh_master
+from edgewright.devices._ways.ssh_words import failure
 from edgewright.devices.ssh import Ssh
 from edgewright.errors import ConnectionLost, DeviceError, UsageError
 
@@ -297,7 +297,7 @@ def test_a_connection_that_is_cut_in_the_middle(way, sshd):
 
 
 def test_a_server_that_freezes_is_given_up(new, sshd, monkeypatch):
-    monkeypatch.setattr(_ssh_master, "_ALIVE_S", 1)
+    monkeypatch.setattr(ssh_master, "_ALIVE_S", 1)
     run(new, "true")
     timer = threading.Timer(0.3, lambda: freeze(sshd, signal.SIGSTOP))
     timer.start()
@@ -403,10 +403,10 @@ def test_only_what_lacks_travels(way, tmp_path, monkeypatch):
 
 
 def test_without_sha256sum_python_hashes(way, tmp_path, monkeypatch):
-    from edgewright.devices import _copy
+    from edgewright.devices._ways import copy
 
     for name in ("_LOOK", "_ADD", "_NEW"):
-        monkeypatch.setattr(_copy, name, getattr(_copy, name).replace("command -v sha256sum", "command -v no-such-sum"))
+        monkeypatch.setattr(copy, name, getattr(copy, name).replace("command -v sha256sum", "command -v no-such-sum"))
     (tmp_path / "here").write_bytes(b"some data" * 1000)
     way.push(tmp_path / "here", str(tmp_path / "there"))
     assert (tmp_path / "there").read_bytes() == b"some data" * 1000

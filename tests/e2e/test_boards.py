@@ -15,7 +15,7 @@ def peak_mib(bundle, artifact):
     """VmHWM of a fresh process that opens an artifact and runs it, as `bench` reads it."""
     wanted = {"bundle": str(bundle), "format": artifact["format"], "precision": artifact["precision"], "threads": 1}
     request = {**wanted, "tokens": [TOKENS], "texts": [], "runs": 1, "peak": True}
-    argv = [sys.executable, "-m", "edgewright.runtimes._worker"]
+    argv = [sys.executable, "-m", "edgewright.runtimes._measuring.worker"]
     done = subprocess.run(argv, input=json.dumps(request), text=True, capture_output=True, check=True)
     return json.loads(done.stdout)["peak_rss_mib"]
 

@@ -15,7 +15,7 @@ from edgewright.boards.board import Checks
 from edgewright.boards.connect import connect
 from edgewright.boards.flash import flash, rollback
 from edgewright.boards.instructions import count_instructions
-from edgewright.devices._emulated import CPUS, emulated
+from edgewright.devices._emulation.boards import CPUS, emulated
 from edgewright.devices.qemu import Qemu
 from edgewright.errors import DeviceError, UsageError
 

@@ -49,13 +49,13 @@ class EagerSession:
         self.model = model
 
     def run(self, feeds):
-        from edgewright.converters import _eager
+        from edgewright.converters._model import eager as _eager
 
         return _eager.run(self.model, feeds)
 
 
 def eager(directory):
-    from edgewright.converters import _eager
+    from edgewright.converters._model import eager as _eager
 
     source = open_source(directory)
     task = registry.load("tasks", source.task)(source.settings)

@@ -16,7 +16,7 @@ from debian import need
 
 from edgewright.boards.board import Checks
 from edgewright.boards.flash import flash, rollback, status, uninstall
-from edgewright.devices._unit import Unit
+from edgewright.devices._onboard.unit import Unit
 from edgewright.devices.local import Local
 from edgewright.errors import DeviceError
 

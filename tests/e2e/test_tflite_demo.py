@@ -52,12 +52,12 @@ def test_a_batch_gets_the_answers_of_its_texts(bundle):
 
 def test_mediapipe_gets_one_length_with_vocabulary_and_labels(bundle, tmp_path):
     """The tables and files are there; tools/check_mediapipe has MediaPipe itself open them."""
-    from edgewright.converters import _tflite_file
+    from edgewright.converters._tflite import file
 
     out = tmp_path / "model.tflite"
     (row,) = rows("export", "mediapipe", bundle, "--out", out, "--precision", "int8")
     assert (row["precision"], row["size_bytes"]) == ("int8", out.stat().st_size)
-    model = _tflite_file.read(out.read_bytes())
+    model = file.read(out.read_bytes())
     assert len(model.subgraphs) == len(model.signatureDefs) == 1
     assert b"TFLITE_METADATA" in [bytes(entry.name) for entry in model.metadata]
     with zipfile.ZipFile(out) as archive:

@@ -15,9 +15,9 @@ from edgewright.boards.connect import connect, equip
 from edgewright.boards.flash import flash, status
 from edgewright.bundle.bundle import Bundle
 from edgewright.contracts.converter import Completed
-from edgewright.devices._emulated import emulated
-from edgewright.devices._talk import Talk
-from edgewright.devices.bare import Bare
+from edgewright.devices._emulation.boards import emulated
+from edgewright.devices._native.talk import Talk
+from edgewright.devices._native.transport import Bare
 from edgewright.devices.local import Local
 from edgewright.devices.qemu import Qemu
 from edgewright.errors import ConnectionLost, DeviceError, GateFailed

@@ -67,7 +67,7 @@ def test_a_file_that_is_there_stays(tflite_bundle, tmp_path):
 def test_a_tokenizer_of_another_kind_is_refused(tokenizer_dir, change, words):
     pytest.importorskip("ai_edge_litert")
     pytest.importorskip("flatbuffers")
-    from edgewright.converters._tflite_mediapipe import for_mediapipe
+    from edgewright.converters._tflite.mediapipe import for_mediapipe
 
     path = tokenizer_dir / "tokenizer.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
@@ -78,13 +78,13 @@ def test_a_tokenizer_of_another_kind_is_refused(tokenizer_dir, change, words):
 def test_a_model_without_token_types_is_refused(tokenizer_dir):
     schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
     pytest.importorskip("flatbuffers")
-    from edgewright.converters import _tflite_file
-    from edgewright.converters._tflite_mediapipe import for_mediapipe
+    from edgewright.converters._tflite import file
+    from edgewright.converters._tflite.mediapipe import for_mediapipe
 
     model, graph = schema.ModelT(), schema.SubGraphT()
     model.subgraphs, model.buffers, model.signatureDefs = [graph], [], []
     graph.tensors, graph.inputs, graph.outputs = [schema.TensorT(), schema.TensorT()], [0, 1], []
     graph.tensors[0].name, graph.tensors[1].name = b"length_64_input_ids", b"length_64_attention_mask"
-    settings, data = manifest.Settings(max_length=64, labels=("a", "b")), _tflite_file.write(model)
+    settings, data = manifest.Settings(max_length=64, labels=("a", "b")), file.write(model)
     with pytest.raises(UnsupportedConversion, match="token_type_ids; this one has input_ids, attention_mask; BERT"):
         for_mediapipe(data, settings, tokenizer_dir)

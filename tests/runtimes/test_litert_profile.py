@@ -3,8 +3,8 @@
 import pytest
 
 from edgewright.errors import EngineError
-from edgewright.runtimes import _litert_profile as profiler
-from edgewright.runtimes._tflite_graph import Op
+from edgewright.runtimes._profilers import litert as profiler
+from edgewright.runtimes._profilers.tflite_graph import Op
 
 ROOT = "_Named/Eager_model/BertModel_model/BertEncoder_encoder/BertLayer_3"
 OWN, DELEGATED = 2, 8

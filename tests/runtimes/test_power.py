@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from edgewright.runtimes._power import Power, energy, power
+from edgewright.runtimes._measuring.power import Power, energy, power
 
 ORIN = {
     "in1_label": "VDD_IN", "in1_input": "4960", "curr1_input": "1232",

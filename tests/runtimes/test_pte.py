@@ -5,8 +5,8 @@ import struct
 import pytest
 
 from edgewright.errors import EngineError
-from edgewright.runtimes._executorch_profile import _rising
-from edgewright.runtimes._pte import Call, Method
+from edgewright.runtimes._profilers.executorch import _rising
+from edgewright.runtimes._profilers.pte import Call, Method
 
 
 class Builder:

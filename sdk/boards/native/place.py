@@ -34,7 +34,7 @@ _MOST_RUNS = 1000
 
 
 class WithoutPython(Place):
-    """A device behind `devices/bare.py`, and the release that is active on it; see `edgewright.measure.place.There`."""
+    """A device behind `devices/_native/`, and the release that is active on it; see `edgewright.boards.place.There`."""
 
     def __init__(self, url: str, device: Any, bundle: str | Path) -> None:
         self.name, self._device, self._bundle = url, device, bundle
@@ -62,11 +62,11 @@ class WithoutPython(Place):
         raise UsageError(f"the peaks of {self.name} with {threads} threads cannot be measured", hint="leave --roofline")
 
     def ask(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
-        """What `runtimes/_worker.py` would answer there, but for what only a Python does. See `Place.ask`."""
+        """What `runtimes/_measuring/worker.py` would answer there, but for what only a Python does. See `Place.ask`."""
         del timeout_s
         if request.get("batch", 1) != 1 or request.get("sustained_s") or request.get("buckets"):
             raise UsageError("a runner measures single rows, without --batch, --sustained and --buckets")
-        release, series_of = self._release, importlib.import_module("edgewright.runtimes._worker").series
+        release, series_of = self._release, importlib.import_module("edgewright.runtimes._measuring.worker").series
         (artifact, *_) = release.artifacts(request["format"], request["precision"])
         with release.start(artifact, request["threads"]) as talk:
             opened = release.opened(talk)
@@ -103,7 +103,7 @@ class WithoutPython(Place):
 
 def _runs(request: Mapping[str, Any], *, peak: bool = False) -> Any:
     """How often a runner shall run; for the peak of memory once each, as it is read apart from the times."""
-    kind = importlib.import_module("edgewright.runtimes._runner").Runs
+    kind = importlib.import_module("edgewright.runtimes._native").Runs
     if peak:
         return kind(1, 0, 0, 0, _MOST_RUNS)
     least, warm_up = int(request["least_ms"]), (request["warmup_runs"], int(request["warmup_ms"]))

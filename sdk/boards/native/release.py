@@ -54,8 +54,8 @@ class Elsewhere:
         return sorted(fits, key=lambda a: (a.parity.diverged is not None, a.size_bytes))
 
     def opened(self, talk: Any) -> Any:
-        """What a runner that was started has opened: `edgewright.runtimes._runner.Opened`."""
-        return importlib.import_module("edgewright.runtimes._runner").Opened(talk)
+        """What a runner that was started has opened: `edgewright.runtimes._native.Opened`."""
+        return importlib.import_module("edgewright.runtimes._native").Opened(talk)
 
     def pipeline(self, artifact: Artifact, session: Any) -> Pipeline:
         """What answers with such a session."""

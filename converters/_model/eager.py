@@ -1,0 +1,165 @@
+"""The eager fp32 model: loaded from a source, checked, and run. It is the truth that every artifact is held against."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from edgewright import registry
+from edgewright.converters._model.last_layer import cut
+from edgewright.errors import SourceError
+from edgewright.model.pruned import mend
+from edgewright.text.tokenizer import picked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Eager", "load", "load_to_convert", "run", "run_all"]
+
+_FEEDS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+class Eager(torch.nn.Module):  # type: ignore[misc]
+    """A model reduced to the inputs that it takes and the outputs that its task needs.
+
+    `forward(*arrays)`, each int64 (batch, length) in the order of `inputs`, returns a tuple in the order of `outputs`.
+    """
+
+    def __init__(self, model: torch.nn.Module, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        super().__init__()
+        self.model, self.inputs, self.outputs = model, tuple(inputs), tuple(outputs)
+
+    def forward(self, *arrays: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Run the model and pick its outputs."""
+        return self.pick(arrays, self.outputs)
+
+    def pick(self, arrays: Sequence[torch.Tensor], names: Sequence[str]) -> tuple[torch.Tensor, ...]:
+        """Run the model and pick what it calls `names`, or as many where it names nothing."""
+        given = self.model(**dict(zip(self.inputs, arrays, strict=True)))
+        if isinstance(given, torch.Tensor):
+            return (given,)
+        if isinstance(given, tuple | list):
+            return tuple(given[: len(names)])
+        return tuple(given[name] for name in names)
+
+    def parameters_count(self) -> int:
+        """Number of weights, shared ones counted once."""
+        return sum(p.numel() for p in self.parameters())
+
+
+def load(source: Mapping[str, Any]) -> Eager:
+    """Load the model that a job's `source` names: `directory`, `task`, `exported`, `largest_id`, `labels`.
+
+    Raises:
+        SourceError: the weights do not fit the architecture, a head is missing, or a weight is not finite.
+    """
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+    outputs = registry.load("tasks", source["task"]).outputs
+    if source["exported"]:
+        model, inputs = _exported(Path(source["exported"]))
+    else:
+        model, inputs = _pretrained(source)
+        _check_size(model, source)
+    _check_finite(model)
+    return Eager(model.eval() if not source["exported"] else model, inputs, outputs)
+
+
+def load_to_convert(source: Mapping[str, Any]) -> Eager:
+    """Load it as converters take it: with the same answers, and without work that no answer needs."""
+    model = load(source)
+    cut(model.model, source["task"])
+    return model
+
+
+@torch.inference_mode()  # type: ignore[untyped-decorator]
+def run(model: Eager, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """One batch: int64 (batch, length) arrays by name -> float32 arrays by output name."""
+    tensors = [torch.from_numpy(feeds[name]) for name in model.inputs]
+    return {name: out.float().numpy() for name, out in zip(model.outputs, model(*tensors), strict=True)}
+
+
+def run_all(model: Eager, batches: Sequence[Mapping[str, NDArray[Any]]], threads: int) -> list[dict[str, NDArray[Any]]]:
+    """What a task keeps of `run` on every batch, several at a time, each on one thread.
+
+    Threads that share one short text wait for each other longer than they work, on a busy machine by far.
+    """
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return list(pool.map(lambda batch: picked(run(model, batch), batch), batches))
+
+
+def _exported(path: Path) -> tuple[torch.nn.Module, list[str]]:
+    program = torch.export.load(path)
+    return program.module(), [s.arg.name for s in program.graph_signature.input_specs if s.kind.name == "USER_INPUT"]
+
+
+def _pretrained(source: Mapping[str, Any]) -> tuple[torch.nn.Module, list[str]]:
+    import transformers
+
+    kind = getattr(transformers, registry.load("tasks", source["task"]).auto_class)
+    try:
+        model, info = kind.from_pretrained(
+            source["directory"],
+            dtype=torch.float32,
+            attn_implementation="eager",
+            local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, with the numbers
+        )
+    except Exception as error:
+        raise SourceError(f"{source['directory']} does not load: {type(error).__name__}: {error}") from error
+    info["mismatched_keys"] = mend(model, Path(source["directory"]), info["mismatched_keys"])
+    _check_complete(info, source)
+    return model, _inputs(model)
+
+
+def _inputs(model: Any) -> list[str]:
+    """The tokenizer's arrays that the model takes; segment ids only where there is more than one segment."""
+    taken = inspect.signature(model.forward).parameters
+    segments = getattr(model.config, "type_vocab_size", 2) > 1
+    return [name for name in _FEEDS if name in taken and (segments or name != "token_type_ids")]
+
+
+def _check_complete(info: Mapping[str, Any], source: Mapping[str, Any]) -> None:
+    """Refuse a head that is not in the file: it would be random numbers. A pooler that nothing needs may be missing."""
+    home, hint = (
+        source["directory"],
+        f"is it a {source['task']} model? fine-tune it first, or name its own task with --task",
+    )
+    spare = source["task"] == "feature-extraction"
+    missing = sorted(key for key in info["missing_keys"] if not (spare and "pooler" in key))
+    if missing:
+        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        raise SourceError(f"weights {shown} are missing from {home}", hint=hint)
+    for name, found, wanted in sorted(info["mismatched_keys"]):
+        shapes = f"{list(found)}, config.json asks for {list(wanted)}"
+        raise SourceError(f"weight {name} in {home} has the shape {shapes}", hint="do the labels fit the head?")
+
+
+def _check_size(model: Any, source: Mapping[str, Any]) -> None:
+    rows = model.get_input_embeddings().weight.shape[0]
+    if source["largest_id"] >= rows:
+        hint = "the tokenizer belongs to another model"
+        raise SourceError(
+            f"tokenizer.json has token id {source['largest_id']}, the embedding has {rows} rows", hint=hint
+        )
+    head = getattr(model.config, "num_labels", None)
+    if source["labels"] and head != source["labels"]:
+        raise SourceError(f"config.json names {source['labels']} labels, the head has {head}")
+
+
+def _check_finite(model: torch.nn.Module) -> None:
+    bad = [name for name, weight in model.named_parameters() if not bool(torch.isfinite(weight).all())]
+    if bad:
+        raise SourceError(
+            f"weights {', '.join(bad[:3])} hold NaN or infinity",
+            hint="the training diverged; take an earlier checkpoint",
+        )

@@ -1,0 +1,146 @@
+"""What runs in a child that looks at an eager model: its scores, its outputs, and what goes on inside of it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from edgewright import registry
+from edgewright.bundle.manifest import Settings
+from edgewright.contracts.converter import Session
+from edgewright.converters._model import eager
+from edgewright.data import rows as data
+from edgewright.errors import UnsupportedConversion
+from edgewright.inference.pipeline import Pipeline
+from edgewright.proof.score import score_all
+from edgewright.system import arrays
+from edgewright.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import torch
+    from numpy.typing import NDArray
+
+    Feeds = Mapping[str, NDArray[Any]]
+
+__all__ = ["attentions", "evaluate", "facts", "states"]
+
+_WARM_UP_MS = 300.0
+
+
+class _EagerSession(Session):
+    """The eager model where an engine would be."""
+
+    def __init__(self, model: eager.Eager) -> None:
+        self.model = model
+
+    def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
+        outputs: dict[str, NDArray[Any]] = eager.run(self.model, feeds)
+        return outputs
+
+
+def evaluate(payload: dict[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
+    """Score the model on the rows of `data`; with `timed` texts measure latency on so many, and peak memory."""
+    model, pipeline = _opened(payload, progress)
+    progress(f"score the eager model on {Path(payload['data']).name}")
+    scored = score_all(pipeline, Path(payload["data"]), payload["metric"])
+    cost = None
+    if payload["timed"]:
+        task = pipeline.task.variant(scored[0].score.metric)
+        items = task.items(data.examples(Path(payload["data"]), task))[: payload["timed"]]
+        cost = _cost(model, [batch for item in items for batch in task.encode(pipeline.tokenizer, [item]).batches])
+    return {"scored": msgspec.to_builtins(scored), "cost": cost}
+
+
+def facts(payload: dict[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
+    """Run the batches in `feeds`, write the outputs to `out`; count weights and zeros; time a run; score on `data`."""
+    model, pipeline = _opened(payload, progress)
+    batches = arrays.load(Path(payload["feeds"]))
+    progress(f"run the eager model on {len(batches)} batches")
+    arrays.save(Path(payload["out"]), eager.run_all(model, batches, payload["threads"]))
+    weights = list(model.parameters())
+    scored = score_all(pipeline, Path(payload["data"]), payload["metric"]) if payload["data"] else ()
+    return {
+        "scored": msgspec.to_builtins(scored),
+        "parameters": model.parameters_count(),
+        "nonzeros": sum(int(weight.count_nonzero()) for weight in weights),
+        "cost": _cost(model, batches[: payload["timed"]]),
+    }
+
+
+def attentions(payload: dict[str, Any], progress: Callable[[str], None]) -> None:
+    """Write the attention of each layer on the one batch in `feeds`, float32 (heads, queries, keys), to `out`."""
+    model, _ = _opened(payload, progress)
+    (batch,) = arrays.load(Path(payload["feeds"]))
+    found = [one for one in _inside(model, batch, "attentions") if one is not None]
+    if not found or any(one.ndim != 4 for one in found):
+        what = f"{type(model.model).__name__} does not show its attention"
+        raise UnsupportedConversion(what, hint="BERT, RoBERTa, DistilBERT, MiniLM, ELECTRA and their kin do")
+    arrays.save(Path(payload["out"]), [{"attention": one[0].float().numpy()} for one in found])
+
+
+def states(payload: dict[str, Any], progress: Callable[[str], None]) -> None:
+    """Write what every layer makes of the batches in `feeds` to `out`, float32 (kept, layers + 1, width) for each.
+
+    A batch's `kept`, int64 (batch, length), says which tokens: each of them by itself, or with `mean` their mean.
+    """
+    import torch
+
+    model, _ = _opened(payload, progress)
+    batches, found = arrays.load(Path(payload["feeds"])), []
+    for at, batch in enumerate(batches):
+        if at % 200 == 0:
+            progress(f"hidden states of {at} of {len(batches)} texts")
+        layers = torch.stack(list(_inside(model, batch, "hidden_states")), dim=2).float()
+        rows = layers[torch.from_numpy(batch["kept"]).bool()]
+        found.append({"states": (rows.mean(dim=0, keepdim=True) if payload["mean"] else rows).numpy()})
+    arrays.save(Path(payload["out"]), found)
+
+
+def _opened(payload: Mapping[str, Any], progress: Callable[[str], None]) -> tuple[eager.Eager, Pipeline]:
+    import torch
+
+    progress("load the model")
+    torch.set_num_threads(payload["threads"])
+    source = payload["source"]
+    model = eager.load(source)
+    settings = msgspec.convert(payload["settings"], Settings)
+    task = registry.load("tasks", source["task"])(settings)
+    tokenizer = Tokenizer(Path(source["directory"]), settings.max_length)
+    return model, Pipeline(None, task, tokenizer, _EagerSession(model))
+
+
+def _inside(model: eager.Eager, batch: Feeds, what: str) -> Sequence[torch.Tensor | None]:
+    """The model's `hidden_states` or `attentions` of a batch, a tensor for each layer. Raises UnsupportedConversion."""
+    import torch
+
+    with torch.inference_mode():
+        tensors = {name: torch.from_numpy(batch[name]) for name in model.inputs}
+        given = model.model(**tensors, **{f"output_{what}": True})
+    found = given.get(what) if hasattr(given, "get") else None
+    if not found:
+        what = f"{type(model.model).__name__} does not show its {what.replace('_', ' ')}"
+        raise UnsupportedConversion(what, hint="give a model of transformers that does")
+    return list(found)
+
+
+def _cost(model: eager.Eager, batches: Sequence[Feeds]) -> dict[str, Any]:
+    """The median of a run over all batches, after a warm-up, with the process's peak memory."""
+    import torch
+
+    clock, took, at, begin = time.perf_counter_ns, [], 0, time.perf_counter_ns()
+    while (clock() - begin) / 1e6 < _WARM_UP_MS:
+        eager.run(model, batches[at % len(batches)])
+        at += 1
+    for batch in batches:
+        start = clock()
+        eager.run(model, batch)
+        took.append(clock() - start)
+    status = Path("/proc/self/status").read_text().split()
+    peak = int(status[status.index("VmHWM:") + 1]) / 1024
+    return {"latency_ms": median(took) / 1e6, "peak_rss_mib": peak, "timed": f"torch {torch.__version__}, eager"}

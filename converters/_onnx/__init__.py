@@ -1,0 +1,3 @@
+"""What the formats `onnx` and `ort` are made by."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""How weights and activations become integers, whatever the format."""
+
+__all__: list[str] = []

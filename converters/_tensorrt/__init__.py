@@ -1,0 +1,3 @@
+"""What the format `tensorrt` is made by."""
+
+__all__: list[str] = []

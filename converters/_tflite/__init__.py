@@ -1,0 +1,3 @@
+"""What the format `tflite` is made by."""
+
+__all__: list[str] = []

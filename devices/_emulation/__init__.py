@@ -1,0 +1,3 @@
+"""Emulated boards: how they are made, and what is counted on them."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""A board in memory, for tests."""
+
+__all__: list[str] = []

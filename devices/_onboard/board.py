@@ -1,0 +1,103 @@
+"""A board while it answers one request: its store, its journal, who asks, and the lock."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from edgewright.devices._onboard.files import get
+from edgewright.devices._onboard.journal import Journal
+from edgewright.devices._onboard.release import Release
+from edgewright.devices._onboard.service import Service
+from edgewright.devices._onboard.session import Session
+from edgewright.devices._onboard.store import Store
+from edgewright.errors import DeviceError, EdgewrightError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from edgewright.devices._onboard.disk import Disk
+    from edgewright.devices._onboard.machine import Machine
+    from edgewright.devices._onboard.state import State
+
+__all__ = ["Board"]
+
+_MAX_HOLDER_BYTES = 200
+
+
+class Board:
+    """What the ops work on. `request` is the JSON object that came in."""
+
+    def __init__(self, disk: Disk, machine: Machine, request: dict[str, Any]) -> None:
+        self.disk, self.machine, self.request = disk, machine, request
+        self.store = Store(disk, request["root"])
+        self.journal = Journal(disk, request["root"])
+        self.service = Service(disk, machine, self.store)
+        session = Session.of({"boot": machine.boot(), **request["session"]})
+        if session is None:
+            raise DeviceError("the request names no session", hint="upgrade edgewright")
+        self.session = session
+
+    @contextmanager
+    def locked(self) -> Iterator[State]:
+        """The store for this process alone, and its state; what was interrupted, before or now, is taken back."""
+        if self.disk.stat(self.store.root) is None:
+            raise DeviceError(f"nothing is installed in {self.store.root}", hint="flash a bundle")
+        lock = self._lock()
+        try:
+            state, found = self.store.recover(self.follow)
+            if found:
+                self.journal.note("went back", found)
+            yield state
+        except OSError:
+            with suppress(OSError, EdgewrightError):
+                self.store.recover(self.follow)
+            raise
+        finally:
+            self.disk.close(lock)
+
+    def follow(self, name: str) -> None:
+        """Let the service, if there is one, be that of the release that is active now."""
+        problem = self.service.agree(name)
+        if problem:
+            self.journal.note("trouble", problem)
+
+    def _lock(self) -> int:
+        path = f"{self.store.root}/lock"
+        try:
+            lock = self.disk.lock(path)
+        except BlockingIOError as error:
+            who = ""
+            with suppress(OSError):
+                who = one_line(get(self.disk, path, 2 * _MAX_HOLDER_BYTES).decode(errors="replace"))
+            raise DeviceError(
+                f"{self.store.root} is locked by {who or 'another process'}", hint="try again when it is done"
+            ) from error
+        holder = f"{self.request['op']} from {self.session.who}".encode()
+        with suppress(OSError):  # for people; the lock itself is the kernel's
+            self.disk.write(lock, holder[:_MAX_HOLDER_BYTES].ljust(_MAX_HOLDER_BYTES))
+        return lock
+
+    def python(self, given: str) -> str:
+        """The Python called `given`; for `{python}` the store's own, and where it has none the one that runs this."""
+        own = f"{self.store.root}/env/bin/python"
+        return given if given != "{python}" else own if self.disk.stat(own) else sys.executable
+
+    def argv(self, words: Sequence[str], folder: str = "", python: str = "") -> list[str]:
+        """An argument vector of the request: `{bundle}` in it stands for `folder`, `{python}` for one that is given."""
+        return [
+            folder if word == "{bundle}" else python if python and word == "{python}" else self.python(word)
+            for word in words
+        ]
+
+    def release(self) -> Release:
+        """The release that the request is about. Raises BundleError."""
+        return Release.read(*(base64.b64decode(self.request[name]) for name in ("manifest", "signature")))
+
+    def current(self) -> str:
+        """What `current` leads to, for messages."""
+        with suppress(OSError):
+            return self.store.current() or "nothing"
+        return "unknown"

@@ -1,0 +1,108 @@
+"""What a release must show on the board: a signature, a version, memory, an engine that starts, golden cases."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+from edgewright.errors import BundleError, DeviceError, GateFailed, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from edgewright.devices._onboard.machine import Machine, Ran
+    from edgewright.devices._onboard.release import Release
+    from edgewright.devices._onboard.store import Store
+
+__all__ = ["check_memory", "check_signature", "check_version", "last_words", "memory_bytes", "probe", "replay"]
+
+_BASE_BYTES, _COPIES = 64 * 2**20, 2
+_INSTALL = "run it with --install, or on the board: pip install 'edgewright[onnx]' (or [litert]), or give --python"
+
+
+def check_signature(store: Store, machine: Machine, release: Release) -> str:
+    """Who signed a release, after the board's own keys; "" on a board that has none, where anything goes.
+
+    Raises:
+        BundleError: the board has a key file, and no key in it made the release's signature, or that key is revoked.
+    """
+    signers, revoked = f"{store.root}/keys/allowed_signers", f"{store.root}/keys/revoked"
+    if store.disk.stat(signers) is None:
+        return ""
+    known = revoked if store.disk.stat(revoked) else None
+    return machine.who_signed(release.manifest, release.signature, signers, known)
+
+
+def check_version(store: Store, active: str, release: Release, *, allow_downgrade: bool) -> None:
+    """Raise BundleError where a release is older than the one called `active`, and that is not asked for."""
+    try:
+        have = store.read(active).version if active else 0
+    except (OSError, BundleError):  # the active one rotted, and anything is better
+        return
+    if release.version < have and not allow_downgrade:
+        what = f"the bundle has version {release.version}, active on the board is version {have}"
+        raise BundleError(what, hint="versions never go down; give --allow-downgrade if this one shall")
+
+
+def memory_bytes(artifact_bytes: int) -> int:
+    """A limit for what serves an artifact: roomy, and known to the board alone, after a rollback too."""
+    return _BASE_BYTES + _COPIES * artifact_bytes
+
+
+def check_memory(machine: Machine, parts_mib: Mapping[str, float]) -> None:
+    """Raise DeviceError where what the host predicts (`edgewright.inference.footprint`) exceeds the memory left."""
+    have_bytes, need_mib = machine.ram_bytes(), sum(parts_mib.values())
+    if 0 <= have_bytes < need_mib * 2**20:
+        terms = " + ".join(f"{name.replace('_', ' ')} {size:.0f}" for name, size in parts_mib.items())
+        what = f"the smallest artifact needs {terms} = {need_mib:.0f} MiB of memory"
+        hint = "end other programs there, or build a smaller precision"
+        raise DeviceError(f"{what}, the board has {have_bytes / 2**20:.0f} MiB left", hint=hint)
+
+
+def probe(machine: Machine, argv: Sequence[str], timeout_s: float, hint: str = _INSTALL) -> None:
+    """Raise DeviceError where `argv`, which starts the engines, fails: before anything is sent."""
+    ran = machine.run(argv, timeout_s) if argv else None
+    if ran and ran.exit_code != 0:
+        raise DeviceError(f"the board's {argv[0]} cannot run the bundle: {last_words(ran)}", hint=hint)
+
+
+def replay(machine: Machine, what: str, argv: Sequence[str], timeout_s: float) -> list[dict[str, Any]]:
+    """Run a check of a bundle; the rows that it printed as JSON.
+
+    Raises:
+        GateFailed: it failed, crashed or hung, or it replayed nothing.
+    """
+    try:
+        ran = machine.run(argv, timeout_s)
+    except DeviceError as error:
+        raise GateFailed(f"{what} failed: {error.message}") from error
+    if ran.exit_code != 0:
+        raise GateFailed(f"{what} failed: {last_words(ran)}")
+    rows = _rows(ran.stdout)
+    if rows and not any(row.get("engine", True) for row in rows):
+        hint = "install an engine there: pip install 'edgewright[onnx]' or 'edgewright[litert]'"
+        raise GateFailed(f"{what} replayed nothing: the board has no engine for any artifact", hint=hint)
+    return rows
+
+
+def _rows(stdout: bytes) -> list[dict[str, Any]]:
+    """The rows of `--json`; none where something else was printed."""
+    try:
+        tree = json.loads(stdout)
+    except (ValueError, RecursionError):
+        return []
+    rows = tree.get("rows") if isinstance(tree, dict) else None
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def last_words(ran: Ran) -> str:
+    """Why a program failed: the signal that it died of, or the last line that it printed."""
+    if ran.exit_code == -signal.SIGKILL:
+        return "it was killed, most likely because the board ran out of memory"
+    if ran.exit_code < 0:
+        name = next((s.name for s in signal.Signals if s == -ran.exit_code), f"signal {-ran.exit_code}")
+        return f"it died of {name}"
+    lines = (ran.stderr or ran.stdout).decode(errors="replace").splitlines()
+    words = next((line for line in reversed(lines) if line.strip()), f"exit code {ran.exit_code} and not a word")
+    return one_line(words, 400)

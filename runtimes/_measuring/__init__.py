@@ -1,0 +1,3 @@
+"""The process that measures, where the artifact runs."""
+
+__all__: list[str] = []

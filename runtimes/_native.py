@@ -1,0 +1,141 @@
+"""TFLite files that a runner opens on a device without Python: signatures and padding as in every other TFLite engine.
+
+What travels is what the file takes, padded and of its own integers; what comes back is what it gave. The runner speaks
+of signatures and tensors as `devices/run.c` describes.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from edgewright.errors import DeviceError, EngineError
+from edgewright.runtimes._tflite import Graph, Tensor, TfliteSession, chosen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Measured", "Opened", "Runs"]
+
+_TYPES = {
+    1: "float32",
+    2: "int32",
+    3: "uint8",
+    4: "int64",
+    6: "bool",
+    7: "int16",
+    9: "int8",
+    10: "float16",
+    11: "float64",
+}
+"""LiteRtElementType of litert/c/litert_model_types.h."""
+
+_RUN_S, _BENCH_S = 120.0, 900.0
+
+
+class _Said(Protocol):
+    @property
+    def fields(self) -> list[bytes]: ...
+
+
+class _Runner(Protocol):
+    """What speaks to the runner: `edgewright.devices._native.talk.Talk`."""
+
+    def ask(self, letter: bytes, *fields: bytes, timeout_s: float) -> _Said: ...
+
+
+class Runs(NamedTuple):
+    """How often to run: at least so many times and milliseconds, warm-up apart, and never more than `most`."""
+
+    runs: int
+    warmup_runs: int
+    warmup_ms: int
+    least_ms: int
+    most: int
+
+
+class Measured(NamedTuple):
+    """Milliseconds of each run on the device's own clock, and the peak of the runner's memory."""
+
+    samples_ms: list[float]
+    peak_rss_mib: float
+
+
+class Opened:
+    """A file that a runner has opened: `session` answers, `bench` measures.
+
+    Attributes:
+        load_ms: how long engine and file took to load, on the device's clock.
+        first_ms: how long the last single inference took there.
+    """
+
+    def __init__(self, runner: _Runner) -> None:
+        self._runner = runner
+        fields = iter(runner.ask(b"T", timeout_s=_RUN_S).fields)
+        try:
+            self.load_ms, self.peak_rss_mib = _number(fields) / 1e6, _number(fields) / 1024
+            self._graphs = [_FarGraph(self, at, fields) for at in range(_number(fields))]
+        except (StopIteration, struct.error, KeyError, ValueError) as error:
+            raise DeviceError(
+                "the runner describes a model in an unknown way", hint="compile its source anew"
+            ) from error
+        if any(dim < 1 for graph in self._graphs for t in (*graph.inputs, *graph.outputs) for dim in t.shape):
+            raise EngineError(
+                "the model has a free length, the runner takes fixed ones", hint="build it with edgewright"
+            )
+        self.session, self.first_ms = TfliteSession(self._graphs), 0.0
+
+    def run(self, at: int, given: Sequence[bytes]) -> list[bytes]:
+        """One inference of a signature; the bytes of its outputs."""
+        took, *made = self._runner.ask(b"R", _field(at), *given, timeout_s=_RUN_S).fields
+        self.first_ms = struct.unpack("<Q", took)[0] / 1e6
+        return made
+
+    def bench(self, feeds: Sequence[Mapping[str, NDArray[Any]]], runs: Runs) -> Measured:
+        """Run batches of one row in turn, and measure each on the device. Raises EngineError."""
+        each: list[bytes] = []
+        for feed in feeds:
+            at, given = chosen(self._graphs, feed)
+            each += [_field(at), *(given[t.name].tobytes() for t in self._graphs[at].inputs)]
+        fields = self._runner.ask(b"B", *map(_field, runs), *each, timeout_s=_BENCH_S).fields
+        samples, peak = np.frombuffer(fields[0], "<u8"), struct.unpack("<Q", fields[1])[0]
+        return Measured([float(ns) / 1e6 for ns in samples], peak / 1024)
+
+
+class _FarGraph(Graph):
+    """A signature of the file there."""
+
+    def __init__(self, opened: Opened, at: int, fields: Iterator[bytes]) -> None:
+        self._opened, self._at = opened, at
+        next(fields)  # its key
+        inputs, outputs = _number(fields), _number(fields)
+        self.inputs = tuple(_tensor(fields) for _ in range(inputs))
+        self.outputs = tuple(_tensor(fields) for _ in range(outputs))
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """See `Graph.run`."""
+        made = self._opened.run(self._at, [feeds[t.name].tobytes() for t in self.inputs])
+        return {
+            t.name: np.frombuffer(data, t.dtype).reshape(t.shape) for t, data in zip(self.outputs, made, strict=True)
+        }
+
+
+def _tensor(fields: Iterator[bytes]) -> Tensor:
+    name, kind, scale, zero = next(fields), _number(fields), _number(fields), _number(fields)
+    dims = next(fields)
+    (real,) = struct.unpack("<f", struct.pack("<I", scale))
+    (point,) = struct.unpack("<q", struct.pack("<Q", zero))
+    shape = tuple(int(dim) for dim in np.frombuffer(dims, "<i4"))
+    return Tensor(name.decode(errors="replace"), shape, np.dtype(_TYPES[kind]), float(real), int(point))
+
+
+def _number(fields: Iterator[bytes]) -> int:
+    return int(struct.unpack("<Q", next(fields))[0])
+
+
+def _field(number: int) -> bytes:
+    return struct.pack("<Q", int(number))
