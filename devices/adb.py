@@ -12,7 +12,7 @@ import shlex
 import subprocess
 from typing import IO, TYPE_CHECKING
 
-from edgewright.contracts.converter import Completed
+from edgewright.contracts.transport import Completed
 from edgewright.devices._native.talking import Talking
 from edgewright.devices._ways.programs import find_program, last_line, run_program
 from edgewright.errors import ConnectionLost, DeviceError, UsageError

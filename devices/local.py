@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from edgewright.contracts.converter import Completed
+from edgewright.contracts.transport import Completed
 from edgewright.devices._native.talking import Talking
 from edgewright.errors import DeviceError
 

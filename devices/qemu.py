@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from edgewright.boards.instructions import Tally
-    from edgewright.contracts.converter import Completed
+    from edgewright.contracts.transport import Completed, Tally
 
 __all__ = ["Qemu"]
 

@@ -15,7 +15,7 @@ import weakref
 from functools import cached_property
 from typing import IO, TYPE_CHECKING
 
-from edgewright.contracts.converter import Completed, Transport
+from edgewright.contracts.transport import Completed, Transport
 from edgewright.devices._ways.copy import patience_s, pull, push
 from edgewright.devices._ways.process import capture
 from edgewright.devices._ways.ssh_master import Master, options

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from edgewright.contracts.converter import Session
+from edgewright.contracts.engine import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,12 +35,12 @@ class Swapping(Session):
         self._first, self._faster, self._make, self._takes = first, first, make, takes
         self._thread: threading.Thread | None = None
 
-    def begin(self, prove: Callable[[Session], None]) -> None:
+    def begin(self, prove: Callable[[Session], object]) -> None:
         """See `Session.begin`."""
         self._thread = threading.Thread(target=self._swap, args=(prove,), daemon=True)
         self._thread.start()
 
-    def _swap(self, prove: Callable[[Session], None]) -> None:
+    def _swap(self, prove: Callable[[Session], object]) -> None:
         try:
             faster = self._make()
             prove(faster)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright.bundle.manifest import TensorSpec
-from edgewright.contracts.converter import Session
+from edgewright.contracts.engine import Session
 from edgewright.errors import EngineError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright.bundle.manifest import TensorSpec
-from edgewright.contracts.converter import Session
+from edgewright.contracts.engine import Session
 from edgewright.errors import EngineError
 from edgewright.runtimes._quiet import quiet
 from edgewright.text.buckets import pad, pick, rows

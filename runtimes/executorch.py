@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from edgewright.bundle.manifest import TensorSpec
-from edgewright.contracts.converter import Runtime, Session
+from edgewright.contracts.engine import Runtime, Session
 from edgewright.errors import EngineError
 from edgewright.runtimes._profilers.executorch import trace
 from edgewright.runtimes._quiet import quiet

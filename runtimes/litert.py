@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.contracts.converter import Runtime, Session
+from edgewright.contracts.engine import Footprint, Runtime, Session
 from edgewright.errors import UsageError
-from edgewright.inference.footprint import Footprint
 from edgewright.runtimes._arm import lacks_atomics
 from edgewright.runtimes._profilers.litert import Compiled, trace
 from edgewright.runtimes._profilers.tflite_graph import ops_of

@@ -7,9 +7,8 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle.manifest import TensorSpec
-from edgewright.contracts.converter import Runtime, Session
+from edgewright.contracts.engine import Footprint, Runtime, Session
 from edgewright.errors import EngineError
-from edgewright.inference.footprint import Footprint
 from edgewright.runtimes._profilers.onnx import layers, trace
 from edgewright.runtimes._x86 import products_saturate
 

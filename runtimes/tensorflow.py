@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgewright.contracts.converter import Runtime, Session
+from edgewright.contracts.engine import Runtime, Session
 from edgewright.runtimes._quiet import quiet
 from edgewright.runtimes._tflite import TfliteSession, check_magic, graphs_of
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
-from edgewright.contracts.converter import Runtime, Session
+from edgewright.contracts.engine import Runtime, Session
 from edgewright.errors import EngineError, MissingExtra
 from edgewright.runtimes._swap import Swapping
 from edgewright.runtimes._tensorrt_cache import BUILD, PROVIDER, cache_dir, fits, opened

@@ -7,7 +7,7 @@ import zipfile
 from edgewright.boards.agent import unpack
 from edgewright.boards.install import Kit
 from edgewright.bundle import manifest
-from edgewright.contracts.converter import Completed
+from edgewright.contracts.transport import Completed
 from edgewright.devices._onboard.agent import answer
 from edgewright.devices._onboard.disk import RealDisk
 from edgewright.devices._onboard.env import Recipe

@@ -50,7 +50,7 @@ def test_no_command_imports_another():
     for name in (name for name in HUB if name.startswith("sdk/cli/")):
         own = {module for module, _ in imported(TREES[name]) if module.startswith("edgewright.cli.")}
         assert own <= {
-            f"edgewright.cli.{helper}" for helper in ("_tables", "_on_device", "_progress", "_instructions")
+            f"edgewright.cli.{helper}" for helper in ("_options", "_tables", "_on_device", "_progress", "_instructions")
         }, name
 
 
@@ -79,7 +79,7 @@ def test_torch_is_imported_only_where_models_are_made_or_exported_and_where_an_e
     outside = {name: where for name, where in users.items() if where and not name.startswith(makers)}
     # ExecuTorch's Python bindings take and give torch tensors
     assert outside == {
-        "sdk/model/source.py": {"export_module"},
+        "sdk/model/torch_module.py": {"export_module"},
         "sdk/model/pruned.py": {"mend"},
         "runtimes/executorch.py": {"import_engine", "_tensors"},
     }
@@ -218,7 +218,11 @@ def test_only_the_command_that_runs_is_imported():
     code = "import sys\nsys.argv = ['edgewright', 'run', '--help']\nfrom edgewright.cli import _run\n"
     code += "_run(sys.argv[1:])\nprint(*sorted(m for m in sys.modules if m.startswith('edgewright.cli.')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
-    assert done.stdout.splitlines()[-1].split() == ["edgewright.cli._tables", "edgewright.cli.run"]
+    assert done.stdout.splitlines()[-1].split() == [
+        "edgewright.cli._options",
+        "edgewright.cli._tables",
+        "edgewright.cli.run",
+    ]
 
 
 def test_the_way_to_an_answer_imports_nothing_heavy():

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from edgewright import bench
 from edgewright.bundle.bundle import Bundle
-from edgewright.measure.bench import Plan
+from edgewright.measure.plan import Plan
 from edgewright.measure.regression import bench_against
 from edgewright.runtimes._measuring.worker import sample
 from edgewright.statistics.latency import compare, median

@@ -25,7 +25,7 @@ from edgewright.devices.qemu import Qemu
 from edgewright.system.machine import model
 
 if TYPE_CHECKING:
-    from edgewright.contracts.converter import Transport
+    from edgewright.contracts.transport import Transport
 
 ROOT = Path(__file__).parents[1]
 SENTENCES = 200

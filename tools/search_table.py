@@ -17,7 +17,8 @@ from edgewright import build
 from edgewright.bundle.bundle import Bundle
 from edgewright.compression.steps import Setting
 from edgewright.errors import GateFailed
-from edgewright.measure.bench import Plan, bench
+from edgewright.measure.bench import bench
+from edgewright.measure.plan import Plan
 from edgewright.model.source import Source, open_source
 from edgewright.searching.space import Space
 from edgewright.searching.trial import make

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgewright.converters._executorch.rewrite import MIN_ROWS, per_token
+from edgewright.converters._executorch.graph import MIN_ROWS, per_token
 from edgewright.converters._rounding.gptq import round_blocks, round_rows
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from edgewright.converters._executorch.rewrite import Rewriter
+    from edgewright.converters._executorch.graph import Rewriter
 
 __all__ = ["grouped_linear", "nibble_embedding"]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.contracts.converter import ConversionSpec
-    from edgewright.converters._executorch.rewrite import Rewriter
+    from edgewright.converters._executorch.graph import Rewriter
 
     Feeds = Mapping[str, NDArray[Any]]
 

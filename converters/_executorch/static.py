@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from edgewright.converters._executorch.graph import channel_weight
 from edgewright.converters._executorch.observe import observe
-from edgewright.converters._executorch.rewrite import channel_weight
 
 if TYPE_CHECKING:
     import torch
 
     from edgewright.contracts.converter import ConversionSpec
-    from edgewright.converters._executorch.rewrite import Rewriter
+    from edgewright.converters._executorch.graph import Rewriter
 
 __all__ = ["LADDER", "quantize_static"]
 

@@ -15,7 +15,7 @@ from edgewright import registry
 from edgewright.converters._model.last_layer import cut
 from edgewright.errors import SourceError
 from edgewright.model.pruned import mend
-from edgewright.text.tokenizer import picked
+from edgewright.text.encoding import picked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

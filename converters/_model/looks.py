@@ -11,7 +11,7 @@ import msgspec
 
 from edgewright import registry
 from edgewright.bundle.manifest import Settings
-from edgewright.contracts.converter import Session
+from edgewright.contracts.engine import Session
 from edgewright.converters._model import eager
 from edgewright.data import rows as data
 from edgewright.errors import UnsupportedConversion

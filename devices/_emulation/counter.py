@@ -8,14 +8,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgewright.boards.instructions import Tally
+from edgewright.contracts.transport import Tally
 from edgewright.devices._ways.programs import find_program, last_line, run_program
 from edgewright.errors import DeviceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgewright.contracts.converter import Completed
+    from edgewright.contracts.transport import Completed
     from edgewright.devices._emulation.boards import Emulated
 
 __all__ = ["counted"]

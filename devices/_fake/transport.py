@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from edgewright.boards.agent import unpack
-from edgewright.contracts.converter import Completed, Transport
+from edgewright.contracts.transport import Completed, Transport
 from edgewright.devices._fake.disk import FakeDisk, PowerCut
 from edgewright.devices._fake.systemd import MANAGER, FakeSystemd
 from edgewright.devices._onboard.agent import answer

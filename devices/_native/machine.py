@@ -7,7 +7,7 @@ import re
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edgewright.bundle.sshsig import who_signed
 from edgewright.devices._onboard.files import get, put, remove
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgewright.devices._native.disk import FarDisk
-    from edgewright.devices._native.transport import Bare
+    from edgewright.devices._native.placing import Native
+    from edgewright.devices._native.talking import Talking
     from edgewright.devices._onboard.board import Board
     from edgewright.proof.verify import Replay
 
-__all__ = ["FarMachine"]
+__all__ = ["FarMachine", "Runner"]
 
 _MAX_FACTS_BYTES, _MAX_KEYS_BYTES = 2**20, 2**20
 _MAX_FILE_BYTES = 2**28
@@ -33,14 +34,26 @@ _PROBE_S = 60.0
 _INT8 = ("avx2", "avx512_vnni", "avx_vnni", "asimddp", "i8mm", "sve")
 
 
-class FarMachine(Machine, Here):
-    """The machine behind a `Bare`."""
+class Runner(Protocol):
+    """What is needed of the way to the device: see `edgewright.devices._native.transport`."""
 
-    def __init__(self, bare: Bare, disk: FarDisk) -> None:
+    way: Talking
+    root: str
+    native: Native
+
+    def path(self, digest: str) -> str: ...
+
+    def starts(self, folder: str) -> object: ...
+
+
+class FarMachine(Machine, Here):
+    """The machine behind a runner."""
+
+    def __init__(self, bare: Runner, disk: FarDisk) -> None:
         self._bare, self._disk = bare, disk
 
     def run(self, argv: Sequence[str], timeout_s: float) -> Ran:
-        """Run a program; what `edgewright.boards.board.Checks.of` asks of a Python is done with the runner instead."""
+        """Run a program; what `edgewright.boards.checks.Checks.of` asks of a Python is done with the runner instead."""
         if argv[1:2] == ["-c"] and "require_engine" in argv[2]:
             return self._probe(argv[3:])
         if argv[1:4] == ["-m", "edgewright", "verify"]:

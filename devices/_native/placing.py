@@ -13,7 +13,7 @@ from edgewright.errors import DeviceError, UsageError, one_line
 from edgewright.system.files import sha256
 
 if TYPE_CHECKING:
-    from edgewright.contracts.converter import Transport
+    from edgewright.contracts.transport import Transport
 
 __all__ = ["Found", "Native", "look", "place"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import IO, TYPE_CHECKING
 
-from edgewright.contracts.converter import Transport
+from edgewright.contracts.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

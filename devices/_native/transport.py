@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from edgewright.boards.agent import unpack
-from edgewright.contracts.converter import Completed, Transport
+from edgewright.contracts.transport import Completed, Transport
 from edgewright.devices._native.disk import FarDisk
 from edgewright.devices._native.machine import FarMachine
 from edgewright.devices._native.placing import Native, look, place

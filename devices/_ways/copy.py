@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from edgewright.contracts.converter import Completed
+    from edgewright.contracts.transport import Completed
 
 __all__ = ["Far", "patience_s", "pull", "push"]
 

@@ -9,7 +9,7 @@ import tempfile
 import time
 from typing import IO, TYPE_CHECKING
 
-from edgewright.contracts.converter import Completed
+from edgewright.contracts.transport import Completed
 from edgewright.errors import DeviceError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING
 
-from edgewright.contracts.converter import Completed
+from edgewright.contracts.transport import Completed
 from edgewright.errors import DeviceError
 
 if TYPE_CHECKING:

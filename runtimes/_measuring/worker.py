@@ -39,7 +39,7 @@ def measure(request: Mapping[str, Any]) -> dict[str, Any]:
     """Load, first run, then one series per length: milliseconds of each timed run.
 
     The request: `bundle`, `format`, `precision`, `threads`, `tokens`, `texts`, `runs`, `warmup_runs`, `warmup_ms`,
-    `peak`, and where wanted `buckets`, `batch` and `sustained_s`; see `edgewright.measure.bench.Plan`.
+    `peak`, and where wanted `buckets`, `batch` and `sustained_s`; see `edgewright.measure.plan.Plan`.
     """
     from edgewright.inference.engines import engine_for
     from edgewright.inference.pipeline import load

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from edgewright.model.source import Source
     from edgewright.reporting.markup import Markup
-    from edgewright.text.tokenizer import Text
+    from edgewright.text.encoding import Text
 
 __all__ = ["Attention", "Head", "attend", "draw", "heads", "page"]
 

@@ -29,6 +29,7 @@ from edgewright.reporting.markup import document, tag
 from edgewright.statistics import metrics
 from edgewright.system import arrays
 from edgewright.system.jobs import Jobs
+from edgewright.text import encoding as text_encoding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -148,7 +149,7 @@ def _read(path: Path, most: int) -> _Rows:
     rows = _Rows([], [], [], [], [])
     for number, row in chosen:
         label = next((row[name] for name in _LABELS if row.get(name) is not None), None)
-        given = data.pair(row) or row.get("text", row.get("sentence"))
+        given = text_encoding.pair(row) or row.get("text", row.get("sentence"))
         if isinstance(row.get("tokens"), list) and isinstance(label, list) and len(row["tokens"]) == len(label):
             _add_words(rows, [str(word) for word in row["tokens"]], [str(tag) for tag in label])
         elif given and isinstance(label, str | int):

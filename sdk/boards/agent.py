@@ -17,7 +17,7 @@ from edgewright.boards.wire import unframe
 from edgewright.errors import DeviceError, from_record, one_line
 
 if TYPE_CHECKING:
-    from edgewright.contracts.converter import Completed, Transport
+    from edgewright.contracts.transport import Completed, Transport
 
 __all__ = ["MODULES", "call", "pack", "source_of", "unpack"]
 

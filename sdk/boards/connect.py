@@ -11,7 +11,7 @@ from edgewright import registry
 from edgewright.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgewright.contracts.converter import Transport
+    from edgewright.contracts.transport import Transport
 
 __all__ = ["connect", "disconnect", "equip"]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgewright.boards.catalogue import Profile
-    from edgewright.contracts.converter import Transport
+    from edgewright.contracts.transport import Transport
 
 __all__ = ["Cores", "Facts", "Match", "Package", "ask_facts", "match", "throttling"]
 

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright.boards.board import Board, Checks, Installed, Listing, Removed, Rolled, Row, Served, Status, serving
+from edgewright.boards.answers import Installed, Listing, Removed, Rolled, Row, Served, Status
+from edgewright.boards.board import Board
+from edgewright.boards.checks import Checks, serving
 from edgewright.boards.install import Equipment, equip
 from edgewright.boards.transfer import ending, prepared, send
 from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
@@ -29,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edgewright.boards.board import Prepared
+    from edgewright.boards.answers import Prepared
     from edgewright.boards.install import Outfitter
     from edgewright.bundle.manifest import Artifact, File
-    from edgewright.contracts.converter import Transport
+    from edgewright.contracts.transport import Transport
 
 __all__ = ["Flashed", "flash", "listing", "releases", "rollback", "status", "uninstall"]
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
-    from edgewright.boards.board import Board, Checks
+    from edgewright.boards.board import Board
+    from edgewright.boards.checks import Checks
 
 __all__ = ["Equipment", "Equipped", "Kit", "Outfitter", "Survey", "by_pip", "by_wheels", "equip"]
 

@@ -21,30 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgewright.bundle.manifest import Artifact
-    from edgewright.contracts.converter import Transport
+    from edgewright.contracts.transport import Tally, Transport
 
-__all__ = ["Count", "Tally", "count_active", "count_instructions"]
+__all__ = ["Count", "count_active", "count_instructions"]
 
 _COUNT_S = 600.0
-
-
-@dataclass(frozen=True)
-class Tally:
-    """What was executed between two marks.
-
-    Attributes:
-        mark: the number of the second one.
-        instructions: all of them.
-        dot_products: SDOT and UDOT, 16 int8 products each; of Armv8.2 and newer.
-        matrix_products: SMMLA, UMMLA and USMMLA, 32 int8 products each; of Armv8.6 and newer.
-        multiply_adds: vector FMLA, 4 float products each.
-    """
-
-    mark: int
-    instructions: int
-    dot_products: int
-    matrix_products: int
-    multiply_adds: int
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from edgewright.contracts.converter import Transport
+    from edgewright.contracts.transport import Transport
 
 __all__ = ["ACTIVE", "Answer", "Remote", "identity"]
 

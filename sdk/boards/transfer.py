@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from edgewright.boards.board import Ended, Prepared, alive, given_up
+from edgewright.boards.answers import Ended, Prepared
+from edgewright.boards.board import alive, given_up
 from edgewright.errors import DeviceError, EdgewrightError
 
 if TYPE_CHECKING:

@@ -165,7 +165,7 @@ class Assembly:
     def _run(self, format: str, precision: str, path: Path) -> tuple[Any, list[dict[str, NDArray[Any]]]]:  # noqa: A002
         out = self.jobs.scratch / "outputs.npz"
         signature = self.jobs.run(
-            "edgewright.proof.parity:run_engine",
+            "edgewright.inference.run_batches:run_engine",
             name=f"{format} {precision}",
             engine=engine_for(format).engine,
             artifact=str(path),

@@ -7,14 +7,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright import registry
-from edgewright.boards.catalogue import named, wanted
 from edgewright.builder.artifacts import Assembly
-from edgewright.builder.support import gap
+from edgewright.builder.plan import planned, supported, wanted_of
 from edgewright.bundle.bundle import MANIFEST, Bundle
-from edgewright.errors import UnsupportedConversion, UsageError
+from edgewright.errors import UsageError
 from edgewright.model.keras import is_keras, open_keras
-from edgewright.model.source import export_module, open_source
+from edgewright.model.source import open_source
+from edgewright.model.torch_module import export_module
 from edgewright.proof.reference import Proof
 from edgewright.system.atomic import staged
 from edgewright.system.child import Limits
@@ -25,13 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from edgewright.boards.catalogue import Profile
-    from edgewright.builder.artifacts import Plan
-    from edgewright.contracts.converter import Converter
     from edgewright.model.source import Source
 
-__all__ = ["build", "wanted_of"]
-
-_FORMATS, _PRECISIONS = ("onnx",), ("fp32", "int8")
+__all__ = ["build"]
 
 
 def build(
@@ -85,14 +80,14 @@ def build(
     """
     if not 0 <= version < 2**53:
         raise UsageError(f"version {version} is no counter", hint="give a whole number from 0")
-    plan = _plan(wanted_of(formats, precisions, device), leave_gaps=leave_gaps)
+    plan = planned(wanted_of(formats, precisions, device), leave_gaps=leave_gaps)
     there = os.path.lexists(out)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         jobs = Jobs(Path(scratch), limits, progress)
         given = {"tokenizer": tokenizer, "task": task, "labels": labels, "max_length": max_length}
         source = _source(model, example_inputs, jobs.scratch, given)
         warm(() if source.keras else EAGER)
-        plan = _supported(plan, source, leave_gaps=leave_gaps)
+        plan = supported(plan, source, leave_gaps=leave_gaps)
         with staged(Path(out), marker=MANIFEST, force=force) as stage:
             proof = Proof(source, jobs, labelled=_path(data), calibration=_path(calibration))
             work = Assembly(source, stage, jobs, proof, allow_divergence=allow_divergence)
@@ -104,52 +99,6 @@ def build(
     if work.failures:
         raise work.failure(f"{out} holds what passed: {', '.join(a.key for a in work.artifacts)}")
     return Bundle.open(out)
-
-
-def wanted_of(
-    formats: Sequence[str] | None, precisions: Sequence[str] | None, device: Profile | str | None
-) -> dict[str, list[str]]:
-    """Precisions by format, as `build` takes them. Raises UsageError: none was given, or there is no such profile."""
-    if () in [tuple(names) for names in (formats, precisions) if names is not None]:
-        raise UsageError("no format or no precision was given", hint="for example --format onnx --precision fp32,int8")
-    if device is not None:
-        profile = named(device) if isinstance(device, str) else device
-        return wanted(profile, tuple(formats or ()), tuple(precisions or ()))
-    return {name: list(precisions or _PRECISIONS) for name in formats or _FORMATS}
-
-
-def _plan(cells: Mapping[str, Sequence[str]], *, leave_gaps: bool) -> Plan:
-    """Which converter makes which precisions. What cannot work is refused here, before any work."""
-    plan: Plan = []
-    for name, precisions in cells.items():
-        converter: type[Converter] = registry.load("converters", name)
-        for precision in precisions:
-            if precision not in converter.precisions and not leave_gaps:
-                known = gap(name, precision)
-                reason = f": {known.reason}" if known else ""
-                hint = known.instead if known else f"{name} has {', '.join(converter.precisions)}"
-                raise UnsupportedConversion(f"{name} at precision {precision!r} is not supported{reason}", hint=hint)
-        registry.require(converter.requires, converter.extra)
-        plan.append((converter, [p for p in dict.fromkeys(precisions) if p in converter.precisions]))
-    return plan
-
-
-def _supported(plan: Plan, source: Source, *, leave_gaps: bool) -> Plan:
-    """What the table of gaps lets through of this model. Raises UnsupportedConversion, also where nothing is left."""
-    kept: Plan = []
-    for converter, precisions in plan:
-        if source.keras and converter.format != "tflite":
-            raise UnsupportedConversion(
-                f"a Keras source converts to tflite only, not to {converter.format}", hint="give --format tflite"
-            )
-        gaps = {p: gap(converter.format, p, model_type=source.model_type, task=source.task) for p in precisions}
-        for precision, found in gaps.items():
-            if found and (not leave_gaps or (not kept and converter is plan[-1][0] and all(gaps.values()))):
-                what = f"{converter.format} at {precision} of {source.architecture} is not supported: {found.reason}"
-                raise UnsupportedConversion(what, hint=found.instead)
-        left = [precision for precision, found in gaps.items() if not found]
-        kept += [(converter, left)] if left else []
-    return kept
 
 
 def _source(model: Any, example_inputs: Mapping[str, Any] | None, scratch: Path, given: dict[str, Any]) -> Source:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from edgewright.cli._tables import emit, score_record, status
+from edgewright.cli._progress import status
+from edgewright.cli._tables import emit, score_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from edgewright.boards.native.place import WithoutPython
+    from edgewright.boards.place import There
     from edgewright.boards.remote import Answer
-    from edgewright.measure.place import There
 
 __all__ = ["ask", "there"]
 
@@ -65,7 +65,7 @@ def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
 
 def there(bundle: str, options: Mapping[str, Any]) -> There | WithoutPython:
     """The place of `--device`, `--root` and `--python`. Raises UsageError: it is emulated."""
-    from edgewright.measure.place import There, refuse_emulated
+    from edgewright.boards.place import There, refuse_emulated
 
     way = connect(options["device"])
     refuse_emulated(options["device"])

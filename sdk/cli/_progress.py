@@ -15,7 +15,8 @@ from edgewright.errors import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["live"]
+
+__all__ = ["clear", "live", "status"]
 
 
 def live(names: Sequence[str], *, quiet: bool) -> Callable[[str, str], None]:
@@ -61,3 +62,35 @@ class _Table:
         if self.drawn:
             click.echo(f"{self._up()}\x1b[J", err=True, nl=False)
             self.drawn = 0
+
+
+def status(*, quiet: bool, stages: int = 0) -> Callable[[str], None]:
+    """A progress callback: a line that overwrites itself on a terminal, plain lines elsewhere, nothing if quiet.
+
+    With the expected number of `stages` the line begins with a bar.
+    """
+    if quiet:
+        return lambda _: None
+    begin, done, live = time.monotonic(), 0, sys.stderr.isatty()
+
+    def show(phrase: str) -> None:
+        nonlocal done
+        line = f"{time.monotonic() - begin:6.1f} s  {phrase}"
+        if live:
+            line = f"\r\x1b[2K{_bar(done, stages)}{line}"[: shutil.get_terminal_size().columns + 4]
+        click.echo(line, err=True, nl=not live)
+        done += 1
+
+    click.get_current_context().call_on_close(clear)
+    return show
+
+
+def clear() -> None:
+    """Take the status line off the terminal, so that what follows begins on an empty one."""
+    if sys.stderr.isatty():
+        click.echo("\r\x1b[2K", err=True, nl=False)
+
+
+def _bar(done: int, stages: int, width: int = 24) -> str:
+    filled = min(width * done // stages, width) if stages else 0
+    return f"[{'#' * filled}{'-' * (width - filled)}] " if stages else ""

@@ -10,15 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgewright.cli._instructions import counts
-from edgewright.cli._tables import (
-    artifact_options,
-    artifact_row,
-    device_options,
-    emit,
-    output_options,
-    score_record,
-    status,
-)
+from edgewright.cli._options import artifact_options, device_options, output_options
+from edgewright.cli._progress import status
+from edgewright.cli._tables import artifact_row, emit, score_record
 from edgewright.errors import ConnectionLost
 
 if TYPE_CHECKING:
@@ -92,7 +86,7 @@ def _check_whole(run: Run, out: str | None) -> None:
 
 
 def _plan(options: dict[str, Any]) -> Any:
-    from edgewright.measure.bench import Plan
+    from edgewright.measure.plan import Plan
 
     path = options["input_"]
     return Plan(

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._tables import artifact_row, emit, listed, output_options, profiles_option, score_record, status
+from edgewright.cli._options import listed, output_options, profiles_option
+from edgewright.cli._progress import status
+from edgewright.cli._tables import artifact_row, emit, score_record
 
 if TYPE_CHECKING:
     from edgewright.bundle.manifest import Artifact
@@ -60,7 +62,8 @@ def command(
     SOURCE is a Hugging Face directory or hub id, or a Keras model: a .keras file or a SavedModel directory.
     """
     from edgewright.boards.catalogue import named
-    from edgewright.builder.build import build, wanted_of
+    from edgewright.builder.build import build
+    from edgewright.builder.plan import wanted_of
     from edgewright.system.child import Limits
 
     board = named(device, profiles) if device else None

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._tables import artifact_options, emit, human, output_options, score_record, status
+from edgewright.cli._options import artifact_options, output_options
+from edgewright.cli._progress import status
+from edgewright.cli._tables import emit, human, score_record
 
 if TYPE_CHECKING:
     from edgewright.proof.compare import Difference

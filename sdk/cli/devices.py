@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._tables import subcommands
+from edgewright.cli._options import subcommands
 
 __all__ = ["command"]
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._tables import emit, listed, output_options, recipe_options, status
+from edgewright.cli._options import listed, output_options, recipe_options
+from edgewright.cli._progress import status
+from edgewright.cli._tables import emit
 
 if TYPE_CHECKING:
     from edgewright.training import Distillation

@@ -6,14 +6,9 @@ from typing import Any
 
 import click
 
-from edgewright.cli._tables import (
-    artifact_options,
-    device_options,
-    emit,
-    listed,
-    output_options,
-    status,
-)
+from edgewright.cli._options import artifact_options, device_options, listed, output_options
+from edgewright.cli._progress import status
+from edgewright.cli._tables import emit
 
 __all__ = ["command"]
 
@@ -38,8 +33,8 @@ def command(model: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
     chosen = {name: options[name] for name in ("metric", "threads", "cost")}
     show = status(quiet=quiet)
     if options["device"]:
+        from edgewright.boards.place import refuse_emulated
         from edgewright.cli._on_device import ask
-        from edgewright.measure.place import refuse_emulated
 
         if options["cost"]:
             refuse_emulated(options["device"])

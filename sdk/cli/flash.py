@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._progress import live
-from edgewright.cli._tables import board_options, emit, output_options, status
+from edgewright.cli._options import board_options, output_options
+from edgewright.cli._progress import live, status
+from edgewright.cli._tables import emit
 from edgewright.errors import DeviceError
 
 if TYPE_CHECKING:

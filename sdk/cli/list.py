@@ -7,7 +7,8 @@ from typing import Any
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._tables import board_options, emit, output_options
+from edgewright.cli._options import board_options, output_options
+from edgewright.cli._tables import emit
 from edgewright.errors import one_line
 
 __all__ = ["command"]

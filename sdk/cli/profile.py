@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._tables import artifact_options, device_options, emit
+from edgewright.cli._options import artifact_options, device_options
+from edgewright.cli._tables import emit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +71,7 @@ def command(
 
 def _write(found: Profile, files: Mapping[str, str | None]) -> None:
     """The files that were asked for."""
-    from edgewright.measure import profile_file
+    from edgewright.measure import profile as measure_profile
     from edgewright.measure.profile import chrome_trace
     from edgewright.reporting.flame import page
     from edgewright.system.files import write_whole
@@ -80,7 +81,7 @@ def _write(found: Profile, files: Mapping[str, str | None]) -> None:
     if files["page_"]:
         write_whole(Path(files["page_"]), page(found).encode())
     if files["out"]:
-        profile_file.write(found, Path(files["out"]))
+        measure_profile.write(found, Path(files["out"]))
 
 
 def _print(rows: list[dict[str, Any]], facts: dict[str, Any], *, as_json: bool) -> None:
@@ -110,8 +111,8 @@ def _title(facts: dict[str, Any]) -> str:
 
 def _far(wanted: Mapping[str, str], *, as_json: bool, why: str | None) -> None:
     """The same on a board."""
+    from edgewright.boards.place import refuse_emulated
     from edgewright.cli._on_device import ask
-    from edgewright.measure.place import refuse_emulated
     from edgewright.system.files import write_whole
 
     refuse_emulated(click.get_current_context().params["device"])

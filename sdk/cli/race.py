@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._tables import artifact_row, device_options, emit, listed, output_options, score_record, status
+from edgewright.cli._options import device_options, listed, output_options
+from edgewright.cli._progress import status
+from edgewright.cli._tables import artifact_row, emit, score_record
 from edgewright.errors import ConversionFailed, EdgewrightError, GateFailed
 
 if TYPE_CHECKING:
@@ -142,7 +144,7 @@ def _first(error: EdgewrightError) -> str:
 
 def _plan(options: dict[str, Any]) -> Any:
     from edgewright.data.rows import texts
-    from edgewright.measure.bench import Plan
+    from edgewright.measure.plan import Plan
 
     path = options["input_"]
     return Plan(

@@ -23,14 +23,14 @@ def command(run: str, profiles: tuple[str, ...], *, page: str | None, baseline: 
     PROFILES are files of `edgewright profile --out`: bars of where the time of an artifact of the run goes.
     """
     from edgewright.errors import DataError
-    from edgewright.measure import profile_file, rows
+    from edgewright.measure import profile, rows
     from edgewright.reporting import page as report
     from edgewright.system.files import write_whole
 
     found, before = rows.read(run), rows.read(baseline) if baseline else None
     if not found.rows:
         raise DataError(f"{run} has no rows", hint="; ".join(found.problems) or "measure again")
-    timed = [profile_file.read(path) for path in profiles]
+    timed = [profile.read(path) for path in profiles]
     if page:
         write_whole(Path(page), report.html(found, before, timed).encode())
         click.echo(f"wrote {page}", err=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._tables import board_options, emit, output_options, status
+from edgewright.cli._options import board_options, output_options
+from edgewright.cli._progress import status
+from edgewright.cli._tables import emit
 
 __all__ = ["command"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._tables import artifact_options, device_options
+from edgewright.cli._options import artifact_options, device_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

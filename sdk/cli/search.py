@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._tables import emit, output_options, status
+from edgewright.cli._options import output_options
+from edgewright.cli._progress import status
+from edgewright.cli._tables import emit
 
 if TYPE_CHECKING:
     from edgewright.searching.front import Trial

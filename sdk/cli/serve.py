@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._tables import artifact_options, artifact_row, emit
+from edgewright.cli._options import artifact_options
+from edgewright.cli._tables import artifact_row, emit
 
 if TYPE_CHECKING:
     import socket

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from edgewright.cli._tables import emit, output_options
+from edgewright.cli._options import output_options
+from edgewright.cli._tables import emit
 
 __all__ = ["command"]
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._tables import board_options, emit, output_options
+from edgewright.cli._options import board_options, output_options
+from edgewright.cli._tables import emit
 from edgewright.errors import DeviceError, one_line
 
 if TYPE_CHECKING:
-    from edgewright.boards.board import Status
+    from edgewright.boards.answers import Status
 
 __all__ = ["command"]
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import click
 
-from edgewright.cli._tables import emit, output_options, status
+from edgewright.cli._options import output_options
+from edgewright.cli._progress import status
+from edgewright.cli._tables import emit
 
 __all__ = ["command"]
 

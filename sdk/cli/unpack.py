@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._tables import artifact_row, emit, output_options
+from edgewright.cli._options import output_options
+from edgewright.cli._tables import artifact_row, emit
 
 __all__ = ["command"]
 

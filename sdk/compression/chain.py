@@ -246,7 +246,8 @@ def _latency(source: Source, measure: str, bundle: Path, setting: Setting) -> fl
     if not _has_head(source):
         return None
     from edgewright.builder.build import build
-    from edgewright.measure.bench import Plan, bench
+    from edgewright.measure.bench import bench
+    from edgewright.measure.plan import Plan
 
     format_, _, precision = measure.partition("/")
     setting.progress(f"build and time {measure}")

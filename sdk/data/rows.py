@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.data import parquet
 from edgewright.errors import DataError
+from edgewright.text.encoding import pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,18 +16,9 @@ if TYPE_CHECKING:
 
     from edgewright.tasks import Example, Task
 
-__all__ = ["TABLES", "examples", "given", "items", "pair", "rows", "stream", "texts"]
+__all__ = ["TABLES", "examples", "given", "items", "rows", "stream", "texts"]
 
 _SURPLUS = "surplus cells"
-_PAIRS = (
-    ("text", "text_pair"),
-    ("sentence", "text_pair"),
-    ("sentence1", "sentence2"),
-    ("premise", "hypothesis"),
-    ("question1", "question2"),
-    ("question", "context"),
-    ("question", "sentence"),
-)
 TABLES = (".tsv", ".jsonl", ".json", ".parquet")
 """How files of rows end; others hold a text a line."""
 
@@ -106,11 +98,6 @@ def texts(path: Path) -> list[Any]:
     if not found:
         raise DataError(f"{path} holds no texts", hint="a text a line, or a column `sentence` or `text`")
     return found
-
-
-def pair(row: Mapping[str, Any]) -> tuple[Any, Any] | None:
-    """The two texts of a row with a pair of columns such as `text` and `text_pair`, `question` and `context`."""
-    return next(((row[a], row[b]) for a, b in _PAIRS if row.get(a) is not None and row.get(b) is not None), None)
 
 
 def given(row: Mapping[str, Any]) -> Any:

@@ -15,7 +15,7 @@ from edgewright.system.child import Limits, call
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgewright.contracts.converter import Runtime
+    from edgewright.contracts.engine import Runtime
 
 __all__ = ["android", "examine", "import_in_child", "require_engine"]
 

@@ -9,7 +9,7 @@ from edgewright.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
     from edgewright.bundle.bundle import Bundle
-    from edgewright.contracts.converter import Runtime
+    from edgewright.contracts.engine import Runtime
 
 __all__ = ["engine_for", "engines_of", "runnable"]
 

@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
     from edgewright.bundle.bundle import Bundle
     from edgewright.bundle.manifest import Artifact, Manifest
-    from edgewright.contracts.converter import Runtime
+    from edgewright.contracts.engine import Runtime
 
 __all__ = [
-    "Footprint",
     "activation_bytes",
     "engine_of",
     "kv_cache_bytes",
@@ -40,21 +39,6 @@ _TOKENIZER_MIB, _TOKENIZER_TIMES = 2.0, 19.0
 
 _WIDTH, _INNER = ("hidden_size", "dim", "n_embd"), ("intermediate_size", "hidden_dim", "n_inner")
 _HEADS, _LAYERS = ("num_attention_heads", "n_heads", "n_head"), ("num_hidden_layers", "n_layers", "n_layer")
-
-
-@dataclass(frozen=True)
-class Footprint:
-    """Memory that an engine takes: its own, and so many times an artifact's weights, at the peak.
-
-    Attributes:
-        mapped: whether the embedding table stays in the file, of which only the rows that are looked up are read.
-        measured: False for a guess.
-    """
-
-    base_mib: float = 27.0
-    copies: float = 2.0
-    mapped: bool = False
-    measured: bool = False
 
 
 @dataclass(frozen=True)

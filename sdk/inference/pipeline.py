@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
 from edgewright.bundle.bundle import Bundle
+from edgewright.inference.choice import chosen
 from edgewright.inference.engines import engine_for, runnable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from edgewright.bundle.manifest import Artifact, Choice
-    from edgewright.contracts.converter import Session
+    from edgewright.bundle.manifest import Artifact
+    from edgewright.contracts.engine import Session
     from edgewright.tasks import Task
     from edgewright.text.tokenizer import Tokenizer
 
-__all__ = ["Pipeline", "load", "preferred", "printable"]
+__all__ = ["Pipeline", "load", "printable"]
 
 
 class Pipeline:
@@ -47,6 +48,12 @@ class Pipeline:
     def row(self, item: Any) -> dict[str, Any]:
         """An item and its answer as plain JSON values: what `edgewright run` and `edgewright serve` print."""
         return {"text": printable(item), "answer": self.task.record(self(item))}
+
+    def prove(self, bundle: Bundle, *, most: int | None = None) -> int:
+        """Replay golden cases of its bundle through it, see `edgewright.inference.golden.prove`."""
+        from edgewright.inference.golden import prove
+
+        return prove(bundle, self.artifact, self.task, self.tokenizer, self.session, most=most)
 
 
 def printable(item: Any) -> Any:
@@ -82,7 +89,7 @@ def load(
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     free = format is None and precision is None and engine is None
-    artifact, chosen = _chosen(bundle) if free else (None, None)
+    artifact, choice = chosen(bundle) if free else (None, None)
     if artifact is None:
         artifact = bundle.choose(format=format, precision=precision, among=() if format else runnable(bundle))
     intact = bundle.checking([*bundle.parts(artifact), *bundle.tokenizer_files()])
@@ -93,30 +100,9 @@ def load(
     finally:
         intact()
     if threads is None:
-        threads = min(chosen.threads, os.cpu_count() or 1) if chosen else 1
-    runtime.buckets = buckets if buckets is not None else chosen.buckets if chosen else ()
+        threads = min(choice.threads, os.cpu_count() or 1) if choice else 1
+    runtime.buckets = buckets if buckets is not None else choice.buckets if choice else ()
     session = runtime.open(bundle.directory / artifact.path, threads=threads)
-    session.begin(lambda faster: _prove(bundle, Pipeline(artifact, task, bundle.tokenizer(), faster)))
+    # A session that takes over is proven in a thread of its own, with a tokenizer of its own
+    session.begin(lambda faster: Pipeline(artifact, task, bundle.tokenizer(), faster).prove(bundle))
     return Pipeline(artifact, task, bundle.tokenizer(), session)
-
-
-def _prove(bundle: Bundle, pipeline: Pipeline) -> None:
-    """Replay the golden cases through a session that shall take over, with a tokenizer of its own."""
-    from edgewright.proof.verify import prove
-
-    prove(bundle, pipeline)
-
-
-def preferred(bundle: Bundle) -> Artifact:
-    """The artifact that `load` opens where nothing is asked."""
-    artifact, _ = _chosen(bundle)
-    return artifact or bundle.choose(among=runnable(bundle))
-
-
-def _chosen(bundle: Bundle) -> tuple[Artifact | None, Choice | None]:
-    """The artifact that was chosen for this kind of machine, where an engine for it is installed, and the choice."""
-    choice = bundle.choice()
-    if choice is None:
-        return None, None
-    artifact = next(a for a in bundle.manifest.artifacts if a.path == choice.path)
-    return (artifact, choice) if artifact.format in runnable(bundle) else (None, None)

@@ -15,6 +15,7 @@ from edgewright.bundle.bundle import Bundle
 from edgewright.errors import ConnectionLost, DeviceError, UsageError
 from edgewright.inference.engines import engines_of
 from edgewright.measure.place import Here
+from edgewright.measure.plan import Plan, Target
 from edgewright.measure.rows import Run
 from edgewright.measure.summarize import row_of
 from edgewright.text.buckets import check_buckets
@@ -23,58 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from edgewright.bundle.manifest import Artifact
     from edgewright.measure.place import Place
     from edgewright.measure.rows import Row
 
-__all__ = ["Measured", "Plan", "Target", "bench", "measured", "now", "run_of", "targets_of"]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to measure.
-
-    Attributes:
-        tokens: fixed lengths, each a row of its own; cut from real text.
-        texts: real texts, or pairs of them, run in turn at their own lengths, as one more row; a run is of one window.
-        data: the name of the file that the texts came from.
-        threads: numbers of engine threads, each a row of its own.
-        buckets: sets of lengths to pad to, each a row of its own, for engines that have them; () is all of a file's.
-        batch: texts in one run.
-        processes: fresh processes per artifact.
-        runs: least number of timed runs per process and length.
-        least_ms: least time that these take together, so that a disturbance of an instant does not fill a process; at
-            most 1000 runs.
-        warmup_runs: least number of untimed runs before them.
-        warmup_ms: least time that these take together.
-        sustained_s: after the timed runs, seconds of running without a pause, to show what heat does.
-        roofline: measure the machine's peaks too, and say what part of them each row reaches.
-    """
-
-    tokens: tuple[int, ...] = (16, 128)
-    texts: tuple[Any, ...] = ()
-    data: str = "texts"
-    threads: tuple[int, ...] = (1,)
-    buckets: tuple[tuple[int, ...], ...] = ((),)
-    batch: int = 1
-    processes: int = 5
-    runs: int = 50
-    least_ms: float = 250.0
-    warmup_runs: int = 5
-    warmup_ms: float = 300.0
-    sustained_s: float = 0.0
-    roofline: bool = False
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a process measures: an artifact of a bundle at a place, with threads and buckets; () is all buckets."""
-
-    bundle: Bundle
-    place: Place
-    artifact: Artifact
-    threads: int
-    buckets: tuple[int, ...] = ()
+__all__ = ["Measured", "bench", "measured", "now", "run_of", "targets_of"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +41,7 @@ class Measured:
 
 def bench(
     bundle: Bundle | str | Path,
-    plan: Plan = Plan(),
+    plan: Plan = Plan(),  # noqa: B008 - frozen
     *,
     format: str | None = None,  # noqa: A002
     precision: str | None = None,

@@ -10,16 +10,12 @@ import json
 import sys
 from abc import ABC, abstractmethod
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
 
 from edgewright import registry
-from edgewright.boards.connect import connect
-from edgewright.boards.remote import ACTIVE
-from edgewright.bundle.bundle import Bundle
 from edgewright.bundle.manifest import Manifest  # noqa: TC001 - msgspec reads annotations
 from edgewright.errors import DeviceError, UsageError, from_record
 from edgewright.inference.engines import runnable
@@ -30,9 +26,10 @@ from edgewright.system.machine import machine, require_clock
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgewright.boards.remote import Remote
+    from edgewright.bundle.bundle import Bundle
 
-__all__ = ["About", "Here", "Place", "There", "refuse_emulated"]
+
+__all__ = ["About", "Here", "Place", "record_of"]
 
 _WORKER = "edgewright.runtimes._measuring.worker"
 _ASKED_S = 120.0
@@ -119,42 +116,11 @@ class Here(Place):
             words = done.stderr.decode(errors="replace").strip().splitlines()
             what = f"the measuring process ended with exit code {done.exit_code}"
             raise DeviceError(what, hint=words[-1] if words else "")
-        return _record(done.stdout)
+        return record_of(done.stdout)
 
 
-class There(Place):
-    """A board, and on it the release that is active: a bundle here must be that one, `-` stands for it.
-
-    Raises:
-        UsageError: the board is emulated.
-    """
-
-    def __init__(self, remote: Remote, bundle: str | Path) -> None:
-        refuse_emulated(remote.url)
-        self.name, self._remote, self._bundle = remote.url, remote, bundle
-        self._peaks: dict[int, Roofline] = {}
-
-    def opened(self) -> Bundle:
-        """The bundle here, or what the board says of its own. Raises what `Bundle.open` and `ask` raise."""
-        if str(self._bundle) != ACTIVE:
-            return Bundle.open(self._bundle)
-        return Bundle(Path(ACTIVE), self.about.manifest)
-
-    def peaks(self, threads: int) -> Roofline:
-        """See `Place.peaks`."""
-        if threads not in self._peaks:
-            self._peaks[threads] = super().peaks(threads)
-        return self._peaks[threads]
-
-    def ask(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
-        """See `Place.ask`."""
-        files = {"request.json": json.dumps(dict(request)).encode()}
-        words = ["{files}/request.json", "{bundle}"]
-        found = self._remote.visit(self._bundle, words, files=files, timeout_s=timeout_s, module=_WORKER)
-        return _record(found.get("", b""))
-
-
-def _record(printed: bytes) -> dict[str, Any]:
+def record_of(printed: bytes) -> dict[str, Any]:
+    """What the measuring process printed. Raises DeviceError, and the error that it names."""
     try:
         record = json.loads(printed)
     except (ValueError, RecursionError) as error:
@@ -164,10 +130,3 @@ def _record(printed: bytes) -> dict[str, Any]:
     if "error" in record:
         raise from_record(record["error"])
     return record
-
-
-def refuse_emulated(url: str) -> None:
-    """Raise UsageError where the board at a URL is emulated: its time is not a board's."""
-    if connect(url).emulated:
-        hint = "measure on a real board; `edgewright bench` counts instructions here"
-        raise UsageError(f"{url} is emulated: milliseconds there say nothing of a board", hint=hint)

@@ -4,25 +4,40 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta, Struct
 
+from edgewright.bundle import manifest
 from edgewright.bundle.bundle import Bundle
 from edgewright.bundle.manifest import Artifact  # noqa: TC001 - msgspec reads the annotations of a profile's file
 from edgewright.contracts.operators import Operator, Trace, layer_of
-from edgewright.errors import UsageError
+from edgewright.errors import DataError, EdgewrightError, UsageError
 from edgewright.inference.engines import engine_for, runnable
 from edgewright.measure.roofline import Roofline, roofline
 from edgewright.system.child import call
+from edgewright.system.files import read_capped, write_whole
 from edgewright.system.machine import model, require_clock
+from edgewright.system.untrusted import MAX_JSON_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
-
-__all__ = ["Fallbacks", "Profile", "Share", "chrome_trace", "fallbacks", "in_child", "profile", "shares"]
+__all__ = [
+    "Fallbacks",
+    "Kept",
+    "Profile",
+    "Share",
+    "chrome_trace",
+    "fallbacks",
+    "in_child",
+    "profile",
+    "read",
+    "shares",
+    "write",
+]
 
 _FILLER = "The river had risen in the night, and by morning the lower path was gone. "
 _FAR = 0.1
@@ -230,3 +245,34 @@ def _slices(found: Profile) -> list[tuple[Operator, float, float]]:
         slices.append((operator, at, took))
         free = at + took
     return slices
+
+
+class Kept(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The root object of the file."""
+
+    schema: Annotated[int, Meta(ge=1)] = manifest.SCHEMA
+    kind: Literal["edgewright profile"] = "edgewright profile"
+    profile: Profile
+
+
+def write(found: Profile, path: Path) -> None:
+    """Write the file, whole or not at all. Raises StorageError."""
+    write_whole(path, manifest.encode(Kept(profile=found)))
+
+
+def read(path: str | Path) -> Profile:
+    """Read such a file.
+
+    Raises:
+        DataError: it is not there, too large, half written, of another version, or no profile.
+    """
+    hint = "give a file that `edgewright profile --out` wrote"
+    try:
+        kept: Kept = manifest.decode(read_capped(Path(path), MAX_JSON_BYTES), Kept, Path(path).name)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}", hint=hint) from error
+    except EdgewrightError as error:
+        raise DataError(error.message, hint=error.hint or hint) from error
+    if not kept.profile.trace.operators or kept.profile.trace.run_ms <= 0:
+        raise DataError(f"{Path(path).name} has no operators", hint=hint)
+    return kept.profile

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING
 from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
 from edgewright.bundle.manifest import Choice, encode
 from edgewright.errors import ConnectionLost, GateFailed, StorageError, UsageError
-from edgewright.measure.bench import Plan, measured, targets_of
+from edgewright.measure.bench import measured, targets_of
 from edgewright.measure.place import Here
+from edgewright.measure.plan import Plan
 from edgewright.statistics.latency import compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edgewright.bundle.manifest import Artifact
-    from edgewright.measure.bench import Target
     from edgewright.measure.place import Place
+    from edgewright.measure.plan import Target
     from edgewright.measure.rows import Row
 
 __all__ = ["Entrant", "Rules", "check_unsigned", "choose", "race"]

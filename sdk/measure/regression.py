@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import DataError, GateFailed, UsageError
-from edgewright.measure.bench import Plan, measured, targets_of
+from edgewright.measure.bench import measured, targets_of
+from edgewright.measure.plan import Plan
 from edgewright.statistics.latency import Ratio, compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from edgewright.measure.bench import Target
+    from edgewright.measure.plan import Target
     from edgewright.measure.rows import Row, Run
 
 __all__ = ["Comparison", "bench_against", "check", "with_baseline"]

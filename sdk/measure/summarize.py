@@ -14,7 +14,7 @@ from edgewright.statistics.latency import median, summarize
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edgewright.measure.bench import Plan, Target
+    from edgewright.measure.plan import Plan, Target
 
 __all__ = ["row_of"]
 

@@ -19,7 +19,7 @@ from msgspec import to_builtins
 
 from edgewright.errors import from_record
 from edgewright.inference.engines import engine_for
-from edgewright.proof.parity import NO_ERROR_DB, sqnr_db
+from edgewright.statistics.signal import NO_ERROR_DB, sqnr_db
 from edgewright.system import arrays
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class _Look:
         if stage == "export":
             return arrays.load(self._path("export"))
         self.jobs.run(
-            "edgewright.proof.parity:run_engine",
+            "edgewright.inference.run_batches:run_engine",
             name=f"bisector, {stage}",
             engine=engine_for(self.converter.format).engine,
             artifact=str(self._path(stage)),

@@ -13,8 +13,9 @@ import msgspec
 import numpy as np
 
 from edgewright.data import rows as data
-from edgewright.measure.bench import Plan, measured, targets_of
-from edgewright.proof import parity
+from edgewright.measure.bench import measured, targets_of
+from edgewright.measure.plan import Plan
+from edgewright.proof import cases
 from edgewright.proof.score import Cost
 from edgewright.proof.subjects import TIMED, ask, check_alike, encoded, open_model
 from edgewright.statistics import metrics
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgewright.measure.bench import Target
+    from edgewright.measure.plan import Target
     from edgewright.proof.subjects import Model, Side
-    from edgewright.text.tokenizer import Encoding
+    from edgewright.text.encoding import Encoding
 
     Progress = Callable[[str], None]
 
@@ -136,7 +137,7 @@ def _plan(model: Model, rows: Path | None, threads: int, *, processes: int) -> P
     if rows:
         items = model.task.items(data.examples(rows, model.task))
     else:
-        items = [item for case in parity.cases(model.task, model.tokenizer) for item in case.items]
+        items = [item for case in cases.cases(model.task, model.tokenizer) for item in case.items]
     texts = tuple(items[:TIMED])
     return Plan(tokens=(), texts=texts, data="texts", threads=(threads,), processes=processes, least_ms=100.0)
 

@@ -9,9 +9,12 @@ from edgewright import registry
 from edgewright.bundle.manifest import Golden, GoldenCase, Parity, Score
 from edgewright.data import rows
 from edgewright.errors import GateFailed
+from edgewright.inference import golden
+from edgewright.proof import cases, limits
 from edgewright.proof import parity as gates
+from edgewright.statistics import signal
 from edgewright.system import arrays
-from edgewright.text.tokenizer import regroup
+from edgewright.text.encoding import regroup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,7 +55,7 @@ class Proof:
         self.tokenizer = source.tokenizer()
         self.examples: list[Example] = rows.examples(labelled, self.task) if labelled else []
         self.data_name = labelled.name if labelled else ""
-        self.cases = gates.cases(self.task, self.tokenizer)
+        self.cases = cases.cases(self.task, self.tokenizer)
         items = self.task.items(self.examples)
         self.rows = [self.task.encode(self.tokenizer, [item]) for item in items]
         self.calibration = self._calibration(calibration)
@@ -97,10 +100,10 @@ class Proof:
         Raises:
             GateFailed: a limit of `precision` is broken; with `allow_divergence` the parity record says it instead.
         """
-        limit, n = gates.LIMITS[precision], len(self.cases)
+        limit, n = limits.LIMITS[precision], len(self.cases)
         parity = gates.measure(self.task, self.cases, self.reference[:n], outputs[:n], limit)
         score = self._score(outputs[n:])
-        failed = gates.parity_failure(parity, gates.rms(self.reference[:n]), limit)
+        failed = gates.parity_failure(parity, signal.rms(self.reference[:n]), limit)
         failed = failed or (gates.score_failure(score, limit) if score else None)
         if failed and not allow_divergence:
             raise GateFailed(failed, hint="--allow-divergence keeps it and records the failure")
@@ -147,7 +150,7 @@ def _spread(items: Sequence[Any]) -> list[Any]:
 
 
 def _six_digits(values: NDArray[Any]) -> tuple[float, ...]:
-    return tuple(float(f"{value:.6g}") for value in gates.sample(values))
+    return tuple(float(f"{value:.6g}") for value in golden.sample(values))
 
 
 def _fields(record: Any) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from edgewright.bundle.manifest import Score
 from edgewright.data import rows as data
 from edgewright.inference.engines import runnable
 from edgewright.inference.pipeline import Pipeline, load
-from edgewright.measure.bench import Plan, measured, targets_of
+from edgewright.measure.bench import measured, targets_of
+from edgewright.measure.plan import Plan
 from edgewright.statistics import metrics
 
 if TYPE_CHECKING:

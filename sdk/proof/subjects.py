@@ -14,12 +14,13 @@ from edgewright import registry
 from edgewright.bundle.bundle import Bundle
 from edgewright.data import rows as data
 from edgewright.errors import UsageError
-from edgewright.inference.pipeline import load, preferred
+from edgewright.inference.choice import preferred
+from edgewright.inference.pipeline import load
 from edgewright.model.source import open_source
-from edgewright.proof import parity
+from edgewright.proof import cases
 from edgewright.proof.score import Cost, Scored, evaluate, is_source
 from edgewright.system import arrays
-from edgewright.text.tokenizer import regroup
+from edgewright.text.encoding import regroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from edgewright.bundle.manifest import Artifact
     from edgewright.model.source import Source
     from edgewright.tasks import Task
-    from edgewright.text.tokenizer import Encoding, Tokenizer
+    from edgewright.text.encoding import Encoding
+    from edgewright.text.tokenizer import Tokenizer
 
     Progress = Callable[[str], None]
 
@@ -107,7 +109,7 @@ def check_alike(first: Model, second: Model) -> None:
 def encoded(model: Model, rows: Path | None) -> list[Encoding]:
     """The items that both models are asked, a text each, in this model's tokens."""
     if rows is None:
-        return [case.encoding for case in parity.cases(model.task, model.tokenizer) if len(case.items) == 1]
+        return [case.encoding for case in cases.cases(model.task, model.tokenizer) if len(case.items) == 1]
     items = model.task.items(data.examples(rows, model.task))[:_ASKED]
     return [model.task.encode(model.tokenizer, [item]) for item in items]
 

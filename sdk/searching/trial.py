@@ -167,7 +167,8 @@ def measure(model: Source, asked: Measure, work: Path, setting: Setting) -> Foun
 
 def _timed(bundle: Path, asked: Measure) -> Row:
     """The row of a bundle's one artifact; one that is void is measured again, and the last one stands."""
-    from edgewright.measure.bench import Plan, bench
+    from edgewright.measure.bench import bench
+    from edgewright.measure.plan import Plan
 
     plan = Plan(tokens=(asked.tokens,), threads=(asked.threads,), processes=asked.processes)
     for _ in range(_ATTEMPTS):

@@ -12,7 +12,6 @@ from edgewright import registry
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import BundleError, DataError, EdgewrightError, UsageError
 from edgewright.inference.pipeline import load, printable
-from edgewright.proof.verify import prove
 from edgewright.system.untrusted import strict_json
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ class Model:
 
     def health(self) -> dict[str, Any]:
         """What is served, after a golden case went through. Raises GateFailed."""
-        prove(self.bundle, self.pipeline, most=1)
+        self.pipeline.prove(self.bundle, most=1)
         artifact = self.pipeline.artifact
         return {
             "status": "ok",
@@ -73,7 +72,7 @@ def open_model(directory: str | Path, options: Mapping[str, Any]) -> Model:
         try:
             bundle = Bundle.open(place)
             pipeline = load(bundle, **_accelerated(bundle, options))
-            prove(bundle, pipeline)
+            pipeline.prove(bundle)
         except (BundleError, OSError):
             if not left or Path(os.path.realpath(directory)) == place:  # else a flash has switched in between
                 raise

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from edgewright.bundle.manifest import Settings
     from edgewright.statistics.metrics import Metric
-    from edgewright.text.tokenizer import Encoding, Tokenizer
+    from edgewright.text.encoding import Encoding
+    from edgewright.text.tokenizer import Tokenizer
 
     Outputs = Mapping[str, NDArray[Any]]
     Run = Callable[[Outputs], dict[str, NDArray[Any]]]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.statistics.metrics import Metric
-    from edgewright.text.tokenizer import Encoding
+    from edgewright.text.encoding import Encoding
 
 __all__ = ["FeatureExtraction"]
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.statistics.metrics import Metric
-    from edgewright.text.tokenizer import Encoding, Tokenizer
+    from edgewright.text.encoding import Encoding
+    from edgewright.text.tokenizer import Tokenizer
 
 __all__ = ["QuestionAnswering"]
 

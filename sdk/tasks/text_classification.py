@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.data.rows import pair
 from edgewright.errors import DataError
 from edgewright.statistics import metrics
 from edgewright.tasks import Choice, Example, Label, Task, gaps, number, per_label, text
+from edgewright.text.encoding import pair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from edgewright.bundle.manifest import Settings
     from edgewright.statistics.metrics import Metric
-    from edgewright.text.tokenizer import Encoding, Tokenizer
+    from edgewright.text.encoding import Encoding
+    from edgewright.text.tokenizer import Tokenizer
 
 __all__ = ["TextClassification"]
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from edgewright.bundle.manifest import Settings
     from edgewright.tasks import Example, Task
-    from edgewright.text.tokenizer import Encoding, Tokenizer
+    from edgewright.text.encoding import Encoding
+    from edgewright.text.tokenizer import Tokenizer
 
     Tensors = Sequence[Any]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edgewright.boards.agent import MODULES, call, pack, source_of, unpack
 from edgewright.boards.wire import frame, unframe
-from edgewright.contracts.converter import Completed
+from edgewright.contracts.transport import Completed
 from edgewright.devices.local import Local
 from edgewright.errors import DeviceError, UsageError
 

@@ -7,6 +7,7 @@ import re
 import pytest
 from onboard import active, litter, tiny
 
+from edgewright.boards import answers, checks
 from edgewright.boards import board as boards
 from edgewright.boards.flash import flash, releases, rollback, status, uninstall
 from edgewright.devices._fake.disk import Fault
@@ -241,7 +242,7 @@ def test_a_self_test_that_replays_nothing_proves_nothing(board, bundles):
 
 def test_the_checks_of_the_caller_are_what_runs(board, bundles):
     argv = ("python3", "-m", "mine", "self-test", "{bundle}")
-    flash(bundles[1], board, checks=boards.Checks(probe=(), self_test=argv, health=(*argv, "--quick")))
+    flash(bundles[1], board, checks=checks.Checks(probe=(), self_test=argv, health=(*argv, "--quick")))
     assert [run[2] for run in board.runs] == ["mine", "mine"]
     assert re.fullmatch(r"/data/edgewright/releases/000001-[0-9a-f]{12}", board.runs[0][4])
     assert board.runs[1][4] == "/data/edgewright/current"
@@ -497,7 +498,7 @@ def test_status_of_a_bare_board(board):
 
 
 def test_a_board_that_asks_for_a_file_that_is_not_in_the_bundle_gets_none(board, bundles, monkeypatch):
-    prepared = boards.Prepared(incoming="/x", missing=(boards.Wanted("passwd", 1, "f" * 64),))
+    prepared = answers.Prepared(incoming="/x", missing=(answers.Wanted("passwd", 1, "f" * 64),))
     monkeypatch.setattr(boards.Board, "ask", lambda *_, **__: prepared)
     with pytest.raises(DeviceError, match="the board asks for passwd, which is not in the bundle"):
         flash(bundles[1], board)

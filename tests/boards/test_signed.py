@@ -9,7 +9,7 @@ import sys
 import pytest
 from onboard import Here, contents, tiny
 
-from edgewright.boards.board import Checks
+from edgewright.boards.checks import Checks
 from edgewright.boards.flash import flash, status
 from edgewright.bundle import manifest
 from edgewright.bundle.signing import check_signature, sign

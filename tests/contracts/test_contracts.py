@@ -6,7 +6,9 @@ import pytest
 
 from edgewright.bundle.manifest import Settings
 from edgewright.contracts import converter
-from edgewright.contracts.converter import Completed, ConversionSpec, Converter, Runtime
+from edgewright.contracts.converter import ConversionSpec, Converter
+from edgewright.contracts.engine import Runtime
+from edgewright.contracts.transport import Completed
 from edgewright.devices.local import Local
 from edgewright.errors import (
     ConversionFailed,

@@ -114,7 +114,7 @@ def test_a_damaged_file_is_one_error(good, tmp_path, damage, words):
     payload = {"name": "bad", "engine": "executorch", "artifact": str(tmp_path / "bad.pte")}
     payload |= {"feeds": str(tmp_path / "feeds.npz"), "out": str(tmp_path / "out.npz")}
     with pytest.raises((EngineError, ChildFailed), match=words):
-        child.call("edgewright.proof.parity:run_engine", payload)
+        child.call("edgewright.inference.run_batches:run_engine", payload)
 
 
 def test_a_file_of_another_maker_is_refused(tmp_path):

@@ -219,7 +219,7 @@ def test_damaged_files_are_one_clear_error(artifacts, tmp_path):
         path.write_bytes(data)
         payload = {"artifact": str(path), "feeds": str(tmp_path / "feeds.npz"), "out": str(tmp_path / "out.npz")}
         with pytest.raises((EngineError, ChildFailed)) as caught:
-            call("edgewright.proof.parity:run_engine", {**payload, "engine": "litert", "name": name})
+            call("edgewright.inference.run_batches:run_engine", {**payload, "engine": "litert", "name": name})
         assert isinstance(caught.value, EdgewrightError), name
         assert "\n" not in str(caught.value), name
 

@@ -14,10 +14,10 @@ from debian import need
 from native import SANITIZED, SOURCE, compiled
 from onboard import tiny
 
-from edgewright.boards.board import Checks
+from edgewright.boards.checks import Checks
 from edgewright.boards.flash import flash, rollback, status, uninstall
 from edgewright.bundle.bundle import Bundle
-from edgewright.contracts.converter import Completed
+from edgewright.contracts.transport import Completed
 from edgewright.devices._fake.transport import Fake
 from edgewright.devices._native.disk import FarDisk
 from edgewright.devices._native.placing import look

@@ -12,7 +12,7 @@ import pytest
 from loopback import Dropbear, Sshd, serve
 from onboard import tiny
 
-from edgewright.boards.board import Checks
+from edgewright.boards.checks import Checks
 from edgewright.boards.connect import connect
 from edgewright.boards.flash import flash, releases, rollback, status
 from edgewright.errors import DeviceError, EdgewrightError

@@ -11,7 +11,7 @@ import pytest
 from conftest import edgewright, only, second
 from debian import need
 
-from edgewright.boards.board import Checks
+from edgewright.boards.checks import Checks
 from edgewright.boards.connect import connect
 from edgewright.boards.flash import flash, rollback
 from edgewright.boards.instructions import count_instructions

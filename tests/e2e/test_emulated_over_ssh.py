@@ -6,7 +6,7 @@ import pytest
 from conftest import edgewright, only, second
 from loopback import EmulatedSshd, serve
 
-from edgewright.boards.board import Checks
+from edgewright.boards.checks import Checks
 from edgewright.boards.connect import connect
 from edgewright.boards.flash import flash, rollback
 from edgewright.boards.install import by_wheels

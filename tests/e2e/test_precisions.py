@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import DEMO, SENTENCES, edgewright, rows
 
-from edgewright.proof.parity import LIMITS
+from edgewright.proof.limits import LIMITS
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-static", "int4")
 MOST_BYTES = {"fp32": 15.5e6, "fp16": 7.8e6, "int8": 4.1e6, "int8-static": 4.1e6, "int4": 3.1e6}

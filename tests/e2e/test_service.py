@@ -14,7 +14,7 @@ import pytest
 from conftest import only, second
 from debian import need
 
-from edgewright.boards.board import Checks
+from edgewright.boards.checks import Checks
 from edgewright.boards.flash import flash, rollback, status, uninstall
 from edgewright.devices._onboard.unit import Unit
 from edgewright.devices.local import Local

@@ -14,7 +14,7 @@ from native import SANITIZED, compiled, engine
 from edgewright.boards.connect import connect, equip
 from edgewright.boards.flash import flash, status
 from edgewright.bundle.bundle import Bundle
-from edgewright.contracts.converter import Completed
+from edgewright.contracts.transport import Completed
 from edgewright.devices._emulation.boards import emulated
 from edgewright.devices._native.talk import Talk
 from edgewright.devices._native.transport import Bare

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edgewright.bundle.manifest import Settings
-from edgewright.contracts.converter import Session
+from edgewright.contracts.engine import Session
 from edgewright.errors import BundleError, UsageError
 from edgewright.inference.pipeline import Pipeline, load
 from edgewright.tasks.text_classification import TextClassification

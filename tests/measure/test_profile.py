@@ -13,7 +13,7 @@ from msgspec.structs import replace as replace_struct
 from edgewright import registry
 from edgewright.contracts.operators import Operator, Trace, layer_of
 from edgewright.errors import DataError, UsageError
-from edgewright.measure import profile_file
+from edgewright.measure import profile
 from edgewright.measure.profile import chrome_trace, fallbacks, shares
 
 
@@ -100,8 +100,8 @@ def test_what_ran_outside_of_the_delegate_is_counted_and_priced():
 
 def test_a_kept_profile_is_read_as_it_was_and_a_bad_one_refused(tmp_path):
     path = tmp_path / "profile.json"
-    profile_file.write(FOUND, path)
-    assert profile_file.read(path) == FOUND
+    profile.write(FOUND, path)
+    assert profile.read(path) == FOUND
     good, tree = path.read_bytes(), json.loads(path.read_bytes())
     for bad, words in (
         (good[: len(good) // 2], "not acceptable JSON"),
@@ -117,9 +117,9 @@ def test_a_kept_profile_is_read_as_it_was_and_a_bad_one_refused(tmp_path):
     ):
         path.write_bytes(bad)
         with pytest.raises(DataError, match=words):
-            profile_file.read(path)
+            profile.read(path)
     with pytest.raises(DataError, match="cannot read"):
-        profile_file.read(tmp_path / "none.json")
+        profile.read(tmp_path / "none.json")
 
 
 def test_an_engine_that_cannot_be_profiled_says_why(tmp_path):

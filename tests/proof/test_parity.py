@@ -7,11 +7,15 @@ import pytest
 
 from edgewright.bundle.manifest import Parity, Score, Settings, decode, encode
 from edgewright.errors import EdgewrightError
-from edgewright.proof import parity as gates
-from edgewright.proof.parity import LIMITS, Case, Limit, measure, parity_failure, rms, score_failure
+from edgewright.proof import cases
+from edgewright.proof.cases import Case
+from edgewright.proof.limits import LIMITS, Limit
+from edgewright.proof.parity import measure, parity_failure, score_failure
+from edgewright.statistics.signal import rms
 from edgewright.tasks.feature_extraction import FeatureExtraction
 from edgewright.tasks.text_classification import TextClassification
-from edgewright.text.tokenizer import Encoding, Tokenizer
+from edgewright.text.encoding import Encoding
+from edgewright.text.tokenizer import Tokenizer
 
 FP32 = LIMITS["fp32"]
 CLASSIFIER = TextClassification(Settings(max_length=8, labels=("no", "yes")))
@@ -237,7 +241,7 @@ def test_the_limits_are_looser_where_the_precision_is_less():
 
 def test_the_gate_texts_reach_every_corner(tokenizer_dir):
     tokenizer = Tokenizer(tokenizer_dir, 48)
-    found = gates.cases(CLASSIFIER, tokenizer)
+    found = cases.cases(CLASSIFIER, tokenizer)
     names = {case.name for case in found}
     assert {"short", "long", "one token", "padded batch", "full length", "emoji", "odd"} <= names
     lengths = [int(n) for case in found for n in case.encoding.lengths]
@@ -252,4 +256,4 @@ def test_the_gate_texts_reach_every_corner(tokenizer_dir):
 def test_the_gate_texts_suit_a_tokenizer_without_special_tokens(tokenizer_dir):
     path = tokenizer_dir / "tokenizer.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "post_processor": None}))
-    assert gates.cases(CLASSIFIER, Tokenizer(tokenizer_dir, 48))
+    assert cases.cases(CLASSIFIER, Tokenizer(tokenizer_dir, 48))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgewright.bundle.manifest import Parity
 from edgewright.errors import GateFailed
-from edgewright.proof.verify import _allowed_rms, _check_outputs
+from edgewright.inference.golden import _allowed_rms, _check_outputs
 
 
 @pytest.fixture

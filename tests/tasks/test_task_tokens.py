@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 from edgewright.bundle.manifest import Settings
 from edgewright.data import rows as data
 from edgewright.errors import DataError, EdgewrightError, EngineError
-from edgewright.proof import parity
+from edgewright.inference import golden
+from edgewright.proof import cases as proof_cases
 from edgewright.tasks import Entity, Filling, Passage
 from edgewright.tasks.fill_mask import FillMask
 from edgewright.tasks.question_answering import QuestionAnswering
 from edgewright.tasks.text_classification import TextClassification
 from edgewright.tasks.token_classification import TokenClassification
-from edgewright.text.tokenizer import Tokenizer, picked
+from edgewright.text.encoding import picked
+from edgewright.text.tokenizer import Tokenizer
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC")
 ANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -379,7 +381,7 @@ def test_the_share_of_right_masks():
 
 @pytest.mark.parametrize("task", [tagger(), asker, filler, TextClassification(Settings(max_length=64))])
 def test_every_gate_text_has_a_case(tokenizer, task):
-    cases = parity.cases(task, tokenizer)
+    cases = proof_cases.cases(task, tokenizer)
     assert {case.name for case in cases} >= {"short", "long", "one token", "padded batch", "emoji", "other scripts"}
     assert any(len(case.items) > 1 for case in cases)
     assert max(case.encoding.lengths.max() for case in cases) == 64
@@ -395,7 +397,7 @@ def test_padding_counts_in_no_comparison(tokenizer):
 
 @given(st.integers(1, 5000))
 def test_a_sample_is_small_and_spread(size):
-    kept = parity.sample(np.arange(size).reshape(1, -1))
+    kept = golden.sample(np.arange(size).reshape(1, -1))
     assert len(kept) == min(size, 1024)
     assert kept[0] == 0
     assert size - kept[-1] <= size / 1024 + 1

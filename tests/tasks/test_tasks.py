@@ -10,7 +10,7 @@ from edgewright.errors import DataError, EdgewrightError
 from edgewright.tasks import Example, Label
 from edgewright.tasks.feature_extraction import FeatureExtraction
 from edgewright.tasks.text_classification import TextClassification
-from edgewright.text.tokenizer import Encoding
+from edgewright.text.encoding import Encoding
 
 LABELS = ("negative", "neutral", "positive")
 logits = st.lists(st.floats(-50, 50, width=32), min_size=3, max_size=3)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
 from edgewright.errors import BundleError
+from edgewright.inference.golden import encoded, judged
 from edgewright.inference.pipeline import Pipeline
-from edgewright.proof.verify import Replay, encoded, judged
+from edgewright.proof.verify import Replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable

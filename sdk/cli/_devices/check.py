@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from edgewright.cli._tables import emit, output_options
+from edgewright.cli._options import output_options
+from edgewright.cli._tables import emit
 from edgewright.errors import UsageError
 
 __all__ = ["command"]

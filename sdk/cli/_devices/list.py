@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._tables import emit, output_options, profiles_option
+from edgewright.cli._options import output_options, profiles_option
+from edgewright.cli._tables import emit
 
 if TYPE_CHECKING:
     from edgewright.boards.catalogue import Profile

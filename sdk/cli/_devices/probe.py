@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._tables import board_options, emit, human, output_options, profiles_option
+from edgewright.cli._options import board_options, output_options, profiles_option
+from edgewright.cli._tables import emit, human
 from edgewright.errors import one_line
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import Any
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._tables import emit, output_options, profiles_option
+from edgewright.cli._options import output_options, profiles_option
+from edgewright.cli._tables import emit
 
 __all__ = ["command"]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._tables import emit, fleet_options, human, status
+from edgewright.cli._options import fleet_options
+from edgewright.cli._progress import status
+from edgewright.cli._tables import emit, human
 
 __all__ = ["command"]
 
@@ -33,7 +35,8 @@ def command(
     The module, FILE.module, belongs on the board as /usr/share/mender/modules/v3/edgewright; it runs `edgewright flash
     FILE local` there, and `edgewright rollback local` where Mender takes an update back. It needs mender-artifact here.
     """
-    from edgewright.exporting.mender import Install, export_mender
+    from edgewright.exporting._updater import Install
+    from edgewright.exporting.mender import export_mender
 
     install = Install(root, service=service)
     progress = status(quiet=quiet)

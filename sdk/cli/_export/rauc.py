@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._tables import emit, fleet_options, human, status
+from edgewright.cli._options import fleet_options
+from edgewright.cli._progress import status
+from edgewright.cli._tables import emit, human
 
 __all__ = ["command"]
 
@@ -32,7 +34,8 @@ def command(
 
     It needs rauc and mksquashfs here, and edgewright with an engine on the board. RAUC's slots stay as they are.
     """
-    from edgewright.exporting.mender import Install, export_rauc
+    from edgewright.exporting._updater import Install
+    from edgewright.exporting.rauc import export_rauc
 
     install = Install(root, service=service)
     progress = status(quiet=quiet)

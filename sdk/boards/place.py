@@ -1,0 +1,63 @@
+"""A board as a place to measure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgewright.boards.connect import connect
+from edgewright.boards.remote import ACTIVE
+from edgewright.bundle.bundle import Bundle
+from edgewright.errors import UsageError
+from edgewright.measure.place import Place, record_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgewright.boards.remote import Remote
+    from edgewright.measure.roofline import Roofline
+
+__all__ = ["There", "refuse_emulated"]
+
+_WORKER = "edgewright.runtimes._worker"
+"""The name that the measuring process has in every version of edgewright: a board may have another one."""
+
+
+class There(Place):
+    """A board, and on it the release that is active: a bundle here must be that one, `-` stands for it.
+
+    Raises:
+        UsageError: the board is emulated.
+    """
+
+    def __init__(self, remote: Remote, bundle: str | Path) -> None:
+        refuse_emulated(remote.url)
+        self.name, self._remote, self._bundle = remote.url, remote, bundle
+        self._peaks: dict[int, Roofline] = {}
+
+    def opened(self) -> Bundle:
+        """The bundle here, or what the board says of its own. Raises what `Bundle.open` and `ask` raise."""
+        if str(self._bundle) != ACTIVE:
+            return Bundle.open(self._bundle)
+        return Bundle(Path(ACTIVE), self.about.manifest)
+
+    def peaks(self, threads: int) -> Roofline:
+        """See `Place.peaks`."""
+        if threads not in self._peaks:
+            self._peaks[threads] = super().peaks(threads)
+        return self._peaks[threads]
+
+    def ask(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+        """See `Place.ask`."""
+        files = {"request.json": json.dumps(dict(request)).encode()}
+        words = ["{files}/request.json", "{bundle}"]
+        found = self._remote.visit(self._bundle, words, files=files, timeout_s=timeout_s, module=_WORKER)
+        return record_of(found.get("", b""))
+
+
+def refuse_emulated(url: str) -> None:
+    """Raise UsageError where the board at a URL is emulated: its time is not a board's."""
+    if connect(url).emulated:
+        hint = "measure on a real board; `edgewright bench` counts instructions here"
+        raise UsageError(f"{url} is emulated: milliseconds there say nothing of a board", hint=hint)

@@ -1,0 +1,68 @@
+"""Which artifacts a build shall make, checked before any work begins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgewright import registry
+from edgewright.boards.catalogue import named, wanted
+from edgewright.builder.support import gap
+from edgewright.errors import UnsupportedConversion, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from edgewright.boards.catalogue import Profile
+    from edgewright.builder.artifacts import Plan
+    from edgewright.contracts.converter import Converter
+    from edgewright.model.source import Source
+
+__all__ = ["planned", "supported", "wanted_of"]
+
+_FORMATS, _PRECISIONS = ("onnx",), ("fp32", "int8")
+
+
+def wanted_of(
+    formats: Sequence[str] | None, precisions: Sequence[str] | None, device: Profile | str | None
+) -> dict[str, list[str]]:
+    """Precisions by format, as `build` takes them. Raises UsageError: none was given, or there is no such profile."""
+    if () in [tuple(names) for names in (formats, precisions) if names is not None]:
+        raise UsageError("no format or no precision was given", hint="for example --format onnx --precision fp32,int8")
+    if device is not None:
+        profile = named(device) if isinstance(device, str) else device
+        return wanted(profile, tuple(formats or ()), tuple(precisions or ()))
+    return {name: list(precisions or _PRECISIONS) for name in formats or _FORMATS}
+
+
+def planned(cells: Mapping[str, Sequence[str]], *, leave_gaps: bool) -> Plan:
+    """Which converter makes which precisions. What cannot work is refused here, before any work."""
+    plan: Plan = []
+    for name, precisions in cells.items():
+        converter: type[Converter] = registry.load("converters", name)
+        for precision in precisions:
+            if precision not in converter.precisions and not leave_gaps:
+                known = gap(name, precision)
+                reason = f": {known.reason}" if known else ""
+                hint = known.instead if known else f"{name} has {', '.join(converter.precisions)}"
+                raise UnsupportedConversion(f"{name} at precision {precision!r} is not supported{reason}", hint=hint)
+        registry.require(converter.requires, converter.extra)
+        plan.append((converter, [p for p in dict.fromkeys(precisions) if p in converter.precisions]))
+    return plan
+
+
+def supported(plan: Plan, source: Source, *, leave_gaps: bool) -> Plan:
+    """What the table of gaps lets through of this model. Raises UnsupportedConversion, also where nothing is left."""
+    kept: Plan = []
+    for converter, precisions in plan:
+        if source.keras and converter.format != "tflite":
+            raise UnsupportedConversion(
+                f"a Keras source converts to tflite only, not to {converter.format}", hint="give --format tflite"
+            )
+        gaps = {p: gap(converter.format, p, model_type=source.model_type, task=source.task) for p in precisions}
+        for precision, found in gaps.items():
+            if found and (not leave_gaps or (not kept and converter is plan[-1][0] and all(gaps.values()))):
+                what = f"{converter.format} at {precision} of {source.architecture} is not supported: {found.reason}"
+                raise UnsupportedConversion(what, hint=found.instead)
+        left = [precision for precision, found in gaps.items() if not found]
+        kept += [(converter, left)] if left else []
+    return kept

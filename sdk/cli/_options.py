@@ -1,0 +1,105 @@
+"""Options that commands share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+__all__ = [
+    "artifact_options",
+    "board_options",
+    "device_options",
+    "fleet_options",
+    "listed",
+    "output_options",
+    "profiles_option",
+    "recipe_options",
+    "subcommands",
+]
+
+
+def output_options(command: Any) -> Any:
+    """`--json` and `-q`."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
+    return click.option("-q", "--quiet", is_flag=True, help="Print no progress.")(command)
+
+
+def profiles_option(command: Any) -> Any:
+    """`--profiles`: a directory of the user's own."""
+    what = "A directory of profiles of your own, NAME.toml; beside those in ~/.config/edgewright/profiles."
+    return click.option("--profiles", metavar="DIR", type=click.Path(), help=what)(command)
+
+
+def recipe_options(command: Any) -> Any:
+    """An option for each setting of a training recipe, such as `--learning-rate`."""
+    from dataclasses import fields
+
+    from edgewright.training.recipe import Recipe
+
+    words = (Recipe.__doc__ or "").partition("Attributes:")[2].splitlines()
+    said = {name.strip(): text.strip() for name, _, text in (line.partition(": ") for line in words)}
+    for field in reversed(fields(Recipe)):
+        kind = click.Choice(["fp32", "bf16", "fp16"]) if field.name == "precision" else type(field.default)
+        option = click.option(
+            f"--{field.name.replace('_', '-')}",
+            field.name,
+            type=kind,
+            default=field.default,
+            show_default=True,
+            help=said[field.name][:1].upper() + said[field.name][1:],
+        )
+        command = option(command)
+    return command
+
+
+def artifact_options(command: Any) -> Any:
+    """`--format` and `--precision`, each to narrow the choice of artifacts."""
+    command = click.option("--precision", help="Only this precision.")(command)
+    return click.option("--format", "format_", help="Only this format.")(command)
+
+
+def board_options(command: Any) -> Any:
+    """`--root` and `--python`: where on a board."""
+    command = click.option("--python", default="", help="The board's Python; by default the one that it finds.")(
+        command
+    )
+    where = "Where on the board the releases are; by default ~/.local/share/edgewright there."
+    return click.option("--root", default="", help=where)(command)
+
+
+def device_options(command: Any) -> Any:
+    """`--device`, with `--root` and `--python` there: the command runs on a board, on its active release."""
+    what = "Run on the board at this URL; BUNDLE must be active there, - is whatever is."
+    return click.option("--device", metavar="URL", help=what)(board_options(command))
+
+
+def fleet_options(command: Any) -> Any:
+    """Of `export rauc` and `export mender`: the file, and how the board installs."""
+    command = click.option("--service", is_flag=True, help="Let a service of systemd serve it there.")(command)
+    where = "Where on the board the releases are."
+    command = click.option("--root", default="/var/lib/edgewright", show_default=True, help=where)(command)
+    command = click.option("--force", is_flag=True, help="Replace a file that is there.")(command)
+    return click.option("--out", required=True, type=click.Path(), help="The file to write.")(output_options(command))
+
+
+def subcommands(room: str) -> type[click.Group]:
+    """The class of a group whose commands are the files of a room, such as `cli._devices`."""
+    from edgewright import registry
+
+    class Commands(click.Group):
+        def list_commands(self, ctx: click.Context) -> list[str]:
+            del ctx
+            return list(registry.names(room))
+
+        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+            del ctx
+            command: click.Command | None = registry.load(room, cmd_name) if cmd_name in registry.names(room) else None
+            return command
+
+    return Commands
+
+
+def listed(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """Callback of an option with a comma-separated value; None where it was not given and has no default."""
+    return None if value is None else tuple(word.strip() for word in value.split(",") if word.strip())

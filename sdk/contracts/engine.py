@@ -1,0 +1,145 @@
+"""The seam of an engine: opens artifacts of its formats, and runs them."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from edgewright import registry
+from edgewright.errors import EdgewrightError, EngineError, UsageError
+from edgewright.system.threads import check_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgewright.bundle.manifest import TensorSpec
+    from edgewright.contracts.operators import Trace
+
+__all__ = ["Footprint", "Runtime", "Session"]
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Memory that an engine takes: its own, and so many times an artifact's weights, at the peak.
+
+    Attributes:
+        mapped: whether the embedding table stays in the file, of which only the rows that are looked up are read.
+        measured: False for a guess.
+    """
+
+    base_mib: float = 27.0
+    copies: float = 2.0
+    mapped: bool = False
+    measured: bool = False
+
+
+class Session(ABC):
+    """An opened artifact."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    @abstractmethod
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """One inference: int64 (batch, length) arrays by input name -> arrays by output name.
+
+        Names that the artifact does not take are left out; integer widths, padding to a bucket and the choice of a
+        signature are the engine's business.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+
+    def begin(self, prove: Callable[[Session], object]) -> None:  # noqa: B027 - most have nothing to begin
+        """Begin what makes this session faster while it serves: `prove` raises where the faster one is wrong."""
+
+    @property
+    def beside(self) -> str:
+        """What has come of that, in words; "" where there is nothing to begin."""
+        return ""
+
+
+class Runtime(ABC):
+    """An engine: opens artifacts of its formats.
+
+    Attributes:
+        has_plain: whether the engine can leave out its own graph optimisations and delegates.
+        has_buckets: whether it pads a text to one of the lengths that a file was made for.
+        buckets: those of the lengths that it may take; () is all.
+        no_profiler: why its operators cannot be timed, for an engine without `_profile`.
+        plain: whether it shall, to tell a wrong artifact from a wrong engine.
+        footprint: the memory that it takes.
+    """
+
+    has_plain: ClassVar[bool] = False
+    has_buckets: ClassVar[bool] = False
+    no_profiler: ClassVar[str] = "edgewright does not read its profiler"
+    plain: bool = False
+    buckets: tuple[int, ...] = ()
+    footprint: ClassVar[Footprint] = Footprint()
+    engine: ClassVar[str]
+    formats: ClassVar[tuple[str, ...]]
+    extra: ClassVar[str]
+    module: ClassVar[str]
+    package: ClassVar[str]
+
+    def installed(self) -> bool:
+        """Whether the engine's module is there; it is not imported."""
+        return importlib.util.find_spec(self.module) is not None
+
+    def version(self) -> str:
+        """The installed engine's version."""
+        # Slow to import, and the way to a first answer does not need it.
+        from importlib import metadata
+
+        return metadata.version(self.package)
+
+    def import_engine(self) -> Any:
+        """Import the engine's module. Raises MissingExtra."""
+        registry.require((self.module,), self.extra)
+        return importlib.import_module(self.module)
+
+    def open(self, path: Path, *, threads: int) -> Session:
+        """Open the artifact at `path` for `threads` threads; its hash has been checked, or it is run in a child.
+
+        Raises:
+            UsageError: no such number of threads on this machine.
+            EngineError: the engine refuses the file.
+        """
+        check_threads(threads)
+        try:
+            return self._open(path, threads=threads)
+        except EdgewrightError:
+            raise
+        except Exception as error:
+            raise EngineError(f"{self.engine} cannot open {path.name}: {type(error).__name__}: {error}") from error
+
+    @abstractmethod
+    def _open(self, path: Path, *, threads: int) -> Session: ...
+
+    def profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
+        """Time the operators of an artifact over `runs` inferences of int64 (batch, length) arrays, after as many more.
+
+        Raises:
+            UsageError: no such number of threads, or this engine's profiler is not read.
+            EngineError: the engine failed.
+        """
+        check_threads(threads)
+        try:
+            return self._profile(path, feeds, threads=threads, runs=runs)
+        except EdgewrightError:
+            raise
+        except Exception as error:
+            raise EngineError(f"{self.engine} cannot profile {path.name}: {type(error).__name__}: {error}") from error
+
+    def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
+        del path, feeds, threads, runs
+        raise UsageError(
+            f"{self.engine} is not profiled: {self.no_profiler}", hint="onnx, tflite, executorch and torchscript are"
+        )

@@ -1,0 +1,79 @@
+"""What the exports for fleets' updaters share."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgewright.bundle.bundle import Bundle
+from edgewright.errors import InputError, MissingExtra, StorageError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["PACKED", "Install", "begin", "need", "place", "run"]
+
+PACKED = "bundle.tar"
+
+_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Install:
+    """How the board installs: where its releases are, and whether a service shall serve them."""
+
+    root: str
+    service: bool = False
+
+    def flash(self, file: str) -> str:
+        """The words for a shell, with `file` as it stands."""
+        return f"flash {file} local --root {shlex.quote(self.root)}{' --service' if self.service else ''} --quiet"
+
+    def rollback(self) -> str:
+        """The words for a shell."""
+        return f"rollback local --root {shlex.quote(self.root)} --quiet"
+
+
+def begin(bundle: Bundle | str | Path, out: str | Path, install: Install, *, force: bool) -> tuple[Bundle, Path]:
+    """The opened bundle and the file to make. Raises StorageError, UsageError and what `Bundle.open` raises."""
+    target = Path(out)
+    if os.path.lexists(target) and (target.is_dir() or not force):
+        raise StorageError(f"{target} exists", hint="use --force to replace it, or choose another place")
+    if not install.root.startswith("/") or not install.root.isprintable():
+        raise UsageError(f"root {install.root!r} is no absolute path", hint="begin it with /")
+    return bundle if isinstance(bundle, Bundle) else Bundle.open(bundle), target
+
+
+def need(program: str, package: str) -> None:
+    """Raise MissingExtra where a program is not installed."""
+    if shutil.which(program) is None:
+        raise MissingExtra(f"{program} is not installed", hint=f"run: apt install {package}")
+
+
+def run(argv: Sequence[str]) -> None:
+    """Run an updater's own program. Raises InputError: it failed, or took too long."""
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL
+        )
+    except subprocess.TimeoutExpired as error:
+        raise InputError(f"{argv[0]} took longer than {_TIMEOUT_S:g} s and was ended") from error
+    if done.returncode:
+        lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()] or ["not a word"]
+        raise InputError(f"{argv[0]} ended with exit code {done.returncode}: {lines[-1]}")
+
+
+def place(made: Path, target: Path) -> None:
+    """Give a finished file its place, whole or not at all. Raises StorageError."""
+    part = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        shutil.copyfile(made, part)
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StorageError(f"cannot write {target}: {error.strerror}", hint="free some space") from error
