@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from edgewright import arrays, registry
-from edgewright.errors import StorageError
+from edgewright.files import writing
 from edgewright.jobs import Jobs
 from edgewright.markup import document, tag
 
@@ -233,7 +233,5 @@ def draw(found: Attention, title: str, out: Path) -> None:
         spot.set_xticks([])
         named = row.head == 0 and size <= 24
         spot.set_yticks(range(size) if named else [], found.tokens if named else [], fontsize=5)
-    try:
-        figure.savefig(out, format="png")
-    except OSError as error:
-        raise StorageError(f"cannot write {out}: {error.strerror or error}", hint="give another file") from error
+    with writing(out) as file:
+        figure.savefig(file, format="png")

@@ -6,7 +6,6 @@ and the way back are those of every other flash. Their own programs make the fil
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from edgewright.bundle import MANIFEST, Bundle
 from edgewright.errors import InputError, MissingExtra, StorageError, UsageError
-from edgewright.files import sha256, write_whole
+from edgewright.files import check_free, sha256, size_of, write_whole, writing
 from edgewright.packing import pack
 
 if TYPE_CHECKING:
@@ -173,6 +172,9 @@ def export_mender(
     words += [word for kind in device_types for word in ("--device-type", kind)]
     words += ["--key", str(key)] if key else []
     module = target.with_name(f"{target.name}.module")
+    if size_of(target) is None:
+        raise StorageError(f"{target} is no file, so that its update module has no place beside it", hint="give a file")
+    check_free(module, force=force)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         made = Path(scratch, "made.mender")
         progress("pack")
@@ -184,15 +186,13 @@ def export_mender(
     current = shlex.quote(f"{install.root}/current")
     flash = install.flash(f'"$2/files/{_PACKED}"')
     script = _MENDER_MODULE.format(current=current, flash=flash, rollback=install.rollback())
-    write_whole(module, script.encode())
-    module.chmod(0o755)
+    write_whole(module, script.encode(), mode=0o777)
     return target, module
 
 
 def _begun(bundle: Bundle | str | Path, out: str | Path, install: Install, *, force: bool) -> tuple[Bundle, Path]:
     target = Path(out)
-    if os.path.lexists(target) and (target.is_dir() or not force):
-        raise StorageError(f"{target} exists", hint="use --force to replace it, or choose another place")
+    check_free(target, force=force)
     if not install.root.startswith("/") or not install.root.isprintable():
         raise UsageError(f"root {install.root!r} is no absolute path", hint="begin it with /")
     return bundle if isinstance(bundle, Bundle) else Bundle.open(bundle), target
@@ -217,10 +217,5 @@ def _run(argv: Sequence[str]) -> None:
 
 def _place(made: Path, target: Path) -> None:
     """Give a finished file its place, whole or not at all. Raises StorageError."""
-    part = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        shutil.copyfile(made, part)
-        part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StorageError(f"cannot write {target}: {error.strerror}", hint="free some space") from error
+    with made.open("rb") as file, writing(target) as out:
+        shutil.copyfileobj(file, out)

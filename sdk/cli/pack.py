@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._show import emit, human, output_options
+from edgewright.cli._show import emit, human, output_options, wrote
 
 __all__ = ["command"]
 
@@ -20,10 +20,14 @@ def command(bundle: str, *, out: str, force: bool, as_json: bool, quiet: bool) -
     The same bundle gives the same bytes.
     """
     del quiet
-    from edgewright.files import sha256
+    from edgewright.files import sha256, size_of
     from edgewright.packing import pack
 
     file = pack(bundle, out, force=force)
-    size, digest = file.stat().st_size, sha256(file)
+    size = size_of(file)
+    if size is None:
+        wrote(out)
+        return
+    digest = sha256(file)
     rows = [{"out": out, "size_bytes": size, "sha256": digest}] if as_json else []
     emit(rows, as_json=as_json, title=f"{out}, {human(size)}, SHA-256 {digest}")

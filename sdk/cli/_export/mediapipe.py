@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgewright.cli._show import artifact_row, emit, output_options, status
+from edgewright.cli._show import artifact_row, emit, output_options, status, wrote
 
 __all__ = ["command"]
 
@@ -23,7 +23,12 @@ def command(bundle: str, *, out: str, precision: str | None, force: bool, as_jso
     It wants a lower-case WordPiece tokenizer and a model with token types, as BERT and ELECTRA have.
     """
     from edgewright.exporting import export_mediapipe
+    from edgewright.files import size_of
 
     artifact = export_mediapipe(bundle, out=out, precision=precision, force=force, progress=status(quiet=quiet))
-    row = {**artifact_row(artifact), "size_bytes": Path(out).stat().st_size, "out": out}
+    size = size_of(Path(out))
+    if size is None:
+        wrote(out)
+        return
+    row = {**artifact_row(artifact), "size_bytes": size, "out": out}
     emit([row], as_json=as_json, client="mediapipe")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._show import emit, fleet_options, human, status
+from edgewright.cli._show import emit, fleet_options, human, status, wrote
 
 __all__ = ["command"]
 
@@ -32,6 +32,7 @@ def command(
 
     It needs rauc and mksquashfs here, and edgewright with an engine on the board. RAUC's slots stay as they are.
     """
+    from edgewright.files import size_of
     from edgewright.fleets import Install, export_rauc
 
     install = Install(root, service=service)
@@ -39,5 +40,8 @@ def command(
     file = export_rauc(
         bundle, out=out, compatible=compatible, cert=cert, key=key, install=install, force=force, progress=progress
     )
-    size = file.stat().st_size
+    size = size_of(file)
+    if size is None:
+        wrote(out)
+        return
     emit([{"out": out, "size_bytes": size}] if as_json else [], as_json=as_json, title=f"{out}, {human(size)}")
