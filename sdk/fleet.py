@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.bundle import Bundle
 from edgewright.device import connect
 from edgewright.errors import DataError, EdgewrightError, UsageError
+from edgewright.files import read_capped
 from edgewright.flash import flash
 
 if TYPE_CHECKING:
@@ -37,12 +38,12 @@ def read_hosts(path: str | Path) -> tuple[str, ...]:
     """The boards that a file names: one URL a line; what follows a `#` is a comment.
 
     Raises:
-        DataError: it cannot be read, or names none.
+        DataError: it cannot be read, is larger than a MiB, or names none.
         UsageError: it names one twice.
     """
     try:
-        with Path(path).open("rb") as file:
-            lines = file.read(_MAX_BYTES).decode().splitlines()
+        data = read_capped(Path(path), _MAX_BYTES, DataError, hint="split it, and flash the boards of each part")
+        lines = data.decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     found: dict[str, int] = {}

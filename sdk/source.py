@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
 from edgewright.errors import SourceError, UnsupportedConversion, UsageError
-from edgewright.files import sha256
+from edgewright.files import read_capped, sha256
 from edgewright.manifest import Settings
 from edgewright.model_config import Config, read_json, read_settings
+from edgewright.strict import MAX_JSON_BYTES
 from edgewright.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -88,9 +89,12 @@ class Source:
         return [path for path in self.files() if path.suffix != ".json"]
 
     def licence(self) -> str | None:
-        """The licence that the front matter of the model card (README.md) names."""
+        """The licence that the front matter of the model card (README.md) names. Raises SourceError: it is too large.
+
+        Lists of benchmark results before it can be long.
+        """
         card = self.directory / "README.md"
-        text = card.read_text(errors="replace")[:65536] if card.is_file() else ""
+        text = read_capped(card, MAX_JSON_BYTES, SourceError).decode(errors="replace") if card.is_file() else ""
         front = re.match(r"---\r?\n(.*?)^---\s*$", text, re.DOTALL | re.MULTILINE)
         found = (
             re.search(r"^license:[ \t]*([\"']?)([\w.+-]+)\1[ \t]*\r?$", front.group(1), re.MULTILINE) if front else None
