@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from edgewright.buckets import check_buckets
 from edgewright.bundle import Bundle
 from edgewright.engines import engines_of
-from edgewright.errors import ConnectionLost, DeviceError, UsageError
+from edgewright.errors import ConnectionLost, DeviceError, UsageError, one_line
 from edgewright.places import Here
 from edgewright.records import row_of
-from edgewright.rows import Run
+from edgewright.rows import MOST_WORDS, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -192,10 +192,10 @@ def measured(targets: Sequence[Target], plan: Plan, progress: Callable[[str], No
             try:
                 job.take(plan, peak=not at)
             except ConnectionLost as error:
-                cut = f"the connection was lost at {key}, {words}: {error.message}"
+                cut = one_line(f"the connection was lost at {key}, {words}: {error.message}", MOST_WORDS)
                 break
             except DeviceError as error:
-                problems.append(f"{key}, {words}: {error}")
+                problems.append(one_line(f"{key}, {words}: {error}", MOST_WORDS))
         if cut:
             break
     return _given(jobs, plan, problems, cut)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgewright.cli._show import artifact_row, device_options, emit, listed, output_options, score_record, status
-from edgewright.errors import ConversionFailed, EdgewrightError, GateFailed
+from edgewright.errors import ConversionFailed, EdgewrightError, GateFailed, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -166,7 +166,7 @@ def _keep(bundle: Bundle, entrants: Sequence[Entrant], path: Path) -> None:
     from edgewright import rows
     from edgewright.measure import Measured, now, run_of
 
-    command = " ".join(["edgewright", *sys.argv[1:]])[:1000]
+    command = one_line(" ".join(["edgewright", *sys.argv[1:]]), rows.MOST_WORDS)
     found = Measured([entrant.rows for entrant in entrants if entrant.rows])
     rows.write(run_of(bundle, found, entrants[0].target.place, began=now(), command=command), path)
 
