@@ -172,6 +172,23 @@ def test_an_unfinished_run_is_only_gone_on_with_when_asked_and_only_when_it_is_t
     assert not (run.directory / "checkpoint-12").exists()
 
 
+def test_a_directory_that_is_no_runs_is_left_alone(tmp_path):
+    """All that lies in the directory of a run goes when the run ends."""
+    run = Unfinished(tmp_path / "model")
+    run.directory.mkdir()
+    (run.directory / "thesis").write_text("mine")
+    with pytest.raises(StorageError, match="model-training holds something else; move it"):
+        run.begin({"seed": 1}, resume=False)
+    assert (run.directory / "thesis").read_text() == "mine"
+
+
+def test_what_differs_is_counted_where_not_all_is_shown(tmp_path):
+    run, names = Unfinished(tmp_path / "model"), "abcde"
+    run.begin(dict.fromkeys(names, 1), resume=False)
+    with pytest.raises(StorageError, match="c was 1, now 2; and 2 more"):
+        run.begin(dict.fromkeys(names, 2), resume=True)
+
+
 def test_a_corpus_takes_no_memory_of_its_own(rows, tokenizer_dir, tmp_path):
     found = written(rows, SENTIMENT, tokenizer_dir, tmp_path / "corpus")
     assert isinstance(found._ids, np.memmap)
