@@ -24,7 +24,7 @@ import numpy as np
 
 from edgewright import arrays, data, metrics
 from edgewright.charts import Series, curves, legend
-from edgewright.errors import DataError
+from edgewright.errors import DataError, quoted
 from edgewright.jobs import Jobs
 from edgewright.markup import document, tag
 
@@ -210,7 +210,7 @@ def _batch(tokenizer: Tokenizer, rows: _Rows, at: int) -> dict[str, Array]:
                 spots.setdefault(begin + (rows.texts[at][begin] == " "), token)
         missing = [start for start in rows.starts[at] if start not in spots]
         if missing:
-            what = f"the text {rows.texts[at][:40]!r} has no token for the word at character {missing[0]}"
+            what = f"the text {quoted(rows.texts[at])} has no token for the word at character {missing[0]}"
             raise DataError(what, hint=f"is it longer than {tokenizer.max_length} tokens? split it")
         kept[:] = 0
         kept[0, [spots[start] for start in rows.starts[at]]] = 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright import metrics
-from edgewright.errors import DataError
+from edgewright.errors import DataError, quoted
 from edgewright.tasks import Example, text
 from edgewright.tasks.fill_mask import FillMask
 from edgewright.tokenizer import Encoding
@@ -41,7 +41,7 @@ class PseudoPerplexity(FillMask):
         ]
         empty = sorted(set(range(len(items))) - {row for row, _ in spots})
         if empty:
-            raise DataError(f"the text {items[empty[0]][:40]!r} has no token to mask")
+            raise DataError(f"the text {quoted(items[empty[0]])} has no token to mask")
         rows, places = (list(side) for side in zip(*spots, strict=True))
         feeds = {name: array[rows] for name, array in plain.feeds.items()}
         each = np.arange(len(rows))

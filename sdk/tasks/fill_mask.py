@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from edgewright import metrics
-from edgewright.errors import DataError
+from edgewright.errors import DataError, quoted
 from edgewright.tasks import Choice, Example, Filling, Task, gaps, softmax, text
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ class FillMask(Task):
         found = encoding.feeds["input_ids"] == tokenizer.mask_id
         for given, row in zip(encoding.texts, found, strict=True):
             if not row.any():
-                what = f"the text {given[:40]!r} has no {tokenizer.mask_token} within {tokenizer.max_length} tokens"
+                mask, length = tokenizer.mask_token, tokenizer.max_length
+                what = f"the text {quoted(str(given))} has no {mask} within {length} tokens"
                 raise DataError(what, hint=f"write {tokenizer.mask_token} for the word to fill")
         encoding.feeds["picked"] = found.astype(np.int64)
         return encoding
@@ -119,7 +120,7 @@ class FillMask(Task):
         for answer, example in zip(answers, examples, strict=True):
             if len(answer) != len(example.label):
                 raise DataError(
-                    f"the text {example.item[:40]!r} has {len(answer)} masks and {len(example.label)} labels"
+                    f"the text {quoted(example.item)} has {len(answer)} masks and {len(example.label)} labels"
                 )
             right.append(sum(mask[0].token == label for mask, label in zip(answer, example.label, strict=True)))
             masks.append(len(answer))
