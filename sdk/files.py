@@ -145,8 +145,6 @@ def _opened(end: Path) -> int | None:
         found = end.stat()
     except FileNotFoundError:
         return None
-    if stat.S_ISDIR(found.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(end))
     if stat.S_ISREG(found.st_mode) and not owner:
         return None
     how = os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC

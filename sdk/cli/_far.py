@@ -40,8 +40,7 @@ def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
         from edgewright.far_commands import far_answer
 
         return far_answer(device, given[bundle], str(command.name), given)
-    words, texts = [str(command.name), "{bundle}"], []
-    files: dict[str, bytes] = {}
+    words, texts, files = [str(command.name), "{bundle}"], [], dict[str, bytes]()
     for parameter in command.params:
         name = str(parameter.name)
         typed = context.get_parameter_source(name) is ParameterSource.COMMANDLINE

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -148,20 +149,18 @@ def test_an_answer_that_is_too_long_is_said_and_its_rest_is_not_taken_for_the_ne
     with listening(tmp_path / "s") as server:
         server.listen()
 
-        def answer(*sizes):
+        def answer():
             connection, _ = server.accept()
-            with connection:
-                for size in sizes:
+            with connection, suppress(BrokenPipeError):  # the third has nobody to read it
+                for size in (100, 150, 100):
                     connection.recv(1000)
                     connection.sendall(b'{"rows": []}'.ljust(size - 1) + b"\n")
 
-        for sizes in ((100, 101),):
-            thread = threading.Thread(target=answer, args=sizes, daemon=True)
-            thread.start()
-            with Client(tmp_path / "s") as ask:
-                assert ask.rows(["a"]) == []
-                with pytest.raises(DeviceError, match=r"/s has more than 100 bytes, .*; split the request"):
-                    ask.rows(["a"])
-                with pytest.raises(ConnectionLost, match="gave no answer"):
-                    ask.rows(["a"])
-            thread.join(30)
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        with Client(tmp_path / "s") as ask:
+            assert ask.rows(["a"]) == []
+            with pytest.raises(DeviceError, match=r"/s has more than 100 bytes, .*; split the request"):
+                ask.rows(["a"])
+            with pytest.raises(ConnectionLost, match="gave no answer"):
+                ask.rows(["a"])
