@@ -223,11 +223,15 @@ static int do_list(const char *path)
     if (!folder)
         return errno;
     begin(0);
-    for (struct dirent *entry = readdir(folder); entry; entry = readdir(folder))
+    errno = 0;
+    for (struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
         if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
             say_text(entry->d_name);
+        errno = 0;
+    }
+    int error = errno; /* where the listing ends too early: names that are missing from it would be lost */
     closedir(folder);
-    return 0;
+    return error;
 }
 
 static int do_stat(const char *path)

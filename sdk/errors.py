@@ -47,6 +47,7 @@ __all__ = [
     "UsageError",
     "from_record",
     "one_line",
+    "quoted",
 ]
 
 
@@ -151,6 +152,11 @@ def one_line(text: str, limit: int = 600) -> str:
     plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
     flat = " ".join("".join(c if c.isprintable() else " " for c in plain).split())
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+def quoted(text: str, limit: int = 40) -> str:
+    """The beginning of a text in quotation marks, with an ellipsis where it was cut."""
+    return repr(text if len(text) <= limit else text[: limit - 1] + "…")
 
 
 def from_record(record: dict[str, str]) -> EdgewrightError:

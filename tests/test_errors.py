@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgewright import errors
-from edgewright.errors import EdgewrightError, from_record, one_line
+from edgewright.errors import EdgewrightError, from_record, one_line, quoted
 
 EXIT_CODES = {
     "EdgewrightError": 70,
@@ -92,3 +92,8 @@ def test_one_line_cuts_with_an_ellipsis():
 def test_an_error_can_be_copied_and_pickled(kind, passed_on):
     again = passed_on(kind("message", hint="hint"))
     assert (type(again), str(again)) == (kind, "message; hint")
+
+
+def test_a_text_that_is_quoted_shows_that_it_was_cut():
+    assert quoted("x" * 40) == repr("x" * 40)
+    assert quoted("x" * 41) == repr("x" * 39 + "…")

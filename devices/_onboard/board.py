@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Board"]
 
-_MAX_HOLDER_BYTES = 200
+_MAX_HOLDER_BYTES = 400
+"""A hundred characters, of four bytes at most."""
 
 
 class Board:
@@ -75,9 +76,9 @@ class Board:
             raise DeviceError(
                 f"{self.store.root} is locked by {who or 'another process'}", hint="try again when it is done"
             ) from error
-        holder = f"{self.request['op']} from {self.session.who}".encode()
+        holder = one_line(f"{self.request['op']} from {self.session.who}", _MAX_HOLDER_BYTES // 4)
         with suppress(OSError):  # for people; the lock itself is the kernel's
-            self.disk.write(lock, holder[:_MAX_HOLDER_BYTES].ljust(_MAX_HOLDER_BYTES))
+            self.disk.write(lock, holder.encode().ljust(_MAX_HOLDER_BYTES))
         return lock
 
     def python(self, given: str) -> str:

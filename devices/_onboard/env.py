@@ -107,16 +107,19 @@ class Env:
         self.disk.sync_dir(self.wheels)
 
     def write(self, recipe: Recipe) -> None:
-        """Put down the script of an environment on trial."""
+        """Put down the script of an environment on trial. Raises DeviceError: it cannot be, or not be read again."""
         if ":" in self.root:
             raise DeviceError(f"{self.root} holds a colon, which no import path can", hint="choose another --root")
         shell = next((path for path in _SHELLS if self.disk.stat(path)), _SHELLS[0])
         path = shlex.quote(":".join(self.tree(name) for name in recipe.trees))
         line = f'PYTHONPATH={path} PYTHONNOUSERSITE=1 exec {shlex.quote(recipe.python)} "$@"'
-        text = f"#!{shell}\n# {json.dumps(asdict(recipe))}\n{line}\n"
+        data = f"#!{shell}\n# {json.dumps(asdict(recipe))}\n{line}\n".encode()
+        if len(data) > _MAX_SCRIPT_BYTES:
+            what = f"the environment of {len(recipe.trees)} wheels has a script of {len(data)} bytes"
+            raise DeviceError(f"{what}, at most {_MAX_SCRIPT_BYTES} are read", hint="choose a shorter --root")
         for folder in (f"{self.root}/env", f"{self.root}/env/bin"):
             ensure_dir(self.disk, folder)
-        fill(self.disk, self.trial, text.encode(), sync=False)
+        fill(self.disk, self.trial, data, sync=False)
         self.disk.chmod(self.trial, 0o755)
         self.disk.sync_all(self.trial)
 

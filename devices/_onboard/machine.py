@@ -10,10 +10,10 @@ import sys
 import tempfile
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from edgewright.bundle.sshsig import who_signed
-from edgewright.errors import DeviceError
+from edgewright.errors import DeviceError, one_line
 from edgewright.system.machine import identity
 from edgewright.system.vitals import moment
 
@@ -28,7 +28,7 @@ _NARROW = {"aarch64": "armv8l", "x86_64": "i686"}
 
 
 class Ran(NamedTuple):
-    """A program that ended: exit code (negative: the signal), and the beginning of what it printed."""
+    """A program that ended: exit code (negative: the signal), and what it printed, of one that failed the end."""
 
     exit_code: int
     stdout: bytes
@@ -65,7 +65,11 @@ class Machine(ABC):
 
     @abstractmethod
     def run(self, argv: Sequence[str], timeout_s: float) -> Ran:
-        """Run a program. Raises DeviceError: it cannot be started, or took longer and was ended."""
+        """Run a program.
+
+        Raises:
+            DeviceError: it cannot be started, took longer and was ended, or printed more than can be read.
+        """
 
     @abstractmethod
     def ram_bytes(self) -> int:
@@ -111,9 +115,10 @@ class RealMachine(Machine):
                 if child.returncode is None:
                     os.killpg(child.pid, signal.SIGKILL)
                     child.wait()
-            out.seek(0)
-            err.seek(0)
-            return Ran(code, out.read(_MAX_OUTPUT_BYTES), err.read(_MAX_OUTPUT_BYTES))
+            size = out.seek(0, os.SEEK_END)
+            if code == 0 and size > _MAX_OUTPUT_BYTES:
+                raise DeviceError(f"{_short(argv)} printed {size} bytes, at most {_MAX_OUTPUT_BYTES} are read")
+            return Ran(code, _end(out), _end(err))
 
     def ram_bytes(self) -> int:
         try:
@@ -166,5 +171,11 @@ def _glibc() -> str:
     return version if name == "glibc" else ""
 
 
+def _end(printed: IO[bytes]) -> bytes:
+    """The end of what was printed: why a program failed stands in its last lines."""
+    printed.seek(max(0, printed.seek(0, os.SEEK_END) - _MAX_OUTPUT_BYTES))
+    return printed.read()
+
+
 def _short(argv: Sequence[str]) -> str:
-    return " ".join(argv)[:120]
+    return one_line(" ".join(argv), 120)

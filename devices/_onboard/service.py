@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from edgewright.devices._onboard.checks import memory_bytes, replay
 from edgewright.devices._onboard.files import ensure_dir, get, put, remove
 from edgewright.devices._onboard.unit import NAME, Unit
-from edgewright.errors import DeviceError, EdgewrightError, GateFailed
+from edgewright.errors import DeviceError, EdgewrightError, GateFailed, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +120,7 @@ class Service:
         words = "unknown"
         with suppress(DeviceError):
             ran = self.machine.run([*self.manager.argv, "is-active", NAME], _START_S)
-            words = ran.stdout.decode(errors="replace").strip()[:40] or words
+            words = one_line(ran.stdout.decode(errors="replace"), 40) or words
         return {"socket": self.manager.socket, "state": words}
 
     def _made(self, argv: Sequence[str], name: str) -> Unit:

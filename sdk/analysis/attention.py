@@ -18,9 +18,9 @@ import msgspec
 import numpy as np
 
 from edgewright import registry
-from edgewright.errors import StorageError
 from edgewright.reporting.markup import document, tag
 from edgewright.system import arrays
+from edgewright.system.files import writing
 from edgewright.system.jobs import Jobs
 
 if TYPE_CHECKING:
@@ -234,7 +234,5 @@ def draw(found: Attention, title: str, out: Path) -> None:
         spot.set_xticks([])
         named = row.head == 0 and size <= 24
         spot.set_yticks(range(size) if named else [], found.tokens if named else [], fontsize=5)
-    try:
-        figure.savefig(out, format="png")
-    except OSError as error:
-        raise StorageError(f"cannot write {out}: {error.strerror or error}", hint="give another file") from error
+    with writing(out) as file:
+        figure.savefig(file, format="png")

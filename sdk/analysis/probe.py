@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 
 from edgewright.data import rows as data
-from edgewright.errors import DataError
+from edgewright.errors import DataError, quoted
 from edgewright.reporting.charts import Series, curves, legend
 from edgewright.reporting.markup import document, tag
 from edgewright.statistics import metrics
@@ -213,7 +213,7 @@ def _batch(tokenizer: Tokenizer, rows: _Rows, at: int) -> dict[str, Array]:
                 spots.setdefault(begin + (rows.texts[at][begin] == " "), token)
         missing = [start for start in rows.starts[at] if start not in spots]
         if missing:
-            what = f"the text {rows.texts[at][:40]!r} has no token for the word at character {missing[0]}"
+            what = f"the text {quoted(rows.texts[at])} has no token for the word at character {missing[0]}"
             raise DataError(what, hint=f"is it longer than {tokenizer.max_length} tokens? split it")
         kept[:] = 0
         kept[0, [spots[start] for start in rows.starts[at]]] = 1

@@ -12,6 +12,7 @@ from edgewright.boards.connect import connect
 from edgewright.boards.flash import flash
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import DataError, EdgewrightError, UsageError
+from edgewright.system.files import read_capped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,12 +38,12 @@ def read_hosts(path: str | Path) -> tuple[str, ...]:
     """The boards that a file names: one URL a line; what follows a `#` is a comment.
 
     Raises:
-        DataError: it cannot be read, or names none.
+        DataError: it cannot be read, is larger than a MiB, or names none.
         UsageError: it names one twice.
     """
     try:
-        with Path(path).open("rb") as file:
-            lines = file.read(_MAX_BYTES).decode().splitlines()
+        data = read_capped(Path(path), _MAX_BYTES, DataError, hint="split it, and flash the boards of each part")
+        lines = data.decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     found: dict[str, int] = {}

@@ -15,6 +15,7 @@ from edgewright.errors import BundleError
 from edgewright.system.untrusted import strict_json
 
 __all__ = [
+    "MOST_INPUTS",
     "SCHEMA",
     "Artifact",
     "Choice",
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 SCHEMA = 1
+MOST_INPUTS = 300
+"""Characters of `Choice.inputs`: words for people, a dozen lengths in them."""
 
 _Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 _Size = Annotated[int, Meta(ge=0)]
@@ -120,7 +123,7 @@ class Choice(Struct, frozen=True, forbid_unknown_fields=True):
     path: str
     threads: Annotated[int, Meta(ge=1)]
     latency_ms: Annotated[float, Meta(gt=0)]
-    inputs: Annotated[str, Meta(max_length=300)]
+    inputs: Annotated[str, Meta(max_length=MOST_INPUTS)]
     buckets: tuple[Annotated[int, Meta(ge=1)], ...] = ()
 
 

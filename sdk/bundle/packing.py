@@ -9,7 +9,6 @@ that no link, no strange name, no other size and no file beside those listed is 
 from __future__ import annotations
 
 import hashlib
-import os
 import tarfile
 import tempfile
 from contextlib import contextmanager
@@ -18,8 +17,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
 from edgewright.bundle.manifest import Manifest, decode
-from edgewright.errors import BundleError, StorageError
+from edgewright.errors import BundleError
 from edgewright.system.atomic import staged
+from edgewright.system.files import check_free, writing
 from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES, check_path
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def pack(bundle: Bundle | str | Path, out: str | Path, *, force: bool = False) -
 
     Args:
         bundle: a bundle or its directory.
-        out: the file.
+        out: the file; a pipe or a device is written to as it stands.
         force: replace a file that is there.
 
     Raises:
@@ -46,20 +46,10 @@ def pack(bundle: Bundle | str | Path, out: str | Path, *, force: bool = False) -
         StorageError: `out` exists, or cannot be written.
     """
     source, target = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle), Path(out)
-    if os.path.lexists(target) and (target.is_dir() or not force):
-        raise StorageError(f"{target} exists", hint="use --force to replace it, or choose another place")
+    check_free(target, force=force)
     source.check_hashes()
-    part = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with part.open("wb") as file:
-            _write(source, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    except OSError as error:
-        raise StorageError(f"cannot write {target}: {error.strerror or error}", hint="free some space") from error
-    finally:
-        part.unlink(missing_ok=True)
+    with writing(target) as file:
+        _write(source, file)
     return target
 
 
@@ -67,7 +57,7 @@ def _write(source: Bundle, file: BinaryIO) -> None:
     every: list[Artifact | File] = [*source.manifest.artifacts, *source.manifest.files]
     listed = sorted(one.path for one in every)
     signed = [SIGNATURE] if (source.directory / SIGNATURE).is_file() else []
-    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+    with tarfile.open(fileobj=file, mode="w|", format=tarfile.USTAR_FORMAT) as archive:
         for path in (MANIFEST, *signed, *listed):
             with (source.directory / path).open("rb") as content:
                 archive.addfile(_member(path, (source.directory / path).stat().st_size), content)

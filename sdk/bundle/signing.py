@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
 from edgewright.bundle.sshsig import NAMESPACE, ssh_keygen, who_signed
-from edgewright.errors import BundleError, UsageError, one_line
+from edgewright.errors import UsageError, one_line
 from edgewright.system.files import read_capped, write_whole
 from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
 
@@ -68,7 +68,5 @@ def check_signature(bundle: str | Path, signers: str | Path, *, revoked: str | P
         raise UsageError(f"there is no revocation list {revoked}", hint="make one with: ssh-keygen -k -f LIST KEY.pub")
     path = root / SIGNATURE
     signature = read_capped(path, MAX_SIGNATURE_BYTES) if path.is_file() else b""
-    if len(signature) > MAX_SIGNATURE_BYTES:
-        raise BundleError(f"{SIGNATURE} has more than {MAX_SIGNATURE_BYTES} bytes")
     manifest = read_capped(root / MANIFEST, MAX_JSON_BYTES)
     return who_signed(manifest, signature, str(signers), None if revoked is None else str(revoked))

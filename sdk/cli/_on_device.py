@@ -40,7 +40,7 @@ def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
         from edgewright.boards.native.commands import far_answer
 
         return far_answer(device, given[bundle], str(command.name), given)
-    words, texts, files = [str(command.name), "{bundle}"], [], {}
+    words, texts, files = [str(command.name), "{bundle}"], [], dict[str, bytes]()
     for parameter in command.params:
         name = str(parameter.name)
         typed = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
@@ -51,7 +51,7 @@ def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
         elif getattr(parameter, "is_flag", False):
             words.append(parameter.opts[-1])
         elif isinstance(parameter.type, click.Path):
-            sent = _sendable(given[name])
+            sent = _sendable(given[name], {*files, *takes})
             files[sent] = _read(given[name])
             words.append(f"{_long(parameter)}={{files}}/{sent}")
         else:
@@ -81,12 +81,15 @@ def _long(parameter: Any) -> str:
     return next(str(name) for name in parameter.opts if name.startswith("--"))
 
 
-def _sendable(path: str) -> str:
-    """A file's name as it is sent; standard input is a file of lines."""
+def _sendable(path: str, taken: Collection[str] = ()) -> str:
+    """A file's name as it is sent, none of those taken; standard input is a file of lines."""
     plain = "".join(
         letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "_" for letter in Path(path).name
     )
-    return "stdin.txt" if path == "-" else plain.lstrip(".-") or "data"
+    name = "stdin.txt" if path == "-" else plain.lstrip(".-") or "data"
+    while name in taken:  # by a file of the same name in another directory
+        name = f"_{name}"
+    return name
 
 
 def _read(path: str) -> bytes:

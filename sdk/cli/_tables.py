@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from edgewright.bundle.manifest import Artifact, Score
 
-__all__ = ["artifact_row", "emit", "human", "score_record"]
+__all__ = ["artifact_row", "emit", "human", "score_record", "wrote"]
 
 _BYTES = ("B", "kB", "MB", "GB")
 
@@ -52,6 +52,11 @@ def emit(
     click.echo("\n".join(table([{key: _cell(key, row[key]) for key in kept} for row in rows])))
     if notes and form == "table":
         click.echo("\n" + "\n".join(notes))
+
+
+def wrote(out: str) -> None:
+    """Say that an output was written, on standard error: it may be standard output itself."""
+    click.echo(f"wrote {out}", err=True)
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

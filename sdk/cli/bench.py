@@ -13,7 +13,7 @@ from edgewright.cli._instructions import counts
 from edgewright.cli._options import artifact_options, device_options, output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import artifact_row, emit, score_record
-from edgewright.errors import ConnectionLost
+from edgewright.errors import ConnectionLost, one_line
 
 if TYPE_CHECKING:
     from edgewright.measure.regression import Comparison
@@ -66,7 +66,7 @@ def command(bundle: str, **options: Any) -> None:
         found = bench_against(bundle, options["against"], plan, **chosen, progress=show)
         emit([_compared(one) for one in found], **printed)
         return
-    typed = " ".join(["edgewright", *sys.argv[1:]])[:1000]
+    typed = one_line(" ".join(["edgewright", *sys.argv[1:]]), rows.MOST_WORDS)
     measured = place.opened() if place else bundle
     run = bench(measured, plan, **chosen, place=place, command=typed, progress=show)
     if options["out"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from edgewright.cli._options import output_options
-from edgewright.cli._tables import emit, human
+from edgewright.cli._tables import emit, human, wrote
 
 __all__ = ["command"]
 
@@ -22,9 +22,13 @@ def command(bundle: str, *, out: str, force: bool, as_json: bool, quiet: bool) -
     """
     del quiet
     from edgewright.bundle.packing import pack
-    from edgewright.system.files import sha256
+    from edgewright.system.files import sha256, size_of
 
     file = pack(bundle, out, force=force)
-    size, digest = file.stat().st_size, sha256(file)
+    size = size_of(file)
+    if size is None:
+        wrote(out)
+        return
+    digest = sha256(file)
     rows = [{"out": out, "size_bytes": size, "sha256": digest}] if as_json else []
     emit(rows, as_json=as_json, title=f"{out}, {human(size)}, SHA-256 {digest}")

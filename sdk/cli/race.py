@@ -11,7 +11,7 @@ import click
 from edgewright.cli._options import device_options, listed, output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import artifact_row, emit, score_record
-from edgewright.errors import ConversionFailed, EdgewrightError, GateFailed
+from edgewright.errors import ConversionFailed, EdgewrightError, GateFailed, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -168,7 +168,7 @@ def _keep(bundle: Bundle, entrants: Sequence[Entrant], path: Path) -> None:
     from edgewright.measure import rows
     from edgewright.measure.bench import Measured, now, run_of
 
-    command = " ".join(["edgewright", *sys.argv[1:]])[:1000]
+    command = one_line(" ".join(["edgewright", *sys.argv[1:]]), rows.MOST_WORDS)
     found = Measured([entrant.rows for entrant in entrants if entrant.rows])
     rows.write(run_of(bundle, found, entrants[0].target.place, began=now(), command=command), path)
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 from msgspec import to_builtins
 
+from edgewright.cli._tables import wrote
+
 __all__ = ["command"]
 
 
@@ -33,7 +35,7 @@ def command(run: str, profiles: tuple[str, ...], *, page: str | None, baseline: 
     timed = [profile.read(path) for path in profiles]
     if page:
         write_whole(Path(page), report.html(found, before, timed).encode())
-        click.echo(f"wrote {page}", err=True)
+        wrote(page)
     if as_json:
         click.echo(json.dumps({"rows": to_builtins(found.rows)}, ensure_ascii=False))
     elif not page:

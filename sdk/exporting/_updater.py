@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import subprocess
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright.bundle.bundle import Bundle
-from edgewright.errors import InputError, MissingExtra, StorageError, UsageError
+from edgewright.errors import InputError, MissingExtra, UsageError
+from edgewright.system.files import check_free, writing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +42,7 @@ class Install:
 def begin(bundle: Bundle | str | Path, out: str | Path, install: Install, *, force: bool) -> tuple[Bundle, Path]:
     """The opened bundle and the file to make. Raises StorageError, UsageError and what `Bundle.open` raises."""
     target = Path(out)
-    if os.path.lexists(target) and (target.is_dir() or not force):
-        raise StorageError(f"{target} exists", hint="use --force to replace it, or choose another place")
+    check_free(target, force=force)
     if not install.root.startswith("/") or not install.root.isprintable():
         raise UsageError(f"root {install.root!r} is no absolute path", hint="begin it with /")
     return bundle if isinstance(bundle, Bundle) else Bundle.open(bundle), target
@@ -70,10 +69,5 @@ def run(argv: Sequence[str]) -> None:
 
 def place(made: Path, target: Path) -> None:
     """Give a finished file its place, whole or not at all. Raises StorageError."""
-    part = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        shutil.copyfile(made, part)
-        part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StorageError(f"cannot write {target}: {error.strerror}", hint="free some space") from error
+    with made.open("rb") as file, writing(target) as out:
+        shutil.copyfileobj(file, out)

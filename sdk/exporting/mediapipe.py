@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,8 @@ from msgspec import to_builtins
 
 from edgewright import registry
 from edgewright.bundle.bundle import Bundle
-from edgewright.errors import StorageError, UnsupportedConversion
+from edgewright.errors import UnsupportedConversion
+from edgewright.system.files import check_free, write_whole
 from edgewright.system.jobs import Jobs
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ def export_mediapipe(
     opened, target = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle), Path(out)
     _check_task(opened.manifest)
     artifact = opened.choose(format="tflite", precision=precision)
-    if os.path.lexists(target) and (target.is_dir() or not force):
-        hint = "choose another place" if target.is_dir() else "use --force to replace it"
-        raise StorageError(f"{target} exists", hint=hint)
+    check_free(target, force=force)
     registry.require(_NEEDED, "host")
     for path in (artifact.path, *opened.tokenizer_files()):
         opened.checked(path)
@@ -66,7 +64,7 @@ def export_mediapipe(
             tokenizer=str(opened.directory),
             out=f"{scratch}/model.tflite",
         )
-        _place(Path(scratch, "model.tflite").read_bytes(), target)
+        write_whole(target, Path(scratch, "model.tflite").read_bytes())
     return artifact
 
 
@@ -81,15 +79,3 @@ def _check_task(manifest: Manifest) -> None:
         kind = manifest.task if manifest.settings.labels else f"{manifest.task} without labels"
         hint = "it has a text classifier; `edgewright run` answers every task"
         raise UnsupportedConversion(f"MediaPipe has no task for {kind}", hint=hint)
-
-
-def _place(data: bytes, out: Path) -> None:
-    """Write a file under another name and rename it: `out` is never half of it. Raises StorageError."""
-    aside = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        aside.write_bytes(data)
-        aside.replace(out)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        hint = "does its directory exist, and may you write there?"
-        raise StorageError(f"{out} cannot be written: {error.strerror}", hint=hint) from error

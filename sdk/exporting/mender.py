@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from edgewright.bundle.bundle import MANIFEST, Bundle
 from edgewright.bundle.packing import pack
+from edgewright.errors import StorageError
 from edgewright.exporting._updater import PACKED, Install, begin, need, place, run
-from edgewright.system.files import sha256, write_whole
+from edgewright.system.files import check_free, sha256, size_of, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,6 +83,9 @@ def export_mender(
     words += [word for kind in device_types for word in ("--device-type", kind)]
     words += ["--key", str(key)] if key else []
     module = target.with_name(f"{target.name}.module")
+    if size_of(target) is None:
+        raise StorageError(f"{target} is no file, so that its update module has no place beside it", hint="give a file")
+    check_free(module, force=force)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         made = Path(scratch, "made.mender")
         progress("pack")
@@ -93,6 +97,5 @@ def export_mender(
     current = shlex.quote(f"{install.root}/current")
     flash = install.flash(f'"$2/files/{PACKED}"')
     script = _MENDER_MODULE.format(current=current, flash=flash, rollback=install.rollback())
-    write_whole(module, script.encode())
-    module.chmod(0o755)
+    write_whole(module, script.encode(), mode=0o777)
     return target, module

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright import registry
-from edgewright.errors import BundleError, GateFailed
+from edgewright.errors import BundleError, GateFailed, quoted
 from edgewright.text.encoding import regroup
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _check_ids(case: GoldenCase, encoding: Encoding) -> None:
     found = encoding.feeds["input_ids"].ravel().tolist()
     if found != list(case.input_ids):
         at = next((i for i, (a, b) in enumerate(zip(found, case.input_ids, strict=False)) if a != b), len(found))
-        what = f"golden case {str(case.text)[:40]!r} has {len(found)} token ids, recorded {len(case.input_ids)}"
+        what = f"golden case {quoted(str(case.text))} has {len(found)} token ids, recorded {len(case.input_ids)}"
         raise BundleError(
             f"{what}, first difference at {at}", hint="is this tokenizers version the one of the manifest?"
         )
@@ -90,7 +90,7 @@ def _worst(artifact: Artifact, cases: Sequence[GoldenCase], found: list[Any]) ->
     wanted = [_recorded(case, artifact, got) for case, got in zip(cases, found, strict=True)]
     allowed = _allowed_rms(artifact, wanted)
     for case, want, got in zip(cases, wanted, found, strict=True):
-        _check_outputs(f"{artifact.key}, golden case {str(case.text)[:40]!r}", want, got, allowed)
+        _check_outputs(f"{artifact.key}, golden case {quoted(str(case.text))}", want, got, allowed)
     return max((float(np.abs(w - f).max()) for w, f in zip(wanted, found, strict=True)), default=0.0)
 
 
@@ -98,7 +98,7 @@ def _recorded(case: GoldenCase, artifact: Artifact, got: Any) -> Any:
     want = np.array(case.outputs.get(artifact.path, ()), dtype=np.float64)
     if want.shape != got.shape:
         raise BundleError(
-            f"golden case {str(case.text)[:40]!r} has {want.size} outputs of {artifact.path}, not {got.size}"
+            f"golden case {quoted(str(case.text))} has {want.size} outputs of {artifact.path}, not {got.size}"
         )
     return want
 

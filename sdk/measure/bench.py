@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle.bundle import Bundle
-from edgewright.errors import ConnectionLost, DeviceError, UsageError
+from edgewright.errors import ConnectionLost, DeviceError, UsageError, one_line
 from edgewright.inference.engines import engines_of
 from edgewright.measure.place import Here
 from edgewright.measure.plan import Plan, Target
-from edgewright.measure.rows import Run
+from edgewright.measure.rows import MOST_WORDS, Run
 from edgewright.measure.summarize import row_of
 from edgewright.text.buckets import check_buckets
 
@@ -145,10 +145,10 @@ def measured(targets: Sequence[Target], plan: Plan, progress: Callable[[str], No
             try:
                 job.take(plan, peak=not at)
             except ConnectionLost as error:
-                cut = f"the connection was lost at {key}, {words}: {error.message}"
+                cut = one_line(f"the connection was lost at {key}, {words}: {error.message}", MOST_WORDS)
                 break
             except DeviceError as error:
-                problems.append(f"{key}, {words}: {error}")
+                problems.append(one_line(f"{key}, {words}: {error}", MOST_WORDS))
         if cut:
             break
     return _given(jobs, plan, problems, cut)

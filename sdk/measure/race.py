@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
-from edgewright.bundle.manifest import Choice, encode
-from edgewright.errors import ConnectionLost, GateFailed, StorageError, UsageError
+from edgewright.bundle.manifest import MOST_INPUTS, Choice, Manifest, decode, encode
+from edgewright.errors import ConnectionLost, GateFailed, UsageError, one_line
 from edgewright.measure.bench import measured, targets_of
 from edgewright.measure.place import Here
 from edgewright.measure.plan import Plan
 from edgewright.statistics.latency import compare
+from edgewright.system.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -207,21 +208,17 @@ def choose(bundle: Bundle, winner: Entrant) -> Bundle:
 
     Raises:
         UsageError: the manifest is signed.
+        BundleError: a manifest with it could not be read again, as where the machine's name is too long.
         StorageError: it cannot be written; the old one stays.
     """
     check_unsigned(bundle)
-    inputs, target = "; ".join(row.key.split(", ")[1] for row in winner.rows), winner.target
+    inputs, target = one_line("; ".join(row.inputs for row in winner.rows), MOST_INPUTS), winner.target
     there, path = target.place.about.machine.model, target.artifact.path
     choice = Choice(there, path, target.threads, winner.median_ms, inputs, target.buckets)
     others = [old for old in bundle.manifest.choices if old.machine != there]
     manifest = _with_choices(bundle, (*others, choice))
-    part = bundle.directory.parent / f".{bundle.directory.name}.{MANIFEST}.part"
-    try:
-        part.write_bytes(manifest)
-        part.replace(bundle.directory / MANIFEST)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StorageError(f"cannot write {MANIFEST}: {error.strerror or error}", hint="free some space") from error
+    decode(manifest, Manifest, MANIFEST)
+    write_whole(bundle.directory / MANIFEST, manifest, beside=bundle.directory.resolve().parent)
     return Bundle.open(bundle.directory)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgewright.bundle.bundle import Bundle
-from edgewright.errors import DataError, GateFailed, UsageError
+from edgewright.errors import DataError, DeviceError, GateFailed, UsageError
 from edgewright.measure.bench import measured, targets_of
 from edgewright.measure.plan import Plan
 from edgewright.statistics.latency import Ratio, compare
@@ -46,19 +46,22 @@ def bench_against(
     The same bundle twice gives the noise floor of this machine.
 
     Raises:
-        What `edgewright.measure.bench.bench` raises; UsageError where the bundles share no kind of artifact.
+        What `edgewright.measure.bench.bench` raises; UsageError where the bundles share no kind of artifact;
+        DeviceError where an artifact of one of them did not run.
     """
     sides = [side if isinstance(side, Bundle) else Bundle.open(side) for side in (bundle, other)]
     mine, theirs = ({_kind(t): t for t in targets_of(side, plan, format, precision)} for side in sides)
     kinds = [kind for kind in mine if kind in theirs]
     if not kinds:
         raise UsageError(f"{sides[0].directory} and {sides[1].directory} have no format and precision in common")
-    rows = measured([side[kind] for kind in kinds for side in (mine, theirs)], plan, progress).rows
-    pairs = zip(rows[::2], rows[1::2], strict=True)
+    found = measured([side[kind] for kind in kinds for side in (mine, theirs)], plan, progress)
+    if found.cut_short or not all(found.rows):
+        raise DeviceError(found.cut_short or found.problems[-1], hint="both bundles have to run to be compared")
+    pairs = zip(found.rows[::2], found.rows[1::2], strict=True)
     return [
         Comparison(row, against, compare(row.samples_ms, against.samples_ms))
         for ours, others in pairs
-        for row, against in zip(ours, others, strict=False)
+        for row, against in zip(ours, others, strict=True)
     ]
 
 

@@ -16,12 +16,15 @@ from edgewright.statistics.latency import Summary  # noqa: TC001 - msgspec reads
 from edgewright.system.files import read_capped, write_whole
 from edgewright.system.untrusted import MAX_JSON_BYTES
 
-__all__ = ["SCHEMA", "Machine", "Moment", "Parts", "Row", "Run", "Startup", "read", "write"]
+__all__ = ["MOST_WORDS", "SCHEMA", "Machine", "Moment", "Parts", "Row", "Run", "Startup", "read", "write"]
 
 SCHEMA = 1
 _MAX_BYTES = MAX_JSON_BYTES
 
-_Words = Annotated[str, Meta(max_length=1000)]
+MOST_WORDS = 1000
+"""Characters of a field of words: a line for people, which a file of rows does not grow by."""
+
+_Words = Annotated[str, Meta(max_length=MOST_WORDS)]
 
 
 class Moment(Struct, frozen=True, forbid_unknown_fields=True):
@@ -143,12 +146,16 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     reasons: tuple[_Words, ...] = ()
 
     @property
+    def inputs(self) -> str:
+        """What was run: `128 tokens`, or the texts of a file."""
+        return f"texts of {self.data}" if self.data else f"{self.tokens} tokens"
+
+    @property
     def key(self) -> str:
         """What is compared with what: `onnx/int8, 128 tokens, 1 thread`."""
-        length = f"texts of {self.data}" if self.data else f"{self.tokens} tokens"
         batch = f", batch {self.batch}" if self.batch > 1 else ""
         padded = f", padded to {'+'.join(map(str, self.buckets))}" if self.buckets else ""
-        return f"{self.artifact.key}, {length}{padded}{batch}, {self.threads} thread{'s' * (self.threads > 1)}"
+        return f"{self.artifact.key}, {self.inputs}{padded}{batch}, {self.threads} thread{'s' * (self.threads > 1)}"
 
 
 class Run(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
+from edgewright.bundle.manifest import Settings
 from edgewright.errors import SourceError, UnsupportedConversion
 from edgewright.model.config import Config, read_json, read_settings
-from edgewright.system.files import sha256
+from edgewright.system.files import read_capped, sha256
+from edgewright.system.untrusted import MAX_JSON_BYTES
 from edgewright.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -87,9 +89,12 @@ class Source:
         return [path for path in self.files() if path.suffix != ".json"]
 
     def licence(self) -> str | None:
-        """The licence that the front matter of the model card (README.md) names."""
+        """The licence that the front matter of the model card (README.md) names. Raises SourceError: it is too large.
+
+        Lists of benchmark results before it can be long.
+        """
         card = self.directory / "README.md"
-        text = card.read_text(errors="replace")[:65536] if card.is_file() else ""
+        text = read_capped(card, MAX_JSON_BYTES, SourceError).decode(errors="replace") if card.is_file() else ""
         front = re.match(r"---\r?\n(.*?)^---\s*$", text, re.DOTALL | re.MULTILINE)
         found = (
             re.search(r"^license:[ \t]*([\"']?)([\w.+-]+)\1[ \t]*\r?$", front.group(1), re.MULTILINE) if front else None

@@ -80,9 +80,13 @@ class Client:
     def _ask(self, request: dict[str, Any], wanted: str) -> Any:
         try:
             self._socket.sendall(json.dumps(request).encode() + b"\n")
-            line = self._lines.readline(_MOST_BYTES)
+            line = self._lines.readline(_MOST_BYTES + 1)
         except OSError as error:
             raise ConnectionLost(f"{self.path} gave no answer: {error}", hint="try again") from error
+        if len(line) > _MOST_BYTES:
+            self.close()  # the rest of the answer would be taken for the next one
+            what = f"the answer of {self.path} has more than {_MOST_BYTES} bytes, at most so many are read"
+            raise DeviceError(what, hint="split the request, and connect again")
         try:
             tree = json.loads(line)
         except ValueError as error:

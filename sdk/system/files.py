@@ -1,22 +1,49 @@
-"""Small reads of files that nobody has vouched for yet, and files that are written whole or not at all."""
+"""Small reads of files that nobody has vouched for yet, and outputs: files that are written whole or not at all.
+
+An output is what its name leads to. Links are followed and stay; a file at their end is replaced in one step, by one
+that was written beside it under a name that nobody can foretell. A device, a pipe or an open descriptor such as
+/dev/stdout is written to as it stands.
+"""
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import os
+import re
+import secrets
 import shutil
+import stat
 import tempfile
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
-from edgewright.errors import StorageError
+from edgewright.errors import BundleError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["alone", "into", "locked", "read_capped", "scratch_beside", "sha256", "write_whole"]
+    from edgewright.errors import EdgewrightError
+
+__all__ = [
+    "alone",
+    "check_free",
+    "into",
+    "locked",
+    "read_capped",
+    "scratch_beside",
+    "sha256",
+    "size_of",
+    "write_whole",
+    "writing",
+]
+
+_MOST_LINKS = 40
+"""As many as Linux follows (path_resolution(7))."""
+_DESCRIPTORS = re.compile(r"/proc/(\d+)(?:/task/\d+)?/fd")
+"""Where each name is an open descriptor of a process: its link names a file, but is more than that name."""
 
 
 def sha256(path: Path) -> str:
@@ -28,22 +55,137 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read_capped(path: Path, most: int) -> bytes:
-    """The bytes of a file, never more than one over `most`, so that the caller can tell and refuse."""
+def read_capped(path: Path, most: int, kind: type[EdgewrightError] = BundleError, *, hint: str = "") -> bytes:
+    """The bytes of a file, all of them.
+
+    Raises:
+        OSError: it cannot be read.
+        EdgewrightError: of the kind that was given, where there are more than `most`.
+    """
     with path.open("rb") as file:
-        return file.read(most + 1)
+        data = file.read(most + 1)
+        if len(data) > most:
+            size = max(len(data), os.fstat(file.fileno()).st_size)
+            raise kind(f"{path} has {size} bytes, at most {most} are read", hint=hint)
+    return data
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file, whole or not at all. Raises StorageError."""
-    part = path.with_name(f".{path.name}.part")
+def check_free(out: Path, *, force: bool) -> None:
+    """Raise StorageError where an output is a directory, or a file or link that only `force` replaces."""
+    if not os.path.lexists(out):
+        return
+    if out.is_dir():
+        raise StorageError(f"{out} exists and is a directory", hint="choose another place")
+    if not force and size_of(out) is not None:
+        raise StorageError(f"{out} exists", hint="use --force to replace it, or choose another place")
+
+
+def size_of(out: Path) -> int | None:
+    """The bytes of an output, 0 where there is nothing yet; None for what is written to as it stands."""
     try:
-        part.write_bytes(data)
-        part.replace(path)
+        end = _end(out)
+        found = end.stat()
+    except OSError:
+        return 0
+    whole = stat.S_ISREG(found.st_mode) and not _DESCRIPTORS.fullmatch(str(end.parent))
+    return found.st_size if whole else None
+
+
+def write_whole(path: Path, data: bytes, *, mode: int = 0o666, beside: Path | None = None) -> None:
+    """Write an output, as `writing` does. Raises StorageError."""
+    with writing(path, mode=mode, beside=beside) as file:
+        file.write(data)
+
+
+@contextmanager
+def writing(path: Path, *, mode: int = 0o666, beside: Path | None = None) -> Iterator[BinaryIO]:
+    """A file to write, which becomes the output `path` when the block ends well, whole or not at all.
+
+    Args:
+        path: the output, see the module.
+        mode: of a new file, less the umask. One that is there keeps its mode, but for what of `mode` executes, and
+            where that is allowed its owner.
+        beside: where the unfinished file lies, by default beside the finished one; on the same file system.
+
+    Raises:
+        StorageError: it is a directory or a loop of links, or the disk is full or read-only.
+    """
+    try:
+        end = _end(path)
+        descriptor = _opened(end)
+        if descriptor is not None:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+            return
+        with _replacing(end, mode, beside or end.parent) as file:
+            yield file
     except OSError as error:
-        part.unlink(missing_ok=True)
-        hint = "free some space, or give another file"
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "free some space, or give another file" if full else "give another file"
         raise StorageError(f"cannot write {path}: {error.strerror or error}", hint=hint) from error
+
+
+def _end(path: Path) -> Path:
+    """Where the links of an output end: a name in a real directory that is no link, or an open descriptor."""
+    for _ in range(_MOST_LINKS + 1):
+        folder = Path(os.path.realpath(path.parent, strict=True))
+        path = folder / path.name
+        if _DESCRIPTORS.fullmatch(str(folder)) or not path.is_symlink():
+            return path
+        path = folder / path.readlink()
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+
+
+def _opened(end: Path) -> int | None:
+    """A descriptor to what is written to as it stands; None for a file, and for what is not there."""
+    owner = _DESCRIPTORS.fullmatch(str(end.parent))
+    if owner and int(owner[1]) == os.getpid():
+        return _second(int(end.name))
+    try:
+        found = end.stat()
+    except FileNotFoundError:
+        return None
+    if stat.S_ISREG(found.st_mode) and not owner:
+        return None
+    how = os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC
+    return os.open(end, how | (os.O_APPEND if owner else os.O_NOFOLLOW))
+
+
+def _second(descriptor: int) -> int:
+    """Another one for the same open file, which goes on where that stands; none for those that Python opened itself."""
+    if not os.get_inheritable(descriptor):
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    return os.dup(descriptor)
+
+
+@contextmanager
+def _replacing(end: Path, mode: int, beside: Path) -> Iterator[BinaryIO]:
+    """A new file in `beside` that takes the name `end` when the block ends well, and is gone when it does not."""
+    try:
+        old = end.lstat()
+    except FileNotFoundError:
+        old = None
+    part = beside / f".edgewright-{secrets.token_hex(8)}.part"
+    how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(part, how, mode if old is None else 0o600), "wb") as file:
+        try:
+            yield file
+            if old is not None:
+                _keep(file.fileno(), old, mode)
+            file.flush()
+            os.fsync(file.fileno())
+            part.replace(end)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def _keep(handle: int, old: os.stat_result, mode: int) -> None:
+    """Give a file the owner of the one that it replaces, as far as that is allowed, and its mode."""
+    for user, group in ((-1, old.st_gid), (old.st_uid, -1)):
+        with suppress(OSError):
+            os.fchown(handle, user, group)
+    os.fchmod(handle, old.st_mode & 0o777 | mode & 0o111)
 
 
 @contextmanager
@@ -66,7 +208,8 @@ def into(place: Path) -> Iterator[Path]:
 def scratch_beside(place: Path) -> Iterator[Path]:
     """A directory on the file system of `place`, gone at the end; what killed processes left of theirs goes first.
 
-    A lock tells theirs from those that are in use. Where the system has none, nothing of others is removed.
+    A lock tells theirs from those that are in use. Where the system has none, nothing of others is removed; nor is ever
+    a link, a file, or a directory of another user that has such a name.
 
     Raises:
         OSError: the disk is full or read-only.
@@ -75,7 +218,7 @@ def scratch_beside(place: Path) -> Iterator[Path]:
     prefix = f".{place.name}.unfinished-"
     for left in place.parent.glob(f"{glob.escape(prefix)}*"):
         with locked(left, wait=False) as gained:
-            if gained:
+            if gained and left.lstat().st_uid == os.geteuid():
                 shutil.rmtree(left, ignore_errors=True)
     while True:
         work = Path(tempfile.mkdtemp(prefix=prefix, dir=place.parent))

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from edgewright.errors import UsageError
+from edgewright.system.files import read_capped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,11 +30,7 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     """
     library = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-        if len(data) > _MAX_BYTES:
-            raise UsageError(f"{path} has more than {_MAX_BYTES} bytes", hint="is it a TOML file?")
-        text = data.decode()
+        text = read_capped(path, _MAX_BYTES, UsageError, hint="is it a TOML file?").decode()
         return text, library.loads(text)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from edgewright.errors import DataError
+from edgewright.errors import DataError, quoted
 from edgewright.statistics import metrics
 from edgewright.tasks import Choice, Example, Filling, Task, gaps, softmax, text
 from edgewright.text.encoding import Encoding
@@ -51,7 +51,8 @@ class FillMask(Task):
         found = encoding.feeds["input_ids"] == tokenizer.mask_id
         for given, row in zip(encoding.texts, found, strict=True):
             if not row.any():
-                what = f"the text {given[:40]!r} has no {tokenizer.mask_token} within {tokenizer.max_length} tokens"
+                mask, length = tokenizer.mask_token, tokenizer.max_length
+                what = f"the text {quoted(str(given))} has no {mask} within {length} tokens"
                 raise DataError(what, hint=f"write {tokenizer.mask_token} for the word to fill")
         encoding.feeds["picked"] = found.astype(np.int64)
         return encoding
@@ -118,7 +119,7 @@ class FillMask(Task):
         for answer, example in zip(answers, examples, strict=True):
             if len(answer) != len(example.label):
                 raise DataError(
-                    f"the text {example.item[:40]!r} has {len(answer)} masks and {len(example.label)} labels"
+                    f"the text {quoted(example.item)} has {len(answer)} masks and {len(example.label)} labels"
                 )
             right.append(sum(mask[0].token == label for mask, label in zip(answer, example.label, strict=True)))
             masks.append(len(answer))
@@ -147,7 +148,7 @@ class _PseudoPerplexity(FillMask):
         ]
         empty = sorted(set(range(len(items))) - {row for row, _ in spots})
         if empty:
-            raise DataError(f"the text {items[empty[0]][:40]!r} has no token to mask")
+            raise DataError(f"the text {quoted(items[empty[0]])} has no token to mask")
         rows, places = (list(side) for side in zip(*spots, strict=True))
         feeds = {name: array[rows] for name, array in plain.feeds.items()}
         each = np.arange(len(rows))

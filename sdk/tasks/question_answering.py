@@ -128,8 +128,11 @@ class QuestionAnswering(Task):
         """
         given = self.column(row, 2)
         if isinstance(given, dict) and isinstance(given.get("text"), list):
-            starts = given.get("answer_start") or [None] * len(given["text"])
-            given = [{"text": one, "answer_start": at} for one, at in zip(given["text"], starts, strict=False)]
+            texts, starts = given["text"], given.get("answer_start") or [None] * len(given["text"])
+            if not isinstance(starts, list) or len(starts) != len(texts):
+                count = len(starts) if isinstance(starts, list) else "no list of"
+                raise DataError(f"the row has {len(texts)} answers and {count} places where they start")
+            given = [{"text": one, "answer_start": at} for one, at in zip(texts, starts, strict=True)]
         answers = tuple(_gold(one) for one in (given if isinstance(given, list) else [given]))
         return Example((text(self.column(row, 0)), text(self.column(row, 1))), answers)
 

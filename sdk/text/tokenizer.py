@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.errors import TokenizerError
+from edgewright.errors import TokenizerError, quoted
 from edgewright.system.files import sha256
 from edgewright.text.encoding import Encoding, Text
 
@@ -119,7 +119,7 @@ class Tokenizer:
         return self._batch([clean[at] for at, _ in rows], [row for _, row in rows], [at for at, _ in rows])
 
     def _windows(self, first: str, second: str) -> list[Any]:
-        with _narrowed(f"cannot tokenize {first[:40]!r}"):
+        with _narrowed(f"cannot tokenize {quoted(first)}"):
             room = self._limit - self._backend.num_special_tokens_to_add(is_pair=True)
             asked = self._backend.encode(first, add_special_tokens=False)
             if len(asked.ids) > room // 2 > 0:
@@ -165,7 +165,7 @@ class Tokenizer:
 
     def _encode(self, text: Text) -> Any:
         parts = text if isinstance(text, tuple) else (text,)
-        with _narrowed(f"cannot tokenize {parts[0][:40]!r}"):
+        with _narrowed(f"cannot tokenize {quoted(parts[0])}"):
             encoded = self._backend.encode(*parts)
         if len(encoded.ids) > self._limit:
             what = f"a text keeps {len(encoded.ids)} tokens where at most {self._limit} are allowed"

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "Run", "arguments", "score_of"]
 
+_SHOWN = 8
+"""Rows of a bad batch that an error names."""
 
 _ALWAYS = {
     "lr_scheduler_type": "linear",
@@ -175,7 +177,8 @@ class Run(Trainer):  # type: ignore[misc]
         loss = self._loss_of(model, inputs)
         self.tokens += int(inputs["attention_mask"].sum())
         if not torch.isfinite(loss):
-            rows = ", ".join(map(str, inputs["rows"].tolist()[:8]))
+            numbers = [str(number) for number in inputs["rows"].tolist()]
+            rows = ", ".join([*numbers[:_SHOWN], "…"] if len(numbers) > _SHOWN else numbers)
             what = f"the loss is {loss.item()} at step {self.state.global_step + 1} of {self.state.max_steps}"
             kept = self.state.best_model_checkpoint
             hint = "lower the learning rate, or look at those rows"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -79,6 +80,8 @@ def computed(
     try:
         while not (place / _RECORD).is_file():
             part.mkdir(parents=True, exist_ok=True)
+            if part.is_symlink():
+                raise NotADirectoryError(errno.ENOTDIR, f"{part.name} is a link")
             with alone(part, lambda: progress("wait for another one that computes the teacher's answers")):
                 if part.is_dir():  # another one has not made it `place` meanwhile
                     _compute(teacher, corpus, part, per_token=per_token, progress=progress)
@@ -154,9 +157,8 @@ class _Files:
         write_whole(self._out / _RECORD, json.dumps(record).encode())
 
     def _opened(self, at: int) -> BinaryIO:
-        path = self._out / f"{at}.bin"
-        path.touch()
-        return self._stack.enter_context(path.open("r+b"))
+        how = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        return self._stack.enter_context(os.fdopen(os.open(self._out / f"{at}.bin", how, 0o666), "r+b"))
 
 
 def _run(model: Any, corpus: Corpus, rows: Sequence[int], device: str) -> Any:

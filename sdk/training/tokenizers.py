@@ -11,6 +11,7 @@ A corpus is read piece by piece; what is held is the words and how often they oc
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -147,10 +148,14 @@ def _cells(path: Path) -> Iterator[str]:
 
 def _lines(path: Path) -> Iterator[str]:
     try:
+        decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")  # a piece may end within a character
         with path.open("rb") as file:
             while piece := file.readline(_PIECE_BYTES):
-                if piece.strip():
-                    yield piece.decode("utf-8-sig", errors="replace").rstrip("\r\n")
+                text = decoder.decode(piece).rstrip("\r\n")
+                if text.strip():
+                    yield text
+        if left := decoder.decode(b"", final=True).strip():
+            yield left
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 

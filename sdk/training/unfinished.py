@@ -62,9 +62,12 @@ class Unfinished:
         differ = sorted(name for name in {*facts, *was} if was.get(name) != facts.get(name))
         if differ:
             what = "; ".join(f"{name} was {was.get(name)}, now {facts.get(name)}" for name in differ[:3])
+            what += f"; and {len(differ) - 3} more" if len(differ) > 3 else ""
             raise StorageError(f"the unfinished run in {self.directory} is another one: {what}", hint="or remove it")
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
+            if not note.is_file() and any(self.directory.iterdir()):  # all that is in it goes at the end
+                raise StorageError(f"{self.directory} holds something else", hint="move it, or choose another place")
         except OSError as error:
             raise StorageError(f"cannot write {self.directory}: {error.strerror}") from error
         write_whole(note, json.dumps(facts).encode())

@@ -404,6 +404,15 @@ def test_whoever_was_taken_for_gone_does_not_install(board, bundles, monkeypatch
     assert roles(board) == {"active": 2}
 
 
+def test_a_long_name_of_who_has_the_lock_is_cut_where_one_sees_it(board, bundles, monkeypatch):
+    monkeypatch.setattr("edgewright.board._who", lambda: "é" * 300)
+    flash(bundles[1], board)
+    lock = board.disk.lock(f"{board.root}/lock")
+    with pytest.raises(DeviceError, match=r"is locked by install from é{86}…; try again"):
+        flash(bundles[2], board)
+    board.disk.close(lock)
+
+
 def test_the_lock_says_who_has_it_and_goes_with_its_holder(board, bundles):
     flash(bundles[1], board)
     lock = board.disk.lock(f"{board.root}/lock")

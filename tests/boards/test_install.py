@@ -1,6 +1,7 @@
 """What boards in memory are equipped with: which wheels travel, what is refused, what stays when it goes wrong."""
 
 import hashlib
+import sys
 import zipfile
 from dataclasses import replace
 
@@ -11,6 +12,8 @@ from edgewright.boards.flash import flash, listing, uninstall
 from edgewright.boards.install import Kit, Survey, by_pip, by_wheels
 from edgewright.boards.wheels import Platform
 from edgewright.devices._fake.transport import Fake
+from edgewright.devices._onboard.checks import last_words, replay
+from edgewright.devices._onboard.env import Env, Recipe
 from edgewright.devices._onboard.machine import RealMachine
 from edgewright.errors import BundleError, DeviceError, GateFailed, UsageError
 
@@ -219,3 +222,30 @@ def test_a_machine_knows_its_platform():
     found = RealMachine().platform()
     Platform(found["python"], found["machine"], found["glibc"]).check()
     assert replace(Platform("3.11", "x86_64", "2.36"), **{k: found[k] for k in ("python", "machine", "glibc")}).words()
+
+
+def printing(size, code=0, to="stdout"):
+    text = f"import sys; sys.{to}.write('{{\"rows\": []}}'.ljust({size} - 4)); sys.{to}.write(' end'); sys.exit({code})"
+    return [sys.executable, "-c", text]
+
+
+def test_an_answer_that_is_too_long_is_no_answer():
+    """Cut, it would be no JSON: a check that passed, with no rows that name an engine."""
+    assert len(RealMachine().run(printing(2**20), 60).stdout) == 2**20
+    with pytest.raises(DeviceError, match="printed 1048577 bytes, at most 1048576 are read"):
+        RealMachine().run(printing(2**20 + 1), 60)
+    with pytest.raises(GateFailed, match=r"the self-test failed: .* printed 1048577 bytes"):
+        replay(RealMachine(), "the self-test", printing(2**20 + 1), 60)
+
+
+@pytest.mark.parametrize("to", ["stdout", "stderr"])
+def test_the_last_words_are_the_last_however_much_was_printed(to):
+    ran = RealMachine().run(printing(2**20 + 99, code=3, to=to), 60)
+    assert ran.exit_code == 3
+    assert last_words(ran) == "end"
+
+
+def test_an_environment_that_could_not_be_read_again_is_not_written(board):
+    trees = tuple(hashlib.sha256(b"%d" % at).hexdigest() for at in range(400))
+    with pytest.raises(DeviceError, match=r"of 400 wheels has a script of \d+ bytes, at most 65536 are read"):
+        Env(board.disk, "/data/" + "d" * 60).write(Recipe("key", "python3", trees, ("onnx",)))

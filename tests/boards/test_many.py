@@ -79,3 +79,13 @@ def test_a_file_of_hosts(tmp_path):
         read_hosts(path)
     with pytest.raises(DataError, match="cannot read"):
         read_hosts(tmp_path / "none")
+
+
+def test_a_file_of_hosts_that_is_too_large_is_not_cut(tmp_path):
+    """Cut after a MiB, the last line would name another board: kitchen-1 for kitchen-12."""
+    path, last = tmp_path / "hosts", "ssh://pi@kitchen-12"
+    path.write_text("#" * (2**20 - len(last)) + "\n" + last)
+    with pytest.raises(DataError, match="hosts has 1048577 bytes, at most 1048576 are read; split it"):
+        read_hosts(path)
+    path.write_text("#" * (2**20 - len(last) - 1) + "\n" + last)
+    assert read_hosts(path) == (last,)

@@ -391,3 +391,12 @@ def test_a_file_that_changes_on_the_way_is_not_activated(bundle, root):
     active = status(Here(), root=str(root)).releases
     assert [row.version for row in active if row.role == "active"] == [1][: len(active)]
     assert flash(bundle, Here(), root=str(root), checks=CHECKS).changed
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "manifest.json.sig"])
+def test_what_is_too_large_to_be_read_is_not_cut(bundle, keys, name):
+    most = {"manifest.json": 2**24, "manifest.json.sig": 2**14}[name]
+    with (bundle / name).open("ab") as file:
+        file.truncate(most + 5)
+    with pytest.raises(BundleError, match=f"{name} has {most + 5} bytes, at most {most} are read"):
+        check(bundle, keys)

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from edgewright import cli, registry
+from edgewright.cli.profile import _far
 from edgewright.errors import GateFailed
 
 
@@ -199,3 +200,10 @@ def test_an_answer_that_cannot_be_written_is_no_success(bundle_dir):
         done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 3
     assert "cannot write the answer: No space left on device" in done.stderr
+
+
+def test_two_files_of_one_name_are_sent_to_a_board_under_two():
+    """`verify --signers a/keys --revoked b/keys`: what is revoked must not be who may sign."""
+    assert _far._sendable("a/keys") == "keys"
+    assert _far._sendable("b/keys", {"keys"}) == "_keys"
+    assert _far._sendable("c/keys", {"keys", "_keys"}) == "__keys"

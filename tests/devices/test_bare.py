@@ -156,6 +156,24 @@ def test_where_a_second_name_is_forbidden_a_copy_is_made(tmp_path):
     assert outcome(lambda: disk.link(str(runner), f"{tmp_path}/copy")) == errno.EEXIST
 
 
+BROKEN = """
+#include <dirent.h>
+#include <errno.h>
+#include <stddef.h>
+struct dirent *readdir(DIR *folder) { (void)folder; errno = EIO; return NULL; }
+"""
+
+
+def test_a_listing_that_breaks_off_is_none(runner, tmp_path):
+    """A directory on a bad block: what its list lacks would be taken for what is not there."""
+    (tmp_path / "broken.c").write_text(BROKEN)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / "broken.so", tmp_path / "broken.c"], check=True)
+    argv = ["env", f"LD_PRELOAD={tmp_path}/broken.so", str(runner), "serve"]
+    disk = FarDisk(Talk(lambda err: Local().talk(argv, stderr=err), timeout_s=30), str(runner))
+    assert outcome(lambda: disk.list(str(tmp_path))) == errno.EIO
+    assert serving(runner).list(str(tmp_path)) == ["broken.c", "broken.so"]
+
+
 # what no host sends
 
 

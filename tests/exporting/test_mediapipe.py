@@ -52,7 +52,7 @@ def test_a_file_that_is_there_stays(tflite_bundle, tmp_path):
     (tmp_path / "m.tflite").write_text("mine")
     with pytest.raises(StorageError, match=r"m\.tflite exists; use --force"):
         export_mediapipe(tflite_bundle(), out=tmp_path / "m.tflite")
-    with pytest.raises(StorageError, match="exists; choose another place"):
+    with pytest.raises(StorageError, match="is a directory; choose another place"):
         export_mediapipe(tflite_bundle(), out=tmp_path, force=True)
     assert (tmp_path / "m.tflite").read_text() == "mine"
 

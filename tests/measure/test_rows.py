@@ -6,12 +6,18 @@ import itertools
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from measured import STEADY, row, run, samples
+from measured import ARTIFACT, STEADY, row, run, samples
 
-from edgewright.errors import DataError, GateFailed
+from edgewright.bundle.bundle import Bundle
+from edgewright.errors import BundleError, DataError, DeviceError, GateFailed
+from edgewright.measure import race
+from edgewright.measure import regression as comparison
+from edgewright.measure.bench import Measured
 from edgewright.measure.grading import drift, grade
+from edgewright.measure.plan import Plan, Target
 from edgewright.measure.regression import Comparison, check, with_baseline
 from edgewright.measure.rows import Moment, read, write
 from edgewright.statistics.latency import _rank_sums, compare, summarize
@@ -131,3 +137,38 @@ def test_the_ranks_are_counted_as_they_fall(n):
 def test_a_disturbed_process_does_not_hide_a_difference():
     ours, theirs = samples(2.2, 10, 1), [*samples(2.0, 9, 2), [3.5] * 50]
     assert compare(ours, theirs).low > 1.05
+
+
+def test_the_inputs_of_a_row_are_whole_whatever_its_file_is_called():
+    assert row(samples(2.0), data="a, b.txt").inputs == "texts of a, b.txt"
+    assert row(samples(2.0), tokens=64).inputs == "64 tokens"
+
+
+def winner(bundle, machine, **fields):
+    about = SimpleNamespace(machine=SimpleNamespace(model=machine))
+    target = Target(bundle, SimpleNamespace(about=about), bundle.manifest.artifacts[0], 1)
+    return race.Entrant(target, [row(samples(2.0), tokens=n, **fields) for n in range(16, 100)], 5)
+
+
+def test_a_choice_is_written_as_it_can_be_read_again(bundle_dir):
+    bundle = Bundle.open(bundle_dir)
+    (choice,) = race.choose(bundle, winner(bundle, "a board")).manifest.choices
+    assert choice.inputs.startswith("16 tokens; 17 tokens; ")
+    assert (len(choice.inputs), choice.inputs[-1]) == (300, "…")
+    before = (bundle_dir / "manifest.json").read_bytes()
+    with pytest.raises(BundleError, match=r"length <= 200 - at `\$\.choices\[1\]\.machine`"):
+        race.choose(Bundle.open(bundle_dir), winner(bundle, "m" * 201))
+    assert (bundle_dir / "manifest.json").read_bytes() == before
+    assert [path.name for path in bundle_dir.parent.iterdir()] == ["bundle"]
+
+
+def test_bundles_are_not_compared_where_one_of_them_did_not_run(bundle_dir, monkeypatch):
+    """Else the table would be shorter, and say nothing."""
+    plan, kinds = Plan(tokens=(16,)), Target(Bundle.open(bundle_dir), None, ARTIFACT, 1)
+    monkeypatch.setattr(comparison, "targets_of", lambda *_: [kinds])
+    monkeypatch.setattr(comparison, "measured", lambda *_: Measured([[row(samples(2.0))], []], ["onnx/fp32: it died"]))
+    with pytest.raises(DeviceError, match="onnx/fp32: it died; both bundles have to run"):
+        comparison.bench_against(bundle_dir, bundle_dir, plan)
+    monkeypatch.setattr(comparison, "measured", lambda *_: Measured([[row(samples(2.0))]] * 2, [], "the way broke"))
+    with pytest.raises(DeviceError, match="the way broke"):
+        comparison.bench_against(bundle_dir, bundle_dir, plan)

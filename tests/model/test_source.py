@@ -394,6 +394,17 @@ def test_a_quoted_licence_counts(source_dir, quote):
     assert open_source(source_dir).licence() == "mit"
 
 
+def test_the_licence_may_come_after_a_long_list(source_dir):
+    results = "".join(f"- task: retrieval\n  value: {at}\n" for at in range(9000))
+    assert len(results) > 2**17
+    (source_dir / "README.md").write_text(f"---\nmodel-index:\n{results}license: mit\n---\n")
+    assert open_source(source_dir).licence() == "mit"
+    with (source_dir / "README.md").open("ab") as file:
+        file.truncate(2**24 + 1)
+    with pytest.raises(SourceError, match=r"README.md has 16777217 bytes, at most 16777216 are read"):
+        open_source(source_dir).licence()
+
+
 def test_no_card_has_no_licence(source_dir):
     (source_dir / "README.md").unlink()
     assert open_source(source_dir).licence() is None

@@ -5,10 +5,13 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 
 import pytest
 
-from edgewright.errors import DataError, DeviceError, StorageError, UsageError
+from edgewright.errors import ConnectionLost, DataError, DeviceError, StorageError, UsageError
+from edgewright.serving import client
 from edgewright.serving.client import Client
 from edgewright.serving.model import items_of, parsed
 from edgewright.serving.systemd import inherited, notify, watchdog_s
@@ -139,3 +142,25 @@ def test_no_server_is_said(tmp_path):
         DeviceError, match=r"no model is served at .*/s: No such file or directory; start it: edgewright serve"
     ):
         Client(tmp_path / "s")
+
+
+def test_an_answer_that_is_too_long_is_said_and_its_rest_is_not_taken_for_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(client, "_MOST_BYTES", 100)
+    with listening(tmp_path / "s") as server:
+        server.listen()
+
+        def answer():
+            connection, _ = server.accept()
+            with connection, suppress(BrokenPipeError):  # the third has nobody to read it
+                for size in (100, 150, 100):
+                    connection.recv(1000)
+                    connection.sendall(b'{"rows": []}'.ljust(size - 1) + b"\n")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        with Client(tmp_path / "s") as ask:
+            assert ask.rows(["a"]) == []
+            with pytest.raises(DeviceError, match=r"/s has more than 100 bytes, .*; split the request"):
+                ask.rows(["a"])
+            with pytest.raises(ConnectionLost, match="gave no answer"):
+                ask.rows(["a"])

@@ -310,6 +310,13 @@ def test_answers_in_all_their_forms(given):
     assert asker.example({"question": "q", "context": "c", "answers": given}).label[0].text == "a"
 
 
+@pytest.mark.parametrize(("starts", "count"), [([0], "1"), ([0, 1, 2], "3"), (5, "no list of")])
+def test_no_answer_is_dropped_for_want_of_its_place(starts, count):
+    answers = {"text": ["a", "b"], "answer_start": starts}
+    with pytest.raises(DataError, match=f"the row has 2 answers and {count} places where they start"):
+        asker.example({"question": "q", "context": "a b", "answers": answers})
+
+
 def test_a_file_of_squad(tmp_path):
     asked = [{"question": "who?", "answers": [{"text": "me", "answer_start": 0}], "id": "1"}, {"question": "why?"}]
     tree = {"data": [{"paragraphs": [{"context": "me", "qas": asked[:1]}, {"context": "you", "qas": asked[:1]}]}]}

@@ -1,6 +1,7 @@
 """A teacher's answers: once, by one process, and no row twice however often it is killed."""
 
 import random
+import shutil
 import threading
 
 import numpy as np
@@ -96,6 +97,25 @@ def test_they_are_there_the_next_time(rows, tmp_path):
     said, never = [], Teacher(per_token=False, dies_at=0)
     assert same(ask(never, rows, tmp_path, said), never, rows)
     assert said == [f"the teacher's answers to {COUNT} rows are there"]
+
+
+@pytest.mark.parametrize("name", ["", "0.bin"])
+def test_a_link_in_the_cache_is_not_written_through(rows, tmp_path, name):
+    """Where they are put together has a name that can be foretold: a killed run is gone on with there."""
+    ask(Teacher(per_token=False), rows, tmp_path / "cache")
+    (place,) = (tmp_path / "cache").iterdir()
+    part, mine = place.with_name(f"{place.name}.part"), tmp_path / "mine"
+    shutil.rmtree(place)
+    mine.mkdir()
+    (mine / "0.bin").write_text("mine")
+    if name:
+        part.mkdir()
+        (part / name).symlink_to(mine / name)
+    else:
+        part.symlink_to(mine)
+    with pytest.raises(StorageError, match=r"is a link|Too many levels of symbolic links"):
+        ask(Teacher(per_token=False), rows, tmp_path / "cache")
+    assert [(path.name, path.read_text()) for path in mine.iterdir()] == [("0.bin", "mine")]
 
 
 def test_of_two_processes_one_answers_and_the_other_waits(rows, tmp_path):

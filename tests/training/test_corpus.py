@@ -12,9 +12,10 @@ from edgewright.bundle.manifest import Settings
 from edgewright.errors import DataError, StorageError, UsageError
 from edgewright.system.files import into
 from edgewright.text.tokenizer import Tokenizer
-from edgewright.training import Recipe, corpus
+from edgewright.training import corpus
 from edgewright.training.heads import labels_in
 from edgewright.training.objectives import IGNORED, objective_of
+from edgewright.training.recipe import Recipe
 from edgewright.training.student import Shape
 from edgewright.training.unfinished import Unfinished
 from edgewright.training.variations import Variations
@@ -170,6 +171,23 @@ def test_an_unfinished_run_is_only_gone_on_with_when_asked_and_only_when_it_is_t
         (folder / "trainer_state.json").write_text(state)
     assert run.begin({"seed": 1}, resume=True) == str(run.directory / "checkpoint-7")
     assert not (run.directory / "checkpoint-12").exists()
+
+
+def test_a_directory_that_is_no_runs_is_left_alone(tmp_path):
+    """All that lies in the directory of a run goes when the run ends."""
+    run = Unfinished(tmp_path / "model")
+    run.directory.mkdir()
+    (run.directory / "thesis").write_text("mine")
+    with pytest.raises(StorageError, match="model-training holds something else; move it"):
+        run.begin({"seed": 1}, resume=False)
+    assert (run.directory / "thesis").read_text() == "mine"
+
+
+def test_what_differs_is_counted_where_not_all_is_shown(tmp_path):
+    run, names = Unfinished(tmp_path / "model"), "abcde"
+    run.begin(dict.fromkeys(names, 1), resume=False)
+    with pytest.raises(StorageError, match="c was 1, now 2; and 2 more"):
+        run.begin(dict.fromkeys(names, 2), resume=True)
 
 
 def test_a_corpus_takes_no_memory_of_its_own(rows, tokenizer_dir, tmp_path):

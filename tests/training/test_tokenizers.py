@@ -126,6 +126,14 @@ def test_a_corpus_is_read_in_pieces(tmp_path, monkeypatch):
     assert "".join(pieces).count("river") >= 360
 
 
+@pytest.mark.parametrize("at", range(45, 51))
+def test_no_character_is_cut_between_two_pieces(tmp_path, monkeypatch, at):
+    monkeypatch.setattr(tokenizers, "_PIECE_BYTES", 50)
+    text = "x" * at + "é€𝄞" + "y" * 60
+    (tmp_path / "c.txt").write_text(f"\ufeff{text}\n{text}", encoding="utf-8")
+    assert "".join(tokenizers._read([tmp_path / "c.txt"])) == 2 * text
+
+
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [

@@ -8,7 +8,7 @@ import click
 
 from edgewright.cli._options import output_options
 from edgewright.cli._progress import status
-from edgewright.cli._tables import artifact_row, emit
+from edgewright.cli._tables import artifact_row, emit, wrote
 
 __all__ = ["command"]
 
@@ -25,7 +25,12 @@ def command(bundle: str, *, out: str, precision: str | None, force: bool, as_jso
     It wants a lower-case WordPiece tokenizer and a model with token types, as BERT and ELECTRA have.
     """
     from edgewright.exporting.mediapipe import export_mediapipe
+    from edgewright.system.files import size_of
 
     artifact = export_mediapipe(bundle, out=out, precision=precision, force=force, progress=status(quiet=quiet))
-    row = {**artifact_row(artifact), "size_bytes": Path(out).stat().st_size, "out": out}
+    size = size_of(Path(out))
+    if size is None:
+        wrote(out)
+        return
+    row = {**artifact_row(artifact), "size_bytes": size, "out": out}
     emit([row], as_json=as_json, client="mediapipe")

@@ -6,7 +6,7 @@ import click
 
 from edgewright.cli._options import fleet_options
 from edgewright.cli._progress import status
-from edgewright.cli._tables import emit, human
+from edgewright.cli._tables import emit, human, wrote
 
 __all__ = ["command"]
 
@@ -36,11 +36,15 @@ def command(
     """
     from edgewright.exporting._updater import Install
     from edgewright.exporting.rauc import export_rauc
+    from edgewright.system.files import size_of
 
     install = Install(root, service=service)
     progress = status(quiet=quiet)
     file = export_rauc(
         bundle, out=out, compatible=compatible, cert=cert, key=key, install=install, force=force, progress=progress
     )
-    size = file.stat().st_size
+    size = size_of(file)
+    if size is None:
+        wrote(out)
+        return
     emit([{"out": out, "size_bytes": size}] if as_json else [], as_json=as_json, title=f"{out}, {human(size)}")

@@ -1,0 +1,335 @@
+"""Outputs: files replaced whole, links kept, devices and pipes written to as they stand, nothing planted followed."""
+
+import os
+import pty
+import re
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from test_rows import row, run, samples
+
+from edgewright.bundle.bundle import Bundle
+from edgewright.bundle.packing import pack
+from edgewright.errors import BundleError, DataError, StorageError
+from edgewright.measure import rows
+from edgewright.system import files
+from edgewright.system.files import check_free, read_capped, scratch_beside, size_of, write_whole, writing
+
+
+def everything(root):
+    """Each name below `root`: what it holds, or where it leads."""
+    found = sorted(root.rglob("*"))
+    return {p.name: str(p.readlink()) if p.is_symlink() else p.read_text() for p in found if not p.is_dir()}
+
+
+def device(path, number):
+    """A character device of the memory driver: 3 swallows all, 7 is full."""
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, number))
+        path.open("wb").close()
+    except OSError as error:
+        pytest.skip(f"cannot make a device: {error.strerror}")
+    return path
+
+
+@pytest.fixture
+def masked():
+    before = os.umask(0o027)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("masked")
+def test_a_new_file_has_the_mode_of_the_umask(tmp_path):
+    write_whole(tmp_path / "new", b"1")
+    write_whole(tmp_path / "program", b"1", mode=0o777)
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("new", "program")]
+    assert modes == [0o640, 0o750]
+
+
+@pytest.mark.usefixtures("masked")
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o666, 0o755])
+def test_a_file_that_is_there_keeps_its_mode(tmp_path, mode):
+    (tmp_path / "old").write_text("old")
+    (tmp_path / "old").chmod(mode)
+    write_whole(tmp_path / "old", b"new")
+    assert stat.S_IMODE((tmp_path / "old").stat().st_mode) == mode
+    assert everything(tmp_path) == {"old": "new"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+def test_a_file_that_is_there_keeps_its_owner(tmp_path):
+    (tmp_path / "old").write_text("old")
+    os.chown(tmp_path / "old", 12345, 54321)
+    write_whole(tmp_path / "old", b"new")
+    found = (tmp_path / "old").stat()
+    assert (found.st_uid, found.st_gid) == (12345, 54321)
+
+
+def test_a_link_stays_and_the_file_at_its_end_is_replaced(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/file").write_text("old")
+    (tmp_path / "there/second").symlink_to("file")
+    (tmp_path / "first").symlink_to("there/second")
+    held = (tmp_path / "there/file").open()
+    write_whole(tmp_path / "first", b"new")
+    assert everything(tmp_path) == {"first": "there/second", "second": "file", "file": "new"}
+    assert held.read() == "old", "the file was written over and not replaced"
+
+
+def test_a_link_to_nothing_makes_what_it_leads_to(tmp_path):
+    (tmp_path / "link").symlink_to("made")
+    write_whole(tmp_path / "link", b"new")
+    assert everything(tmp_path) == {"link": "made", "made": "new"}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("loop", "Too many levels of symbolic links; give another file"),
+        ("folder", "Is a directory"),
+        ("to-folder", "Is a directory"),
+        ("missing/file", "No such file or directory"),
+        ("file/below", "Not a directory"),
+        ("socket", "No such device or address"),
+    ],
+)
+def test_what_cannot_be_an_output_is_said_in_a_line_and_stays(tmp_path, name, words):
+    (tmp_path / "loop").symlink_to("pool")
+    (tmp_path / "pool").symlink_to("loop")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "to-folder").symlink_to("folder")
+    (tmp_path / "file").write_text("mine")
+    os.mknod(tmp_path / "socket", stat.S_IFSOCK | 0o600)
+    before = {path: path.lstat() for path in tmp_path.rglob("*")}
+    with pytest.raises(StorageError, match=f"cannot write .*{name}: {words}"):
+        write_whole(tmp_path / name, b"new")
+    after = {path: path.lstat() for path in tmp_path.rglob("*")}
+    assert {p: (f.st_ino, f.st_mode) for p, f in after.items()} == {p: (f.st_ino, f.st_mode) for p, f in before.items()}
+
+
+def test_a_device_stays_one(tmp_path):
+    null = device(tmp_path / "null", 3)
+    before = null.stat()
+    write_whole(null, b"new")
+    (tmp_path / "link").symlink_to("null")
+    write_whole(tmp_path / "link", b"new")
+    after = null.stat()
+    assert (after.st_rdev, after.st_ino, after.st_mode) == (before.st_rdev, before.st_ino, before.st_mode)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "null"]
+    assert size_of(null) is None
+
+
+def test_a_full_device_is_said(tmp_path):
+    full = device(tmp_path / "full", 7)
+    with pytest.raises(StorageError, match="No space left on device; free some space, or give another file"):
+        write_whole(full, b"new")
+
+
+def test_a_pipe_is_written_to(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    read = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()), daemon=True)
+    reader.start()
+    write_whole(tmp_path / "pipe", b"x" * 2**20)
+    reader.join(30)
+    assert read == [b"x" * 2**20]
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_a_terminal_is_written_to():
+    ours, theirs = pty.openpty()
+    try:
+        write_whole(Path(os.ttyname(theirs)), b"new\n")
+        assert os.read(ours, 100) == b"new\r\n"
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+STANDARD = """
+import sys
+from pathlib import Path
+from edgewright.files import write_whole
+print("before", flush=True)
+write_whole(Path(sys.argv[1]), b"output\\n")
+print("after")
+"""
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/proc/self/fd/1", "/dev/fd/1"])
+def test_standard_output_is_gone_on_with(tmp_path, name):
+    argv = [sys.executable, "-c", STANDARD, name]
+    piped = subprocess.run(argv, stdout=subprocess.PIPE, check=True, text=True).stdout
+    with (tmp_path / "file").open("w") as file:
+        subprocess.run(argv, stdout=file, check=True)
+    assert piped == (tmp_path / "file").read_text() == "before\noutput\nafter\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_descriptor_of_our_own_is_no_output():
+    """The pipe to a child, say, which happens to have the number that was meant."""
+    reader, writer = os.pipe()
+    try:
+        with pytest.raises(StorageError, match="Bad file descriptor"):
+            write_whole(Path(f"/proc/self/fd/{writer}"), b"new")
+        os.set_inheritable(writer, True)  # noqa: FBT003 - as one that this process was given is
+        write_whole(Path(f"/proc/self/fd/{writer}"), b"new")
+        assert os.read(reader, 10) == b"new"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("old", [True, False])
+def test_what_goes_wrong_half_way_leaves_what_was_there(tmp_path, error, old):
+    if old:
+        (tmp_path / "out").write_text("old")
+
+    def crash():
+        with writing(tmp_path / "out") as file:
+            file.write(b"half")
+            raise error
+
+    with pytest.raises(error):
+        crash()
+    assert everything(tmp_path) == ({"out": "old"} if old else {})
+
+
+def test_a_full_disk_leaves_what_was_there(small_disk):
+    (small_disk / "out").write_text("old")
+    with pytest.raises(StorageError, match=r"cannot write .*out: No space left on device; free some space"):
+        write_whole(small_disk / "out", b"x" * 2**20)
+    assert everything(small_disk) == {"out": "old"}
+
+
+def test_nothing_planted_beside_an_output_is_followed(tmp_path, monkeypatch):
+    """Neither under the names that once were used, nor, if one could be foretold, under that one."""
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "out").mkdir()
+    for name in (".run.json.part", f".run.json.{os.getpid()}", ".edgewright-foretold.part"):
+        (tmp_path / "out" / name).symlink_to(tmp_path / "victim")
+    write_whole(tmp_path / "out/run.json", b"new")
+    monkeypatch.setattr(files.secrets, "token_hex", lambda _: "foretold")
+    with pytest.raises(StorageError, match="File exists"):
+        write_whole(tmp_path / "out/run.json", b"newer")
+    found = everything(tmp_path)
+    assert (found.pop("victim"), found.pop("run.json")) == ("mine", "new")
+    assert set(found.values()) == {str(tmp_path / "victim")}
+
+
+def test_the_unfinished_file_is_private_and_lies_where_the_output_will(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/out").write_text("old")
+    (tmp_path / "there/out").chmod(0o600)
+    (tmp_path / "link").symlink_to("there/out")
+    with writing(tmp_path / "link") as file:
+        file.write(b"new")
+        (part,) = (tmp_path / "there").glob(".*")
+        assert re.fullmatch(r"\.edgewright-[0-9a-f]{16}\.part", part.name)
+        assert stat.S_IMODE(part.stat().st_mode) == 0o600
+    with writing(tmp_path / "there/out", beside=tmp_path) as file:
+        assert [path.name for path in tmp_path.glob(".*")] == [Path(f"/proc/self/fd/{file.fileno()}").readlink().name]
+
+
+def test_the_clean_up_of_directories_touches_nothing_of_others(tmp_path):
+    """What has the name of a directory that a killed process left, and is none, or another user's."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis").write_text("mine")
+    (tmp_path / ".out.unfinished-link").symlink_to(mine)
+    (tmp_path / ".out.unfinished-file").write_text("mine too")
+    (tmp_path / ".out.unfinished-ours").mkdir()
+    others = tmp_path / ".out.unfinished-theirs"
+    others.mkdir()
+    if os.geteuid() == 0:
+        os.chown(others, 12345, 12345)
+    else:
+        others.rmdir()
+    before = {path.name for path in tmp_path.iterdir()}
+    with scratch_beside(tmp_path / "out") as work:
+        assert {path.name for path in tmp_path.iterdir()} == (before | {work.name}) - {".out.unfinished-ours"}
+    assert (mine / "thesis").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "dangling link"])
+def test_what_is_there_is_replaced_by_force_alone(tmp_path, kind):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "dangling link").symlink_to("nowhere")
+    check_free(tmp_path / kind, force=True)
+    with pytest.raises(StorageError, match=f"{kind} exists; use --force to replace it"):
+        check_free(tmp_path / kind, force=False)
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_a_directory_is_never_replaced_and_a_pipe_never_is_in_the_way(tmp_path, force):
+    os.mkfifo(tmp_path / "pipe")
+    check_free(tmp_path / "pipe", force=force)
+    check_free(tmp_path / "new", force=force)
+    check_free(Path("/dev/stdout"), force=force)
+    with pytest.raises(StorageError, match="is a directory; choose another place"):
+        check_free(tmp_path, force=force)
+
+
+def test_a_file_is_read_whole_or_not_at_all(tmp_path):
+    (tmp_path / "file").write_bytes(b"x" * 100)
+    assert read_capped(tmp_path / "file", 100) == b"x" * 100
+    with pytest.raises(BundleError, match="file has 100 bytes, at most 98 are read"):
+        read_capped(tmp_path / "file", 98)
+    with pytest.raises(DataError, match="file has 100 bytes, at most 99 are read; split it"):
+        read_capped(tmp_path / "file", 99, DataError, hint="split it")
+
+
+def test_a_packed_bundle_goes_through_a_pipe(bundle_dir, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    read = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()), daemon=True)
+    reader.start()
+    pack(bundle_dir, tmp_path / "pipe")
+    reader.join(30)
+    assert read == [pack(bundle_dir, tmp_path / "b.tar").read_bytes()]
+
+
+def edgewright(*argv, stdout=subprocess.PIPE):
+    argv = [sys.executable, "-m", "edgewright", *map(str, argv)]
+    return subprocess.run(argv, stdout=stdout, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, check=False)
+
+
+def test_the_command_line_leaves_a_device_a_device(bundle_dir, tmp_path):
+    null = device(tmp_path / "null", 3)
+    rows.write(run(row(samples(2.0))), tmp_path / "run.json")
+    for words in (("report", tmp_path / "run.json", "--html", null), ("pack", bundle_dir, "--out", null)):
+        done = edgewright(*words)
+        assert (done.returncode, done.stdout) == (0, b""), done.stderr
+        assert done.stderr.decode() == f"wrote {null}\n"
+    full = edgewright("report", tmp_path / "run.json", "--html", device(tmp_path / "full", 7))
+    assert (full.returncode, full.stderr.count(b"\n")) == (3, 1)
+    assert b"No space left on device" in full.stderr
+    assert [stat.S_ISCHR((tmp_path / name).stat().st_mode) for name in ("null", "full")] == [True, True]
+
+
+def test_the_command_line_writes_to_standard_output_and_through_links(bundle_dir, tmp_path):
+    rows.write(run(row(samples(2.0))), tmp_path / "run.json")
+    (tmp_path / "link.html").symlink_to("page.html")
+    edgewright("report", tmp_path / "run.json", "--html", tmp_path / "link.html")
+    shown = edgewright("report", tmp_path / "run.json", "--html", "/dev/stdout")
+    assert (tmp_path / "link.html").is_symlink()
+    assert shown.stdout == (tmp_path / "page.html").read_bytes()
+    packed = pack(bundle_dir, tmp_path / "b.tar").read_bytes()
+    with (tmp_path / "out.tar").open("wb") as file:
+        assert edgewright("pack", bundle_dir, "--out", "/dev/stdout", stdout=file).returncode == 0
+    assert (tmp_path / "out.tar").read_bytes() == packed == edgewright("pack", bundle_dir, "--out", "/dev/fd/1").stdout
+
+
+def test_a_manifest_is_replaced_from_outside_of_the_bundle(bundle_dir):
+    """A file too many in the bundle would be one that its manifest does not list."""
+    manifest = (bundle_dir / "manifest.json").read_bytes()
+    with writing(bundle_dir / "manifest.json", beside=bundle_dir.parent) as file:
+        file.write(manifest)
+        Bundle.open(bundle_dir)
