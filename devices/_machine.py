@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgewright.errors import DeviceError
+from edgewright.interpreter import environment
 from edgewright.machine import identity
 from edgewright.moment import moment
 from edgewright.sshsig import who_signed
@@ -99,7 +100,12 @@ class RealMachine(Machine):
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             try:
                 child = subprocess.Popen(
-                    list(argv), stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
+                    list(argv),
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=err,
+                    start_new_session=True,
+                    env=environment(argv),
                 )
             except OSError as error:
                 raise DeviceError(f"the board cannot run {argv[0]}: {error.strerror}") from error

@@ -16,6 +16,7 @@ from edgewright.devices._programs import find_program, last_line, run_program
 from edgewright.devices._userland import make_userland
 from edgewright.errors import DeviceError, StorageError, UsageError
 from edgewright.files import alone, write_whole
+from edgewright.interpreter import line
 from edgewright.package import copy_package, digest_of
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _open_wheel(wheel: Path, part: Path) -> None:
 def _try(spot: Emulated, progress: Callable[[str], None]) -> None:
     progress(f"start the engines on an emulated {spot.cpu}")
     env = {**spot.environment(), "ORT_DISABLE_TELEMETRY": "1"}
-    done = run_program([str(spot.python), "-c", _TRY], timeout_s=_TRY_S, env=env, cwd=spot.home)
+    done = run_program(line(str(spot.python), _TRY), timeout_s=_TRY_S, env=env, cwd=spot.home)
     if done.exit_code != 0 or done.stdout.split() != [b"aarch64"]:
         hint = f"remove {spot.cache} and run it again; qemu 7.2 and newer are known to work"
         raise DeviceError(f"the engines do not start on the emulated {spot.cpu}: {last_line(done)}", hint=hint)

@@ -14,6 +14,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from edgewright.errors import DeviceError, from_record, one_line
+from edgewright.interpreter import DROP
 from edgewright.wire import unframe
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["MODULES", "call", "pack", "source_of", "unpack"]
 
 MODULES = (
-    *("errors", "strict", "sshsig", "wire", "_version", "moment", "machine"),
+    *("errors", "strict", "sshsig", "wire", "_version", "moment", "machine", "interpreter"),
     *(f"devices._{name}" for name in ("disk", "files", "wheel", "env", "journal", "release", "state", "session")),
     *(f"devices._{name}" for name in ("store", "machine", "checks", "unit", "service")),
     *(f"devices._{name}" for name in ("board", "send", "equip", "install", "visit", "facts", "agent")),
@@ -33,10 +34,9 @@ _KILLED = (-9, 137)
 """By signal 9: as subprocess says it, and as a shell does."""
 
 _PROGRAM = """\
-import sys
+{drop}# not what happens to lie in the directory of the login
 if sys.version_info < (3, 9):
     sys.exit("Python %d.%d is too old, 3.9 or newer is needed" % sys.version_info[:2])
-sys.path[:] = [path for path in sys.path if path]  # not what happens to lie in the directory of the login
 import base64, json, types, zlib
 for name, source in json.loads(zlib.decompress(base64.b64decode("{source}"))):
     module = sys.modules[name] = types.ModuleType(name)
@@ -49,7 +49,7 @@ sys.modules[name].main(json.loads(base64.b64decode(request)))
 def pack(request: dict[str, Any]) -> bytes:
     """The program that makes a board answer `request`. Law: `unpack(pack(r)) == r`."""
     words = base64.b64encode(json.dumps(request).encode()).decode()
-    return _PROGRAM.format(source=_source(), request=words).encode()
+    return _PROGRAM.format(drop=DROP, source=_source(), request=words).encode()
 
 
 def unpack(program: bytes) -> dict[str, Any]:

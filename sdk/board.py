@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from edgewright.agent import call
 from edgewright.errors import ConnectionLost, DeviceError
+from edgewright.interpreter import line, there
 
 if TYPE_CHECKING:
     from edgewright.contracts import Transport
@@ -45,9 +46,9 @@ given_up: set[str] = set()
 _Answer = TypeVar("_Answer", bound=Struct)
 _REPEATABLE = ("list", "status", "survey", "facts")
 _TRIES, _PAUSE_S = 3, 1.0
-_ASK = ("-m", "edgewright", "ask", "{socket}", "--health", "--json")
-_SERVE = ("-m", "edgewright", "serve", "{bundle}", "--socket", "{socket}")
-_VERIFY = ("-m", "edgewright", "verify", "{bundle}", "--json", "--quiet")
+_SERVE = ("serve", "{bundle}", "--socket", "{socket}")
+_VERIFY = ("verify", "{bundle}", "--json", "--quiet")
+_ASK = tuple(there("", "edgewright", "ask", "{socket}", "--health", "--json")[1:])
 
 
 class Wanted(Struct, frozen=True):
@@ -188,13 +189,14 @@ class Checks:
     def of(cls, python: str, formats: tuple[str, ...], timeout_s: float) -> Checks:
         """By the edgewright of a Python, "" for `{python}`: golden cases in every engine, then one by `current`."""
         python = python or "{python}"
-        line = "import sys; from edgewright.doctor import require_engine; require_engine(sys.argv[1:])"
-        return cls((python, "-c", line, *formats), (python, *_VERIFY), (python, *_VERIFY, "--quick"), timeout_s)
+        probe = line(python, "from edgewright.doctor import require_engine; require_engine(sys.argv[1:])", *formats)
+        verify = there(python, "edgewright", *_VERIFY)
+        return cls(tuple(probe), tuple(verify), (*verify, "--quick"), timeout_s)
 
 
 def serving(python: str) -> tuple[str, ...]:
     """The argument vector of a service, by the edgewright of a Python, "" for `{python}`, as in `Checks`."""
-    return (python or "{python}", *_SERVE)
+    return tuple(there(python or "{python}", "edgewright", *_SERVE))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.bundle import Bundle
 from edgewright.errors import BundleError, DeviceError, UsageError, from_record
 from edgewright.flash import listing
+from edgewright.interpreter import there
 from edgewright.remote import identity
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _counted(bundle: Bundle, artifact: Artifact, transport: Transport, tokens: S
         "precision": artifact.precision,
         "tokens": list(tokens),
     }
-    argv = [transport.python, "-m", "edgewright.runtimes._counted"]
+    argv = there(transport.python, "edgewright.runtimes._counted")
     done, tallies = transport.count(argv, timeout_s=_COUNT_S, stdin=json.dumps(request).encode())
     words = done.stderr.decode(errors="replace").strip().splitlines()
     if done.exit_code != 0:

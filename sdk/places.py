@@ -7,7 +7,6 @@ next. What has been measured is here when the way to a board breaks.
 from __future__ import annotations
 
 import json
-import sys
 from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +20,7 @@ from edgewright.bundle import Bundle
 from edgewright.device import connect
 from edgewright.engines import runnable
 from edgewright.errors import DeviceError, UsageError, from_record
+from edgewright.interpreter import here
 from edgewright.machine import machine, require_clock
 from edgewright.manifest import Manifest  # noqa: TC001 - msgspec reads annotations
 from edgewright.remote import ACTIVE
@@ -114,7 +114,7 @@ class Here(Place):
         """See `Place.ask`."""
         asked = json.dumps({**request, "bundle": str(self.bundle.directory)}).encode()
         way = registry.load("devices", "local")()
-        done = way.run([sys.executable, "-m", _WORKER], timeout_s=timeout_s, stdin=asked)
+        done = way.run(here(_WORKER), timeout_s=timeout_s, stdin=asked)
         if done.exit_code != 0:
             words = done.stderr.decode(errors="replace").strip().splitlines()
             what = f"the measuring process ended with exit code {done.exit_code}"
