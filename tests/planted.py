@@ -27,11 +27,6 @@ class Planted:
         """The names whose file was run."""
         return self._witness.read_text().split() if self._witness.exists() else []
 
-    def pull_up(self):
-        """Remove the files."""
-        for path in (self._witness, *(self.folder / f"{name}.py" for name in self.names)):
-            path.unlink(missing_ok=True)
-
 
 def python_of(version):
     """A Python of a version, of pyenv's or the system's, or a skip with the reason."""

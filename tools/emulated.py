@@ -22,6 +22,7 @@ from edgewright.counting import count_instructions
 from edgewright.device import connect
 from edgewright.devices._emulated import CPUS
 from edgewright.devices.qemu import Qemu
+from edgewright.interpreter import there
 from edgewright.machine import model
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def prepared(cpu: str) -> Transport:
 def asked(transport: Transport, *words: str) -> list[dict[str, Any]]:
     """The rows that a command of the device's own edgewright prints."""
     print(transport.python, *words, file=sys.stderr)
-    done = transport.run([transport.python, "-m", "edgewright", *words, "--json"], timeout_s=1800)
+    done = transport.run(there(transport.python, "edgewright", *words, "--json"), timeout_s=1800)
     if done.exit_code:
         sys.exit(done.stderr.decode())
     rows: list[dict[str, Any]] = json.loads(done.stdout)["rows"]

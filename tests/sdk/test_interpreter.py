@@ -12,8 +12,10 @@ from planted import PYTHONS, Planted, python_of
 
 from edgewright.agent import call
 from edgewright.contracts import Completed
+from edgewright.devices._copy import push
 from edgewright.devices.local import Local
 from edgewright.interpreter import environment, here, line, started, there
+from edgewright.wheels import pip
 
 SDK = Path(__file__).parents[2] / "sdk"
 SESSION = {"token": "t", "who": "me@here", "host": "here", "pid": 1}
@@ -75,6 +77,39 @@ def test_this_python_runs_none(traps, module):
     words, path = json.loads(done.stdout)
     assert words[1:] == ["x"]
     assert str(traps.folder) not in path
+
+
+def test_pip_runs_none(traps, monkeypatch):
+    monkeypatch.chdir(traps.folder)
+    pip(["list"])
+    assert traps.ran() == []
+
+
+@pytest.mark.parametrize("version", PYTHONS)
+def test_a_file_is_hashed_by_a_python_that_runs_none(version, traps, tmp_path):
+    """Where a device has no sha256sum."""
+    (tmp_path / "bin").mkdir()
+    for name, path in {"python3": python_of(version), **{name: shutil.which(name) for name in ("cat", "wc")}}.items():
+        (tmp_path / "bin" / name).symlink_to(path)
+
+    def far(argv, *, timeout_s, stdin=b""):
+        given = {"stdin": stdin} if hasattr(stdin, "fileno") else {"input": stdin}
+        argv = [shutil.which(argv[0]), *argv[1:]]
+        done = subprocess.run(
+            argv,
+            **given,
+            cwd=traps.folder,
+            env={"PATH": str(tmp_path / "bin")},
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        return Completed(done.returncode, done.stdout, done.stderr)
+
+    (tmp_path / "file").write_bytes(b"some bytes")
+    push(far, tmp_path / "file", str(tmp_path / "copy"))
+    assert traps.ran() == []
+    assert (tmp_path / "copy").read_bytes() == b"some bytes"
 
 
 @pytest.mark.parametrize("version", PYTHONS)

@@ -44,6 +44,18 @@ def test_a_child_works_where_its_parent_is_now(tmp_path, monkeypatch):
     assert found["directory"] == str(tmp_path)
 
 
+@pytest.mark.parametrize("preload", [("decimal", "child_targets"), ()])
+def test_a_child_imports_from_no_directory_that_it_works_in(tmp_path, monkeypatch, preload):
+    nursery.close()
+    (tmp_path / "second").mkdir()
+    monkeypatch.chdir(tmp_path)
+    birth(preload=preload)  # the first directory is that in which a process of the others is born
+    monkeypatch.chdir(tmp_path / "second")
+    found = call("child_targets:path", {}, preload=preload, env=ENV)
+    assert all(os.path.isabs(path) for path in found)  # noqa: PTH117 - an empty one is the directory too
+    assert not [path for path in found if path.startswith(str(tmp_path))]
+
+
 def test_a_process_that_is_gone_is_started_again():
     first, _ = birth()
     os.kill(first, signal.SIGKILL)
