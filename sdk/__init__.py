@@ -7,14 +7,12 @@
 Importing this package imports nothing beyond the standard library; what a name needs comes when the name is used.
 """
 
-from __future__ import annotations
-
-import importlib
-from typing import TYPE_CHECKING, Any
-
 from edgewright._version import __version__
 
+TYPE_CHECKING = False  # as in typing, which is imported by no one until `__main__` has looked after the import path
 if TYPE_CHECKING:
+    from typing import Any
+
     from edgewright.builder.build import build
     from edgewright.bundle.bundle import Bundle
     from edgewright.errors import EdgewrightError
@@ -37,7 +35,9 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
+    import importlib
+
     if name not in _HOMES:
         raise AttributeError(f"module 'edgewright' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"edgewright.{_HOMES[name]}"), name)

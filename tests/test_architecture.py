@@ -1,7 +1,9 @@
 """The arrows between the rooms, read from the source text and from fresh processes."""
 
 import ast
+import itertools
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -187,6 +189,58 @@ def test_a_function_is_short():
 @pytest.mark.parametrize("name", TREES)
 def test_a_module_says_what_it_is_for(name):
     assert ast.get_docstring(TREES[name])
+
+
+# what starts a Python: `edgewright.system.interpreter` alone knows how to keep the working directory out of it
+
+
+SHELL = re.compile(r"(?<!PYTHONSAFEPATH=1 )(?<!run: )python[0-9.]* -[mc]\b")
+"""In a line of shell; `run: ` begins an advice to the user."""
+
+
+def by_hand(tree):
+    """The lines of argument vectors, or of shell, that start a Python without it."""
+    texts = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.List | ast.Tuple):
+            words = [ast.unparse(word) for word in node.elts]
+            pairs = list(itertools.pairwise(words))
+            options = any(word in ("'-m'", "'-c'") and before != "'sh'" for before, word in pairs)
+            begins = len(words) > 1 and words[0] in ("'-m'", "'-c'", "sys.executable")
+            piped = any(word == "'-'" and not before.startswith(("'", "f'")) for before, word in pairs)
+            if options or begins or piped:
+                yield node.lineno
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts:
+            yield from (node.lineno for _ in SHELL.finditer(node.value))
+
+
+@pytest.mark.parametrize("name", [name for name in TREES if name != "sdk/system/interpreter.py"])
+def test_no_python_is_started_but_by_the_one_that_keeps_the_working_directory_out(name):
+    # a program on standard input runs nothing of that directory, and drops the entry in its first line
+    assert len(list(by_hand(TREES[name]))) == (1 if name == "sdk/agent.py" else 0)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "[sys.executable, 'x.py']",
+        "[python, '-m', 'edgewright']",
+        "(python, '-c', code, *words)",
+        "_PIP = ('-m', 'pip', 'install')",
+        "way.run([way.python, '-'], stdin=b'')",
+        "f'python3 -c {line}'",
+        "line = 'exec python -m edgewright'",
+    ],
+)
+def test_a_python_started_by_hand_is_seen(code):
+    assert len(list(by_hand(ast.parse(code)))) == 1
+
+
+@pytest.mark.parametrize(
+    "code", ["['sh', '-c', line]", "['edgewright', '-']", "line = 'PYTHONSAFEPATH=1 python3 -c 1'"]
+)
+def test_another_program_is_not(code):
+    assert list(by_hand(ast.parse(code))) == []
 
 
 # what comes with an import, seen in fresh processes

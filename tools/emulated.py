@@ -22,6 +22,7 @@ from edgewright.boards.instructions import count_instructions
 from edgewright.bundle.bundle import Bundle
 from edgewright.devices._emulation.boards import CPUS
 from edgewright.devices.qemu import Qemu
+from edgewright.system.interpreter import there
 from edgewright.system.machine import model
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def prepared(cpu: str) -> Transport:
 def asked(transport: Transport, *words: str) -> list[dict[str, Any]]:
     """The rows that a command of the device's own edgewright prints."""
     print(transport.python, *words, file=sys.stderr)
-    done = transport.run([transport.python, "-m", "edgewright", *words, "--json"], timeout_s=1800)
+    done = transport.run(there(transport.python, "edgewright", *words, "--json"), timeout_s=1800)
     if done.exit_code:
         sys.exit(done.stderr.decode())
     rows: list[dict[str, Any]] = json.loads(done.stdout)["rows"]

@@ -24,6 +24,7 @@ from peers_files import Files
 from edgewright import build
 from edgewright.measure.roofline import encoder_macs, roofline
 from edgewright.statistics.latency import compare, median
+from edgewright.system.interpreter import here
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +74,7 @@ def interleave(sides: dict[str, Callable[[], list[float]]], turns: int) -> dict[
 def _ours(home: Path, format_: str, precision: str) -> list[float]:
     request = {"bundle": str(home), "format": format_, "precision": precision, "peak": False, "tokens": TOKENS}
     request |= {"texts": [], "threads": 1, "runs": 60, "warmup_runs": 5, "warmup_ms": 300.0}
-    argv = [sys.executable, "-m", "edgewright.runtimes._measuring.worker"]
+    argv = here("edgewright.runtimes._measuring.worker")
     done = subprocess.run(argv, input=json.dumps(request), check=True, capture_output=True, text=True)
     record = json.loads(done.stdout)
     if "error" in record:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from edgewright.system.interpreter import here
+
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = "tools/demo/model"
 SENTENCES = "tools/demo/sentences.tsv"
@@ -35,7 +37,7 @@ def main() -> None:
 def _edgewright(*args: str, quiet: bool = False) -> str:
     words = " ".join(f'"{arg}"' if " " in arg else arg for arg in args)
     print(f"\n$ edgewright {words}", flush=True)
-    return _run([sys.executable, "-m", "edgewright", *args], quiet=quiet)
+    return _run(here("edgewright", *args), quiet=quiet)
 
 
 def _run(argv: list[str], *, quiet: bool) -> str:

@@ -17,6 +17,7 @@ from edgewright.devices._emulation.userland import make_userland
 from edgewright.devices._ways.programs import find_program, last_line, run_program
 from edgewright.errors import DeviceError, StorageError, UsageError
 from edgewright.system.files import alone, write_whole
+from edgewright.system.interpreter import line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +106,7 @@ def _open_wheel(wheel: Path, part: Path) -> None:
 def _try(spot: Emulated, progress: Callable[[str], None]) -> None:
     progress(f"start the engines on an emulated {spot.cpu}")
     env = {**spot.environment(), "ORT_DISABLE_TELEMETRY": "1"}
-    done = run_program([str(spot.python), "-c", _TRY], timeout_s=_TRY_S, env=env, cwd=spot.home)
+    done = run_program(line(str(spot.python), _TRY), timeout_s=_TRY_S, env=env, cwd=spot.home)
     if done.exit_code != 0 or done.stdout.split() != [b"aarch64"]:
         hint = f"remove {spot.cache} and run it again; qemu 7.2 and newer are known to work"
         raise DeviceError(f"the engines do not start on the emulated {spot.cpu}: {last_line(done)}", hint=hint)

@@ -15,6 +15,7 @@ from edgewright.devices._onboard.env import Recipe
 from edgewright.devices._onboard.machine import Machine, Ran
 from edgewright.devices._onboard.wheel import listed, wheel_hash
 from edgewright.errors import BundleError, DeviceError
+from edgewright.system.interpreter import started
 
 if TYPE_CHECKING:
     import random
@@ -94,15 +95,16 @@ class _Programs(Machine):
         self.board.runs.append(list(argv))
         if argv[0] == "systemctl":
             return self.board.systemd.run(self.board.disk, argv[1], self.board.broken)
-        if list(argv[3:4]) == ["ask"]:
+        module, words = started(argv)
+        if words[:1] == ["ask"]:
             row = {"status": "ok", "release": self.board.systemd.serves}
             return Ran(0 if row["release"] else 5, json.dumps({"rows": [row]}).encode(), b"no model is served")
         own = not argv[0].startswith(self.board.root)
         if self.board.bare if own else not self._starts(argv[0]):
             return Ran(1, b"", b"ModuleNotFoundError: No module named 'edgewright'")
-        if argv[1] == "-c":
+        if not module:
             return Ran(self.board.probed, b"", b"no engine" if self.board.probed else b"")
-        return self._check("health" if "--quick" in argv else "self-test", argv[4])
+        return self._check("health" if "--quick" in words else "self-test", words[1])
 
     def _starts(self, script: str) -> bool:
         """Whether every tree of an environment has the files that the RECORDs in it name."""

@@ -14,6 +14,7 @@ from edgewright.devices._onboard.files import get, put, remove
 from edgewright.devices._onboard.machine import Machine, Manager, Ran
 from edgewright.devices._onboard.release import MANIFEST, SIGNATURE
 from edgewright.errors import BundleError, ConnectionLost, DeviceError, EdgewrightError, one_line
+from edgewright.system.interpreter import started
 from edgewright.system.untrusted import MAX_JSON_BYTES
 from edgewright.system.vitals import Here, moment
 
@@ -54,10 +55,11 @@ class FarMachine(Machine, Here):
 
     def run(self, argv: Sequence[str], timeout_s: float) -> Ran:
         """Run a program; what `edgewright.boards.checks.Checks.of` asks of a Python is done with the runner instead."""
-        if argv[1:2] == ["-c"] and "require_engine" in argv[2]:
+        if list(argv[1:2]) == ["-c"] and "require_engine" in argv[2]:
             return self._probe(argv[3:])
-        if argv[1:4] == ["-m", "edgewright", "verify"]:
-            return self._verify(argv[4], quick="--quick" in argv)
+        module, words = started(argv)
+        if (module, words[:1]) == ("edgewright", ["verify"]):
+            return self._verify(words[1], quick="--quick" in words)
         done = self._bare.way.run(argv, timeout_s=timeout_s)
         return Ran(done.exit_code, done.stdout, done.stderr)
 

@@ -12,6 +12,7 @@ from edgewright.devices._onboard.files import ensure_dir, remove
 from edgewright.devices._onboard.release import Part
 from edgewright.devices._onboard.send import begin, check_room
 from edgewright.errors import DeviceError, EdgewrightError
+from edgewright.system.interpreter import here
 
 if TYPE_CHECKING:
     from edgewright.devices._onboard.board import Board
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["equip", "offer", "survey"]
 
-_PIP = ("-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps")
+_PIP = ("pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps")
 
 
 def survey(board: Board) -> dict[str, Any]:
@@ -115,7 +116,7 @@ def _by_pip(board: Board, env: Env) -> str:
     numbers = [int(name[4:]) for name in board.disk.list(env.wheels) if name.startswith("pip-")]
     name = f"pip-{max(numbers, default=0) + 1}"
     remove(board.disk, new)
-    argv = [sys.executable, *_PIP, "--only-binary=:all:", "--target", new, *board.request["by_pip"]]
+    argv = here(*_PIP, "--only-binary=:all:", "--target", new, *board.request["by_pip"])
     ran = board.machine.run(argv, board.request["timeout_s"])
     if ran.exit_code != 0:
         words, hint = last_words(ran), "give --install alone: this machine then sends the wheels, and no pip is needed"

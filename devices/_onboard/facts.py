@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.devices._onboard.checks import last_words
 from edgewright.errors import DeviceError
+from edgewright.system.interpreter import line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,20 +17,19 @@ if TYPE_CHECKING:
 
 __all__ = ["facts"]
 
-_PATH = "import sys; sys.path[:] = [path for path in sys.path if path]\n"
-"""Not what happens to lie in the directory of the login."""
-
-_LOOK = f"""{_PATH}import json
+_LOOK = """
+import json
 from importlib import metadata, util
 def version(package):
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return ""
-found = {{module: version(package) for module, package in json.loads(sys.argv[1]) if util.find_spec(module)}}
-print(json.dumps({{"python": sys.version.split()[0], "executable": sys.executable, "found": found}}))
+found = {module: version(package) for module, package in json.loads(sys.argv[1]) if util.find_spec(module)}
+print(json.dumps({"python": sys.version.split()[0], "executable": sys.executable, "found": found}))
 """
-_IMPORT = f"""{_PATH}import os
+_IMPORT = """
+import os
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 __import__(sys.argv[1])
 print(getattr(sys.modules[sys.argv[1]], "__version__", ""))
@@ -51,7 +51,7 @@ def facts(board: Board) -> dict[str, Any]:
 def _looked(board: Board, python: str, packages: Sequence[Sequence[str]]) -> dict[str, Any]:
     """The version of a Python, and which packages it finds; why it does not start, where it does not."""
     try:
-        ran = board.machine.run([python, "-c", _LOOK, json.dumps(packages)], board.request["timeout_s"])
+        ran = board.machine.run(line(python, _LOOK, json.dumps(packages)), board.request["timeout_s"])
     except DeviceError as error:
         return {"python": "", "executable": python, "problem": error.message}
     try:
@@ -65,7 +65,7 @@ def _row(board: Board, python: str, module: str, version: str | None) -> dict[st
     if version is None:
         return {"module": module, "version": "", "state": "missing"}
     try:
-        ran = board.machine.run([python, "-c", _IMPORT, module], board.request["timeout_s"])
+        ran = board.machine.run(line(python, _IMPORT, module), board.request["timeout_s"])
     except DeviceError as error:
         return {"module": module, "version": version, "state": error.message}
     said = ran.stdout.decode(errors="replace").strip()

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from edgewright.bundle.sshsig import who_signed
 from edgewright.errors import DeviceError, one_line
+from edgewright.system.interpreter import environment
 from edgewright.system.machine import identity
 from edgewright.system.vitals import moment
 
@@ -103,7 +104,12 @@ class RealMachine(Machine):
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             try:
                 child = subprocess.Popen(
-                    list(argv), stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
+                    list(argv),
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=err,
+                    start_new_session=True,
+                    env=environment(argv),
                 )
             except OSError as error:
                 raise DeviceError(f"the board cannot run {argv[0]}: {error.strerror}") from error

@@ -14,6 +14,7 @@ from edgewright.devices._onboard.checks import memory_bytes, replay
 from edgewright.devices._onboard.files import ensure_dir, get, put, remove
 from edgewright.devices._onboard.unit import NAME, Unit
 from edgewright.errors import DeviceError, EdgewrightError, GateFailed, one_line
+from edgewright.system.interpreter import started, there
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +69,7 @@ class Service:
         """
         self.check()
         words = {"{bundle}": self.store.link, "{socket}": self.manager.socket}
-        self._write(self._made([words.get(word, word) for word in argv], name))
+        self._write(self._made([words.get(word, word) for word in _safe(argv)], name))
         self._tell("daemon-reload")
         self._tell("reset-failed", NAME, fails=False)  # what an earlier release did wrong does not count
         self._tell("restart", NAME)
@@ -161,3 +162,9 @@ class Service:
             said = (ran.stderr or ran.stdout).decode(errors="replace").strip().splitlines() or ["not a word"]
             look = f"journalctl {'--user ' if self.manager.user else ''}-u {NAME}"
             raise DeviceError(f"systemd did not {words[0]} the service: {said[0]}", hint=f"look at {look} there")
+
+
+def _safe(argv: Sequence[str]) -> list[str]:
+    """The same server, whose unit an older edgewright may have written, without its working directory's files."""
+    module, words = started(argv)
+    return there(argv[0], module, *words) if module else list(argv)

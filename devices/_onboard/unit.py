@@ -25,6 +25,7 @@ StartLimitBurst=5
 
 [Service]
 Type=notify
+Environment=PYTHONSAFEPATH=1
 ExecStart={start}
 Restart=on-failure
 RestartSec=1

@@ -14,6 +14,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from edgewright.errors import BundleError, DeviceError, one_line
+from edgewright.system.interpreter import environment, there
 from edgewright.system.untrusted import check_path
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def visit(board: Board) -> dict[str, Any]:
                 file.write(zlib.decompress(base64.b64decode(data)))
         places = {"{bundle}": board.store.release_dir(name), "{files}": folder}
         words = [_placed(word, places) for word in request["words"]]
-        return _run([board.python(request["python"]), "-m", request["module"], *words], folder, request)
+        return _run(there(board.python(request["python"]), request["module"], *words), folder, request)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -83,7 +84,13 @@ def _run(argv: list[str], folder: str, request: dict[str, Any]) -> dict[str, Any
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
             child = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True, cwd=folder
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+                cwd=folder,
+                env=environment(argv),
             )
         except OSError as error:
             hint = "name the board's Python with --python"

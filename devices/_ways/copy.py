@@ -11,6 +11,7 @@ import time
 from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 
 from edgewright.errors import ConnectionLost, DeviceError, one_line
+from edgewright.system.interpreter import DROP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["Far", "patience_s", "pull", "push"]
 
 _PYTHON = (
-    "import hashlib, sys; h = hashlib.sha256(); "
+    f"{DROP}import hashlib; h = hashlib.sha256(); "
     '[h.update(b) for b in iter(lambda: sys.stdin.buffer.read(1 << 20), b"")]; print(h.hexdigest())'
 )
-_HASH = f"h() {{ if command -v sha256sum >/dev/null; then sha256sum; else python3 -c '{_PYTHON}'; fi; }}; "
+_HASH = (
+    f"h() {{ if command -v sha256sum >/dev/null; then sha256sum; else PYTHONSAFEPATH=1 python3 -c '{_PYTHON}'; fi; }}; "
+)
 _LOOK = _HASH + 'if [ -f "$1" ]; then wc -c <"$1" && h <"$1"; else echo 0 -; fi'
 _ADD = _HASH + 'cat >>"$1" && wc -c <"$1" && h <"$1"'
 _NEW = _HASH + 'cat >"$1" && wc -c <"$1" && h <"$1"'

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.boards.wire import unframe
 from edgewright.errors import DeviceError, from_record, one_line
+from edgewright.system.interpreter import DROP
 
 if TYPE_CHECKING:
     from edgewright.contracts.transport import Completed, Transport
@@ -23,10 +24,8 @@ __all__ = ["MODULES", "call", "pack", "source_of", "unpack"]
 
 MODULES = (
     *("errors", "system.untrusted", "bundle.sshsig", "boards.wire", "_version", "system.vitals", "system.machine"),
-    *(
-        f"devices._onboard.{name}"
-        for name in ("disk", "files", "wheel", "env", "journal", "release", "state", "session")
-    ),
+    *("system.interpreter", "devices._onboard.disk", "devices._onboard.files"),
+    *(f"devices._onboard.{name}" for name in ("wheel", "env", "journal", "release", "state", "session")),
     *(f"devices._onboard.{name}" for name in ("store", "machine", "checks", "unit", "service")),
     *(f"devices._onboard.{name}" for name in ("board", "send", "equip", "install", "visit", "facts", "agent")),
 )
@@ -36,10 +35,9 @@ _KILLED = (-9, 137)
 """By signal 9: as subprocess says it, and as a shell does."""
 
 _PROGRAM = """\
-import sys
+{drop}# not what happens to lie in the directory of the login
 if sys.version_info < (3, 9):
     sys.exit("Python %d.%d is too old, 3.9 or newer is needed" % sys.version_info[:2])
-sys.path[:] = [path for path in sys.path if path]  # not what happens to lie in the directory of the login
 import base64, json, types, zlib
 for name, source in json.loads(zlib.decompress(base64.b64decode("{source}"))):
     module = sys.modules[name] = types.ModuleType(name)
@@ -52,7 +50,7 @@ sys.modules[name].main(json.loads(base64.b64decode(request)))
 def pack(request: dict[str, Any]) -> bytes:
     """The program that makes a board answer `request`. Law: `unpack(pack(r)) == r`."""
     words = base64.b64encode(json.dumps(request).encode()).decode()
-    return _PROGRAM.format(source=_source(), request=words).encode()
+    return _PROGRAM.format(drop=DROP, source=_source(), request=words).encode()
 
 
 def unpack(program: bytes) -> dict[str, Any]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgewright.system.interpreter import line, there
+
 __all__ = ["Checks", "serving"]
 
-_ASK = ("-m", "edgewright", "ask", "{socket}", "--health", "--json")
+_ASK = tuple(there("", "edgewright", "ask", "{socket}", "--health", "--json")[1:])
 
-_SERVE = ("-m", "edgewright", "serve", "{bundle}", "--socket", "{socket}")
+_SERVE = ("serve", "{bundle}", "--socket", "{socket}")
 
-_VERIFY = ("-m", "edgewright", "verify", "{bundle}", "--json", "--quiet")
+_VERIFY = ("verify", "{bundle}", "--json", "--quiet")
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,11 @@ class Checks:
     def of(cls, python: str, formats: tuple[str, ...], timeout_s: float) -> Checks:
         """By the edgewright of a Python, "" for `{python}`: golden cases in every engine, then one by `current`."""
         python = python or "{python}"
-        line = "import sys; from edgewright.doctor import require_engine; require_engine(sys.argv[1:])"
-        return cls((python, "-c", line, *formats), (python, *_VERIFY), (python, *_VERIFY, "--quick"), timeout_s)
+        probe = line(python, "from edgewright.doctor import require_engine; require_engine(sys.argv[1:])", *formats)
+        verify = there(python, "edgewright", *_VERIFY)
+        return cls(tuple(probe), tuple(verify), (*verify, "--quick"), timeout_s)
 
 
 def serving(python: str) -> tuple[str, ...]:
     """The argument vector of a service, by the edgewright of a Python, "" for `{python}`, as in `Checks`."""
-    return (python or "{python}", *_SERVE)
+    return tuple(there(python or "{python}", "edgewright", *_SERVE))

@@ -19,6 +19,7 @@ from edgewright.boards.own_wheel import own_wheel
 from edgewright.boards.transfer import prepared, send
 from edgewright.boards.wheels import ENGINES, Platform, Wheel, cache_dir, download, requirements
 from edgewright.errors import DeviceError, UsageError
+from edgewright.system.interpreter import line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Equipment", "Equipped", "Kit", "Outfitter", "Survey", "by_pip", "by_wheels", "equip"]
 
 _PROBE = (
-    "import sys; from edgewright import __version__ as found; from edgewright.doctor import require_engine; "
+    "from edgewright import __version__ as found; from edgewright.doctor import require_engine; "
     "require_engine(sys.argv[2:]); sys.exit(found != sys.argv[1] and f'edgewright {found}, {sys.argv[1]} is here')"
 )
 _INSTALL_S = 1800.0
@@ -144,7 +145,7 @@ def equip(
         GateFailed: the active release fails its health check in the new environment, which is then not used.
     """
     progress("look at what the board has")
-    probe = ("{python}", "-c", _PROBE, __version__, *formats)
+    probe = line("{python}", _PROBE, __version__, *formats)
     asked = {**release, "probe": probe, "timeout_s": checks.timeout_s}
     survey = board.ask("survey", Survey, within_s=checks.timeout_s + 60, **asked)
     if not survey.key and not survey.lacks:

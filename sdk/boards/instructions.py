@@ -15,6 +15,7 @@ from edgewright.boards.flash import listing
 from edgewright.boards.remote import identity
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import BundleError, DeviceError, UsageError, from_record
+from edgewright.system.interpreter import there
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -127,7 +128,7 @@ def _counted(bundle: Bundle, artifact: Artifact, transport: Transport, tokens: S
         "precision": artifact.precision,
         "tokens": list(tokens),
     }
-    argv = [transport.python, "-m", "edgewright.runtimes._counted"]
+    argv = there(transport.python, "edgewright.runtimes._counted")
     done, tallies = transport.count(argv, timeout_s=_COUNT_S, stdin=json.dumps(request).encode())
     words = done.stderr.decode(errors="replace").strip().splitlines()
     if done.exit_code != 0:

@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 import zipfile
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from edgewright.errors import DeviceError, StorageError, UsageError, one_line
 from edgewright.system.files import sha256
+from edgewright.system.interpreter import here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -150,7 +150,7 @@ def _fetch(wanted: Sequence[str], platform: Platform, made: Path) -> None:
 
 def pip(words: Sequence[str]) -> None:
     """Run this Python's pip. Raises DeviceError, in pip's own words."""
-    argv = [sys.executable, "-m", "pip", words[0], "--quiet", "--disable-pip-version-check", "--no-input", *words[1:]]
+    argv = here("pip", words[0], "--quiet", "--disable-pip-version-check", "--no-input", *words[1:])
     try:
         done = subprocess.run(argv, capture_output=True, timeout=_FETCH_S, check=False, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired as error:

@@ -7,7 +7,6 @@ next. What has been measured is here when the way to a board breaks.
 from __future__ import annotations
 
 import json
-import sys
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from edgewright.errors import DeviceError, UsageError, from_record
 from edgewright.inference.engines import runnable
 from edgewright.measure.roofline import Roofline, roofline
 from edgewright.measure.rows import Machine
+from edgewright.system.interpreter import here
 from edgewright.system.machine import machine, require_clock
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Here(Place):
         """See `Place.ask`."""
         asked = json.dumps({**request, "bundle": str(self.bundle.directory)}).encode()
         way = registry.load("devices", "local")()
-        done = way.run([sys.executable, "-m", _WORKER], timeout_s=timeout_s, stdin=asked)
+        done = way.run(here(_WORKER), timeout_s=timeout_s, stdin=asked)
         if done.exit_code != 0:
             words = done.stderr.decode(errors="replace").strip().splitlines()
             what = f"the measuring process ended with exit code {done.exit_code}"

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from edgewright.errors import ChildFailed, EdgewrightError, from_record
+from edgewright.system.interpreter import here
 from edgewright.system.preload import fork
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class _Fresh:
     """A child that is an interpreter of its own."""
 
     def __init__(self, target: str, environment: Mapping[str, str], stdin: int, log: int, answers: int) -> None:
-        argv = [sys.executable, "-m", "edgewright.system.child", target, str(answers)]
+        argv = here("edgewright.system.child", target, str(answers))
         self._process = subprocess.Popen(
             argv, stdin=stdin, stdout=log, stderr=log, pass_fds=(answers,), env=environment, start_new_session=True
         )

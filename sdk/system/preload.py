@@ -21,6 +21,8 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from edgewright.system.interpreter import here
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -94,7 +96,7 @@ class _Nursery:
         with theirs:
             null = subprocess.DEVNULL
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "edgewright.system.preload", str(theirs.fileno()), *modules],
+                here("edgewright.system.preload", str(theirs.fileno()), *modules),
                 stdin=null,
                 stdout=null,
                 stderr=null,

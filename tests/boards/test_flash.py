@@ -405,7 +405,7 @@ def test_whoever_was_taken_for_gone_does_not_install(board, bundles, monkeypatch
 
 
 def test_a_long_name_of_who_has_the_lock_is_cut_where_one_sees_it(board, bundles, monkeypatch):
-    monkeypatch.setattr("edgewright.board._who", lambda: "é" * 300)
+    monkeypatch.setattr("edgewright.boards.board._who", lambda: "é" * 300)
     flash(bundles[1], board)
     lock = board.disk.lock(f"{board.root}/lock")
     with pytest.raises(DeviceError, match=r"is locked by install from é{86}…; try again"):

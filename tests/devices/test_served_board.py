@@ -1,5 +1,7 @@
 """A service on a board in memory: what its unit says, when it is refused, what becomes of it."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from edgewright.devices._fake.systemd import MANAGER
 from edgewright.devices._fake.transport import Fake
 from edgewright.devices._onboard.unit import NAME, Unit
 from edgewright.errors import DeviceError, GateFailed
+from edgewright.system.interpreter import started, there
 
 PATH = f"{MANAGER.units}/{NAME}"
 words = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=9)
@@ -43,6 +46,17 @@ def test_a_unit_can_be_read_again(root, argv):
 def test_words_reach_systemd_as_they_are():
     unit = Unit("/x", ("py", 'a b "c" \\d $e 100%'), "r")
     assert 'ExecStart="py" "a b \\"c\\" \\\\d $$e 100%%"\n' in str(unit)
+
+
+def test_a_server_runs_no_file_of_its_working_directory(board, bundles):
+    argv = Unit.read(board.disk.peek(PATH).decode()).argv
+    assert started(argv) == ("edgewright", ["serve", f"{board.root}/current", "--socket", MANAGER.socket])
+    assert argv[1:3] == tuple(there("", "")[1:3])
+    assert "\nEnvironment=PYTHONSAFEPATH=1\n" in board.disk.peek(PATH).decode()
+    older = (argv[0], "-m", *argv[3:])  # as edgewright wrote it before
+    write(board, str(replace(Unit.read(board.disk.peek(PATH).decode()), argv=older)))
+    flash(bundles[2], board)
+    assert Unit.read(board.disk.peek(PATH).decode()).argv == argv
 
 
 def test_what_is_hidden_is_never_where_the_store_or_its_python_lie():

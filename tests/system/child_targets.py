@@ -121,6 +121,12 @@ def birth(payload, progress):
     return {"parent": os.getppid(), "imported": imported, "directory": str(Path.cwd())}
 
 
+def path(payload, progress):
+    """Where this child imports from."""
+    del payload, progress
+    return sys.path
+
+
 def nap(payload, progress):
     """Say that it runs, and rest a little."""
     del payload

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from test_rows import row, run, samples
+from measured import row, run, samples
 
 from edgewright.bundle.bundle import Bundle
 from edgewright.bundle.packing import pack

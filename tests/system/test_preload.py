@@ -12,6 +12,7 @@ import pytest
 
 from edgewright.system import preload
 from edgewright.system.child import call
+from edgewright.system.preload import close
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux alone")
 
@@ -44,6 +45,18 @@ def test_a_child_works_where_its_parent_is_now(tmp_path, monkeypatch):
     assert found["directory"] == str(tmp_path)
 
 
+@pytest.mark.parametrize("preload", [("decimal", "child_targets"), ()])
+def test_a_child_imports_from_no_directory_that_it_works_in(tmp_path, monkeypatch, preload):
+    close()
+    (tmp_path / "second").mkdir()
+    monkeypatch.chdir(tmp_path)
+    birth(preload=preload)  # the first directory is that in which a process of the others is born
+    monkeypatch.chdir(tmp_path / "second")
+    found = call("child_targets:path", {}, preload=preload, env=ENV)
+    assert all(os.path.isabs(path) for path in found)  # noqa: PTH117 - an empty one is the directory too
+    assert not [path for path in found if path.startswith(str(tmp_path))]
+
+
 def test_a_process_that_is_gone_is_started_again():
     first, _ = birth()
     os.kill(first, signal.SIGKILL)
@@ -74,9 +87,9 @@ def test_a_second_child_at_the_same_time_is_a_fresh_interpreter():
 
 PARENT = """
 import sys
-from edgewright import nursery
-nursery.warm(("decimal",))
-print(nursery._kept[0]._process.pid, flush=True)
+from edgewright.system import preload
+preload.warm(("decimal",))
+print(preload._kept[0]._process.pid, flush=True)
 sys.stdin.read()
 """
 
