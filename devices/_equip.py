@@ -130,6 +130,6 @@ def _prove(board: Board, state: State) -> None:
     python = store.env.trial
     hint = "the board is as it was; name another Python there with --python, or another --root if nothing may execute"
     probe(board.machine, board.argv(request["probe"], python=python), request["timeout_s"], hint)
-    if state.active and not store.problem(state.active):
+    if state.active and store.usable(state.active):
         argv = board.argv(request["health"], store.link, python)
         replay(board.machine, "the active release's health check, in the new environment,", argv, request["timeout_s"])

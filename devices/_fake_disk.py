@@ -176,6 +176,11 @@ class FakeDisk(Disk):
         found.at += len(piece)
         return piece
 
+    def read_at(self, handle: int, at: int, most: int) -> bytes:
+        found = self._handles[handle]
+        self._step("read", found.path)
+        return found.node.data[at : at + most]
+
     def write(self, handle: int, data: bytes) -> int:
         at, found = self.count, self._handles[handle]
         self._step("write", found.path)

@@ -107,7 +107,7 @@ class FarMachine(Machine, Here):
         """
         bare, disk, folder = self._bare, self._disk, f"{self._bare.root}/native"
         with board.locked() as state:
-            if state.active and not board.store.problem(state.active):
+            if state.active and board.store.usable(state.active):
                 with suppress(BundleError):  # of one that is not for a runner, nothing gets worse
                     self.replays(board.store.release_dir(state.active))
             for digest in bare.native:

@@ -126,9 +126,14 @@ class Bare(Transport):
         return FarMachine(self, self.disk())
 
     def active(self, digest: str, version: int) -> str:
-        """Where the active release lies, whose digest must be the one given, if any. Raises as `_visit.active` does."""
+        """Where the active release lies, whose digest must be the one given, if any, and which must keep to itself.
+
+        Raises as `_visit.active` and `Store.check_contained` do.
+        """
         store = Store(self.disk(), self.root)
-        return store.release_dir(active(store, digest, version))
+        name = active(store, digest, version)
+        store.check_contained(name)
+        return store.release_dir(name)
 
     def problem(self, folder: str) -> str:
         """What is wrong with the release at `folder` there, in words, every file hashed; "" where it is whole."""

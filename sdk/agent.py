@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["MODULES", "call", "pack", "source_of", "unpack"]
 
 MODULES = (
-    *("errors", "strict", "sshsig", "wire", "_version", "moment", "machine"),
+    *("errors", "strict", "onnx_bytes", "external_data", "sshsig", "wire", "_version", "moment", "machine"),
     *(f"devices._{name}" for name in ("disk", "files", "wheel", "env", "journal", "release", "state", "session")),
     *(f"devices._{name}" for name in ("store", "machine", "checks", "unit", "service")),
     *(f"devices._{name}" for name in ("board", "send", "equip", "install", "visit", "facts", "agent")),
