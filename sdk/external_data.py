@@ -25,7 +25,6 @@ from __future__ import annotations
 import os
 import re
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgewright.errors import BundleError
@@ -119,12 +118,11 @@ def _shown(text: bytes | None) -> str:
     return ascii(plain if len(plain) <= 60 else f"{plain[:59]}…")
 
 
-@dataclass
 class _Flat:
     """A flatbuffer, read a few bytes at a time (flatbuffers.dev/internals)."""
 
-    size: int
-    read: Read
+    def __init__(self, size: int, read: Read) -> None:
+        self.size, self.read = size, read
 
     def number(self, at: int, form: str = "<I") -> int:
         width = struct.calcsize(form)

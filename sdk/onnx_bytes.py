@@ -7,8 +7,7 @@ costs the same for 2 GiB of weights. Standard library alone, for Python 3.9 on.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,14 +44,15 @@ _OP_TYPE = 4
 _NAME, _ENTRY, _DATA_LOCATION = 8, 13, 14
 _EXTERNAL = 1
 _KEY, _VALUE = 1, 2
+_EP_CONTEXT = b"EPContext"
+_WORDS = (b"location", _EP_CONTEXT)
 
 
 class Malformed(ValueError):
     """Not a file of its format, or one that parsers may read in different ways; in words."""
 
 
-@dataclass(frozen=True)
-class External:
+class External(NamedTuple):
     """A tensor whose values lie elsewhere.
 
     Attributes:
@@ -67,6 +67,8 @@ class External:
 def externals(size: int, read: Read) -> Iterator[External]:
     """The tensors of an ONNX file whose values lie elsewhere, or that have any `external_data`, wherever they stand.
 
+    In nodes, those of nodes with a location: without that key an engine opens nothing.
+
     Raises:
         Malformed: not a ModelProto, an `EPContext` node, or something that parsers may read in different ways.
     """
@@ -76,24 +78,23 @@ def externals(size: int, read: Read) -> Iterator[External]:
         raise Malformed("it is no ONNX file: cut short") from None
 
 
-@dataclass
 class _Walk:
-    """The messages of a file, a window of which is in memory."""
+    """The messages of a file, a window of which is in memory. No dataclass: these cost a cold start a millisecond."""
 
-    size: int
-    read: Read
-    window: bytes = b""
-    base: int = 0
-    left: int = field(default=_MOST_FIELDS)
+    def __init__(self, size: int, read: Read) -> None:
+        self.size, self.read = size, read
+        self.window, self.base, self.left = b"", 0, _MOST_FIELDS
 
     def message(self, kind: str, start: int, end: int, depth: int) -> Iterator[External]:
         if depth == _MOST_DEPTH:
             raise Malformed(f"it has more than {_MOST_DEPTH} messages in each other")
+        if kind == _NODE and not self.may_name(start, end):
+            return
         inner, once = _SHAPES[kind], set()
         for number, wire, first, last in self.fields(start, end):
             shape = inner.get(number) if wire == 2 else None
             if shape is None:
-                if kind == _NODE and number == _OP_TYPE and wire == 2 and self.text(first, last) == b"EPContext":
+                if kind == _NODE and number == _OP_TYPE and wire == 2 and self.text(first, last) == _EP_CONTEXT:
                     raise Malformed("it has an EPContext node, which may name a compiled model outside of the bundle")
                 continue
             if (kind, number) in _ONCE and number in once:
@@ -103,6 +104,15 @@ class _Walk:
                 yield from self.tensor(first, last)
             else:
                 yield from self.message(shape, first, last, depth + 1)
+
+    def may_name(self, start: int, end: int) -> bool:
+        """Whether a node holds one of the words without which it names no file: most do not, and need no walk."""
+        if end - start > _WINDOW:
+            return True
+        if start < self.base or end > self.base + len(self.window):
+            self.window, self.base = self.read(start, _WINDOW), start
+        found = self.window[start - self.base : end - self.base]
+        return any(word in found for word in _WORDS) or len(found) != end - start
 
     def tensor(self, start: int, end: int) -> Iterator[External]:
         name, entries, external = b"", [], False

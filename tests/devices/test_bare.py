@@ -13,13 +13,16 @@ import pytest
 from debian import need
 from native import SANITIZED, SOURCE, compiled
 from onboard import tiny
+from onnx_wire import outside
 
+from edgewright import bundle as bundle_module
 from edgewright.board import Checks
 from edgewright.bundle import Bundle
 from edgewright.contracts import Completed
 from edgewright.devices._disk import RealDisk
 from edgewright.devices._far_disk import FarDisk
 from edgewright.devices._native import look
+from edgewright.devices._store import Store
 from edgewright.devices._talk import Talk
 from edgewright.devices.bare import Bare
 from edgewright.devices.fake import Fake
@@ -280,6 +283,39 @@ def test_a_shell_like_android_s_is_enough(android, sanitized, engine, bundles, t
     healed = Bare.over(android, runner=str(sanitized), engine=str(engine))
     assert uninstall(healed) != ()
     assert not Path(root).exists()
+
+
+def test_a_release_that_leads_outside_is_refused_whatever_the_host_let_through(
+    android, sanitized, engine, bundles, tmp_path, monkeypatch
+):
+    device = Bare.over(android, runner=str(sanitized), engine=str(engine))
+    flash(bundles[1], device, checks=NONE)
+    monkeypatch.setattr(bundle_module, "check_file", lambda *_: None)
+    monkeypatch.setattr(bundle_module, "_CONTAINED", set())
+    leading = tiny(tmp_path / "leading", 2, outside(b"/etc/passwd"))
+    with pytest.raises(BundleError, match=r"its tensor 'w' is in the file '/etc/passwd'"):
+        flash(leading, device, checks=NONE)
+    place = Path(device.active("", 0))
+    assert place.name.startswith("000001-")
+    monkeypatch.setattr(Store, "check_contained", lambda *_: None)  # as an edgewright of before
+    flash(leading, device, checks=NONE)
+    monkeypatch.undo()
+    with pytest.raises(BundleError, match=r"its tensor 'w' is in the file '/etc/passwd'"):
+        device.active("", 0)
+    assert rollback(device, checks=NONE).active.startswith("000001-")
+
+
+def test_a_runner_that_is_too_old_to_look_into_files_is_told(tmp_path):
+    shutil.copytree(
+        SOURCE.parent, tmp_path / "source", ignore=shutil.ignore_patterns("*.py", "profiles", "__pycache__")
+    )
+    disk_h = tmp_path / "source" / "run_disk.h"
+    disk_h.write_text(disk_h.read_text().replace("letter == 'p'", "letter == 'Q'"))
+    (tmp_path / "file").write_bytes(b"1234")
+    disk = serving(compiled(tmp_path / "old", source=tmp_path / "source" / "run.c"))
+    handle = disk.open(str(tmp_path / "file"), "read")
+    with pytest.raises(DeviceError, match=r"too old to look into a model's file; flash again, with --runner"):
+        disk.read_at(handle, 1, 2)
 
 
 def test_a_directory_of_another_purpose_is_left_alone(android, sanitized, engine, tmp_path):

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from onnx_wire import empty_model, field, outside, tensor, varint
 
 from edgewright import bundle as bundles
+from edgewright import registry
+from edgewright.assembly import Assembly
 from edgewright.bundle import Bundle
 from edgewright.errors import BundleError
 from edgewright.evaluation import evaluate
@@ -168,13 +170,16 @@ def test_entries_that_engines_may_read_in_different_ways_are_refused(entries):
     [
         field(2, b"model.onnx.data"),
         field(1, b"location"),
+        field(1, b"offset"),
+        field(1, b"checksum"),
         field(1, b"location") + field(2, b"model.onnx.data") + field(2, b"../x"),
+        field(1, b"location") + field(2, b"../x") + field(2, b"model.onnx.data"),
         field(1, b"checksum") + field(1, b"location") + field(2, b"../x"),
     ],
 )
-def test_an_entry_without_its_key_or_value_or_with_two_is_refused(entry):
-    good = tensor([(b"length", b"4")])
-    refused(field(7, field(5, good + field(13, entry))), weights=4)
+@pytest.mark.parametrize("others", [GOOD, GOOD[1:]])
+def test_an_entry_without_its_key_or_value_or_with_two_is_refused(entry, others):
+    refused(field(7, field(5, tensor(others) + field(13, entry))), weights=4)
 
 
 def test_external_entries_count_whatever_the_data_location_says():
@@ -183,6 +188,10 @@ def test_external_entries_count_whatever_the_data_location_says():
     refused(field(7, field(5, tensor([], location=2**32 + 1))))
     refused(field(7, field(5, field(14, 1, 0) + field(14, 0, 0))))
     check(field(7, field(5, tensor([], location=0))))
+
+
+def test_a_name_longer_than_any_path_is_not_read():
+    assert "a name has 2097152 bytes, at most 4096 are read" in refused(outside(bytes(2**21)))
 
 
 # places
@@ -223,8 +232,9 @@ def test_nodes_that_load_a_compiled_model_are_refused():
 SPOILT = {
     "two graphs": field(7, b"") + field(7, b""),
     "two values": field(7, field(15, field(1, b"") * 2)),
-    "two tensors in an attribute": field(7, field(1, field(5, field(5, b"") * 2))),
-    "two graphs in an attribute": field(7, field(1, field(5, field(6, b"") * 2))),
+    "two tensors in an attribute": field(7, field(1, field(5, field(5, b"") + field(5, field(8, b"location"))))),
+    "two graphs in an attribute": field(7, field(1, field(5, field(6, b"") + field(6, field(2, b"location"))))),
+    "no attribute in a node with a location": field(7, field(1, b"\x2e" + field(3, b"location"))),
     "two initializations": field(20, field(1, b"") * 2),
     "a group": b"\x3b" + GRAPH + b"\x3c",
     "the end of a group": b"\x3c",
@@ -261,7 +271,7 @@ def test_a_known_field_of_another_wire_type_is_unknown():
 
 def test_messages_in_messages_end_where_those_of_protobuf_do():
     def nested(levels):
-        found = b""
+        found = field(2, b"location")
         for number in ((6, 5, 1) * levels)[:levels]:
             found = field(number, found)
         return found
@@ -280,8 +290,9 @@ def test_fields_without_end_are_given_up_in_seconds():
 
 def test_a_file_that_shrinks_while_it_is_read_is_refused():
     model = field(7, field(5, field(9, bytes(2**15))) + GRAPH)
-    with pytest.raises(BundleError):
-        check_contained("onnx", PATH, len(model), reader(model[: 2**14 + 99]), None)
+    for whole, left in ((model, 2**14 + 99), (field(7, field(1, field(3, bytes(200)))), 50)):
+        with pytest.raises(BundleError):
+            check_contained("onnx", PATH, len(whole), reader(whole[:left]), None)
 
 
 @given(st.binary(max_size=300))
@@ -306,7 +317,7 @@ def test_changed_bytes_end_in_a_result_or_in_our_error(model, data):
 
 
 TEXT = st.text(max_size=12).map(lambda words: words.encode("utf-8", "replace").decode())
-KEYS = st.lists(st.sampled_from(["location", "offset", "length", "checksum", "x"]), min_size=1, max_size=4)
+KEYS = st.lists(st.sampled_from(["location", "offset", "length", "checksum", "x"]), max_size=3)
 
 
 def a_tensor(onnx, draw):
@@ -315,7 +326,7 @@ def a_tensor(onnx, draw):
         found.raw_data = draw(st.binary(max_size=40)) * draw(st.sampled_from([1, 1, 1000]))
     if draw(st.booleans()):
         found.data_location = onnx.TensorProto.EXTERNAL
-        for key in draw(KEYS):
+        for key in ["location", *draw(KEYS)]:
             found.external_data.add(key=key, value=draw(TEXT))
     return found
 
@@ -423,6 +434,9 @@ def test_a_tflite_file_may_name_no_external_buffers_and_no_operators_of_tensorfl
     good = _tflite(operatorCodes=[_code(None), _code(b"TFLite_Detection"), _code(b"")])
     check(good, **given)
     check(_tflite(externalBufferGroups=[], externalBuffers=[]), **given)
+    check(_tflite(signatureDefs=[]), **given)  # the last slot before those that are looked at
+    refused(good[:4] + b"TFL2" + good[8:], **given)
+    refused(_tflite(operatorCodes=[_code(None)] * 5000), **given)
     for spoilt in ({"externalBufferGroups": [group]}, {"externalBuffers": [outer]}):
         assert "external buffers" in refused(_tflite(**spoilt), **given)
     assert "TensorFlow itself" in refused(_tflite(operatorCodes=[_code(b"x"), _code(b"FlexReadFile")]), **given)
@@ -435,8 +449,11 @@ def test_a_tflite_file_may_name_no_external_buffers_and_no_operators_of_tensorfl
 @pytest.mark.parametrize(
     "data", [b"", b"TFL3", b"\xff\xff\xff\xffTFL3" + bytes(64), struct.pack("<I4si", 8, b"TFL3", 99)]
 )
-def test_bytes_that_are_no_tflite_file_are_refused(data):
+def test_bytes_that_are_no_tflite_file_are_refused(data, tmp_path):
     refused(data, kind="tflite", path="m.tflite")
+    (tmp_path / "m.tflite").write_bytes(data)
+    with pytest.raises(BundleError):
+        check_file("tflite", tmp_path / "m.tflite", "m.tflite", None)
 
 
 # the bundle
@@ -530,6 +547,17 @@ def test_a_file_is_read_from_the_disk(tmp_path):
     (tmp_path / "m.onnx").write_bytes(outside(b"/etc/passwd"))
     with pytest.raises(BundleError, match=r"'/etc/passwd'; it may name model\.onnx\.data beside it alone"):
         check_file("onnx", tmp_path / "m.onnx", PATH, None)
+
+
+def test_a_build_refuses_what_a_converter_made_before_an_engine_opens_it(tmp_path):
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / PATH).write_bytes(outside(b"../../weights"))
+    work = Assembly(None, tmp_path, None, None, allow_divergence=True)
+    error = work._gate(registry.load("converters", "onnx"), "fp32", ())
+    assert isinstance(error, BundleError)
+    assert str(error).startswith("onnx/fp32: onnx/model.onnx is refused: its tensor 'w' is in the file '../../weights'")
+    assert not work.artifacts
+    assert not (tmp_path / PATH).exists()
 
 
 def test_malformed_is_no_bug_of_ours():
