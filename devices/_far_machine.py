@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewright.devices._checks import usable
 from edgewright.devices._files import get, put, remove
 from edgewright.devices._machine import Machine, Manager, Ran
 from edgewright.devices._release import MANIFEST, SIGNATURE
@@ -107,7 +108,7 @@ class FarMachine(Machine, Here):
         """
         bare, disk, folder = self._bare, self._disk, f"{self._bare.root}/native"
         with board.locked() as state:
-            if state.active and board.store.usable(state.active):
+            if state.active and usable(board.store, state.active):
                 with suppress(BundleError):  # of one that is not for a runner, nothing gets worse
                     self.replays(board.store.release_dir(state.active))
             for digest in bare.native:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from edgewright.devices._checks import check_signature, check_version, replay
+from edgewright.devices._checks import check_contained, check_signature, check_version, replay
 from edgewright.devices._state import State, sequence_of
 from edgewright.errors import DeviceError, EdgewrightError
 
@@ -48,7 +48,7 @@ def _proven(board: Board, name: str) -> list[dict[str, Any]]:
     problem = board.store.problem(name)
     if problem:
         raise DeviceError(f"{name} did not come to the board's disk whole: {problem}", hint="the disk may be failing")
-    board.store.check_contained(name)
+    check_contained(board.store, name)
     argv = board.argv(board.request["self_test"], board.store.release_dir(name))
     return replay(board.machine, "the self-test", argv, board.request["timeout_s"])
 
@@ -104,7 +104,7 @@ def serve(board: Board) -> dict[str, Any]:
             return {"socket": ""}
         if not state.active:
             raise DeviceError(f"nothing is installed in {board.store.root}", hint="flash a bundle")
-        board.store.check_contained(state.active)
+        check_contained(board.store, state.active)
         served = service.unit()
         try:
             _serve(board, state.active)

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from edgewright.devices._env import Env
@@ -26,7 +25,6 @@ from edgewright.devices._files import ensure_dir, fill, get, put, remove
 from edgewright.devices._release import MANIFEST, SIGNATURE, Part, Release
 from edgewright.devices._state import State, is_release, sequence_of
 from edgewright.errors import BundleError, DeviceError
-from edgewright.external_data import check_contained, weights_of
 from edgewright.strict import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
 
 if TYPE_CHECKING:
@@ -171,26 +169,6 @@ class Store:
         facts = self.disk.stat(path)
         fits = facts is not None and facts.kind == "file" and facts.size_bytes == part.size_bytes
         return fits and self.disk.sha256(path, sync=sync) == part.sha256
-
-    def check_contained(self, name: str) -> None:
-        """Check that no artifact of a release leads an engine to other files. Raises BundleError and OSError."""
-        release, folder = self.read(name), self.release_dir(name)
-        sizes = {part.path: part.size_bytes for part in release.parts}
-        for path, kind in release.formats:
-            handle = self.disk.open(f"{folder}/{path}", "read")
-            try:
-                read = partial(self.disk.read_at, handle)
-                check_contained(kind, path, sizes[path], read, sizes.get(weights_of(path)))
-            finally:
-                self.disk.close(handle)
-
-    def usable(self, name: str) -> bool:
-        """Whether a release is whole, and keeps to itself."""
-        try:
-            self.check_contained(name)
-        except (OSError, BundleError):
-            return False
-        return not self.problem(name)
 
     def missing(self, parts: Iterable[Part]) -> list[Part]:
         """The parts of which no blob is whole, each hash once."""

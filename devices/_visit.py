@@ -13,6 +13,7 @@ import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from edgewright.devices._checks import check_contained
 from edgewright.errors import BundleError, DeviceError, one_line
 from edgewright.strict import check_path
 
@@ -38,7 +39,7 @@ def visit(board: Board) -> dict[str, Any]:
     """
     request = board.request
     name = active(board.store, request["digest"], request["version"])
-    board.store.check_contained(name)  # the edgewright that is installed here may be older than this check
+    check_contained(board.store, name)  # the edgewright that is installed here may be older than this check
     folder = tempfile.mkdtemp(prefix="edgewright-")
     try:
         for path, data in request["files"].items():

@@ -17,6 +17,7 @@ from edgewright.agent import unpack
 from edgewright.contracts import Completed, Transport
 from edgewright.devices._agent import answer
 from edgewright.devices._board import Board
+from edgewright.devices._checks import check_contained
 from edgewright.devices._far_disk import FarDisk
 from edgewright.devices._far_machine import FarMachine
 from edgewright.devices._native import Native, look, place
@@ -128,11 +129,11 @@ class Bare(Transport):
     def active(self, digest: str, version: int) -> str:
         """Where the active release lies, whose digest must be the one given, if any, and which must keep to itself.
 
-        Raises as `_visit.active` and `Store.check_contained` do.
+        Raises as `_visit.active` and `_checks.check_contained` do.
         """
         store = Store(self.disk(), self.root)
         name = active(store, digest, version)
-        store.check_contained(name)
+        check_contained(store, name)
         return store.release_dir(name)
 
     def problem(self, folder: str) -> str:

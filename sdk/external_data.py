@@ -31,9 +31,14 @@ from edgewright.errors import BundleError
 from edgewright.onnx_bytes import Malformed, externals
 
 if TYPE_CHECKING:
-    from edgewright.onnx_bytes import External, Read
+    from collections.abc import Callable
 
-__all__ = ["check_contained", "check_file", "weights_of"]
+    from edgewright.onnx_bytes import External
+
+    Read = Callable[[int, int], bytes]
+    """(position, count) -> so many bytes of a file, fewer at its end."""
+
+__all__ = ["check_content", "check_file", "weights_of"]
 
 _MOST_OPERATORS = 2**12
 """Kinds of operators of a TFLite file: there are some 200, and a few of its own."""
@@ -49,13 +54,13 @@ def weights_of(path: str) -> str:
 
 
 def check_file(format: str, place: str | os.PathLike[str], path: str, weights_bytes: int | None) -> None:  # noqa: A002
-    """As `check_contained`, of the file at `place`. Raises BundleError."""
+    """As `check_content`, of the file at `place`. Raises BundleError."""
     with open(place, "rb", buffering=0) as file:  # noqa: PTH123 - a board has strings
         number = file.fileno()
-        check_contained(format, path, os.fstat(number).st_size, lambda at, n: os.pread(number, n, at), weights_bytes)
+        check_content(format, path, os.fstat(number).st_size, lambda at, n: os.pread(number, n, at), weights_bytes)
 
 
-def check_contained(format: str, path: str, size: int, read: Read, weights_bytes: int | None) -> None:  # noqa: A002
+def check_content(format: str, path: str, size: int, read: Read, weights_bytes: int | None) -> None:  # noqa: A002
     """Check that an artifact names no file but its own weights.
 
     Args:

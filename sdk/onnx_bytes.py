@@ -112,7 +112,9 @@ class _Walk:
         if start < self.base or end > self.base + len(self.window):
             self.window, self.base = self.read(start, _WINDOW), start
         found = self.window[start - self.base : end - self.base]
-        return any(word in found for word in _WORDS) or len(found) != end - start
+        if len(found) != end - start:
+            raise Malformed("it is no ONNX file: cut short")
+        return any(word in found for word in _WORDS)
 
     def tensor(self, start: int, end: int) -> Iterator[External]:
         name, entries, external = b"", [], False

@@ -19,10 +19,10 @@ from edgewright import bundle as bundle_module
 from edgewright.board import Checks
 from edgewright.bundle import Bundle
 from edgewright.contracts import Completed
+from edgewright.devices import _checks
 from edgewright.devices._disk import RealDisk
 from edgewright.devices._far_disk import FarDisk
 from edgewright.devices._native import look
-from edgewright.devices._store import Store
 from edgewright.devices._talk import Talk
 from edgewright.devices.bare import Bare
 from edgewright.devices.fake import Fake
@@ -297,7 +297,7 @@ def test_a_release_that_leads_outside_is_refused_whatever_the_host_let_through(
         flash(leading, device, checks=NONE)
     place = Path(device.active("", 0))
     assert place.name.startswith("000001-")
-    monkeypatch.setattr(Store, "check_contained", lambda *_: None)  # as an edgewright of before
+    monkeypatch.setattr(_checks, "check_content", lambda *_: None)  # as an edgewright of before
     flash(leading, device, checks=NONE)
     monkeypatch.undo()
     with pytest.raises(BundleError, match=r"its tensor 'w' is in the file '/etc/passwd'"):

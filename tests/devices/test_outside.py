@@ -10,6 +10,7 @@ from edgewright import bundle as bundles
 from edgewright.board import Board, Checks, Ended, Served
 from edgewright.bundle import Bundle
 from edgewright.device import connect
+from edgewright.devices._checks import usable
 from edgewright.devices._disk import RealDisk
 from edgewright.devices._release import Release
 from edgewright.devices._state import State
@@ -100,7 +101,7 @@ def test_one_that_is_there_already_is_neither_gone_back_to_nor_run(tmp_path, pla
         board.ask("serve", Served, within_s=60.0, serve=("true",), **request)
     assert (root / "current").resolve().name == name
     store = Store(RealDisk(), str(root))
-    assert [store.usable(one) for one in store.releases()] == [one != name for one in store.releases()]
+    assert [usable(store, one) for one in store.releases()] == [one != name for one in store.releases()]
 
 
 def test_a_release_without_a_format_is_refused(tmp_path):

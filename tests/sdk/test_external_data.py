@@ -18,7 +18,7 @@ from edgewright.assembly import Assembly
 from edgewright.bundle import Bundle
 from edgewright.errors import BundleError
 from edgewright.evaluation import evaluate
-from edgewright.external_data import check_contained, check_file, weights_of
+from edgewright.external_data import check_content, check_file, weights_of
 from edgewright.files import sha256
 from edgewright.flash import flash
 from edgewright.onnx_bytes import Malformed, externals
@@ -61,7 +61,7 @@ def reader(data):
 
 
 def check(data, *, weights=None, kind="onnx", path=PATH):
-    check_contained(kind, path, len(data), reader(data), weights)
+    check_content(kind, path, len(data), reader(data), weights)
 
 
 def refused(data, **given):
@@ -292,7 +292,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused():
     model = field(7, field(5, field(9, bytes(2**15))) + GRAPH)
     for whole, left in ((model, 2**14 + 99), (field(7, field(1, field(3, bytes(200)))), 50)):
         with pytest.raises(BundleError):
-            check_contained("onnx", PATH, len(whole), reader(whole[:left]), None)
+            check_content("onnx", PATH, len(whole), reader(whole[:left]), None)
 
 
 @given(st.binary(max_size=300))
@@ -401,7 +401,7 @@ def test_an_onnx_file_is_looked_at_in_whatever_format_it_is_listed(kind):
 
 def test_formats_that_name_no_files_are_not_read():
     for kind, path in (("ort", "m.ort"), ("executorch", "m.pte"), ("torchscript", "m.ptl"), ("tensorrt", "m.engine")):
-        check_contained(kind, path, 5, None, None)
+        check_content(kind, path, 5, None, None)
 
 
 def _tflite(**fields):
