@@ -155,6 +155,22 @@ static int do_read(int handle)
     return 0;
 }
 
+static int do_read_at(int handle)
+{
+    static uint8_t piece[PIECE];
+    uint64_t at, most;
+    if (handle < 0 || !number_at(1, &at) || !number_at(2, &most))
+        return EBADF;
+    if ((off_t)at < 0 || (uint64_t)(off_t)at != at)
+        return EOVERFLOW;
+    ssize_t done = pread(handle, piece, most < PIECE ? (size_t)most : PIECE, (off_t)at);
+    if (done < 0)
+        return errno;
+    begin(0);
+    say(piece, (size_t)done);
+    return 0;
+}
+
 static int do_write(int handle)
 {
     if (handle < 0 || field_count != 2)
@@ -382,6 +398,8 @@ static int disk_op(char letter)
 {
     if (letter == 'r')
         return do_read(handle_at(0, NULL));
+    if (letter == 'p')
+        return do_read_at(handle_at(0, NULL));
     if (letter == 'w')
         return do_write(handle_at(0, NULL));
     if (letter == 'f')

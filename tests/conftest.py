@@ -14,6 +14,7 @@ import hypothesis
 import numpy as np
 import pytest
 from debian import need, unpacked
+from onnx_wire import empty_model
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -168,7 +169,7 @@ def make_manifest(make_artifact):
 @pytest.fixture
 def bundle_dir(tmp_path, _source, make_artifact, make_manifest):
     """A valid bundle whose one artifact holds no model."""
-    root, data = tmp_path / "bundle", b"a model, not really" * 50
+    root, data = tmp_path / "bundle", empty_model(b"a model, not really" * 50)
     (root / "onnx").mkdir(parents=True)
     (root / "onnx/model.onnx").write_bytes(data)
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):

@@ -10,10 +10,10 @@ STRICT = ("-std=c11", "-Wall", "-Wextra", "-Werror")
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
-def compiled(out, compiler="gcc", package="gcc", flags=("-O2",)):
+def compiled(out, compiler="gcc", package="gcc", flags=("-O2",), source=SOURCE):
     """Compile the runner, or skip with the reason."""
     need(compiler, package)
-    subprocess.run([compiler, *STRICT, *flags, str(SOURCE), "-o", str(out), "-ldl"], check=True)
+    subprocess.run([compiler, *STRICT, *flags, str(source), "-o", str(out), "-ldl"], check=True)
     return out
 
 

@@ -4,6 +4,8 @@ import hashlib
 import json
 import zipfile
 
+from onnx_wire import empty_model
+
 from edgewright.boards.agent import unpack
 from edgewright.boards.install import Kit
 from edgewright.bundle import manifest
@@ -16,9 +18,14 @@ from edgewright.devices._onboard.wheel import listed, wheel_hash
 from edgewright.devices.local import Local
 
 
-def tiny(out, version):
-    """A bundle of two files, of which only the artifact depends on the version."""
-    contents = {"onnx/model.onnx": f"the model of version {version}".encode() * 9, "config.json": b"{}"}
+def model_of(version):
+    """The bytes of a model that holds none."""
+    return empty_model(f"the model of version {version}".encode() * 9)
+
+
+def tiny(out, version, model=b""):
+    """A bundle of two files, of which only the artifact depends on the version; `model` are other bytes for it."""
+    contents = {"onnx/model.onnx": model or model_of(version), "config.json": b"{}"}
     for path, content in contents.items():
         (out / path).parent.mkdir(parents=True, exist_ok=True)
         (out / path).write_bytes(content)

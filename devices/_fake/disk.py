@@ -112,11 +112,10 @@ class FakeDisk(Disk):
 
     def tree(self, path: str = "/") -> dict[str, str]:
         """Every path below a directory with its kind, for whoever looks on."""
-        found = {}
+        found: dict[str, str] = {}
         for name, node in sorted(self._find(path).names.items()):
             inner = f"{path.rstrip('/')}/{name}"
-            found[inner] = node.kind
-            found |= self.tree(inner) if node.kind == "dir" else {}
+            found |= {inner: node.kind, **(self.tree(inner) if node.kind == "dir" else {})}
         return found
 
     # finding
@@ -170,11 +169,13 @@ class FakeDisk(Disk):
         return handle
 
     def read(self, handle: int, most: int) -> bytes:
-        found = self._handles[handle]
-        self._step("read", found.path)
-        piece = found.node.data[found.at : found.at + most]
-        found.at += len(piece)
+        piece = self.read_at(handle, self._handles[handle].at, most)
+        self._handles[handle].at += len(piece)
         return piece
+
+    def read_at(self, handle: int, at: int, most: int) -> bytes:
+        self._step("read", self._handles[handle].path)
+        return self._handles[handle].node.data[at : at + most]
 
     def write(self, handle: int, data: bytes) -> int:
         at, found = self.count, self._handles[handle]
@@ -225,8 +226,7 @@ class FakeDisk(Disk):
 
     def link(self, path: str, to: str) -> None:
         self._step("link", f"{path} -> {to}")
-        node = self._find(path)
-        parent, name = self._parent(to)
+        node, (parent, name) = self._find(path), self._parent(to)
         if name in parent.names:
             _fail(errno.EEXIST, to)
         parent.change(**{name: node})

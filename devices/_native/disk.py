@@ -72,6 +72,15 @@ class FarDisk(Disk):
     def read(self, handle: int, most: int) -> bytes:
         return b"".join(self._handle(b"r", handle, number(most)))
 
+    def read_at(self, handle: int, at: int, most: int) -> bytes:
+        try:
+            return b"".join(self._handle(b"p", handle, number(at), number(most)))
+        except OSError as error:
+            if error.errno != errno.ENOSYS:
+                raise
+            hint = "flash again, with --runner and --engine of this edgewright"
+            raise DeviceError("the runner on the device is too old to look into a model's file", hint=hint) from error
+
     def write(self, handle: int, data: bytes) -> int:
         return _numbers(self._handle(b"w", handle, data[: 1 << 20]), 1)[0]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgewright.bundle.sshsig import who_signed
+from edgewright.devices._onboard.checks import usable
 from edgewright.devices._onboard.files import get, put, remove
 from edgewright.devices._onboard.machine import Machine, Manager, Ran
 from edgewright.devices._onboard.release import MANIFEST, SIGNATURE
@@ -122,7 +123,7 @@ class FarMachine(Machine, Here):
         """
         bare, disk, folder = self._bare, self._disk, f"{self._bare.root}/native"
         with board.locked() as state:
-            if state.active and not board.store.problem(state.active):
+            if state.active and usable(board.store, state.active):
                 with suppress(BundleError):  # of one that is not for a runner, nothing gets worse
                     self.replays(board.store.release_dir(state.active))
             for digest in bare.native:

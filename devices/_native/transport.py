@@ -22,6 +22,7 @@ from edgewright.devices._native.talk import Talk
 from edgewright.devices._native.talking import Talking
 from edgewright.devices._onboard.agent import answer
 from edgewright.devices._onboard.board import Board
+from edgewright.devices._onboard.checks import check_contained
 from edgewright.devices._onboard.store import Store
 from edgewright.devices._onboard.visit import active
 from edgewright.errors import DeviceError, UsageError
@@ -126,9 +127,14 @@ class Bare(Transport):
         return FarMachine(self, self.disk())
 
     def active(self, digest: str, version: int) -> str:
-        """Where the active release lies, whose digest must be the one given, if any. Raises as `_visit.active` does."""
+        """Where the active release lies, whose digest must be the one given, if any, and which must keep to itself.
+
+        Raises as `_visit.active` and `_checks.check_contained` do.
+        """
         store = Store(self.disk(), self.root)
-        return store.release_dir(active(store, digest, version))
+        name = active(store, digest, version)
+        check_contained(store, name)
+        return store.release_dir(name)
 
     def problem(self, folder: str) -> str:
         """What is wrong with the release at `folder` there, in words, every file hashed; "" where it is whole."""

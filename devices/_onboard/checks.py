@@ -1,11 +1,13 @@
-"""What a release must show on the board: a signature, a version, memory, an engine that starts, golden cases."""
+"""What a release must show on the board: signature, version, files that keep to it, memory, engines, golden cases."""
 
 from __future__ import annotations
 
 import json
 import signal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from edgewright.bundle.external_data import check_content, weights_of
 from edgewright.errors import BundleError, DeviceError, GateFailed, one_line
 
 if TYPE_CHECKING:
@@ -15,7 +17,17 @@ if TYPE_CHECKING:
     from edgewright.devices._onboard.release import Release
     from edgewright.devices._onboard.store import Store
 
-__all__ = ["check_memory", "check_signature", "check_version", "last_words", "memory_bytes", "probe", "replay"]
+__all__ = [
+    "check_contained",
+    "check_memory",
+    "check_signature",
+    "check_version",
+    "last_words",
+    "memory_bytes",
+    "probe",
+    "replay",
+    "usable",
+]
 
 _BASE_BYTES, _COPIES = 64 * 2**20, 2
 _INSTALL = "run it with --install, or on the board: pip install 'edgewright[onnx]' (or [litert]), or give --python"
@@ -43,6 +55,28 @@ def check_version(store: Store, active: str, release: Release, *, allow_downgrad
     if release.version < have and not allow_downgrade:
         what = f"the bundle has version {release.version}, active on the board is version {have}"
         raise BundleError(what, hint="versions never go down; give --allow-downgrade if this one shall")
+
+
+def check_contained(store: Store, name: str) -> None:
+    """Check that no artifact of a release leads an engine to other files. Raises BundleError and OSError."""
+    release, folder = store.read(name), store.release_dir(name)
+    sizes = {part.path: part.size_bytes for part in release.parts}
+    for path, kind in release.formats:
+        handle = store.disk.open(f"{folder}/{path}", "read")
+        try:
+            read = partial(store.disk.read_at, handle)
+            check_content(kind, path, sizes[path], read, sizes.get(weights_of(path)))
+        finally:
+            store.disk.close(handle)
+
+
+def usable(store: Store, name: str) -> bool:
+    """Whether a release is whole, and leads to no other files."""
+    try:
+        check_contained(store, name)
+    except (OSError, BundleError):
+        return False
+    return not store.problem(name)
 
 
 def memory_bytes(artifact_bytes: int) -> int:

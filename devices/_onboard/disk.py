@@ -75,6 +75,10 @@ class Disk(ABC):
         """Up to `most` bytes; none at the end."""
 
     @abstractmethod
+    def read_at(self, handle: int, at: int, most: int) -> bytes:
+        """Up to `most` bytes from a position; none behind the end. Where `read` goes on does not change."""
+
+    @abstractmethod
     def write(self, handle: int, data: bytes) -> int:
         """Write some of `data`, and say how much: a nearly full disk takes less than all."""
 
@@ -161,6 +165,9 @@ class RealDisk(Disk):
 
     def read(self, handle: int, most: int) -> bytes:
         return os.read(handle, most)
+
+    def read_at(self, handle: int, at: int, most: int) -> bytes:
+        return os.pread(handle, most, at)
 
     def write(self, handle: int, data: bytes) -> int:
         return os.write(handle, data)

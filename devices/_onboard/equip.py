@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from edgewright.devices._onboard.checks import check_signature, check_version, last_words, probe, replay
+from edgewright.devices._onboard.checks import check_signature, check_version, last_words, probe, replay, usable
 from edgewright.devices._onboard.env import Recipe
 from edgewright.devices._onboard.files import ensure_dir, remove
 from edgewright.devices._onboard.release import Part
@@ -131,6 +131,6 @@ def _prove(board: Board, state: State) -> None:
     python = store.env.trial
     hint = "the board is as it was; name another Python there with --python, or another --root if nothing may execute"
     probe(board.machine, board.argv(request["probe"], python=python), request["timeout_s"], hint)
-    if state.active and not store.problem(state.active):
+    if state.active and usable(store, state.active):
         argv = board.argv(request["health"], store.link, python)
         replay(board.machine, "the active release's health check, in the new environment,", argv, request["timeout_s"])

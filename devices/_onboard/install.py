@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from edgewright.devices._onboard.checks import check_signature, check_version, replay
+from edgewright.devices._onboard.checks import check_contained, check_signature, check_version, replay
 from edgewright.devices._onboard.state import State, sequence_of
 from edgewright.errors import DeviceError, EdgewrightError
 
@@ -19,7 +19,7 @@ def install(board: Board) -> dict[str, Any]:
     """Make a release of what was sent and the active one of the release.
 
     Raises:
-        BundleError: not signed as the board's keys want it, or an older version.
+        BundleError: not signed as the board's keys want it, an older version, or an artifact that names other files.
         GateFailed: the self-test or the health check failed; what was active is active.
         DeviceError: files did not arrive whole, or the board cannot go on.
     """
@@ -44,10 +44,11 @@ def install(board: Board) -> dict[str, Any]:
 
 
 def _proven(board: Board, name: str) -> list[dict[str, Any]]:
-    """Hash every file of a release where it lies, and replay its golden cases; the rows of that."""
+    """Hash every file of a release where it lies, see what it names, and replay its golden cases; the rows of that."""
     problem = board.store.problem(name)
     if problem:
         raise DeviceError(f"{name} did not come to the board's disk whole: {problem}", hint="the disk may be failing")
+    check_contained(board.store, name)
     argv = board.argv(board.request["self_test"], board.store.release_dir(name))
     return replay(board.machine, "the self-test", argv, board.request["timeout_s"])
 
@@ -92,6 +93,7 @@ def serve(board: Board) -> dict[str, Any]:
     """Install the service for the active release, or with nothing to start remove it.
 
     Raises:
+        BundleError: an artifact names other files.
         DeviceError: nothing is active, or systemd does not start it.
         GateFailed: it is not well; a service that was not there before is removed again.
     """
@@ -102,6 +104,7 @@ def serve(board: Board) -> dict[str, Any]:
             return {"socket": ""}
         if not state.active:
             raise DeviceError(f"nothing is installed in {board.store.root}", hint="flash a bundle")
+        check_contained(board.store, state.active)
         served = service.unit()
         try:
             _serve(board, state.active)
@@ -124,6 +127,7 @@ def rollback(board: Board) -> dict[str, Any]:
     """Make the previous release the active one; with `heal` only where the active one is damaged.
 
     Raises:
+        BundleError: an artifact of it names other files.
         DeviceError: there is no previous release, or it is damaged. Nothing is deleted.
         GateFailed: its self-test or health check failed; what was active is active.
     """

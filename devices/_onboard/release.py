@@ -29,7 +29,7 @@ class Part:
 class Release:
     """A bundle as it is installed: the manifest's own bytes, its signature (empty without one), and what it lists.
 
-    largest_bytes is the size of its largest artifact.
+    largest_bytes is the size of its largest artifact; formats are those of its artifacts, by their paths.
     """
 
     manifest: bytes
@@ -37,6 +37,7 @@ class Release:
     version: int
     parts: tuple[Part, ...]
     largest_bytes: int
+    formats: tuple[tuple[str, str], ...]
 
     @property
     def digest(self) -> str:
@@ -66,7 +67,8 @@ class Release:
             raise BundleError(f"{MANIFEST} lists a name twice, or itself")
         version = _count(tree.get("version", 0), "version")
         largest = max((artifact.size_bytes for artifact in artifacts), default=0)
-        return cls(manifest, signature, version, parts, largest)
+        formats = tuple((part.path, _format(entry)) for part, entry in zip(artifacts, tree["artifacts"]))  # noqa: B905
+        return cls(manifest, signature, version, parts, largest, formats)
 
 
 def _check_schema(tree: Any) -> None:
@@ -92,6 +94,13 @@ def _part(entry: Any, where: str) -> Part:
     if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise BundleError(f"{MANIFEST}: expected a SHA-256 - at `$.{where}.sha256`")
     return Part(check_path(entry["path"]), _count(entry.get("size_bytes"), f"{where}.size_bytes"), digest)
+
+
+def _format(entry: dict[str, Any]) -> str:
+    found = entry.get("format")
+    if not isinstance(found, str):
+        raise BundleError(f"{MANIFEST}: {entry['path']} has no format")
+    return found
 
 
 def _count(value: Any, where: str) -> int:

@@ -13,6 +13,7 @@ import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from edgewright.devices._onboard.checks import check_contained
 from edgewright.errors import BundleError, DeviceError, one_line
 from edgewright.system.interpreter import environment, there
 from edgewright.system.untrusted import check_path
@@ -34,11 +35,12 @@ def visit(board: Board) -> dict[str, Any]:
     In a word `{bundle}` is the release's directory, `{files}` a private one that is removed after.
 
     Raises:
-        BundleError: the active release is not the one that the host means.
+        BundleError: the active release is not the one that the host means, or an artifact of it names other files.
         DeviceError: nothing is installed, the command cannot be started, took too long or printed too much.
     """
     request = board.request
     name = active(board.store, request["digest"], request["version"])
+    check_contained(board.store, name)  # the edgewright that is installed here may be older than this check
     folder = tempfile.mkdtemp(prefix="edgewright-")
     try:
         for path, data in request["files"].items():

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["MODULES", "call", "pack", "source_of", "unpack"]
 
 MODULES = (
-    *("errors", "system.untrusted", "bundle.sshsig", "boards.wire", "_version", "system.vitals", "system.machine"),
-    *("system.interpreter", "devices._onboard.disk", "devices._onboard.files"),
+    *("errors", "system.untrusted", "bundle.sshsig", "bundle.onnx_bytes", "bundle.external_data", "boards.wire"),
+    *("_version", "system.vitals", "system.machine", "system.interpreter", "devices._onboard.disk"),
+    *("devices._onboard.files",),
     *(f"devices._onboard.{name}" for name in ("wheel", "env", "journal", "release", "state", "session")),
     *(f"devices._onboard.{name}" for name in ("store", "machine", "checks", "unit", "service")),
     *(f"devices._onboard.{name}" for name in ("board", "send", "equip", "install", "visit", "facts", "agent")),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import to_builtins
 
 from edgewright.bundle.bundle import GOLDEN, MANIFEST
+from edgewright.bundle.external_data import check_file, weights_of
 from edgewright.bundle.manifest import Artifact, File, Manifest, TensorSpec, encode
 from edgewright.bundle.manifest import Source as Origin
 from edgewright.errors import ChildFailed, EdgewrightError, GateFailed, StorageError, from_record
@@ -144,6 +145,7 @@ class Assembly:
         return None
 
     def _admit(self, converter: type[Converter], precision: str, path: str, rung: tuple[str, ...]) -> None:
+        self._check_contained(converter.format, path)
         signature, batches = self._run(converter.format, precision, self.stage / path)
         outputs = self.proof.regrouped(batches)
         parity, score = self.proof.judge(outputs, precision, allow_divergence=self.allow_divergence)
@@ -161,6 +163,11 @@ class Assembly:
         )
         self.artifacts.append(artifact)
         self.outputs[path] = outputs[: len(self.proof.cases)]
+
+    def _check_contained(self, format: str, path: str) -> None:  # noqa: A002
+        """Raise BundleError where a converter made a file that names others, which no bundle of it would open."""
+        beside = self.stage / weights_of(path)
+        check_file(format, self.stage / path, path, beside.stat().st_size if beside.is_file() else None)
 
     def _run(self, format: str, precision: str, path: Path) -> tuple[Any, list[dict[str, NDArray[Any]]]]:  # noqa: A002
         out = self.jobs.scratch / "outputs.npz"

@@ -1,7 +1,8 @@
 """Bundles: directories that are what their manifest says, and are opened only after that has been checked.
 
 `Bundle.open` checks the manifest, every name and every size, and that nothing is missing or extra. The hash of a file
-is checked before the file is used: `Bundle.checked` on the few that a run needs, `Bundle.check_hashes` on all.
+is checked before the file is used: `Bundle.checked` on the few that a run needs, `Bundle.check_hashes` on all. So is
+that an artifact names no file which the manifest does not list (`edgewright.bundle.external_data`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgewright.bundle.external_data import check_file, weights_of
 from edgewright.bundle.manifest import Artifact, File, Golden, Manifest, decode
 from edgewright.errors import BundleError
 from edgewright.system.files import read_capped, sha256
@@ -30,6 +32,8 @@ __all__ = ["GOLDEN", "MANIFEST", "SIGNATURE", "Bundle", "problems"]
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.json.sig"
 GOLDEN = "golden.json"
+_CONTAINED: set[tuple[Artifact, int | None]] = set()
+"""The artifacts that were found to name no other file, with the size of their weights; their hash is part of them."""
 
 
 @dataclass(frozen=True)
@@ -59,18 +63,28 @@ class Bundle:
         return cls(root, manifest)
 
     def checked(self, path: str) -> Path:
-        """The file `path` of the bundle, after its hash has been checked. Raises BundleError."""
+        """The file `path` of the bundle, its hash checked, and that an artifact keeps to itself. Raises BundleError."""
         listed = next((file for file in _listed(self.manifest) if file.path == path), None)
         if listed is None:
             raise BundleError(f"{self.directory} has no {path}", hint="the bundle is incomplete; build it again")
         try:
             digest = sha256(self.directory / path)
+            if digest == listed.sha256 and isinstance(listed, Artifact):
+                self._check_contained(listed)
         except OSError as error:
             raise BundleError(f"cannot read {path}: {error.strerror}") from error
         if digest != listed.sha256:
             hint = "the file was changed or damaged; copy the bundle again"
             raise BundleError(f"{path} has SHA-256 {digest[:12]}…, the manifest says {listed.sha256[:12]}…", hint=hint)
         return self.directory / path
+
+    def _check_contained(self, artifact: Artifact) -> None:
+        """Raise BundleError where an artifact names another file than its weights; once for each in a process."""
+        beside = weights_of(artifact.path)
+        weights = next((file.size_bytes for file in self.manifest.files if file.path == beside), None)
+        if (artifact, weights) not in _CONTAINED:
+            check_file(artifact.format, self.directory / artifact.path, artifact.path, weights)
+            _CONTAINED.add((artifact, weights))
 
     def checking(self, paths: Iterable[str]) -> Callable[[], None]:
         """Check the hashes of `paths` on a thread; call what is given back to wait for it, and to raise what it found.
@@ -102,7 +116,8 @@ class Bundle:
 
     def parts(self, artifact: Artifact) -> list[str]:
         """The files of an artifact: itself, and weights that lie beside it, as ONNX has them above 2 GiB."""
-        return [artifact.path, *(file.path for file in self.manifest.files if file.path == f"{artifact.path}.data")]
+        beside = weights_of(artifact.path)
+        return [artifact.path, *(file.path for file in self.manifest.files if file.path == beside)]
 
     def tokenizer_files(self) -> list[str]:
         """The files that `tokenizer` reads."""

@@ -158,7 +158,8 @@ def profile(
     if not 1 <= tokens <= longest or runs < 1:
         raise UsageError(f"{tokens} tokens and {runs} runs were asked, the model takes 1 to {longest} tokens")
     artifact = opened.choose(format=format, precision=precision, among=() if format else runnable(opened))
-    opened.checked(artifact.path)
+    for path in opened.parts(artifact):
+        opened.checked(path)
     payload = {"bundle": str(opened.directory), "path": artifact.path, "tokens": tokens}
     found = call("edgewright.measure.profile:in_child", {**payload, "threads": threads, "runs": runs})
     trace = msgspec.convert(found, Trace)

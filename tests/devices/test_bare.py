@@ -13,11 +13,14 @@ import pytest
 from debian import need
 from native import SANITIZED, SOURCE, compiled
 from onboard import tiny
+from onnx_wire import outside
 
+from edgewright import bundle as bundle_module
 from edgewright.boards.checks import Checks
 from edgewright.boards.flash import flash, rollback, status, uninstall
 from edgewright.bundle.bundle import Bundle
 from edgewright.contracts.transport import Completed
+from edgewright.devices import _checks
 from edgewright.devices._fake.transport import Fake
 from edgewright.devices._native.disk import FarDisk
 from edgewright.devices._native.placing import look
@@ -80,6 +83,7 @@ def steps(disk, folder, seed):
     names = [f"{folder}/{name}" for name in ("a", "b", "d", "d/e", "d/f", "Grüße", "it's a name\n")]
     for _ in range(150):
         a, b = chance.choice(names), chance.choice(names)
+        at = chance.choice((0, 3, 69990, 2**40))
         word, data = chance.choice(("write", "append", "read")), chance.randbytes(chance.choice((0, 5, 70000)))
         step = chance.choice(
             (
@@ -96,6 +100,7 @@ def steps(disk, folder, seed):
                 lambda a=a: disk.stat(a),
                 lambda a=a: disk.sync_dir(a),
                 lambda a=a: disk.sha256(a, sync=True),
+                lambda a=a, at=at: looked(disk, a, at),
                 lambda a=a: disk.sync_all(a) if a.endswith("\n") else disk.stat(a),
             )
         )
@@ -111,6 +116,14 @@ def used(disk, path, how, data):
         written = disk.write(handle, data)
         disk.sync(handle)
         return written
+    finally:
+        disk.close(handle)
+
+
+def looked(disk, path, at):
+    handle = disk.open(path, "read")
+    try:
+        return disk.read_at(handle, at, 4), disk.read(handle, 3), disk.read_at(handle, at, 0)
     finally:
         disk.close(handle)
 
@@ -179,7 +192,7 @@ def test_a_listing_that_breaks_off_is_none(runner, tmp_path):
 
 def test_no_bytes_make_the_runner_do_what_c_forbids(sanitized, tmp_path):
     chance = random.Random(5)
-    letters = b"orwfcdnlykumxhasvtLHCRBT\0\xff"
+    letters = b"orpwfcdnlykumxhasvtLHCRBT\0\xff"
     for _ in range(20):
         frames = b""
         for _ in range(chance.randrange(1, 9)):
@@ -288,6 +301,39 @@ def test_a_shell_like_android_s_is_enough(android, sanitized, engine, bundles, t
     healed = Bare.over(android, runner=str(sanitized), engine=str(engine))
     assert uninstall(healed) != ()
     assert not Path(root).exists()
+
+
+def test_a_release_that_leads_outside_is_refused_whatever_the_host_let_through(
+    android, sanitized, engine, bundles, tmp_path, monkeypatch
+):
+    device = Bare.over(android, runner=str(sanitized), engine=str(engine))
+    flash(bundles[1], device, checks=NONE)
+    monkeypatch.setattr(bundle_module, "check_file", lambda *_: None)
+    monkeypatch.setattr(bundle_module, "_CONTAINED", set())
+    leading = tiny(tmp_path / "leading", 2, outside(b"/etc/passwd"))
+    with pytest.raises(BundleError, match=r"its tensor 'w' is in the file '/etc/passwd'"):
+        flash(leading, device, checks=NONE)
+    place = Path(device.active("", 0))
+    assert place.name.startswith("000001-")
+    monkeypatch.setattr(_checks, "check_content", lambda *_: None)  # as an edgewright of before
+    flash(leading, device, checks=NONE)
+    monkeypatch.undo()
+    with pytest.raises(BundleError, match=r"its tensor 'w' is in the file '/etc/passwd'"):
+        device.active("", 0)
+    assert rollback(device, checks=NONE).active.startswith("000001-")
+
+
+def test_a_runner_that_is_too_old_to_look_into_files_is_told(tmp_path):
+    shutil.copytree(
+        SOURCE.parent, tmp_path / "source", ignore=shutil.ignore_patterns("*.py", "profiles", "__pycache__")
+    )
+    disk_h = tmp_path / "source" / "run_disk.h"
+    disk_h.write_text(disk_h.read_text().replace("letter == 'p'", "letter == 'Q'"))
+    (tmp_path / "file").write_bytes(b"1234")
+    disk = serving(compiled(tmp_path / "old", source=tmp_path / "source" / "run.c"))
+    handle = disk.open(str(tmp_path / "file"), "read")
+    with pytest.raises(DeviceError, match=r"too old to look into a model's file; flash again, with --runner"):
+        disk.read_at(handle, 1, 2)
 
 
 def test_a_directory_of_another_purpose_is_left_alone(android, sanitized, engine, tmp_path):

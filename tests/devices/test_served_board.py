@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from onboard import active, tiny
+from onboard import active, model_of, tiny
 
 from edgewright.boards.flash import flash, rollback, status, uninstall
 from edgewright.devices._fake.systemd import MANAGER
@@ -72,7 +72,7 @@ def test_what_is_hidden_is_never_where_the_store_or_its_python_lie():
 
 
 def test_the_limit_is_twice_the_memory_sum(board):
-    limit = 2 * (64 * 2**20 + 2 * len(b"the model of version 1") * 9)
+    limit = 2 * (64 * 2**20 + 2 * len(model_of(1)))
     assert f"MemoryMax={limit}\n" in board.disk.peek(PATH).decode()
 
 
