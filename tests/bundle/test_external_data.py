@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx_wire import empty_model, field, outside, tensor, varint
 
-from edgewright import bundle as bundles
 from edgewright import registry
 from edgewright.boards.flash import flash
 from edgewright.builder.artifacts import Assembly
+from edgewright.bundle import bundle as bundles
 from edgewright.bundle.bundle import Bundle
 from edgewright.bundle.external_data import check_content, check_file, weights_of
 from edgewright.bundle.onnx_bytes import Malformed, externals

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from edgewright import cli, registry
-from edgewright.cli.profile import _far
+from edgewright.cli import _on_device
 from edgewright.errors import GateFailed
 
 
@@ -124,7 +124,7 @@ def test_inspect_shows_the_bundle(run, bundle_dir):
         "negative, positive",
         "64 tokens",
         "onnx/model.onnx",
-        "950 B",
+        "953 B",
         "90.50 % accuracy",
     ):
         assert word in out
@@ -204,6 +204,6 @@ def test_an_answer_that_cannot_be_written_is_no_success(bundle_dir):
 
 def test_two_files_of_one_name_are_sent_to_a_board_under_two():
     """`verify --signers a/keys --revoked b/keys`: what is revoked must not be who may sign."""
-    assert _far._sendable("a/keys") == "keys"
-    assert _far._sendable("b/keys", {"keys"}) == "_keys"
-    assert _far._sendable("c/keys", {"keys", "_keys"}) == "__keys"
+    assert _on_device._sendable("a/keys") == "keys"
+    assert _on_device._sendable("b/keys", {"keys"}) == "_keys"
+    assert _on_device._sendable("c/keys", {"keys", "_keys"}) == "__keys"

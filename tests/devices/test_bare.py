@@ -15,9 +15,9 @@ from native import SANITIZED, SOURCE, compiled
 from onboard import tiny
 from onnx_wire import outside
 
-from edgewright import bundle as bundle_module
 from edgewright.boards.checks import Checks
 from edgewright.boards.flash import flash, rollback, status, uninstall
+from edgewright.bundle import bundle as bundle_module
 from edgewright.bundle.bundle import Bundle
 from edgewright.contracts.transport import Completed
 from edgewright.devices import _checks

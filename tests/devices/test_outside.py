@@ -6,12 +6,12 @@ import pytest
 from onboard import Here, active, contents, litter, tiny
 from onnx_wire import outside
 
-from edgewright import bundle as bundles
 from edgewright.boards.answers import Ended, Served
 from edgewright.boards.board import Board
 from edgewright.boards.checks import Checks
 from edgewright.boards.connect import connect
 from edgewright.boards.flash import flash, rollback
+from edgewright.bundle import bundle as bundles
 from edgewright.bundle.bundle import Bundle
 from edgewright.devices._fake.transport import Fake
 from edgewright.devices._onboard.checks import usable

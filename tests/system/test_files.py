@@ -154,16 +154,23 @@ def test_a_terminal_is_written_to():
 STANDARD = """
 import sys
 from pathlib import Path
-from edgewright.files import write_whole
+from edgewright.system.files import write_whole
 print("before", flush=True)
 write_whole(Path(sys.argv[1]), b"output\\n")
 print("after")
 """
 
 
-@pytest.mark.parametrize("name", ["/dev/stdout", "/proc/self/fd/1", "/dev/fd/1"])
-def test_standard_output_is_gone_on_with(tmp_path, name):
-    argv = [sys.executable, "-c", STANDARD, name]
+def stdout_of(folder):
+    """What /dev/stdout is, made in a directory of the test's own: code that replaces it must not replace the machine's."""
+    made = folder / "stdout"
+    made.symlink_to("/proc/self/fd/1")
+    return made
+
+
+@pytest.mark.parametrize("name", ["", "/proc/self/fd/1", "/dev/fd/1"])
+def test_standard_output_is_gone_on_with(tmp_path, tmp_path_factory, name):
+    argv = [sys.executable, "-c", STANDARD, name or str(stdout_of(tmp_path_factory.mktemp("dev")))]
     piped = subprocess.run(argv, stdout=subprocess.PIPE, check=True, text=True).stdout
     with (tmp_path / "file").open("w") as file:
         subprocess.run(argv, stdout=file, check=True)
@@ -272,7 +279,7 @@ def test_a_directory_is_never_replaced_and_a_pipe_never_is_in_the_way(tmp_path, 
     os.mkfifo(tmp_path / "pipe")
     check_free(tmp_path / "pipe", force=force)
     check_free(tmp_path / "new", force=force)
-    check_free(Path("/dev/stdout"), force=force)
+    check_free(stdout_of(tmp_path), force=force)
     with pytest.raises(StorageError, match="is a directory; choose another place"):
         check_free(tmp_path, force=force)
 
@@ -318,12 +325,12 @@ def test_the_command_line_writes_to_standard_output_and_through_links(bundle_dir
     rows.write(run(row(samples(2.0))), tmp_path / "run.json")
     (tmp_path / "link.html").symlink_to("page.html")
     edgewright("report", tmp_path / "run.json", "--html", tmp_path / "link.html")
-    shown = edgewright("report", tmp_path / "run.json", "--html", "/dev/stdout")
+    shown = edgewright("report", tmp_path / "run.json", "--html", stdout_of(tmp_path))
     assert (tmp_path / "link.html").is_symlink()
     assert shown.stdout == (tmp_path / "page.html").read_bytes()
     packed = pack(bundle_dir, tmp_path / "b.tar").read_bytes()
     with (tmp_path / "out.tar").open("wb") as file:
-        assert edgewright("pack", bundle_dir, "--out", "/dev/stdout", stdout=file).returncode == 0
+        assert edgewright("pack", bundle_dir, "--out", tmp_path / "stdout", stdout=file).returncode == 0
     assert (tmp_path / "out.tar").read_bytes() == packed == edgewright("pack", bundle_dir, "--out", "/dev/fd/1").stdout
 
 
