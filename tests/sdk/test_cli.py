@@ -123,7 +123,7 @@ def test_inspect_shows_the_bundle(run, bundle_dir):
         "negative, positive",
         "64 tokens",
         "onnx/model.onnx",
-        "950 B",
+        "953 B",
         "90.50 % accuracy",
     ):
         assert word in out
