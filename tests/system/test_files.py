@@ -162,7 +162,7 @@ print("after")
 
 
 def stdout_of(folder):
-    """What /dev/stdout is, made in a directory of the test's own: code that replaces it must not replace the machine's."""
+    """What /dev/stdout is, in a directory of the test's own: a fault must not replace the machine's."""
     made = folder / "stdout"
     made.symlink_to("/proc/self/fd/1")
     return made
