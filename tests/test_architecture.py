@@ -24,7 +24,7 @@ FLOORS = (
     *("system", "statistics", "text", "bundle", "contracts", "model", "tasks", "data"),
     *("inference", "serving", "measure", "reporting", "proof", "analysis"),
     *("boards", "builder", "exporting", "training", "compression", "searching"),
-    *("cli", "doctor", "converters", "runtimes", "devices"),
+    *("cli", "client", "doctor", "converters", "runtimes", "devices"),
 )
 """The rooms of the package, the ground first: a room imports what lies below it."""
 
@@ -187,7 +187,13 @@ def defined(tree):
             yield from (part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name))
 
 
-FACES = {"sdk/__init__.py", "sdk/doctor.py", "sdk/training/__init__.py", "sdk/compression/steps/__init__.py"}
+FACES = {
+    "sdk/__init__.py",
+    "sdk/client.py",
+    "sdk/doctor.py",
+    "sdk/training/__init__.py",
+    "sdk/compression/steps/__init__.py",
+}
 """What these export is defined in the modules beside them."""
 
 
