@@ -1,7 +1,7 @@
 """A board that has another version of edgewright, and a board of this version that another one asks.
 
-`tools/versions REVISION` runs this: it is no part of the gate, as a checkout need not hold its history. Each way, over a
-real sshd and a real adbd: flashed, upgraded, listed, asked, verified, measured, rolled back, removed.
+`tools/versions REVISION` runs this: it is no part of the gate, as a checkout need not hold its history. Each way, over
+a real sshd and a real adbd: flashed, upgraded, listed, asked, verified, measured, rolled back, removed.
 """
 
 import json
