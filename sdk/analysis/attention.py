@@ -22,6 +22,7 @@ from edgewright.reporting.markup import document, tag
 from edgewright.system import arrays
 from edgewright.system.files import writing
 from edgewright.system.jobs import Jobs
+from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,7 +77,7 @@ class Head:
 
 
 def attend(
-    source: Source, text: Text, *, tokens: int = 64, threads: int = 1, progress: Callable[[str], None] = lambda _: None
+    source: Source, text: Text, *, tokens: int = 64, threads: int = 1, progress: Callable[[str], None] = silent
 ) -> Attention:
     """The eager model's attention on a text or a pair of texts, cut at so many tokens.
 

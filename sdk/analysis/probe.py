@@ -29,6 +29,7 @@ from edgewright.reporting.markup import document, tag
 from edgewright.statistics import metrics
 from edgewright.system import arrays
 from edgewright.system.jobs import Jobs
+from edgewright.system.progress import silent
 from edgewright.text import encoding as text_encoding
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def probe(
     most: int = 2000,
     seed: int = 0,
     threads: int = 1,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> Probed:
     """Probe the layers of an eager model on labelled texts, or on words with tags, whatever the model was trained for.
 

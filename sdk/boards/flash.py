@@ -25,6 +25,7 @@ from edgewright.bundle.manifest import Manifest, decode
 from edgewright.errors import BundleError
 from edgewright.inference.footprint import least_memory_mib
 from edgewright.system.files import read_capped
+from edgewright.system.progress import silent
 from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def flash(
     install: Outfitter | None = None,
     checks: Checks | None = None,
     timeout_s: float = 600.0,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> Flashed:
     """Install a bundle on a board and make it the active release there.
 

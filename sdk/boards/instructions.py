@@ -16,6 +16,7 @@ from edgewright.boards.remote import identity
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import BundleError, DeviceError, UsageError, from_record
 from edgewright.system.interpreter import there
+from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,7 +63,7 @@ def count_instructions(
     tokens: Sequence[int] = (16, 128),
     format: str | None = None,  # noqa: A002
     precision: str | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> tuple[Count, ...]:
     """Count the instructions of one inference of each artifact that the board has an engine for, at each length.
 
@@ -101,7 +102,7 @@ def count_active(
     tokens: Sequence[int] = (16, 128),
     format: str | None = None,  # noqa: A002
     precision: str | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> tuple[Count, ...]:
     """As `count_instructions`, of the release that is active on an emulated board: `bundle`, or whichever it is.
 

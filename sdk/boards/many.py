@@ -13,6 +13,7 @@ from edgewright.boards.flash import flash
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import DataError, EdgewrightError, UsageError
 from edgewright.system.files import read_capped
+from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,7 +64,7 @@ def flash_all(
     urls: Sequence[str],
     *,
     parallel: int = 8,
-    progress: Callable[[str, str], None] = lambda _, __: None,
+    progress: Callable[[str, str], None] = silent,
     **options: Any,
 ) -> tuple[Outcome, ...]:
     """Flash a bundle onto every board, `parallel` of them at a time; the outcomes in the order of `urls`.

@@ -23,6 +23,7 @@ from edgewright.errors import DataError, StorageError
 from edgewright.model.source import open_source
 from edgewright.system.atomic import staged
 from edgewright.system.files import sha256, write_whole
+from edgewright.system.progress import silent
 from edgewright.training.answers import cache_dir
 from edgewright.training.hush import hush
 from edgewright.training.threads import limit
@@ -78,7 +79,7 @@ def compress(
     cache: str | Path | None = None,
     resume: bool = False,
     force: bool = False,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> list[Stage]:
     """Take the steps of a recipe, in its order.
 

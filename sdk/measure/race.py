@@ -19,6 +19,7 @@ from edgewright.measure.place import Here
 from edgewright.measure.plan import Plan
 from edgewright.statistics.latency import compare
 from edgewright.system.files import write_whole
+from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,7 +81,7 @@ def race(
     rules: Rules = Rules(),
     *,
     place: Place | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> list[Entrant]:
     """Find the fastest artifact, threads and buckets for the lengths of `plan`, which is the finalists' one.
 

@@ -10,6 +10,7 @@ from edgewright.errors import DataError, DeviceError, GateFailed, UsageError
 from edgewright.measure.bench import measured, targets_of
 from edgewright.measure.plan import Plan
 from edgewright.statistics.latency import Ratio, compare
+from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +40,7 @@ def bench_against(
     *,
     format: str | None = None,  # noqa: A002
     precision: str | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> list[Comparison]:
     """Measure two bundles in turn, process by process, and compare their rows of one kind.
 

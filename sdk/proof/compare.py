@@ -20,6 +20,7 @@ from edgewright.proof.score import Cost
 from edgewright.proof.subjects import TIMED, ask, check_alike, encoded, open_model
 from edgewright.statistics import metrics
 from edgewright.statistics.latency import Ratio, compare
+from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,7 +82,7 @@ def differ(
     format: str | None = None,  # noqa: A002
     precision: str | None = None,
     threads: int = 1,
-    progress: Progress = lambda _: None,
+    progress: Progress = silent,
 ) -> Difference:
     """Compare two models.
 

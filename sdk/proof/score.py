@@ -18,6 +18,7 @@ from edgewright.inference.pipeline import Pipeline, load
 from edgewright.measure.bench import measured, targets_of
 from edgewright.measure.plan import Plan
 from edgewright.statistics import metrics
+from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -111,7 +112,7 @@ def evaluate(
     precision: str | None = None,
     threads: int = 1,
     cost: bool = False,
-    progress: Progress = lambda _: None,
+    progress: Progress = silent,
 ) -> list[Evaluation]:
     """Score every artifact of a bundle, or those of one format or precision, on a TSV, JSONL or SQuAD file.
 
@@ -156,7 +157,7 @@ def evaluate_source(
     metric: Sequence[str] = (),
     threads: int = 1,
     cost: bool = False,
-    progress: Progress = lambda _: None,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Score the eager float32 model of a source, in a child process. Raises as `evaluate` does, and SourceError."""
     from edgewright.system.jobs import Jobs

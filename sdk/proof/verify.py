@@ -14,6 +14,7 @@ from edgewright.inference.engines import engine_for
 from edgewright.inference.golden import encoded, judged
 from edgewright.system import arrays
 from edgewright.system.jobs import Jobs
+from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,7 @@ class Replay:
 
 
 def verify(
-    bundle: Bundle | str | Path, *, quick: bool = False, progress: Callable[[str], None] = lambda _: None
+    bundle: Bundle | str | Path, *, quick: bool = False, progress: Callable[[str], None] = silent
 ) -> list[Replay]:
     """Check every hash of a bundle, then replay its golden cases, each artifact in a child process.
 

@@ -20,6 +20,7 @@ from edgewright.searching.page import page
 from edgewright.searching.space import Space
 from edgewright.searching.trial import bits_of, make, measure
 from edgewright.system.files import sha256, write_whole
+from edgewright.system.progress import silent
 from edgewright.training.answers import cache_dir
 from edgewright.training.hush import hush
 
@@ -74,7 +75,7 @@ def search(
     seed: int = 0,
     threads: int = 0,
     cache: str | Path | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> Result:
     """Search a space. The same call goes on with a study that was interrupted, and joins one that is running.
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.data import rows as data
 from edgewright.errors import DataError, EdgewrightError, StorageError, TokenizerError, UsageError
 from edgewright.system.files import write_whole
+from edgewright.system.progress import silent
 from edgewright.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def train_tokenizer(
     special: Sequence[str] = (),
     max_length: int = 512,
     force: bool = False,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> Trained:
     """Train a tokenizer and save `tokenizer.json` and `tokenizer_config.json`, which transformers' AutoTokenizer reads.
 
