@@ -26,6 +26,7 @@ from edgewright.errors import BundleError
 from edgewright.inference.footprint import least_memory_mib
 from edgewright.system.files import read_capped
 from edgewright.system.progress import silent
+from edgewright.system.shown import brief
 from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
 
 if TYPE_CHECKING:
@@ -67,6 +68,10 @@ class Flashed:
     left: str = ""
     socket: str = ""
     equipment: Equipment | None = None
+
+    def __repr__(self) -> str:
+        sent = f"sent {len(self.sent)} files, {self.sent_bytes / 1e6:.1f} MB" if self.changed else "as it was before"
+        return brief(self, self.release, f"version {self.version}", sent, self.left)
 
 
 @dataclass(frozen=True)

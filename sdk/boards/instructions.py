@@ -17,6 +17,7 @@ from edgewright.bundle.bundle import Bundle
 from edgewright.errors import BundleError, DeviceError, UsageError, from_record
 from edgewright.system.interpreter import there
 from edgewright.system.progress import silent
+from edgewright.system.shown import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,6 +40,9 @@ class Count:
     version: str
     tokens: int
     tally: Tally
+
+    def __repr__(self) -> str:
+        return brief(self, self.artifact.key, f"{self.tokens} tokens", f"{self.tally.instructions:,} instructions")
 
     def row(self) -> dict[str, Any]:
         """The count as a row of a table or of JSON."""

@@ -14,6 +14,7 @@ from edgewright.bundle.bundle import Bundle
 from edgewright.errors import DataError, EdgewrightError, UsageError
 from edgewright.system.files import read_capped
 from edgewright.system.progress import silent
+from edgewright.system.shown import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +34,10 @@ class Outcome:
     seconds: float
     done: Flashed | None = None
     error: EdgewrightError | None = None
+
+    def __repr__(self) -> str:
+        what = f"{self.error.code}: {self.error.message}" if self.error else self.done.release if self.done else ""
+        return brief(self, self.url, f"{self.seconds:.1f} s", what)
 
 
 def read_hosts(path: str | Path) -> tuple[str, ...]:

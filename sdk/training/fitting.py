@@ -16,6 +16,7 @@ from edgewright.model.source import open_source
 from edgewright.system.atomic import staged
 from edgewright.system.files import sha256
 from edgewright.system.progress import silent
+from edgewright.system.shown import brief
 from edgewright.text.tokenizer import Tokenizer
 from edgewright.training import corpus, threads
 from edgewright.training.curves import page
@@ -60,6 +61,10 @@ class Trained:
     parameters: int
     seconds: float
     tokens_per_s: float
+
+    def __repr__(self) -> str:
+        score = f"{self.metric} {self.score:.2f} after {self.best_step} of {self.steps} steps"
+        return brief(self, self.directory.name, score, f"{self.parameters:,} parameters")
 
 
 @dataclass(frozen=True)
