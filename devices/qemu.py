@@ -16,6 +16,7 @@ from edgewright.devices._emulation.counter import counted
 from edgewright.devices._native.talking import Talking
 from edgewright.devices._ways.programs import find_program, run_program
 from edgewright.errors import DeviceError
+from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,7 +53,7 @@ class Qemu(Talking):
         *,
         mirror: str = "",
         wheel: Path | None = None,
-        progress: Callable[[str], None] = lambda _: None,
+        progress: Callable[[str], None] = silent,
     ) -> Qemu:
         """Make the board ready: once, 270 MB on the disk; after that edgewright alone is brought up to date.
 

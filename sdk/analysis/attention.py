@@ -10,7 +10,7 @@ import base64
 import struct
 import tempfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,13 @@ import msgspec
 import numpy as np
 
 from edgewright import registry
-from edgewright.reporting.markup import document, tag
+from edgewright.reporting.markup import document
 from edgewright.system import arrays
 from edgewright.system.files import writing
 from edgewright.system.jobs import Jobs
+from edgewright.system.markup import tag
+from edgewright.system.progress import silent
+from edgewright.system.shown import Results, brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.model.source import Source
-    from edgewright.reporting.markup import Markup
+    from edgewright.system.markup import Markup
     from edgewright.text.encoding import Text
 
 __all__ = ["Attention", "Head", "attend", "draw", "heads", "page"]
@@ -54,6 +57,10 @@ class Attention:
     special: tuple[bool, ...]
     weights: NDArray[np.float32]
 
+    def __repr__(self) -> str:
+        layers, each, *_ = self.weights.shape
+        return brief(self, f"{layers} layers of {each} heads", f"{len(self.tokens)} tokens", " ".join(self.tokens))
+
 
 @dataclass(frozen=True)
 class Head:
@@ -74,9 +81,16 @@ class Head:
     special: float
     entropy_bits: float
 
+    def __repr__(self) -> str:
+        return brief(self, f"layer {self.layer}", f"head {self.head}", self.mostly, f"{self.entropy_bits:.3g} bits")
+
+    def cells(self) -> dict[str, Any]:
+        """The columns of a table."""
+        return asdict(self)
+
 
 def attend(
-    source: Source, text: Text, *, tokens: int = 64, threads: int = 1, progress: Callable[[str], None] = lambda _: None
+    source: Source, text: Text, *, tokens: int = 64, threads: int = 1, progress: Callable[[str], None] = silent
 ) -> Attention:
     """The eager model's attention on a text or a pair of texts, cut at so many tokens.
 
@@ -103,7 +117,7 @@ def attend(
     return Attention(words, tuple(side is None for side in encoding.sequences[0]), weights)
 
 
-def heads(found: Attention) -> list[Head]:
+def heads(found: Attention) -> Results[Head]:
     """Where each head looks, layer by layer."""
     special = np.array(found.special)
     asked = ~special if not special.all() else special
@@ -120,7 +134,7 @@ def heads(found: Attention) -> list[Head]:
             kept = {name: round(float(share), 4) for name, share in shares.items()}
             each.append(Head(layer, head, _mostly(kept, float(entropy), len(special)), **kept,
                              entropy_bits=round(float(entropy), 3)))  # fmt: skip
-    return each
+    return Results(each)
 
 
 def _mostly(shares: dict[str, float], entropy: float, tokens: int) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,13 @@ import numpy as np
 from edgewright.data import rows as data
 from edgewright.errors import DataError, quoted
 from edgewright.reporting.charts import Series, curves, legend
-from edgewright.reporting.markup import document, tag
+from edgewright.reporting.markup import document
 from edgewright.statistics import metrics
 from edgewright.system import arrays
 from edgewright.system.jobs import Jobs
+from edgewright.system.markup import tag
+from edgewright.system.progress import silent
+from edgewright.system.shown import brief, table_of
 from edgewright.text import encoding as text_encoding
 
 if TYPE_CHECKING:
@@ -85,6 +88,14 @@ class Probed:
     majority: float
     layers: tuple[Layer, ...]
 
+    def __repr__(self) -> str:
+        best = max(self.layers, key=lambda layer: layer.accuracy, default=None)
+        words = f"layer {best.layer} is the best with {best.accuracy:.1f} %" if best else ""
+        return brief(self, f"{len(self.classes)} classes of {self.unit}", f"{len(self.layers)} layers", words)
+
+    def _repr_html_(self) -> str:
+        return table_of([asdict(layer) for layer in self.layers])
+
 
 @dataclass(frozen=True)
 class _Rows:
@@ -104,7 +115,7 @@ def probe(
     most: int = 2000,
     seed: int = 0,
     threads: int = 1,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> Probed:
     """Probe the layers of an eager model on labelled texts, or on words with tags, whatever the model was trained for.
 

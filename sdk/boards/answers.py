@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from edgewright.system.shown import brief
+
 __all__ = [
     "Ended",
     "Installed",
@@ -71,6 +73,9 @@ class Rolled(Struct, frozen=True):
     before: str = msgspec.field(name="from")
     left: str = ""
 
+    def __repr__(self) -> str:
+        return brief(self, f"{self.active} is active", f"{self.before} was", self.left)
+
 
 class Ended(Struct, frozen=True):
     """A transfer that was given up."""
@@ -113,6 +118,11 @@ class Listing(Struct, frozen=True):
     sequence: int
     engines: tuple[str, ...]
     releases: tuple[Row, ...]
+
+    def __repr__(self) -> str:
+        active = f"{self.active} is active" if self.active else "nothing is active"
+        bad = sum(bool(row.problem) for row in self.releases)
+        return brief(self, active, f"{len(self.releases)} releases", f"{bad} of them damaged" if bad else "", self.root)
 
 
 class Status(Listing, frozen=True):

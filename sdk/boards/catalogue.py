@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 from edgewright import registry
 from edgewright.errors import UsageError
 from edgewright.inference.engines import engines_of
+from edgewright.system.shown import brief
 from edgewright.system.toml import did_you_mean, read_toml, record
 
 __all__ = [
@@ -160,6 +161,10 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     engines: tuple[Engine, ...] = ()
     recognized: Recognized
     run: Run
+
+    def __repr__(self) -> str:
+        cores = " + ".join(f"{one.count} {one.core}" for one in self.cpu.clusters)
+        return brief(self, f"{self.vendor} {self.name}", cores, f"prefers {self.run.prefer[0]}")
 
 
 def read_profile(path: Path) -> Profile:

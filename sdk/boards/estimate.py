@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from edgewright.boards.catalogue import Profile, named
+from edgewright.bundle.bundle import Bundle
 from edgewright.errors import UsageError
 from edgewright.inference.footprint import engine_of, memory_mib, model_config, table_share
 from edgewright.measure.roofline import Roofline, encoder_macs
+from edgewright.system.shown import Results, brief
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from pathlib import Path
 
-    from edgewright.boards.catalogue import Profile
-    from edgewright.bundle.bundle import Bundle
     from edgewright.bundle.manifest import Artifact, Manifest
 
 __all__ = ["Estimate", "estimate", "peaks"]
@@ -54,26 +55,45 @@ class Estimate:
     threads: int
     bound_ms: float | None
 
+    def __repr__(self) -> str:
+        bound = f"no less than {self.bound_ms:.3g} ms" if self.bound_ms else ""
+        return brief(self, f"{self.artifact.key} on {self.engine}", f"{self.sum_mib:.0f} MiB", bound)
+
+    def cells(self) -> dict[str, Any]:
+        """The columns of a table."""
+        return {
+            "artifact": self.artifact.key,
+            "engine": self.engine,
+            **{f"{name}, MiB": f"{size:.1f}" for name, size in self.parts_mib.items()},
+            "sum, MiB": f"{self.sum_mib:.1f}",
+            "fits, MiB": self.fits_mib,
+            "bound, ms": self.bound_ms,
+        }
+
     @property
     def sum_mib(self) -> float:
         """The peak memory."""
         return sum(self.parts_mib.values())
 
 
-def estimate(bundle: Bundle, profile: Profile, *, tokens: int = 128, threads: int | None = None) -> list[Estimate]:
-    """An estimate for each artifact of a bundle, for one text of `tokens` tokens.
+def estimate(
+    bundle: Bundle | str | Path, profile: Profile | str, *, tokens: int = 128, threads: int | None = None
+) -> Results[Estimate]:
+    """An estimate for each artifact of a bundle, for one text of `tokens` tokens, on a board with this profile.
 
     Raises:
-        UsageError: a length over the model's, or more threads than cores.
+        UsageError: a length over the model's, more threads than cores, or no such profile.
     """
-    longest, cores = bundle.manifest.settings.max_length, sum(one.count for one in profile.cpu.clusters)
+    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    board = profile if isinstance(profile, Profile) else named(profile)
+    longest, cores = opened.manifest.settings.max_length, sum(one.count for one in board.cpu.clusters)
     if not 1 <= tokens <= longest:
         raise UsageError(f"{tokens} tokens were asked, the model takes 1 to {longest}")
-    wanted = profile.run.threads if threads is None else threads
+    wanted = board.run.threads if threads is None else threads
     if wanted < 1 or wanted > (cores or wanted):
         raise UsageError(f"{wanted} threads were asked, the board has {cores or 'any number of'} cores")
-    config = model_config(bundle.directory)
-    return [_of(bundle.manifest, one, config, profile, tokens, wanted) for one in bundle.manifest.artifacts]
+    config = model_config(opened.directory)
+    return Results(_of(opened.manifest, one, config, board, tokens, wanted) for one in opened.manifest.artifacts)
 
 
 def _of(

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from edgewright import registry
 from edgewright.boards.board import Board
+from edgewright.system.shown import brief
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,6 +75,10 @@ class Facts(Struct, frozen=True, kw_only=True):
     executable: _Words
     problem: _Words = ""
     packages: tuple[Package, ...]
+
+    def __repr__(self) -> str:
+        cores = " + ".join(f"{len(one.numbers)} x {one.kind}" for one in self.cores)
+        return brief(self, self.model or self.product, cores, f"{self.ram_mib} MiB", self.os)
 
 
 class Match(Struct, frozen=True):

@@ -25,6 +25,8 @@ from edgewright.bundle.manifest import Manifest, decode
 from edgewright.errors import BundleError
 from edgewright.inference.footprint import least_memory_mib
 from edgewright.system.files import read_capped
+from edgewright.system.progress import silent
+from edgewright.system.shown import brief
 from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
 
 if TYPE_CHECKING:
@@ -67,6 +69,10 @@ class Flashed:
     socket: str = ""
     equipment: Equipment | None = None
 
+    def __repr__(self) -> str:
+        sent = f"sent {len(self.sent)} files, {self.sent_bytes / 1e6:.1f} MB" if self.changed else "as it was before"
+        return brief(self, self.release, f"version {self.version}", sent, self.left)
+
 
 @dataclass(frozen=True)
 class _Package:
@@ -107,7 +113,7 @@ def flash(
     install: Outfitter | None = None,
     checks: Checks | None = None,
     timeout_s: float = 600.0,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> Flashed:
     """Install a bundle on a board and make it the active release there.
 

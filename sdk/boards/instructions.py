@@ -16,6 +16,8 @@ from edgewright.boards.remote import identity
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import BundleError, DeviceError, UsageError, from_record
 from edgewright.system.interpreter import there
+from edgewright.system.progress import silent
+from edgewright.system.shown import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,6 +40,9 @@ class Count:
     version: str
     tokens: int
     tally: Tally
+
+    def __repr__(self) -> str:
+        return brief(self, self.artifact.key, f"{self.tokens} tokens", f"{self.tally.instructions:,} instructions")
 
     def row(self) -> dict[str, Any]:
         """The count as a row of a table or of JSON."""
@@ -62,7 +67,7 @@ def count_instructions(
     tokens: Sequence[int] = (16, 128),
     format: str | None = None,  # noqa: A002
     precision: str | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> tuple[Count, ...]:
     """Count the instructions of one inference of each artifact that the board has an engine for, at each length.
 
@@ -101,7 +106,7 @@ def count_active(
     tokens: Sequence[int] = (16, 128),
     format: str | None = None,  # noqa: A002
     precision: str | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> tuple[Count, ...]:
     """As `count_instructions`, of the release that is active on an emulated board: `bundle`, or whichever it is.
 

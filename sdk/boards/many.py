@@ -13,6 +13,8 @@ from edgewright.boards.flash import flash
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import DataError, EdgewrightError, UsageError
 from edgewright.system.files import read_capped
+from edgewright.system.progress import silent
+from edgewright.system.shown import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +34,10 @@ class Outcome:
     seconds: float
     done: Flashed | None = None
     error: EdgewrightError | None = None
+
+    def __repr__(self) -> str:
+        what = f"{self.error.code}: {self.error.message}" if self.error else self.done.release if self.done else ""
+        return brief(self, self.url, f"{self.seconds:.1f} s", what)
 
 
 def read_hosts(path: str | Path) -> tuple[str, ...]:
@@ -63,7 +69,7 @@ def flash_all(
     urls: Sequence[str],
     *,
     parallel: int = 8,
-    progress: Callable[[str, str], None] = lambda _, __: None,
+    progress: Callable[[str, str], None] = silent,
     **options: Any,
 ) -> tuple[Outcome, ...]:
     """Flash a bundle onto every board, `parallel` of them at a time; the outcomes in the order of `urls`.

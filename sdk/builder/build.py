@@ -19,6 +19,7 @@ from edgewright.system.atomic import staged
 from edgewright.system.child import Limits
 from edgewright.system.jobs import EAGER, Jobs
 from edgewright.system.preload import warm
+from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +49,7 @@ def build(
     version: int = 0,
     force: bool = False,
     limits: Limits = Limits(),  # noqa: B008 - frozen
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> Bundle:
     """Make a bundle of proven artifacts.
 

@@ -62,6 +62,16 @@ class Bundle:
             raise BundleError(f"{root}: {'; '.join(found)}", hint="copy the whole bundle again")
         return cls(root, manifest)
 
+    def __repr__(self) -> str:
+        from edgewright.system.shown import brief
+
+        return brief(self, self.directory.name, self.manifest.summary)
+
+    def _repr_html_(self) -> str:
+        from edgewright.system.markup import tag
+
+        return tag("b", str(self.directory)) + self.manifest._repr_html_()
+
     def checked(self, path: str) -> Path:
         """The file `path` of the bundle, its hash checked, and that an artifact keeps to itself. Raises BundleError."""
         listed = next((file for file in _listed(self.manifest) if file.path == path), None)

@@ -98,6 +98,24 @@ class Artifact(Struct, frozen=True, forbid_unknown_fields=True):
         """`format/precision`, as tables print it."""
         return f"{self.format}/{self.precision}"
 
+    def __repr__(self) -> str:
+        from edgewright.system.shown import brief
+
+        score = f"{self.score.metric} {self.score.value:.2f}" if self.score else ""
+        return brief(self, self.key, f"{self.size_bytes / 1e6:.3g} MB", score)
+
+    def cells(self) -> dict[str, Any]:
+        """The columns of a table."""
+        score, parity = self.score, self.parity
+        return {
+            "artifact": self.key,
+            "size": f"{self.size_bytes / 1e6:.3g} MB",
+            "score": f"{score.value:.2f} {score.metric} (n {score.n}, {score.data})" if score else None,
+            "cosine": parity.cosine,
+            "same choice": None if parity.top1 is None else f"{parity.top1:.1%}",
+            "diverged": parity.diverged,
+        }
+
 
 class File(Struct, frozen=True, forbid_unknown_fields=True):
     """A file that is not an artifact: tokenizer, configuration, golden cases."""
@@ -161,6 +179,24 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     source: Source
     toolchain: dict[str, str]
     choices: tuple[Choice, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """The task, the artifacts and the bytes of all files, in a line."""
+        every: tuple[Artifact | File, ...] = (*self.artifacts, *self.files)
+        size = sum(one.size_bytes for one in every)
+        return f"{self.task}, {', '.join(artifact.key for artifact in self.artifacts)}, {size / 1e6:.3g} MB"
+
+    def __repr__(self) -> str:
+        from edgewright.system.shown import brief
+
+        return brief(self, self.summary)
+
+    def _repr_html_(self) -> str:
+        from edgewright.system.markup import tag
+        from edgewright.system.shown import table_of
+
+        return tag("p", self.summary) + table_of([artifact.cells() for artifact in self.artifacts])
 
 
 class GoldenCase(Struct, frozen=True, forbid_unknown_fields=True):

@@ -71,11 +71,11 @@ def command(bundle: str, **options: Any) -> None:
     run = bench(measured, plan, **chosen, place=place, command=typed, progress=show)
     if options["out"]:
         rows.write(run, Path(options["out"]))
-    found = with_baseline(run, kept) if kept else []
-    printed_rows = [_compared(one) for one in found] if kept else [_row(row) for row in run.rows]
+    compared = with_baseline(run, kept) if kept else []
+    printed_rows = [_compared(one) for one in compared] if kept else [_row(row) for row in run.rows]
     emit(printed_rows, **printed, notes=_notes(run.rows, run.problems))
     _check_whole(run, options["out"])
-    check(found, allowed)
+    check(compared, allowed)
 
 
 def _check_whole(run: Run, out: str | None) -> None:

@@ -28,9 +28,9 @@ def command(model: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
 
     Each score comes with the ends of its 95 % interval, by a bootstrap over the rows.
     """
-    from edgewright.proof.score import evaluate, evaluate_source, is_source
+    from edgewright.proof.score import evaluate
 
-    chosen = {name: options[name] for name in ("metric", "threads", "cost")}
+    chosen = {name: options[name] for name in ("metric", "precision", "task", "threads", "cost")}
     show = status(quiet=quiet)
     if options["device"]:
         from edgewright.boards.place import refuse_emulated
@@ -40,18 +40,5 @@ def command(model: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
             refuse_emulated(options["device"])
         emit(ask().tree["rows"], as_json=as_json)
         return
-    if is_source(model):
-        found = [_of_source(model, options, chosen, show, evaluate_source)]
-    else:
-        narrowed = {"format": options["format_"], "precision": options["precision"]}
-        found = evaluate(model, options["data"], **chosen, **narrowed, progress=show)
+    found = evaluate(model, options["data"], format=options["format_"], **chosen, progress=show)
     emit([row for one in found for row in one.rows(options["threads"])], as_json=as_json)
-
-
-def _of_source(model: str, options: dict[str, Any], chosen: dict[str, Any], show: Any, score: Any) -> Any:
-    from edgewright.errors import UsageError
-    from edgewright.model.source import open_source
-
-    if options["format_"] or options["precision"]:
-        raise UsageError(f"{model} is no bundle: it has no formats and precisions", hint="build one, or leave them out")
-    return score(open_source(model, task=options["task"]), options["data"], **chosen, progress=show)

@@ -23,6 +23,8 @@ from edgewright.errors import DataError, StorageError
 from edgewright.model.source import open_source
 from edgewright.system.atomic import staged
 from edgewright.system.files import sha256, write_whole
+from edgewright.system.progress import silent
+from edgewright.system.shown import Results, brief
 from edgewright.training.answers import cache_dir
 from edgewright.training.hush import hush
 from edgewright.training.threads import limit
@@ -63,6 +65,24 @@ class Stage:
     latency_ms: float | None
     seconds: float
 
+    def __repr__(self) -> str:
+        score = "" if self.score is None else f"score {self.score:.2f}"
+        took = f"{self.latency_ms:.3g} ms" if self.latency_ms else ""
+        return brief(self, self.step, score, f"{self.nonzero:,} weights", f"{self.size_bytes / 1e6:.3g} MB", took)
+
+    def cells(self) -> dict[str, Any]:
+        """The columns of a table."""
+        return {
+            "step": self.step,
+            "score": None if self.score is None else f"{self.score:.2f}",
+            "weights": f"{self.parameters:,}",
+            "not zero": f"{self.nonzero:,}",
+            "size": f"{self.size_bytes / 1e6:.3g} MB",
+            "to transfer": f"{self.transfer_bytes / 1e6:.3g} MB",
+            "median, ms": self.latency_ms,
+            "seconds": self.seconds,
+        }
+
 
 def compress(
     model: str | Path,
@@ -78,8 +98,8 @@ def compress(
     cache: str | Path | None = None,
     resume: bool = False,
     force: bool = False,
-    progress: Callable[[str], None] = lambda _: None,
-) -> list[Stage]:
+    progress: Callable[[str], None] = silent,
+) -> Results[Stage]:
     """Take the steps of a recipe, in its order.
 
     What the steps made lies in `OUT-steps` until the last one is done; `resume` goes on after the last finished one.
@@ -122,7 +142,7 @@ def compress(
         (work / "compression" / "compression.json").write_text(json.dumps(record, indent=1) + "\n")
         shutil.copyfile(recipe, work / "compression" / "recipe.toml")
     shutil.rmtree(chain.work, ignore_errors=True)
-    return stages
+    return Results(stages)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ The public method of each class checks, calls the underscored one, and narrows w
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgewright.errors import ConversionFailed, EdgewrightError, StorageError
+from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +50,7 @@ class ConversionSpec:
     tokenizer: Path
     calibration: Sequence[Mapping[str, NDArray[Any]]] = ()
     keep_float: tuple[str, ...] = ()
-    progress: Callable[[str], None] = field(default=lambda _: None)
+    progress: Callable[[str], None] = silent
 
 
 class Converter(ABC):

@@ -52,6 +52,11 @@ class Trace(Struct, frozen=True, forbid_unknown_fields=True):
         """What the operators do not account for: between them, and around them."""
         return self.run_ms - sum(operator.time_ms for operator in self.operators)
 
+    def __repr__(self) -> str:
+        from edgewright.system.shown import brief
+
+        return brief(self, f"{len(self.operators)} operators", f"{self.plain_ms:.3g} ms", self.delegate)
+
 
 def layer_of(name: str) -> str:
     """The layer of a stack that a module is in: `bert.encoder.layer.3.output.dense` -> `bert.encoder.layer.3`."""

@@ -13,6 +13,7 @@ from edgewright.bundle.bundle import Bundle
 from edgewright.errors import UnsupportedConversion
 from edgewright.system.files import check_free, write_whole
 from edgewright.system.jobs import Jobs
+from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,7 @@ def export_mediapipe(
     out: str | Path,
     precision: str | None = None,
     force: bool = False,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> Artifact:
     """Write a `.tflite` file that MediaPipe's text classifier opens, and give the artifact that it was made of.
 

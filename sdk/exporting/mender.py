@@ -16,6 +16,7 @@ from edgewright.bundle.packing import pack
 from edgewright.errors import StorageError
 from edgewright.exporting._updater import PACKED, Install, begin, need, place, run
 from edgewright.system.files import check_free, sha256, size_of, write_whole
+from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,7 +56,7 @@ def export_mender(
     name: str = "",
     key: str | Path | None = None,
     force: bool = False,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> tuple[Path, Path]:
     """Write an artifact for Mender and, as `OUT.module`, the update module that boards need once; gives both files.
 

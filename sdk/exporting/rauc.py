@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edgewright.bundle.packing import pack
 from edgewright.errors import UsageError
 from edgewright.exporting._updater import PACKED, Install, begin, need, place, run
+from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,7 @@ def export_rauc(
     key: str | Path,
     install: Install,
     force: bool = False,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> Path:
     """Write a bundle for RAUC, in its verity format, whose handler installs the model.
 

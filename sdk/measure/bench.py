@@ -18,6 +18,7 @@ from edgewright.measure.place import Here
 from edgewright.measure.plan import Plan, Target
 from edgewright.measure.rows import MOST_WORDS, Run
 from edgewright.measure.summarize import row_of
+from edgewright.system.progress import silent
 from edgewright.text.buckets import check_buckets
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def bench(
     precision: str | None = None,
     place: Place | None = None,
     command: str = "",
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> Run:
     """Measure the artifacts of a bundle, on this machine or at a place where it is too.
 

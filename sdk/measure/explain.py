@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgewright.errors import UsageError
 from edgewright.measure.profile import Profile, profile
 from edgewright.system.machine import machine
+from edgewright.system.shown import Results, brief
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,13 @@ class Part:
     other_ms: float
     why: str
 
+    def __repr__(self) -> str:
+        return brief(self, f"{self.what}: {self.fp32_ms:.3g} ms in fp32", f"{self.other_ms:.3g} ms", self.why)
+
+    def cells(self) -> dict[str, Any]:
+        """The columns of a table."""
+        return {"what": self.what, "fp32, ms": self.fp32_ms, "other, ms": self.other_ms, "why": self.why}
+
 
 def explain(
     bundle: Bundle | str | Path,
@@ -38,7 +46,7 @@ def explain(
     format: str = "onnx",  # noqa: A002
     tokens: int = 128,
     threads: int = 1,
-) -> list[Part]:
+) -> Results[Part]:
     """Profile a format in float32 and in `precision`. Raises what `profile` raises, and UsageError for fp32 itself."""
     if precision == "fp32":
         raise UsageError("fp32 is what others are held against", hint="give another precision, such as --why int8")
@@ -46,9 +54,9 @@ def explain(
     return parts(*both)
 
 
-def parts(fp32: Profile, other: Profile) -> list[Part]:
+def parts(fp32: Profile, other: Profile) -> Results[Part]:
     """The whole, then the groups in which the two differ or stay the same."""
-    rows = [Part("a whole run, without the profiler", fp32.trace.plain_ms, other.trace.plain_ms, "")]
+    rows = Results([Part("a whole run, without the profiler", fp32.trace.plain_ms, other.trace.plain_ms, "")])
     spent = [_groups(found) for found in (fp32, other)]
     reasons = {
         "products with weights": _products(other, *(group.get("products with weights", 0.0) for group in spent)),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgewright.system.shown import brief
+
 if TYPE_CHECKING:
     from edgewright.bundle.bundle import Bundle
     from edgewright.bundle.manifest import Artifact
@@ -58,3 +60,12 @@ class Target:
     artifact: Artifact
     threads: int
     buckets: tuple[int, ...] = ()
+
+    def __repr__(self) -> str:
+        return brief(self, *self.facts, f"on {self.place.name}")
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """The artifact, the threads and the buckets, in words."""
+        padded = f"padded to {'+'.join(map(str, self.buckets))}" if self.buckets else ""
+        return self.artifact.key, f"{self.threads} thread{'s' * (self.threads > 1)}", padded

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,6 +20,7 @@ from edgewright.measure.roofline import Roofline, roofline
 from edgewright.system.child import call
 from edgewright.system.files import read_capped, write_whole
 from edgewright.system.machine import model, require_clock
+from edgewright.system.shown import Results, brief, table_of
 from edgewright.system.untrusted import MAX_JSON_BYTES
 
 if TYPE_CHECKING:
@@ -63,6 +64,14 @@ class Profile:
         """Which artifact, where, and how long."""
         return f"{self.artifact.key} on {self.engine}, {self.tokens} tokens: {self.trace.plain_ms:.3g} ms"
 
+    def __repr__(self) -> str:
+        return brief(self, self.title, f"{len(self.trace.operators)} operators", self.machine)
+
+    def _repr_html_(self) -> str:
+        from edgewright.system.markup import tag
+
+        return tag("p", self.title) + table_of([share.cells() for share in shares(self)])
+
 
 @dataclass(frozen=True)
 class Share:
@@ -90,6 +99,13 @@ class Share:
     of_peak: float | None = None
     bound: str | None = None
     ran_by: str | None = None
+
+    def __repr__(self) -> str:
+        return brief(self, f"{self.time_ms:.3g} ms", f"{self.share:.1%}", f"{self.calls} calls", self.what)
+
+    def cells(self) -> dict[str, Any]:
+        """The columns of a table."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -182,7 +198,7 @@ def in_child(payload: dict[str, Any], progress: Callable[[str], None]) -> Any:
     return msgspec.to_builtins(engine.profile(path, feeds, threads=payload["threads"], runs=payload["runs"]))
 
 
-def shares(found: Profile, by: str = "kind") -> list[Share]:
+def shares(found: Profile, by: str = "kind") -> Results[Share]:
     """The parts of an inference, the longest first, and the rest: by `operator`, `kind`, or `layer`."""
     parts: dict[str, list[Operator]] = {}
     for operator in found.trace.operators:
@@ -190,7 +206,7 @@ def shares(found: Profile, by: str = "kind") -> list[Share]:
         parts.setdefault(names[by], []).append(operator)
     rows = sorted((_share(what, part, found) for what, part in parts.items()), key=lambda row: -row.time_ms)
     rest = found.trace.rest_ms
-    return [*rows, Share("between operators", 0, rest, rest / found.trace.run_ms)]
+    return Results([*rows, Share("between operators", 0, rest, rest / found.trace.run_ms)])
 
 
 def _share(what: str, part: Sequence[Operator], found: Profile) -> Share:

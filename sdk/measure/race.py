@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
 from edgewright.bundle.manifest import MOST_INPUTS, Choice, Manifest, decode, encode
@@ -19,9 +19,12 @@ from edgewright.measure.place import Here
 from edgewright.measure.plan import Plan
 from edgewright.statistics.latency import compare
 from edgewright.system.files import write_whole
+from edgewright.system.progress import silent
+from edgewright.system.shown import Results, brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from edgewright.bundle.manifest import Artifact
     from edgewright.measure.place import Place
@@ -73,15 +76,35 @@ class Entrant:
         each = [zip(*(row.samples_ms[at] for row in self.rows), strict=False) for at in range(self.processes)]
         return [[math.prod(runs) ** (1 / len(runs)) for runs in process] for process in each]
 
+    def __repr__(self) -> str:
+        took = f"{self.median_ms:.3g} ms" if self.rows else ""
+        return brief(self, *self.target.facts, took, self.lost or "the winner")
+
+    def cells(self) -> dict[str, Any]:
+        """The columns of a table."""
+        score = self.target.artifact.score
+        return {
+            "artifact": self.target.artifact.key,
+            "size": f"{self.target.artifact.size_bytes / 1e6:.3g} MB",
+            "threads": self.target.threads,
+            "buckets": "+".join(map(str, self.target.buckets)) or None,
+            "score": f"{score.value:.2f} {score.metric}" if score else None,
+            "processes": self.processes or None,
+            "median, ms": self.median_ms if self.rows else None,
+            "peak, MiB": f"{max(row.peak_rss_mib for row in self.rows):.0f}" if self.rows else None,
+            "grade": self.rows[0].grade if self.rows else None,
+            "verdict": self.lost or "the winner",
+        }
+
 
 def race(
-    bundle: Bundle,
+    bundle: Bundle | str | Path,
     plan: Plan = _FINAL,
     rules: Rules = Rules(),
     *,
     place: Place | None = None,
-    progress: Callable[[str], None] = lambda _: None,
-) -> list[Entrant]:
+    progress: Callable[[str], None] = silent,
+) -> Results[Entrant]:
     """Find the fastest artifact, threads and buckets for the lengths of `plan`, which is the finalists' one.
 
     At a place, this machine by default.
@@ -95,8 +118,9 @@ def race(
         ConnectionLost: the way to the board broke before it was decided.
         What `edgewright.measure.bench.bench` raises.
     """
-    place = place or Here(bundle)
-    entrants = [Entrant(target, []) for target in targets_of(bundle, plan, None, None, place)]
+    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    place = place or Here(opened)
+    entrants = [Entrant(target, []) for target in targets_of(opened, plan, None, None, place)]
     able = place.about.formats
     for entrant in entrants:
         entrant.lost = _out(entrant.target.artifact, able, rules)
@@ -107,7 +131,7 @@ def race(
     _run(running, plan, progress)
     _decide(running, rules)
     _field(entrants)
-    return sorted(entrants, key=lambda e: (bool(e.lost), -e.processes, e.median_ms))
+    return Results(sorted(entrants, key=lambda e: (bool(e.lost), -e.processes, e.median_ms)))
 
 
 def _field(entrants: Sequence[Entrant]) -> list[Entrant]:

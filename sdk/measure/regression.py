@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import DataError, DeviceError, GateFailed, UsageError
 from edgewright.measure.bench import measured, targets_of
 from edgewright.measure.plan import Plan
 from edgewright.statistics.latency import Ratio, compare
+from edgewright.system.progress import silent
+from edgewright.system.shown import Results, brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +33,21 @@ class Comparison:
     other: Row
     ratio: Ratio
 
+    def __repr__(self) -> str:
+        return brief(self, str(self.ratio), self.row.key)
+
+    def cells(self) -> dict[str, Any]:
+        """The columns of a table."""
+        return {
+            "row": self.row.key,
+            "median, ms": self.row.latency_ms.median,
+            "other, ms": self.other.latency_ms.median,
+            "times": f"{self.ratio.value:.3f}",
+            "99 % interval": f"{self.ratio.low:.3f} to {self.ratio.high:.3f}",
+            "difference": "shown" if self.ratio.shown else "none shown",
+            "grades": f"{self.row.grade}, {self.other.grade}",
+        }
+
 
 def bench_against(
     bundle: Bundle | str | Path,
@@ -39,8 +56,8 @@ def bench_against(
     *,
     format: str | None = None,  # noqa: A002
     precision: str | None = None,
-    progress: Callable[[str], None] = lambda _: None,
-) -> list[Comparison]:
+    progress: Callable[[str], None] = silent,
+) -> Results[Comparison]:
     """Measure two bundles in turn, process by process, and compare their rows of one kind.
 
     The same bundle twice gives the noise floor of this machine.
@@ -58,18 +75,18 @@ def bench_against(
     if found.cut_short or not all(found.rows):
         raise DeviceError(found.cut_short or found.problems[-1], hint="both bundles have to run to be compared")
     pairs = zip(found.rows[::2], found.rows[1::2], strict=True)
-    return [
+    return Results(
         Comparison(row, against, compare(row.samples_ms, against.samples_ms))
         for ours, others in pairs
         for row, against in zip(ours, others, strict=True)
-    ]
+    )
 
 
 def _kind(target: Target) -> tuple[str, int]:
     return target.artifact.key, target.threads
 
 
-def with_baseline(run: Run, baseline: Run) -> list[Comparison]:
+def with_baseline(run: Run, baseline: Run) -> Results[Comparison]:
     """Compare the rows of a run with those of one kind in an earlier run of the same model.
 
     Raises:
@@ -85,7 +102,7 @@ def with_baseline(run: Run, baseline: Run) -> list[Comparison]:
     if not pairs:
         hint = f"it has {'; '.join(found)}"
         raise DataError("the baseline has no row of the artifacts, lengths and threads of this run", hint=hint)
-    return [Comparison(a, b, compare(a.samples_ms, b.samples_ms)) for a, b in pairs]
+    return Results(Comparison(a, b, compare(a.samples_ms, b.samples_ms)) for a, b in pairs)
 
 
 def check(comparisons: Sequence[Comparison], fail_over: float) -> None:

@@ -6,7 +6,7 @@ Law: `decode(encode(run)) == run`. A file is read with the distrust that bundles
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -14,6 +14,7 @@ from edgewright.bundle import manifest
 from edgewright.errors import DataError, EdgewrightError
 from edgewright.statistics.latency import Summary  # noqa: TC001 - msgspec reads annotations
 from edgewright.system.files import read_capped, write_whole
+from edgewright.system.shown import brief, table_of
 from edgewright.system.untrusted import MAX_JSON_BYTES
 
 __all__ = ["MOST_WORDS", "SCHEMA", "Machine", "Moment", "Parts", "Row", "Run", "Startup", "read", "write"]
@@ -157,6 +158,27 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         padded = f", padded to {'+'.join(map(str, self.buckets))}" if self.buckets else ""
         return f"{self.artifact.key}, {self.inputs}{padded}{batch}, {self.threads} thread{'s' * (self.threads > 1)}"
 
+    def __repr__(self) -> str:
+        return brief(self, f"{self.latency_ms.median:.3g} ms", f"grade {self.grade}", self.key)
+
+    def cells(self) -> dict[str, Any]:
+        """The columns of a table."""
+        took, score = self.latency_ms, self.artifact.score
+        return {
+            "artifact": self.artifact.key,
+            "engine": f"{self.engine} {self.version}",
+            "threads": self.threads,
+            "input": self.inputs,
+            "median, ms": took.median,
+            "95 % interval": None if took.low is None else f"{took.low:.4g} to {took.high:.4g}",
+            "p99, ms": took.p99,
+            "load, ms": self.startup.load_ms,
+            "peak, MiB": f"{self.peak_rss_mib:.0f}",
+            "score": f"{score.value:.2f} {score.metric}" if score else None,
+            "grade": self.grade,
+            "reasons": "; ".join(self.reasons) or None,
+        }
+
 
 class Run(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The root object of a file of rows.
@@ -175,6 +197,18 @@ class Run(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     rows: tuple[Row, ...]
     problems: tuple[_Words, ...] = ()
     cut_short: _Words = ""
+
+    def __repr__(self) -> str:
+        tasks = ", ".join(dict.fromkeys(f"{row.bundle}: {row.task}" for row in self.rows))
+        wrong = f"{len(self.problems)} problems" if self.problems else ""
+        return brief(self, f"{len(self.rows)} rows on {self.device}", wrong, tasks, self.machine.model, self.began)
+
+    def _repr_html_(self) -> str:
+        from edgewright.system.markup import tag
+
+        words = [f"{self.machine.model}, {self.began}", self.cut_short, *self.problems]
+        rows = table_of([row.cells() for row in self.rows]) if self.rows else ""
+        return "".join(tag("p", line) for line in words if line) + rows
 
 
 def write(run: Run, path: Path) -> None:

@@ -20,6 +20,8 @@ from edgewright.proof.score import Cost
 from edgewright.proof.subjects import TIMED, ask, check_alike, encoded, open_model
 from edgewright.statistics import metrics
 from edgewright.statistics.latency import Ratio, compare
+from edgewright.system.progress import silent
+from edgewright.system.shown import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,6 +72,12 @@ class Difference:
     points: tuple[float, float, float] | None
     ratio: Ratio | None
 
+    def __repr__(self) -> str:
+        alike = "" if self.outputs.agreement is None else f"{self.outputs.agreement:.1%} the same answer"
+        gained = f"{self.points[0]:+.2f} points" if self.points else ""
+        took = f"{self.ratio.value:.3g} times the time" if self.ratio else ""
+        return brief(self, f"{self.first.kind} and {self.second.kind}", alike, gained, took)
+
 
 def differ(
     first: str | Path,
@@ -81,7 +89,7 @@ def differ(
     format: str | None = None,  # noqa: A002
     precision: str | None = None,
     threads: int = 1,
-    progress: Progress = lambda _: None,
+    progress: Progress = silent,
 ) -> Difference:
     """Compare two models.
 

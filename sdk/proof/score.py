@@ -13,11 +13,15 @@ import msgspec
 from edgewright.bundle.bundle import MANIFEST, Bundle
 from edgewright.bundle.manifest import Score
 from edgewright.data import rows as data
+from edgewright.errors import UsageError
 from edgewright.inference.engines import runnable
 from edgewright.inference.pipeline import Pipeline, load
 from edgewright.measure.bench import measured, targets_of
 from edgewright.measure.plan import Plan
+from edgewright.model.source import open_source
 from edgewright.statistics import metrics
+from edgewright.system.progress import silent
+from edgewright.system.shown import Results, brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,6 +49,14 @@ class Scored(msgspec.Struct, frozen=True):
     high: float
     draws: tuple[float, ...]
 
+    def __repr__(self) -> str:
+        return brief(self, f"{self.score.metric} {self.interval}", f"n {self.score.n}", self.score.data)
+
+    @property
+    def interval(self) -> str:
+        """The value and the ends of its interval, in words."""
+        return f"{self.score.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+
 
 class Cost(msgspec.Struct, frozen=True):
     """What an answer costs: the median latency of a run over texts of the data, and peak memory of its process.
@@ -66,6 +78,24 @@ class Evaluation:
     scored: tuple[Scored, ...]
     size_bytes: int
     cost: Cost | None = None
+
+    def __repr__(self) -> str:
+        words = ", ".join(f"{one.score.metric} {one.interval}" for one in self.scored)
+        return brief(self, self.artifact.key if self.artifact else "eager/fp32", words)
+
+    def cells(self) -> dict[str, Any]:
+        """The columns of a table."""
+        cost = self.cost
+        return {
+            "artifact": self.artifact.key if self.artifact else "eager/fp32",
+            "size": f"{self.size_bytes / 1e6:.3g} MB",
+            **{one.score.metric: one.interval for one in self.scored},
+            "n": self.scored[0].score.n if self.scored else None,
+            "median, ms": cost.latency_ms if cost else None,
+            "peak, MiB": f"{cost.peak_rss_mib:.0f}" if cost else None,
+            "timed": cost.timed if cost else None,
+            "grade": cost.grade if cost else None,
+        }
 
     def rows(self, threads: int) -> list[dict[str, Any]]:
         """A row of a table for each metric."""
@@ -109,34 +139,42 @@ def evaluate(
     metric: Sequence[str] = (),
     format: str | None = None,  # noqa: A002
     precision: str | None = None,
+    task: str | None = None,
     threads: int = 1,
     cost: bool = False,
-    progress: Progress = lambda _: None,
-) -> list[Evaluation]:
+    progress: Progress = silent,
+) -> Results[Evaluation]:
     """Score every artifact of a bundle, or those of one format or precision, on a TSV, JSONL or SQuAD file.
 
-    Artifacts that no installed engine opens are left out, unless their format is asked for.
+    Artifacts that no installed engine opens are left out, unless their format is asked for. A source has one eager
+    model to score.
 
     Args:
-        bundle: a bundle or its directory.
+        bundle: a bundle or its directory; or the directory of a source.
         labelled: the data file.
         metric: names of metrics of the task; by default its own.
         format: only artifacts of this format.
         precision: only artifacts of this precision.
-        threads: the engine's threads.
+        task: the task of a source; by default the one of its architecture.
+        threads: the engine's threads, or torch's.
         cost: measure latency on the first texts of the data, and peak memory, in processes of their own.
         progress: called with a short phrase at each stage.
 
     Raises:
         BundleError: the bundle is bad or holds no such artifact.
+        SourceError: the source is bad.
         DataError: the data file is bad.
-        UsageError: the task has no such metric.
+        UsageError: the task has no such metric, or a source was asked for a format or a precision.
         MissingExtra: no engine for any of the artifacts is installed.
     """
+    if not isinstance(bundle, Bundle) and is_source(bundle):
+        source = _source(bundle, task, format or precision)
+        asked = {"metric": metric, "threads": threads, "cost": cost, "progress": progress}
+        return Results([evaluate_source(source, labelled, **asked)])  # type: ignore[arg-type]
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     opened.choose(format=format, precision=precision)
     here = {format} if format else set(runnable(opened)) or {a.format for a in opened.manifest.artifacts}
-    found: list[Evaluation] = []
+    found: Results[Evaluation] = Results()
     groups: list[_Group] = []
     for artifact in opened.manifest.artifacts:
         if artifact.format in here and precision in (None, artifact.precision):
@@ -149,6 +187,13 @@ def evaluate(
     return found
 
 
+def _source(directory: str | Path, task: str | None, narrowed: str | None) -> Source:
+    if narrowed:
+        hint = "build one, or leave them out"
+        raise UsageError(f"{directory} is no bundle: it has no formats and precisions", hint=hint)
+    return open_source(directory, task=task)
+
+
 def evaluate_source(
     source: Source,
     labelled: str | Path,
@@ -156,7 +201,7 @@ def evaluate_source(
     metric: Sequence[str] = (),
     threads: int = 1,
     cost: bool = False,
-    progress: Progress = lambda _: None,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Score the eager float32 model of a source, in a child process. Raises as `evaluate` does, and SourceError."""
     from edgewright.system.jobs import Jobs

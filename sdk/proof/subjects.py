@@ -20,6 +20,7 @@ from edgewright.model.source import open_source
 from edgewright.proof import cases
 from edgewright.proof.score import Cost, Scored, evaluate, is_source
 from edgewright.system import arrays
+from edgewright.system.shown import brief
 from edgewright.text.encoding import regroup
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ class Side(msgspec.Struct, frozen=True):
     compressed_bytes: int
     scored: Scored | None
     cost: Cost | None = None
+
+    def __repr__(self) -> str:
+        score = f"{self.scored.score.metric} {self.scored.score.value:.2f}" if self.scored else ""
+        return brief(self, self.kind, f"{self.size_bytes / 1e6:.3g} MB", score, self.model)
 
 
 @dataclass(frozen=True)

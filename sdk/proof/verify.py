@@ -14,6 +14,8 @@ from edgewright.inference.engines import engine_for
 from edgewright.inference.golden import encoded, judged
 from edgewright.system import arrays
 from edgewright.system.jobs import Jobs
+from edgewright.system.progress import silent
+from edgewright.system.shown import Results, brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +41,14 @@ class Replay:
     max_abs: float
     skipped: str = ""
 
+    def __repr__(self) -> str:
+        done = f"{self.cases} golden cases agree in {self.engine}" if self.engine else f"not replayed: {self.skipped}"
+        return brief(self, self.artifact.key, done)
+
+    def cells(self) -> dict[str, Any]:
+        """The columns of a table."""
+        return {**self.artifact.cells(), "engine": self.engine or None, "golden": self.record()["golden"]}
+
     def record(self) -> dict[str, Any]:
         """The row of a table."""
         done, artifact = self.engine, self.artifact
@@ -53,8 +63,8 @@ class Replay:
 
 
 def verify(
-    bundle: Bundle | str | Path, *, quick: bool = False, progress: Callable[[str], None] = lambda _: None
-) -> list[Replay]:
+    bundle: Bundle | str | Path, *, quick: bool = False, progress: Callable[[str], None] = silent
+) -> Results[Replay]:
     """Check every hash of a bundle, then replay its golden cases, each artifact in a child process.
 
     Args:
@@ -77,7 +87,7 @@ def verify(
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         jobs = Jobs(Path(scratch), progress=progress)
         arrays.save(jobs.scratch / "feeds.npz", [batch for encoding in encodings for batch in encoding.batches])
-        return [_replay(opened, artifact, task, encodings, jobs) for artifact in artifacts]
+        return Results(_replay(opened, artifact, task, encodings, jobs) for artifact in artifacts)
 
 
 def _replay(bundle: Bundle, artifact: Artifact, task: Task, encodings: list[Encoding], jobs: Jobs) -> Replay:

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgewright.reporting.markup import Markup, tag
+from edgewright.system.markup import Markup, tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 from edgewright.measure.profile import shares
 from edgewright.reporting.charts import bars
-from edgewright.reporting.markup import document, tag
+from edgewright.reporting.markup import document
 from edgewright.reporting.operators import bar_of, facts
+from edgewright.system.markup import table, tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from edgewright.contracts.operators import Operator
     from edgewright.measure.profile import Profile, Share
-    from edgewright.reporting.markup import Markup
+    from edgewright.system.markup import Markup
 
 __all__ = ["flame", "page"]
 
@@ -92,9 +93,8 @@ def _frames(frame: _Frame, x: float, depth: int, scale: float, whole_ms: float) 
 
 def _table(rows: Sequence[Share]) -> Markup:
     names = ("what", "calls", "ms", "share", "GMAC/s", "GB/s", "of peak", "bound")
-    head = tag("tr", *(tag("th", name) for name in names))
-    body = [tag("tr", *(tag("td", cell) for cell in _cells(row))) for row in rows]
-    return tag("div", tag("table", head, *body), class_="scroll")
+    lines = [dict(zip(names, _cells(row), strict=True)) for row in rows]
+    return tag("div", table(lines), class_="scroll")
 
 
 def _cells(row: Share) -> tuple[str, ...]:

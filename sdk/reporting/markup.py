@@ -1,37 +1,13 @@
-"""HTML and SVG that cannot be broken by what they show: every text is escaped, unless it is markup made here."""
+"""A page that needs nothing else, in the project's style."""
 
 from __future__ import annotations
 
-import html
 from importlib import resources
 from typing import Any
 
-__all__ = ["Markup", "document", "tag"]
+from edgewright.system.markup import Markup, tag
 
-_VOID = ("meta", "link", "br", "img")
-
-
-class Markup(str):
-    """Text that is markup already."""
-
-    __slots__ = ()
-
-
-def tag(name: str, /, *children: Any, **attributes: Any) -> Markup:
-    """An element: children and attributes are escaped; a trailing `_` of an attribute is dropped, `_` becomes `-`."""
-    words = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{html.escape(_text(value))}"'
-        for key, value in attributes.items()
-        if value is not None
-    )
-    if name in _VOID:
-        return Markup(f"<{name}{words}>")
-    inside = "".join(child if isinstance(child, Markup) else html.escape(_text(child)) for child in children)
-    return Markup(f"<{name}{words}>{inside}</{name}>")
-
-
-def _text(value: Any) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+__all__ = ["document"]
 
 
 def document(title: str, *body: Any) -> str:

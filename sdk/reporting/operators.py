@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from edgewright.errors import DataError
 from edgewright.measure.profile import fallbacks, shares
 from edgewright.reporting.charts import Bar, bars
-from edgewright.reporting.markup import tag
+from edgewright.system.markup import tag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgewright.measure.profile import Profile, Share
     from edgewright.measure.rows import Run
-    from edgewright.reporting.markup import Markup
+    from edgewright.system.markup import Markup
 
 __all__ = ["bar_of", "check", "facts", "section"]
 

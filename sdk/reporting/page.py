@@ -12,9 +12,10 @@ from edgewright.errors import one_line
 from edgewright.measure.profile import shares
 from edgewright.measure.regression import with_baseline
 from edgewright.reporting.charts import Bar, Interval, Point, Series, bars, curves, intervals, legend, scatter
-from edgewright.reporting.markup import Markup, document, tag
+from edgewright.reporting.markup import document
 from edgewright.reporting.operators import check, facts, section
 from edgewright.statistics.latency import median, percentile
+from edgewright.system.markup import Markup, table, tag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -231,9 +232,7 @@ def _moment(row: Row) -> dict[str, Any]:
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> Markup:
-    heads = tag("tr", *(tag("th", name) for name in rows[0]))
-    lines = [tag("tr", *(_td(name, value) for name, value in row.items())) for row in rows]
-    return tag("div", tag("table", tag("thead", heads), tag("tbody", *lines)), class_="scroll")
+    return tag("div", table(rows, _td), class_="scroll")
 
 
 def _td(name: str, value: Any) -> Markup:

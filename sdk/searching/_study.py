@@ -22,6 +22,7 @@ from edgewright.searching.front import Trial
 from edgewright.searching.halving import verdict
 from edgewright.searching.process import is_dead, this_process
 from edgewright.searching.trial import Cost
+from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -114,7 +115,7 @@ class Study:
             what = f"{self._storage} holds a study of something else: {'; '.join(other)}"
             raise StorageError(what, hint="give another --storage, or what it was begun with")
 
-    def run(self, trials: int, evaluate: Evaluate, progress: Callable[[str], None] = lambda _: None) -> None:
+    def run(self, trials: int, evaluate: Evaluate, progress: Callable[[str], None] = silent) -> None:
         """Take trials until the study has so many, of all processes together, or all points are tried.
 
         Args:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgewright.errors import GateFailed
+from edgewright.system.shown import brief
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,23 @@ class Trial:
     latency_ms: float | None = None
     size_bytes: int | None = None
     facts: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        score = "" if self.score is None else f"score {self.score:.2f}"
+        took = "" if self.latency_ms is None else f"{self.latency_ms:.3g} ms"
+        size = "" if self.size_bytes is None else f"{self.size_bytes / 1e6:.3g} MB"
+        return brief(self, self.number, self.state, score, took, size, self.reason)
+
+    def cells(self) -> dict[str, Any]:
+        """The columns of a table."""
+        size = self.size_bytes
+        return {
+            "trial": self.number,
+            **self.values,
+            "score": None if self.score is None else f"{self.score:.2f}",
+            "median, ms": self.latency_ms,
+            "size": None if size is None else f"{size / 1e6:.3g} MB",
+        }
 
 
 @dataclass(frozen=True)

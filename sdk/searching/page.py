@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgewright.reporting.charts import Point, Series, curves, scatter
-from edgewright.reporting.markup import document, tag
+from edgewright.reporting.markup import document
 from edgewright.searching.front import front, hypervolume, objectives
+from edgewright.system.markup import tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from edgewright.reporting.markup import Markup
     from edgewright.searching.front import Limits, Trial
+    from edgewright.system.markup import Markup
 
 __all__ = ["page"]
 

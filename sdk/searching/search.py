@@ -20,6 +20,8 @@ from edgewright.searching.page import page
 from edgewright.searching.space import Space
 from edgewright.searching.trial import bits_of, make, measure
 from edgewright.system.files import sha256, write_whole
+from edgewright.system.progress import silent
+from edgewright.system.shown import brief, table_of
 from edgewright.training.answers import cache_dir
 from edgewright.training.hush import hush
 
@@ -57,6 +59,13 @@ class Result:
     artifact: str
     infeasible: dict[str, int]
 
+    def __repr__(self) -> str:
+        front = f"{len(self.front)} of {len(self.trials)} trials on the front"
+        return brief(self, self.directory.name, front, f"winner {self.winner.number}", f"as {self.artifact}")
+
+    def _repr_html_(self) -> str:
+        return table_of([trial.cells() for trial in self.front])
+
 
 def search(
     model: str | Path,
@@ -74,7 +83,7 @@ def search(
     seed: int = 0,
     threads: int = 0,
     cache: str | Path | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> Result:
     """Search a space. The same call goes on with a study that was interrupted, and joins one that is running.
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.errors import DataError, DeviceError, EdgewrightError, one_line
 from edgewright.serving.model import items_of, open_model, parsed
 from edgewright.serving.systemd import notify, watchdog_s
+from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     import socket
@@ -46,7 +47,7 @@ def serve(
     *,
     options: Mapping[str, Any] | None = None,
     bounds: Bounds = Bounds(),
-    ready: Callable[[Model], None] = lambda _: None,
+    ready: Callable[[Model], None] = silent,
 ) -> None:
     """Serve the bundle that `directory` leads to on a bound socket until SIGTERM or SIGINT.
 

@@ -22,6 +22,7 @@ import numpy as np
 from edgewright.data import rows as data
 from edgewright.errors import DataError, StorageError
 from edgewright.system.files import into, sha256, write_whole
+from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -95,7 +96,7 @@ def write(
     out: Path,
     *,
     more: Callable[[Iterable[Example]], Iterable[Example]] | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> Corpus:
     """Tokenize a data file into `out`, or open what lies there if it was made of the same.
 
@@ -135,7 +136,7 @@ def kept(
     root: Path,
     *,
     more: Callable[[Iterable[Example]], Iterable[Example]] | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> Corpus:
     """As `write`, in a directory of its own below `root`, which several processes may share.
 

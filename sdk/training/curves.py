@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgewright.reporting.charts import Series, curves, legend
-from edgewright.reporting.markup import document, tag
+from edgewright.reporting.markup import document
+from edgewright.system.markup import tag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edgewright.reporting.markup import Markup
+    from edgewright.system.markup import Markup
 
 __all__ = ["page"]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright import registry
 from edgewright.errors import UsageError
 from edgewright.model.source import open_source
+from edgewright.system.progress import silent
 from edgewright.text.tokenizer import Tokenizer
 from edgewright.training import corpus
 from edgewright.training.answers import cache_dir, computed
@@ -65,7 +66,7 @@ def distill(
     cache: str | Path | None = None,
     resume: bool = False,
     force: bool = False,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
     watch: Callable[[int, int, float], None] | None = None,
 ) -> Trained:
     """Train a student on a teacher's outputs. The teacher runs once over the rows; its answers are kept in a cache.

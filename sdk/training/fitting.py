@@ -15,6 +15,8 @@ from edgewright.errors import DataError, StorageError
 from edgewright.model.source import open_source
 from edgewright.system.atomic import staged
 from edgewright.system.files import sha256
+from edgewright.system.progress import silent
+from edgewright.system.shown import brief
 from edgewright.text.tokenizer import Tokenizer
 from edgewright.training import corpus, threads
 from edgewright.training.curves import page
@@ -59,6 +61,10 @@ class Trained:
     parameters: int
     seconds: float
     tokens_per_s: float
+
+    def __repr__(self) -> str:
+        score = f"{self.metric} {self.score:.2f} after {self.best_step} of {self.steps} steps"
+        return brief(self, self.directory.name, score, f"{self.parameters:,} parameters")
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,7 @@ def fit(
     recipe: Recipe | None = None,
     resume: bool = False,
     force: bool = False,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
     watch: Callable[[int, int, float], None] | None = None,
 ) -> Trained:
     """Fine-tune a model on labelled rows.
@@ -178,7 +184,7 @@ def train_into(
         )
     answers = lesson.answers(rows) if lesson.answers else None
     place, more = unfinished.directory, (lesson.after, lesson.settled, lesson.rates, lesson.watch)
-    loop = Loop(source, task, tokenizer, recipe, place, progress if is_first() else _silent, *more)
+    loop = Loop(source, task, tokenizer, recipe, place, progress if is_first() else silent, *more)
     start = lesson.start() if lesson.start else None
     model, curves = loop.run(rows, dev, lesson.loss(objective), start, answers, checkpoint)
     if lesson.finish:
@@ -194,10 +200,6 @@ def _prepare(recipe: Recipe) -> None:
     registry.require(("torch", "transformers", "accelerate"), "train")
     hush()
     threads.limit(recipe.threads)
-
-
-def _silent(_: str) -> None:
-    """What processes beside the first one say: the first says it for all."""
 
 
 def _facts(source: Source, files: tuple[Path, Path], recipe: Recipe) -> dict[str, Any]:

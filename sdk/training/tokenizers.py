@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING, Any
 from edgewright.data import rows as data
 from edgewright.errors import DataError, EdgewrightError, StorageError, TokenizerError, UsageError
 from edgewright.system.files import write_whole
+from edgewright.system.progress import silent
+from edgewright.system.shown import brief
 from edgewright.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["KINDS", "Trained", "train_tokenizer"]
+__all__ = ["KINDS", "TrainedTokenizer", "train_tokenizer"]
 
 KINDS = ("bpe", "wordpiece", "unigram")
 _BERT = {
@@ -54,7 +56,7 @@ _SAMPLED = 1000
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedTokenizer:
     """A tokenizer that was trained and saved.
 
     Attributes:
@@ -71,6 +73,9 @@ class Trained:
     tokens_per_word: float
     unknown: float
 
+    def __repr__(self) -> str:
+        return brief(self, self.directory.name, self.kind, f"{self.tokens} tokens", f"{self.texts} texts")
+
 
 def train_tokenizer(
     corpus: Sequence[str | Path],
@@ -82,8 +87,8 @@ def train_tokenizer(
     special: Sequence[str] = (),
     max_length: int = 512,
     force: bool = False,
-    progress: Callable[[str], None] = lambda _: None,
-) -> Trained:
+    progress: Callable[[str], None] = silent,
+) -> TrainedTokenizer:
     """Train a tokenizer and save `tokenizer.json` and `tokenizer_config.json`, which transformers' AutoTokenizer reads.
 
     Args:
@@ -273,7 +278,9 @@ def _save(backend: Any, out: Path, names: dict[str, str], max_length: int, kind:
     write_whole(out / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False).encode() + b"\n")
 
 
-def _measured(out: Path, kind: str, tokens: int, texts: int, corpus: Sequence[str | Path], max_length: int) -> Trained:
+def _measured(
+    out: Path, kind: str, tokens: int, texts: int, corpus: Sequence[str | Path], max_length: int
+) -> TrainedTokenizer:
     """What the saved tokenizer, opened as any other, makes of the first texts."""
     tokenizer = Tokenizer(out, max_length)
     tokenizer.limit(_PIECE_BYTES)
@@ -287,4 +294,6 @@ def _measured(out: Path, kind: str, tokens: int, texts: int, corpus: Sequence[st
         pieces += len(ids)
         words += len(text.split())
         unknown += sum(int(i) == tokenizer.unknown_id for i in ids)
-    return Trained(out, kind, tokens, texts, round(pieces / max(words, 1), 3), round(unknown / max(pieces, 1), 6))
+    return TrainedTokenizer(
+        out, kind, tokens, texts, round(pieces / max(words, 1), 3), round(unknown / max(pieces, 1), 6)
+    )
