@@ -44,7 +44,7 @@ def read_spec(payload: dict[str, Any], model: Any) -> ConversionSpec:
     """The part of a specification that all artifacts of a job share."""
     example, *calibration = arrays.load(Path(payload["texts"]))
     return ConversionSpec(
-        precision="",
+        precision="fp32",  # of what is exported; each artifact has its own
         inputs=model.inputs,
         outputs=model.outputs,
         example=_taken(model, example),

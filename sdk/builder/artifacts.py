@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.contracts.converter import Converter
+    from edgewright.contracts.precision import Precision
     from edgewright.model.source import Source
     from edgewright.proof.reference import Proof
     from edgewright.system.jobs import Jobs
 
 __all__ = ["Assembly", "Plan"]
 
-Plan: TypeAlias = "list[tuple[type[Converter], list[str]]]"
+Plan: TypeAlias = "list[tuple[type[Converter], list[Precision]]]"
 """Which converter makes which precisions."""
 
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
@@ -69,11 +70,11 @@ class Assembly:
                 if failure:
                     self.failures.append(failure)
 
-    def _ladder(self, converter: type[Converter], precision: str) -> tuple[tuple[str, ...], ...]:
+    def _ladder(self, converter: type[Converter], precision: Precision) -> tuple[tuple[str, ...], ...]:
         """The converter's ladder; TensorFlow's own converter, which Keras sources take, has none."""
         return ((),) if self.source.keras else converter.ladder(precision)
 
-    def _climb(self, converter: type[Converter], precision: str) -> EdgewrightError | None:
+    def _climb(self, converter: type[Converter], precision: Precision) -> EdgewrightError | None:
         """Gate an artifact that was made at the lowest rung of its ladder; go up while a gate fails."""
         lowest, *rungs = self._ladder(converter, precision)
         failure = self._gate(converter, precision, lowest)
@@ -87,7 +88,7 @@ class Assembly:
         return self._explained(failure, converter, precision, lowest) if isinstance(failure, GateFailed) else failure
 
     def _explained(
-        self, failure: GateFailed, converter: type[Converter], precision: str, rung: tuple[str, ...]
+        self, failure: GateFailed, converter: type[Converter], precision: Precision, rung: tuple[str, ...]
     ) -> GateFailed:
         """The failure with what the bisector finds."""
         self.jobs.progress(f"{converter.format} {precision}: {failure.message}; look for the layer")
@@ -104,7 +105,9 @@ class Assembly:
         also = [f"also failed: {message}" for message in others]
         return type(first)(first.message, hint="; ".join(part for part in (first.hint, *also, ending) if part))
 
-    def _convert(self, converter: type[Converter], rungs: Mapping[str, tuple[str, ...]]) -> list[dict[str, str] | None]:
+    def _convert(
+        self, converter: type[Converter], rungs: Mapping[Precision, tuple[str, ...]]
+    ) -> list[dict[str, str] | None]:
         """Make artifacts in one child, each precision at its rung; give None or the error's record for each."""
         texts = self.jobs.scratch / "texts.npz"
         arrays.save(texts, [self.proof.example, *self.proof.calibration])
@@ -134,7 +137,7 @@ class Assembly:
         for part in (self.stage / path).parent.glob(f"{Path(path).name}*"):
             part.unlink()
 
-    def _gate(self, converter: type[Converter], precision: str, rung: tuple[str, ...]) -> EdgewrightError | None:
+    def _gate(self, converter: type[Converter], precision: Precision, rung: tuple[str, ...]) -> EdgewrightError | None:
         """Hold one artifact against the eager model; keep it, or remove it and say why."""
         path = converter.path(precision)
         try:
@@ -144,7 +147,7 @@ class Assembly:
             return type(error)(f"{converter.format}/{precision}: {error.message}", hint=error.hint)
         return None
 
-    def _admit(self, converter: type[Converter], precision: str, path: str, rung: tuple[str, ...]) -> None:
+    def _admit(self, converter: type[Converter], precision: Precision, path: str, rung: tuple[str, ...]) -> None:
         self._check_contained(converter.format, path)
         signature, batches = self._run(converter.format, precision, self.stage / path)
         outputs = self.proof.regrouped(batches)

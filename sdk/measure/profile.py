@@ -14,6 +14,7 @@ from edgewright.bundle import manifest
 from edgewright.bundle.bundle import Bundle
 from edgewright.bundle.manifest import Artifact  # noqa: TC001 - msgspec reads the annotations of a profile's file
 from edgewright.contracts.operators import Operator, Trace, layer_of
+from edgewright.contracts.precision import by_integers
 from edgewright.errors import DataError, EdgewrightError, UsageError
 from edgewright.inference.engines import engine_for, runnable
 from edgewright.measure.roofline import Roofline, roofline
@@ -43,7 +44,6 @@ __all__ = [
 _FILLER = "The river had risen in the night, and by morning the lower path was gone. "
 _FAR = 0.1
 """Of a peak: below it something else holds a part back, such as the cost of a call."""
-_INTEGER = ("int8", "int8-static", "int4")
 _INTEGER_KINDS = ("Integer", "Quant", "QC8W", "QC4W", "QB4W", "QS8")
 """What the names of ONNX Runtime's and XNNPACK's integer products have in them."""
 
@@ -217,7 +217,7 @@ def _share(what: str, part: Sequence[Operator], found: Profile) -> Share:
         return Share(what, len(part), 0.0, 0.0, ran_by=ran_by)
     gmac_s = sum(operator.macs for operator in part) / time_ms / 1e6
     gb_s = sum(operator.moved_bytes for operator in part) / time_ms / 1e6
-    integer = found.artifact.precision in _INTEGER and any(word in o.kind for o in part for word in _INTEGER_KINDS)
+    integer = by_integers(found.artifact.precision) and any(word in o.kind for o in part for word in _INTEGER_KINDS)
     peak = found.peaks.int8_gmac_s if integer else found.peaks.fp32_gmac_s
     computing, moving = gmac_s / peak, gb_s / found.peaks.read_gb_s
     nearer = "compute" if computing >= moving else "memory" if moving <= 1 else "cache"

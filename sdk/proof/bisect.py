@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.contracts.converter import Converter
+    from edgewright.contracts.precision import Precision
     from edgewright.model.source import Source
     from edgewright.proof.reference import Proof
     from edgewright.system.jobs import Jobs
@@ -63,7 +64,7 @@ class Finding:
 
 
 def locate(
-    source: Source, jobs: Jobs, proof: Proof, converter: type[Converter], precision: str, rung: tuple[str, ...]
+    source: Source, jobs: Jobs, proof: Proof, converter: type[Converter], precision: Precision, rung: tuple[str, ...]
 ) -> Finding:
     """Find the stage and the layer where the artifact of `converter` at `precision` departs from the eager model.
 
@@ -84,7 +85,7 @@ class _Look:
     jobs: Jobs
     proof: Proof
     converter: type[Converter]
-    precision: str
+    precision: Precision
     rung: tuple[str, ...]
 
     def below(self, layer: str, stage: str = "", before_db: float = NO_ERROR_DB) -> Finding:
@@ -124,7 +125,9 @@ class _Look:
         gate = [c.encoding.feeds for c in self.proof.cases if len(c.items) == 1 and c.encoding.lengths[0] <= 128]
         arrays.save(self._path("feeds"), gate[:_MOST_TEXTS])
         arrays.save(self._path("texts"), [self.proof.example, *self.proof.calibration])
-        precisions = {"optimise": "fp32"} | ({"quantize": self.precision} if self.precision != "fp32" else {})
+        precisions: dict[str, Precision] = {"optimise": "fp32"}
+        if self.precision != "fp32":
+            precisions["quantize"] = self.precision
         made = self.jobs.run(
             "edgewright.converters._model.taps:prepare",
             source=self.source.job(),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgewright.contracts.precision import Precision
     from edgewright.model.source import Source
     from edgewright.system.jobs import Jobs
     from edgewright.tasks import Example, Task
@@ -94,7 +95,9 @@ class Proof:
         """The padded batch of the gate."""
         return next(case.encoding.feeds for case in self.cases if len(case.items) > 1)
 
-    def judge(self, outputs: Sequence[Batch], precision: str, *, allow_divergence: bool) -> tuple[Parity, Score | None]:
+    def judge(
+        self, outputs: Sequence[Batch], precision: Precision, *, allow_divergence: bool
+    ) -> tuple[Parity, Score | None]:
         """Hold an artifact's outputs against the eager model's.
 
         Raises:
