@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
 from edgewright.bundle import manifest
@@ -18,7 +17,7 @@ from edgewright.contracts.precision import by_integers
 from edgewright.errors import DataError, EdgewrightError, UsageError
 from edgewright.inference.engines import engine_for, runnable
 from edgewright.measure.roofline import Roofline, roofline
-from edgewright.system.child import call
+from edgewright.system.child import Child, call
 from edgewright.system.files import read_capped, write_whole
 from edgewright.system.machine import model, require_clock
 from edgewright.system.shown import Results, brief, table_of
@@ -28,9 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 __all__ = [
+    "PROFILE",
     "Fallbacks",
     "Kept",
     "Profile",
+    "ProfileRequest",
     "Share",
     "chrome_trace",
     "fallbacks",
@@ -176,26 +177,37 @@ def profile(
     artifact = opened.choose(format=format, precision=precision, among=() if format else runnable(opened))
     for path in opened.parts(artifact):
         opened.checked(path)
-    payload = {"bundle": str(opened.directory), "path": artifact.path, "tokens": tokens}
-    found = call("edgewright.measure.profile:in_child", {**payload, "threads": threads, "runs": runs})
-    trace = msgspec.convert(found, Trace)
+    trace = call(PROFILE, ProfileRequest(opened.directory, artifact.path, tokens, threads, runs))
     return Profile(artifact, engine_for(artifact.format).engine, tokens, trace, roofline(threads), model())
 
 
-def in_child(payload: dict[str, Any], progress: Callable[[str], None]) -> Any:
+class ProfileRequest(Struct, frozen=True):
+    """An artifact of a bundle, by its path, to profile at a length."""
+
+    bundle: Path
+    path: str
+    tokens: int
+    threads: int
+    runs: int
+
+
+PROFILE = Child("edgewright.measure.profile:in_child", ProfileRequest, Trace)
+
+
+def in_child(request: ProfileRequest, progress: Callable[[str], None]) -> Trace:
     """The child's side of `profile`."""
     from edgewright import registry
 
     del progress
-    bundle = Bundle.open(payload["bundle"])
-    artifact = next(a for a in bundle.manifest.artifacts if a.path == payload["path"])
+    bundle = Bundle.open(request.bundle)
+    artifact = next(a for a in bundle.manifest.artifacts if a.path == request.path)
     task = registry.load("tasks", bundle.manifest.task)(bundle.manifest.settings)
     tokenizer = bundle.tokenizer()
-    tokenizer.limit(payload["tokens"])
-    item = task.item(_FILLER * (payload["tokens"] // 8 + 1), tokenizer)
+    tokenizer.limit(request.tokens)
+    item = task.item(_FILLER * (request.tokens // 8 + 1), tokenizer)
     feeds = task.encode(tokenizer, [item]).batches[0]
     path, engine = bundle.directory / artifact.path, engine_for(artifact.format)
-    return msgspec.to_builtins(engine.profile(path, feeds, threads=payload["threads"], runs=payload["runs"]))
+    return engine.profile(path, feeds, threads=request.threads, runs=request.runs)
 
 
 def shares(found: Profile, by: str = "kind") -> Results[Share]:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from edgewright.model.config import FIRST_TOKEN
-from edgewright.system.child import call
+from edgewright.system.child import Child, call
 from edgewright.system.machine import require_clock
 from edgewright.system.threads import check_threads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Roofline", "encoder_macs", "roofline"]
+__all__ = ["ROOFLINE", "Roofline", "RooflineRequest", "encoder_macs", "roofline"]
 
 
 _SIZES = (("hidden_size", "dim"), ("num_hidden_layers", "n_layers"), ("intermediate_size", "hidden_dim"))
@@ -53,6 +53,15 @@ class Roofline(Struct, frozen=True):
         return max(computing, weight_bytes / self.read_gb_s) / 1e6
 
 
+class RooflineRequest(Struct, frozen=True):
+    """How many threads shall work."""
+
+    threads: int
+
+
+ROOFLINE = Child("edgewright.runtimes._measuring.roofline:measure", RooflineRequest, Roofline)
+
+
 def encoder_macs(config: Mapping[str, Any], tokens: int) -> tuple[float, float] | None:
     """Multiply-accumulates of an encoder's layers and of its attention's products, for one text of `tokens` tokens.
 
@@ -82,4 +91,4 @@ def roofline(threads: int = 1) -> Roofline:
     """
     require_clock()
     check_threads(threads)
-    return Roofline(**call("edgewright.runtimes._measuring.roofline:measure", {"threads": threads}))
+    return call(ROOFLINE, RooflineRequest(threads))
