@@ -55,6 +55,11 @@ class Swapping(Session):
             return "the faster session serves"
         return f"no faster session: {self.failure}" if self.failure else "a faster session is being made"
 
+    def close(self) -> None:
+        """See `Session.close`."""
+        for session in {self._first, self._faster}:
+            session.close()
+
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the faster session; whether it serves now."""
         if self._thread:

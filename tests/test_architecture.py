@@ -188,7 +188,8 @@ def defined(tree):
 
 
 FACES = {
-    *("sdk/__init__.py", "sdk/training/__init__.py", "sdk/compression/steps/__init__.py"),
+    *("sdk/__init__.py", "sdk/contracts/__init__.py", "sdk/training/__init__.py"),
+    "sdk/compression/steps/__init__.py",
     *("sdk/client.py", "sdk/doctor.py"),  # names that others know: the guide, and boards of every version
 }
 """What these export is defined in the modules beside them."""

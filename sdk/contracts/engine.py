@@ -56,6 +56,9 @@ class Session(ABC):
             EngineError: the engine failed.
         """
 
+    def close(self) -> None:  # noqa: B027 - most give everything back when they are let go
+        """Give back what outlives the object, such as a process; nobody calls `run` after it."""
+
     def begin(self, prove: Callable[[Session], object]) -> None:  # noqa: B027 - most have nothing to begin
         """Begin what makes this session faster while it serves: `prove` raises where the faster one is wrong."""
 
