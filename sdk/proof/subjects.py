@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from edgewright.model.source import open_source
 from edgewright.proof import cases
 from edgewright.proof.score import Cost, Scored, evaluate, is_source
 from edgewright.system import arrays
+from edgewright.system.files import compressed_bytes
 from edgewright.text.encoding import regroup
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Side(msgspec.Struct, frozen=True):
         parameters: its weights, shared ones once; of a bundle those of the model that it was built from.
         nonzeros: how many of them are not zero; None for an artifact, whose weights are its engine's business.
         size_bytes: of the files with the weights, or of the artifact.
-        compressed_bytes: the same after deflate (RFC 1951) at level 6: what a transfer takes, and where zeros show.
+        compressed_bytes: the same, see `edgewright.system.files.compressed_bytes`: where zeros show.
         scored: the metric on the labelled rows, None without any.
         cost: latency and peak memory, with what was timed, None before that.
     """
@@ -145,7 +145,7 @@ def _ask_source(
         outputs = regroup(encodings, arrays.load(out))
     scored = msgspec.convert(found["scored"][0], Scored) if rows else None
     files = source.weight_files()
-    sizes = source.weight_bytes(), _compressed(files)
+    sizes = source.weight_bytes(), compressed_bytes(files)
     cost = msgspec.convert(found["cost"], Cost)
     return outputs, Side(model.name, "eager/fp32", found["parameters"], found["nonzeros"], *sizes, scored, cost)
 
@@ -168,18 +168,7 @@ def _ask_bundle(
         bundle.manifest.source.parameters,
         None,
         sum(path.stat().st_size for path in files),
-        _compressed(files),
+        compressed_bytes(files),
         one.scored[0] if one else None,
     )
     return outputs, side
-
-
-def _compressed(files: Sequence[Path]) -> int:
-    total = 0
-    for path in files:
-        packer = zlib.compressobj(6)
-        with path.open("rb") as file:
-            while piece := file.read(1 << 20):
-                total += len(packer.compress(piece))
-        total += len(packer.flush())
-    return total
