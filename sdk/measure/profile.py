@@ -153,7 +153,7 @@ def profile(
         EngineError: the engine failed.
     """
     require_clock()
-    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    opened = Bundle.of(bundle)
     longest = opened.manifest.settings.max_length
     if not 1 <= tokens <= longest or runs < 1:
         raise UsageError(f"{tokens} tokens and {runs} runs were asked, the model takes 1 to {longest} tokens")
@@ -168,12 +168,10 @@ def profile(
 
 def in_child(payload: dict[str, Any], progress: Callable[[str], None]) -> Any:
     """The child's side of `profile`."""
-    from edgewright import registry
-
     del progress
     bundle = Bundle.open(payload["bundle"])
     artifact = next(a for a in bundle.manifest.artifacts if a.path == payload["path"])
-    task = registry.load("tasks", bundle.manifest.task)(bundle.manifest.settings)
+    task = bundle.task()
     tokenizer = bundle.tokenizer()
     tokenizer.limit(payload["tokens"])
     item = task.item(_FILLER * (payload["tokens"] // 8 + 1), tokenizer)

@@ -88,7 +88,7 @@ def open_model(path: Path, task: str | None, format_: str | None, precision: str
     free = format_ is None and precision is None
     artifact = preferred(bundle) if free else bundle.choose(format=format_, precision=precision)
     bundle.checking(bundle.tokenizer_files())()
-    own = registry.load("tasks", bundle.manifest.task)(bundle.manifest.settings)
+    own = bundle.task()
     return Model(str(path), own, bundle.tokenizer(), bundle=bundle, artifact=artifact)
 
 
