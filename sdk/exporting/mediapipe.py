@@ -64,7 +64,7 @@ def export_mediapipe(
         StorageError: `out` exists, or cannot be written.
         MissingExtra: the converter's packages are not installed.
     """
-    opened, target = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle), Path(out)
+    opened, target = Bundle.of(bundle), Path(out)
     _check_task(opened.manifest)
     artifact = opened.choose(format="tflite", precision=precision)
     check_free(target, force=force)

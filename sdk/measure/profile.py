@@ -170,7 +170,7 @@ def profile(
         EngineError: the engine failed.
     """
     require_clock()
-    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    opened = Bundle.of(bundle)
     longest = opened.manifest.settings.max_length
     if not 1 <= tokens <= longest or runs < 1:
         raise UsageError(f"{tokens} tokens and {runs} runs were asked, the model takes 1 to {longest} tokens")
@@ -196,12 +196,10 @@ PROFILE = Child("edgewright.measure.profile:in_child", ProfileRequest, Trace)
 
 def in_child(request: ProfileRequest, progress: Callable[[str], None]) -> Trace:
     """The child's side of `profile`."""
-    from edgewright import registry
-
     del progress
     bundle = Bundle.open(request.bundle)
     artifact = next(a for a in bundle.manifest.artifacts if a.path == request.path)
-    task = registry.load("tasks", bundle.manifest.task)(bundle.manifest.settings)
+    task = bundle.task()
     tokenizer = bundle.tokenizer()
     tokenizer.limit(request.tokens)
     item = task.item(_FILLER * (request.tokens // 8 + 1), tokenizer)

@@ -206,13 +206,13 @@ def evaluate(
         source = _source(bundle, task, format or precision)
         asked = {"metric": metric, "threads": threads, "cost": cost, "progress": progress}
         return Results([evaluate_source(source, labelled, **asked)])  # type: ignore[arg-type]
-    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-    opened.choose(format=format, precision=precision)
+    opened = Bundle.of(bundle)
+    fits = opened.artifacts(format, precision)
     here = {format} if format else set(runnable(opened)) or {a.format for a in opened.manifest.artifacts}
     found: Results[Evaluation] = Results()
     groups: list[_Group] = []
-    for artifact in opened.manifest.artifacts:
-        if artifact.format in here and precision in (None, artifact.precision):
+    for artifact in fits:
+        if artifact.format in here:
             pipeline = load(opened, format=artifact.format, precision=artifact.precision, threads=threads)
             groups = groups or _groups(pipeline.task, Path(labelled), metric)
             progress(f"{artifact.key}: {len(groups[0].examples)} rows")

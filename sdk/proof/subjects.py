@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - msgspec reads annotations
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from edgewright.model.source import open_source
 from edgewright.proof import cases
 from edgewright.proof.score import Cost, Scored, evaluate, is_source
 from edgewright.system.child import Child
+from edgewright.system.files import compressed_bytes
 from edgewright.system.shown import brief
 from edgewright.text.encoding import regroup
 
@@ -64,7 +64,7 @@ class Side(Struct, frozen=True):
         parameters: its weights, shared ones once; of a bundle those of the model that it was built from.
         nonzeros: how many of them are not zero; None for an artifact, whose weights are its engine's business.
         size_bytes: of the files with the weights, or of the artifact.
-        compressed_bytes: the same after deflate (RFC 1951) at level 6: what a transfer takes, and where zeros show.
+        compressed_bytes: the same, see `edgewright.system.files.compressed_bytes`: where zeros show.
         scored: the metric on the labelled rows, None without any.
         cost: latency and peak memory, with what was timed, None before that.
     """
@@ -131,7 +131,7 @@ def open_model(path: Path, task: str | None, format_: str | None, precision: str
     free = format_ is None and precision is None
     artifact = preferred(bundle) if free else bundle.choose(format=format_, precision=precision)
     bundle.checking(bundle.tokenizer_files())()
-    own = registry.load("tasks", bundle.manifest.task)(bundle.manifest.settings)
+    own = bundle.task()
     return Model(str(path), own, bundle.tokenizer(), bundle=bundle, artifact=artifact)
 
 
@@ -174,7 +174,7 @@ def _ask_source(
     batches = [batch for encoding in encodings for batch in encoding.batches]
     found, outputs = eager.ask(FACTS, request, batches, progress=progress)
     scored = found.scored[0] if rows else None
-    sizes = source.weight_bytes(), _compressed(source.weight_files())
+    sizes = source.weight_bytes(), compressed_bytes(source.weight_files())
     side = Side(model.name, "eager/fp32", found.parameters, found.nonzeros, *sizes, scored, found.cost)
     return regroup(encodings, outputs), side
 
@@ -197,18 +197,7 @@ def _ask_bundle(
         bundle.manifest.source.parameters,
         None,
         sum(path.stat().st_size for path in files),
-        _compressed(files),
+        compressed_bytes(files),
         one.scored[0] if one else None,
     )
     return outputs, side
-
-
-def _compressed(files: Sequence[Path]) -> int:
-    total = 0
-    for path in files:
-        packer = zlib.compressobj(6)
-        with path.open("rb") as file:
-            while piece := file.read(1 << 20):
-                total += len(packer.compress(piece))
-        total += len(packer.flush())
-    return total

@@ -77,7 +77,7 @@ def verify(
         BundleError: a file differs from the manifest, or the tokenizer gives other token ids.
         GateFailed: an artifact gives other outputs than the recorded ones.
     """
-    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    opened = Bundle.of(bundle)
     progress("hashes")
     artifacts = (preferred(opened),) if quick else opened.manifest.artifacts
     if quick:
