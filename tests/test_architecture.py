@@ -1,11 +1,13 @@
 """The arrows between the rooms, read from the source text and from fresh processes."""
 
 import ast
+import io
 import itertools
 import json
 import re
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -229,6 +231,329 @@ def test_a_file_that_is_a_key_names_one_object(name):
 @pytest.mark.parametrize("name", TREES)
 def test_a_module_says_what_it_is_for(name):
     assert ast.get_docstring(TREES[name])
+
+
+# numbers
+
+
+# Names whose number has no reason yet; to be emptied.
+_STILL_BARE = {
+    "sdk/analysis/attention.py:_WIDTH",
+    "sdk/analysis/attention.py:_LABELS",
+    "sdk/analysis/attention.py:_SHOWN",
+    "sdk/analysis/probe.py:_PENALTIES",
+    "sdk/analysis/probe.py:_LEAST",
+    "sdk/boards/board.py:_TRIES",
+    "sdk/boards/board.py:_PAUSE_S",
+    "sdk/boards/catalogue.py:_Words",
+    "sdk/boards/facts.py:_Words",
+    "sdk/boards/flash.py:_HASHING_S",
+    "sdk/boards/flash.py:_ASK_S",
+    "sdk/boards/install.py:_INSTALL_S",
+    "sdk/boards/instructions.py:_COUNT_S",
+    "sdk/boards/many.py:_MAX_BYTES",
+    "sdk/boards/native/place.py:_MOST_RUNS",
+    "sdk/boards/own_wheel.py:_LONG_AGO",
+    "sdk/boards/remote.py:_MAX_SENT_BYTES",
+    "sdk/boards/remote.py:_MAX_ANSWER_BYTES",
+    "sdk/boards/remote.py:_PATIENCE_S",
+    "sdk/boards/remote.py:_USAGE",
+    "sdk/boards/remote.py:_KILLED",
+    "sdk/boards/transfer.py:_END_S",
+    "sdk/boards/wheels.py:_OLDEST_GLIBC",
+    "sdk/boards/wheels.py:_BEFORE",
+    "sdk/boards/wheels.py:_FETCH_S",
+    "sdk/boards/wire.py:_MAX_BYTES",
+    "sdk/bundle/external_data.py:_OPERATOR_CODES",
+    "sdk/bundle/external_data.py:_BUFFER_GROUPS",
+    "sdk/bundle/external_data.py:_BUFFERS",
+    "sdk/bundle/external_data.py:_CUSTOM_CODE",
+    "sdk/bundle/manifest.py:SCHEMA",
+    "sdk/bundle/onnx_bytes.py:_OP_TYPE",
+    "sdk/bundle/onnx_bytes.py:_NAME",
+    "sdk/bundle/onnx_bytes.py:_ENTRY",
+    "sdk/bundle/onnx_bytes.py:_DATA_LOCATION",
+    "sdk/bundle/onnx_bytes.py:_EXTERNAL",
+    "sdk/bundle/onnx_bytes.py:_KEY",
+    "sdk/bundle/onnx_bytes.py:_VALUE",
+    "sdk/bundle/packing.py:_PIECE",
+    "sdk/bundle/sshsig.py:_TIMEOUT_S",
+    "sdk/cli/__init__.py:_INTERRUPTED",
+    "sdk/compression/chain.py:_LEVEL",
+    "sdk/compression/steps/factorize_embedding.py:_FLOOR",
+    "sdk/compression/steps/prune_ffn.py:_WHOLE",
+    "sdk/compression/steps/trim_vocabulary.py:_CHUNK",
+    "sdk/exporting/_updater.py:_TIMEOUT_S",
+    "sdk/inference/footprint.py:_MIB",
+    "sdk/inference/golden.py:_FLOOR",
+    "sdk/inference/golden.py:_LARGEST_SAMPLE",
+    "sdk/measure/grading.py:_STEADY",
+    "sdk/measure/grading.py:_PROCESSES",
+    "sdk/measure/place.py:_ASKED_S",
+    "sdk/measure/race.py:_HOPELESS",
+    "sdk/measure/race.py:_FINALISTS",
+    "sdk/measure/race.py:_FINAL",
+    "sdk/measure/regression.py:_TEN",
+    "sdk/measure/rows.py:SCHEMA",
+    "sdk/model/config.py:_NO_LENGTH",
+    "sdk/model/keras.py:_LARGEST_CONFIG",
+    "sdk/proof/bisect.py:_MOST_TEXTS",
+    "sdk/proof/cases.py:_LONGEST_FILL",
+    "sdk/proof/reference.py:_MOST_CALIBRATED",
+    "sdk/proof/subjects.py:_ASKED",
+    "sdk/reporting/charts.py:_WIDTH",
+    "sdk/reporting/charts.py:_RIGHT",
+    "sdk/reporting/charts.py:_ROW",
+    "sdk/reporting/charts.py:_HEIGHT",
+    "sdk/reporting/charts.py:_BOTTOM",
+    "sdk/reporting/charts.py:_TOP",
+    "sdk/reporting/charts.py:_COLOURS",
+    "sdk/reporting/charts.py:_MOST_DOTS",
+    "sdk/reporting/charts.py:_MOST_TICKS",
+    "sdk/reporting/charts.py:_LETTER",
+    "sdk/reporting/flame.py:_WIDTH",
+    "sdk/reporting/flame.py:_ROW",
+    "sdk/reporting/flame.py:_LETTER",
+    "sdk/reporting/flame.py:_COLOURS",
+    "sdk/reporting/flame.py:_MOST_BARS",
+    "sdk/reporting/operators.py:_MOST_BARS",
+    "sdk/reporting/page.py:_MOST_KINDS",
+    "sdk/searching/_sampler.py:_ATTEMPTS",
+    "sdk/searching/_sampler.py:_STARTUP",
+    "sdk/searching/_sampler.py:_POPULATION",
+    "sdk/searching/_study.py:_RETRIES",
+    "sdk/searching/_study.py:_OPENINGS",
+    "sdk/searching/halving.py:_LEAST",
+    "sdk/searching/page.py:_COLOURS",
+    "sdk/searching/space.py:_MOST_POINTS",
+    "sdk/searching/surrogate.py:_NOISE",
+    "sdk/searching/surrogate.py:_OPTIMISM",
+    "sdk/searching/surrogate.py:_MOST",
+    "sdk/searching/trial.py:_BITS",
+    "sdk/searching/trial.py:_ATTEMPTS",
+    "sdk/serving/client.py:_MOST_BYTES",
+    "sdk/serving/model.py:_TRIES",
+    "sdk/serving/systemd.py:_FIRST_FD",
+    "sdk/serving/unix_socket.py:_MOST_PATH_BYTES",
+    "sdk/serving/unix_socket.py:_PRIVATE",
+    "sdk/statistics/latency.py:_Z95",
+    "sdk/statistics/metrics.py:_DRAWS",
+    "sdk/statistics/metrics.py:_MOST_WEIGHTS",
+    "sdk/statistics/metrics.py:_SPAN",
+    "sdk/system/atomic.py:_AT_FDCWD",
+    "sdk/system/atomic.py:_RENAME_EXCHANGE",
+    "sdk/system/child.py:_POLL_S",
+    "sdk/system/child.py:_PR_SET_PDEATHSIG",
+    "sdk/system/preload.py:_IDLE_S",
+    "sdk/system/preload.py:_MESSAGE",
+    "sdk/system/toml.py:_MAX_BYTES",
+    "sdk/system/untrusted.py:MAX_JSON_BYTES",
+    "sdk/system/untrusted.py:MAX_SIGNATURE_BYTES",
+    "sdk/tasks/fill_mask.py:_BEST",
+    "sdk/tasks/question_answering.py:_LONGEST_ANSWER",
+    "sdk/text/buckets.py:_SHORTEST",
+    "sdk/text/tokenizer.py:MAX_TEXT_BYTES",
+    "sdk/text/tokenizer.py:_LARGEST_OVERLAP",
+    "sdk/training/_batches.py:_POOL",
+    "sdk/training/_trainer.py:_ALWAYS",
+    "sdk/training/corpus.py:_CHUNK",
+    "sdk/training/tokenizers.py:_MOST_CHARACTERS",
+    "sdk/training/tokenizers.py:_PIECE_BYTES",
+    "sdk/training/tokenizers.py:_SAMPLED",
+    "sdk/training/variations.py:_NEAREST",
+    "sdk/training/variations.py:_JOINED",
+    "sdk/training/variations.py:_RATES",
+    "sdk/training/variations.py:_HELD",
+    "converters/_executorch/static.py:_LEAST_DB",
+    "converters/_executorch/static.py:_SAMPLE",
+    "converters/_executorch/static.py:_SHRINKS",
+    "converters/_executorch/static.py:_LEAST_RANGE",
+    "converters/_model/looks.py:_WARM_UP_MS",
+    "converters/_onnx/export.py:_IR_VERSION",
+    "converters/_onnx/int4.py:_BLOCK",
+    "converters/_onnx/static.py:_BINS",
+    "converters/_onnx/static.py:_TINY",
+    "converters/_rounding/gptq.py:_DAMPING",
+    "converters/_tensorrt/build.py:_MOST_ROWS",
+    "converters/_tensorrt/build.py:_USUAL_LENGTH",
+    "converters/_tflite/int4.py:_BLOCK",
+    "converters/_tflite/mediapipe.py:_EPOCH",
+    "converters/_torchscript/file.py:_EPOCH",
+    "converters/_torchscript/file.py:_ALIGNMENT",
+    "converters/_torchscript/int8.py:_SMALLEST_TABLE",
+    "converters/onnx.py:_MOST_IN_ONE_FILE",
+    "runtimes/_measuring/counted.py:_MARK",
+    "runtimes/_measuring/counted.py:_BEFORE",
+    "runtimes/_measuring/power.py:_PAUSE_S",
+    "runtimes/_measuring/roofline.py:_SIDE",
+    "runtimes/_measuring/roofline.py:_LEAST_S",
+    "runtimes/_measuring/roofline.py:_FLOAT",
+    "runtimes/_measuring/roofline.py:_UINT8",
+    "runtimes/_measuring/roofline.py:_INT8",
+    "runtimes/_measuring/roofline.py:_INT32",
+    "runtimes/_measuring/worker.py:_MOST_RUNS",
+    "runtimes/_measuring/worker.py:_MOST_ANSWERED",
+    "runtimes/_measuring/worker.py:_METERED_S",
+    "runtimes/_native.py:_RUN_S",
+    "runtimes/_native.py:_BENCH_S",
+    "runtimes/_profilers/litert.py:_CPU",
+    "runtimes/_profilers/litert.py:_WRITE",
+    "runtimes/_profilers/litert.py:_PLAIN",
+    "runtimes/_profilers/litert.py:_OPERATOR",
+    "runtimes/_profilers/litert.py:_DELEGATED",
+    "runtimes/_profilers/litert.py:_EVENT_TYPES",
+    "runtimes/_profilers/litert.py:_MOST_EVENTS",
+    "runtimes/_profilers/pte.py:_PLANS",
+    "runtimes/_profilers/pte.py:_NAME",
+    "runtimes/_profilers/pte.py:_CHAINS",
+    "runtimes/_profilers/pte.py:_OPERATORS",
+    "runtimes/_profilers/pte.py:_DELEGATES",
+    "runtimes/_profilers/pte.py:_INSTRUCTIONS",
+    "runtimes/_profilers/tflite_graph.py:_BITS",
+    "runtimes/_tensorrt_cache.py:_MOST_ROWS",
+    "runtimes/_tensorrt_cache.py:_USUAL_LENGTH",
+    "runtimes/_tensorrt_cache.py:_LONGEST",
+    "runtimes/_tensorrt_cache.py:_KEPT",
+    "runtimes/_tensorrt_engine.py:_ATTACH_GLOBAL",
+    "runtimes/lite_interpreter.py:_LARGEST_SIGNATURE",
+    "runtimes/tensorrt.py:_LIMITS",
+    "devices/_emulation/boards.py:CPUS",
+    "devices/_emulation/counter.py:_COMPILE_S",
+    "devices/_emulation/debian.py:_FETCH_S",
+    "devices/_emulation/prepare.py:_TRY_S",
+    "devices/_fake/transport.py:_PIECE",
+    "devices/_native/disk.py:_HASHING_S",
+    "devices/_native/machine.py:_MAX_FACTS_BYTES",
+    "devices/_native/machine.py:_MAX_KEYS_BYTES",
+    "devices/_native/machine.py:_MAX_FILE_BYTES",
+    "devices/_native/machine.py:_PROBE_S",
+    "devices/_native/placing.py:_ASK_S",
+    "devices/_native/placing.py:_STRANGE",
+    "devices/_native/talk.py:_MOST_BANNER_BYTES",
+    "devices/_native/talk.py:_MOST_BYTES",
+    "devices/_native/talk.py:_CANNOT_START",
+    "devices/_native/talk.py:_KILLED",
+    "devices/_native/talk.py:_GRACE_S",
+    "devices/_native/talk.py:_BEAT_S",
+    "devices/_native/transport.py:_HELLO_S",
+    "devices/_native/transport.py:_LOAD_S",
+    "devices/_native/transport.py:_INFER_S",
+    "devices/_onboard/agent.py:_JOURNAL_LINES",
+    "devices/_onboard/checks.py:_BASE_BYTES",
+    "devices/_onboard/checks.py:_COPIES",
+    "devices/_onboard/disk.py:_PIECE",
+    "devices/_onboard/env.py:_MAX_SCRIPT_BYTES",
+    "devices/_onboard/files.py:_PIECE",
+    "devices/_onboard/journal.py:_MAX_BYTES",
+    "devices/_onboard/machine.py:_MAX_OUTPUT_BYTES",
+    "devices/_onboard/release.py:_SCHEMA",
+    "devices/_onboard/send.py:_SPARE_BYTES",
+    "devices/_onboard/send.py:_SPARE_INODES",
+    "devices/_onboard/service.py:_MAX_UNIT_BYTES",
+    "devices/_onboard/service.py:_START_S",
+    "devices/_onboard/session.py:_MAX_NOTE_BYTES",
+    "devices/_onboard/state.py:_SCHEMA",
+    "devices/_onboard/store.py:_FOLDERS",
+    "devices/_onboard/store.py:_MAX_STATE_BYTES",
+    "devices/_onboard/visit.py:_MAX_PACKED_BYTES",
+    "devices/_onboard/visit.py:_MAX_WORDS_BYTES",
+    "devices/_onboard/visit.py:_BEAT_S",
+    "devices/_onboard/wheel.py:MAX_WHEEL_BYTES",
+    "devices/_onboard/wheel.py:_MAX_RECORD_BYTES",
+    "devices/_ways/copy.py:_TRIES",
+    "devices/_ways/copy.py:_PAUSE_S",
+    "devices/_ways/copy.py:_SLOWEST_BYTES_S",
+    "devices/_ways/copy.py:_PATIENCE_S",
+    "devices/_ways/copy.py:_PIECE",
+    "devices/_ways/process.py:_PIECE",
+    "devices/_ways/ssh_master.py:_END_S",
+    "devices/_ways/ssh_master.py:_CONNECT_S",
+    "devices/_ways/ssh_master.py:_ALIVE_S",
+    "devices/_ways/ssh_master.py:_ALIVE_COUNT",
+    "devices/adb.py:_ASK_S",
+    "devices/adb.py:_COPY_S",
+    "devices/adb.py:_COPY_S_PER_MB",
+    "devices/adb.py:_GRACE_S",
+    "devices/adb.py:_TRIES",
+    "devices/adb.py:_CANNOT_START",
+    "devices/ssh.py:_OPEN_S",
+    "devices/ssh.py:_ASK_S",
+    "devices/ssh.py:_WORTH_RSYNC_BYTES",
+}
+
+
+def numbers(node):
+    """The numbers of an expression; 0 and 1 as the value of a keyword (`ge=0`) or an index (`[1:]`) say themselves."""
+    plain = {id(part.value) for part in ast.walk(node) if isinstance(part, ast.keyword)}
+    plain |= {id(part.slice) for part in ast.walk(node) if isinstance(part, ast.Subscript)}
+    plain |= {id(end) for part in ast.walk(node) if isinstance(part, ast.Slice) for end in (part.lower, part.upper)}
+    for part in ast.walk(node):
+        number = isinstance(part, ast.Constant) and type(part.value) in (int, float)
+        if number and (part.value not in (0, 1) or id(part) not in plain):
+            yield part.value
+
+
+def without_reason(text):
+    """The names of a module's numbers that have neither a docstring below nor a comment above or beside them."""
+    tree, lines = ast.parse(text), io.StringIO(text).readline
+    comments = {t.start[0]: t.line for t in tokenize.generate_tokens(lines) if t.type == tokenize.COMMENT}
+    comments = {at: line for at, line in comments.items() if not PRAGMA.search(line)}
+    own = {at for at, line in comments.items() if line.lstrip().startswith("#")}
+    for node, below in zip(tree.body, [*tree.body[1:], None], strict=True):
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or not node.value or not list(numbers(node.value)):
+            continue
+        documented = isinstance(below, ast.Expr) and isinstance(getattr(below.value, "value", None), str)
+        if (
+            not documented
+            and node.lineno - 1 not in own
+            and not comments.keys() & {*range(node.lineno, node.end_lineno + 1)}
+        ):
+            yield from defined(ast.Module([node], []))
+
+
+PRAGMA = re.compile(r"# (fmt|noqa|type|pragma)\b")
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_a_number_has_its_reason_beside_it(name):
+    bare = {f"{name}:{word}" for word in without_reason((ROOT / name).read_text()) if word != "__version__"}
+    assert bare - _STILL_BARE == set()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "_POLL_S = 0.05",
+        "_A = -1",
+        "_A: int = 2**20",
+        "_A, _B = 1, 2",
+        "_A = Limit(points=0.5)",
+        "# of something else\n\n_A = 3",
+        "_B = 2  # its own\n_A = 3",
+        "_A = 3  # noqa: X1",
+        '_A = 3\n\ndef f():\n    """Of a function."""',
+        "_Words = Annotated[str, Meta(min_length=1, max_length=300)]",
+    ],
+)
+def test_a_number_without_a_reason_is_seen(code):
+    assert list(without_reason(code))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        '_A = 3\n"""Why."""',
+        "# why\n_A = 3",
+        "_A = 3  # why",
+        "_A = {\n    1: 2,  # why\n}",
+        "_Count = Annotated[int, Meta(ge=1)]",
+        "_REST = words[1:]",
+        "_ON = True",
+        "def f():\n    a = 3",
+    ],
+)
+def test_a_number_with_one_is_not(code):
+    assert list(without_reason(code)) == []
 
 
 # what starts a Python: `edgewright.system.interpreter` alone knows how to keep the working directory out of it
