@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Model", "items_of", "open_model", "parsed"]
 
 _TRIES = 3
+"""The release may be switched while it is opened; three switches in a row are no accident."""
 
 
 @dataclass
