@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Stage", "compress", "weigh"]
 
 _LEVEL = 1
+"""xz's second fastest: nearly what a better one saves on weights, in a fraction of the time."""
 
 
 @dataclass(frozen=True)
