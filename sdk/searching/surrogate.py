@@ -31,6 +31,7 @@ _NOISE = 0.02
 _OPTIMISM = 0.5
 """Standard deviations: a choice; more explores longer than a search of tens of trials can afford."""
 _MOST = 400
+"""Candidates forecast, drawn from all that are left: a choice, so that a step of the search takes no time."""
 
 
 def promising(
