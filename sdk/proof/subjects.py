@@ -40,6 +40,7 @@ __all__ = ["TIMED", "Model", "Side", "ask", "check_alike", "encoded", "open_mode
 TIMED = 50
 """Texts that latency is measured on."""
 _ASKED = 200
+"""Labelled items of a comparison that are answered one by one: a choice, half of a percent each."""
 
 
 class Side(msgspec.Struct, frozen=True):
