@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from edgewright import contracts, errors
     from edgewright.analysis.attention import Attention, attend, heads
     from edgewright.analysis.probe import Probed, probe
-    from edgewright.boards.answers import Listing, Rolled, Status
     from edgewright.boards.catalogue import Profile as BoardProfile
     from edgewright.boards.catalogue import board_profiles, read_profile
     from edgewright.boards.catalogue import named as board_profile
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from edgewright.bundle.packing import pack, unpack
     from edgewright.bundle.signing import check_signature, sign
     from edgewright.compression.chain import Stage, compress
+    from edgewright.contracts.board_answers import Listing, Rolled, Status
     from edgewright.errors import EdgewrightError
     from edgewright.exporting._updater import Install
     from edgewright.exporting.mediapipe import export_mediapipe
@@ -183,7 +183,7 @@ _HOMES = {
     "Flashed": "boards.flash",
     "Install": "exporting._updater",
     "Limits": "system.child",
-    "Listing": "boards.answers",
+    "Listing": "contracts.board_answers",
     "Manifest": "bundle.manifest",
     "Outcome": "boards.many",
     "Pipeline": "inference.pipeline",
@@ -196,7 +196,7 @@ _HOMES = {
     "Report": "reporting.report",
     "Result": "searching.search",
     "Results": "system.shown",
-    "Rolled": "boards.answers",
+    "Rolled": "contracts.board_answers",
     "Row": "measure.rows",
     "Rules": "measure.race",
     "Run": "measure.rows",
@@ -205,7 +205,7 @@ _HOMES = {
     "Share": "measure.profile",
     "Source": "model.source",
     "Stage": "compression.chain",
-    "Status": "boards.answers",
+    "Status": "contracts.board_answers",
     "Trained": "training.fitting",
     "TrainedTokenizer": "training.tokenizers",
     "Trial": "searching.front",

@@ -6,10 +6,9 @@ import zipfile
 
 from onnx_wire import empty_model
 
-from edgewright.boards.agent import unpack
+from edgewright.boards.board import Board
 from edgewright.boards.install import Kit
 from edgewright.bundle import manifest
-from edgewright.contracts.transport import Completed
 from edgewright.devices._onboard.agent import answer
 from edgewright.devices._onboard.disk import RealDisk
 from edgewright.devices._onboard.env import Recipe
@@ -120,12 +119,15 @@ def _of_environment(board):
     return {"env", "env/bin", "env/bin/python", "wheels", *(f"wheels/{t}" for t in recipe.trees)} if recipe else set()
 
 
-class Here(Local):
+class Here(Board):
     """This machine as a board, whose part of edgewright runs in the process of the test, on real files."""
 
-    def _run(self, argv, *, timeout_s, stdin):
-        assert argv[1:] == ["-"], timeout_s
-        return Completed(0, answer(RealDisk(), RealMachine(), unpack(stdin)), b"")
+    def __init__(self, root):
+        super().__init__(Local(), str(root))
+
+    def _answer(self, call, within_s):
+        assert within_s > 0
+        return answer(RealDisk(), RealMachine(), call)
 
 
 def contents(root):

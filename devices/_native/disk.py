@@ -15,14 +15,14 @@ from edgewright.errors import DeviceError
 if TYPE_CHECKING:
     from edgewright.devices._native.talk import Talk
 
-__all__ = ["FarDisk"]
+__all__ = ["NativeDisk"]
 
 _HASHING_S = 600.0
 _NO_LINKS = (errno.EACCES, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
 """What forbids a second name: Android's SELinux policy does to the shell user, and some file systems know none."""
 
 
-class FarDisk(Disk):
+class NativeDisk(Disk):
     """Paths there. `probe` is a plain file of ours there, which is given a second name to see whether that is allowed.
 
     Where it is not, `link` makes a copy that is on the disk when it returns.

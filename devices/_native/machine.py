@@ -10,25 +10,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgewright.bundle.sshsig import who_signed
+from edgewright.contracts.board_commands import Engines, Verify
 from edgewright.devices._onboard.checks import usable
 from edgewright.devices._onboard.files import get, put, remove
 from edgewright.devices._onboard.machine import Machine, Manager, Ran
 from edgewright.devices._onboard.release import MANIFEST, SIGNATURE
 from edgewright.errors import BundleError, ConnectionLost, DeviceError, EdgewrightError, one_line
-from edgewright.system.interpreter import started
 from edgewright.system.untrusted import MAX_JSON_BYTES
 from edgewright.system.vitals import Here, moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgewright.devices._native.disk import FarDisk
-    from edgewright.devices._native.placing import Native
+    from edgewright.contracts.board_commands import Command
+    from edgewright.devices._native.disk import NativeDisk
+    from edgewright.devices._native.placing import Programs
     from edgewright.devices._native.talking import Talking
     from edgewright.devices._onboard.board import Board
+    from edgewright.devices._onboard.commands import Place
     from edgewright.proof.verify import Replay
 
-__all__ = ["FarMachine", "Runner"]
+__all__ = ["NativeMachine", "Runner"]
 
 _MAX_FACTS_BYTES, _MAX_KEYS_BYTES = 2**20, 2**20
 _MAX_FILE_BYTES = 2**28
@@ -37,32 +39,35 @@ _INT8 = ("avx2", "avx512_vnni", "avx_vnni", "asimddp", "i8mm", "sve")
 
 
 class Runner(Protocol):
-    """What is needed of the way to the device: see `edgewright.devices._native.transport`."""
+    """What is needed of the device: see `edgewright.devices._native.board`."""
 
     way: Talking
     root: str
-    native: Native
+    programs: Programs
 
     def path(self, digest: str) -> str: ...
 
     def starts(self, folder: str) -> object: ...
 
 
-class FarMachine(Machine, Here):
+class NativeMachine(Machine, Here):
     """The machine behind a runner."""
 
-    def __init__(self, bare: Runner, disk: FarDisk) -> None:
-        self._bare, self._disk = bare, disk
+    def __init__(self, runner: Runner, disk: NativeDisk) -> None:
+        self._runner, self._disk = runner, disk
 
     def run(self, argv: Sequence[str], timeout_s: float) -> Ran:
-        """Run a program; what `edgewright.boards.checks.Checks.of` asks of a Python is done with the runner instead."""
-        if list(argv[1:2]) == ["-c"] and "require_engine" in argv[2]:
-            return self._probe(argv[3:])
-        module, words = started(argv)
-        if (module, words[:1]) == ("edgewright", ["verify"]):
-            return self._verify(words[1], quick="--quick" in words)
-        done = self._bare.way.run(argv, timeout_s=timeout_s)
+        """Run a program."""
+        done = self._runner.way.run(argv, timeout_s=timeout_s)
         return Ran(done.exit_code, done.stdout, done.stderr)
+
+    def check(self, command: Command, place: Place, timeout_s: float) -> Ran:
+        """As `Machine.check`; what needs a Python elsewhere is done with the runner."""
+        if isinstance(command, Engines):
+            return self._probe(command.formats)
+        if isinstance(command, Verify):
+            return self._verify(place.bundle, quick=command.quick)
+        return super().check(command, place, timeout_s)
 
     def _probe(self, formats: Sequence[str]) -> Ran:
         """Raise DeviceError where a runner opens none of `formats`, or the engine does not load there."""
@@ -71,11 +76,11 @@ class FarMachine(Machine, Here):
         if formats and not set(formats) & set(FORMATS):
             hint = "build the bundle with --format tflite"
             raise DeviceError(f"a runner opens {', '.join(FORMATS)}, the bundle has {', '.join(formats)}", hint=hint)
-        runner, engine = map(self._bare.path, self._bare.native)
-        if self._disk.sha256(engine) != self._bare.native.engine:
+        runner, engine = map(self._runner.path, self._runner.programs)
+        if self._disk.sha256(engine) != self._runner.programs.engine:
             hint = "give --runner and --engine again"
             raise DeviceError("the engine on the device is not what was placed there", hint=hint)
-        done = self._bare.way.run([runner, "probe", engine], timeout_s=_PROBE_S)
+        done = self._runner.way.run([runner, "probe", engine], timeout_s=_PROBE_S)
         if done.exit_code != 0:
             lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
             words = lines[-1].removeprefix("edgewright-run: ") if lines else f"exit code {done.exit_code}"
@@ -94,15 +99,15 @@ class FarMachine(Machine, Here):
 
     def replays(self, folder: str, *, quick: bool = False) -> list[Replay]:
         """The golden cases of the release at `folder` there, run there and judged here. Raises EdgewrightError."""
-        from edgewright.boards.native.release import Elsewhere
+        from edgewright.boards.native.release import NativeBundle
         from edgewright.bundle.bundle import Bundle
         from edgewright.bundle.manifest import Manifest, decode
 
         with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
             self.fetch(folder, Path(scratch))
             manifest = decode(Path(scratch, MANIFEST).read_bytes(), Manifest, MANIFEST)
-            start: Any = self._bare.starts(folder)
-            return Elsewhere(Bundle(Path(scratch), manifest), start).verify(quick=quick)
+            start: Any = self._runner.starts(folder)
+            return NativeBundle(Bundle(Path(scratch), manifest), start).verify(quick=quick)
 
     def fetch(self, folder: str, into: Path) -> None:
         """Bring a release here, but for its artifacts. Raises OSError, BundleError and DeviceError."""
@@ -121,18 +126,18 @@ class FarMachine(Machine, Here):
         Raises:
             GateFailed: it does not; nothing changes.
         """
-        bare, disk, folder = self._bare, self._disk, f"{self._bare.root}/native"
+        own, disk, folder = self._runner, self._disk, f"{self._runner.root}/native"
         with board.locked() as state:
             if state.active and usable(board.store, state.active):
                 with suppress(BundleError):  # of one that is not for a runner, nothing gets worse
                     self.replays(board.store.release_dir(state.active))
-            for digest in bare.native:
-                if disk.sha256(bare.path(digest), sync=True) != digest:
-                    raise DeviceError(f"{bare.path(digest)} is not what was placed there", hint="try again")
+            for digest in own.programs:
+                if disk.sha256(own.path(digest), sync=True) != digest:
+                    raise DeviceError(f"{own.path(digest)} is not what was placed there", hint="try again")
             disk.sync_dir(folder)
-            put(disk, f"{folder}/chosen", f"{bare.native.runner} {bare.native.engine}\n".encode())
+            put(disk, f"{folder}/chosen", f"{own.programs.runner} {own.programs.engine}\n".encode())
             for name in disk.list(folder):
-                if name not in (*bare.native, "chosen"):
+                if name not in (*own.programs, "chosen"):
                     remove(disk, f"{folder}/{name}")
 
     def ram_bytes(self) -> int:
@@ -174,7 +179,7 @@ class FarMachine(Machine, Here):
 
     def described(self) -> dict[str, Any]:
         """The machine in a few words, as `edgewright.measure.rows.Machine` wants them."""
-        system = self._bare.way.run(["uname", "-srm"], timeout_s=_PROBE_S).stdout.decode(errors="replace")
+        system = self._runner.way.run(["uname", "-srm"], timeout_s=_PROBE_S).stdout.decode(errors="replace")
         memory, cpu = (self.text(f"/proc/{name}") or "" for name in ("meminfo", "cpuinfo"))
         total = re.search(r"^MemTotal:\s*(\d+)", memory, re.MULTILINE)
         flags = [word for word in _INT8 if word in cpu.split()]
@@ -189,7 +194,7 @@ class FarMachine(Machine, Here):
     def _model(self, cpu: str) -> str:
         """As Android calls the product, or the device tree the board, or Linux the processor."""
         line = "getprop ro.product.manufacturer && getprop ro.product.model"
-        said = self._bare.way.run(["sh", "-c", f"{{ {line}; }} 2>/dev/null"], timeout_s=_PROBE_S)
+        said = self._runner.way.run(["sh", "-c", f"{{ {line}; }} 2>/dev/null"], timeout_s=_PROBE_S)
         product = one_line(said.stdout.decode(errors="replace"), 200)
         found = re.search(r"^model name\s*:\s*(.+)$", cpu, re.MULTILINE)
         board = (self.text("/proc/device-tree/model") or "").rstrip("\0")

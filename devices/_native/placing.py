@@ -15,7 +15,7 @@ from edgewright.system.files import sha256
 if TYPE_CHECKING:
     from edgewright.contracts.transport import Transport
 
-__all__ = ["Found", "Native", "look", "place"]
+__all__ = ["Found", "Programs", "look", "place"]
 
 _ASK_S = 60.0
 _LOOK = """\
@@ -42,7 +42,7 @@ _TAKE = 'h=$(sha256sum <"$1") && [ "${h%% *}" = "$3" ] && chmod 700 "$1" && mv -
 _STRANGE = 9
 
 
-class Native(NamedTuple):
+class Programs(NamedTuple):
     """A runner and an engine, by their SHA-256."""
 
     runner: str
@@ -54,7 +54,7 @@ class Found(NamedTuple):
 
     root: str
     python: bool
-    native: Native | None
+    programs: Programs | None
     whole: bool
 
 
@@ -70,19 +70,19 @@ def look(way: Transport, root: str) -> Found:
         words = one_line(said.stderr.decode(errors="replace"), 200) or "not a word"
         raise DeviceError(f"the device's shell does not look at {root or 'its home'}: {words}")
     chosen = re.search(r"^edgewright-native:([0-9a-f]{64}):([0-9a-f]{64}):([0-9a-f]{64})", lines, re.MULTILINE)
-    native = Native(chosen[1], chosen[2]) if chosen else None
+    programs = Programs(chosen[1], chosen[2]) if chosen else None
     whole = bool(chosen and chosen[1] == chosen[3])
-    return Found(found[1], "edgewright-python:yes" in lines, native, whole)
+    return Found(found[1], "edgewright-python:yes" in lines, programs, whole)
 
 
-def place(way: Transport, found: Found, runner: str, engine: str) -> Native:
+def place(way: Transport, found: Found, runner: str, engine: str) -> Programs:
     """Bring a runner and an engine to the device, if they are not there; one that is not given is the one in use.
 
     Raises:
         UsageError: one is missing, and none is in use there.
         DeviceError: the root is of another purpose, or a file did not arrive as it is.
     """
-    if not (runner and engine) and found.native is None:
+    if not (runner and engine) and found.programs is None:
         have, lack = ("--engine", "--runner") if engine else ("--runner", "--engine")
         hint = "edgewright doctor --android says how to get it"
         raise UsageError(f"{have} is given, and the device needs {lack} too", hint=hint)
@@ -94,8 +94,8 @@ def place(way: Transport, found: Found, runner: str, engine: str) -> Native:
     if made.exit_code != 0:
         words = one_line(made.stderr.decode(errors="replace"), 200)
         raise DeviceError(f"cannot make {found.root}/native: {words}", hint="choose another --root")
-    own = found.native or Native("", "")
-    return Native(
+    own = found.programs or Programs("", "")
+    return Programs(
         _placed(way, found.root, runner) if runner else own.runner,
         _placed(way, found.root, engine) if engine else own.engine,
     )

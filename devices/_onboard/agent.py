@@ -1,8 +1,7 @@
 """What a board does of a flash: one request comes in, one answer goes out, and the board is whole whenever it ends.
 
-A request is a JSON object with an `op`, the `root` of the store and what the op needs; the answer is one too, framed as
-`edgewright.boards.wire` does. Every op that changes something begins by taking back what an interrupted one left, and
-can be asked again.
+A call and its answer are those of `edgewright.contracts.board`, as JSON and framed as `edgewright.boards.wire` does.
+Every operation that changes something begins by taking back what an interrupted one left, and can be asked again.
 """
 
 from __future__ import annotations
@@ -12,10 +11,28 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from edgewright.boards.wire import frame
+from edgewright.boards.wire import frame, plain, read
+from edgewright.contracts.board import (
+    Call,
+    Describe,
+    End,
+    Equip,
+    Examine,
+    Inspect,
+    Install,
+    List,
+    Offer,
+    Prepare,
+    Request,
+    RollBack,
+    Serve,
+    Uninstall,
+    Visit,
+)
+from edgewright.contracts.board_answers import Listing, Removed, Row, Status
 from edgewright.devices._onboard.board import Board
 from edgewright.devices._onboard.disk import Disk, RealDisk
 from edgewright.devices._onboard.equip import equip, offer, survey
@@ -31,7 +48,7 @@ from edgewright.errors import DeviceError, EdgewrightError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["answer", "listing", "main", "status", "uninstall"]
+__all__ = ["OPERATIONS", "answer", "listing", "main", "status", "told", "uninstall"]
 
 _JOURNAL_LINES = 20
 _WORK = (
@@ -50,26 +67,29 @@ _HINTS = {
 }
 
 
-def listing(board: Board) -> dict[str, Any]:
+def listing(board: Board, request: List) -> Listing:
     """What is installed, no file of a release read but its manifest. Nothing changes, and no lock is needed."""
+    del request
     board.store.check_ours()
-    return _overview(board, lambda _: None)
+    return Listing(**_overview(board, lambda _: None))
 
 
-def status(board: Board) -> dict[str, Any]:
+def status(board: Board, request: Inspect) -> Status:
     """What is installed, every file hashed. Nothing changes, and no lock is needed."""
+    del request
     board.store.check_ours()
     store, there = board.store, board.disk.stat(board.store.root) is not None
-    return {
+    return Status(
         **_overview(board, store.problem),
-        "service": board.service.state(),
-        "free_bytes": board.disk.free(store.root).free_bytes if there else None,
-        "signed_only": board.disk.stat(f"{store.root}/keys/allowed_signers") is not None,
-        "journal": board.journal.last(_JOURNAL_LINES),
-    }
+        free_bytes=board.disk.free(store.root).free_bytes if there else None,
+        signed_only=board.disk.stat(f"{store.root}/keys/allowed_signers") is not None,
+        journal=tuple(board.journal.last(_JOURNAL_LINES)),
+        service=board.service.state(),
+    )
 
 
 def _overview(board: Board, problem: Callable[[str], str | None]) -> dict[str, Any]:
+    """The fields of a `Listing`."""
     store, recipe = board.store, board.store.env.recipe()
     state = store.state()
     return {
@@ -77,25 +97,26 @@ def _overview(board: Board, problem: Callable[[str], str | None]) -> dict[str, A
         "root": store.root,
         "current": store.current(),
         "engines": recipe.engines if recipe else (),
-        "releases": [_row(board, name, state, problem(name)) for name in reversed(store.releases())],
+        "releases": tuple(_row(board, name, state, problem(name)) for name in reversed(store.releases())),
     }
 
 
-def _row(board: Board, name: str, state: State, problem: str | None) -> dict[str, Any]:
+def _row(board: Board, name: str, state: State, problem: str | None) -> Row:
     role = ", ".join(role for role in ("active", "previous", "trial") if getattr(state, role) == name)
-    row: dict[str, Any] = {"name": name, "role": role, "version": None, "size_bytes": None, "problem": problem}
+    row = Row(name, role, None, None, problem)
     with suppress(OSError, EdgewrightError):
         release = board.store.read(name)
-        row |= {"version": release.version, "size_bytes": sum(part.size_bytes for part in release.parts)}
+        row = replace(row, version=release.version, size_bytes=sum(part.size_bytes for part in release.parts))
     return row
 
 
-def uninstall(board: Board) -> dict[str, Any]:
+def uninstall(board: Board, request: Uninstall) -> Removed:
     """Remove the service, every release and the store itself. The owner's keys stay."""
+    del request
     store, disk = board.store, board.disk
     store.check_ours()
     if disk.stat(store.root) is None:
-        return {"removed": []}
+        return Removed(())
     with board.locked() as state:
         removed = store.releases()
         board.service.remove()
@@ -105,58 +126,77 @@ def uninstall(board: Board) -> dict[str, Any]:
             remove(disk, f"{store.root}/{name}")
     if not disk.list(store.root):
         disk.rmdir(store.root)
-    return {"removed": removed}
+    return Removed(tuple(removed))
 
 
-_OPS: dict[str, Callable[[Board], dict[str, Any]]] = {
-    "prepare": prepare,
-    "install": install,
-    "end": end,
-    "rollback": rollback,
-    "serve": serve,
-    "list": listing,
-    "status": status,
-    "uninstall": uninstall,
-    "visit": visit,
-    "facts": facts,
-    "survey": survey,
-    "offer": offer,
-    "equip": equip,
+OPERATIONS: dict[type[Request[Any]], Callable[[Board, Any], Any]] = {
+    Prepare: prepare,
+    Install: install,
+    End: end,
+    RollBack: rollback,
+    Serve: serve,
+    List: listing,
+    Inspect: status,
+    Uninstall: uninstall,
+    Visit: visit,
+    Describe: facts,
+    Examine: survey,
+    Offer: offer,
+    Equip: equip,
 }
+"""Each takes its request, and gives the answer that the request names."""
 
 
-def answer(disk: Disk, machine: Machine, request: dict[str, Any]) -> bytes:
-    """The framed answer to a request: a result, or the record of an error."""
+def answer(disk: Disk, machine: Machine, call: Call) -> Any:
+    """The answer to the request of a call.
+
+    Raises:
+        EdgewrightError: as its operation does.
+        DeviceError: the disk fails.
+    """
+    board = Board(disk, machine, call)
     try:
-        tree: dict[str, Any] = {"result": _done(Board(disk, machine, request))}
-    except EdgewrightError as error:
-        tree = {"error": error.record()}
-    return frame(tree)
-
-
-def _done(board: Board) -> dict[str, Any]:
-    """Do what the request asks; a disk that fails is a DeviceError."""
-    op = board.request["op"]
-    if op not in _OPS:
-        raise UsageError(f"the board's part knows no {op!r}", hint=f"it knows {', '.join(_OPS)}")
-    try:
-        return _OPS[op](board)
+        return OPERATIONS[type(call.request)](board, call.request)
     except OSError as error:
-        what = f"{op}: {error.strerror or error} ({error.filename or board.store.root}); active is {board.current()}"
+        op, where = call.request.op, error.filename or board.store.root
+        what = f"{op}: {error.strerror or error} ({where}); active is {board.current()}"
         raise DeviceError(what, hint=_HINTS.get(error.errno or 0, "look at the board's disk")) from error
 
 
-def main(request: dict[str, Any]) -> None:
-    """Answer one request on the machine that this runs on. A connection that breaks does not stop it half-way."""
+def told(disk: Disk, machine: Machine, tree: Any, rooted: Callable[[str], str]) -> bytes:
+    """The framed answer to a call that came as a tree: a result, or the record of an error.
+
+    `rooted` gives the absolute path of the root that the call names.
+    """
+    try:
+        call = _call(tree)
+        found = answer(disk, machine, replace(call, root=rooted(call.root)))
+    except EdgewrightError as error:
+        return frame({"error": error.record()})
+    return frame({"result": plain(found)})
+
+
+def _call(tree: Any) -> Call:
+    try:
+        return read(Call, tree)
+    except ValueError as error:
+        raise UsageError(f"the board's part does not take the request: {error}") from error
+
+
+def _rooted(root: str) -> str:
+    home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    found = os.path.expanduser(root or f"{home}/edgewright")  # noqa: PTH111 - strings, as everywhere here
+    if not (os.path.isabs(found) and found.isprintable()):  # noqa: PTH117
+        hint = "begin it with / or ~, and leave out control characters"
+        raise UsageError(f"root {found!r} is no absolute path", hint=hint)
+    return os.path.realpath(found)
+
+
+def main(tree: Any) -> None:
+    """Answer one call on the machine that this runs on. A connection that breaks does not stop it half-way."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
-    home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    root = os.path.expanduser(request["root"] or f"{home}/edgewright")  # noqa: PTH111 - strings, as everywhere here
-    if os.path.isabs(root) and root.isprintable():  # noqa: PTH117
-        said = answer(RealDisk(), RealMachine(), {**request, "root": os.path.realpath(root)})
-    else:
-        hint = "begin it with / or ~, and leave out control characters"
-        said = frame({"error": UsageError(f"root {root!r} is no absolute path", hint=hint).record()})
+    said = told(RealDisk(), RealMachine(), tree, _rooted)
     with suppress(OSError):
         sys.stdout.buffer.write(said)
         sys.stdout.buffer.flush()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import sys
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from edgewright.devices._onboard.commands import Place
 from edgewright.devices._onboard.files import get
 from edgewright.devices._onboard.journal import Journal
 from edgewright.devices._onboard.release import Release
@@ -16,8 +16,9 @@ from edgewright.devices._onboard.store import Store
 from edgewright.errors import DeviceError, EdgewrightError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
+    from edgewright.contracts.board import Call, Candidate
     from edgewright.devices._onboard.disk import Disk
     from edgewright.devices._onboard.machine import Machine
     from edgewright.devices._onboard.state import State
@@ -29,17 +30,17 @@ _MAX_HOLDER_BYTES = 400
 
 
 class Board:
-    """What the ops work on. `request` is the JSON object that came in."""
+    """What the operations work on: a disk and a machine, and whose call they answer."""
 
-    def __init__(self, disk: Disk, machine: Machine, request: dict[str, Any]) -> None:
-        self.disk, self.machine, self.request = disk, machine, request
-        self.store = Store(disk, request["root"])
-        self.journal = Journal(disk, request["root"])
+    def __init__(self, disk: Disk, machine: Machine, call: Call) -> None:
+        self.disk, self.machine, self.op, self.asker = disk, machine, call.request.op, call.asker
+        self.store = Store(disk, call.root)
+        self.journal = Journal(disk, call.root)
         self.service = Service(disk, machine, self.store)
-        session = Session.of({"boot": machine.boot(), **request["session"]})
-        if session is None:
-            raise DeviceError("the request names no session", hint="upgrade edgewright")
-        self.session = session
+
+    def session(self, token: str) -> Session:
+        """The transfer of whoever asks, by its token."""
+        return Session(token, self.asker.who, self.asker.host, self.asker.pid, self.machine.boot())
 
     @contextmanager
     def locked(self) -> Iterator[State]:
@@ -76,26 +77,24 @@ class Board:
             raise DeviceError(
                 f"{self.store.root} is locked by {who or 'another process'}", hint="try again when it is done"
             ) from error
-        holder = one_line(f"{self.request['op']} from {self.session.who}", _MAX_HOLDER_BYTES // 4)
+        holder = one_line(f"{self.op} from {self.asker.who}", _MAX_HOLDER_BYTES // 4)
         with suppress(OSError):  # for people; the lock itself is the kernel's
             self.disk.write(lock, holder.encode().ljust(_MAX_HOLDER_BYTES))
         return lock
 
-    def python(self, given: str) -> str:
-        """The Python called `given`; for `{python}` the store's own, and where it has none the one that runs this."""
+    def python(self, given: str = "") -> str:
+        """The Python called `given`; for "" the store's own, and where it has none the one that runs this."""
         own = f"{self.store.root}/env/bin/python"
-        return given if given != "{python}" else own if self.disk.stat(own) else sys.executable
+        return given or (own if self.disk.stat(own) else sys.executable)
 
-    def argv(self, words: Sequence[str], folder: str = "", python: str = "") -> list[str]:
-        """An argument vector of the request: `{bundle}` in it stands for `folder`, `{python}` for one that is given."""
-        return [
-            folder if word == "{bundle}" else python if python and word == "{python}" else self.python(word)
-            for word in words
-        ]
+    def place(self, bundle: str = "", python: str = "") -> Place:
+        """Where a command is run, on a release or none."""
+        return Place(self.python(python), bundle, self.service.manager.socket)
 
-    def release(self) -> Release:
-        """The release that the request is about. Raises BundleError."""
-        return Release.read(*(base64.b64decode(self.request[name]) for name in ("manifest", "signature")))
+    @staticmethod
+    def release(candidate: Candidate) -> Release:
+        """The release that is to be installed. Raises BundleError."""
+        return Release.read(candidate.manifest, candidate.signature)
 
     def current(self) -> str:
         """What `current` leads to, for messages."""

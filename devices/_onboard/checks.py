@@ -8,11 +8,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle.external_data import check_content, weights_of
+from edgewright.devices._onboard.commands import argv
 from edgewright.errors import BundleError, DeviceError, GateFailed, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
+    from edgewright.contracts.board_answers import Cell
+    from edgewright.contracts.board_commands import Command
+    from edgewright.devices._onboard.commands import Place
     from edgewright.devices._onboard.machine import Machine, Ran
     from edgewright.devices._onboard.release import Release
     from edgewright.devices._onboard.store import Store
@@ -95,21 +99,21 @@ def check_memory(machine: Machine, parts_mib: Mapping[str, float]) -> None:
         raise DeviceError(f"{what}, the board has {have_bytes / 2**20:.0f} MiB left", hint=hint)
 
 
-def probe(machine: Machine, argv: Sequence[str], timeout_s: float, hint: str = _INSTALL) -> None:
-    """Raise DeviceError where `argv`, which starts the engines, fails: before anything is sent."""
-    ran = machine.run(argv, timeout_s) if argv else None
-    if ran and ran.exit_code != 0:
-        raise DeviceError(f"the board's {argv[0]} cannot run the bundle: {last_words(ran)}", hint=hint)
+def probe(machine: Machine, command: Command, place: Place, timeout_s: float, hint: str = _INSTALL) -> None:
+    """Raise DeviceError where `command`, which starts the engines, fails: before anything is sent."""
+    ran = machine.check(command, place, timeout_s)
+    if ran.exit_code != 0:
+        raise DeviceError(f"the board's {argv(command, place)[0]} cannot run the bundle: {last_words(ran)}", hint=hint)
 
 
-def replay(machine: Machine, what: str, argv: Sequence[str], timeout_s: float) -> list[dict[str, Any]]:
+def replay(machine: Machine, what: str, command: Command, place: Place, timeout_s: float) -> list[dict[str, Cell]]:
     """Run a check of a bundle; the rows that it printed as JSON.
 
     Raises:
         GateFailed: it failed, crashed or hung, or it replayed nothing.
     """
     try:
-        ran = machine.run(argv, timeout_s)
+        ran = machine.check(command, place, timeout_s)
     except DeviceError as error:
         raise GateFailed(f"{what} failed: {error.message}") from error
     if ran.exit_code != 0:
@@ -121,14 +125,18 @@ def replay(machine: Machine, what: str, argv: Sequence[str], timeout_s: float) -
     return rows
 
 
-def _rows(stdout: bytes) -> list[dict[str, Any]]:
-    """The rows of `--json`; none where something else was printed."""
+def _rows(stdout: bytes) -> list[dict[str, Cell]]:
+    """The rows of `--json`, as far as they are cells; none where something else was printed."""
     try:
         tree = json.loads(stdout)
     except (ValueError, RecursionError):
         return []
     rows = tree.get("rows") if isinstance(tree, dict) else None
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return [_cells(row) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def _cells(row: dict[str, Any]) -> dict[str, Cell]:
+    return {name: value for name, value in row.items() if value is None or isinstance(value, (bool, int, float, str))}
 
 
 def last_words(ran: Ran) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, NamedTuple
 
+from edgewright.boards.wire import plain, read
+from edgewright.contracts.board_answers import Facts, Package
 from edgewright.devices._onboard.checks import last_words
 from edgewright.errors import DeviceError
 from edgewright.system.interpreter import line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from edgewright.contracts.board import Describe
     from edgewright.devices._onboard.board import Board
 
 __all__ = ["facts"]
@@ -38,38 +40,56 @@ os._exit(0)  # some engines' static objects log as they go
 """
 
 
-def facts(board: Board) -> dict[str, Any]:
-    """The board's facts, and a row for each of the request's `packages`, pairs of a module and its package."""
-    request = board.request
-    python = board.python(request["python"] or "{python}")
-    looked = _looked(board, python, request["packages"])
-    found = looked.pop("found", {})
-    rows = [_row(board, python, module, found.get(module)) for module, _ in request["packages"]]
-    return {**board.machine.facts(), "disk_free_bytes": _disk_free_bytes(board), **looked, "packages": rows}
+class _Looked(NamedTuple):
+    """What a Python says of itself, the versions of the packages that it finds; why it does not start."""
+
+    python: str
+    executable: str
+    problem: str
+    found: dict[str, str]
 
 
-def _looked(board: Board, python: str, packages: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """The version of a Python, and which packages it finds; why it does not start, where it does not."""
+def facts(board: Board, request: Describe) -> Facts:
+    """The board's facts, and a row for each of the request's packages."""
+    python = board.python(request.python)
+    looked = _looked(board, python, request)
+    rows = [
+        _row(board, python, one.module, looked.found.get(one.module), request.timeout_s) for one in request.packages
+    ]
+    said = {
+        **board.machine.facts(),
+        "disk_free_bytes": _disk_free_bytes(board),
+        "python": looked.python,
+        "executable": looked.executable,
+        "problem": looked.problem,
+        "packages": plain(tuple(rows)),
+    }
+    names = {field.name for field in fields(Facts)}
+    return read(Facts, {name: value for name, value in said.items() if name in names})
+
+
+def _looked(board: Board, python: str, request: Describe) -> _Looked:
+    packages = json.dumps([[one.module, one.package] for one in request.packages])
     try:
-        ran = board.machine.run(line(python, _LOOK, json.dumps(packages)), board.request["timeout_s"])
+        ran = board.machine.run(line(python, _LOOK, packages), request.timeout_s)
     except DeviceError as error:
-        return {"python": "", "executable": python, "problem": error.message}
+        return _Looked("", python, error.message, {})
     try:
-        looked: dict[str, Any] = json.loads(ran.stdout)
+        tree = json.loads(ran.stdout)
     except ValueError:
-        return {"python": "", "executable": python, "problem": last_words(ran)}
-    return looked
+        return _Looked("", python, last_words(ran), {})
+    return _Looked(tree["python"], tree["executable"], "", tree["found"])
 
 
-def _row(board: Board, python: str, module: str, version: str | None) -> dict[str, Any]:
+def _row(board: Board, python: str, module: str, version: str | None, timeout_s: float) -> Package:
     if version is None:
-        return {"module": module, "version": "", "state": "missing"}
+        return Package(module, "", "missing")
     try:
-        ran = board.machine.run(line(python, _IMPORT, module), board.request["timeout_s"])
+        ran = board.machine.run(line(python, _IMPORT, module), timeout_s)
     except DeviceError as error:
-        return {"module": module, "version": version, "state": error.message}
+        return Package(module, version, error.message)
     said = ran.stdout.decode(errors="replace").strip()
-    return {"module": module, "version": version or said, "state": last_words(ran) if ran.exit_code else "imports"}
+    return Package(module, version or said, last_words(ran) if ran.exit_code else "imports")
 
 
 def _disk_free_bytes(board: Board) -> int | None:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from edgewright.contracts.board_answers import Installed, Rolled, Served
+from edgewright.contracts.board_commands import Health
 from edgewright.devices._onboard.checks import check_contained, check_signature, check_version, replay
+from edgewright.devices._onboard.commands import Place, argv
 from edgewright.devices._onboard.state import State, sequence_of
 from edgewright.errors import DeviceError, EdgewrightError
 
 if TYPE_CHECKING:
+    from edgewright.contracts.board import Install, RollBack, Serve
+    from edgewright.contracts.board_answers import Cell
+    from edgewright.contracts.board_commands import Checks, Server
     from edgewright.devices._onboard.board import Board
 
 __all__ = ["install", "rollback", "serve"]
 
 
-def install(board: Board) -> dict[str, Any]:
+def install(board: Board, request: Install) -> Installed:
     """Make a release of what was sent and the active one of the release.
 
     Raises:
@@ -23,47 +29,47 @@ def install(board: Board) -> dict[str, Any]:
         GateFailed: the self-test or the health check failed; what was active is active.
         DeviceError: files did not arrive whole, or the board cannot go on.
     """
-    release, store = board.release(), board.store
+    release, store = board.release(request.candidate), board.store
     with board.locked() as state:
         signer = check_signature(store, board.machine, release)
-        check_version(store, state.active, release, allow_downgrade=board.request["allow_downgrade"])
-        board.session.check(board.disk, store.incoming)
+        check_version(store, state.active, release, allow_downgrade=request.candidate.allow_downgrade)
+        board.session(request.token).check(board.disk, store.incoming)
         store.adopt(release.parts)
         name = state.next(release.digest)
         store.build(release, name)
         try:
-            rows = _proven(board, name)
+            rows = _proven(board, request.checks, name)
         except EdgewrightError as error:
             board.journal.note("refused", f"{name}: {error}")
             _clean(board, state)
             raise
-        left = _try(board, state, name)
-        board.journal.note("installed", f"{name}, version {release.version}, from {board.session.who}")
+        left = _try(board, request.checks, request.server, state, name)
+        board.journal.note("installed", f"{name}, version {release.version}, from {board.asker.who}")
     socket = board.service.manager.socket if board.service.unit() else ""
-    return {"active": name, "rows": rows, "signer": signer, "left": left, "socket": socket}
+    return Installed(name, tuple(rows), signer, left, socket)
 
 
-def _proven(board: Board, name: str) -> list[dict[str, Any]]:
+def _proven(board: Board, checks: Checks, name: str) -> list[dict[str, Cell]]:
     """Hash every file of a release where it lies, see what it names, and replay its golden cases; the rows of that."""
     problem = board.store.problem(name)
     if problem:
         raise DeviceError(f"{name} did not come to the board's disk whole: {problem}", hint="the disk may be failing")
     check_contained(board.store, name)
-    argv = board.argv(board.request["self_test"], board.store.release_dir(name))
-    return replay(board.machine, "the self-test", argv, board.request["timeout_s"])
+    place = board.place(board.store.release_dir(name))
+    return replay(board.machine, "the self-test", checks.self_test, place, checks.timeout_s)
 
 
-def _try(board: Board, state: State, name: str) -> str:
+def _try(board: Board, checks: Checks, server: Server | None, state: State, name: str) -> str:
     """Switch to a release, look at its health, and keep it or go back. Says what could not be cleaned up."""
-    store, request, old = board.store, board.request, state.active
+    store, old = board.store, state.active
     spare = next((n for n in (old, state.previous) if n not in ("", name) and not store.problem(n)), old)
     sequence = max(state.sequence, sequence_of(name))
     store.write(replace(state, trial=name, sequence=sequence))
     store.switch(name)
     served = board.service.unit()
     try:
-        replay(board.machine, "the health check", board.argv(request["health"], store.link), request["timeout_s"])
-        _serve(board, name)
+        replay(board.machine, "the health check", checks.health, board.place(store.link), checks.timeout_s)
+        _serve(board, server, checks.timeout_s, name)
     except EdgewrightError as error:
         state = store.settled(replace(state, sequence=sequence), (state.previous,) if state.previous != name else ())
         store.switch(state.active)
@@ -80,16 +86,16 @@ def _try(board: Board, state: State, name: str) -> str:
     return _clean(board, kept)
 
 
-def _serve(board: Board, name: str) -> None:
+def _serve(board: Board, server: Server | None, timeout_s: float, name: str) -> None:
     """Let the service serve a release, where one is installed or asked for. Raises DeviceError, GateFailed."""
-    request, found = board.request, board.service.unit()
-    argv = board.argv(request.get("serve", ()), board.store.link) or (list(found.argv) if found else [])
-    if argv:
-        board.service.start(argv, name)
-        board.service.ask([*argv[:1], *request["ask"]], name, request["timeout_s"])
+    found = board.service.unit()
+    words = argv(server, board.place(board.store.link)) if server else list(found.argv) if found else []
+    if words:
+        board.service.start(words, name)
+        board.service.ask(Health(), Place(words[0], socket=board.service.manager.socket), name, timeout_s)
 
 
-def serve(board: Board) -> dict[str, Any]:
+def serve(board: Board, request: Serve) -> Served:
     """Install the service for the active release, or with nothing to start remove it.
 
     Raises:
@@ -99,20 +105,20 @@ def serve(board: Board) -> dict[str, Any]:
     """
     service = board.service
     with board.locked() as state:
-        if not board.request["serve"]:
+        if request.server is None:
             service.remove()
-            return {"socket": ""}
+            return Served("")
         if not state.active:
             raise DeviceError(f"nothing is installed in {board.store.root}", hint="flash a bundle")
         check_contained(board.store, state.active)
         served = service.unit()
         try:
-            _serve(board, state.active)
+            _serve(board, request.server, request.timeout_s, state.active)
         except EdgewrightError:
             if served is None:
                 service.remove()
             raise
-    return {"socket": service.manager.socket}
+    return Served(service.manager.socket)
 
 
 def _clean(board: Board, state: State) -> str:
@@ -123,7 +129,7 @@ def _clean(board: Board, state: State) -> str:
     return ""
 
 
-def rollback(board: Board) -> dict[str, Any]:
+def rollback(board: Board, request: RollBack) -> Rolled:
     """Make the previous release the active one; with `heal` only where the active one is damaged.
 
     Raises:
@@ -134,14 +140,14 @@ def rollback(board: Board) -> dict[str, Any]:
     store = board.store
     with board.locked() as state:
         problem = store.problem(state.active) if state.active else ""
-        if board.request["heal"] and not problem:
-            return {"active": state.active, "from": state.active, "left": _clean(board, state)}
+        if request.heal and not problem:
+            return Rolled(state.active, state.active, _clean(board, state))
         _check_previous(board, state, f"; the active one, {state.active}, is too: {problem}" if problem else "")
-        _proven(board, state.previous)
-        left = _try(board, state, state.previous)
+        _proven(board, request.checks, state.previous)
+        left = _try(board, request.checks, None, state, state.previous)
         why = f": {problem}" if problem else ""
         board.journal.note("rolled back", f"from {state.active} to {state.previous}{why}")
-    return {"active": state.previous, "from": state.active, "left": left}
+    return Rolled(state.previous, state.active, left)
 
 
 def _check_previous(board: Board, state: State, both: str) -> None:

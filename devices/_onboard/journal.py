@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from edgewright.contracts.board_answers import Event
 from edgewright.devices._onboard.files import fill, get, put
 from edgewright.errors import one_line
 
@@ -35,8 +36,8 @@ class Journal:
         except OSError:
             pass
 
-    def last(self, most: int) -> list[dict[str, Any]]:
-        """The last notes, oldest first; torn lines are left out."""
+    def last(self, most: int) -> list[Event]:
+        """The last notes, oldest first; torn lines and others are left out."""
         try:
             lines = get(self.disk, self.path, 2 * _MAX_BYTES).splitlines()
         except OSError:
@@ -44,7 +45,8 @@ class Journal:
         found = []
         for line in lines[-2 * most :]:
             try:
-                found.append(dict(json.loads(line)))
-            except (ValueError, TypeError):
+                tree = json.loads(line)
+                found.append(Event(str(tree["what"]), str(tree["why"]), int(tree.get("at_s", 0))))
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
                 continue
         return found[-most:]

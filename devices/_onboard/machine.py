@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from edgewright.bundle.sshsig import who_signed
+from edgewright.devices._onboard.commands import argv
 from edgewright.errors import DeviceError, one_line
 from edgewright.system.interpreter import environment
 from edgewright.system.machine import identity
@@ -20,6 +21,9 @@ from edgewright.system.vitals import moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from edgewright.contracts.board_commands import Command
+    from edgewright.devices._onboard.commands import Place
 
 __all__ = ["Machine", "Manager", "Ran", "RealMachine"]
 
@@ -72,6 +76,10 @@ class Machine(ABC):
         Raises:
             DeviceError: it cannot be started, took longer and was ended, or printed more than can be read.
         """
+
+    def check(self, command: Command, place: Place, timeout_s: float) -> Ran:
+        """Run what a board is asked to run, by its Python. Raises as `run` does."""
+        return self.run(argv(command, place), timeout_s)
 
     @abstractmethod
     def ram_bytes(self) -> int:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from edgewright.contracts.board_answers import Serving
 from edgewright.devices._onboard.checks import memory_bytes, replay
 from edgewright.devices._onboard.files import ensure_dir, get, put, remove
 from edgewright.devices._onboard.unit import NAME, Unit
@@ -19,6 +20,8 @@ from edgewright.system.interpreter import started, there
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edgewright.contracts.board_commands import Command
+    from edgewright.devices._onboard.commands import Place
     from edgewright.devices._onboard.disk import Disk
     from edgewright.devices._onboard.machine import Machine
     from edgewright.devices._onboard.store import Store
@@ -70,8 +73,7 @@ class Service:
             DeviceError: systemd does not start it.
         """
         self.check()
-        words = {"{bundle}": self.store.link, "{socket}": self.manager.socket}
-        self._write(self._made([words.get(word, word) for word in _safe(argv)], name))
+        self._write(self._made(_safe(argv), name))
         self._tell("daemon-reload")
         self._tell("reset-failed", NAME, fails=False)  # what an earlier release did wrong does not count
         self._tell("restart", NAME)
@@ -79,10 +81,9 @@ class Service:
             with suppress(DeviceError):
                 self.machine.run(["loginctl", "enable-linger"], _START_S)
 
-    def ask(self, argv: Sequence[str], name: str, timeout_s: float) -> None:
+    def ask(self, command: Command, place: Place, name: str, timeout_s: float) -> None:
         """Raise GateFailed where the running service is not well, or serves another release than `name`."""
-        words = [self.manager.socket if word == "{socket}" else word for word in argv]
-        rows = replay(self.machine, "the service's health check", words, timeout_s)
+        rows = replay(self.machine, "the service's health check", command, place, timeout_s)
         serves = rows[0].get("release") if rows else None
         if serves != name:
             raise GateFailed(f"the service's health check failed: it serves {serves}, not {name}")
@@ -116,7 +117,7 @@ class Service:
         self._tell("daemon-reload", fails=False)
         return True
 
-    def state(self) -> dict[str, str] | None:
+    def state(self) -> Serving | None:
         """The socket and what systemd says of the service; None where none is installed."""
         if self.unit() is None:
             return None
@@ -124,7 +125,7 @@ class Service:
         with suppress(DeviceError):
             ran = self.machine.run([*self.manager.argv, "is-active", NAME], _START_S)
             words = one_line(ran.stdout.decode(errors="replace"), 40) or words
-        return {"socket": self.manager.socket, "state": words}
+        return Serving(self.manager.socket, words)
 
     def _made(self, argv: Sequence[str], name: str) -> Unit:
         limit = _RELEASES * memory_bytes(self.store.read(name).largest_bytes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import shutil
 import signal
@@ -11,14 +10,16 @@ import sys
 import tempfile
 import time
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from edgewright.contracts.board_answers import Visited
 from edgewright.devices._onboard.checks import check_contained
 from edgewright.errors import BundleError, DeviceError, one_line
 from edgewright.system.interpreter import environment, there
 from edgewright.system.untrusted import check_path
 
 if TYPE_CHECKING:
+    from edgewright.contracts.board import Visit
     from edgewright.devices._onboard.board import Board
     from edgewright.devices._onboard.store import Store
 
@@ -32,7 +33,7 @@ _BEAT_S = 1.0
 """A choice: several beats before any shell, bridge or keep-alive takes the silence for an end."""
 
 
-def visit(board: Board) -> dict[str, Any]:
+def visit(board: Board, request: Visit) -> Visited:
     """Run `module` with the `words` of the request, and give what it printed and the files that it wrote.
 
     In a word `{bundle}` is the release's directory, `{files}` a private one that is removed after.
@@ -41,17 +42,16 @@ def visit(board: Board) -> dict[str, Any]:
         BundleError: the active release is not the one that the host means, or an artifact of it names other files.
         DeviceError: nothing is installed, the command cannot be started, took too long or printed too much.
     """
-    request = board.request
-    name = active(board.store, request["digest"], request["version"])
+    name = active(board.store, request.digest, request.version)
     check_contained(board.store, name)  # the edgewright that is installed here may be older than this check
     folder = tempfile.mkdtemp(prefix="edgewright-")
     try:
-        for path, data in request["files"].items():
+        for path, data in request.files.items():
             with open(f"{folder}/{check_path(path)}", "wb") as file:  # noqa: PTH123 - strings, as everywhere here
-                file.write(zlib.decompress(base64.b64decode(data)))
+                file.write(zlib.decompress(data))
         places = {"{bundle}": board.store.release_dir(name), "{files}": folder}
-        words = [_placed(word, places) for word in request["words"]]
-        return _run(there(board.python(request["python"]), request["module"], *words), folder, request)
+        words = [_placed(word, places) for word in request.words]
+        return _run(there(board.python(request.python), request.module, *words), folder, request)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -85,7 +85,7 @@ def _placed(word: str, places: dict[str, str]) -> str:
     return word
 
 
-def _run(argv: list[str], folder: str, request: dict[str, Any]) -> dict[str, Any]:
+def _run(argv: list[str], folder: str, request: Visit) -> Visited:
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
             child = subprocess.Popen(
@@ -101,20 +101,20 @@ def _run(argv: list[str], folder: str, request: dict[str, Any]) -> dict[str, Any
             hint = "name the board's Python with --python"
             raise DeviceError(f"the board cannot run {argv[0]}: {error.strerror}", hint=hint) from error
         try:
-            code = _wait(child, time.monotonic() + request["timeout_s"])
+            code = _wait(child, time.monotonic() + request.timeout_s)
         finally:
             if child.returncode is None:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
         out.seek(0)
         err.seek(max(0, err.tell() - _MAX_WORDS_BYTES))
-        files = {"": out.read(), **{name: _read(f"{folder}/{check_path(name)}") for name in request["takes"]}}
-        packed = {name: base64.b64encode(zlib.compress(data)).decode() for name, data in files.items()}
-        size = sum(map(len, packed.values()))
+        files = {"": out.read(), **{name: _read(f"{folder}/{check_path(name)}") for name in request.takes}}
+        packed = {name: zlib.compress(data) for name, data in files.items()}
+        size = sum(4 * -(-len(data) // 3) for data in packed.values())  # as base64, in which they travel
         if size > _MAX_PACKED_BYTES:
             what = f"the answer has {size} bytes packed, at most {_MAX_PACKED_BYTES} travel at once"
             raise DeviceError(what, hint="split the input")
-        return {"exit_code": code, "files": packed, "words": err.read().decode(errors="replace")}
+        return Visited(code, packed, err.read().decode(errors="replace"))
 
 
 def _wait(child: subprocess.Popen[bytes], until_s: float) -> int:

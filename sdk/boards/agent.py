@@ -1,7 +1,8 @@
 """The board's part of a flash, sent with every request: it needs no place on the board, and is never out of date.
 
 The modules below are standard library alone. Their source travels as one program on the standard input of the board's
-Python (3.9 or newer), with the request in its last line; the answer is a marked line (`edgewright.boards.wire`).
+Python (3.9 or newer), with the call in its last line (`edgewright.contracts.board`); the answer is a marked line
+(`edgewright.boards.wire`).
 """
 
 from __future__ import annotations
@@ -13,19 +14,30 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from edgewright.boards.wire import unframe
+from edgewright.boards.board import Board
+from edgewright.boards.wire import plain, read, unframe
 from edgewright.errors import DeviceError, from_record, one_line
 from edgewright.system.interpreter import DROP
 
 if TYPE_CHECKING:
-    from edgewright.contracts.transport import Completed, Transport
+    from edgewright.contracts.board import Call, Request
+    from edgewright.contracts.transport import Completed
 
-__all__ = ["MODULES", "call", "pack", "source_of", "unpack"]
+__all__ = ["MODULES", "PythonBoard", "heard", "pack", "source_of"]
 
 MODULES = (
-    *("errors", "system.untrusted", "bundle.sshsig", "bundle.onnx_bytes", "bundle.external_data", "boards.wire"),
-    *("_version", "system.vitals", "system.machine", "system.interpreter", "devices._onboard.disk"),
-    *("devices._onboard.files",),
+    *("errors", "system.untrusted", "bundle.sshsig", "bundle.onnx_bytes", "bundle.external_data"),
+    *(
+        "contracts.board_commands",
+        "contracts.board_answers",
+        "contracts.board",
+        "boards.wire",
+        "_version",
+        "system.vitals",
+        "system.machine",
+        "system.interpreter",
+    ),
+    *(f"devices._onboard.{name}" for name in ("disk", "files", "commands")),
     *(f"devices._onboard.{name}" for name in ("wheel", "env", "journal", "release", "state", "session")),
     *(f"devices._onboard.{name}" for name in ("store", "machine", "checks", "unit", "service")),
     *(f"devices._onboard.{name}" for name in ("board", "send", "equip", "install", "visit", "facts", "agent")),
@@ -48,17 +60,39 @@ sys.modules[name].main(json.loads(base64.b64decode(request)))
 """
 
 
-def pack(request: dict[str, Any]) -> bytes:
-    """The program that makes a board answer `request`. Law: `unpack(pack(r)) == r`."""
-    words = base64.b64encode(json.dumps(request).encode()).decode()
+class PythonBoard(Board):
+    """A board with a Python, to which its part is sent with each request."""
+
+    def _answer(self, call: Call, within_s: float) -> Any:
+        python = self.python or self.way.python
+        done = self.way.run([python, "-"], timeout_s=within_s, stdin=pack(call))
+        tree = unframe(done.stdout)
+        if tree is None:
+            raise _no_answer(python, done)
+        return heard(tree, call.request)
+
+
+def pack(call: Call) -> bytes:
+    """The program that makes a board answer a call."""
+    words = base64.b64encode(json.dumps(plain(call)).encode()).decode()
     return _PROGRAM.format(drop=DROP, source=_source(), request=words).encode()
 
 
-def unpack(program: bytes) -> dict[str, Any]:
-    """The request in a program, for a board that runs the same modules itself."""
-    line = program.rsplit(b"\nrequest = ", 1)[1].split(b'"')[1]
-    request: dict[str, Any] = json.loads(base64.b64decode(line))
-    return request
+def heard(tree: dict[str, Any], request: Request[Any]) -> Any:
+    """The answer to a request in what came back.
+
+    Raises:
+        EdgewrightError: the one that the board's part raised.
+        DeviceError: it is none.
+    """
+    if "result" in tree:
+        try:
+            return read(request.answer(), tree["result"])
+        except ValueError as error:
+            raise DeviceError(f"the board's answer to {request.op} is not acceptable: {error}") from error
+    record = tree.get("error")
+    strings = isinstance(record, dict) and all(isinstance(word, str) for word in record.values())
+    raise from_record(record if strings and isinstance(record, dict) else {"message": "the board's answer is unknown"})
 
 
 def source_of(name: str) -> str:
@@ -71,25 +105,6 @@ def source_of(name: str) -> str:
 def _source() -> str:
     each = [(f"edgewright.{name}", source_of(name)) for name in MODULES]
     return base64.b64encode(zlib.compress(json.dumps(each).encode(), 9)).decode()
-
-
-def call(transport: Transport, request: dict[str, Any], *, python: str, timeout_s: float) -> dict[str, Any]:
-    """Let the board answer a request.
-
-    Raises:
-        EdgewrightError: the one that the board's part raised.
-        DeviceError: the board's Python did not run it, or gave no answer.
-    """
-    done = transport.run([python, "-"], timeout_s=timeout_s, stdin=pack(request))
-    tree = unframe(done.stdout)
-    if tree is None:
-        raise _no_answer(python, done)
-    if isinstance(tree.get("result"), dict):
-        result: dict[str, Any] = tree["result"]
-        return result
-    error = tree.get("error")
-    strings = isinstance(error, dict) and all(isinstance(word, str) for word in error.values())
-    raise from_record(error if strings and isinstance(error, dict) else {"message": "the board's answer is unknown"})
 
 
 def _no_answer(python: str, done: Completed) -> DeviceError:

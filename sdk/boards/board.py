@@ -1,93 +1,75 @@
-"""A board as the host sees it: what its part of edgewright is asked, and its answers, typed and read with distrust."""
+"""A board as the host sees it: asked with a request, it gives the request's answer."""
 
 from __future__ import annotations
 
 import getpass
 import os
 import platform
-import secrets
 import time
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-import msgspec
-from msgspec import Struct
-
-from edgewright.boards.agent import call
-from edgewright.errors import ConnectionLost, DeviceError
+from edgewright.contracts.board import Asker, Call
+from edgewright.errors import ConnectionLost
 
 if TYPE_CHECKING:
-    from edgewright.boards.answers import Sender
+    from edgewright.contracts.board import Request
     from edgewright.contracts.transport import Transport
 
-__all__ = ["Board", "alive", "given_up"]
+__all__ = ["Board", "here"]
 
-given_up: set[str] = set()
-"""The tokens of transfers that this process gave up; a board whose connection broke may not know it."""
-
-_Answer = TypeVar("_Answer", bound=Struct)
-_REPEATABLE = ("list", "status", "survey", "facts")
+_Answer = TypeVar("_Answer")
 _TRIES, _PAUSE_S = 3, 1.0
+"""A way that breaks, such as a wireless one, mostly is back at once; more tries would hide one that does not hold."""
 
 
-@dataclass(frozen=True)
-class Board:
-    """A board behind a transport.
+class Board(ABC):
+    """A board and the way to it; what one is, implements `_answer`.
 
     Attributes:
-        root: where its releases are; by default `~/.local/share/edgewright` there.
-        python: its Python; by default the transport's own.
+        native: whether it has no Python, and a runner in its place.
+        way: how programs are run there and files copied.
+        root: where its releases are; "" for `~/.local/share/edgewright` there.
+        python: the Python to ask for there; "" for the way's own.
     """
 
-    transport: Transport
-    root: str = ""
-    python: str = ""
-    token: str = field(default_factory=lambda: secrets.token_hex(8))
+    native: ClassVar[bool] = False
 
-    def interpreter(self) -> str:
-        """The Python to ask for."""
-        return self.python or self.transport.python
+    def __init__(self, way: Transport, root: str = "", python: str = "") -> None:
+        self.way, self.root, self.python = way, root, python
 
-    def _answer(self, request: dict[str, Any], within_s: float, tries: int) -> dict[str, Any]:
-        """As `call`; where the way breaks, what only looks is asked again."""
+    def answer(self, request: Request[_Answer], *, within_s: float) -> _Answer:
+        """What the board answers; where the way breaks, a request that only looks is made again.
+
+        Raises:
+            EdgewrightError: as the board's part says it.
+            DeviceError: the board gives no answer within `within_s` seconds, or not one to this request.
+        """
+        call, tries = Call(self.root, here(), request), _TRIES if request.repeatable else 1
         while True:
             try:
-                return call(self.transport, request, python=self.interpreter(), timeout_s=within_s)
+                found: _Answer = self._answer(call, within_s)
             except ConnectionLost:
                 tries -= 1
                 if not tries:
                     raise
                 time.sleep(_PAUSE_S)
+            else:
+                return found
 
-    def ask(self, op: str, kind: type[_Answer], *, within_s: float, **request: Any) -> _Answer:
-        """Let the board's part do `op`.
+    @abstractmethod
+    def _answer(self, call: Call, within_s: float) -> Any:
+        """An answer of the type that the request of `call` names."""
 
-        Raises:
-            EdgewrightError: as it says; DeviceError where it gives no answer, or one that is not a `kind`.
-        """
-        session = {"token": self.token, "who": _who(), "host": _host(), "pid": os.getpid()}
-        whole = {"op": op, "root": self.root, "session": session, **request}
-        answer = self._answer(whole, within_s, tries=_TRIES if op in _REPEATABLE else 1)
-        try:
-            return msgspec.convert(answer, kind, strict=True)
-        except msgspec.ValidationError as error:
-            raise DeviceError(f"the board's answer to {op} is not acceptable: {error}") from error
+    def close(self) -> None:
+        """Give back what the board's way holds on this machine."""
+        self.way.close()
 
 
-def alive(sender: Sender) -> bool:
-    """Whether a sender may still be at work; False only for one of this process that gave up, or an ended one here."""
-    if sender.token in given_up:
-        return False
-    if sender.host != _host():
-        return True
-    try:
-        os.kill(sender.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def here() -> Asker:
+    """This process, as a board is told of it."""
+    return Asker(_who(), _host(), os.getpid())
 
 
 def _who() -> str:

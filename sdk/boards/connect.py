@@ -1,4 +1,4 @@
-"""The way to a device, by its URL."""
+"""The way to a device, by its URL, and the board behind it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edgewright import registry
+from edgewright.boards.agent import PythonBoard
+from edgewright.boards.board import Board
 from edgewright.errors import UsageError
 
 if TYPE_CHECKING:
     from edgewright.contracts.transport import Transport
 
-__all__ = ["connect", "disconnect", "equip"]
+__all__ = ["board_behind", "board_of", "connect", "disconnect"]
 
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9-]{0,30})://(?P<rest>[A-Za-z0-9_\[][A-Za-z0-9._:@%+=,/\[\]-]{0,254})")
 """What may stand in a URL at all: nothing that a shell, a terminal or an option parser would read otherwise."""
 
-_opened: list[Transport] = []
+_opened: list[Transport | Board] = []
 
 
 def connect(url: str) -> Transport:
@@ -40,22 +42,43 @@ def connect(url: str) -> Transport:
     return transport
 
 
-def equip(way: Transport, *, root: str = "", python: str = "", runner: str = "", engine: str = "") -> Transport:
-    """The way to a device, with a runner there where it has no Python: see `devices/_native/transport.py`.
+def board_of(way: Transport | Board, root: str = "", python: str = "") -> Board:
+    """The board itself, or one with a Python behind a way; nothing is asked of the device yet.
+
+    Raises:
+        UsageError: a board is given, and a `root` or `python` beside its own.
+    """
+    if not isinstance(way, Board):
+        return PythonBoard(way, root, python)
+    if root or python:
+        raise UsageError(f"{root or python} was given with a board, which has its own", hint="give the way to it")
+    return way
+
+
+def board_behind(way: Transport, *, root: str = "", python: str = "", runner: str = "", engine: str = "") -> Board:
+    """The board behind a way: of a kind that may lack a Python, the device is looked at for one.
+
+    Args:
+        way: the way to the device.
+        root: where its releases are; by default `~/.local/share/edgewright` there.
+        python: its Python, if that shall be used.
+        runner: a runner here, to be placed on a device without Python; by default the one that is there.
+        engine: a libLiteRt.so here for that device.
 
     Raises:
         UsageError: this way takes no runner, or a Python is named too.
         DeviceError: the device has neither.
     """
-    native = importlib.import_module("edgewright.devices._native.transport")
-    equipped: Transport = native.Bare.over(way, root=root, python=python, runner=runner, engine=engine)
-    if equipped is not way:
-        _opened.append(equipped)
-    return equipped
+    natives = importlib.import_module("edgewright.devices._native.board")
+    native: Board | None = natives.NativeBoard.over(way, root=root, python=python, runner=runner, engine=engine)
+    if native is None:
+        return PythonBoard(way, root, python)
+    _opened.append(native)
+    return native
 
 
 def disconnect() -> None:
-    """Close every transport that `connect` gave: a command does so at its end."""
+    """Close every way and board that was opened: a command does so at its end."""
     while _opened:
         with suppress(Exception):  # the command's own end counts
             _opened.pop().close()

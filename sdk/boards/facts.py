@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from edgewright import registry
 from edgewright.boards.board import Board
 from edgewright.boards.catalogue import board_profiles
+from edgewright.boards.connect import board_of
+from edgewright.boards.wire import plain
+from edgewright.contracts.board import Describe, Module
+from edgewright.errors import DeviceError
 from edgewright.system.shown import brief
 
 if TYPE_CHECKING:
@@ -18,70 +22,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgewright.boards.catalogue import Profile
+    from edgewright.contracts.board_answers import Facts
     from edgewright.contracts.transport import Transport
 
-__all__ = ["Cores", "Facts", "Match", "Package", "ProbedBoard", "ask_facts", "match", "probe_board", "throttling"]
+__all__ = ["Match", "ProbedBoard", "ask_facts", "match", "probe_board", "throttling"]
 
 _PACKAGES = (("edgewright", "edgewright"), ("numpy", "numpy"), ("tokenizers", "tokenizers"))
 _THROTTLE = ("under-voltage", "clock capped", "throttled", "too hot")
 """Bits 0 to 3 of `vcgencmd get_throttled`: so now; bits 16 to 19: so since the start."""
 
-_Words = Annotated[str, Meta(max_length=1000)]
-
-
-class Cores(Struct, frozen=True):
-    """Cores of one kind: on Arm implementer and part, else the processor's name; their numbers and highest clock."""
-
-    kind: _Words
-    numbers: tuple[int, ...]
-    clock_mhz: float | None = None
-
-
-class Package(Struct, frozen=True):
-    """A package that the board's Python has or lacks; state is `imports`, `missing`, or what went wrong."""
-
-    module: _Words
-    version: _Words
-    state: _Words
-
-
-class Facts(Struct, frozen=True, kw_only=True):
-    """The record of a probe; "" and None is what the board does not tell.
-
-    Attributes:
-        model: as its device tree has it, or the processor's name.
-        product: Android's `ro.product.model`.
-        instructions: sets of instructions by the names of `edgewright.boards.catalogue`.
-        temperature_c: of its hottest thermal zone.
-        clock_mhz: of its fastest core, now.
-        throttled: bits of `vcgencmd get_throttled`, see `throttling`.
-        disk_free_bytes: where releases would lie.
-        python: the version of the Python that would run a bundle; problem says why it does not start.
-    """
-
-    model: _Words
-    product: _Words
-    architecture: _Words
-    cores: tuple[Cores, ...]
-    instructions: tuple[_Words, ...]
-    ram_mib: int
-    os: _Words
-    kernel: _Words
-    temperature_c: float | None = None
-    clock_mhz: float | None = None
-    governor: _Words | None = None
-    load: float | None = None
-    free_ram_mib: float | None = None
-    throttled: int | None = None
-    disk_free_bytes: int | None = None
-    python: _Words
-    executable: _Words
-    problem: _Words = ""
-    packages: tuple[Package, ...]
-
-    def __repr__(self) -> str:
-        cores = " + ".join(f"{len(one.numbers)} x {one.kind}" for one in self.cores)
-        return brief(self, self.model or self.product, cores, f"{self.ram_mib} MiB", self.os)
+_LONGEST = 1000
+"""Characters of one of a board's words: a name longer than that is shown nowhere, and would be no name."""
 
 
 class Match(Struct, frozen=True):
@@ -105,19 +56,19 @@ class ProbedBoard:
 
 
 def probe_board(
-    transport: Transport, *, root: str = "", python: str = "", profiles: str | Path | None = None
+    board: Board | Transport, *, root: str = "", python: str = "", profiles: str | Path | None = None
 ) -> ProbedBoard:
     """Probe a board, and find its profile, also among those in a directory of the user's; see `ask_facts`."""
     known = board_profiles(profiles)
-    facts = ask_facts(transport, root=root, python=python)
-    return ProbedBoard(facts, match(facts, known), transport.emulated)
+    facts = ask_facts(board, root=root, python=python)
+    return ProbedBoard(facts, match(facts, known), (board.way if isinstance(board, Board) else board).emulated)
 
 
-def ask_facts(transport: Transport, *, root: str = "", python: str = "", timeout_s: float = 120.0) -> Facts:
+def ask_facts(board: Board | Transport, *, root: str = "", python: str = "", timeout_s: float = 120.0) -> Facts:
     """Probe a board. It needs a Python there, and nothing installed; nothing changes.
 
     Args:
-        transport: the way to the board.
+        board: the board, or the way to one with a Python; `root` and `python` are for such a way.
         root: where its releases are, or would be; by default `~/.local/share/edgewright` there.
         python: its Python; by default that of the releases, or else the one that answers.
         timeout_s: the most seconds that one import may take.
@@ -125,10 +76,22 @@ def ask_facts(transport: Transport, *, root: str = "", python: str = "", timeout
     Raises:
         DeviceError: the board cannot be reached, its Python does not answer, or it says what cannot be.
     """
-    packages = [*_PACKAGES, *((engine.module, engine.package) for engine in _engines())]
-    within_s = timeout_s * (len(packages) + 1)
-    request: dict[str, Any] = {"packages": packages, "python": python, "timeout_s": timeout_s}
-    return Board(transport, root, python).ask("facts", Facts, within_s=within_s, **request)
+    board = board_of(board, root, python)
+    known = (*_PACKAGES, *((engine.module, engine.package) for engine in _engines()))
+    asked = Describe(tuple(Module(*pair) for pair in known), board.python, timeout_s)
+    found = board.answer(asked, within_s=timeout_s * (len(known) + 1))
+    _check_words(plain(found))
+    return found
+
+
+def _check_words(tree: Any, at: str = "$") -> None:
+    """Raise DeviceError where a board has more to say of itself than can be meant."""
+    if isinstance(tree, str) and len(tree) > _LONGEST:
+        what = f"the board's answer to facts is not acceptable: {len(tree)} characters, at most {_LONGEST} are read"
+        raise DeviceError(f"{what} - at `{at}`")
+    parts = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for name, part in parts:
+        _check_words(part, f"{at}[{name}]" if isinstance(tree, list) else f"{at}.{name}")
 
 
 def _engines() -> list[Any]:

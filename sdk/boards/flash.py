@@ -9,19 +9,16 @@ What changes the board is done there, by what `edgewright.boards.agent` sends; t
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from edgewright.boards.answers import Installed, Listing, Removed, Rolled, Row, Served, Status
-from edgewright.boards.board import Board
-from edgewright.boards.checks import Checks, serving
+from edgewright.boards.connect import board_of
 from edgewright.boards.install import Equipment, equip
-from edgewright.boards.transfer import ending, prepared, send
+from edgewright.boards.transfer import Transfer
 from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
 from edgewright.bundle.manifest import Manifest, decode
+from edgewright.contracts.board import Candidate, Inspect, Install, List, Prepare, RollBack, Serve, Uninstall
+from edgewright.contracts.board_commands import Checks, Server
 from edgewright.errors import BundleError
 from edgewright.inference.footprint import least_memory_mib
 from edgewright.system.files import read_capped
@@ -33,9 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edgewright.boards.answers import Prepared
+    from edgewright.boards.board import Board
     from edgewright.boards.install import Outfitter
     from edgewright.bundle.manifest import Artifact, File
+    from edgewright.contracts.board_answers import Cell, Installed, Listing, Prepared, Rolled, Row, Status
     from edgewright.contracts.transport import Transport
 
 __all__ = ["Flashed", "flash", "listing", "releases", "rollback", "status", "uninstall"]
@@ -64,7 +62,7 @@ class Flashed:
     sent: tuple[str, ...] = ()
     sent_bytes: int = 0
     signer: str = ""
-    rows: tuple[dict[str, Any], ...] = ()
+    rows: tuple[dict[str, Cell], ...] = ()
     left: str = ""
     socket: str = ""
     equipment: Equipment | None = None
@@ -91,11 +89,6 @@ class _Package:
         path = opened.directory / SIGNATURE
         return cls(opened, manifest, read_capped(path, MAX_SIGNATURE_BYTES) if path.is_file() else b"")
 
-    def request(self) -> dict[str, str]:
-        """What every request about it says of it."""
-        given = {"manifest": self.manifest, "signature": self.signature}
-        return {name: base64.b64encode(data).decode() for name, data in given.items()}
-
     def files(self) -> dict[str, Path]:
         """Its files by their hash."""
         listed: tuple[Artifact | File, ...] = (*self.bundle.manifest.artifacts, *self.bundle.manifest.files)
@@ -104,7 +97,7 @@ class _Package:
 
 def flash(
     bundle: Bundle | str | Path,
-    transport: Transport,
+    board: Board | Transport,
     *,
     root: str = "",
     python: str = "",
@@ -119,9 +112,9 @@ def flash(
 
     Args:
         bundle: a bundle or its directory.
-        transport: the way to the board.
+        board: the board, or the way to one with a Python; `root` and `python` are for such a way.
         root: where its releases are; by default `~/.local/share/edgewright` there.
-        python: its Python, with edgewright and an engine installed; by default as `boards.checks.Checks` says.
+        python: its Python, with edgewright and an engine installed; by default as `contracts.board.Checks` says.
         allow_downgrade: install a version below the active one.
         service: install a unit of systemd that serves the active release, or with False remove it; where one is
             installed already it serves the new release, and one that is not well takes the release back.
@@ -138,31 +131,32 @@ def flash(
     opened = Bundle.of(bundle)
     progress("check the bundle")
     package = _Package.read(opened)
-    board, manifest = Board(transport, root, python), package.bundle.manifest
+    there, manifest = board_of(board, root, python), package.bundle.manifest
     formats = tuple(dict.fromkeys(artifact.format for artifact in manifest.artifacts))
-    checks = checks or Checks.of("" if install else board.python, formats, timeout_s)
-    request: dict[str, Any] = {**package.request(), "allow_downgrade": allow_downgrade}
-    request["serve"] = serving("" if install else board.python) if service else ()
-    request["memory_mib"] = least_memory_mib(package.bundle)
-    with ending(board):
-        equipment = equip(board, formats, checks, install, request, progress) if install else None
-        request |= msgspec.to_builtins(checks)
+    own = "" if install else there.python
+    checks, transfer = checks or Checks.of(own, formats, timeout_s), Transfer(there)
+    candidate = Candidate(package.manifest, package.signature, allow_downgrade)
+    server, needs = Server(own) if service else None, least_memory_mib(package.bundle)
+    with transfer.ending():
+        equipment = equip(transfer, formats, checks, install, candidate, progress) if install else None
         progress("check the board")
-        wanted = prepared(board, "prepare", request, checks.timeout_s + _HASHING_S)
+        asked = Prepare(transfer.token, "", candidate, checks, server, needs)
+        wanted = transfer.prepared(asked, checks.timeout_s + _HASHING_S)
         if not wanted.incoming:
-            facts = {"release": wanted.active, "signer": wanted.signer, "equipment": equipment}
-            facts["socket"] = "" if service is None else _serve(board, request, checks)
-            return Flashed(changed=False, version=manifest.version, **facts)  # type: ignore[arg-type]
-        send(board, wanted, package.files(), progress)
+            socket = "" if service is None else _serve(there, server, checks)
+            known = Flashed(wanted.active, changed=False, version=manifest.version, signer=wanted.signer)
+            return replace(known, equipment=equipment, socket=socket)
+        transfer.send(wanted, package.files(), progress)
         progress("prove, switch, look at its health")
-        done = board.ask("install", Installed, within_s=3 * checks.timeout_s + _HASHING_S, **request)
-        socket = _serve(board, request, checks) if service is False else done.socket
+        asking = Install(transfer.token, candidate, checks, server)
+        done = there.answer(asking, within_s=3 * checks.timeout_s + _HASHING_S)
+        socket = _serve(there, server, checks) if service is False else done.socket
     return replace(_flashed(done, wanted, manifest.version), equipment=equipment, socket=socket)
 
 
-def _serve(board: Board, request: dict[str, Any], checks: Checks) -> str:
+def _serve(board: Board, server: Server | None, checks: Checks) -> str:
     """Install the service for the release that is active, or remove it; where it answers."""
-    return board.ask("serve", Served, within_s=checks.timeout_s + _HASHING_S, **request).socket
+    return board.answer(Serve(server, checks.timeout_s), within_s=checks.timeout_s + _HASHING_S).socket
 
 
 def _flashed(done: Installed, wanted: Prepared, version: int) -> Flashed:
@@ -179,7 +173,7 @@ def _flashed(done: Installed, wanted: Prepared, version: int) -> Flashed:
 
 
 def rollback(
-    transport: Transport,
+    board: Board | Transport,
     *,
     root: str = "",
     python: str = "",
@@ -193,27 +187,26 @@ def rollback(
         DeviceError: there is none, or it is damaged; nothing is deleted.
         GateFailed: its golden cases fail; what was active is active.
     """
-    board = Board(transport, root, python)
-    checks = checks or Checks.of(board.python, (), timeout_s)
-    within_s = 2 * checks.timeout_s + _HASHING_S
-    return board.ask("rollback", Rolled, within_s=within_s, heal=heal, **msgspec.to_builtins(checks))
+    there = board_of(board, root, python)
+    checks = checks or Checks.of(there.python, (), timeout_s)
+    return there.answer(RollBack(heal, checks), within_s=2 * checks.timeout_s + _HASHING_S)
 
 
-def status(transport: Transport, *, root: str = "", python: str = "") -> Status:
+def status(board: Board | Transport, *, root: str = "", python: str = "") -> Status:
     """What is installed on a board, every file hashed; nothing changes. Raises DeviceError."""
-    return Board(transport, root, python).ask("status", Status, within_s=_HASHING_S)
+    return board_of(board, root, python).answer(Inspect(), within_s=_HASHING_S)
 
 
-def listing(transport: Transport, *, root: str = "", python: str = "") -> Listing:
+def listing(board: Board | Transport, *, root: str = "", python: str = "") -> Listing:
     """What is installed on a board, in an instant: no file is hashed. Raises DeviceError."""
-    return Board(transport, root, python).ask("list", Listing, within_s=_ASK_S)
+    return board_of(board, root, python).answer(List(), within_s=_ASK_S)
 
 
-def releases(transport: Transport, *, root: str = "", python: str = "") -> tuple[Row, ...]:
+def releases(board: Board | Transport, *, root: str = "", python: str = "") -> tuple[Row, ...]:
     """The releases on a board, newest first. Raises DeviceError."""
-    return status(transport, root=root, python=python).releases
+    return status(board, root=root, python=python).releases
 
 
-def uninstall(transport: Transport, *, root: str = "", python: str = "") -> tuple[str, ...]:
+def uninstall(board: Board | Transport, *, root: str = "", python: str = "") -> tuple[str, ...]:
     """Remove every release from a board; its owner's keys stay. Gives their names. Raises DeviceError."""
-    return Board(transport, root, python).ask("uninstall", Removed, within_s=_HASHING_S).removed
+    return board_of(board, root, python).answer(Uninstall(), within_s=_HASHING_S).removed

@@ -9,60 +9,28 @@ A board needs Python and nothing else: no pip, no venv, no network. The board's 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol
-
-from msgspec import Struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from edgewright._version import __version__
 from edgewright.boards.own_wheel import own_wheel
-from edgewright.boards.transfer import prepared, send
 from edgewright.boards.wheels import ENGINES, Platform, Wheel, cache_dir, download, requirements
+from edgewright.contracts.board import Equip, Examine, Offer, WheelFile
+from edgewright.contracts.board_commands import Engines
 from edgewright.errors import DeviceError, UsageError
-from edgewright.system.interpreter import line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
-    from edgewright.boards.board import Board
-    from edgewright.boards.checks import Checks
+    from edgewright.boards.transfer import Transfer
+    from edgewright.contracts.board import Candidate
+    from edgewright.contracts.board_answers import Survey
+    from edgewright.contracts.board_commands import Checks
 
-__all__ = ["Equipment", "Equipped", "Kit", "Outfitter", "Survey", "by_pip", "by_wheels", "equip"]
+__all__ = ["Equipment", "Kit", "Outfitter", "by_pip", "by_wheels", "equip"]
 
-_PROBE = (
-    "from edgewright import __version__ as found; from edgewright.doctor import require_engine; "
-    "require_engine(sys.argv[2:]); sys.exit(found != sys.argv[1] and f'edgewright {found}, {sys.argv[1]} is here')"
-)
 _INSTALL_S = 1800.0
-
-
-class Survey(Struct, frozen=True):
-    """What decides whether something need be installed on a board, and what.
-
-    Attributes:
-        python: the version of its Python, such as 3.11.
-        implementation: such as cpython.
-        machine: what its programs are made for, such as aarch64.
-        glibc: the version of its C library, "" for another one.
-        lacks: why the bundle cannot run there, "" where it can.
-        key: the name of its environment's content, "" where there is none.
-        engines: the extras in its environment.
-    """
-
-    python: str
-    implementation: str
-    machine: str
-    glibc: str
-    lacks: str
-    key: str = ""
-    engines: tuple[str, ...] = ()
-
-
-class Equipped(Struct, frozen=True):
-    """The Python of an environment that is in use now."""
-
-    python: str
 
 
 @dataclass(frozen=True)
@@ -126,11 +94,11 @@ def _key(*facts: str) -> str:
 
 
 def equip(
-    board: Board,
+    transfer: Transfer,
     formats: Sequence[str],
     checks: Checks,
     choose: Outfitter,
-    release: Mapping[str, Any],
+    candidate: Candidate,
     progress: Callable[[str], None],
 ) -> Equipment:
     """See that a board can run artifacts of some of `formats` with this edgewright; install what it lacks.
@@ -139,26 +107,29 @@ def equip(
     edgewright or an engine's version is another one than when it was made, or when it does not work any more.
 
     Raises:
-        BundleError: the board would refuse `release`, which shall run there.
+        BundleError: the board would refuse `candidate`, which shall run there.
         UsageError: no engine for any of the formats is installed on boards.
         DeviceError: the board is not one that engines have wheels for, lacks disk, or the engines do not start there.
         GateFailed: the active release fails its health check in the new environment, which is then not used.
     """
     progress("look at what the board has")
-    probe = line("{python}", _PROBE, __version__, *formats)
-    asked = {**release, "probe": probe, "timeout_s": checks.timeout_s}
-    survey = board.ask("survey", Survey, within_s=checks.timeout_s + 60, **asked)
+    board, probe = transfer.board, Engines(tuple(formats), version=__version__)
+    survey = board.answer(Examine(candidate, probe, checks.timeout_s), within_s=checks.timeout_s + 60)
     if not survey.key and not survey.lacks:
         return Equipment(own=False)
     kit = choose(survey, _extras(formats, survey.engines))
     if kit.key == survey.key and not survey.lacks:
         return Equipment(own=True)
     wheels = [Wheel.of(path) for path in kit.wheels(progress)]
-    request = _request(kit, wheels, probe, checks)
-    wanted = prepared(board, "offer", request, checks.timeout_s)
-    send(board, wanted, {wheel.sha256: wheel.path for wheel in wheels}, progress)
+    rows = tuple(_file(wheel) for wheel in wheels)
+    wanted = transfer.prepared(Offer(transfer.token, "", rows), checks.timeout_s)
+    transfer.send(wanted, {wheel.sha256: wheel.path for wheel in wheels}, progress)
     progress(f"install edgewright and {', '.join(kit.engines)} there")
-    board.ask("equip", Equipped, within_s=_INSTALL_S + 2 * checks.timeout_s, **request)
+    facts = (kit.key, kit.engines, kit.by_pip, rows)
+    board.answer(
+        Equip(transfer.token, *facts, probe, checks.health, checks.timeout_s),
+        within_s=_INSTALL_S + 2 * checks.timeout_s,
+    )
     sent = wanted.missing
     return Equipment(own=True, sent=tuple(f.path for f in sent), sent_bytes=sum(f.size_bytes for f in sent))
 
@@ -174,7 +145,5 @@ def _extras(formats: Collection[str], there: Collection[str]) -> tuple[str, ...]
     return tuple(extra for extra in ENGINES if extra in needed or extra in there)
 
 
-def _request(kit: Kit, wheels: Sequence[Wheel], probe: Sequence[str], checks: Checks) -> dict[str, Any]:
-    rows = [{**asdict(wheel), "path": wheel.path.name} for wheel in wheels]
-    facts = {"key": kit.key, "engines": kit.engines, "by_pip": kit.by_pip, "wheels": rows}
-    return {**facts, "probe": probe, "health": checks.health, "timeout_s": checks.timeout_s}
+def _file(wheel: Wheel) -> WheelFile:
+    return WheelFile(wheel.path.name, wheel.size_bytes, wheel.sha256, wheel.unpacked_bytes, wheel.files)

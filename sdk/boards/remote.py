@@ -5,7 +5,6 @@ The clock that measures is the board's. Nothing of it stays there, and a command
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import re
@@ -14,11 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
-
-from edgewright.boards.board import Board
+from edgewright.boards.agent import PythonBoard
 from edgewright.boards.connect import connect
 from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
+from edgewright.contracts.board import Visit
 from edgewright.errors import DeviceError, EdgewrightError, UsageError, from_record, one_line
 from edgewright.system.files import read_capped
 from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
+    from edgewright.contracts.board_answers import Visited
     from edgewright.contracts.transport import Transport
 
 __all__ = ["ACTIVE", "Answer", "Remote", "identity"]
@@ -39,12 +38,6 @@ _MAX_ANSWER_BYTES = 256 * 2**20
 _LINE = re.compile(r"^edgewright: (?:([a-z]+(?:-[a-z]+)+): )?(.*)$", re.MULTILINE)
 _PATIENCE_S = 6 * 3600.0
 _USAGE, _KILLED = 2, (-9, 137)
-
-
-class _Visited(Struct, frozen=True):
-    exit_code: int
-    files: dict[str, str]
-    words: str
 
 
 @dataclass(frozen=True)
@@ -117,11 +110,8 @@ class Remote:
         if size > _MAX_SENT_BYTES:
             what = f"{', '.join(packed)}: {size} bytes packed, at most {_MAX_SENT_BYTES} are sent with a command"
             raise UsageError(what, hint="split the file")
-        board = Board(self._way, self.root, "")
-        request: dict[str, Any] = {"words": list(words), "takes": list(takes), "python": self.python or "{python}"}
-        request |= {"files": {name: base64.b64encode(data).decode() for name, data in packed.items()}}
-        request |= {"digest": digest, "version": version, "timeout_s": timeout_s, "module": module}
-        done = board.ask("visit", _Visited, within_s=timeout_s + 60, **request)
+        asked = Visit(digest, version, module, tuple(words), self.python, packed, tuple(takes), timeout_s)
+        done = PythonBoard(self._way, self.root).answer(asked, within_s=timeout_s + 60)
         if done.exit_code != 0:
             raise _problem(done, self.url)
         return {name: _unpacked(data) for name, data in done.files.items()}
@@ -138,11 +128,11 @@ def identity(bundle: str | Path) -> tuple[str, int]:
     return hashlib.sha256(manifest + b"\0" + signature).hexdigest(), opened.manifest.version
 
 
-def _unpacked(data: str) -> bytes:
+def _unpacked(data: bytes) -> bytes:
     try:
         box = zlib.decompressobj()
-        found = box.decompress(base64.b64decode(data, validate=True), _MAX_ANSWER_BYTES)
-    except (ValueError, zlib.error) as error:
+        found = box.decompress(data, _MAX_ANSWER_BYTES)
+    except zlib.error as error:
         raise DeviceError(f"the board's answer cannot be unpacked: {error}", hint="try again") from error
     if not box.eof:
         raise DeviceError(f"the board's answer is torn, or has more than {_MAX_ANSWER_BYTES} bytes")
@@ -161,7 +151,7 @@ def _tree(printed: bytes) -> dict[str, Any]:
     return tree
 
 
-def _problem(done: _Visited, url: str) -> EdgewrightError:
+def _problem(done: Visited, url: str) -> EdgewrightError:
     """The error that a command on the board ended with."""
     if done.exit_code in _KILLED:
         return DeviceError(f"{url}: the command was killed there", hint="did the board run out of memory?")

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from edgewright.boards.connect import connect, equip
+from edgewright.boards.connect import board_behind, connect
 from edgewright.boards.remote import Remote
 from edgewright.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from edgewright.boards.native.place import WithoutPython
+    from edgewright.boards.native.place import NativePlace
     from edgewright.boards.place import There
     from edgewright.boards.remote import Answer
 
@@ -34,12 +34,11 @@ def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
     context = click.get_current_context()
     given, command = context.params, context.command
     bundle = next(str(one.name) for one in command.params if isinstance(one, click.Argument))
-    way = connect(given["device"])
-    device = equip(way, root=given["root"], python=given["python"])
-    if device is not way:
-        from edgewright.boards.native.commands import far_answer
+    board = board_behind(connect(given["device"]), root=given["root"], python=given["python"])
+    if board.native:
+        from edgewright.boards.native.commands import native_answer
 
-        return far_answer(device, given[bundle], str(command.name), given)
+        return native_answer(board, given[bundle], str(command.name), given)
     words, texts, files = [str(command.name), "{bundle}"], [], dict[str, bytes]()
     for parameter in command.params:
         name = str(parameter.name)
@@ -63,17 +62,17 @@ def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
     return remote.ask(given[bundle], words, files=files, takes=takes)
 
 
-def there(bundle: str, options: Mapping[str, Any]) -> There | WithoutPython:
+def there(bundle: str, options: Mapping[str, Any]) -> There | NativePlace:
     """The place of `--device`, `--root` and `--python`. Raises UsageError: it is emulated."""
     from edgewright.boards.place import There, refuse_emulated
 
     way = connect(options["device"])
     refuse_emulated(options["device"])
-    device = equip(way, root=options["root"], python=options["python"])
-    if device is not way:
-        from edgewright.boards.native.place import WithoutPython
+    board = board_behind(way, root=options["root"], python=options["python"])
+    if board.native:
+        from edgewright.boards.native.place import NativePlace
 
-        return WithoutPython(options["device"], device, bundle)
+        return NativePlace(options["device"], board, bundle)
     return There(Remote(options["device"], options["root"], options["python"]), bundle)
 
 

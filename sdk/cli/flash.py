@@ -61,21 +61,21 @@ def command(bundle: str, **options: Any) -> None:
     url, hosts, as_json = options["url"], options["hosts"], options["as_json"]
     if bool(url) == bool(hosts):
         raise click.UsageError("give the URL of one board, or --hosts FILE")
-    given = {name: options[name] for name in ("root", "python", "allow_downgrade", "service", "timeout_s")}
+    given = {name: options[name] for name in ("allow_downgrade", "service", "timeout_s")}
     given["install"] = _outfitter(options["install"])
     if (options["runner"] or options["engine"]) and (hosts or options["install"]):
         raise click.UsageError("--runner and --engine go to one device, and without --install")
     if hosts:
-        _many(bundle, hosts, options, given)
+        _many(bundle, hosts, options, {**given, "root": options["root"], "python": options["python"]})
         return
-    from edgewright.boards.connect import connect, equip
+    from edgewright.boards.connect import board_behind, connect
     from edgewright.boards.flash import flash
     from edgewright.bundle.packing import opened
 
     transport = connect(url)  # a URL that cannot be is said before anything is opened
     with opened(bundle) as found:
-        way = equip(transport, **{name: options[name] for name in ("root", "python", "runner", "engine")})
-        done = flash(found, way, progress=status(quiet=options["quiet"]), **given)
+        board = board_behind(transport, **{name: options[name] for name in ("root", "python", "runner", "engine")})
+        done = flash(found, board, progress=status(quiet=options["quiet"]), **given)
     rows = [{key: row.get(key) for key in _KEYS} for row in done.rows]
     emit(rows, as_json=as_json, title=_title(url, done), flash=_facts(done))
 

@@ -18,12 +18,12 @@ __all__ = ["command"]
 @output_options
 def command(url: str, *, heal: bool, root: str, python: str, as_json: bool, quiet: bool) -> None:
     """Make the previous release of the board at URL the active one, after its golden cases. Twice leads back."""
-    from edgewright.boards.connect import connect, equip
+    from edgewright.boards.connect import board_behind, connect
     from edgewright.boards.flash import rollback
 
-    transport = equip(connect(url), root=root, python=python)
+    board = board_behind(connect(url), root=root, python=python)
     status(quiet=quiet)("prove, switch, look at its health")
-    done = rollback(transport, root=root, python=python, heal=heal)
+    done = rollback(board, heal=heal)
     changed = done.active != done.before
     title = f"{url}: {done.active} is active" + (f", {done.before} was" if changed else " and whole; nothing was done")
     row = {"release": done.active, "before": done.before, "left": done.left or None}

@@ -12,7 +12,7 @@ from edgewright.cli._tables import emit
 from edgewright.errors import DeviceError, one_line
 
 if TYPE_CHECKING:
-    from edgewright.boards.answers import Status
+    from edgewright.contracts.board_answers import Status
 
 __all__ = ["command"]
 
@@ -25,10 +25,10 @@ __all__ = ["command"]
 def command(url: str, *, lines: int, root: str, python: str, as_json: bool, quiet: bool) -> None:
     """Show the releases on the board at URL, every file hashed. Ends with 5 if the active one is damaged."""
     del quiet
-    from edgewright.boards.connect import connect, equip
+    from edgewright.boards.connect import board_behind, connect
     from edgewright.boards.flash import status
 
-    found = status(equip(connect(url), root=root, python=python), root=root, python=python)
+    found = status(board_behind(connect(url), root=root, python=python))
     facts: dict[str, Any] = to_builtins(found)
     rows = facts.pop("releases")
     for row in rows:
@@ -46,9 +46,9 @@ def _title(url: str, found: Status, lines: int) -> str:
     if not found.releases:
         facts.append("nothing is installed")
     if found.service:
-        facts.append(one_line(f"served at {found.service.get('socket')}, {found.service.get('state')}"))
+        facts.append(one_line(f"served at {found.service.socket}, {found.service.state}"))
     if found.trial:
         facts.append(f"{found.trial} was interrupted on trial; the next flash or rollback takes it back")
     events = found.journal[-lines:] if lines > 0 else ()
-    facts += [one_line(f"{event.get('what')}: {event.get('why')}") for event in events]
+    facts += [one_line(f"{event.what}: {event.why}") for event in events]
     return "\n".join(facts) + ("\n" if found.releases else "")

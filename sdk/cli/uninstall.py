@@ -17,9 +17,9 @@ __all__ = ["command"]
 def command(url: str, *, root: str, python: str, as_json: bool, quiet: bool) -> None:
     """Remove every release from the board at URL. The keys of its owner stay."""
     del quiet
-    from edgewright.boards.connect import connect, equip
+    from edgewright.boards.connect import board_behind, connect
     from edgewright.boards.flash import uninstall
 
-    removed = uninstall(equip(connect(url), root=root, python=python), root=root, python=python)
+    removed = uninstall(board_behind(connect(url), root=root, python=python))
     title = f"{url}: {len(removed)} releases were removed"
     emit([{"release": name} for name in removed], as_json=as_json, title=title)

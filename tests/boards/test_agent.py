@@ -4,13 +4,17 @@ import ast
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgewright.boards.agent import MODULES, call, pack, source_of, unpack
+from edgewright.boards.agent import MODULES, PythonBoard, pack, source_of
 from edgewright.boards.wire import frame, unframe
+from edgewright.contracts.board import Asker, Call, End, Inspect
+from edgewright.contracts.board_commands import Kind
 from edgewright.contracts.transport import Completed
 from edgewright.devices.local import Local
 from edgewright.errors import DeviceError, UsageError
@@ -21,12 +25,12 @@ values = st.recursive(
     max_leaves=6,
 )
 trees = st.dictionaries(st.text(max_size=6), values, max_size=4)
-SESSION = {"token": "t", "who": "me@here", "host": "here", "pid": 1}
 
 
-@given(trees)
-def test_a_request_comes_out_of_a_program_as_it_went_in(request):
-    assert unpack(pack(request)) == request
+def test_a_program_ends_in_its_call_alone():
+    first, second = (pack(Call("/x", Asker("me", "here", 1), End(token))) for token in ("one", "two"))
+    assert first.splitlines()[:-2] == second.splitlines()[:-2]
+    assert first != second
 
 
 @given(trees, st.binary(max_size=40))
@@ -105,31 +109,39 @@ def bare(tmp_path):
     return Bare()
 
 
-def ask(transport, python=sys.executable, **request):
-    return call(transport, {"session": SESSION, "root": "", **request}, python=python, timeout_s=30)
+def ask(transport, root="", python=sys.executable, request=None):
+    return PythonBoard(transport, root, python).answer(request or Inspect(), within_s=30)
 
 
 def test_a_bare_python_answers(bare, tmp_path):
     root = tmp_path / "board"
-    found = ask(bare, op="status", root=str(root))
-    assert (found["root"], found["active"], found["releases"]) == (str(root), "", [])
+    found = ask(bare, str(root))
+    assert (found.root, found.active, found.releases) == (str(root), "", ())
     assert not root.exists()
 
 
 def test_the_root_is_found_from_home(bare):
-    assert ask(bare, op="status")["root"].endswith("/.local/share/edgewright")
-    assert ask(bare, op="status", root="~/models")["root"].endswith("/models")
+    assert ask(bare).root.endswith("/.local/share/edgewright")
+    assert ask(bare, "~/models").root.endswith("/models")
 
 
 @pytest.mark.parametrize("root", ["models", "../x", "/a\nb", "/a\x1b[2J"])
 def test_a_root_that_cannot_be_meant_is_refused(bare, root):
     with pytest.raises(UsageError, match="is no absolute path; begin it with / or ~"):
-        ask(bare, op="status", root=root)
+        ask(bare, root)
+
+
+@dataclass(frozen=True)
+class Explode(Kind):
+    """No request, so that no end takes it for one."""
+
+    op: ClassVar[str] = "explode"
+    repeatable: ClassVar[bool] = False
 
 
 def test_an_op_that_it_does_not_know_is_named(bare):
-    with pytest.raises(UsageError, match="the board's part knows no 'explode'; it knows prepare, install"):
-        ask(bare, op="explode")
+    with pytest.raises(UsageError, match=r"expected one of prepare, install, .*, got 'explode' - at `\$\.request\.op`"):
+        ask(bare, request=Explode())
 
 
 def test_no_python_there_is_said(bare):
@@ -140,23 +152,23 @@ def test_no_python_there_is_said(bare):
     with pytest.raises(
         DeviceError, match=r"no-python on the board ended with exit code 127 and no answer: .*not found"
     ):
-        ask(Bash(), op="status", python="no-python")
+        ask(Bash(), python="no-python")
     with pytest.raises(DeviceError, match="could not run no-python: FileNotFoundError"):
-        ask(Local(), op="status", python="no-python")
+        ask(Local(), python="no-python")
     del bare
 
 
 def test_an_old_python_says_so():
-    program = pack({"op": "status"}).decode().replace("< (3, 9)", "< (9, 9)")
+    program = pack(Call("", Asker("me", "here", 1), Inspect())).decode().replace("< (3, 9)", "< (9, 9)")
     done = subprocess.run([sys.executable, "-"], input=program, text=True, capture_output=True, check=False)
     assert (done.returncode, done.stderr.strip().endswith("is too old, 3.9 or newer is needed")) == (1, True)
 
 
-@pytest.mark.parametrize("answer", [{}, {"error": 3}, {"error": {"message": 3}}, {"result": []}])
+@pytest.mark.parametrize("answer", [{}, {"error": 3}, {"error": {"message": 3}}])
 def test_an_answer_that_is_neither_result_nor_error(answer):
     class Odd(Local):
         def _run(self, argv, *, timeout_s, stdin):
             return Completed(0, frame(answer), json.dumps([argv, timeout_s, len(stdin)]).encode())
 
     with pytest.raises(Exception, match="the board's answer is unknown"):
-        ask(Odd(), op="status")
+        ask(Odd())

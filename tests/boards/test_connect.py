@@ -4,8 +4,9 @@ import pytest
 
 from edgewright import registry
 from edgewright.boards import connect as device
-from edgewright.boards.connect import connect, disconnect
-from edgewright.devices._fake.transport import Fake
+from edgewright.boards.agent import PythonBoard
+from edgewright.boards.connect import board_behind, board_of, connect, disconnect
+from edgewright.devices._fake.board import Fake
 from edgewright.devices.local import Local
 from edgewright.errors import UsageError
 
@@ -15,8 +16,8 @@ HOSTILE = [
 ]
 
 
-class There(Fake):
-    """A board in memory with an address."""
+class There(Local):
+    """A way with an address."""
 
     closed = False
 
@@ -58,3 +59,12 @@ def test_every_way_that_was_opened_is_closed_at_the_end(monkeypatch):
     disconnect()
     assert all(way.closed for way in ways)
     assert device._opened == []
+
+
+def test_a_way_is_one_to_a_board_with_a_python_and_a_board_is_itself():
+    way, board = Local(), Fake()
+    for found in (board_of(way, "/x", "py"), board_behind(way, root="/x", python="py")):
+        assert (type(found), found.way, found.root, found.python) == (PythonBoard, way, "/x", "py")
+    assert board_of(board) is board
+    with pytest.raises(UsageError, match="/x was given with a board, which has its own"):
+        board_of(board, "/x")

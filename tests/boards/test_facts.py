@@ -5,15 +5,19 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import fields, replace
 
 import pytest
 from loopback import Sshd, serve
 
-from edgewright.boards.board import Board
+from edgewright.boards.agent import PythonBoard
 from edgewright.boards.catalogue import read_profile, written_profiles
-from edgewright.boards.facts import Cores, Facts, Match, ask_facts, match, throttling
-from edgewright.devices._fake.transport import Fake
+from edgewright.boards.facts import Match, ask_facts, match, throttling
+from edgewright.contracts.board import Describe, Module
+from edgewright.contracts.board_answers import Cores, Facts, Package
+from edgewright.devices._fake.board import Fake
 from edgewright.devices.local import Local
+from edgewright.errors import DeviceError
 from edgewright.system import machine
 
 PROFILES = {name: read_profile(path) for name, path in written_profiles().items()}
@@ -21,8 +25,8 @@ PROFILES = {name: read_profile(path) for name, path in written_profiles().items(
 
 def asked(packages, *, timeout_s=60.0, python=""):
     """The states of packages on this machine."""
-    request = {"packages": [[name, name] for name in packages], "python": python, "timeout_s": timeout_s}
-    found = Board(Local()).ask("facts", Facts, within_s=120, **request)
+    request = Describe(tuple(Module(name, name) for name in packages), python, timeout_s)
+    found = PythonBoard(Local()).answer(request, within_s=120)
     return found, {row.module: row.state for row in found.packages}
 
 
@@ -73,6 +77,13 @@ def test_a_board_in_memory_is_probed_too():
     assert ask_facts(Fake()).model == "a board in memory"
 
 
+def test_a_board_with_too_much_to_say_is_not_listened_to(monkeypatch):
+    found = replace(ask_facts(Fake()), packages=(Package("numpy", "", "x" * 1001),))
+    monkeypatch.setattr(Fake, "_answer", lambda *_: found)
+    with pytest.raises(DeviceError, match=r"1001 characters, at most 1000 are read - at `\$\.packages\[0\]\.state`"):
+        ask_facts(Fake())
+
+
 CPUINFO = """\
 processor\t: 0
 Features\t: fp asimd crc32 fphp asimdhp asimddp i8mm
@@ -118,7 +129,9 @@ def test_android_is_asked_for_its_product(monkeypatch, tmp_path):
 def facts(model="", product="", kinds=(), architecture="aarch64"):
     cores = tuple(Cores(kind, (at,)) for at, kind in enumerate(kinds))
     what = {"model": model, "product": product, "architecture": architecture, "cores": cores}
-    return Facts(**what, instructions=(), ram_mib=1, os="", kernel="", python="", executable="", packages=())
+    silent = dict.fromkeys(field.name for field in fields(Facts) if field.type.startswith("Optional"))
+    words = dict.fromkeys(("os", "kernel", "python", "executable", "problem"), "")
+    return Facts(**what, **words, **silent, instructions=(), ram_mib=1, packages=())
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ import re
 import pytest
 from onboard import active, litter, tiny
 
-from edgewright.boards import answers, checks
 from edgewright.boards import board as boards
 from edgewright.boards.flash import flash, releases, rollback, status, uninstall
+from edgewright.boards.wire import frame, plain
+from edgewright.contracts.board_answers import Prepared, Wanted
+from edgewright.contracts.board_commands import Checks
+from edgewright.devices._fake.board import Fake
 from edgewright.devices._fake.disk import Fault
-from edgewright.devices._fake.transport import Fake
 from edgewright.errors import BundleError, DeviceError, EdgewrightError, GateFailed
 
 
@@ -72,13 +74,13 @@ def test_two_names_of_one_content_are_sent_once(board, tmp_path):
 
 
 def test_an_interrupted_transfer_goes_on_where_it_was(board, bundles, monkeypatch):
-    def push(here, there, usual=board._push):
+    def push(here, there, usual=board.way._push):
         if here.name == "config.json":
             raise ConnectionResetError("the link dropped")
         usual(here, there)
 
     with monkeypatch.context() as patch:
-        patch.setattr(board, "_push", push)
+        patch.setattr(board.way, "_push", push)
         with pytest.raises(DeviceError, match=r"could not push config\.json: ConnectionResetError: the link dropped"):
             flash(bundles[1], board)
     assert active(board) is None
@@ -210,7 +212,7 @@ def test_a_release_that_fails_its_self_test_was_never_there(board, bundles, verd
         flash(bundles[2], board)
     assert roles(board) == {"active": 1}
     assert litter(board) == set()
-    assert words in status(board).journal[-1]["why"]
+    assert words in status(board).journal[-1].why
 
 
 @pytest.mark.parametrize("verdict", [(1, "no answer"), (-6, ""), DeviceError("it hung")])
@@ -223,7 +225,7 @@ def test_a_release_that_is_not_healthy_is_taken_back(board, bundles, verdict):
     assert roles(board) == {"active": 2, "previous": 1}
     assert active(board) == 2
     assert litter(board) == set()
-    assert status(board).journal[-1]["what"] == "went back"
+    assert status(board).journal[-1].what == "went back"
 
 
 def test_a_first_release_that_is_not_healthy_leaves_nothing_active(board, bundles):
@@ -242,7 +244,7 @@ def test_a_self_test_that_replays_nothing_proves_nothing(board, bundles):
 
 def test_the_checks_of_the_caller_are_what_runs(board, bundles):
     argv = ("python3", "-m", "mine", "self-test", "{bundle}")
-    flash(bundles[1], board, checks=checks.Checks(probe=(), self_test=argv, health=(*argv, "--quick")))
+    flash(bundles[1], board, checks=Checks.programs(self_test=argv, health=(*argv, "--quick")))
     assert [run[2] for run in board.runs] == ["mine", "mine"]
     assert re.fullmatch(r"/data/edgewright/releases/000001-[0-9a-f]{12}", board.runs[0][4])
     assert board.runs[1][4] == "/data/edgewright/current"
@@ -348,7 +350,7 @@ def test_the_journal_is_bounded_and_torn_lines_are_left_out(board, bundles):
     board.disk.close(handle)
     flash(bundles[2], board)
     assert len(board.disk.peek(path)) < 2**16
-    assert [event["what"] for event in status(board).journal[-2:]] == ["x", "installed"]
+    assert [event.what for event in status(board).journal[-2:]] == ["x", "installed"]
 
 
 # at the same time
@@ -392,13 +394,13 @@ def test_a_sender_of_this_host_that_lives_is_not(board, bundles):
 def test_whoever_was_taken_for_gone_does_not_install(board, bundles, monkeypatch):
     """A transfer that lost its place finds out before it changes anything."""
 
-    def push(here, there, usual=board._push):
-        monkeypatch.setattr(board, "_push", usual)
+    def push(here, there, usual=board.way._push):
+        monkeypatch.setattr(board.way, "_push", usual)
         board.disk.clock_s += 60
         assert flash(bundles[2], board).changed
         usual(here, there)
 
-    monkeypatch.setattr(board, "_push", push)
+    monkeypatch.setattr(board.way, "_push", push)
     with pytest.raises(DeviceError, match="this transfer was given up, nobody is sending now"):
         flash(bundles[3], board)
     assert roles(board) == {"active": 2}
@@ -507,14 +509,15 @@ def test_status_of_a_bare_board(board):
 
 
 def test_a_board_that_asks_for_a_file_that_is_not_in_the_bundle_gets_none(board, bundles, monkeypatch):
-    prepared = answers.Prepared(incoming="/x", missing=(answers.Wanted("passwd", 1, "f" * 64),))
-    monkeypatch.setattr(boards.Board, "ask", lambda *_, **__: prepared)
+    prepared = Prepared(incoming="/x", missing=(Wanted("passwd", 1, "f" * 64),))
+    monkeypatch.setattr(boards.Board, "answer", lambda *_, **__: prepared)
     with pytest.raises(DeviceError, match="the board asks for passwd, which is not in the bundle"):
         flash(bundles[1], board)
 
 
 @pytest.mark.parametrize("answer", [{"incoming": 3}, {"missing": [{"path": "x"}]}, {"busy": "me"}])
 def test_an_answer_of_another_shape_is_an_error_of_the_board(board, bundles, answer, monkeypatch):
-    monkeypatch.setattr(boards, "call", lambda *_, **__: answer)
+    usual = plain(Prepared(incoming="/x"))
+    monkeypatch.setattr("edgewright.devices._fake.board.told", lambda *_: frame({"result": {**usual, **answer}}))
     with pytest.raises(DeviceError, match="the board's answer to prepare is not acceptable"):
         flash(bundles[1], board)

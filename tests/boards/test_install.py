@@ -9,10 +9,13 @@ import pytest
 from onboard import active, environment, litter, outfitter, tiny, wheel
 
 from edgewright.boards.flash import flash, listing, uninstall
-from edgewright.boards.install import Kit, Survey, by_pip, by_wheels
+from edgewright.boards.install import Kit, by_pip, by_wheels
 from edgewright.boards.wheels import Platform
-from edgewright.devices._fake.transport import Fake
+from edgewright.contracts.board_answers import Survey
+from edgewright.contracts.board_commands import Program
+from edgewright.devices._fake.board import Fake
 from edgewright.devices._onboard.checks import last_words, replay
+from edgewright.devices._onboard.commands import Place
 from edgewright.devices._onboard.env import Env, Recipe
 from edgewright.devices._onboard.machine import RealMachine
 from edgewright.errors import BundleError, DeviceError, GateFailed, UsageError
@@ -128,8 +131,9 @@ def test_too_little_disk_for_the_environment_is_said_before_anything_is_sent(bun
 
 
 def test_a_root_with_a_colon_cannot_be_in_an_import_path(board, bundle, kit):
+    board.root = "/data:x"
     with pytest.raises(DeviceError, match="/data:x holds a colon, which no import path can; choose another --root"):
-        flash(bundle, board, root="/data:x", install=kit(1))
+        flash(bundle, board, install=kit(1))
 
 
 @pytest.mark.parametrize("name", ["../x.py", "/x.py", "a//x.py", "a/../../x", "a\\x.py", "a\n.py"])
@@ -143,13 +147,13 @@ def test_a_wheel_whose_names_lead_elsewhere_is_refused(board, bundle, tmp_path, 
 
 
 def test_a_wheel_with_other_bytes_than_were_sent_is_refused(board, bundle, kit, monkeypatch):
-    def push(here, there, usual=board._push):
+    def push(here, there, usual=board.way._push):
         usual(here, there)
         if here.suffix == ".whl":
             board.disk.flip(there)
 
     with monkeypatch.context() as patch:
-        patch.setattr(board, "_push", push)
+        patch.setattr(board.way, "_push", push)
         with pytest.raises(DeviceError, match=r"edgewright-1-py3-none-any.whl did not arrive whole"):
             flash(bundle, board, install=kit(1))
     assert environment(board) is None
@@ -177,7 +181,7 @@ def test_uninstall_takes_the_environment_along(board, bundle, kit):
 )
 @pytest.mark.parametrize("choose", [by_wheels, by_pip])
 def test_a_board_for_which_there_are_no_wheels_is_told(choose, facts, words):
-    survey = Survey(**{**{name: getattr(PI, name) for name in PI.__struct_fields__}, **facts})
+    survey = replace(PI, **facts)
     with pytest.raises(DeviceError, match=words):
         choose(survey, ("onnx",))
 
@@ -235,7 +239,7 @@ def test_an_answer_that_is_too_long_is_no_answer():
     with pytest.raises(DeviceError, match="printed 1048577 bytes, at most 1048576 are read"):
         RealMachine().run(printing(2**20 + 1), 60)
     with pytest.raises(GateFailed, match=r"the self-test failed: .* printed 1048577 bytes"):
-        replay(RealMachine(), "the self-test", printing(2**20 + 1), 60)
+        replay(RealMachine(), "the self-test", Program(tuple(printing(2**20 + 1))), Place(""), 60)
 
 
 @pytest.mark.parametrize("to", ["stdout", "stderr"])

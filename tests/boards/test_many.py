@@ -7,7 +7,7 @@ from onboard import active, tiny
 
 from edgewright.boards import many
 from edgewright.boards.many import flash_all, read_hosts
-from edgewright.devices._fake.transport import Fake
+from edgewright.devices._fake.board import Fake, _Way
 from edgewright.errors import BundleError, DataError, DeviceError, UsageError
 
 
@@ -43,14 +43,14 @@ def test_each_board_is_flashed_and_one_that_fails_stops_no_other(boards, tmp_pat
 @pytest.mark.usefixtures("boards")
 def test_so_many_at_once_as_asked(tmp_path, monkeypatch):
     """Two threads meet in the middle of their transfers: neither waits for the other to end."""
-    meeting, usual = threading.Barrier(2, timeout=60), Fake._push
+    meeting, usual = threading.Barrier(2, timeout=60), _Way._push
 
     def push(self, here, there):
         if here.name == "config.json":
             meeting.wait()
         usual(self, here, there)
 
-    monkeypatch.setattr(Fake, "_push", push)
+    monkeypatch.setattr(_Way, "_push", push)
     found = flash_all(tiny(tmp_path / "v1", 1), ("a", "b"), parallel=2)
     assert [one.error for one in found] == [None, None]
 

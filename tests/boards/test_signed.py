@@ -9,16 +9,17 @@ import sys
 import pytest
 from onboard import Here, contents, tiny
 
-from edgewright.boards.checks import Checks
 from edgewright.boards.flash import flash, status
 from edgewright.bundle import manifest
 from edgewright.bundle.signing import check_signature, sign
 from edgewright.bundle.sshsig import NAMESPACE
+from edgewright.contracts.board_commands import Checks
+from edgewright.devices.local import Local
 from edgewright.errors import BundleError, EdgewrightError, UsageError
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
 PASS = (sys.executable, "-c", "")
-CHECKS = Checks(probe=(), self_test=PASS, health=PASS)
+CHECKS = Checks.programs((), PASS, PASS)
 
 
 def keygen(*arguments, **options):
@@ -320,16 +321,16 @@ def root(request, tmp_path, keys):
     root = tmp_path / "board"
     (root / "keys").mkdir(parents=True)
     if request.param == "installed":
-        flash(tiny(tmp_path / "first", 1), Here(), root=str(root), checks=CHECKS)
+        flash(tiny(tmp_path / "first", 1), Here(root), checks=CHECKS)
     shutil.copyfile(keys / "signers", root / "keys/allowed_signers")
     shutil.copyfile(keys / "revoked", root / "keys/revoked")
     return root
 
 
 def test_a_board_with_a_key_takes_what_is_signed(bundle, root):
-    done = flash(bundle, Here(), root=str(root), checks=CHECKS)
+    done = flash(bundle, Here(root), checks=CHECKS)
     assert (done.signer, done.version) == ("owner@example.org", 2)
-    found = status(Here(), root=str(root))
+    found = status(Here(root))
     assert found.signed_only
     assert found.releases[0].version == 2
     assert contents(bundle) == contents(root / "current")
@@ -339,7 +340,7 @@ def test_a_board_with_a_key_takes_what_is_signed(bundle, root):
 def test_a_board_with_a_key_refuses_and_nothing_changes(bundle, root, keys, tamper):
     words, before = tamper(bundle, keys), contents(root)
     with pytest.raises(BundleError, match=words):
-        flash(bundle, Here(), root=str(root), checks=CHECKS)
+        flash(bundle, Here(root), checks=CHECKS)
     assert contents(root) == before
 
 
@@ -365,7 +366,7 @@ def test_the_board_does_not_trust_the_hosts_own_look(bundle, root, keys, tamper,
     monkeypatch.setattr(flashing._Package, "read", lambda _: package)
     monkeypatch.setattr(flashing.Bundle, "open", lambda _: package.bundle)
     with pytest.raises(EdgewrightError, match=words):
-        flash(bundle, Here(), root=str(root), checks=CHECKS)
+        flash(bundle, Here(root), checks=CHECKS)
     assert contents(root) == before
 
 
@@ -373,24 +374,26 @@ def test_a_board_without_ssh_keygen_refuses(bundle, root, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     before = contents(root)
     with pytest.raises(EdgewrightError, match=r"ssh-keygen is not installed; run: apt install openssh-client"):
-        flash(bundle, Here(), root=str(root), checks=CHECKS)
+        flash(bundle, Here(root), checks=CHECKS)
     assert contents(root) == before
 
 
 def test_a_file_that_changes_on_the_way_is_not_activated(bundle, root):
-    class Changing(Here):
+    class Changing(Local):
         def _push(self, here, there):
             super()._push(here, there)
             flip(there_path := type(here)(there), -1)
             assert there_path.stat().st_size == here.stat().st_size
 
+    board = Here(root)
+    board.way = Changing()
     with pytest.raises(
         EdgewrightError, match=r"did not arrive whole: .* bytes were sent, .* bytes with another hash came"
     ):
-        flash(bundle, Changing(), root=str(root), checks=CHECKS)
-    active = status(Here(), root=str(root)).releases
+        flash(bundle, board, checks=CHECKS)
+    active = status(Here(root)).releases
     assert [row.version for row in active if row.role == "active"] == [1][: len(active)]
-    assert flash(bundle, Here(), root=str(root), checks=CHECKS).changed
+    assert flash(bundle, Here(root), checks=CHECKS).changed
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "manifest.json.sig"])

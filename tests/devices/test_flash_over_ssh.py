@@ -12,14 +12,16 @@ import pytest
 from loopback import Dropbear, Sshd, serve
 from onboard import tiny
 
-from edgewright.boards.checks import Checks
 from edgewright.boards.connect import connect
 from edgewright.boards.flash import flash, releases, rollback, status
+from edgewright.contracts.board_commands import Checks
 from edgewright.errors import DeviceError, EdgewrightError
 
 pytestmark = pytest.mark.slow
 
-CHECKS = Checks(probe=("true",), self_test=("test", "-d", "{bundle}"), health=("test", "-d", "{bundle}"), timeout_s=30)
+CHECKS = Checks.programs(
+    probe=("true",), self_test=("test", "-d", "{bundle}"), health=("test", "-d", "{bundle}"), timeout_s=30
+)
 TOLD = (
     "broke",
     "is locked by",

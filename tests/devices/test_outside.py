@@ -6,14 +6,14 @@ import pytest
 from onboard import Here, active, contents, litter, tiny
 from onnx_wire import outside
 
-from edgewright.boards.answers import Ended, Served
-from edgewright.boards.board import Board
-from edgewright.boards.checks import Checks
+from edgewright.boards.agent import PythonBoard
 from edgewright.boards.connect import connect
 from edgewright.boards.flash import flash, rollback
 from edgewright.bundle import bundle as bundles
 from edgewright.bundle.bundle import Bundle
-from edgewright.devices._fake.transport import Fake
+from edgewright.contracts.board import Serve, Visit
+from edgewright.contracts.board_commands import Checks, Server
+from edgewright.devices._fake.board import Fake
 from edgewright.devices._onboard.checks import usable
 from edgewright.devices._onboard.disk import RealDisk
 from edgewright.devices._onboard.release import Release
@@ -22,7 +22,7 @@ from edgewright.devices._onboard.store import Store
 from edgewright.errors import BundleError
 
 WORDS = r"^onnx/model\.onnx is refused: its tensor 'w' is in the file '/etc/passwd'; it may name model\.onnx\.data"
-NONE = Checks((), ("true",), ("true",))
+NONE = Checks.programs((), ("true",), ("true",))
 
 
 @pytest.fixture
@@ -61,21 +61,21 @@ def test_a_board_refuses_it_before_an_engine_runs_and_stays_as_it_was(leading, t
 @pytest.mark.parametrize("kind", ["this process", "a process of its own"])
 def test_a_real_board_refuses_it_before_its_self_test(leading, tmp_path, kind):
     root, ran = tmp_path / "board", tmp_path / "ran"
-    checks = Checks((), ("touch", str(ran)), ("true",))
-    way = Here() if kind == "this process" else connect("local")
+    checks = Checks.programs((), ("touch", str(ran)), ("true",))
+    board = Here(root) if kind == "this process" else PythonBoard(connect("local"), str(root))
     with pytest.raises(BundleError, match=WORDS):
-        flash(leading, way, root=str(root), checks=checks)
+        flash(leading, board, checks=checks)
     assert not ran.exists()
     assert not (root / "current").is_symlink()
     assert not [path for path in contents(root) if path.startswith("releases/")]
-    flash(tiny(tmp_path / "1", 1), way, root=str(root), checks=checks)
+    flash(tiny(tmp_path / "1", 1), board, checks=checks)
     assert ran.exists()
 
 
-def installed(root, way, directory, place):
+def installed(root, board, directory, place):
     """Flash two releases, and put the bytes of a third in the place of one, as an older edgewright let them in."""
     for version in (1, 2):
-        flash(tiny(directory / f"{version}", version), way, root=str(root), checks=NONE)
+        flash(tiny(directory / f"{version}", version), board, checks=NONE)
     spoilt = tiny(directory / "spoilt", 3, outside(b"/etc/passwd"))
     name = State(sequence=8).next(Release.read((spoilt / "manifest.json").read_bytes(), b"").digest)
     state = json.loads((root / "state.json").read_text())
@@ -89,18 +89,18 @@ def installed(root, way, directory, place):
 
 @pytest.mark.parametrize("place", ["previous", "active"])
 def test_one_that_is_there_already_is_neither_gone_back_to_nor_run(tmp_path, place):
-    root, way = tmp_path / "board", Here()
-    name = installed(root, way, tmp_path, place)
-    board, request = Board(way, str(root)), {"timeout_s": 60.0, "python": "", "files": {}, "words": (), "takes": ()}
+    root = tmp_path / "board"
+    board = Here(root)
+    name = installed(root, board, tmp_path, place)
     if place == "previous":
         with pytest.raises(BundleError, match=WORDS):
-            rollback(way, root=str(root), checks=NONE)
+            rollback(board, checks=NONE)
         assert (root / "current").resolve().name.startswith("000002-")
         return
     with pytest.raises(BundleError, match=WORDS):
-        board.ask("visit", Ended, within_s=60.0, digest="", version=0, module="this", **request)
+        board.answer(Visit("", 0, "this", (), "", {}, (), 60.0), within_s=60.0)
     with pytest.raises(BundleError, match=WORDS):
-        board.ask("serve", Served, within_s=60.0, serve=("true",), **request)
+        board.answer(Serve(Server(), 60.0), within_s=60.0)
     assert (root / "current").resolve().name == name
     store = Store(RealDisk(), str(root))
     assert [usable(store, one) for one in store.releases()] == [one != name for one in store.releases()]
@@ -121,4 +121,4 @@ def test_weights_beside_a_model_are_taken(tmp_path):
     tree["files"].append({"path": "onnx/model.onnx.data", "size_bytes": 4, "sha256": digest})
     (bundle / "manifest.json").write_text(json.dumps(tree))
     assert flash(Bundle.open(bundle), Fake()).changed
-    assert flash(Bundle.open(bundle), Here(), root=str(tmp_path / "board"), checks=NONE).changed
+    assert flash(Bundle.open(bundle), Here(tmp_path / "board"), checks=NONE).changed

@@ -14,8 +14,8 @@ from onboard import active, environment, litter, outfitter, tiny
 
 from edgewright.boards.flash import flash, rollback, status, uninstall
 from edgewright.bundle.bundle import Bundle
+from edgewright.devices._fake.board import Fake
 from edgewright.devices._fake.disk import Fault
-from edgewright.devices._fake.transport import Fake
 from edgewright.errors import DeviceError, EdgewrightError
 
 ALLOCATES = {"open to write", "write", "sync", "sync_all", "sync_dir", "mkdir", "link", "symlink", "rename"}

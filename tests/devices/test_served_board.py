@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from onboard import active, model_of, tiny
 
 from edgewright.boards.flash import flash, rollback, status, uninstall
+from edgewright.contracts.board_answers import Serving
+from edgewright.devices._fake.board import Fake
 from edgewright.devices._fake.systemd import MANAGER
-from edgewright.devices._fake.transport import Fake
 from edgewright.devices._onboard.unit import NAME, Unit
 from edgewright.errors import DeviceError, GateFailed
 from edgewright.system.interpreter import started, there
@@ -79,7 +80,7 @@ def test_the_limit_is_twice_the_memory_sum(board):
 def test_each_release_is_served_and_the_status_says_so(board, bundles):
     flash(bundles[2], board)
     assert board.systemd.serves == status(board).active
-    assert status(board).service == {"socket": MANAGER.socket, "state": "active"}
+    assert status(board).service == Serving(MANAGER.socket, "active")
     rollback(board)
     assert (active(board), board.systemd.serves) == (1, status(board).active)
     flash(bundles[1], board, service=False)

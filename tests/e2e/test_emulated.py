@@ -11,10 +11,10 @@ import pytest
 from conftest import edgewright, only, second
 from debian import need
 
-from edgewright.boards.checks import Checks
 from edgewright.boards.connect import connect
 from edgewright.boards.flash import flash, rollback
 from edgewright.boards.instructions import count_instructions
+from edgewright.contracts.board_commands import Checks
 from edgewright.devices._emulation.boards import CPUS, emulated
 from edgewright.devices.qemu import Qemu
 from edgewright.errors import DeviceError, UsageError
@@ -81,7 +81,9 @@ def test_files_go_there_and_back(board, tmp_path):
 
 def checks(python):
     """One golden case before the switch, none after it: the whole of them were replayed when it was first flashed."""
-    return Checks((), (python, "-m", "edgewright", "verify", "{bundle}", "--quick", "--json"), (python, "-c", ""))
+    return Checks.programs(
+        (), (python, "-m", "edgewright", "verify", "{bundle}", "--quick", "--json"), (python, "-c", "")
+    )
 
 
 @pytest.mark.usefixtures("board")

@@ -6,12 +6,14 @@ import pytest
 from conftest import edgewright, only, second
 from loopback import EmulatedSshd, serve
 
-from edgewright.boards.checks import Checks
 from edgewright.boards.connect import connect
 from edgewright.boards.flash import flash, rollback
 from edgewright.boards.install import by_wheels
+from edgewright.contracts.board_commands import Checks
 
-QUICK = Checks((), ("{python}", "-m", "edgewright", "verify", "{bundle}", "--quick", "--json"), ("{python}", "-c", ""))
+QUICK = Checks.programs(
+    (), ("{python}", "-m", "edgewright", "verify", "{bundle}", "--quick", "--json"), ("{python}", "-c", "")
+)
 """One golden case before the switch, none after it: the whole of them were replayed when it was first flashed."""
 TEXT = "a charming and often affecting journey"
 

@@ -15,10 +15,10 @@ from adb_world import ADBD
 from loopback import Sshd, serve
 from planted import PYTHONS, Planted, python_of
 
-from edgewright.boards.checks import Checks
 from edgewright.boards.connect import connect
 from edgewright.boards.flash import flash, rollback, status, uninstall
 from edgewright.boards.remote import Remote
+from edgewright.contracts.board_commands import Checks
 from edgewright.devices import adb
 from edgewright.system.interpreter import line, there
 
@@ -176,7 +176,7 @@ def test_a_python_of_a_board(version, account, bundle, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", account.path)
     python, board = python_of(version), {"root": str(tmp_path / "root")}
     shadowed = line(python, "import json, queue, random, statistics, typing")
-    checks = Checks(tuple(shadowed), tuple(there(python, "json.tool", "--help")), tuple(shadowed))
+    checks = Checks.programs(tuple(shadowed), tuple(there(python, "json.tool", "--help")), tuple(shadowed))
     way = connect(account.url)
     try:
         release = flash(bundle, way, python=python, checks=checks, **board).release

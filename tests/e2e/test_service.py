@@ -14,15 +14,15 @@ import pytest
 from conftest import only, second
 from debian import need
 
-from edgewright.boards.checks import Checks
 from edgewright.boards.flash import flash, rollback, status, uninstall
+from edgewright.contracts.board_commands import Checks
 from edgewright.devices._onboard.unit import Unit
 from edgewright.devices.local import Local
 from edgewright.errors import DeviceError
 
 ROOT, SOCKET = "/srv/board", "/run/edgewright/socket"
 QUICK = (sys.executable, "-m", "edgewright", "verify", "{bundle}", "--json", "--quiet", "--quick")
-CHECKS = Checks((), QUICK, QUICK)
+CHECKS = Checks.programs((), QUICK, QUICK)
 WORLD = Path(__file__).parents[1] / "systemd_world.py"
 
 
@@ -117,7 +117,7 @@ def served(world, bundles):
 def test_a_service_from_first_to_last(world, served, bundles):
     assert world.health()["release"] == served.release
     assert flash(bundles[2], world, root=ROOT, checks=CHECKS).socket == SOCKET
-    assert (world.health()["version"], status(world, root=ROOT).service["state"]) == (2, "active")
+    assert (world.health()["version"], status(world, root=ROOT).service.state) == (2, "active")
     os.kill(world.main_pid(), signal.SIGKILL)
     assert world.healthy_again()["answered"] == 0
     rollback(world, root=ROOT, checks=CHECKS)

@@ -11,13 +11,13 @@ from conftest import SENTENCES, edgewright, only, rows, second
 from debian import need
 from native import SANITIZED, compiled, engine
 
-from edgewright.boards.connect import connect, equip
+from edgewright.boards.connect import board_behind, connect
 from edgewright.boards.flash import flash, status
 from edgewright.bundle.bundle import Bundle
 from edgewright.contracts.transport import Completed
 from edgewright.devices._emulation.boards import emulated
+from edgewright.devices._native.board import NativeBoard
 from edgewright.devices._native.talk import Talk
-from edgewright.devices._native.transport import Bare
 from edgewright.devices.local import Local
 from edgewright.devices.qemu import Qemu
 from edgewright.errors import ConnectionLost, DeviceError, GateFailed
@@ -72,7 +72,7 @@ def test_a_device_without_python_from_first_to_last(int8, runner, there, tmp_pat
 def test_a_connection_that_is_cut_leaves_the_old_release_and_the_next_try_completes(
     int8, runner, tmp_path, monkeypatch
 ):
-    device = equip(connect(URL), root=str(tmp_path / "board"), runner=str(runner), engine=str(engine()))
+    device = board_behind(connect(URL), root=str(tmp_path / "board"), runner=str(runner), engine=str(engine()))
     first = flash(int8, device)
     newer, ask, left = second(int8, tmp_path / "2"), Talk.ask, iter(range(60))
 
@@ -111,13 +111,13 @@ def wrong(monkeypatch):
 
 def test_a_new_runner_is_proven_with_the_active_release_before_it_comes_into_use(int8, runner, tmp_path):
     root, chosen = str(tmp_path / "board"), tmp_path / "board/native/chosen"
-    device = Bare.over(Local(), root=root, runner=str(runner), engine=str(engine()))
+    device = NativeBoard.over(Local(), root=root, runner=str(runner), engine=str(engine()))
     flash(int8, device)
     newer, newer_runner = second(int8, tmp_path / "2"), compiled(tmp_path / "run", flags=("-O1",))
     subprocess.run(["gcc", "-shared", "-x", "c", "/dev/null", "-o", tmp_path / "libLiteRt.so"], check=True)
     with pytest.raises(DeviceError, match="does not load on the device: this engine has no LiteRtCreateEnvironment; "):
-        flash(newer, Bare.over(Local(), root=root, engine=str(tmp_path / "libLiteRt.so")))
-    other = Bare.over(Local(), root=root, runner=str(newer_runner))
+        flash(newer, NativeBoard.over(Local(), root=root, engine=str(tmp_path / "libLiteRt.so")))
+    other = NativeBoard.over(Local(), root=root, runner=str(newer_runner))
     with pytest.MonkeyPatch.context() as patch:
         wrong(patch)
         with pytest.raises(GateFailed, match=r"outputs differ by"):
@@ -132,7 +132,7 @@ def test_a_new_runner_is_proven_with_the_active_release_before_it_comes_into_use
 
 
 def test_a_wrong_answer_of_the_runner_fails_the_self_test(int8, runner, tmp_path, monkeypatch):
-    device = Bare.over(Local(), root=str(tmp_path / "board"), runner=str(runner), engine=str(engine()))
+    device = NativeBoard.over(Local(), root=str(tmp_path / "board"), runner=str(runner), engine=str(engine()))
     wrong(monkeypatch)
     with pytest.raises(GateFailed, match=r"the self-test failed: .*outputs differ by .*, at most .* is allowed"):
         flash(int8, device)
@@ -186,7 +186,9 @@ def test_on_an_emulated_cortex_a72_the_golden_outputs_agree(int8, tmp_path):
     runner = compiled(tmp_path / "run", "aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu")
     spot = emulated("cortex-a72")
     library = spot.cache / spot.made_of()["userland"] / "wheels" / "ai_edge_litert" / "libLiteRt.so"
-    device = Bare.over(Shelled("cortex-a72"), root=str(tmp_path / "board"), runner=str(runner), engine=str(library))
+    device = NativeBoard.over(
+        Shelled("cortex-a72"), root=str(tmp_path / "board"), runner=str(runner), engine=str(library)
+    )
     done = flash(int8, device)
     assert [(row["engine"], row["golden"]) for row in done.rows] == [("litert", "7 of 7")]
     assert Bundle.open(tmp_path / "board" / "current").manifest.artifacts[0].format == "tflite"

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from planted import PYTHONS, Planted, python_of
 
-from edgewright.boards.agent import call
+from edgewright.boards.agent import PythonBoard
 from edgewright.boards.wheels import pip
+from edgewright.contracts.board import Describe, Module
 from edgewright.contracts.transport import Completed
 from edgewright.devices._ways.copy import push
 from edgewright.devices.local import Local
 from edgewright.system.interpreter import environment, here, line, started, there
 
 SDK = Path(__file__).parents[2] / "sdk"
-SESSION = {"token": "t", "who": "me@here", "host": "here", "pid": 1}
 TELL = "import json, queue, random, statistics, typing, sys; print(json.dumps([sys.argv, sys.path]))"
 
 
@@ -54,7 +54,7 @@ def test_no_file_of_the_working_directory_is_run(version, traps, module):
 
 @pytest.mark.parametrize("version", PYTHONS)
 def test_the_boards_part_runs_none_either(version, traps):
-    class Board(Local):
+    class Way(Local):
         def _run(self, argv, *, timeout_s, stdin):
             done = subprocess.run(
                 argv, input=stdin, capture_output=True, timeout=timeout_s, check=False, cwd=traps.folder
@@ -62,12 +62,12 @@ def test_the_boards_part_runs_none_either(version, traps):
             return Completed(done.returncode, done.stdout, done.stderr)
 
     python = python_of(version)
-    packages = [["queue", "queue"], ["numpy", "numpy"], ["no_such_module", "none"]]
-    asked = {"session": SESSION, "root": str(traps.folder / "root"), "python": python, "timeout_s": 60}
-    found = call(Board(), {**asked, "op": "facts", "packages": packages}, python=python, timeout_s=60)
+    packages = (Module("queue", "queue"), Module("numpy", "numpy"), Module("no_such_module", "none"))
+    board = PythonBoard(Way(), str(traps.folder / "root"), python)
+    found = board.answer(Describe(packages, python, 60.0), within_s=60)
     assert traps.ran() == []
-    assert found["python"].startswith(f"{version}.")
-    assert [found["packages"][at]["state"] for at in (0, 2)] == ["imports", "missing"]
+    assert found.python.startswith(f"{version}.")
+    assert [found.packages[at].state for at in (0, 2)] == ["imports", "missing"]
 
 
 def test_this_python_runs_none(traps, module):

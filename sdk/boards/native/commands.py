@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.boards.native.release import ENGINE, Elsewhere
+from edgewright.boards.native.release import ENGINE, NativeBundle
 from edgewright.boards.remote import Answer, identity
 from edgewright.bundle import manifest
 from edgewright.bundle.bundle import MANIFEST, Bundle
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
     from edgewright.bundle.manifest import Artifact
 
-__all__ = ["far_answer", "far_release"]
+__all__ = ["native_answer", "native_release"]
 
 
-def far_release(device: Any, bundle: str | Path, scratch: Path) -> tuple[str, Elsewhere]:
+def native_release(board: Any, bundle: str | Path, scratch: Path) -> tuple[str, NativeBundle]:
     """Where the active release lies on a device, and what of it is brought to `scratch`: all but its artifacts.
 
     Raises:
         BundleError: it is not the bundle that is meant, or not what its manifest says.
         DeviceError: nothing is installed there, or it cannot be read.
     """
-    folder: str = device.active(*identity(bundle))
+    folder: str = board.active(*identity(bundle))
     try:
-        device.machine().fetch(folder, scratch)
+        board.machine().fetch(folder, scratch)
     except OSError as error:
         what = f"cannot read the active release: {error.strerror} ({error.filename or folder})"
         raise DeviceError(what, hint="run: edgewright status URL") from error
@@ -42,10 +42,10 @@ def far_release(device: Any, bundle: str | Path, scratch: Path) -> tuple[str, El
     opened = Bundle(scratch, record)
     others = {path for artifact in record.artifacts for path in opened.parts(artifact)}
     opened.checking([file.path for file in record.files if file.path not in others])()
-    return folder, Elsewhere(opened, device.starts(folder))
+    return folder, NativeBundle(opened, board.starts(folder))
 
 
-def far_answer(device: Any, bundle: str, command: str, given: Mapping[str, Any]) -> Answer:
+def native_answer(board: Any, bundle: str, command: str, given: Mapping[str, Any]) -> Answer:
     """What a command on a device without Python answers; `given` are its options by their Python names.
 
     Raises:
@@ -58,16 +58,16 @@ def far_answer(device: Any, bundle: str, command: str, given: Mapping[str, Any])
             f"{command} does not work on a device without Python", hint=f"{', '.join(commands)} and bench do"
         )
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        return commands[command](_There(device, *far_release(device, bundle, Path(scratch)), given))
+        return commands[command](_Native(board, *native_release(board, bundle, Path(scratch)), given))
 
 
 @dataclass(frozen=True)
-class _There:
-    """A command at work: the device, where its active release lies, that release, and the options."""
+class _Native:
+    """A command at work: the board, where its active release lies, that release, and the options."""
 
-    device: Any
+    board: Any
     folder: str
-    release: Elsewhere
+    release: NativeBundle
     given: Mapping[str, Any]
 
     def artifacts(self) -> list[Artifact]:
@@ -75,7 +75,7 @@ class _There:
         return self.release.artifacts(self.given["format_"], self.given["precision"])
 
 
-def _run(there: _There) -> Answer:
+def _run(there: _Native) -> Answer:
     from edgewright.data.rows import items
 
     given, artifact = there.given, there.artifacts()[0]
@@ -89,15 +89,15 @@ def _run(there: _There) -> Answer:
         return Answer({"rows": list(map(pipeline.row, asked))}, {})
 
 
-def _verify(there: _There) -> Answer:
-    problem = there.device.problem(there.folder)
+def _verify(there: _Native) -> Answer:
+    problem = there.board.problem(there.folder)
     if problem:
         raise DeviceError(f"the active release is not whole: {problem}", hint="run: edgewright rollback URL")
     replays = there.release.verify(quick=there.given["quick"])
     return Answer({"rows": [replay.record() for replay in replays]}, {})
 
 
-def _eval(there: _There) -> Answer:
+def _eval(there: _Native) -> Answer:
     given, rows = there.given, []
     if given["cost"]:
         raise UsageError("--cost does not work on a device without Python", hint="bench measures there")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edgewright._version import __version__
-from edgewright.boards.native.commands import far_release
+from edgewright.boards.native.commands import native_release
 from edgewright.boards.native.release import ENGINE, FORMATS
 from edgewright.errors import UsageError
 from edgewright.measure.place import About, Place
@@ -27,32 +27,32 @@ if TYPE_CHECKING:
     from edgewright.bundle.bundle import Bundle
     from edgewright.measure.roofline import Roofline
 
-__all__ = ["WithoutPython"]
+__all__ = ["NativePlace"]
 
 _VERSION = "by a runner, tokenization not included"
 _MOST_RUNS = 1000
 
 
-class WithoutPython(Place):
+class NativePlace(Place):
     """A device behind `devices/_native/`, and the release that is active on it; see `edgewright.boards.place.There`."""
 
-    def __init__(self, url: str, device: Any, bundle: str | Path) -> None:
-        self.name, self._device, self._bundle = url, device, bundle
+    def __init__(self, url: str, board: Any, bundle: str | Path) -> None:
+        self.name, self._board, self._bundle = url, board, bundle
         self._scratch = tempfile.TemporaryDirectory(prefix="edgewright-")
 
     @cached_property
     def _release(self) -> Any:
-        return far_release(self._device, self._bundle, Path(self._scratch.name))[1]
+        return native_release(self._board, self._bundle, Path(self._scratch.name))[1]
 
     def opened(self) -> Bundle:
-        """The release, but for its artifacts. Raises what `far_release` raises."""
+        """The release, but for its artifacts. Raises what `native_release` raises."""
         bundle: Bundle = self._release.bundle
         return bundle
 
     @cached_property
     def about(self) -> About:
         """See `Place.about`."""
-        bundle, facts = self.opened(), self._device.machine().described()
+        bundle, facts = self.opened(), self._board.machine().described()
         path = bundle.directory / "config.json"
         kind = msgspec.convert({"edgewright": __version__, "python": "none", **facts}, Machine)
         return About(kind, FORMATS, bundle.manifest, json.loads(path.read_text()) if path.is_file() else None)
@@ -82,7 +82,7 @@ class WithoutPython(Place):
 
     def _timed(self, opened: Any, request: Mapping[str, Any], lengths: list[int], feeds: Sequence[Any]) -> Any:
         """One series, and what the device did meanwhile."""
-        place = self._device.machine()
+        place = self._board.machine()
         before, begin, busy = vitals.moment(place), time.monotonic(), vitals.busy_s(place)
         measured = opened.bench(feeds, _runs(request))
         # The runner's own share is not told apart from the others': its threads are taken to have worked throughout

@@ -1,4 +1,4 @@
-"""A bundle whose inferences run elsewhere, by a runner on a device without Python; the rest of an answer is done here.
+"""A bundle whose inferences are run on a device without Python, by a runner; the rest of an answer is done here.
 
 Texts become token ids here and outputs become answers here, by the bundle's own tokenizer and task; what lies between
 is the runner's, and so is the clock that measures it.
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     Start = Callable[[Artifact, int], AbstractContextManager[Any]]
 
-__all__ = ["ENGINE", "FORMATS", "Elsewhere"]
+__all__ = ["ENGINE", "FORMATS", "NativeBundle"]
 
 ENGINE, FORMATS = "litert", ("tflite",)
 """What a runner has: LiteRT by its C interface."""
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class NativeBundle:
     """A bundle on a device.
 
     Attributes:

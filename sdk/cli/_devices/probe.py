@@ -12,7 +12,8 @@ from edgewright.cli._tables import emit, human
 from edgewright.errors import one_line
 
 if TYPE_CHECKING:
-    from edgewright.boards.facts import Facts, Match
+    from edgewright.boards.facts import Match
+    from edgewright.contracts.board_answers import Facts
 
 __all__ = ["command"]
 

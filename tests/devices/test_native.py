@@ -15,24 +15,23 @@ from native import SANITIZED, SOURCE, compiled
 from onboard import tiny
 from onnx_wire import outside
 
-from edgewright.boards.checks import Checks
 from edgewright.boards.flash import flash, rollback, status, uninstall
 from edgewright.bundle import bundle as bundle_module
 from edgewright.bundle.bundle import Bundle
-from edgewright.contracts.transport import Completed
-from edgewright.devices import _checks
-from edgewright.devices._fake.transport import Fake
-from edgewright.devices._native.disk import FarDisk
+from edgewright.contracts.board_commands import Checks
+from edgewright.contracts.transport import Completed, Transport
+from edgewright.devices._native.board import NativeBoard
+from edgewright.devices._native.disk import NativeDisk
 from edgewright.devices._native.placing import look
 from edgewright.devices._native.talk import Talk
-from edgewright.devices._native.transport import Bare
+from edgewright.devices._onboard import checks as onboard_checks
 from edgewright.devices._onboard.disk import RealDisk
 from edgewright.devices.local import Local
 from edgewright.errors import BundleError, ConnectionLost, DeviceError, EngineError, UsageError
 from edgewright.inference.doctor import android as android_lines
 
 pytestmark = pytest.mark.slow
-NONE = Checks((), ("true",), ("true",))
+NONE = Checks.programs((), ("true",), ("true",))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +61,7 @@ def bundles(tmp_path_factory):
 
 def serving(runner, probe=None):
     talk = Talk(lambda err: Local().talk([str(runner), "serve"], stderr=err), timeout_s=30)
-    return FarDisk(talk, str(probe or runner))
+    return NativeDisk(talk, str(probe or runner))
 
 
 # the disk
@@ -161,7 +160,7 @@ def test_where_a_second_name_is_forbidden_a_copy_is_made(tmp_path):
     runner = compiled(tmp_path / "run")
     runner.chmod(0o755)
     argv = ["setpriv", "--reuid=nobody", "--clear-groups", str(runner), "serve"]
-    disk = FarDisk(Talk(lambda err: Local().talk(argv, stderr=err), timeout_s=30), str(runner))
+    disk = NativeDisk(Talk(lambda err: Local().talk(argv, stderr=err), timeout_s=30), str(runner))
     assert not disk.shares
     disk.link(str(runner), f"{tmp_path}/copy")
     assert (tmp_path / "copy").read_bytes() == runner.read_bytes()
@@ -182,7 +181,7 @@ def test_a_listing_that_breaks_off_is_none(runner, tmp_path):
     (tmp_path / "broken.c").write_text(BROKEN)
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / "broken.so", tmp_path / "broken.c"], check=True)
     argv = ["env", f"LD_PRELOAD={tmp_path}/broken.so", str(runner), "serve"]
-    disk = FarDisk(Talk(lambda err: Local().talk(argv, stderr=err), timeout_s=30), str(runner))
+    disk = NativeDisk(Talk(lambda err: Local().talk(argv, stderr=err), timeout_s=30), str(runner))
     assert outcome(lambda: disk.list(str(tmp_path))) == errno.EIO
     assert serving(runner).list(str(tmp_path)) == ["broken.c", "broken.so"]
 
@@ -283,22 +282,22 @@ def test_a_shell_like_android_s_is_enough(android, sanitized, engine, bundles, t
     with pytest.raises(
         DeviceError, match=r"no Python, and no runner is on it; give --runner and --engine .* by --python"
     ):
-        Bare.over(android)
-    device = Bare.over(android, runner=str(sanitized), engine=str(engine))
+        NativeBoard.over(android)
+    device = NativeBoard.over(android, runner=str(sanitized), engine=str(engine))
     assert device.root == root
     assert flash(bundles[1], device, checks=NONE).changed
     device.close()
-    again = Bare.over(android, root="~/.local/share/edgewright/")
+    again = NativeBoard.over(android, root="~/.local/share/edgewright/")
     done = flash(bundles[2], again, checks=NONE)
     assert done.sent == ("onnx/model.onnx",)
     assert rollback(again, checks=NONE).active.startswith("000001-")
     assert [row.problem for row in status(again).releases] == ["", ""]
     assert (Path(root) / "native").stat().st_mode & 0o777 == 0o700
     again.close()
-    (Path(root) / "native" / device.native.runner).write_bytes(b"rotten")
+    (Path(root) / "native" / device.programs.runner).write_bytes(b"rotten")
     with pytest.raises(DeviceError, match=r"the runner in .*/native is not what was placed there; flash again"):
-        Bare.over(android)
-    healed = Bare.over(android, runner=str(sanitized), engine=str(engine))
+        NativeBoard.over(android)
+    healed = NativeBoard.over(android, runner=str(sanitized), engine=str(engine))
     assert uninstall(healed) != ()
     assert not Path(root).exists()
 
@@ -306,7 +305,7 @@ def test_a_shell_like_android_s_is_enough(android, sanitized, engine, bundles, t
 def test_a_release_that_leads_outside_is_refused_whatever_the_host_let_through(
     android, sanitized, engine, bundles, tmp_path, monkeypatch
 ):
-    device = Bare.over(android, runner=str(sanitized), engine=str(engine))
+    device = NativeBoard.over(android, runner=str(sanitized), engine=str(engine))
     flash(bundles[1], device, checks=NONE)
     monkeypatch.setattr(bundle_module, "check_file", lambda *_: None)
     monkeypatch.setattr(bundle_module, "_CONTAINED", set())
@@ -315,7 +314,7 @@ def test_a_release_that_leads_outside_is_refused_whatever_the_host_let_through(
         flash(leading, device, checks=NONE)
     place = Path(device.active("", 0))
     assert place.name.startswith("000001-")
-    monkeypatch.setattr(_checks, "check_content", lambda *_: None)  # as an edgewright of before
+    monkeypatch.setattr(onboard_checks, "check_content", lambda *_: None)  # as an edgewright of before
     flash(leading, device, checks=NONE)
     monkeypatch.undo()
     with pytest.raises(BundleError, match=r"its tensor 'w' is in the file '/etc/passwd'"):
@@ -340,23 +339,32 @@ def test_a_directory_of_another_purpose_is_left_alone(android, sanitized, engine
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").touch()
     with pytest.raises(DeviceError, match=r"photos holds something else, it is no store of releases"):
-        Bare.over(android, root=str(tmp_path / "photos"), runner=str(sanitized), engine=str(engine))
+        NativeBoard.over(android, root=str(tmp_path / "photos"), runner=str(sanitized), engine=str(engine))
     assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat.jpg"]
     with pytest.raises(UsageError, match="no absolute path"):
         look(android, "photos")
 
 
+class Mute(Transport):
+    """A way by which no program can be talked to."""
+
+    def _run(self, argv, *, timeout_s, stdin):
+        raise AssertionError(argv, timeout_s, stdin)
+
+    _push = _pull = _run
+
+
 def test_what_contradicts_itself_is_refused(android, sanitized):
     with pytest.raises(UsageError, match="two roads"):
-        Bare.over(android, python="/usr/bin/python3", runner=str(sanitized))
+        NativeBoard.over(android, python="/usr/bin/python3", runner=str(sanitized))
     with pytest.raises(UsageError, match=r"--runner is given, and the device needs --engine too"):
-        Bare.over(android, runner=str(sanitized))
+        NativeBoard.over(android, runner=str(sanitized))
     with pytest.raises(UsageError, match=r"/nonesuch is no file here"):
-        Bare.over(android, runner="/nonesuch", engine=str(sanitized))
-    assert Bare.over(android, python="/usr/bin/python3") is android
-    with pytest.raises(UsageError, match="a fake device takes no runner"):
-        Bare.over(Fake(), runner=str(sanitized), engine=str(sanitized))
-    assert isinstance(Bare.over(Fake()), Fake)
+        NativeBoard.over(android, runner="/nonesuch", engine=str(sanitized))
+    assert NativeBoard.over(android, python="/usr/bin/python3") is None
+    with pytest.raises(UsageError, match="a mute device takes no runner"):
+        NativeBoard.over(Mute(), runner=str(sanitized), engine=str(sanitized))
+    assert NativeBoard.over(Mute()) is None
 
 
 def test_doctor_s_line_names_the_source_that_is_there():
@@ -408,12 +416,12 @@ def test_cut_off_at_any_operation_the_old_or_the_new_is_whole(  # noqa: PLR0917 
     cut, natives, bundles, tmp_path, monkeypatch, capsys, act, shares, at
 ):
     if not shares:
-        monkeypatch.setattr(FarDisk, "_links", lambda *_: False)
+        monkeypatch.setattr(NativeDisk, "_links", lambda *_: False)
     start, root = tmp_path / "start", tmp_path / "board"
-    device = Bare.over(cut, root=str(start), **natives)
+    device = NativeBoard.over(cut, root=str(start), **natives)
     for version in () if act == "first" else (1, 2):
         flash(bundles[version], device, checks=NONE)
-    native, wanted, cases = device.native, {"first": (None, 1), "upgrade": (2, 3), "rollback": (2, 1)}[act], 0
+    native, wanted, cases = device.programs, {"first": (None, 1), "upgrade": (2, 3), "rollback": (2, 1)}[act], 0
 
     def does():
         if act == "rollback":
@@ -424,7 +432,7 @@ def test_cut_off_at_any_operation_the_old_or_the_new_is_whole(  # noqa: PLR0917 
         device.close()
         shutil.rmtree(root, ignore_errors=True)
         shutil.copytree(start, root, symlinks=True, copy_function=os.link)
-        device = Bare(cut, str(root), native, None if act == "first" else native)
+        device = NativeBoard(cut, str(root), native, None if act == "first" else native)
         cut.asked, cut.left = 0, at
         with suppress(DeviceError, BundleError):
             does()
@@ -447,8 +455,8 @@ def version_at(root):
 
 
 def test_an_upgrade_without_links_sends_only_what_changed(runner, engine, bundles, tmp_path, monkeypatch):
-    monkeypatch.setattr(FarDisk, "_links", lambda *_: False)
-    device = Bare.over(Local(), root=str(tmp_path / "board"), runner=str(runner), engine=str(engine))
+    monkeypatch.setattr(NativeDisk, "_links", lambda *_: False)
+    device = NativeBoard.over(Local(), root=str(tmp_path / "board"), runner=str(runner), engine=str(engine))
     for version, sent in ((1, 2), (2, 1), (3, 1)):
         assert len(flash(bundles[version], device, checks=NONE).sent) == sent
     blobs = list((tmp_path / "board" / "blobs").iterdir())
@@ -464,7 +472,7 @@ def test_a_full_disk_is_said_and_what_was_active_stays(runner, engine, bundles, 
     board.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(board)], check=True)
     try:
-        device = Bare.over(Local(), root=str(board / "store"), runner=str(runner), engine=str(engine))
+        device = NativeBoard.over(Local(), root=str(board / "store"), runner=str(runner), engine=str(engine))
         flash(bundles[1], device, checks=NONE)
         free = os.statvfs(board)
         (board / "filler").write_bytes(bytes(free.f_bavail * free.f_frsize - 2**19))

@@ -4,33 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from edgewright.boards.agent import unpack
+from edgewright.boards.agent import heard
+from edgewright.boards.board import Board
+from edgewright.boards.wire import plain, unframe
+from edgewright.contracts.board_commands import Engines, Health, Program, Verify
 from edgewright.contracts.transport import Completed, Transport
 from edgewright.devices._fake.disk import FakeDisk, PowerCut
 from edgewright.devices._fake.systemd import MANAGER, FakeSystemd
-from edgewright.devices._onboard.agent import answer
+from edgewright.devices._onboard.agent import told
+from edgewright.devices._onboard.commands import argv as argv_of
 from edgewright.devices._onboard.env import Recipe
 from edgewright.devices._onboard.machine import Machine, Ran
 from edgewright.devices._onboard.wheel import listed, wheel_hash
 from edgewright.errors import BundleError, DeviceError
-from edgewright.system.interpreter import started
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Sequence
     from pathlib import Path
 
+    from edgewright.contracts.board import Call
+    from edgewright.contracts.board_commands import Command
+    from edgewright.devices._onboard.commands import Place
     from edgewright.devices._onboard.machine import Manager
 
 __all__ = ["Fake"]
 
 _PIECE = 1 << 16
+"""Bytes that are written at once: small enough for a file of a test to take several operations."""
 
 
-class Fake(Transport):
-    """The transport `fake`. It runs the board's part of edgewright in this process, on a disk of its own.
+class Fake(Board):
+    """A board that runs its part of edgewright in this process, on a disk of its own; all crosses as JSON does.
 
     Attributes:
         disk: the board's disk, with its count of operations and the fault that shall come.
@@ -45,8 +52,8 @@ class Fake(Transport):
     """
 
     def __init__(self, capacity_bytes: int = 2**30) -> None:
+        super().__init__(_Way(self), "/data/edgewright")
         self.disk = FakeDisk(capacity_bytes)
-        self.root = "/data/edgewright"
         self.verdicts: dict[tuple[int, str], tuple[int, str] | DeviceError] = {}
         self.probed, self.ram_free_bytes, self.boots, self.bare = 0, 2**32, 0, False
         self.rows: list[dict[str, str | None]] = [{"format": "onnx", "engine": "fake", "golden": "1 of 1"}]
@@ -59,29 +66,42 @@ class Fake(Transport):
         self.disk.reboot(luck, kept=kept)
         self.systemd.boot(self.disk, self.broken)
 
-    def _run(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes) -> Completed:
-        del timeout_s
-        if list(argv[1:]) != ["-"]:
-            return Completed(127, b"", f"{argv[0]}: not found".encode())
-        request = unpack(stdin)
+    def _answer(self, call: Call, within_s: float) -> Any:
+        del within_s
+        request = json.loads(json.dumps(plain(call)))
         try:
-            said = answer(self.disk, _Programs(self), {**request, "root": request["root"] or self.root})
+            said = told(self.disk, _Programs(self), request, lambda root: root)
         except PowerCut as error:
-            raise DeviceError("the connection to the board was lost", hint="is it still powered?") from error
-        return Completed(0, b"Welcome to the board\n" + said, b"")
+            _lost(error)
+        return heard(unframe(b"Welcome to the board\n" + said) or {}, call.request)
+
+
+def _lost(error: BaseException) -> NoReturn:
+    raise DeviceError("the connection to the board was lost", hint="is it still powered?") from error
+
+
+class _Way(Transport):
+    """The way to the board's disk; programs are run by the board alone."""
+
+    def __init__(self, board: Fake) -> None:
+        self._board = board
+
+    def _run(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes) -> Completed:
+        del timeout_s, stdin
+        return Completed(127, b"", f"{argv[0]}: not found".encode())
 
     def _push(self, here: Path, there: str) -> None:
-        data = here.read_bytes()
+        data, disk = here.read_bytes(), self._board.disk
         try:
-            handle = self.disk.open(there, "write")
+            handle = disk.open(there, "write")
             while data:
-                data = data[self.disk.write(handle, data[:_PIECE]) :]
-            self.disk.close(handle)
+                data = data[disk.write(handle, data[:_PIECE]) :]
+            disk.close(handle)
         except PowerCut as error:
-            raise DeviceError("the connection to the board was lost", hint="is it still powered?") from error
+            _lost(error)
 
     def _pull(self, there: str, here: Path) -> None:
-        here.write_bytes(self.disk.peek(there))
+        here.write_bytes(self._board.disk.peek(there))
 
 
 class _Programs(Machine):
@@ -91,20 +111,38 @@ class _Programs(Machine):
         self.board = board
 
     def run(self, argv: Sequence[str], timeout_s: float) -> Ran:
+        """A program of the board's own: systemctl, or a look of its Python at nothing in particular."""
         del timeout_s
         self.board.runs.append(list(argv))
         if argv[0] == "systemctl":
             return self.board.systemd.run(self.board.disk, argv[1], self.board.broken)
-        module, words = started(argv)
-        if words[:1] == ["ask"]:
+        return (
+            Ran(1, b"", b"ModuleNotFoundError: No module named 'edgewright'") if self._lacks(argv[0]) else self._look()
+        )
+
+    def check(self, command: Command, place: Place, timeout_s: float) -> Ran:
+        """What a board with a Python does, told apart by what it is asked."""
+        argv = argv_of(command, place)
+        if isinstance(command, Engines):
+            return self.run(argv, timeout_s)
+        self.board.runs.append(argv)
+        if isinstance(command, Health):
             row = {"status": "ok", "release": self.board.systemd.serves}
             return Ran(0 if row["release"] else 5, json.dumps({"rows": [row]}).encode(), b"no model is served")
-        own = not argv[0].startswith(self.board.root)
-        if self.board.bare if own else not self._starts(argv[0]):
+        if isinstance(command, Program):
+            return Ran(0, json.dumps({"rows": self.board.rows}).encode(), b"")
+        if self._lacks(argv[0]):
             return Ran(1, b"", b"ModuleNotFoundError: No module named 'edgewright'")
-        if not module:
-            return Ran(self.board.probed, b"", b"no engine" if self.board.probed else b"")
-        return self._check("health" if "--quick" in words else "self-test", words[1])
+        quick = isinstance(command, Verify) and command.quick
+        return self._check("health" if quick else "self-test", place.bundle)
+
+    def _look(self) -> Ran:
+        return Ran(self.board.probed, b"", b"no engine" if self.board.probed else b"")
+
+    def _lacks(self, python: str) -> bool:
+        """Whether a Python has no edgewright: the board's own, or a script of an environment."""
+        own = not python.startswith(self.board.root)
+        return self.board.bare if own else not self._starts(python)
 
     def _starts(self, script: str) -> bool:
         """Whether every tree of an environment has the files that the RECORDs in it name."""
@@ -147,7 +185,9 @@ class _Programs(Machine):
             "os": "",
             "kernel": "",
         }
-        return {**known, "instructions": [], "ram_mib": 4096, "free_ram_mib": self.board.ram_free_bytes / 2**20}
+        silent = dict.fromkeys(("temperature_c", "clock_mhz", "governor", "load", "throttled"))
+        memory = {"ram_mib": 4096, "free_ram_mib": self.board.ram_free_bytes / 2**20}
+        return {**known, "instructions": [], **memory, **silent}
 
     def manager(self) -> Manager:
         return MANAGER
