@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from onnx_wire import outside
 from edgewright.boards.flash import flash, rollback, status, uninstall
 from edgewright.bundle import bundle as bundle_module
 from edgewright.bundle.bundle import Bundle
-from edgewright.contracts.board_commands import Checks
+from edgewright.contracts.board import Visit
+from edgewright.contracts.board_commands import Checks, Engines, Verify
 from edgewright.contracts.transport import Completed, Transport
 from edgewright.devices._native.board import NativeBoard
 from edgewright.devices._native.disk import NativeDisk
@@ -27,7 +29,7 @@ from edgewright.devices._native.talk import Talk
 from edgewright.devices._onboard import checks as onboard_checks
 from edgewright.devices._onboard.disk import RealDisk
 from edgewright.devices.local import Local
-from edgewright.errors import BundleError, ConnectionLost, DeviceError, EngineError, UsageError
+from edgewright.errors import BundleError, ConnectionLost, DeviceError, EngineError, GateFailed, UsageError
 from edgewright.inference.doctor import android as android_lines
 
 pytestmark = pytest.mark.slow
@@ -365,6 +367,32 @@ def test_what_contradicts_itself_is_refused(android, sanitized):
     with pytest.raises(UsageError, match="a mute device takes no runner"):
         NativeBoard.over(Mute(), runner=str(sanitized), engine=str(sanitized))
     assert NativeBoard.over(Mute()) is None
+
+
+class Watched(Local):
+    """This machine, and the argument vectors of what was run on it."""
+
+    def __init__(self):
+        self.ran = []
+
+    def _run(self, argv, *, timeout_s, stdin):
+        self.ran.append(list(argv))
+        return super()._run(argv, timeout_s=timeout_s, stdin=stdin)
+
+
+def test_what_needs_a_python_elsewhere_is_done_by_the_runner(runner, engine, bundles, tmp_path):
+    way = Watched()
+    device = NativeBoard.over(way, root=str(tmp_path / "board"), runner=str(runner), engine=str(engine))
+    with pytest.raises(DeviceError, match="a runner opens tflite, the bundle has onnx; build the bundle with --format"):
+        flash(bundles[1], device)
+    with pytest.raises(DeviceError, match="the engine does not load on the device"):
+        flash(bundles[1], device, checks=replace(NONE, probe=Engines(("tflite",))))
+    with pytest.raises(GateFailed, match="the self-test failed: edgewright: tokenizer-error: "):
+        flash(bundles[1], device, checks=replace(NONE, self_test=Verify()))
+    with pytest.raises(UsageError, match="a device without Python runs no edgewright"):
+        device.answer(Visit("", 0, "edgewright", (), "", {}, (), 60.0), within_s=60)
+    assert {run[0] for run in way.ran} == {"sh", device.path(device.programs.runner)}
+    device.close()
 
 
 def test_doctor_s_line_names_the_source_that_is_there():
