@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgewright.measure.process import AboutAnswer, AskAbout, AskPeaks
+    from edgewright.measure.roofline import Roofline
 
 __all__ = ["about", "peaks"]
 
 
-def about(directory: str) -> dict[str, Any]:
-    """The fields of `edgewright.measure.place.About`. Raises UsageError: this machine is emulated."""
-    from msgspec import to_builtins
-
+def about(request: AskAbout) -> AboutAnswer:
+    """The machine, and the bundle on it. Raises UsageError: this machine is emulated."""
     from edgewright.bundle.bundle import Bundle
     from edgewright.inference.engines import runnable
+    from edgewright.measure.process import AboutAnswer, TheirMachine
     from edgewright.system.machine import machine, require_clock
 
     require_clock()
-    bundle = Bundle.open(directory)
+    bundle = Bundle.open(request.bundle)
     path = bundle.directory / "config.json"
-    return {
-        "machine": machine(),
-        "formats": runnable(bundle),
-        "manifest": to_builtins(bundle.manifest),
-        "config": json.loads(path.read_text()) if path.is_file() else None,
-    }
+    config = json.loads(path.read_text()) if path.is_file() else None
+    return AboutAnswer(TheirMachine(**machine()), tuple(runnable(bundle)), bundle.manifest, config)
 
 
-def peaks(threads: int) -> Any:
-    """The fields of `edgewright.measure.roofline.Roofline`, measured now."""
-    from msgspec import to_builtins
-
+def peaks(request: AskPeaks) -> Roofline:
+    """The machine's peaks, measured now."""
     from edgewright.measure.roofline import roofline
 
-    return to_builtins(roofline(threads))
+    return roofline(request.peaks)

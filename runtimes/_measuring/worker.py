@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.inference.pipeline import Pipeline
+    from edgewright.measure.process import Apart, AskMemory, AskTimes, MemoryAnswer, Series, TheirParts, TimesAnswer
+
+    Asked = AskMemory | AskTimes
 
     Feeds = Mapping[str, NDArray[Any]]
 
@@ -35,74 +38,91 @@ _MOST_ANSWERED = 50
 _METERED_S = 1.0
 
 
-def measure(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Load, first run, then one series per length: milliseconds of each timed run.
+def measure(asked: Mapping[str, Any]) -> MemoryAnswer | TimesAnswer:
+    """Load, first run, then one series per length: milliseconds of each timed run; or the peak of memory.
 
-    The request: `bundle`, `format`, `precision`, `threads`, `tokens`, `texts`, `runs`, `warmup_runs`, `warmup_ms`,
-    `peak`, and where wanted `buckets`, `batch` and `sustained_s`; see `edgewright.measure.plan.Plan`.
+    What is asked becomes a typed request when the imports have been timed: no answer needs what that imports.
     """
     from edgewright.inference.engines import engine_for
     from edgewright.inference.pipeline import load
 
-    engine = engine_for(request["format"])
+    engine = engine_for(asked["format"])
     engine.import_engine()
-    startup: dict[str, float] = {"import_ms": _since(_BEGIN), "modules": len(sys.modules)}
+    import_ms, modules = _since(_BEGIN), len(sys.modules)
+    request = _typed(asked)
     begin = time.perf_counter_ns()
-    chosen = {name: request[name] for name in ("format", "precision", "threads")}
-    pipeline = load(request["bundle"], **chosen, buckets=tuple(request.get("buckets", ())))
-    startup["load_ms"] = _since(begin)
-    rows = list(series(pipeline, request))
+    chosen: dict[str, Any] = {name: getattr(request, name) for name in ("format", "precision", "threads", "buckets")}
+    pipeline = load(request.bundle, **chosen)
+    load_ms = _since(begin)
+    rows = list(series(pipeline, request.tokens, request.texts, request.batch))
     begin = time.perf_counter_ns()
     pipeline.session.run(rows[0][1][0])
-    startup["first_ms"] = _since(begin)
-    if request["peak"]:
+    first_ms = _since(begin)
+    from edgewright.measure.process import MemoryAnswer, TimesAnswer
+
+    if request.peak:
         for _, feeds, _ in rows:
             pipeline.session.run(feeds[-1])
-        facts = {"engine": engine.engine, "version": engine.version()}
-        return {"peak_rss_mib": peak_rss_mib(), "apart": _apart(request), **facts}
-    return {**startup, "series": [_timed(pipeline, request, *one) for one in rows]}
+        version = engine.version()
+        return MemoryAnswer(peak_rss_mib(), _apart(request), engine.engine, version)
+    found = tuple(_timed(pipeline, request, *one) for one in rows)
+    return TimesAnswer(import_ms, modules, load_ms, first_ms, found)
 
 
-def series(pipeline: Pipeline, request: Mapping[str, Any]) -> Iterator[tuple[list[int], Sequence[Feeds], list[Any]]]:
+def _typed(asked: Mapping[str, Any]) -> Asked:
+    from msgspec import convert
+
+    from edgewright.measure.process import AskMemory, AskTimes
+
+    kind: type[Asked] = AskMemory if asked["peak"] else AskTimes
+    return convert(asked, kind)
+
+
+def series(
+    pipeline: Pipeline, tokens: Sequence[int], texts: Sequence[Any] = (), batch: int = 1
+) -> Iterator[tuple[list[int], Sequence[Feeds], Sequence[Any]]]:
     """What to time: for each row the numbers of tokens, the arrays to run in turn, and the items that these are of."""
-    batch = request.get("batch", 1)
-    if request["texts"]:
-        groups = [request["texts"][at : at + batch] for at in range(0, len(request["texts"]), batch)]
-        texts = [pipeline.task.encode(pipeline.tokenizer, group) for group in groups]
-        feeds = [feed for encoding in texts for feed in encoding.batches]
-        answered = request["texts"] if batch == 1 else []
-        yield [int(length) for encoding in texts for length in encoding.lengths], feeds, answered
-    for tokens in request["tokens"]:
-        pipeline.tokenizer.limit(tokens)
-        item = pipeline.task.item(_FILLER * (tokens // 8 + 1), pipeline.tokenizer)
+    if texts:
+        groups = [texts[at : at + batch] for at in range(0, len(texts), batch)]
+        encodings = [pipeline.task.encode(pipeline.tokenizer, group) for group in groups]
+        feeds = [feed for encoding in encodings for feed in encoding.batches]
+        answered = texts if batch == 1 else []
+        yield [int(length) for encoding in encodings for length in encoding.lengths], feeds, answered
+    for length in tokens:
+        pipeline.tokenizer.limit(length)
+        item = pipeline.task.item(_FILLER * (length // 8 + 1), pipeline.tokenizer)
         feeds = pipeline.task.encode(pipeline.tokenizer, [item] * batch).batches[:1]
         pipeline.tokenizer.limit(pipeline.tokenizer.max_length)
-        yield [tokens], feeds, [item] * _MOST_ANSWERED if batch == 1 else []
+        yield [length], feeds, [item] * _MOST_ANSWERED if batch == 1 else []
 
 
 def _timed(
-    pipeline: Pipeline, request: Mapping[str, Any], lengths: list[int], feeds: Sequence[Feeds], items: Sequence[Any]
-) -> dict[str, Any]:
+    pipeline: Pipeline, request: Asked, lengths: list[int], feeds: Sequence[Feeds], items: Sequence[Any]
+) -> Series:
     """Warm up by count and by time, then run, and say what the machine did meanwhile."""
+    from edgewright.measure.process import Series, TheirMoment
+
     run, watch, before = pipeline.session.run, Watch(), moment()
     begin, done = time.perf_counter_ns(), 0
-    while done < request["warmup_runs"] or _since(begin) < request["warmup_ms"]:
+    while done < request.warmup_runs or _since(begin) < request.warmup_ms:
         run(feeds[done % len(feeds)])
         done += 1
     used = energy_uj()
-    samples = _enough(run, feeds, max(request["runs"], len(feeds)), request.get("least_ms", 0))
+    samples = _enough(run, feeds, max(request.runs, len(feeds)), request.least_ms)
     spent = energy_uj()
-    found = {
-        "tokens": median_low(lengths),
-        "lengths": lengths,
-        "samples_ms": samples,
-        **_energy(used, spent, len(samples), run, feeds),
-        "sustained_ms": _sustained(run, feeds, request.get("sustained_s", 0)),
-        "others": watch.others(),
-        "before": before,
-        "after": moment(),
-    }
-    return found | {"parts": _parts(pipeline, items[:_MOST_ANSWERED], max(lengths)) if items else None}
+    energy, sustained = _energy(used, spent, len(samples), run, feeds), _sustained(run, feeds, request.sustained_s)
+    others, after = watch.others(), moment()
+    return Series(
+        tokens=median_low(lengths),
+        lengths=tuple(lengths),
+        samples_ms=tuple(samples),
+        **energy,
+        sustained_ms=tuple(sustained),
+        others=others,
+        before=TheirMoment(**before),
+        after=TheirMoment(**after),
+        parts=_parts(pipeline, items[:_MOST_ANSWERED], max(lengths)) if items else None,
+    )
 
 
 def sample(run: Callable[[Feeds], Any], feeds: Sequence[Feeds], runs: int) -> list[float]:
@@ -150,8 +170,10 @@ def _sustained(run: Callable[[Feeds], Any], feeds: Sequence[Feeds], seconds: flo
     return medians
 
 
-def _parts(pipeline: Pipeline, items: Sequence[Any], longest: int) -> dict[str, float]:
+def _parts(pipeline: Pipeline, items: Sequence[Any], longest: int) -> TheirParts:
     """Text in to answer out, of items cut to `longest` tokens: medians over the items."""
+    from edgewright.measure.process import TheirParts
+
     clock, rows = time.perf_counter_ns, []
     pipeline.tokenizer.limit(longest)
     for item in items:
@@ -164,27 +186,26 @@ def _parts(pipeline: Pipeline, items: Sequence[Any], longest: int) -> dict[str, 
         end = clock()
         rows.append((tokenized - begin, ran - tokenized, end - ran, end - begin))
     pipeline.tokenizer.limit(pipeline.tokenizer.max_length)
-    names = ("tokenize_ms", "run_ms", "decode_ms", "whole_ms")
-    return {name: median_low(column) / 1e6 for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+    return TheirParts(*(median_low(column) / 1e6 for column in zip(*rows, strict=True)))
 
 
-def _apart(request: Mapping[str, Any]) -> dict[str, float]:
+def _apart(request: Asked) -> Apart:
     """The steps of loading, one after the other."""
     from edgewright.bundle.bundle import Bundle
     from edgewright.inference.engines import engine_for
+    from edgewright.measure.process import Apart
 
     begin = time.perf_counter_ns()
-    bundle = Bundle.open(request["bundle"])
-    artifact = bundle.choose(format=request["format"], precision=request["precision"])
+    bundle = Bundle.open(request.bundle)
+    artifact = bundle.choose(format=request.format, precision=request.precision)
     for path in (*bundle.parts(artifact), *bundle.tokenizer_files()):
         bundle.checked(path)
     read = time.perf_counter_ns()
     bundle.tokenizer()
     built = time.perf_counter_ns()
-    engine_for(artifact.format).open(bundle.directory / artifact.path, threads=request["threads"])
+    engine_for(artifact.format).open(bundle.directory / artifact.path, threads=request.threads)
     end = time.perf_counter_ns()
-    steps = zip(("read_ms", "tokenizer_ms", "open_ms"), ((begin, read), (read, built), (built, end)), strict=True)
-    return {name: (last - first) / 1e6 for name, (first, last) in steps}
+    return Apart((read - begin) / 1e6, (built - read) / 1e6, (end - built) / 1e6)
 
 
 def _since(begin: int) -> float:
@@ -194,28 +215,39 @@ def _since(begin: int) -> float:
 def _asked() -> dict[str, Any]:
     """The request: on standard input, or in a file that the first argument names, with the bundle as the second."""
     if len(sys.argv) < 2:
-        request: dict[str, Any] = json.load(sys.stdin)
-        return request
+        asked: dict[str, Any] = json.load(sys.stdin)
+        return asked
     path, bundle = sys.argv[1:]
     with open(path, "rb") as file:  # noqa: PTH123 - `startup` counts imports
         return {**json.load(file), "bundle": bundle}
 
 
-def _answer(request: Mapping[str, Any]) -> Any:
-    if not {"about", "peaks"} & request.keys():
-        return measure(request)
+def _answer(asked: Mapping[str, Any]) -> Any:
+    if not {"about", "peaks"} & asked.keys():
+        return measure(asked)
+    from msgspec import convert
+
+    from edgewright.measure.process import AskAbout, AskPeaks
     from edgewright.runtimes._measuring import about
 
-    return about.about(request["bundle"]) if "about" in request else about.peaks(request["peaks"])
+    if "about" in asked:
+        return about.about(convert(asked, AskAbout))
+    return about.peaks(convert(asked, AskPeaks))
 
 
 def main() -> None:
     """Answer one request: standard input to standard output."""
     try:
-        answer = _answer(_asked())
+        answer = _plain(_answer(_asked()))
     except EdgewrightError as error:
         answer = {"error": error.record()}
     json.dump(answer, sys.stdout)
+
+
+def _plain(answer: Any) -> Any:
+    from msgspec import to_builtins
+
+    return to_builtins(answer)
 
 
 if __name__ == "__main__":

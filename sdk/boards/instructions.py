@@ -7,14 +7,14 @@ It is good to see that an artifact became dearer, and which kernels an engine to
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgewright.boards.flash import listing
 from edgewright.boards.remote import identity
 from edgewright.bundle.bundle import Bundle
-from edgewright.errors import BundleError, DeviceError, UsageError, from_record
+from edgewright.errors import BundleError, DeviceError, UsageError
+from edgewright.measure.process import AskCount, answered
 from edgewright.system.interpreter import there
 from edgewright.system.progress import silent
 from edgewright.system.shown import brief
@@ -126,22 +126,20 @@ def count_active(
 
 
 def _counted(bundle: Bundle, artifact: Artifact, transport: Transport, tokens: Sequence[int]) -> list[Count]:
-    request = {
-        "bundle": str(bundle.directory.resolve()),
-        "format": artifact.format,
-        "precision": artifact.precision,
-        "tokens": list(tokens),
-    }
+    request = AskCount(
+        bundle=str(bundle.directory.resolve()),
+        format=artifact.format,
+        precision=artifact.precision,
+        tokens=tuple(tokens),
+    )
     argv = there(transport.python, "edgewright.runtimes._counted")
-    done, tallies = transport.count(argv, timeout_s=_COUNT_S, stdin=json.dumps(request).encode())
+    done, tallies = transport.count(argv, timeout_s=_COUNT_S, stdin=request.packed())
     words = done.stderr.decode(errors="replace").strip().splitlines()
     if done.exit_code != 0:
         what = f"counting {artifact.key} ended with exit code {done.exit_code}"
         raise DeviceError(what, hint=words[-1] if words else "")
-    record = json.loads(done.stdout)
-    if "error" in record:
-        raise from_record(record["error"])
+    answer = answered(request, done.stdout)
     if [tally.mark for tally in tallies] != list(range(1, len(tokens) + 1)):
         raise DeviceError(f"counting {artifact.key} gave {len(tallies)} counts, {len(tokens)} were asked")
-    facts = (artifact, record["engine"], record["version"])
+    facts = (artifact, answer.engine, answer.version)
     return [Count(*facts, length, tally) for length, tally in zip(tokens, tallies, strict=True)]

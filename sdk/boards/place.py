@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgewright.boards.connect import connect
 from edgewright.boards.remote import ACTIVE
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import UsageError
-from edgewright.measure.place import Place, record_of
+from edgewright.measure.place import Place
+from edgewright.measure.process import answered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from edgewright.boards.remote import Remote
+    from edgewright.measure.process import Given, Request
     from edgewright.measure.roofline import Roofline
 
 __all__ = ["There", "refuse_emulated"]
@@ -48,12 +47,12 @@ class There(Place):
             self._peaks[threads] = super().peaks(threads)
         return self._peaks[threads]
 
-    def ask(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+    def ask(self, request: Request[Given], timeout_s: float) -> Given:
         """See `Place.ask`."""
-        files = {"request.json": json.dumps(dict(request)).encode()}
+        files = {"request.json": request.packed()}
         words = ["{files}/request.json", "{bundle}"]
         found = self._remote.visit(self._bundle, words, files=files, timeout_s=timeout_s, module=_WORKER)
-        return record_of(found.get("", b""))
+        return answered(request, found.get("", b""))
 
 
 def refuse_emulated(url: str) -> None:

@@ -8,7 +8,7 @@ each process: load, first inference, a warm-up by count and by time, then the ti
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle.bundle import Bundle
@@ -16,6 +16,7 @@ from edgewright.errors import ConnectionLost, DeviceError, UsageError, one_line
 from edgewright.inference.engines import engines_of
 from edgewright.measure.place import Here
 from edgewright.measure.plan import Plan, Target
+from edgewright.measure.process import AskMemory, AskTimes
 from edgewright.measure.rows import MOST_WORDS, Run
 from edgewright.measure.summarize import row_of
 from edgewright.system.progress import silent
@@ -26,9 +27,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgewright.measure.place import Place
+    from edgewright.measure.process import MemoryAnswer, TimesAnswer
     from edgewright.measure.rows import Row
 
 __all__ = ["Measured", "bench", "measured", "now", "run_of", "targets_of"]
+
+
+_ASKED_S = 600.0
+"""How long a process may take: a model of half a second for each run needs most of it."""
 
 
 @dataclass(frozen=True)
@@ -119,15 +125,16 @@ class _Job:
     """A target, the record of its memory, and those of the processes that timed it."""
 
     target: Target
-    memory: dict[str, Any] | None = None
-    records: list[dict[str, Any]] = field(default_factory=list)
+    memory: MemoryAnswer | None = None
+    records: list[TimesAnswer] = field(default_factory=list)
 
     def take(self, plan: Plan, *, peak: bool) -> None:
-        record = _worker(self.target, plan, peak=peak)
+        """Have one process measure. Raises what `Place.ask` raises."""
+        ask, asked = self.target.place.ask, _asked(self.target, plan)
         if peak:
-            self.memory = record
+            self.memory = ask(AskMemory(**asked), _ASKED_S)
         else:
-            self.records.append(record)
+            self.records.append(ask(AskTimes(**asked, sustained_s=plan.sustained_s), _ASKED_S + 2 * plan.sustained_s))
 
 
 def measured(targets: Sequence[Target], plan: Plan, progress: Callable[[str], None]) -> Measured:
@@ -163,19 +170,16 @@ def _given(jobs: Sequence[_Job], plan: Plan, problems: list[str], cut: str) -> M
 def _rows_of(job: _Job, plan: Plan) -> list[Row]:
     if not job.records or job.memory is None:
         return []
-    return [row_of(job.target, plan, job.records, at, job.memory) for at in range(len(job.records[0]["series"]))]
+    return [row_of(job.target, plan, job.records, at, job.memory) for at in range(len(job.records[0].series))]
 
 
-def _worker(target: Target, plan: Plan, *, peak: bool) -> dict[str, Any]:
-    """One process's record. Raises what `Place.ask` raises."""
-    plan = replace(plan, sustained_s=0) if peak else plan
-    names = ("tokens", "texts", "runs", "least_ms", "batch", "warmup_runs", "warmup_ms", "sustained_s")
-    request = {
+def _asked(target: Target, plan: Plan) -> dict[str, Any]:
+    """What a request for memory and one for times have in common: the fields of `process.Measure`."""
+    names = ("tokens", "texts", "runs", "least_ms", "batch", "warmup_runs", "warmup_ms")
+    return {
         "format": target.artifact.format,
         "precision": target.artifact.precision,
         "threads": target.threads,
         "buckets": target.buckets,
-        "peak": peak,
         **{name: getattr(plan, name) for name in names},
     }
-    return target.place.ask(request, 600 + 2 * plan.sustained_s)

@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from edgewright import registry
 from edgewright.bundle.manifest import Manifest  # noqa: TC001 - msgspec reads annotations
-from edgewright.errors import DeviceError, UsageError, from_record
+from edgewright.errors import DeviceError, UsageError
 from edgewright.inference.engines import runnable
+from edgewright.measure.process import AskAbout, AskPeaks, answered, known
 from edgewright.measure.roofline import Roofline, roofline
 from edgewright.measure.rows import Machine
 from edgewright.system.interpreter import here
 from edgewright.system.machine import machine, require_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from edgewright.bundle.bundle import Bundle
+    from edgewright.measure.process import Given, Request
 
-
-__all__ = ["About", "Here", "Place", "record_of"]
+__all__ = ["About", "Here", "Place"]
 
 _WORKER = "edgewright.runtimes._measuring.worker"
 _ASKED_S = 120.0
@@ -50,8 +50,8 @@ class Place(ABC):
     name: str
 
     @abstractmethod
-    def ask(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
-        """What the measuring process answers to a request, see `runtimes/_measuring/worker.py`.
+    def ask(self, request: Request[Given], timeout_s: float) -> Given:
+        """What the measuring process answers to a request; its bundle is this place's.
 
         Raises:
             ConnectionLost: the way there broke.
@@ -62,13 +62,12 @@ class Place(ABC):
     @cached_property
     def about(self) -> About:
         """Asked for once. Raises what `ask` raises."""
-        found: About = _typed(self.ask({"about": True}, _ASKED_S), About)
-        return found
+        found = self.ask(AskAbout(), _ASKED_S)
+        return About(known(found.machine, Machine), found.formats, found.manifest, found.config)
 
     def peaks(self, threads: int) -> Roofline:
         """The machine's measured peaks. Raises what `ask` raises."""
-        found: Roofline = _typed(self.ask({"peaks": threads}, _ASKED_S), Roofline)
-        return found
+        return self.ask(AskPeaks(peaks=threads), _ASKED_S)
 
     def check_threads(self, threads: int) -> None:
         """Raise UsageError where the machine has fewer cores, or fewer than one thread is asked."""
@@ -76,14 +75,6 @@ class Place(ABC):
         if not 1 <= threads <= cores:
             whose = "this machine" if self.name == "local" else self.name
             raise UsageError(f"{threads} threads were asked, {whose} has {cores} cores", hint=f"give 1 to {cores}")
-
-
-def _typed(tree: Any, kind: Any) -> Any:
-    try:
-        return msgspec.convert(tree, kind, strict=True)
-    except msgspec.ValidationError as error:
-        hint = "is the edgewright there as new as here?"
-        raise DeviceError(f"the measuring process gave no {kind.__name__}: {error}", hint=hint) from error
 
 
 class Here(Place):
@@ -107,26 +98,13 @@ class Here(Place):
         """See `Place.peaks`."""
         return roofline(threads)
 
-    def ask(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+    def ask(self, request: Request[Given], timeout_s: float) -> Given:
         """See `Place.ask`."""
-        asked = json.dumps({**request, "bundle": str(self.bundle.directory)}).encode()
+        asked = replace(request, bundle=str(self.bundle.directory)).packed()
         way = registry.load("devices", "local")()
         done = way.run(here(_WORKER), timeout_s=timeout_s, stdin=asked)
         if done.exit_code != 0:
             words = done.stderr.decode(errors="replace").strip().splitlines()
             what = f"the measuring process ended with exit code {done.exit_code}"
             raise DeviceError(what, hint=words[-1] if words else "")
-        return record_of(done.stdout)
-
-
-def record_of(printed: bytes) -> dict[str, Any]:
-    """What the measuring process printed. Raises DeviceError, and the error that it names."""
-    try:
-        record = json.loads(printed)
-    except (ValueError, RecursionError) as error:
-        raise DeviceError(f"the measuring process printed no JSON: {error}") from error
-    if not isinstance(record, dict):
-        raise DeviceError("the measuring process printed JSON that is no object")
-    if "error" in record:
-        raise from_record(record["error"])
-    return record
+        return answered(request, done.stdout)

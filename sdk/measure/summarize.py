@@ -8,27 +8,29 @@ import msgspec
 
 from edgewright.contracts.precision import by_integers
 from edgewright.measure.grading import grade, spread
+from edgewright.measure.process import known
 from edgewright.measure.roofline import encoder_macs
 from edgewright.measure.rows import Moment, Parts, Row, Startup
 from edgewright.statistics.latency import median, summarize
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from edgewright.measure.plan import Plan, Target
+    from edgewright.measure.process import Apart, MemoryAnswer, TheirParts, TimesAnswer
 
 __all__ = ["row_of"]
 
 
-def row_of(target: Target, plan: Plan, records: Sequence[Mapping[str, Any]], at: int, memory: Mapping[str, Any]) -> Row:
+def row_of(target: Target, plan: Plan, records: Sequence[TimesAnswer], at: int, memory: MemoryAnswer) -> Row:
     """The row of the series `at` of every timing record, and of the record of the memory."""
-    series, lost = [record["series"][at] for record in records], plan.processes - len(records)
-    samples = tuple(tuple(one["samples_ms"]) for one in series)
+    series, lost = [record.series[at] for record in records], plan.processes - len(records)
+    samples = tuple(one.samples_ms for one in series)
     latency = summarize([sample for process in samples for sample in process])
-    moments = [{when: msgspec.convert(one[when], Moment) for when in ("before", "after")} for one in series]
-    mark, reasons = grade(samples, latency, moments, [one["others"] for one in series])
-    energy = [one["energy_mj"] for one in series if one["energy_mj"] is not None]
-    tokens, lengths = int(series[0]["tokens"]), tuple(series[0]["lengths"])
+    moments = [{"before": known(one.before, Moment), "after": known(one.after, Moment)} for one in series]
+    mark, reasons = grade(samples, latency, moments, [one.others for one in series])
+    energy = [one.energy_mj for one in series if one.energy_mj is not None]
+    tokens, lengths = series[0].tokens, series[0].lengths
     texts = bool(plan.texts) and at == 0
     return Row(
         **_facts(target, plan, memory),
@@ -38,12 +40,12 @@ def row_of(target: Target, plan: Plan, records: Sequence[Mapping[str, Any]], at:
         latency_ms=latency,
         samples_ms=samples,
         tokens_per_s=plan.batch * sum(lengths) / len(lengths) / latency.median * 1e3,
-        parts=_parts([one["parts"] for one in series]),
-        sustained_ms=tuple(series[0]["sustained_ms"]),
-        startup=_startup(records, memory["apart"]),
-        peak_rss_mib=float(memory["peak_rss_mib"]),
+        parts=_parts([one.parts for one in series]),
+        sustained_ms=series[0].sustained_ms,
+        startup=_startup(records, memory.apart),
+        peak_rss_mib=memory.peak_rss_mib,
         energy_mj=_middle(energy) if energy else "unmeasured",
-        energy_meter=series[0]["energy_meter"],
+        energy_meter=series[0].energy_meter,
         bound_share=_bound_share(target, tokens, latency.median) if plan.roofline and not texts else None,
         noise=spread(samples),
         before=moments[0]["before"],
@@ -53,31 +55,37 @@ def row_of(target: Target, plan: Plan, records: Sequence[Mapping[str, Any]], at:
     )
 
 
-def _facts(target: Target, plan: Plan, memory: Mapping[str, Any]) -> dict[str, Any]:
+def _facts(target: Target, plan: Plan, memory: MemoryAnswer) -> dict[str, Any]:
     """What a row says of that which was measured."""
     return {
         "artifact": target.artifact,
         "bundle": str(target.bundle.directory),
         "task": target.bundle.manifest.task,
-        "engine": memory["engine"],
-        "version": memory["version"],
+        "engine": memory.engine,
+        "version": memory.version,
         "threads": target.threads,
         "buckets": target.buckets,
         "batch": plan.batch,
     }
 
 
-def _startup(records: Sequence[Mapping[str, Any]], apart: Mapping[str, float]) -> Startup:
-    names = ("import_ms", "load_ms", "first_ms")
-    taken = {name: _middle([record[name] for record in records]) for name in names}
-    return Startup(**taken, **apart, modules=int(records[0]["modules"]))
-
-
-def _parts(found: Sequence[Mapping[str, float] | None]) -> Parts | None:
-    kept = [parts for parts in found if parts]
-    return (
-        Parts(**{name: _middle([parts[name] for parts in kept]) for name in Parts.__struct_fields__}) if kept else None
+def _startup(records: Sequence[TimesAnswer], apart: Apart) -> Startup:
+    return Startup(
+        import_ms=_middle([record.import_ms for record in records]),
+        modules=records[0].modules,
+        load_ms=_middle([record.load_ms for record in records]),
+        read_ms=apart.read_ms,
+        tokenizer_ms=apart.tokenizer_ms,
+        open_ms=apart.open_ms,
+        first_ms=_middle([record.first_ms for record in records]),
     )
+
+
+def _parts(found: Sequence[TheirParts | None]) -> Parts | None:
+    kept = [parts for parts in found if parts]
+    if not kept:
+        return None
+    return Parts(**{name: _middle([getattr(parts, name) for parts in kept]) for name in Parts.__struct_fields__})
 
 
 def _bound_share(target: Target, tokens: int, median_ms: float) -> float | None:

@@ -9,7 +9,7 @@ import time
 from functools import cached_property
 from pathlib import Path
 from statistics import median_low
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -18,13 +18,15 @@ from edgewright.boards.native.commands import native_release
 from edgewright.boards.native.release import ENGINE, FORMATS
 from edgewright.errors import UsageError
 from edgewright.measure.place import About, Place
+from edgewright.measure.process import Apart, Measure, MemoryAnswer, Series, TheirMoment, TimesAnswer
 from edgewright.measure.rows import Machine
 from edgewright.system import vitals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from edgewright.bundle.bundle import Bundle
+    from edgewright.measure.process import Given, Request
     from edgewright.measure.roofline import Roofline
 
 __all__ = ["NativePlace"]
@@ -61,50 +63,44 @@ class NativePlace(Place):
         """Not to be had. Raises UsageError."""
         raise UsageError(f"the peaks of {self.name} with {threads} threads cannot be measured", hint="leave --roofline")
 
-    def ask(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+    def ask(self, request: Request[Given], timeout_s: float) -> Given:
         """What `runtimes/_measuring/worker.py` would answer there, but for what only a Python does. See `Place.ask`."""
         del timeout_s
-        if request.get("batch", 1) != 1 or request.get("sustained_s") or request.get("buckets"):
+        if not isinstance(request, Measure) or request.batch != 1 or request.sustained_s or request.buckets:
             raise UsageError("a runner measures single rows, without --batch, --sustained and --buckets")
         release, series_of = self._release, importlib.import_module("edgewright.runtimes._measuring.worker").series
-        (artifact, *_) = release.artifacts(request["format"], request["precision"])
-        with release.start(artifact, request["threads"]) as talk:
+        (artifact, *_) = release.artifacts(request.format, request.precision)
+        with release.start(artifact, request.threads) as talk:
             opened = release.opened(talk)
-            series = list(series_of(release.pipeline(artifact, opened.session), request))
+            series = list(series_of(release.pipeline(artifact, opened.session), request.tokens, request.texts))
             opened.session.run(series[0][1][0])
-            startup = {"import_ms": 0.0, "modules": 0, "load_ms": opened.load_ms, "first_ms": opened.first_ms}
-            if request["peak"]:
+            if request.answer is MemoryAnswer:
                 rss = max(opened.bench(feeds, _runs(request, peak=True)).peak_rss_mib for _, feeds, _ in series)
-                apart = {"read_ms": 0.0, "tokenizer_ms": 0.0, "open_ms": opened.load_ms}
-                return {"peak_rss_mib": rss, "apart": apart, "engine": ENGINE, "version": _VERSION}
-            found = [self._timed(opened, request, lengths, feeds) for lengths, feeds, _ in series]
-        return {**startup, "series": found}
+                return cast("Given", MemoryAnswer(rss, Apart(0.0, 0.0, opened.load_ms), ENGINE, _VERSION))
+            found = tuple(self._timed(opened, request, lengths, feeds) for lengths, feeds, _ in series)
+        return cast("Given", TimesAnswer(0.0, 0, opened.load_ms, opened.first_ms, found))
 
-    def _timed(self, opened: Any, request: Mapping[str, Any], lengths: list[int], feeds: Sequence[Any]) -> Any:
+    def _timed(self, opened: Any, request: Measure[Any], lengths: list[int], feeds: Sequence[Any]) -> Series:
         """One series, and what the device did meanwhile."""
         place = self._board.machine()
         before, begin, busy = vitals.moment(place), time.monotonic(), vitals.busy_s(place)
         measured = opened.bench(feeds, _runs(request))
         # The runner's own share is not told apart from the others': its threads are taken to have worked throughout
-        others = (vitals.busy_s(place) - busy) / (time.monotonic() - begin) - request["threads"]
-        return {
-            "tokens": median_low(lengths),
-            "lengths": lengths,
-            "samples_ms": measured.samples_ms,
-            "energy_mj": None,
-            "energy_meter": None,
-            "sustained_ms": [],
-            "others": max(0.0, others) / place.cores(),
-            "before": before,
-            "after": vitals.moment(place),
-            "parts": None,
-        }
+        others = (vitals.busy_s(place) - busy) / (time.monotonic() - begin) - request.threads
+        return Series(
+            tokens=median_low(lengths),
+            lengths=tuple(lengths),
+            samples_ms=tuple(measured.samples_ms),
+            others=max(0.0, others) / place.cores(),
+            before=TheirMoment(**before),
+            after=TheirMoment(**vitals.moment(place)),
+        )
 
 
-def _runs(request: Mapping[str, Any], *, peak: bool = False) -> Any:
+def _runs(request: Measure[Any], *, peak: bool = False) -> Any:
     """How often a runner shall run; for the peak of memory once each, as it is read apart from the times."""
     kind = importlib.import_module("edgewright.runtimes._native").Runs
     if peak:
         return kind(1, 0, 0, 0, _MOST_RUNS)
-    least, warm_up = int(request["least_ms"]), (request["warmup_runs"], int(request["warmup_ms"]))
-    return kind(request["runs"], *warm_up, least, max(_MOST_RUNS, request["runs"]))
+    least, warm_up = int(request.least_ms), (request.warmup_runs, int(request.warmup_ms))
+    return kind(request.runs, *warm_up, least, max(_MOST_RUNS, request.runs))
