@@ -13,33 +13,273 @@ TYPE_CHECKING = False  # as in typing, which is imported by no one until `__main
 if TYPE_CHECKING:
     from typing import Any
 
+    from edgewright import contracts, errors
+    from edgewright.analysis.attention import Attention, attend, heads
+    from edgewright.analysis.probe import Probed, probe
+    from edgewright.boards.answers import Listing, Rolled, Status
+    from edgewright.boards.catalogue import Profile as BoardProfile
+    from edgewright.boards.catalogue import board_profiles, read_profile
+    from edgewright.boards.catalogue import named as board_profile
+    from edgewright.boards.connect import connect, disconnect
+    from edgewright.boards.emulated import emulate
+    from edgewright.boards.estimate import Estimate, estimate
+    from edgewright.boards.facts import ProbedBoard, probe_board
+    from edgewright.boards.flash import Flashed, flash, listing, rollback, status, uninstall
+    from edgewright.boards.install import by_pip, by_wheels
+    from edgewright.boards.instructions import Count, count_instructions
+    from edgewright.boards.many import Outcome, flash_all
     from edgewright.builder.build import build
-    from edgewright.bundle.bundle import Bundle
+    from edgewright.bundle.bundle import Bundle, inspect
+    from edgewright.bundle.manifest import Artifact, Manifest
+    from edgewright.bundle.packing import pack, unpack
+    from edgewright.bundle.signing import check_signature, sign
+    from edgewright.compression.chain import Stage, compress
     from edgewright.errors import EdgewrightError
+    from edgewright.exporting._updater import Install
+    from edgewright.exporting.mediapipe import export_mediapipe
+    from edgewright.exporting.mender import export_mender
+    from edgewright.exporting.rauc import export_rauc
+    from edgewright.inference.doctor import examine
     from edgewright.inference.pipeline import Pipeline, load
     from edgewright.measure.bench import bench
-    from edgewright.proof.score import evaluate
-    from edgewright.proof.verify import verify
+    from edgewright.measure.explain import explain
+    from edgewright.measure.plan import Plan
+    from edgewright.measure.profile import Profile, Share, profile, shares
+    from edgewright.measure.race import Entrant, Rules, choose, race
+    from edgewright.measure.regression import Comparison, bench_against
+    from edgewright.measure.rows import Row, Run
+    from edgewright.model.source import Source, open_source
+    from edgewright.proof.compare import Difference, compare
+    from edgewright.proof.score import Evaluation, evaluate
+    from edgewright.proof.verify import Replay, verify
+    from edgewright.reporting.report import Report, report
+    from edgewright.searching.front import Limits as SearchLimits
+    from edgewright.searching.front import Trial
+    from edgewright.searching.search import Result, search
+    from edgewright.serving.client import Client, ask
+    from edgewright.serving.server import Bounds, serve
+    from edgewright.system.child import Limits
+    from edgewright.system.shown import Results
+    from edgewright.training.distilling import Distillation, distill
+    from edgewright.training.fitting import Trained, train
+    from edgewright.training.recipe import Recipe
+    from edgewright.training.student import Shape
+    from edgewright.training.tokenizers import TrainedTokenizer, train_tokenizer
 
-__all__ = ["Bundle", "EdgewrightError", "Pipeline", "__version__", "bench", "build", "evaluate", "load", "verify"]
+__all__ = [
+    "Artifact",
+    "Attention",
+    "BoardProfile",
+    "Bounds",
+    "Bundle",
+    "Client",
+    "Comparison",
+    "Count",
+    "Difference",
+    "Distillation",
+    "EdgewrightError",
+    "Entrant",
+    "Estimate",
+    "Evaluation",
+    "Flashed",
+    "Install",
+    "Limits",
+    "Listing",
+    "Manifest",
+    "Outcome",
+    "Pipeline",
+    "Plan",
+    "Probed",
+    "ProbedBoard",
+    "Profile",
+    "Recipe",
+    "Replay",
+    "Report",
+    "Result",
+    "Results",
+    "Rolled",
+    "Row",
+    "Rules",
+    "Run",
+    "SearchLimits",
+    "Shape",
+    "Share",
+    "Source",
+    "Stage",
+    "Status",
+    "Trained",
+    "TrainedTokenizer",
+    "Trial",
+    "__version__",
+    "ask",
+    "attend",
+    "bench",
+    "bench_against",
+    "board_profile",
+    "board_profiles",
+    "build",
+    "by_pip",
+    "by_wheels",
+    "check_signature",
+    "choose",
+    "compare",
+    "compress",
+    "connect",
+    "contracts",
+    "count_instructions",
+    "disconnect",
+    "distill",
+    "emulate",
+    "errors",
+    "estimate",
+    "evaluate",
+    "examine",
+    "explain",
+    "export_mediapipe",
+    "export_mender",
+    "export_rauc",
+    "flash",
+    "flash_all",
+    "heads",
+    "inspect",
+    "listing",
+    "load",
+    "open_source",
+    "pack",
+    "probe",
+    "probe_board",
+    "profile",
+    "race",
+    "read_profile",
+    "report",
+    "rollback",
+    "search",
+    "serve",
+    "shares",
+    "sign",
+    "status",
+    "train",
+    "train_tokenizer",
+    "uninstall",
+    "unpack",
+    "verify",
+]
 
 _HOMES = {
+    "Artifact": "bundle.manifest",
+    "Attention": "analysis.attention",
+    "BoardProfile": "boards.catalogue:Profile",
+    "Bounds": "serving.server",
     "Bundle": "bundle.bundle",
+    "Client": "serving.client",
+    "Comparison": "measure.regression",
+    "Count": "boards.instructions",
+    "Difference": "proof.compare",
+    "Distillation": "training.distilling",
     "EdgewrightError": "errors",
+    "Entrant": "measure.race",
+    "Estimate": "boards.estimate",
+    "Evaluation": "proof.score",
+    "Flashed": "boards.flash",
+    "Install": "exporting._updater",
+    "Limits": "system.child",
+    "Listing": "boards.answers",
+    "Manifest": "bundle.manifest",
+    "Outcome": "boards.many",
     "Pipeline": "inference.pipeline",
+    "Plan": "measure.plan",
+    "Probed": "analysis.probe",
+    "ProbedBoard": "boards.facts",
+    "Profile": "measure.profile",
+    "Recipe": "training.recipe",
+    "Replay": "proof.verify",
+    "Report": "reporting.report",
+    "Result": "searching.search",
+    "Results": "system.shown",
+    "Rolled": "boards.answers",
+    "Row": "measure.rows",
+    "Rules": "measure.race",
+    "Run": "measure.rows",
+    "SearchLimits": "searching.front:Limits",
+    "Shape": "training.student",
+    "Share": "measure.profile",
+    "Source": "model.source",
+    "Stage": "compression.chain",
+    "Status": "boards.answers",
+    "Trained": "training.fitting",
+    "TrainedTokenizer": "training.tokenizers",
+    "Trial": "searching.front",
+    "ask": "serving.client",
+    "attend": "analysis.attention",
     "bench": "measure.bench",
+    "bench_against": "measure.regression",
+    "board_profile": "boards.catalogue:named",
+    "board_profiles": "boards.catalogue",
     "build": "builder.build",
+    "by_pip": "boards.install",
+    "by_wheels": "boards.install",
+    "check_signature": "bundle.signing",
+    "choose": "measure.race",
+    "compare": "proof.compare",
+    "compress": "compression.chain",
+    "connect": "boards.connect",
+    "count_instructions": "boards.instructions",
+    "disconnect": "boards.connect",
+    "distill": "training.distilling",
+    "emulate": "boards.emulated",
+    "estimate": "boards.estimate",
     "evaluate": "proof.score",
+    "examine": "inference.doctor",
+    "explain": "measure.explain",
+    "export_mediapipe": "exporting.mediapipe",
+    "export_mender": "exporting.mender",
+    "export_rauc": "exporting.rauc",
+    "flash": "boards.flash",
+    "flash_all": "boards.many",
+    "heads": "analysis.attention",
+    "inspect": "bundle.bundle",
+    "listing": "boards.flash",
     "load": "inference.pipeline",
+    "open_source": "model.source",
+    "pack": "bundle.packing",
+    "probe": "analysis.probe",
+    "probe_board": "boards.facts",
+    "profile": "measure.profile",
+    "race": "measure.race",
+    "read_profile": "boards.catalogue",
+    "report": "reporting.report",
+    "rollback": "boards.flash",
+    "search": "searching.search",
+    "serve": "serving.server",
+    "shares": "measure.profile",
+    "sign": "bundle.signing",
+    "status": "boards.flash",
+    "train": "training.fitting",
+    "train_tokenizer": "training.tokenizers",
+    "uninstall": "boards.flash",
+    "unpack": "bundle.packing",
     "verify": "proof.verify",
 }
+"""The module of each name; after a colon what it is called there, where that is not its public name."""
+
+_MODULES = ("contracts", "errors", "testing")
+"""Modules that are reached as attributes too."""
 
 
 def __getattr__(name: str) -> "Any":
     import importlib
 
+    if name in _MODULES and name in __dir__():
+        return importlib.import_module(f"edgewright.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'edgewright' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"edgewright.{_HOMES[name]}"), name)
+    module, _, own = _HOMES[name].partition(":")
+    value = getattr(importlib.import_module(f"edgewright.{module}"), own or name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    from importlib import util
+
+    return sorted({*__all__, *(name for name in _MODULES if util.find_spec(f"edgewright.{name}"))})

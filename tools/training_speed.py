@@ -57,14 +57,14 @@ def _interleaved(model: Path, rows: Path, turns: int) -> dict[str, list[dict[str
 
 
 def _ours(model: Path, rows: Path) -> dict[str, float]:
-    """One pass of `fit`; the other rows, which it is scored on, are two."""
-    from edgewright.training import Recipe, fit
+    """One pass of `train`; the other rows, which it is scored on, are two."""
+    from edgewright.training import Recipe, train
 
     with tempfile.TemporaryDirectory() as scratch:
         dev = Path(scratch) / "dev.tsv"
         dev.write_text("sentence\tlabel\nfine\t1\nbad\t0\n")
         recipe = Recipe(epochs=1, batch=BATCH, evaluations=1, threads=1, max_length=LENGTH)
-        trained = fit(
+        trained = train(
             model, rows, dev, Path(scratch) / "out", task="text-classification", labels=["0", "1"], recipe=recipe
         )
         return {"seconds": trained.seconds, "tokens": trained.seconds * trained.tokens_per_s}

@@ -30,6 +30,7 @@ __all__ = [
     "Run",
     "Storage",
     "System",
+    "board_profiles",
     "named",
     "read_profile",
     "wanted",
@@ -214,6 +215,11 @@ def written_profiles(directory: str | Path | None = None) -> dict[str, Path]:
     if missing:
         raise UsageError(f"{missing} is no directory of profiles", hint="it holds NAME.toml files")
     return dict(sorted({path.stem: path for folder in folders for path in folder.glob("*.toml")}.items()))
+
+
+def board_profiles(directory: str | Path | None = None) -> dict[str, Profile]:
+    """Every profile by its name, those in a directory of the user's too. Raises UsageError where a file is bad."""
+    return {name: read_profile(path) for name, path in written_profiles(directory).items()}
 
 
 def _config() -> Path:

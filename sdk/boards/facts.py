@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -9,15 +10,17 @@ from msgspec import Meta, Struct
 
 from edgewright import registry
 from edgewright.boards.board import Board
+from edgewright.boards.catalogue import board_profiles
 from edgewright.system.shown import brief
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from edgewright.boards.catalogue import Profile
     from edgewright.contracts.transport import Transport
 
-__all__ = ["Cores", "Facts", "Match", "Package", "ask_facts", "match", "throttling"]
+__all__ = ["Cores", "Facts", "Match", "Package", "ProbedBoard", "ask_facts", "match", "probe_board", "throttling"]
 
 _PACKAGES = (("edgewright", "edgewright"), ("numpy", "numpy"), ("tokenizers", "tokenizers"))
 _THROTTLE = ("under-voltage", "clock capped", "throttled", "too hot")
@@ -87,6 +90,27 @@ class Match(Struct, frozen=True):
     profile: str
     by: Literal["name", "cores", "architecture", ""]
     alike: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ProbedBoard:
+    """A board that was probed: what it said, the profile that it matches, and whether it is emulated."""
+
+    facts: Facts
+    match: Match
+    emulated: bool
+
+    def __repr__(self) -> str:
+        return brief(self, self.facts.model or self.facts.product, self.match.profile or "of no known profile")
+
+
+def probe_board(
+    transport: Transport, *, root: str = "", python: str = "", profiles: str | Path | None = None
+) -> ProbedBoard:
+    """Probe a board, and find its profile, also among those in a directory of the user's; see `ask_facts`."""
+    known = board_profiles(profiles)
+    facts = ask_facts(transport, root=root, python=python)
+    return ProbedBoard(facts, match(facts, known), transport.emulated)
 
 
 def ask_facts(transport: Transport, *, root: str = "", python: str = "", timeout_s: float = 120.0) -> Facts:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edgewright.bundle.manifest import Choice
     from edgewright.text.tokenizer import Tokenizer
 
-__all__ = ["GOLDEN", "MANIFEST", "SIGNATURE", "Bundle", "problems"]
+__all__ = ["GOLDEN", "MANIFEST", "SIGNATURE", "Bundle", "inspect", "problems"]
 
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.json.sig"
@@ -171,6 +171,12 @@ class Bundle:
             has = ", ".join(a.key for a in self.manifest.artifacts)
             raise BundleError(f"{self.directory} has no artifact {wanted}", hint=f"it has {has}")
         return min(fits, key=lambda a: (a.parity.diverged is not None, a.format not in among, a.size_bytes))
+
+
+def inspect(bundle: Bundle | str | Path) -> Manifest:
+    """What a bundle says of itself; hashes are not checked, that is `verify`. Raises what `Bundle.open` raises."""
+    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    return opened.manifest
 
 
 def problems(manifest: Manifest, sizes: dict[str, int]) -> list[str]:

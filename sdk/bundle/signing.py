@@ -49,11 +49,11 @@ def sign(bundle: Bundle | str | Path, key: str | Path) -> Path:
     return out
 
 
-def check_signature(bundle: str | Path, signers: str | Path, *, revoked: str | Path | None = None) -> str:
+def check_signature(bundle: Bundle | str | Path, signers: str | Path, *, revoked: str | Path | None = None) -> str:
     """The name of who signed a bundle's manifest; its other files are the manifest's to check (`Bundle.check_hashes`).
 
     Args:
-        bundle: the bundle's directory.
+        bundle: a bundle or its directory.
         signers: a file of allowed signers.
         revoked: a key revocation list, or a file of public keys.
 
@@ -61,7 +61,7 @@ def check_signature(bundle: str | Path, signers: str | Path, *, revoked: str | P
         BundleError: not signed, or not by an allowed key, or for another purpose, or over other bytes, or revoked.
         MissingExtra: ssh-keygen is not installed.
     """
-    root = Path(bundle)
+    root = bundle.directory if isinstance(bundle, Bundle) else Path(bundle)
     if not (root / MANIFEST).is_file():
         Bundle.open(root)  # says what is missing
     if revoked is not None and not Path(revoked).is_file():

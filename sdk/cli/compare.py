@@ -32,9 +32,9 @@ def command(first: str, second: str, *, as_json: bool, quiet: bool, **options: A
 
     Two bundles are timed in turn as `bench` does; a source's latency is that of torch's eager model, and says so.
     """
-    from edgewright.proof.compare import differ
+    from edgewright.proof.compare import compare
 
-    found = differ(
+    found = compare(
         first,
         second,
         options["data"],

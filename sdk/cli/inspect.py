@@ -20,9 +20,9 @@ __all__ = ["command"]
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(bundle: str, *, as_json: bool) -> None:
     """Show what BUNDLE says of itself. Names and sizes are checked, hashes are not: that is `verify`."""
-    from edgewright.bundle.bundle import Bundle
+    from edgewright.bundle.bundle import inspect
 
-    manifest = Bundle.open(bundle).manifest
+    manifest = inspect(bundle)
     rows = [
         {
             **artifact_row(a),

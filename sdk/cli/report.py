@@ -24,19 +24,14 @@ def command(run: str, profiles: tuple[str, ...], *, page: str | None, baseline: 
 
     PROFILES are files of `edgewright profile --out`: bars of where the time of an artifact of the run goes.
     """
-    from edgewright.errors import DataError
-    from edgewright.measure import profile, rows
-    from edgewright.reporting import page as report
+    from edgewright.reporting.report import report
     from edgewright.system.files import write_whole
 
-    found, before = rows.read(run), rows.read(baseline) if baseline else None
-    if not found.rows:
-        raise DataError(f"{run} has no rows", hint="; ".join(found.problems) or "measure again")
-    timed = [profile.read(path) for path in profiles]
+    found = report(run, profiles, baseline=baseline)
     if page:
-        write_whole(Path(page), report.html(found, before, timed).encode())
+        write_whole(Path(page), found.html().encode())
         wrote(page)
     if as_json:
-        click.echo(json.dumps({"rows": to_builtins(found.rows)}, ensure_ascii=False))
+        click.echo(json.dumps({"rows": to_builtins(found.run.rows)}, ensure_ascii=False))
     elif not page:
-        click.echo(report.markdown(found, before, timed), nl=False)
+        click.echo(found.markdown(), nl=False)

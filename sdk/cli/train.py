@@ -18,7 +18,7 @@ __all__ = ["command"]
 
 @click.command("train")
 @click.argument("source")
-@click.option("--data", "train", type=click.Path(), required=True, help="Labelled rows to train on.")
+@click.option("--data", "labelled", type=click.Path(), required=True, help="Labelled rows to train on.")
 @click.option("--eval", "dev", type=click.Path(), required=True, help="Other labelled rows, which choose the model.")
 @click.option("--out", type=click.Path(), required=True, help="The new model directory.")
 @click.option("--task", help="By default that of the saved architecture.")
@@ -29,7 +29,7 @@ __all__ = ["command"]
 @output_options
 def command(
     source: str,
-    train: str,
+    labelled: str,
     dev: str,
     out: str,
     task: str | None,
@@ -46,11 +46,11 @@ def command(
     Several GPUs or machines: accelerate launch -m edgewright train ...
     Several processes on CPUs: torchrun --nproc_per_node 2 -m edgewright ...
     """
-    from edgewright.training import Recipe, fit
+    from edgewright.training import Recipe, train
 
-    trained = fit(
+    trained = train(
         source,
-        train,
+        labelled,
         dev,
         out,
         task=task,

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from edgewright.bundle.bundle import Bundle
 from edgewright.data import rows as data
 from edgewright.measure.bench import measured, targets_of
 from edgewright.measure.plan import Plan
 from edgewright.proof import cases
 from edgewright.proof.score import Cost
 from edgewright.proof.subjects import TIMED, ask, check_alike, encoded, open_model
-from edgewright.statistics import metrics
-from edgewright.statistics.latency import Ratio, compare
+from edgewright.statistics import latency, metrics
 from edgewright.system.progress import silent
 from edgewright.system.shown import brief
 
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
     from edgewright.measure.plan import Target
     from edgewright.proof.subjects import Model, Side
+    from edgewright.statistics.latency import Ratio
     from edgewright.text.encoding import Encoding
 
     Progress = Callable[[str], None]
 
-__all__ = ["Difference", "Outputs", "differ"]
+__all__ = ["Difference", "Outputs", "compare"]
 
 _TOLD = ("name", "start", "end", "text", "token")
 
@@ -79,9 +80,9 @@ class Difference:
         return brief(self, f"{self.first.kind} and {self.second.kind}", alike, gained, took)
 
 
-def differ(
-    first: str | Path,
-    second: str | Path,
+def compare(
+    first: Bundle | str | Path,
+    second: Bundle | str | Path,
     labelled: str | Path | None = None,
     *,
     metric: str = "",
@@ -108,7 +109,8 @@ def differ(
         UsageError: the models answer different tasks, or have different labels.
         SourceError, BundleError, DataError: a model or the data is bad.
     """
-    models = [open_model(Path(side), task, format, precision) for side in (first, second)]
+    places = [side.directory if isinstance(side, Bundle) else Path(side) for side in (first, second)]
+    models = [open_model(place, task, format, precision) for place in places]
     check_alike(*models)
     rows = Path(labelled) if labelled else None
     asked = [encoded(model, rows) for model in models]
@@ -138,7 +140,7 @@ def _timed(
     for at, (row, *_) in zip(built, found, strict=True):
         cost = Cost(row.latency_ms.median, row.peak_rss_mib, f"{row.engine} {row.version}", row.grade)
         timed[at] = msgspec.structs.replace(sides[at], cost=cost)
-    return timed, compare(*(one[0].samples_ms for one in reversed(found))) if len(built) > 1 else None
+    return timed, latency.compare(*(one[0].samples_ms for one in reversed(found))) if len(built) > 1 else None
 
 
 def _plan(model: Model, rows: Path | None, threads: int, *, processes: int) -> Plan:

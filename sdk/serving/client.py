@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["Client"]
+__all__ = ["Client", "ask"]
 
 _MOST_BYTES = 2**28
 _HINT = "start it: edgewright serve BUNDLE --socket"
@@ -48,6 +48,9 @@ class Client:
             what = f"no model is served at {self.path}: {error.strerror or error}"
             raise DeviceError(what, hint=f"{_HINT} {self.path}") from error
         self._lines = self._socket.makefile("rb")
+
+    def __repr__(self) -> str:
+        return f"<Client {self.path}>"
 
     def __call__(self, items: Any) -> Any:
         """One item, a text or a pair (tuple) of them -> its answer; a list of items -> a list of answers.
@@ -105,3 +108,9 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def ask(path: str | Path, items: Any, *, timeout_s: float = 60.0) -> Any:
+    """Ask the model that is served at a socket once, as a call of `Client` does; raises what that raises."""
+    with Client(path, timeout_s=timeout_s) as client:
+        return client(items)

@@ -12,18 +12,21 @@ import json
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewright.bundle.bundle import Bundle
 from edgewright.errors import DataError, DeviceError, EdgewrightError, one_line
 from edgewright.serving.model import items_of, open_model, parsed
 from edgewright.serving.systemd import notify, watchdog_s
+from edgewright.serving.unix_socket import listening
 from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Mapping
-    from pathlib import Path
 
     from edgewright.serving.model import Model
 
@@ -42,18 +45,18 @@ class Bounds:
 
 
 def serve(
-    directory: str | Path,
-    sock: socket.socket,
+    bundle: Bundle | str | Path,
+    sock: socket.socket | str | Path,
     *,
     options: Mapping[str, Any] | None = None,
     bounds: Bounds = Bounds(),
     ready: Callable[[Model], None] = silent,
 ) -> None:
-    """Serve the bundle that `directory` leads to on a bound socket until SIGTERM or SIGINT.
+    """Serve a bundle on a Unix socket until SIGTERM or SIGINT.
 
     Args:
-        directory: a bundle, or a link to one such as `ROOT/current`, which SIGHUP follows anew.
-        sock: a bound Unix socket.
+        bundle: a bundle or its directory, or a link to one such as `ROOT/current`, which SIGHUP follows anew.
+        sock: where to make the socket, for this user alone; or a bound one.
         options: those of `edgewright.load`.
         bounds: what clients may take.
         ready: called with the model as soon as it is served.
@@ -62,10 +65,13 @@ def serve(
         BundleError: the bundle is not what its manifest says.
         GateFailed: the engine here gives other outputs than it should.
         MissingExtra: no engine for it is installed.
+        StorageError: another process serves there, or the socket cannot be made.
     """
-    model = open_model(directory, options or {})
-    server = _Server(model, lambda: open_model(directory, options or {}), bounds)
-    asyncio.run(server.run(sock, lambda: ready(model)))
+    place = bundle.directory if isinstance(bundle, Bundle) else bundle
+    with listening(Path(sock)) if isinstance(sock, str | Path) else nullcontext(sock) as bound:
+        model = open_model(place, options or {})
+        server = _Server(model, lambda: open_model(place, options or {}), bounds)
+        asyncio.run(server.run(bound, lambda: ready(model)))
 
 
 class _Server:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgewright.training.distilling import Distillation, distill
-    from edgewright.training.fitting import Trained, fit
+    from edgewright.training.fitting import Trained, train
     from edgewright.training.recipe import Recipe
     from edgewright.training.student import Shape
 
-__all__ = ["Distillation", "Recipe", "Shape", "Trained", "distill", "fit"]
+__all__ = ["Distillation", "Recipe", "Shape", "Trained", "distill", "train"]
 
 _HOMES = {
     "Distillation": "distilling",
@@ -19,7 +19,7 @@ _HOMES = {
     "Shape": "student",
     "Trained": "fitting",
     "distill": "distilling",
-    "fit": "fitting",
+    "train": "fitting",
 }
 
 

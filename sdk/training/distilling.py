@@ -88,7 +88,7 @@ def distill(
 
     Raises:
         UsageError: a shape that cannot be, or two tokenizers where outputs belong to tokens.
-        SourceError, DataError, StorageError, MissingExtra: as `fit`.
+        SourceError, DataError, StorageError, MissingExtra: as `train`.
     """
     how, recipe, files = how or Distillation(), recipe or Recipe(), (Path(train), Path(dev))
     own, lesson = lesson_of(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edgewright.model.source import Source
     from edgewright.tasks import Task
 
-__all__ = ["Lesson", "Trained", "fit", "plain_loss", "train_into"]
+__all__ = ["Lesson", "Trained", "plain_loss", "train", "train_into"]
 
 _RECORD = "training.json"
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "README.md")
@@ -80,7 +80,7 @@ class Lesson:
         settled: the share of the run from which a model may be the best one: before it is not yet what it shall be.
         finish: what becomes of the trained model before it is saved.
         rates: learning rates of their own, without weight decay, of parameters whose names end so.
-        watch: see `fit`.
+        watch: see `train`.
         facts: what tells this run from others.
     """
 
@@ -101,7 +101,7 @@ def plain_loss(objective: Any) -> Any:
     return lambda model, feeds, batch: objective.loss(model(**feeds), batch["labels"], batch["attention_mask"])
 
 
-def fit(
+def train(
     model: str | Path,
     train: str | Path,
     dev: str | Path,
@@ -164,7 +164,7 @@ def train_into(
     force: bool,
     progress: Callable[[str], None],
 ) -> Trained:
-    """Train by a lesson on the rows of `files`, train and dev, and put the best model into `out`; see `fit`."""
+    """Train by a lesson on the rows of `files`, train and dev, and put the best model into `out`; see `train`."""
     _prepare(recipe)
     from edgewright.training._loop import Loop
 

@@ -13,7 +13,7 @@ from edgewright.compression import chain
 from edgewright.compression.chain import compress
 from edgewright.errors import StorageError, UsageError
 from edgewright.model.source import open_source
-from edgewright.training import Recipe, fit
+from edgewright.training import Recipe, train
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,7 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(_source, files, tmp_path_factory):
     out = tmp_path_factory.mktemp("model") / "trained"
-    fit(_source, files["train"], files["dev"], out, recipe=Recipe(learning_rate=2e-3, epochs=6, batch=16, threads=1))
+    train(_source, files["train"], files["dev"], out, recipe=Recipe(learning_rate=2e-3, epochs=6, batch=16, threads=1))
     return out
 
 

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from edgewright.errors import DataError, SourceError, StorageError, UsageError
-from edgewright.training import Distillation, Recipe, Shape, distill, fit
+from edgewright.training import Distillation, Recipe, Shape, distill, train
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,7 @@ def base(_source):
 @pytest.fixture(scope="module")
 def teacher(base, data, tmp_path_factory):
     out = tmp_path_factory.mktemp("taught") / "teacher"
-    trained = fit(base, *data, out, recipe=QUICK)
+    trained = train(base, *data, out, recipe=QUICK)
     assert trained.score >= 90 > trained.first
     return out
 
@@ -69,11 +69,11 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(base, data, teacher, tmp_
     out = tmp_path / "model"
     for step in (11, 30):
         with pytest.raises(Killed):
-            fit(base, *data, out, recipe=QUICK, progress=until(step), resume=step > 11)
+            train(base, *data, out, recipe=QUICK, progress=until(step), resume=step > 11)
         assert not out.exists()
     with pytest.raises(StorageError, match="unfinished run"):
-        fit(base, *data, out, recipe=QUICK)
-    fit(base, *data, out, recipe=QUICK, resume=True)
+        train(base, *data, out, recipe=QUICK)
+    train(base, *data, out, recipe=QUICK, resume=True)
     assert weights(out) == weights(teacher)
     assert not (tmp_path / "model-training").exists()
     curves = [json.loads((folder / "training/training.json").read_text())["scores"] for folder in (out, teacher)]
@@ -82,7 +82,7 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(base, data, teacher, tmp_
 
 def test_a_loss_that_is_no_number_stops_the_run_and_says_where(base, data, tmp_path):
     with pytest.raises(DataError, match=r"the loss is (nan|inf) at step \d+ of \d+, rows \d+") as caught:
-        fit(
+        train(
             base,
             *data,
             tmp_path / "model",
@@ -151,4 +151,4 @@ def test_what_cannot_be_a_student(teacher, data, tmp_path):
 
 def test_what_is_there_is_not_replaced(teacher, data, base):
     with pytest.raises(StorageError, match="exists"):
-        fit(base, *data, teacher, recipe=QUICK)
+        train(base, *data, teacher, recipe=QUICK)

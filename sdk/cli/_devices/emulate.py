@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import click
 
@@ -24,10 +24,9 @@ def command(cpu: str, *, mirror: str, wheel: str | None, as_json: bool, quiet: b
     Debian's packages and the engines' wheels are fetched once and kept in the cache directory; nothing is installed on
     this machine. Run it again after an upgrade of edgewright.
     """
-    from edgewright import registry
+    from edgewright.boards.emulated import emulate
 
-    given = Path(wheel) if wheel else None
-    board = registry.load("devices", "qemu").prepare(cpu, mirror=mirror, wheel=given, progress=status(quiet=quiet))
+    board: Any = emulate(cpu, mirror=mirror, wheel=wheel, progress=status(quiet=quiet))
     url = f"qemu://{cpu}"
     title = f"{url} is ready; run: edgewright flash BUNDLE {url}\nhome      {board.home}\npython    {board.python}"
     emit([], as_json=as_json, title=title, url=url, home=str(board.home), python=board.python)

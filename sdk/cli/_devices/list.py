@@ -21,9 +21,9 @@ __all__ = ["command"]
 def command(*, profiles: str | None, as_json: bool, quiet: bool) -> None:
     """List the boards that have a profile: the project's, and your own."""
     del quiet
-    from edgewright.boards.catalogue import read_profile, written_profiles
+    from edgewright.boards.catalogue import board_profiles
 
-    emit([_row(name, read_profile(path)) for name, path in written_profiles(profiles).items()], as_json=as_json)
+    emit([_row(name, profile) for name, profile in board_profiles(profiles).items()], as_json=as_json)
 
 
 def _row(name: str, profile: Profile) -> dict[str, Any]:

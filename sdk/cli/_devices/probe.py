@@ -30,17 +30,16 @@ def command(url: str, *, profiles: str | None, root: str, python: str, as_json: 
     It needs a Python there (3.9 or newer) and nothing else. Each engine is imported in a process of its own.
     """
     del quiet
-    from edgewright.boards.catalogue import read_profile, written_profiles
     from edgewright.boards.connect import connect
-    from edgewright.boards.facts import ask_facts, match
+    from edgewright.boards.facts import probe_board
 
-    known = {name: read_profile(path) for name, path in written_profiles(profiles).items()}
-    way = connect(url)
-    facts = ask_facts(way, root=root, python=python)
-    found = match(facts, known)
-    lines = {**_board(facts, found), **_moment(facts)} | ({"note": _EMULATED} if way.emulated else {})
+    probed = probe_board(connect(url), root=root, python=python, profiles=profiles)
+    facts, found = probed.facts, probed.match
+    lines = {**_board(facts, found), **_moment(facts)} | ({"note": _EMULATED} if probed.emulated else {})
     title = "\n".join(f"{name:<13}{one_line(str(value))}" for name, value in lines.items() if value not in (None, ""))
-    record: dict[str, Any] = {"url": url, "emulated": way.emulated, "match": found, "facts": facts} if as_json else {}
+    record: dict[str, Any] = (
+        {"url": url, "emulated": probed.emulated, "match": found, "facts": facts} if as_json else {}
+    )
     emit([_row(row) for row in to_builtins(facts.packages)], as_json=as_json, title=f"{title}\n", **record)
 
 

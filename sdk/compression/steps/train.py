@@ -50,12 +50,12 @@ class Train(Step, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def apply(self, source: Source, out: Path, setting: Setting) -> None:
         """Train; a run that was interrupted goes on."""
-        from edgewright.training import fit
+        from edgewright.training import train
 
-        train, dev = setting.rows("train")
-        fit(
+        labelled, dev = setting.rows("train")
+        train(
             source.directory,
-            train,
+            labelled,
             dev,
             out,
             task=source.task,
