@@ -6,9 +6,12 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from edgewright.contracts.converter import ConversionSpec, Converter
+from edgewright.contracts.precision import PRECISIONS, suffix
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edgewright.contracts.precision import Precision
 
 __all__ = ["ExecutorchConverter"]
 
@@ -22,22 +25,22 @@ class ExecutorchConverter(Converter):
     """
 
     format = "executorch"
-    precisions = ("fp32", "fp16", "int8", "int8-static", "int4")
+    precisions = PRECISIONS
     extra = "host"
     requires = ("torch", "transformers", "executorch")
 
     @staticmethod
-    def path(precision: str) -> str:
+    def path(precision: Precision) -> str:
         """executorch/model.pte, executorch/model_int8.pte and so on."""
-        suffix = "" if precision == "fp32" else f"_{precision.replace('-', '_')}"
-        return f"executorch/model{suffix}.pte"
+        return f"executorch/model{suffix(precision)}.pte"
 
     @staticmethod
-    def ladder(precision: str) -> tuple[tuple[str, ...], ...]:
+    def ladder(precision: Precision) -> tuple[tuple[str, ...], ...]:
         """For int8-static, see `_executorch_static.LADDER`; for int4, `embedding` makes large tables int8."""
         from edgewright.converters._executorch.static import LADDER
 
-        return {"int8-static": LADDER, "int4": ((), ("embedding",))}.get(precision, ((),))
+        ladders: dict[Precision, tuple[tuple[str, ...], ...]] = {"int8-static": LADDER, "int4": ((), ("embedding",))}
+        return ladders.get(precision, ((),))
 
     def __init__(self) -> None:
         self._program: Any = None

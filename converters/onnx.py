@@ -10,11 +10,18 @@ from edgewright.converters._onnx.make import Maker, ladder
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edgewright.contracts.precision import Precision
+
 __all__ = ["OnnxConverter"]
 
 _MOST_IN_ONE_FILE = 2**31 - 2**20
-_NAMES = {"fp32": "model", "fp16": "model_fp16", "int8": "model_quantized", "int8-static": "model_int8_static",
-          "int4": "model_q4"}  # fmt: skip
+_NAMES: dict[Precision, str] = {
+    "fp32": "model",
+    "fp16": "model_fp16",
+    "int8": "model_quantized",
+    "int8-static": "model_int8_static",
+    "int4": "model_q4",
+}
 
 
 class OnnxConverter(Converter):
@@ -26,12 +33,12 @@ class OnnxConverter(Converter):
     requires = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 
     @staticmethod
-    def path(precision: str) -> str:
+    def path(precision: Precision) -> str:
         """onnx/model.onnx, model_fp16.onnx, model_quantized.onnx (int8), model_int8_static.onnx and model_q4.onnx."""
         return f"onnx/{_NAMES[precision]}.onnx"
 
     @staticmethod
-    def ladder(precision: str) -> tuple[tuple[str, ...], ...]:
+    def ladder(precision: Precision) -> tuple[tuple[str, ...], ...]:
         """Operators by their ONNX names, matrix products by what they read."""
         return ladder(precision)
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgewright.contracts.converter import ConversionSpec, Converter
+from edgewright.contracts.precision import suffix
 from edgewright.converters._onnx.make import Maker, ladder
 from edgewright.errors import UnsupportedConversion
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edgewright.contracts.precision import Precision
 
 __all__ = ["OrtConverter"]
 
@@ -31,12 +34,12 @@ class OrtConverter(Converter):
     requires = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 
     @staticmethod
-    def path(precision: str) -> str:
+    def path(precision: Precision) -> str:
         """ort/model.ort, and ort/model_int8.ort and so on."""
-        return "ort/model.ort" if precision == "fp32" else f"ort/model_{precision.replace('-', '_')}.ort"
+        return f"ort/model{suffix(precision)}.ort"
 
     @staticmethod
-    def ladder(precision: str) -> tuple[tuple[str, ...], ...]:
+    def ladder(precision: Precision) -> tuple[tuple[str, ...], ...]:
         """The same as that of the format `onnx`."""
         return ladder(precision)
 

@@ -12,9 +12,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgewright.contracts.converter import ConversionSpec, Converter
+from edgewright.contracts.precision import suffix
+
+if TYPE_CHECKING:
+    from edgewright.contracts.precision import Precision
 
 __all__ = ["TensorrtConverter"]
 
@@ -29,9 +33,9 @@ class TensorrtConverter(Converter):
     requires = ("torch", "transformers", "onnx", "onnxscript", *(() if shutil.which("trtexec") else ("tensorrt",)))
 
     @staticmethod
-    def path(precision: str) -> str:
+    def path(precision: Precision) -> str:
         """tensorrt/model.engine and tensorrt/model_fp16.engine."""
-        return {"fp32": "tensorrt/model.engine", "fp16": "tensorrt/model_fp16.engine"}[precision]
+        return f"tensorrt/model{suffix(precision)}.engine"
 
     def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
         import torch

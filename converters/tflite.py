@@ -10,10 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgewright.contracts.converter import ConversionSpec, Converter
+from edgewright.contracts.precision import PRECISIONS, suffix
 from edgewright.text.buckets import buckets
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edgewright.contracts.precision import Precision
 
 __all__ = ["TfliteConverter"]
 
@@ -22,18 +25,17 @@ class TfliteConverter(Converter):
     """Writes `.tflite` files: inputs int32 (1, length), outputs float32."""
 
     format = "tflite"
-    precisions = ("fp32", "fp16", "int8", "int8-static", "int4")
+    precisions = PRECISIONS
     extra = "host"
     requires = ("torch", "transformers", "litert_torch", "ai_edge_litert", "ai_edge_quantizer", "flatbuffers")
 
     @staticmethod
-    def path(precision: str) -> str:
+    def path(precision: Precision) -> str:
         """tflite/model.tflite, tflite/model_int8_static.tflite and so on."""
-        suffix = "" if precision == "fp32" else f"_{precision.replace('-', '_')}"
-        return f"tflite/model{suffix}.tflite"
+        return f"tflite/model{suffix(precision)}.tflite"
 
     @staticmethod
-    def ladder(precision: str) -> tuple[tuple[str, ...], ...]:
+    def ladder(precision: Precision) -> tuple[tuple[str, ...], ...]:
         """For int8-static, whose kinds `_tflite_static` describes; with less in float no model tried passed a gate."""
         if precision != "int8-static":
             return ((),)

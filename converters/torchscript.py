@@ -13,9 +13,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgewright.contracts.converter import ConversionSpec, Converter
+from edgewright.contracts.precision import suffix
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edgewright.contracts.precision import Precision
 
 __all__ = ["TorchScriptConverter"]
 
@@ -32,9 +35,9 @@ class TorchScriptConverter(Converter):
     requires = ("torch", "transformers")
 
     @staticmethod
-    def path(precision: str) -> str:
+    def path(precision: Precision) -> str:
         """torchscript/model.ptl and torchscript/model_int8.ptl."""
-        return {"fp32": "torchscript/model.ptl", "int8": "torchscript/model_int8.ptl"}[precision]
+        return f"torchscript/model{suffix(precision)}.ptl"
 
     def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
         import torch

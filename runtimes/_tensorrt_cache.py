@@ -14,8 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from edgewright import registry
 from edgewright.errors import EngineError
+from edgewright.system.child import Child
 from edgewright.system.files import sha256
 from edgewright.system.machine import model
 
@@ -24,13 +27,23 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["BUILD", "PROVIDER", "build", "cache_dir", "fits", "opened", "providers"]
+__all__ = ["BUILD", "PROVIDER", "BuildRequest", "build", "cache_dir", "fits", "opened", "providers"]
 
 PROVIDER = "TensorrtExecutionProvider"
-BUILD = "edgewright.runtimes._tensorrt_cache:build"
 _MOST_ROWS, _USUAL_LENGTH, _LONGEST = 8, 64, 512
 _LIBRARIES = ("libnvinfer.so.11", "libnvinfer.so.10", "libnvinfer.so.8", "libnvinfer.so")
 _KEPT = 4
+
+
+class BuildRequest(Struct, frozen=True):
+    """A `.onnx` file to build an engine of, the directory for it, and the names of the file's inputs."""
+
+    path: Path
+    cache: Path
+    inputs: tuple[str, ...]
+
+
+BUILD = Child("edgewright.runtimes._tensorrt_cache:build", BuildRequest, type(None))
 
 
 def cache_dir(path: Path) -> Path:
@@ -95,11 +108,11 @@ def opened(path: Path, cache: Path, inputs: Sequence[str]) -> Any:
     return session
 
 
-def build(payload: dict[str, Any], progress: Callable[[str], None]) -> None:
+def build(request: BuildRequest, progress: Callable[[str], None]) -> None:
     """The child's side: build the engine and put it into the cache, by opening the file and one inference."""
     import numpy as np
 
     progress("build the engine")
-    session = opened(Path(payload["path"]), Path(payload["cache"]), payload["inputs"])
+    session = opened(request.path, request.cache, request.inputs)
     ones = np.ones((1, _USUAL_LENGTH), dtype=np.int64)
-    session.run(None, dict.fromkeys(payload["inputs"], ones))
+    session.run(None, dict.fromkeys(request.inputs, ones))

@@ -17,7 +17,7 @@ from edgewright import registry
 from edgewright.contracts.engine import Runtime, Session
 from edgewright.errors import EngineError, MissingExtra
 from edgewright.runtimes._swap import Swapping
-from edgewright.runtimes._tensorrt_cache import BUILD, PROVIDER, cache_dir, fits, opened
+from edgewright.runtimes._tensorrt_cache import BUILD, PROVIDER, BuildRequest, cache_dir, fits, opened
 from edgewright.system.child import Limits, call
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _behind(first: Session, path: Path) -> Session:
 
     def make() -> Session:
         cache = cache_dir(path)
-        call(BUILD, {"path": str(path), "cache": str(cache), "inputs": names}, limits=_LIMITS)
+        call(BUILD, BuildRequest(path, cache, tuple(names)), limits=_LIMITS)
         return _Provided(opened(path, cache, names), first)
 
     return Swapping(first, make, fits)

@@ -12,8 +12,8 @@ from edgewright.errors import DeviceError
 
 
 def need(program, package):
-    """Install a package for its program, or skip with the reason."""
-    if shutil.which(program):
+    """Install a package for its program, or for a file that it brings, or skip with the reason."""
+    if shutil.which(program) or os.path.isfile(program):  # noqa: PTH113
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         pytest.skip(f"{program} is not installed; as root on Debian this test installs {package} itself")

@@ -20,11 +20,11 @@ import tiny_models
 from edgewright import build, registry
 from edgewright.builder.support import gap
 from edgewright.bundle.bundle import Bundle
+from edgewright.contracts.precision import PRECISIONS
 from edgewright.errors import EdgewrightError
 
 ROOT = Path(__file__).parents[1]
 FORMATS = ("onnx", "ort", "tflite", "executorch", "torchscript")
-PRECISIONS = ("fp32", "fp16", "int8", "int8-static", "int4")
 WIDE = ("bert", "roberta")
 """Architectures that are tried with every task; the others with text classification."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgewright.contracts.precision import by_integers
 from edgewright.converters._executorch.graph import MIN_ROWS, Rewriter, channel_weight, per_token, symmetric
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def rewrite(graph: torch.fx.GraphModule, spec: ConversionSpec) -> torch.fx.Graph
     if spec.precision == "int4":
         factor = factors(rewriter, spec)
         rewriter.each("linear.default", lambda _, node: grouped_linear(rewriter, node, factor))
-    if spec.precision.startswith("int"):
+    if by_integers(spec.precision):
         nibbles = spec.precision == "int4" and "embedding" not in spec.keep_float
         small = nibble_embedding if nibbles else _byte_embedding
         rewriter.each("linear.default", dynamic_linear)

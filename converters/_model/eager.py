@@ -6,7 +6,6 @@ import inspect
 import logging
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,8 +18,11 @@ from edgewright.text.encoding import picked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from edgewright.model.source import SourceJob
 
 __all__ = ["Eager", "load", "load_to_convert", "run", "run_all"]
 
@@ -55,28 +57,28 @@ class Eager(torch.nn.Module):  # type: ignore[misc]
         return sum(p.numel() for p in self.parameters())
 
 
-def load(source: Mapping[str, Any]) -> Eager:
-    """Load the model that a job's `source` names: `directory`, `task`, `exported`, `largest_id`, `labels`.
+def load(source: SourceJob) -> Eager:
+    """Load a source's model.
 
     Raises:
         SourceError: the weights do not fit the architecture, a head is missing, or a weight is not finite.
     """
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
-    outputs = registry.load("tasks", source["task"]).outputs
-    if source["exported"]:
-        model, inputs = _exported(Path(source["exported"]))
+    outputs = registry.load("tasks", source.task).outputs
+    if source.exported:
+        model, inputs = _exported(source.exported)
     else:
         model, inputs = _pretrained(source)
         _check_size(model, source)
     _check_finite(model)
-    return Eager(model.eval() if not source["exported"] else model, inputs, outputs)
+    return Eager(model if source.exported else model.eval(), inputs, outputs)
 
 
-def load_to_convert(source: Mapping[str, Any]) -> Eager:
+def load_to_convert(source: SourceJob) -> Eager:
     """Load it as converters take it: with the same answers, and without work that no answer needs."""
     model = load(source)
-    cut(model.model, source["task"])
+    cut(model.model, source.task)
     return model
 
 
@@ -101,13 +103,13 @@ def _exported(path: Path) -> tuple[torch.nn.Module, list[str]]:
     return program.module(), [s.arg.name for s in program.graph_signature.input_specs if s.kind.name == "USER_INPUT"]
 
 
-def _pretrained(source: Mapping[str, Any]) -> tuple[torch.nn.Module, list[str]]:
+def _pretrained(source: SourceJob) -> tuple[torch.nn.Module, list[str]]:
     import transformers
 
-    kind = getattr(transformers, registry.load("tasks", source["task"]).auto_class)
+    kind = getattr(transformers, registry.load("tasks", source.task).auto_class)
     try:
         model, info = kind.from_pretrained(
-            source["directory"],
+            str(source.directory),
             dtype=torch.float32,
             attn_implementation="eager",
             local_files_only=True,
@@ -115,8 +117,8 @@ def _pretrained(source: Mapping[str, Any]) -> tuple[torch.nn.Module, list[str]]:
             ignore_mismatched_sizes=True,  # they are refused below, with the numbers
         )
     except Exception as error:
-        raise SourceError(f"{source['directory']} does not load: {type(error).__name__}: {error}") from error
-    info["mismatched_keys"] = mend(model, Path(source["directory"]), info["mismatched_keys"])
+        raise SourceError(f"{source.directory} does not load: {type(error).__name__}: {error}") from error
+    info["mismatched_keys"] = mend(model, source.directory, info["mismatched_keys"])
     _check_complete(info, source)
     return model, _inputs(model)
 
@@ -128,13 +130,13 @@ def _inputs(model: Any) -> list[str]:
     return [name for name in _FEEDS if name in taken and (segments or name != "token_type_ids")]
 
 
-def _check_complete(info: Mapping[str, Any], source: Mapping[str, Any]) -> None:
+def _check_complete(info: Mapping[str, Any], source: SourceJob) -> None:
     """Refuse a head that is not in the file: it would be random numbers. A pooler that nothing needs may be missing."""
     home, hint = (
-        source["directory"],
-        f"is it a {source['task']} model? fine-tune it first, or name its own task with --task",
+        source.directory,
+        f"is it a {source.task} model? fine-tune it first, or name its own task with --task",
     )
-    spare = source["task"] == "feature-extraction"
+    spare = source.task == "feature-extraction"
     missing = sorted(key for key in info["missing_keys"] if not (spare and "pooler" in key))
     if missing:
         shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
@@ -144,16 +146,14 @@ def _check_complete(info: Mapping[str, Any], source: Mapping[str, Any]) -> None:
         raise SourceError(f"weight {name} in {home} has the shape {shapes}", hint="do the labels fit the head?")
 
 
-def _check_size(model: Any, source: Mapping[str, Any]) -> None:
+def _check_size(model: Any, source: SourceJob) -> None:
     rows = model.get_input_embeddings().weight.shape[0]
-    if source["largest_id"] >= rows:
+    if source.largest_id >= rows:
         hint = "the tokenizer belongs to another model"
-        raise SourceError(
-            f"tokenizer.json has token id {source['largest_id']}, the embedding has {rows} rows", hint=hint
-        )
-    head = getattr(model.config, "num_labels", None)
-    if source["labels"] and head != source["labels"]:
-        raise SourceError(f"config.json names {source['labels']} labels, the head has {head}")
+        raise SourceError(f"tokenizer.json has token id {source.largest_id}, the embedding has {rows} rows", hint=hint)
+    head, labels = getattr(model.config, "num_labels", None), len(source.settings.labels)
+    if labels and head != labels:
+        raise SourceError(f"config.json names {labels} labels, the head has {head}")
 
 
 def _check_finite(model: torch.nn.Module) -> None:

@@ -3,61 +3,63 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from edgewright import registry
-from edgewright.bundle.manifest import Settings
 from edgewright.contracts.converter import ConversionSpec
 from edgewright.errors import EdgewrightError
+from edgewright.model.conversion import ConversionAnswer
+from edgewright.model.eager import ReferenceAnswer
 from edgewright.system import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from edgewright.model.conversion import Conversion, Wanted
+    from edgewright.model.eager import Look
+    from edgewright.model.source import SourceJob
+
 __all__ = ["attempt", "convert", "read_spec", "reference"]
 
 
-def reference(payload: dict[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
-    """Run the eager model on the batches in `feeds` and write its outputs to `out`; return what it says of itself."""
+def reference(request: Look, progress: Callable[[str], None]) -> ReferenceAnswer:
+    """Run the eager model on the batches and write its outputs; answer what it says of itself."""
     progress("load the model")
-    library = _library(payload)
-    model = library.load(payload["source"])
-    batches = arrays.load(Path(payload["feeds"]))
+    library = _library(request.source, request.threads)
+    model = library.load(request.source)
+    batches = arrays.load(request.feeds)
     progress(f"run the eager model on {len(batches)} batches")
-    arrays.save(Path(payload["out"]), library.run_all(model, batches, payload["threads"]))
-    return {"parameters": model.parameters_count()}
+    arrays.save(request.out, library.run_all(model, batches, request.threads))
+    return ReferenceAnswer(model.parameters_count())
 
 
-def convert(payload: dict[str, Any], progress: Callable[[str], None]) -> list[dict[str, str] | None]:
-    """Make an artifact per entry (precision, path, keep_float); give None or the error's record for each."""
+def convert(request: Conversion, progress: Callable[[str], None]) -> ConversionAnswer:
+    """Make the artifacts, each of them or the record of its error."""
     progress("load the model")
-    model = _library(payload).load_to_convert(payload["source"])
-    converter = registry.load("converters", payload["format"])()
-    spec = read_spec(payload, model)
-    return [attempt(converter, model, spec, entry, progress) for entry in payload["artifacts"]]
+    model = _library(request.source, request.threads).load_to_convert(request.source)
+    converter = registry.load("converters", request.format)()
+    spec = read_spec(request, model)
+    return ConversionAnswer(tuple(attempt(converter, model, spec, wanted, progress) for wanted in request.artifacts))
 
 
-def read_spec(payload: dict[str, Any], model: Any) -> ConversionSpec:
-    """The part of a specification that all artifacts of a job share."""
-    example, *calibration = arrays.load(Path(payload["texts"]))
+def read_spec(request: Conversion, model: Any) -> ConversionSpec:
+    """The part of a specification that all artifacts of a conversion share."""
+    example, *calibration = arrays.load(request.texts)
     return ConversionSpec(
-        precision="",
+        precision="fp32",  # of what is exported; each artifact has its own
         inputs=model.inputs,
         outputs=model.outputs,
         example=_taken(model, example),
-        task=payload["source"]["task"],
-        settings=msgspec.convert(payload["settings"], Settings),
-        tokenizer=Path(payload["source"]["directory"]),
+        task=request.source.task,
+        settings=request.source.settings,
+        tokenizer=request.source.directory,
         calibration=[_taken(model, batch) for batch in calibration],
     )
 
 
-def _library(payload: Mapping[str, Any]) -> Any:
+def _library(source: SourceJob, threads: int) -> Any:
     """The module that loads and runs the eager model of this kind of source, with its threads set."""
-    if payload["source"]["keras"]:
+    if source.keras:
         from edgewright.converters._model import keras
 
         return keras
@@ -65,7 +67,7 @@ def _library(payload: Mapping[str, Any]) -> Any:
 
     from edgewright.converters._model import eager
 
-    torch.set_num_threads(payload["threads"])
+    torch.set_num_threads(threads)
     return eager
 
 
@@ -74,16 +76,16 @@ def _taken(model: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def attempt(
-    converter: Any, model: Any, spec: ConversionSpec, entry: dict[str, Any], progress: Callable[[str], None]
+    converter: Any, model: Any, spec: ConversionSpec, wanted: Wanted, progress: Callable[[str], None]
 ) -> dict[str, str] | None:
-    """Make the artifact that `entry` asks for; give None, or the error's record, with nothing left behind."""
+    """Make the artifact that is wanted; give None, or the error's record, with nothing left behind."""
     spec = replace(
         spec,
-        precision=entry["precision"],
-        keep_float=tuple(entry["keep_float"]),
-        progress=lambda phrase: progress(f"{converter.format} {entry['precision']}: {phrase}"),
+        precision=wanted.precision,
+        keep_float=wanted.keep_float,
+        progress=lambda phrase: progress(f"{converter.format} {wanted.precision}: {phrase}"),
     )
-    out = Path(entry["path"])
+    out = wanted.path
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         converter.convert(model, spec, out)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +19,11 @@ from edgewright.text.buckets import pad, rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from edgewright.model.source import SourceJob
 
 __all__ = ["Keras", "load", "load_to_convert", "run", "run_all"]
 
@@ -63,19 +65,21 @@ class Keras:
         return tuple(pad(feeds[name], wanted, np.int32) for name in self.inputs)
 
 
-def load(source: Mapping[str, Any]) -> Keras:
-    """Load the model that a job's `source` names: `keras`, `task`, `labels`, `max_length`.
+def load(source: SourceJob) -> Keras:
+    """Load a source's Keras model.
 
     Raises:
         SourceError: it does not load, holds code, or its inputs, outputs or labels do not fit.
     """
-    path, outputs = Path(source["keras"]), registry.load("tasks", source["task"]).outputs
+    if source.keras is None:
+        raise SourceError(f"{source.directory} is no Keras model")
+    path, outputs = source.keras, registry.load("tasks", source.task).outputs
     with _quiet():
         model = _file(path, outputs) if path.suffix == ".keras" else _saved_model(path, outputs)
-    if model.length and source["max_length"] > model.length:
-        what = f"{path.name} takes {model.length} tokens, the largest length is {source['max_length']}"
+    if model.length and source.settings.max_length > model.length:
+        what = f"{path.name} takes {model.length} tokens, the largest length is {source.settings.max_length}"
         raise SourceError(what, hint=f"give --max-length {model.length}")
-    _check(model, path, source)
+    _check(model, path, len(source.settings.labels))
     return model
 
 
@@ -183,7 +187,7 @@ def _end_in_logits(model: Any) -> None:
         last.activation = tf.keras.activations.linear
 
 
-def _check(model: Keras, path: Path, source: Mapping[str, Any]) -> None:
+def _check(model: Keras, path: Path, labels: int) -> None:
     """Run it once: outputs of the right number and size, finite, and no probabilities."""
     zeros = np.zeros((1, model.length or 8), np.int64)
     try:
@@ -191,12 +195,12 @@ def _check(model: Keras, path: Path, source: Mapping[str, Any]) -> None:
     except Exception as error:
         raise SourceError(f"{path} does not run: {type(error).__name__}: {error}") from error
     first = found[model.outputs[0]]
-    if source["labels"] and first.shape[-1] != source["labels"]:
+    if labels and first.shape[-1] != labels:
         hint = "name one label for each output" + (", and give two outputs to two classes" * (first.shape[-1] == 1))
-        raise SourceError(f"{source['labels']} labels were given, {path.name} has {first.shape[-1]} outputs", hint=hint)
+        raise SourceError(f"{labels} labels were given, {path.name} has {first.shape[-1]} outputs", hint=hint)
     if not all(bool(np.isfinite(array).all()) for array in found.values()):
         raise SourceError(f"{path} gives NaN or infinity", hint="the training diverged; take an earlier checkpoint")
-    if source["labels"] > 1 and first.min() >= 0 and abs(float(first.sum(-1).max()) - 1) < 1e-4:
+    if labels > 1 and first.min() >= 0 and abs(float(first.sum(-1).max()) - 1) < 1e-4:
         hint = "save it as a .keras file that ends in the Dense layer, or without the softmax"
         raise UnsupportedConversion(f"{path.name} gives probabilities, the task takes logits", hint=hint)
 

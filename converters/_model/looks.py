@@ -7,16 +7,14 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from edgewright import registry
-from edgewright.bundle.manifest import Settings
 from edgewright.contracts.engine import Session
 from edgewright.converters._model import eager
 from edgewright.data import rows as data
 from edgewright.errors import UnsupportedConversion
 from edgewright.inference.pipeline import Pipeline
-from edgewright.proof.score import score_all
+from edgewright.proof.score import Cost, EvaluateAnswer, score_all
+from edgewright.proof.subjects import FactsAnswer
 from edgewright.system import arrays
 from edgewright.text.tokenizer import Tokenizer
 
@@ -25,6 +23,11 @@ if TYPE_CHECKING:
 
     import torch
     from numpy.typing import NDArray
+
+    from edgewright.analysis.probe import StatesRequest
+    from edgewright.model.eager import Look
+    from edgewright.proof.score import EvaluateRequest
+    from edgewright.proof.subjects import FactsRequest
 
     Feeds = Mapping[str, NDArray[Any]]
 
@@ -44,74 +47,68 @@ class _EagerSession(Session):
         return outputs
 
 
-def evaluate(payload: dict[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
+def evaluate(request: EvaluateRequest, progress: Callable[[str], None]) -> EvaluateAnswer:
     """Score the model on the rows of `data`; with `timed` texts measure latency on so many, and peak memory."""
-    model, pipeline = _opened(payload, progress)
-    progress(f"score the eager model on {Path(payload['data']).name}")
-    scored = score_all(pipeline, Path(payload["data"]), payload["metric"])
+    model, pipeline = _opened(request, progress)
+    progress(f"score the eager model on {request.data.name}")
+    scored = score_all(pipeline, request.data, request.metric)
     cost = None
-    if payload["timed"]:
+    if request.timed:
         task = pipeline.task.variant(scored[0].score.metric)
-        items = task.items(data.examples(Path(payload["data"]), task))[: payload["timed"]]
+        items = task.items(data.examples(request.data, task))[: request.timed]
         cost = _cost(model, [batch for item in items for batch in task.encode(pipeline.tokenizer, [item]).batches])
-    return {"scored": msgspec.to_builtins(scored), "cost": cost}
+    return EvaluateAnswer(scored, cost)
 
 
-def facts(payload: dict[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
+def facts(request: FactsRequest, progress: Callable[[str], None]) -> FactsAnswer:
     """Run the batches in `feeds`, write the outputs to `out`; count weights and zeros; time a run; score on `data`."""
-    model, pipeline = _opened(payload, progress)
-    batches = arrays.load(Path(payload["feeds"]))
+    model, pipeline = _opened(request, progress)
+    batches = arrays.load(request.feeds)
     progress(f"run the eager model on {len(batches)} batches")
-    arrays.save(Path(payload["out"]), eager.run_all(model, batches, payload["threads"]))
-    weights = list(model.parameters())
-    scored = score_all(pipeline, Path(payload["data"]), payload["metric"]) if payload["data"] else ()
-    return {
-        "scored": msgspec.to_builtins(scored),
-        "parameters": model.parameters_count(),
-        "nonzeros": sum(int(weight.count_nonzero()) for weight in weights),
-        "cost": _cost(model, batches[: payload["timed"]]),
-    }
+    arrays.save(request.out, eager.run_all(model, batches, request.threads))
+    scored = score_all(pipeline, request.data, request.metric) if request.data else ()
+    nonzeros = sum(int(weight.count_nonzero()) for weight in model.parameters())
+    return FactsAnswer(scored, model.parameters_count(), nonzeros, _cost(model, batches[: request.timed]))
 
 
-def attentions(payload: dict[str, Any], progress: Callable[[str], None]) -> None:
+def attentions(request: Look, progress: Callable[[str], None]) -> None:
     """Write the attention of each layer on the one batch in `feeds`, float32 (heads, queries, keys), to `out`."""
-    model, _ = _opened(payload, progress)
-    (batch,) = arrays.load(Path(payload["feeds"]))
+    model, _ = _opened(request, progress)
+    (batch,) = arrays.load(request.feeds)
     found = [one for one in _inside(model, batch, "attentions") if one is not None]
     if not found or any(one.ndim != 4 for one in found):
         what = f"{type(model.model).__name__} does not show its attention"
         raise UnsupportedConversion(what, hint="BERT, RoBERTa, DistilBERT, MiniLM, ELECTRA and their kin do")
-    arrays.save(Path(payload["out"]), [{"attention": one[0].float().numpy()} for one in found])
+    arrays.save(request.out, [{"attention": one[0].float().numpy()} for one in found])
 
 
-def states(payload: dict[str, Any], progress: Callable[[str], None]) -> None:
+def states(request: StatesRequest, progress: Callable[[str], None]) -> None:
     """Write what every layer makes of the batches in `feeds` to `out`, float32 (kept, layers + 1, width) for each.
 
     A batch's `kept`, int64 (batch, length), says which tokens: each of them by itself, or with `mean` their mean.
     """
     import torch
 
-    model, _ = _opened(payload, progress)
-    batches, found = arrays.load(Path(payload["feeds"])), []
+    model, _ = _opened(request, progress)
+    batches, found = arrays.load(request.feeds), []
     for at, batch in enumerate(batches):
         if at % 200 == 0:
             progress(f"hidden states of {at} of {len(batches)} texts")
         layers = torch.stack(list(_inside(model, batch, "hidden_states")), dim=2).float()
         rows = layers[torch.from_numpy(batch["kept"]).bool()]
-        found.append({"states": (rows.mean(dim=0, keepdim=True) if payload["mean"] else rows).numpy()})
-    arrays.save(Path(payload["out"]), found)
+        found.append({"states": (rows.mean(dim=0, keepdim=True) if request.mean else rows).numpy()})
+    arrays.save(request.out, found)
 
 
-def _opened(payload: Mapping[str, Any], progress: Callable[[str], None]) -> tuple[eager.Eager, Pipeline]:
+def _opened(request: Look, progress: Callable[[str], None]) -> tuple[eager.Eager, Pipeline]:
     import torch
 
     progress("load the model")
-    torch.set_num_threads(payload["threads"])
-    source = payload["source"]
+    torch.set_num_threads(request.threads)
+    source = request.source
     model = eager.load(source)
-    settings = msgspec.convert(payload["settings"], Settings)
-    task = registry.load("tasks", source["task"])(settings)
-    tokenizer = Tokenizer(Path(source["directory"]), settings.max_length)
+    task = registry.load("tasks", source.task)(source.settings)
+    tokenizer = Tokenizer(source.directory, source.settings.max_length)
     return model, Pipeline(None, task, tokenizer, _EagerSession(model))
 
 
@@ -129,7 +126,7 @@ def _inside(model: eager.Eager, batch: Feeds, what: str) -> Sequence[torch.Tenso
     return list(found)
 
 
-def _cost(model: eager.Eager, batches: Sequence[Feeds]) -> dict[str, Any]:
+def _cost(model: eager.Eager, batches: Sequence[Feeds]) -> Cost:
     """The median of a run over all batches, after a warm-up, with the process's peak memory."""
     import torch
 
@@ -143,4 +140,4 @@ def _cost(model: eager.Eager, batches: Sequence[Feeds]) -> dict[str, Any]:
         took.append(clock() - start)
     status = Path("/proc/self/status").read_text().split()
     peak = int(status[status.index("VmHWM:") + 1]) / 1024
-    return {"latency_ms": median(took) / 1e6, "peak_rss_mib": peak, "timed": f"torch {torch.__version__}, eager"}
+    return Cost(median(took) / 1e6, peak, f"torch {torch.__version__}, eager")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +12,16 @@ import torch
 from edgewright import registry
 from edgewright.converters._model import eager as _eager
 from edgewright.converters._model.jobs import attempt, read_spec
+from edgewright.proof.bisect import PrepareAnswer
 from edgewright.system import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from edgewright.proof.bisect import PrepareRequest
 
 __all__ = ["Tapped", "find", "prepare"]
 
@@ -107,39 +110,39 @@ def _recorder(
     return record
 
 
-def prepare(payload: dict[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
-    """A child's work: tap the model below `below`, run it eager and exported on `feeds`, convert it to `artifacts`.
-
-    Returns the taps' names, whether the export ran, and per artifact None or the error's record.
-    """
-    torch.set_num_threads(payload["threads"])
-    model = _eager.load_to_convert(payload["source"])
-    converter = registry.load("converters", payload["format"])()
-    batches = arrays.load(Path(payload["feeds"]))
-    spec = read_spec(payload, model)
-    tapped = Tapped(model, find(model, {n: batches[0][n] for n in model.inputs}, payload["below"]))
-    arrays.save(Path(payload["eager"]), [_eager.run(tapped, batch) for batch in batches])
-    exported = _run_exported(tapped, spec.example, batches, Path(payload["export"]))
+def prepare(request: PrepareRequest, progress: Callable[[str], None]) -> PrepareAnswer:
+    """Tap the model, run it eager and, where there is an export, exported, and convert it."""
+    torch.set_num_threads(request.threads)
+    model = _eager.load_to_convert(request.source)
+    converter = registry.load("converters", request.format)()
+    batches = arrays.load(request.feeds)
+    spec = read_spec(request, model)
+    tapped = Tapped(model, find(model, {n: batches[0][n] for n in model.inputs}, request.below))
+    arrays.save(request.eager, [_eager.run(tapped, batch) for batch in batches])
+    _run_exported(tapped, spec.example, batches, request.export)
     spec = replace(spec, outputs=tapped.outputs)
-    errors = [attempt(converter, tapped, spec, entry, progress) for entry in payload["artifacts"]]
-    return {"taps": [_title(tap) for tap in tapped.taps], "exported": exported, "errors": errors}
+    errors = tuple(attempt(converter, tapped, spec, wanted, progress) for wanted in request.artifacts)
+    return PrepareAnswer(tuple(_title(tap) for tap in tapped.taps), errors)
 
 
 def _title(tap: tuple[str, int]) -> str:
     return tap[0] if not tap[1] else f"{tap[0]} (call {tap[1] + 1})"
 
 
-def _run_exported(model: Tapped, example: Mapping[str, Any], batches: Sequence[Any], out: Path) -> bool:
-    """Run the `torch.export` program of `model` in torch; what departs here, no converter can mend."""
+def _run_exported(model: Tapped, example: Mapping[str, Any], batches: Sequence[Any], out: Path) -> None:
+    """Run the `torch.export` program of `model` in torch; what departs here, no converter can mend.
+
+    Where there is none, nothing is written: a format that does not go this way may still convert.
+    """
     free = torch.export.Dim.DYNAMIC
     tensors = tuple(torch.from_numpy(example[name]) for name in model.inputs)
     try:
         program = torch.export.export(model, tensors, dynamic_shapes=(tuple({0: free, 1: free} for _ in tensors),))
         again = _Program(program.module(), model.inputs, model.outputs)
-        arrays.save(out, [_eager.run(again, batch) for batch in batches])
-    except Exception:  # noqa: BLE001 - a format that does not go this way may still convert
-        return False
-    return True
+        outputs = [_eager.run(again, batch) for batch in batches]
+    except Exception:  # noqa: BLE001 - an exporter raises what it likes
+        return
+    arrays.save(out, outputs)
 
 
 class _Program(_eager.Eager):

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgewright.contracts.converter import ConversionSpec
+    from edgewright.contracts.precision import Precision
 
 __all__ = ["Maker", "ladder"]
 
 _BETWEEN = ("Add", "Attention", "Gelu", "LayerNormalization")
-_LADDERS = {
+_LADDERS: dict[Precision, tuple[tuple[str, ...], ...]] = {
     "int8-static": (
         _BETWEEN,
         (*_BETWEEN, "feed-forward output"),
@@ -20,7 +21,7 @@ _LADDERS = {
 }
 
 
-def ladder(precision: str) -> tuple[tuple[str, ...], ...]:
+def ladder(precision: Precision) -> tuple[tuple[str, ...], ...]:
     """What a precision leaves in float, rung by rung.
 
     int8-static never quantizes the operators between the matrix products: ONNX Runtime's CPU has few kernels for them.

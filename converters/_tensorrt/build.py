@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgewright.contracts.converter import ConversionSpec
+    from edgewright.contracts.precision import Precision
 
 __all__ = ["arguments", "build", "check_builder", "profile"]
 
@@ -32,7 +33,7 @@ def profile(spec: ConversionSpec) -> dict[str, _Shapes]:
     return dict.fromkeys(spec.inputs, ((1, 1), (1, usual), (rows, longest)))
 
 
-def arguments(onnx: Path, engine: Path, precision: str, shapes: Mapping[str, _Shapes]) -> list[str]:
+def arguments(onnx: Path, engine: Path, precision: Precision, shapes: Mapping[str, _Shapes]) -> list[str]:
     """The argument vector of `trtexec`."""
     found = ["trtexec", f"--onnx={onnx}", f"--saveEngine={engine}", "--skipInference"]
     for at, side in enumerate(("min", "opt", "max")):
@@ -48,7 +49,9 @@ def check_builder() -> None:
         raise MissingExtra("neither tensorrt nor trtexec is installed", hint=hint)
 
 
-def build(onnx: Path, engine: Path, precision: str, shapes: Mapping[str, _Shapes], *, timeout_s: float = 3600) -> None:
+def build(
+    onnx: Path, engine: Path, precision: Precision, shapes: Mapping[str, _Shapes], *, timeout_s: float = 3600
+) -> None:
     """Build `engine` from `onnx` on this machine's GPU.
 
     Raises:
@@ -70,7 +73,7 @@ def _executed(argv: Sequence[str], timeout_s: float) -> None:
         raise ConversionFailed(f"trtexec ended with exit code {done.returncode}: {words[0]}")
 
 
-def _built(onnx: Path, precision: str, shapes: Mapping[str, _Shapes]) -> bytes:
+def _built(onnx: Path, precision: Precision, shapes: Mapping[str, _Shapes]) -> bytes:
     import tensorrt
 
     builder = tensorrt.Builder(tensorrt.Logger(tensorrt.Logger.ERROR))

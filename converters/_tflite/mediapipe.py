@@ -12,20 +12,21 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import flatbuffers
-import msgspec
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgewright.bundle.manifest import Settings
 from edgewright.converters._tflite import file
 from edgewright.errors import UnsupportedConversion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from edgewright.bundle.manifest import Settings
+    from edgewright.exporting.mediapipe import MediapipeRequest
 
 __all__ = ["export", "for_mediapipe"]
 
@@ -37,12 +38,10 @@ _VALUE_LABELS, _VOCABULARY_FILE, _BERT_TOKENIZER, _FEATURE = 2, 5, 4, 1
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def export(payload: dict[str, Any], progress: Callable[[str], None]) -> None:
-    """Make of the file `artifact` what `for_mediapipe` gives and write it to `out`."""
+def export(request: MediapipeRequest, progress: Callable[[str], None]) -> None:
+    """Make of the artifact what `for_mediapipe` gives, and write it to `out`."""
     progress("add vocabulary and labels")
-    settings = msgspec.convert(payload["settings"], Settings)
-    data = for_mediapipe(Path(payload["artifact"]).read_bytes(), settings, Path(payload["tokenizer"]))
-    Path(payload["out"]).write_bytes(data)
+    request.out.write_bytes(for_mediapipe(request.artifact.read_bytes(), request.settings, request.tokenizer))
 
 
 def for_mediapipe(data: bytes, settings: Settings, tokenizer: Path) -> bytes:

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright import registry
+from edgewright.measure.roofline import Roofline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+
+    from edgewright.measure.roofline import RooflineRequest
 
 __all__ = ["measure"]
 
@@ -28,16 +31,15 @@ _FLOAT, _UINT8, _INT8, _INT32 = 1, 2, 3, 6
 _KINDS = {"fp32": ("MatMul", _FLOAT, np.float32, _FLOAT), "int8": ("MatMulInteger", _INT8, np.int8, _INT32)}
 
 
-def measure(payload: Mapping[str, Any], progress: Callable[[str], None]) -> dict[str, float]:
-    """The fields of `edgewright.measure.roofline.Roofline`, with `payload["threads"]` threads."""
-    threads = int(payload["threads"])
-    found: dict[str, float] = {"threads": threads}
+def measure(request: RooflineRequest, progress: Callable[[str], None]) -> Roofline:
+    """The peaks of this machine."""
+    threads, found = request.threads, {}
     for precision in _KINDS:
         progress(f"{precision} matrix products")
-        found[f"{precision}_gmac_s"] = _SIDE**3 / _fastest(_product(precision, threads)) / 1e9
+        found[precision] = _SIDE**3 / _fastest(_product(precision, threads)) / 1e9
     progress("reads of memory")
-    found["read_gb_s"] = threads * _READ_BYTES / _fastest(_read(threads)) / 1e9
-    return found
+    read = threads * _READ_BYTES / _fastest(_read(threads)) / 1e9
+    return Roofline(threads, fp32_gmac_s=found["fp32"], int8_gmac_s=found["int8"], read_gb_s=read)
 
 
 def _fastest(run: Callable[[], Any]) -> float:

@@ -8,26 +8,25 @@ from __future__ import annotations
 
 import base64
 import struct
-import tempfile
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
 from edgewright import registry
+from edgewright.model.eager import Look, ask
 from edgewright.reporting.markup import document
-from edgewright.system import arrays
+from edgewright.system.child import Child
 from edgewright.system.files import writing
-from edgewright.system.jobs import Jobs
 from edgewright.system.markup import tag
 from edgewright.system.progress import silent
 from edgewright.system.shown import Results, brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -35,7 +34,9 @@ if TYPE_CHECKING:
     from edgewright.system.markup import Markup
     from edgewright.text.encoding import Text
 
-__all__ = ["Attention", "Head", "attend", "draw", "heads", "page"]
+__all__ = ["ATTENTIONS", "Attention", "Head", "attend", "draw", "heads", "page"]
+
+ATTENTIONS = Child("edgewright.converters._model.looks:attentions", Look, type(None))
 
 _INK = (0x2A, 0x8C, 0xD6)
 """Seen on a white page and on a black one; how much of it is how much attention."""
@@ -101,18 +102,9 @@ def attend(
     tokenizer = source.tokenizer()
     tokenizer.limit(min(tokens, tokenizer.max_length))
     encoding = tokenizer.encode([text])
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        feeds, out = Path(scratch, "feeds.npz"), Path(scratch, "out.npz")
-        arrays.save(feeds, [encoding.feeds])
-        Jobs(Path(scratch), progress=progress).run(
-            "edgewright.converters._model.looks:attentions",
-            source=source.job(),
-            settings=msgspec.to_builtins(source.settings),
-            threads=threads,
-            feeds=str(feeds),
-            out=str(out),
-        )
-        weights = np.stack([layer["attention"] for layer in arrays.load(out)])
+    request = Look(source=source.job(), threads=threads)
+    _, layers = ask(ATTENTIONS, request, [encoding.feeds], progress=progress)
+    weights = np.stack([layer["attention"] for layer in layers])
     words = tuple(encoding.to_text([token]) for token in encoding.feeds["input_ids"][0].tolist())
     return Attention(words, tuple(side is None for side in encoding.sequences[0]), weights)
 

@@ -13,22 +13,20 @@ from, 1 for the penalty, 2 to test.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
 from edgewright.data import rows as data
 from edgewright.errors import DataError, quoted
+from edgewright.model.eager import Look, ask
 from edgewright.reporting.charts import Series, curves, legend
 from edgewright.reporting.markup import document
 from edgewright.statistics import metrics
-from edgewright.system import arrays
-from edgewright.system.jobs import Jobs
+from edgewright.system.child import Child
 from edgewright.system.markup import tag
 from edgewright.system.progress import silent
 from edgewright.system.shown import brief, table_of
@@ -44,11 +42,20 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-__all__ = ["Layer", "Probed", "page", "probe"]
+__all__ = ["STATES", "Layer", "Probed", "StatesRequest", "page", "probe"]
 
 _PENALTIES = 10.0 ** np.arange(-2, 6)
 _LABELS = ("label", "tags", "ner_tags", "labels")
 _LEAST = 10
+
+
+class StatesRequest(Look, frozen=True, kw_only=True):
+    """The hidden states of the tokens that a batch's `kept` marks: with `mean` their mean, else each by itself."""
+
+    mean: bool
+
+
+STATES = Child("edgewright.converters._model.looks:states", StatesRequest, type(None))
 
 
 @dataclass(frozen=True)
@@ -198,19 +205,9 @@ def _states(source: Source, rows: _Rows, threads: int, progress: Callable[[str],
     """Hidden states of every unit, float32 (units, layers + 1, width): of a text the mean over its tokens."""
     tokenizer = source.tokenizer()
     batches = [_batch(tokenizer, rows, at) for at in range(len(rows.texts))]
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        feeds, out = Path(scratch, "feeds.npz"), Path(scratch, "out.npz")
-        arrays.save(feeds, batches)
-        Jobs(Path(scratch), progress=progress).run(
-            "edgewright.converters._model.looks:states",
-            source=source.job(),
-            settings=msgspec.to_builtins(source.settings),
-            threads=threads,
-            feeds=str(feeds),
-            out=str(out),
-            mean=not rows.starts,
-        )
-        return np.concatenate([one["states"] for one in arrays.load(out)])
+    request = StatesRequest(source=source.job(), threads=threads, mean=not rows.starts)
+    _, states = ask(STATES, request, batches, progress=progress)
+    return np.concatenate([one["states"] for one in states])
 
 
 def _batch(tokenizer: Tokenizer, rows: _Rows, at: int) -> dict[str, Array]:

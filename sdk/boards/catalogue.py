@@ -14,6 +14,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 from edgewright import registry
+from edgewright.contracts.precision import PRECISIONS, Precision, known
 from edgewright.errors import UsageError
 from edgewright.inference.engines import engines_of
 from edgewright.system.shown import brief
@@ -47,7 +48,7 @@ _Sources: TypeAlias = Annotated[
 _Instruction: TypeAlias = Literal[
     "neon", "crc32", "fp16", "dotprod", "i8mm", "bf16", "sve", "sve2", "sse4.2", "avx", "avx2", "fma", "f16c"
 ]
-_Cell: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z]+/(fp32|fp16|int8|int8-static|int4)\Z")]
+_Cell: TypeAlias = Annotated[str, Meta(pattern=rf"^[a-z]+/({'|'.join(PRECISIONS)})\Z")]
 
 
 class Cluster(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -235,13 +236,15 @@ def named(name: str, directory: str | Path | None = None) -> Profile:
     return read_profile(files[name])
 
 
-def wanted(profile: Profile, formats: tuple[str, ...] = (), precisions: tuple[str, ...] = ()) -> dict[str, list[str]]:
+def wanted(
+    profile: Profile, formats: tuple[str, ...] = (), precisions: tuple[Precision, ...] = ()
+) -> dict[str, list[Precision]]:
     """Precisions by format that a board runs best, in its order; what is given explicitly wins over the profile.
 
     A format that the profile does not know comes at its precisions of the other formats. What only the board itself
     can make is left out, unless it is asked for.
     """
-    cells = [cell.split("/") for cell in profile.run.prefer]
+    cells = [(name, known(precision)) for name, _, precision in (cell.partition("/") for cell in profile.run.prefer)]
     usual = dict.fromkeys(precision for _, precision in cells)
     chosen = formats or dict.fromkeys(name for name, _ in cells if not registry.load("converters", name).made_there)
     own = {name: [precision for other, precision in cells if other == name] for name in chosen}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.boards.catalogue import Profile, named
 from edgewright.bundle.bundle import Bundle
+from edgewright.contracts.precision import activations, by_integers, weight_bits
 from edgewright.errors import UsageError
 from edgewright.inference.footprint import engine_of, memory_mib, model_config, table_share
 from edgewright.measure.roofline import Roofline, encoder_macs
@@ -27,7 +28,6 @@ _DENSE = ("bert", "electra", "roberta", "xlm-roberta", "camembert", "distilbert"
 _CACHES_BYTES = 32 * 2**20
 """More than the caches of any board with a profile: what is smaller need not come from memory each time."""
 
-_INTEGER = ("int8", "int8-static", "int4")
 _INT8_TIMES = {"i8mm": 8, "dotprod": 4, "avx2": 4}
 """int8 products for one in float32, by instruction set: 32, 16 and 16 in an instruction of 128 bits against 4 (Arm's
 A-profile architecture: SMMLA, SDOT), or 32 in one of 256 against 8 (VPMADDUBSW). Without one of them SMLAL has 8."""
@@ -105,7 +105,7 @@ def _of(
     total = sum(parts.values())
     fits = min((size for size in profile.memory.ram_mib if size >= total), default=None)
     work = encoder_macs(config, tokens) if _dense(config) and artifact.format != "tensorrt" else None
-    peak = peaks(profile, threads, half=artifact.precision == "fp16")
+    peak = peaks(profile, threads, half=weight_bits(artifact.precision) == 16)
     read = artifact.size_bytes * (1 - table_share(config, manifest.source.parameters)) - _CACHES_BYTES
     bound = _bound_ms(peak, work, artifact.precision, max(0.0, read)) if peak and work else None
     return Estimate(artifact, engine.engine, engine.footprint.measured, parts, fits, threads, bound)
@@ -113,9 +113,9 @@ def _of(
 
 def _bound_ms(peak: Roofline, work: tuple[float, float], precision: str, read: float) -> float:
     layers, scores = work
-    if precision == "int8-static":  # its attention may be in integers too
+    if activations(precision) == "static":  # its attention may be in integers too
         layers, scores = layers + scores, 0.0
-    return peak.bound_ms(layers=layers, scores=scores, weight_bytes=read, integer=precision in _INTEGER)
+    return peak.bound_ms(layers=layers, scores=scores, weight_bytes=read, integer=by_integers(precision))
 
 
 def _dense(config: Mapping[str, Any]) -> bool:

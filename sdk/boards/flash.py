@@ -135,7 +135,7 @@ def flash(
         GateFailed: its golden cases fail on the board; what was active is active.
         DeviceError: the board lacks disk, memory or an engine, someone else is sending, or the connection failed.
     """
-    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    opened = Bundle.of(bundle)
     progress("check the bundle")
     package = _Package.read(opened)
     board, manifest = Board(transport, root, python), package.bundle.manifest

@@ -83,17 +83,16 @@ def count_instructions(
         UsageError: the board is not emulated, or a length is over the model's.
         DeviceError: an artifact's inference failed there, or nothing can be counted on this machine.
     """
-    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-    opened.choose(format=format, precision=precision)
+    opened = Bundle.of(bundle)
+    fits = opened.artifacts(format, precision)
     longest = opened.manifest.settings.max_length
     if not tokens or any(not 1 <= n <= longest for n in tokens):
         asked = ", ".join(map(str, tokens))
         raise UsageError(f"lengths {asked or 'none'} were asked, the model takes 1 to {longest} tokens")
     found: list[Count] = []
-    for artifact in opened.manifest.artifacts:
-        if format in (None, artifact.format) and precision in (None, artifact.precision):
-            progress(f"{artifact.key}: count")
-            found += _counted(opened, artifact, transport, tokens)
+    for artifact in fits:
+        progress(f"{artifact.key}: count")
+        found += _counted(opened, artifact, transport, tokens)
     return tuple(found)
 
 

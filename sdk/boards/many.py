@@ -84,7 +84,7 @@ def flash_all(
     Raises:
         BundleError: the bundle is not what its manifest says. What goes wrong with a board is in its outcome.
     """
-    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    opened = Bundle.of(bundle)
 
     def one(url: str) -> Outcome:
         began, done, problem = time.monotonic(), None, None

@@ -9,14 +9,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from msgspec import to_builtins
-
 from edgewright.bundle.bundle import GOLDEN, MANIFEST
 from edgewright.bundle.external_data import check_file, weights_of
-from edgewright.bundle.manifest import Artifact, File, Manifest, TensorSpec, encode
+from edgewright.bundle.manifest import Artifact, File, Manifest, encode
 from edgewright.bundle.manifest import Source as Origin
 from edgewright.errors import ChildFailed, EdgewrightError, GateFailed, StorageError, from_record
 from edgewright.inference.engines import engine_for
+from edgewright.inference.run_batches import RUN, RunRequest
+from edgewright.model.conversion import CONVERT, Conversion, Wanted
 from edgewright.proof.bisect import locate
 from edgewright.system import arrays
 from edgewright.system.files import sha256
@@ -27,13 +27,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.contracts.converter import Converter
+    from edgewright.contracts.precision import Precision
+    from edgewright.inference.run_batches import RunAnswer
     from edgewright.model.source import Source
     from edgewright.proof.reference import Proof
     from edgewright.system.jobs import Jobs
 
 __all__ = ["Assembly", "Plan"]
 
-Plan: TypeAlias = "list[tuple[type[Converter], list[str]]]"
+Plan: TypeAlias = "list[tuple[type[Converter], list[Precision]]]"
 """Which converter makes which precisions."""
 
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
@@ -69,11 +71,11 @@ class Assembly:
                 if failure:
                     self.failures.append(failure)
 
-    def _ladder(self, converter: type[Converter], precision: str) -> tuple[tuple[str, ...], ...]:
+    def _ladder(self, converter: type[Converter], precision: Precision) -> tuple[tuple[str, ...], ...]:
         """The converter's ladder; TensorFlow's own converter, which Keras sources take, has none."""
         return ((),) if self.source.keras else converter.ladder(precision)
 
-    def _climb(self, converter: type[Converter], precision: str) -> EdgewrightError | None:
+    def _climb(self, converter: type[Converter], precision: Precision) -> EdgewrightError | None:
         """Gate an artifact that was made at the lowest rung of its ladder; go up while a gate fails."""
         lowest, *rungs = self._ladder(converter, precision)
         failure = self._gate(converter, precision, lowest)
@@ -87,7 +89,7 @@ class Assembly:
         return self._explained(failure, converter, precision, lowest) if isinstance(failure, GateFailed) else failure
 
     def _explained(
-        self, failure: GateFailed, converter: type[Converter], precision: str, rung: tuple[str, ...]
+        self, failure: GateFailed, converter: type[Converter], precision: Precision, rung: tuple[str, ...]
     ) -> GateFailed:
         """The failure with what the bisector finds."""
         self.jobs.progress(f"{converter.format} {precision}: {failure.message}; look for the layer")
@@ -104,37 +106,33 @@ class Assembly:
         also = [f"also failed: {message}" for message in others]
         return type(first)(first.message, hint="; ".join(part for part in (first.hint, *also, ending) if part))
 
-    def _convert(self, converter: type[Converter], rungs: Mapping[str, tuple[str, ...]]) -> list[dict[str, str] | None]:
+    def _convert(
+        self, converter: type[Converter], rungs: Mapping[Precision, tuple[str, ...]]
+    ) -> list[dict[str, str] | None]:
         """Make artifacts in one child, each precision at its rung; give None or the error's record for each."""
         texts = self.jobs.scratch / "texts.npz"
         arrays.save(texts, [self.proof.example, *self.proof.calibration])
-        wanted = [
-            {"precision": precision, "path": str(self.stage / converter.path(precision)), "keep_float": rung}
-            for precision, rung in rungs.items()
-        ]
+        request = Conversion(
+            source=self.source.job(),
+            format=converter.format,
+            artifacts=tuple(Wanted(p, self.stage / converter.path(p), rung) for p, rung in rungs.items()),
+            texts=texts,
+            threads=os.cpu_count() or 1,
+        )
         try:
-            errors: list[dict[str, str] | None] = self.jobs.run(
-                "edgewright.converters._model.jobs:convert",
-                source=self.source.job(),
-                format=converter.format,
-                artifacts=wanted,
-                texts=str(texts),
-                settings=to_builtins(self.source.settings),
-                threads=os.cpu_count(),
-            )
+            return list(self.jobs.run(CONVERT, request, preload=request.source.preload).errors)
         except ChildFailed as error:
             for precision in rungs:
                 self._discard(converter.path(precision))
             if len(rungs) > 1:  # one of them took the others along: each in a child of its own
                 return [self._convert(converter, {precision: rung})[0] for precision, rung in rungs.items()]
             return [type(error)(f"{converter.format}/{next(iter(rungs))}: {error.message}", hint=error.hint).record()]
-        return errors
 
     def _discard(self, path: str) -> None:
         for part in (self.stage / path).parent.glob(f"{Path(path).name}*"):
             part.unlink()
 
-    def _gate(self, converter: type[Converter], precision: str, rung: tuple[str, ...]) -> EdgewrightError | None:
+    def _gate(self, converter: type[Converter], precision: Precision, rung: tuple[str, ...]) -> EdgewrightError | None:
         """Hold one artifact against the eager model; keep it, or remove it and say why."""
         path = converter.path(precision)
         try:
@@ -144,7 +142,7 @@ class Assembly:
             return type(error)(f"{converter.format}/{precision}: {error.message}", hint=error.hint)
         return None
 
-    def _admit(self, converter: type[Converter], precision: str, path: str, rung: tuple[str, ...]) -> None:
+    def _admit(self, converter: type[Converter], precision: Precision, path: str, rung: tuple[str, ...]) -> None:
         self._check_contained(converter.format, path)
         signature, batches = self._run(converter.format, precision, self.stage / path)
         outputs = self.proof.regrouped(batches)
@@ -155,8 +153,8 @@ class Assembly:
             precision=precision,
             size_bytes=(self.stage / path).stat().st_size,
             sha256=sha256(self.stage / path),
-            inputs=tuple(TensorSpec(**spec) for spec in signature["inputs"]),
-            outputs=tuple(TensorSpec(**spec) for spec in signature["outputs"]),
+            inputs=signature.inputs,
+            outputs=signature.outputs,
             parity=parity,
             score=score,
             float_operators=rung,
@@ -169,17 +167,16 @@ class Assembly:
         beside = self.stage / weights_of(path)
         check_file(format, self.stage / path, path, beside.stat().st_size if beside.is_file() else None)
 
-    def _run(self, format: str, precision: str, path: Path) -> tuple[Any, list[dict[str, NDArray[Any]]]]:  # noqa: A002
-        out = self.jobs.scratch / "outputs.npz"
-        signature = self.jobs.run(
-            "edgewright.inference.run_batches:run_engine",
-            name=f"{format} {precision}",
-            engine=engine_for(format).engine,
-            artifact=str(path),
-            feeds=str(self.proof.feeds),
-            out=str(out),
+    def _run(self, name: str, precision: str, path: Path) -> tuple[RunAnswer, list[dict[str, NDArray[Any]]]]:
+        """An artifact's signature and outputs, in the engine of the format called `name`."""
+        request = RunRequest(
+            name=f"{name} {precision}",
+            engine=engine_for(name).engine,
+            artifact=path,
+            feeds=self.proof.feeds,
+            out=self.jobs.scratch / "outputs.npz",
         )
-        return signature, arrays.load(out)
+        return self.jobs.run(RUN, request), arrays.load(request.out)
 
     def write(self, version: int) -> None:
         """Put the tokenizer, the golden cases and the manifest beside the artifacts."""

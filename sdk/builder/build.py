@@ -12,12 +12,12 @@ from edgewright.builder.plan import planned, supported, wanted_of
 from edgewright.bundle.bundle import MANIFEST, Bundle
 from edgewright.errors import UsageError
 from edgewright.model.keras import is_keras, open_keras
-from edgewright.model.source import open_source
+from edgewright.model.source import EAGER, open_source
 from edgewright.model.torch_module import export_module
 from edgewright.proof.reference import Proof
 from edgewright.system.atomic import staged
 from edgewright.system.child import Limits
-from edgewright.system.jobs import EAGER, Jobs
+from edgewright.system.jobs import Jobs
 from edgewright.system.preload import warm
 from edgewright.system.progress import silent
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from edgewright import registry
 from edgewright.boards.catalogue import named, wanted
 from edgewright.builder.support import gap
+from edgewright.contracts.precision import known
 from edgewright.errors import UnsupportedConversion, UsageError
 
 if TYPE_CHECKING:
@@ -15,35 +16,42 @@ if TYPE_CHECKING:
     from edgewright.boards.catalogue import Profile
     from edgewright.builder.artifacts import Plan
     from edgewright.contracts.converter import Converter
+    from edgewright.contracts.precision import Precision
     from edgewright.model.source import Source
 
 __all__ = ["planned", "supported", "wanted_of"]
 
-_FORMATS, _PRECISIONS = ("onnx",), ("fp32", "int8")
+_FORMATS = ("onnx",)
+_PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
 
 
 def wanted_of(
     formats: Sequence[str] | None, precisions: Sequence[str] | None, device: Profile | str | None
-) -> dict[str, list[str]]:
-    """Precisions by format, as `build` takes them. Raises UsageError: none was given, or there is no such profile."""
+) -> dict[str, list[Precision]]:
+    """Precisions by format, as `build` takes them.
+
+    Raises:
+        UsageError: none was given, or there is no such precision or profile.
+    """
     if () in [tuple(names) for names in (formats, precisions) if names is not None]:
         raise UsageError("no format or no precision was given", hint="for example --format onnx --precision fp32,int8")
+    chosen = tuple(known(name) for name in precisions or ())
     if device is not None:
         profile = named(device) if isinstance(device, str) else device
-        return wanted(profile, tuple(formats or ()), tuple(precisions or ()))
-    return {name: list(precisions or _PRECISIONS) for name in formats or _FORMATS}
+        return wanted(profile, tuple(formats or ()), chosen)
+    return {name: list(chosen or _PRECISIONS) for name in formats or _FORMATS}
 
 
-def planned(cells: Mapping[str, Sequence[str]], *, leave_gaps: bool) -> Plan:
+def planned(cells: Mapping[str, Sequence[Precision]], *, leave_gaps: bool) -> Plan:
     """Which converter makes which precisions. What cannot work is refused here, before any work."""
     plan: Plan = []
     for name, precisions in cells.items():
         converter: type[Converter] = registry.load("converters", name)
         for precision in precisions:
             if precision not in converter.precisions and not leave_gaps:
-                known = gap(name, precision)
-                reason = f": {known.reason}" if known else ""
-                hint = known.instead if known else f"{name} has {', '.join(converter.precisions)}"
+                found = gap(name, precision)
+                reason = f": {found.reason}" if found else ""
+                hint = found.instead if found else f"{name} has {', '.join(converter.precisions)}"
                 raise UnsupportedConversion(f"{name} at precision {precision!r} is not supported{reason}", hint=hint)
         registry.require(converter.requires, converter.extra)
         plan.append((converter, [p for p in dict.fromkeys(precisions) if p in converter.precisions]))

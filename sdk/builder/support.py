@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from edgewright.contracts.precision import PRECISIONS, by_integers
+
+if TYPE_CHECKING:
+    from edgewright.contracts.precision import Precision
 
 __all__ = ["GAPS", "Gap", "gap"]
 
@@ -14,7 +20,7 @@ class Gap:
     reason: str
     instead: str
     format: str = ""
-    precision: str = ""
+    precision: Precision | Literal[""] = ""
     model_type: str = ""
     task: str = ""
 
@@ -64,7 +70,8 @@ GAPS: tuple[Gap, ...] = (
             format="tensorrt",
             precision=precision,
         )
-        for precision in ("int8", "int8-static", "int4")
+        for precision in PRECISIONS
+        if by_integers(precision)
     ),
     Gap(
         "TensorFlow's converter has no int4",
@@ -76,7 +83,7 @@ GAPS: tuple[Gap, ...] = (
 )
 
 
-def gap(format: str, precision: str, *, model_type: str = "", task: str = "") -> Gap | None:  # noqa: A002
+def gap(format: str, precision: Precision, *, model_type: str = "", task: str = "") -> Gap | None:  # noqa: A002
     """The first gap that covers a cell of the matrix, or None where it is supported."""
     cell = {"format": format, "precision": precision, "model_type": model_type, "task": task}
     return next((g for g in GAPS if all(getattr(g, key) in ("", value) for key, value in cell.items())), None)

@@ -12,8 +12,9 @@ import stat
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from edgewright import registry
 from edgewright.bundle.external_data import check_file, weights_of
 from edgewright.bundle.manifest import Artifact, File, Golden, Manifest, decode
 from edgewright.errors import BundleError
@@ -61,6 +62,15 @@ class Bundle:
         if found:
             raise BundleError(f"{root}: {'; '.join(found)}", hint="copy the whole bundle again")
         return cls(root, manifest)
+
+    @classmethod
+    def of(cls, bundle: Bundle | str | Path) -> Bundle:
+        """A bundle as it is, or the one in a directory. Raises what `open` raises."""
+        return bundle if isinstance(bundle, Bundle) else cls.open(bundle)
+
+    def task(self) -> Any:
+        """The bundle's task, an `edgewright.tasks.Task`. Raises UsageError: this edgewright has none such."""
+        return registry.load("tasks", self.manifest.task)(self.manifest.settings)
 
     def __repr__(self) -> str:
         from edgewright.system.shown import brief
@@ -151,6 +161,20 @@ class Bundle:
         here = model()
         return next((choice for choice in self.manifest.choices if choice.machine == here), None)
 
+    def artifacts(self, format: str | None = None, precision: str | None = None) -> list[Artifact]:  # noqa: A002
+        """The artifacts of a format and precision, at least one; both are free by default.
+
+        Raises:
+            BundleError: the bundle holds none such; the ones it holds are listed.
+        """
+        every = self.manifest.artifacts
+        fits = [a for a in every if format in (None, a.format) and precision in (None, a.precision)]
+        if not fits:
+            wanted = "/".join(word or "*" for word in (format, precision))
+            hint = f"it has {', '.join(a.key for a in every)}"
+            raise BundleError(f"{self.directory} has no artifact {wanted}", hint=hint)
+        return fits
+
     def choose(
         self,
         *,
@@ -160,16 +184,9 @@ class Bundle:
     ) -> Artifact:
         """The smallest artifact of a format and precision; both are free by default.
 
-        Of formats that fit, those in `among` come first.
-
-        Raises:
-            BundleError: the bundle holds none such; the ones it holds are listed.
+        Of formats that fit, those in `among` come first. Raises what `artifacts` raises.
         """
-        fits = [a for a in self.manifest.artifacts if format in (None, a.format) and precision in (None, a.precision)]
-        if not fits:
-            wanted = "/".join(word or "*" for word in (format, precision))
-            has = ", ".join(a.key for a in self.manifest.artifacts)
-            raise BundleError(f"{self.directory} has no artifact {wanted}", hint=f"it has {has}")
+        fits = self.artifacts(format, precision)
         return min(fits, key=lambda a: (a.parity.diverged is not None, a.format not in among, a.size_bytes))
 
 

@@ -45,7 +45,7 @@ def pack(bundle: Bundle | str | Path, out: str | Path, *, force: bool = False) -
         BundleError: the bundle is not what its manifest says.
         StorageError: `out` exists, or cannot be written.
     """
-    source, target = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle), Path(out)
+    source, target = Bundle.of(bundle), Path(out)
     check_free(target, force=force)
     source.check_hashes()
     with writing(target) as file:

@@ -33,7 +33,7 @@ def sign(bundle: Bundle | str | Path, key: str | Path) -> Path:
         StorageError: the signature cannot be written.
         MissingExtra: ssh-keygen is not installed.
     """
-    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    opened = Bundle.of(bundle)
     opened.check_hashes()
     if not Path(key).is_file():
         raise UsageError(f"there is no key {key}", hint="make one with: ssh-keygen -t ed25519")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import lzma
 import shutil
 import time
 from contextlib import suppress
@@ -22,7 +21,7 @@ from edgewright.data import rows
 from edgewright.errors import DataError, StorageError
 from edgewright.model.source import open_source
 from edgewright.system.atomic import staged
-from edgewright.system.files import sha256, write_whole
+from edgewright.system.files import compressed_bytes, sha256, write_whole
 from edgewright.system.progress import silent
 from edgewright.system.shown import Results, brief
 from edgewright.training.answers import cache_dir
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Stage", "compress", "weigh"]
 
-_LEVEL = 1
-
 
 @dataclass(frozen=True)
 class Stage:
@@ -51,7 +48,7 @@ class Stage:
         parameters: all weights, shared ones counted once.
         nonzero: those that are not zero.
         size_bytes: of the weights' file.
-        transfer_bytes: of the same, compressed by LZMA: what zeros and repetitions save on the way to a device.
+        compressed_bytes: the same, see `edgewright.system.files.compressed_bytes`: where zeros show.
         latency_ms: the median of the built artifact, None where none was asked for. Zeros alone make it no faster.
         seconds: that the step took.
     """
@@ -61,7 +58,7 @@ class Stage:
     parameters: int
     nonzero: int
     size_bytes: int
-    transfer_bytes: int
+    compressed_bytes: int
     latency_ms: float | None
     seconds: float
 
@@ -78,7 +75,7 @@ class Stage:
             "weights": f"{self.parameters:,}",
             "not zero": f"{self.nonzero:,}",
             "size": f"{self.size_bytes / 1e6:.3g} MB",
-            "to transfer": f"{self.transfer_bytes / 1e6:.3g} MB",
+            "compressed": f"{self.compressed_bytes / 1e6:.3g} MB",
             "median, ms": self.latency_ms,
             "seconds": self.seconds,
         }
@@ -204,14 +201,14 @@ class _Chain:
         done = self._done(out, key)
         if done:
             return done
-        parameters, nonzero, transfer = weigh(source.directory)
+        parameters, nonzero, compressed = weigh(source.directory)
         stage = Stage(
             step=name,
             score=_score(source, self.setting),
             parameters=parameters,
             nonzero=nonzero,
             size_bytes=sum(path.stat().st_size for path in source.directory.glob("*.safetensors")),
-            transfer_bytes=transfer,
+            compressed_bytes=compressed,
             latency_ms=_latency(source, self.measure, self.work / "bundle", self.setting) if self.measure else None,
             seconds=round(seconds, 1),
         )
@@ -231,7 +228,9 @@ class _Chain:
 
     def _done(self, out: Path, key: str) -> Stage | None:
         stage = self._noted(out, key, "stage")
-        return Stage(**stage) if stage else None
+        with suppress(TypeError):  # the note of a version that weighed a model otherwise
+            return Stage(**stage) if stage else None
+        return None
 
     def _made(self, out: Path, key: str) -> float | None:
         """The seconds that a step took which is done, and was not measured yet."""
@@ -287,13 +286,13 @@ def _latency(source: Source, measure: str, bundle: Path, setting: Setting) -> fl
 
 
 def weigh(directory: Path) -> tuple[int, int, int]:
-    """Parameters, those that are not zero, and the bytes of the weights' files when LZMA has compressed them."""
+    """Parameters, those that are not zero, and the bytes of the weights' files when they are compressed."""
     from safetensors.numpy import load_file
 
-    parameters = nonzero = transfer = 0
-    for path in sorted(directory.glob("*.safetensors")):
+    parameters = nonzero = 0
+    files = sorted(directory.glob("*.safetensors"))
+    for path in files:
         for array in load_file(path).values():
             parameters += array.size
             nonzero += int((array != 0).sum())
-        transfer += len(lzma.compress(path.read_bytes(), preset=_LEVEL))
-    return parameters, nonzero, transfer
+    return parameters, nonzero, compressed_bytes(files)

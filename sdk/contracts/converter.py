@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.bundle.manifest import Settings
+    from edgewright.contracts.precision import Precision
 
 __all__ = ["ConversionSpec", "Converter"]
 
@@ -29,7 +30,7 @@ class ConversionSpec:
     """What to make of a model: one precision, for one task.
 
     Attributes:
-        precision: fp32, fp16, int8, int8-static or int4.
+        precision: one of those that the converter names.
         inputs: names of the model's inputs, each int64 (batch, length).
         outputs: names of its outputs, in the order in which the model returns them.
         example: one real batch for each input, at least 2 rows and an odd length, for exporters that trace.
@@ -41,7 +42,7 @@ class ConversionSpec:
         progress: called with a short phrase whenever a stage begins.
     """
 
-    precision: str
+    precision: Precision
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     example: Mapping[str, NDArray[Any]]
@@ -62,17 +63,17 @@ class Converter(ABC):
 
     made_there: ClassVar[bool] = False
     format: ClassVar[str]
-    precisions: ClassVar[tuple[str, ...]]
+    precisions: ClassVar[tuple[Precision, ...]]
     extra: ClassVar[str]
     requires: ClassVar[tuple[str, ...]]
 
     @staticmethod
     @abstractmethod
-    def path(precision: str) -> str:
+    def path(precision: Precision) -> str:
         """Where an artifact lies in a bundle, such as `onnx/model_quantized.onnx`."""
 
     @staticmethod
-    def ladder(precision: str) -> tuple[tuple[str, ...], ...]:
+    def ladder(precision: Precision) -> tuple[tuple[str, ...], ...]:
         """Kinds of operators to leave in float, from none to many: a build takes the first rung that passes its gates.
 
         The names are the converter's own, and the manifest records those of the rung that passed.

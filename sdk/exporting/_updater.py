@@ -45,7 +45,7 @@ def begin(bundle: Bundle | str | Path, out: str | Path, install: Install, *, for
     check_free(target, force=force)
     if not install.root.startswith("/") or not install.root.isprintable():
         raise UsageError(f"root {install.root!r} is no absolute path", hint="begin it with /")
-    return bundle if isinstance(bundle, Bundle) else Bundle.open(bundle), target
+    return Bundle.of(bundle), target
 
 
 def need(program: str, package: str) -> None:

@@ -6,11 +6,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec import to_builtins
+from msgspec import Struct
 
 from edgewright import registry
 from edgewright.bundle.bundle import Bundle
+from edgewright.bundle.manifest import Settings  # noqa: TC001 - msgspec reads annotations
 from edgewright.errors import UnsupportedConversion
+from edgewright.system.child import Child
 from edgewright.system.files import check_free, write_whole
 from edgewright.system.jobs import Jobs
 from edgewright.system.progress import silent
@@ -20,9 +22,21 @@ if TYPE_CHECKING:
 
     from edgewright.bundle.manifest import Artifact, Manifest
 
-__all__ = ["export_mediapipe"]
+__all__ = ["MEDIAPIPE", "MediapipeRequest", "export_mediapipe"]
 
 _NEEDED = ("numpy", "flatbuffers", "ai_edge_litert")
+
+
+class MediapipeRequest(Struct, frozen=True, kw_only=True):
+    """A tflite artifact to make a file of; `tokenizer` is the directory with tokenizer.json."""
+
+    artifact: Path
+    settings: Settings
+    tokenizer: Path
+    out: Path
+
+
+MEDIAPIPE = Child("edgewright.converters._tflite.mediapipe:export", MediapipeRequest, type(None))
 
 
 def export_mediapipe(
@@ -50,7 +64,7 @@ def export_mediapipe(
         StorageError: `out` exists, or cannot be written.
         MissingExtra: the converter's packages are not installed.
     """
-    opened, target = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle), Path(out)
+    opened, target = Bundle.of(bundle), Path(out)
     _check_task(opened.manifest)
     artifact = opened.choose(format="tflite", precision=precision)
     check_free(target, force=force)
@@ -58,14 +72,14 @@ def export_mediapipe(
     for path in (artifact.path, *opened.tokenizer_files()):
         opened.checked(path)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        Jobs(Path(scratch), progress=progress).run(
-            "edgewright.converters._tflite.mediapipe:export",
-            artifact=str(opened.directory / artifact.path),
-            settings=to_builtins(opened.manifest.settings),
-            tokenizer=str(opened.directory),
-            out=f"{scratch}/model.tflite",
+        request = MediapipeRequest(
+            artifact=opened.directory / artifact.path,
+            settings=opened.manifest.settings,
+            tokenizer=opened.directory,
+            out=Path(scratch, "model.tflite"),
         )
-        write_whole(target, Path(scratch, "model.tflite").read_bytes())
+        Jobs(Path(scratch), progress=progress).run(MEDIAPIPE, request)
+        write_whole(target, request.out.read_bytes())
     return artifact
 
 

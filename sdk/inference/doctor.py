@@ -7,17 +7,28 @@ import shutil
 from importlib import metadata, resources, util
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from edgewright import registry
 from edgewright.errors import EdgewrightError, MissingExtra
 from edgewright.inference.engines import engines_of
-from edgewright.system.child import Limits, call
+from edgewright.system.child import Child, Limits, call
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edgewright.contracts.engine import Runtime
 
-__all__ = ["android", "examine", "import_in_child", "require_engine"]
+__all__ = ["IMPORT", "ImportRequest", "android", "examine", "import_in_child", "require_engine"]
+
+
+class ImportRequest(Struct, frozen=True):
+    """A module that may end its process."""
+
+    module: str
+
+
+IMPORT = Child("edgewright.inference.doctor:import_in_child", ImportRequest, type(None))
 
 
 def examine() -> list[dict[str, Any]]:
@@ -81,17 +92,17 @@ def _row(what: str, modules: tuple[str, ...], packages: tuple[str, ...], extra: 
 def _imports(module: str) -> bool:
     """Whether a module imports, tried in a child: on the wrong CPU an engine dies of an illegal instruction."""
     try:
-        call("edgewright.inference.doctor:import_in_child", {"module": module}, limits=Limits(timeout_s=120))
+        call(IMPORT, ImportRequest(module), limits=Limits(timeout_s=120))
     except EdgewrightError:
         return False
     return True
 
 
-def import_in_child(payload: dict[str, Any], progress: Any) -> None:
+def import_in_child(request: ImportRequest, progress: Callable[[str], None]) -> None:
     """The child's side of the question whether a module imports."""
     del progress
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    __import__(payload["module"])
+    __import__(request.module)
 
 
 def _version(package: str) -> str:

@@ -6,10 +6,10 @@ The sum was fitted to VmHWM of real processes on x86-64 Linux: the demo model an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgewright.inference.engines import engines_of
+from edgewright.model.sizes import Sizes
 from edgewright.system.files import read_capped
 from edgewright.system.untrusted import MAX_JSON_BYTES, strict_json
 
@@ -36,24 +36,6 @@ _PYTHON_MIB = 37.0
 """Python with numpy, tokenizers and edgewright."""
 _TOKENIZER_MIB, _TOKENIZER_TIMES = 2.0, 19.0
 """A loaded tokenizer, by the size of its tokenizer.json."""
-
-_WIDTH, _INNER = ("hidden_size", "dim", "n_embd"), ("intermediate_size", "hidden_dim", "n_inner")
-_HEADS, _LAYERS = ("num_attention_heads", "n_heads", "n_head"), ("num_hidden_layers", "n_layers", "n_layer")
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    """Of a transformer, 0 where config.json does not tell."""
-
-    width: int
-    inner: int
-    heads: int
-    layers: int
-
-    @classmethod
-    def of(cls, config: Mapping[str, Any]) -> _Sizes:
-        each = (_WIDTH, _INNER, _HEADS, _LAYERS)
-        return cls(*(next((config[n] for n in names if type(config.get(n)) is int), 0) for names in each))
 
 
 def model_config(directory: Path) -> dict[str, Any]:
@@ -114,14 +96,14 @@ def least_memory_mib(bundle: Bundle) -> dict[str, float]:
 
 def table_share(config: Mapping[str, Any], parameters: int) -> float:
     """The embedding table as a part of all weights: of a mapped file only the rows that are looked up are read."""
-    rows, width = config.get("vocab_size"), config.get("embedding_size", _Sizes.of(config).width)
-    known = type(rows) is int and type(width) is int and rows * width < parameters
-    return rows * width / parameters if known and rows and width else 0.0
+    sizes = Sizes.of(config)
+    table = sizes.vocabulary * sizes.embedding
+    return table / parameters if table < parameters else 0.0
 
 
 def activation_bytes(config: Mapping[str, Any], tokens: int) -> float:
     """Of a layer in float32: the scores of its attention, the inner states of its feed-forward part, four more."""
-    sizes = _Sizes.of(config)
+    sizes = Sizes.of(config)
     return 4.0 * tokens * (sizes.heads * tokens + sizes.inner + 4 * sizes.width)
 
 
@@ -130,7 +112,6 @@ def kv_cache_bytes(config: Mapping[str, Any], tokens: int, *, bytes_each: int = 
     names = config.get("architectures")
     if not isinstance(names, list) or not any(str(name).endswith(("ForCausalLM", "LMHeadModel")) for name in names):
         return 0
-    sizes = _Sizes.of(config)
-    heads = config.get("num_key_value_heads", sizes.heads)
-    width = config.get("head_dim") or (sizes.width // sizes.heads if sizes.heads else 0)
-    return 2 * sizes.layers * int(heads) * int(width) * tokens * bytes_each
+    sizes = Sizes.of(config)
+    layers = sizes.decoder_layers or sizes.layers
+    return 2 * layers * sizes.key_value_heads * sizes.head_dim * tokens * bytes_each

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright import registry
 from edgewright.errors import BundleError, GateFailed, quoted
 from edgewright.text.encoding import regroup
 
@@ -29,7 +28,7 @@ _FLOOR = 1e-3
 
 def encoded(bundle: Bundle, *, quick: bool = False) -> tuple[Task, list[Encoding]]:
     """The bundle's task, and its golden cases as its tokenizer encodes them, or the first. Raises BundleError."""
-    task: Task = registry.load("tasks", bundle.manifest.task)(bundle.manifest.settings)
+    task: Task = bundle.task()
     tokenizer, cases = bundle.tokenizer(), bundle.golden().cases[: 1 if quick else None]
     encodings = [task.encode(tokenizer, [case.text]) for case in cases]
     for case, encoding in zip(cases, encodings, strict=True):

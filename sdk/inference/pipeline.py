@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from edgewright import registry
 from edgewright.bundle.bundle import Bundle
 from edgewright.contracts.engine import Session
 from edgewright.errors import DataError, UsageError, quoted
@@ -175,7 +174,7 @@ def load(
         BundleError: the bundle is not what its manifest says, or has no such artifact.
         MissingExtra: no engine for the format is installed.
     """
-    bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    bundle = Bundle.of(bundle)
     free = format is None and precision is None and engine is None
     artifact, choice = chosen(bundle) if free else (None, None)
     if artifact is None:
@@ -184,7 +183,7 @@ def load(
     try:
         runtime = engine_for(artifact.format, engine)
         runtime.import_engine()
-        task = registry.load("tasks", bundle.manifest.task)(bundle.manifest.settings)
+        task = bundle.task()
     finally:
         intact()
     if threads is None:

@@ -1,33 +1,61 @@
-"""A child's work: batches through an engine."""
+"""Batches through an engine, in a child: an engine may crash on a file, and its memory goes with it."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pathlib import Path  # noqa: TC003 - msgspec reads annotations
+from typing import TYPE_CHECKING
 
-from msgspec import to_builtins
+from msgspec import Struct
 
 from edgewright import registry
+from edgewright.bundle.manifest import TensorSpec  # noqa: TC001 - msgspec reads annotations
 from edgewright.system import arrays
+from edgewright.system.child import Child
 from edgewright.text.encoding import picked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+__all__ = ["RUN", "RunAnswer", "RunRequest", "run_engine"]
 
-__all__ = ["run_engine"]
 
+class RunRequest(Struct, frozen=True, kw_only=True):
+    """An artifact to run on some batches.
 
-def run_engine(payload: dict[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
-    """A child's work: open `artifact` in its engine, run the batches in `feeds`, write the outputs to `out`.
-
-    One thread, so that the same artifact gives the same numbers wherever the order of additions would matter; with
-    `plain` also without the engine's own optimisations. Returns the artifact's signature.
+    Attributes:
+        name: what to call it in phrases of progress.
+        feeds: the file of the batches.
+        out: the file for the outputs, a group for each batch.
+        plain: without the engine's own optimisations.
     """
-    batches = arrays.load(Path(payload["feeds"]))
-    runtime = registry.load("runtimes", payload["engine"])()
-    runtime.plain = payload.get("plain", False)
-    session = runtime.open(Path(payload["artifact"]), threads=1)
-    progress(f"{payload['name']}: gate, {len(batches)} calls")
-    arrays.save(Path(payload["out"]), [picked(session.run(batch), batch) for batch in batches])
-    return {side: [to_builtins(spec) for spec in getattr(session, side)] for side in ("inputs", "outputs")}
+
+    name: str
+    engine: str
+    artifact: Path
+    feeds: Path
+    out: Path
+    plain: bool = False
+
+
+class RunAnswer(Struct, frozen=True):
+    """The artifact's signature."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+RUN = Child("edgewright.inference.run_batches:run_engine", RunRequest, RunAnswer)
+
+
+def run_engine(request: RunRequest, progress: Callable[[str], None]) -> RunAnswer:
+    """Open an artifact in its engine, run the batches, and write the outputs.
+
+    One thread, so that the same artifact gives the same numbers wherever the order of additions would matter.
+    """
+    batches = arrays.load(request.feeds)
+    runtime = registry.load("runtimes", request.engine)()
+    runtime.plain = request.plain
+    session = runtime.open(request.artifact, threads=1)
+    progress(f"{request.name}: gate, {len(batches)} calls")
+    arrays.save(request.out, [picked(session.run(batch), batch) for batch in batches])
+    return RunAnswer(session.inputs, session.outputs)

@@ -57,7 +57,7 @@ def bench(
         UsageError: a length is over the model's, or threads over the machine's cores.
         DeviceError: no process that measures ended well; where some did, their rows are kept and marked.
     """
-    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    opened = Bundle.of(bundle)
     place = place or Here(opened)
     targets = targets_of(opened, plan, format, precision, place)
     began = now()
@@ -90,10 +90,9 @@ def targets_of(
 
     Raises what `bench` raises.
     """
-    bundle.choose(format=format_, precision=precision)
+    fits = bundle.artifacts(format_, precision)
     place = place or Here(bundle)
     _check(plan, bundle.manifest.settings.max_length, place)
-    fits = [a for a in bundle.manifest.artifacts if format_ in (None, a.format) and precision in (None, a.precision)]
     return [
         Target(bundle, place, artifact, threads, buckets)
         for artifact in fits

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgewright.contracts.precision import known, weight_bits
 from edgewright.errors import UsageError
 from edgewright.measure.profile import Profile, profile
 from edgewright.system.machine import machine
@@ -47,8 +48,11 @@ def explain(
     tokens: int = 128,
     threads: int = 1,
 ) -> Results[Part]:
-    """Profile a format in float32 and in `precision`. Raises what `profile` raises, and UsageError for fp32 itself."""
-    if precision == "fp32":
+    """Profile a format in float32 and in `precision`.
+
+    Raises what `profile` raises, and UsageError for fp32 itself, or what is no precision.
+    """
+    if known(precision) == "fp32":
         raise UsageError("fp32 is what others are held against", hint="give another precision, such as --why int8")
     both = [profile(bundle, format=format, precision=p, tokens=tokens, threads=threads) for p in ("fp32", precision)]
     return parts(*both)
@@ -104,6 +108,6 @@ def _products(other: Profile, before_ms: float, now_ms: float) -> str:
     words = f"{before_ms / now_ms:.1f} times as fast; this machine's peaks allow {allowed:.1f}" if now_ms else ""
     if not any(flag in machine()["cpu"] for flag in _DOT_PRODUCTS):
         words += "; the processor has no int8 dot products (VNNI, dotprod), so integers gain little"
-    if other.artifact.precision == "fp16":
+    if weight_bits(other.artifact.precision) == 16:
         words += "; its weights are stored in 16 bits, and a CPU may compute in 32"
     return words

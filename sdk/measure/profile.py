@@ -7,17 +7,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
 from edgewright.bundle import manifest
 from edgewright.bundle.bundle import Bundle
 from edgewright.bundle.manifest import Artifact  # noqa: TC001 - msgspec reads the annotations of a profile's file
 from edgewright.contracts.operators import Operator, Trace, layer_of
+from edgewright.contracts.precision import by_integers
 from edgewright.errors import DataError, EdgewrightError, UsageError
 from edgewright.inference.engines import engine_for, runnable
 from edgewright.measure.roofline import Roofline, roofline
-from edgewright.system.child import call
+from edgewright.system.child import Child, call
 from edgewright.system.files import read_capped, write_whole
 from edgewright.system.machine import model, require_clock
 from edgewright.system.shown import Results, brief, table_of
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 __all__ = [
+    "PROFILE",
     "Fallbacks",
     "Kept",
     "Profile",
+    "ProfileRequest",
     "Share",
     "chrome_trace",
     "fallbacks",
@@ -43,7 +45,6 @@ __all__ = [
 _FILLER = "The river had risen in the night, and by morning the lower path was gone. "
 _FAR = 0.1
 """Of a peak: below it something else holds a part back, such as the cost of a call."""
-_INTEGER = ("int8", "int8-static", "int4")
 _INTEGER_KINDS = ("Integer", "Quant", "QC8W", "QC4W", "QB4W", "QS8")
 """What the names of ONNX Runtime's and XNNPACK's integer products have in them."""
 
@@ -169,33 +170,42 @@ def profile(
         EngineError: the engine failed.
     """
     require_clock()
-    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    opened = Bundle.of(bundle)
     longest = opened.manifest.settings.max_length
     if not 1 <= tokens <= longest or runs < 1:
         raise UsageError(f"{tokens} tokens and {runs} runs were asked, the model takes 1 to {longest} tokens")
     artifact = opened.choose(format=format, precision=precision, among=() if format else runnable(opened))
     for path in opened.parts(artifact):
         opened.checked(path)
-    payload = {"bundle": str(opened.directory), "path": artifact.path, "tokens": tokens}
-    found = call("edgewright.measure.profile:in_child", {**payload, "threads": threads, "runs": runs})
-    trace = msgspec.convert(found, Trace)
+    trace = call(PROFILE, ProfileRequest(opened.directory, artifact.path, tokens, threads, runs))
     return Profile(artifact, engine_for(artifact.format).engine, tokens, trace, roofline(threads), model())
 
 
-def in_child(payload: dict[str, Any], progress: Callable[[str], None]) -> Any:
-    """The child's side of `profile`."""
-    from edgewright import registry
+class ProfileRequest(Struct, frozen=True):
+    """An artifact of a bundle, by its path, to profile at a length."""
 
+    bundle: Path
+    path: str
+    tokens: int
+    threads: int
+    runs: int
+
+
+PROFILE = Child("edgewright.measure.profile:in_child", ProfileRequest, Trace)
+
+
+def in_child(request: ProfileRequest, progress: Callable[[str], None]) -> Trace:
+    """The child's side of `profile`."""
     del progress
-    bundle = Bundle.open(payload["bundle"])
-    artifact = next(a for a in bundle.manifest.artifacts if a.path == payload["path"])
-    task = registry.load("tasks", bundle.manifest.task)(bundle.manifest.settings)
+    bundle = Bundle.open(request.bundle)
+    artifact = next(a for a in bundle.manifest.artifacts if a.path == request.path)
+    task = bundle.task()
     tokenizer = bundle.tokenizer()
-    tokenizer.limit(payload["tokens"])
-    item = task.item(_FILLER * (payload["tokens"] // 8 + 1), tokenizer)
+    tokenizer.limit(request.tokens)
+    item = task.item(_FILLER * (request.tokens // 8 + 1), tokenizer)
     feeds = task.encode(tokenizer, [item]).batches[0]
     path, engine = bundle.directory / artifact.path, engine_for(artifact.format)
-    return msgspec.to_builtins(engine.profile(path, feeds, threads=payload["threads"], runs=payload["runs"]))
+    return engine.profile(path, feeds, threads=request.threads, runs=request.runs)
 
 
 def shares(found: Profile, by: str = "kind") -> Results[Share]:
@@ -217,7 +227,7 @@ def _share(what: str, part: Sequence[Operator], found: Profile) -> Share:
         return Share(what, len(part), 0.0, 0.0, ran_by=ran_by)
     gmac_s = sum(operator.macs for operator in part) / time_ms / 1e6
     gb_s = sum(operator.moved_bytes for operator in part) / time_ms / 1e6
-    integer = found.artifact.precision in _INTEGER and any(word in o.kind for o in part for word in _INTEGER_KINDS)
+    integer = by_integers(found.artifact.precision) and any(word in o.kind for o in part for word in _INTEGER_KINDS)
     peak = found.peaks.int8_gmac_s if integer else found.peaks.fp32_gmac_s
     computing, moving = gmac_s / peak, gb_s / found.peaks.read_gb_s
     nearer = "compute" if computing >= moving else "memory" if moving <= 1 else "cache"

@@ -66,7 +66,7 @@ def bench_against(
         What `edgewright.measure.bench.bench` raises; UsageError where the bundles share no kind of artifact;
         DeviceError where an artifact of one of them did not run.
     """
-    sides = [side if isinstance(side, Bundle) else Bundle.open(side) for side in (bundle, other)]
+    sides = [Bundle.of(side) for side in (bundle, other)]
     mine, theirs = ({_kind(t): t for t in targets_of(side, plan, format, precision)} for side in sides)
     kinds = [kind for kind in mine if kind in theirs]
     if not kinds:

@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from edgewright.model.config import FIRST_TOKEN
-from edgewright.system.child import call
+from edgewright.model.sizes import Sizes
+from edgewright.system.child import Child, call
 from edgewright.system.machine import require_clock
 from edgewright.system.threads import check_threads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Roofline", "encoder_macs", "roofline"]
-
-
-_SIZES = (("hidden_size", "dim"), ("num_hidden_layers", "n_layers"), ("intermediate_size", "hidden_dim"))
+__all__ = ["ROOFLINE", "Roofline", "RooflineRequest", "encoder_macs", "roofline"]
 
 
 class Roofline(Struct, frozen=True):
@@ -53,6 +51,15 @@ class Roofline(Struct, frozen=True):
         return max(computing, weight_bytes / self.read_gb_s) / 1e6
 
 
+class RooflineRequest(Struct, frozen=True):
+    """How many threads shall work."""
+
+    threads: int
+
+
+ROOFLINE = Child("edgewright.runtimes._measuring.roofline:measure", RooflineRequest, Roofline)
+
+
 def encoder_macs(config: Mapping[str, Any], tokens: int) -> tuple[float, float] | None:
     """Multiply-accumulates of an encoder's layers and of its attention's products, for one text of `tokens` tokens.
 
@@ -60,16 +67,17 @@ def encoder_macs(config: Mapping[str, Any], tokens: int) -> tuple[float, float] 
     an encoder it is less than a hundredth. Of the last layer a classifier that reads the first token has the keys and
     values of every token, and of all else one row.
     """
-    found = [next((config[n] for n in names if isinstance(config.get(n), int)), None) for names in _SIZES]
-    if None in found:
+    sizes = Sizes.of(config)
+    width, layers, inner = sizes.width, sizes.layers, sizes.inner
+    if not (width and layers and inner):
         return None
-    width, layers, inner = (int(size) for size in found if size is not None)
     kinds = config.get("architectures") or [""]
     cut = config.get("model_type") in FIRST_TOKEN and kinds[0].endswith("ForSequenceClassification")
-    spared, narrow = (tokens - 1) * cut, config.get("embedding_size", width)
-    work = layers * tokens * width * (4 * width + 2 * inner) - spared * width * (2 * width + 2 * inner)
+    spared, queries, narrow = (tokens - 1) * cut, sizes.query_width, sizes.embedding
+    once = 2 * width * (queries + inner)
+    work = layers * tokens * (once + 2 * width * sizes.key_value_width) - spared * once
     work += tokens * narrow * width * (narrow != width)
-    return work, 2 * layers * tokens**2 * width - 2 * spared * tokens * width
+    return work, 2 * layers * tokens**2 * queries - 2 * spared * tokens * queries
 
 
 @cache
@@ -82,4 +90,4 @@ def roofline(threads: int = 1) -> Roofline:
     """
     require_clock()
     check_threads(threads)
-    return Roofline(**call("edgewright.runtimes._measuring.roofline:measure", {"threads": threads}))
+    return call(ROOFLINE, RooflineRequest(threads))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from edgewright.contracts.precision import by_integers
 from edgewright.measure.grading import grade, spread
 from edgewright.measure.roofline import encoder_macs
 from edgewright.measure.rows import Moment, Parts, Row, Startup
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from edgewright.measure.plan import Plan, Target
 
 __all__ = ["row_of"]
-
-_INTEGER = ("int8", "int8-static", "int4")
 
 
 def row_of(target: Target, plan: Plan, records: Sequence[Mapping[str, Any]], at: int, memory: Mapping[str, Any]) -> Row:
@@ -87,7 +86,7 @@ def _bound_share(target: Target, tokens: int, median_ms: float) -> float | None:
     if work is None:
         return None
     layers, scores = work
-    integer = target.artifact.precision in _INTEGER
+    integer = by_integers(target.artifact.precision)
     bound = target.place.peaks(target.threads).bound_ms(layers=layers, scores=scores, weight_bytes=0, integer=integer)
     return bound / median_ms
 

@@ -5,24 +5,47 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from msgspec import Struct
 
 from edgewright import registry
-from edgewright.bundle.manifest import Settings
+from edgewright.bundle.manifest import Settings  # noqa: TC001 - msgspec reads annotations
 from edgewright.errors import SourceError, UnsupportedConversion
 from edgewright.model.config import Config, read_json, read_settings
 from edgewright.system.files import read_capped, sha256
 from edgewright.system.untrusted import MAX_JSON_BYTES
 from edgewright.text.tokenizer import Tokenizer
 
-if TYPE_CHECKING:
-    from edgewright.bundle.manifest import Settings
+__all__ = ["EAGER", "Source", "SourceJob", "open_source"]
 
-__all__ = ["Source", "open_source"]
+EAGER = ("torch", "transformers.modeling_utils")
+"""What a child that loads a model needs, unless it is a Keras model: seconds of imports."""
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*.bin", "README.md"]
+
+
+class SourceJob(Struct, frozen=True):
+    """A source for a child that loads it: its fields are those of `Source`.
+
+    Attributes:
+        largest_id: of the tokenizer, which the embedding must have a row for.
+    """
+
+    directory: Path
+    task: str
+    settings: Settings
+    largest_id: int
+    exported: Path | None = None
+    keras: Path | None = None
+
+    @property
+    def preload(self) -> tuple[str, ...]:
+        """What the child needs that takes long to import."""
+        return () if self.keras else EAGER
 
 
 @dataclass(frozen=True)
@@ -51,17 +74,14 @@ class Source:
         """The source's tokenizer, cutting at the model's length."""
         return Tokenizer(self.directory, self.settings.max_length)
 
-    def job(self) -> dict[str, Any]:
-        """The source as plain values, for a child that loads it."""
-        return {
-            "directory": str(self.directory),
-            "task": self.task,
-            "exported": str(self.exported or ""),
-            "keras": str(self.keras or ""),
-            "max_length": self.settings.max_length,
-            "largest_id": self.tokenizer().largest_id,
-            "labels": len(self.settings.labels),
-        }
+    @cached_property
+    def largest_id(self) -> int:
+        """The tokenizer's largest id: a file of megabytes is read for it, and once."""
+        return self.tokenizer().largest_id
+
+    def job(self) -> SourceJob:
+        """What a child needs to load it."""
+        return SourceJob(self.directory, self.task, self.settings, self.largest_id, self.exported, self.keras)
 
     def files(self) -> list[Path]:
         """Everything that the artifacts depend on, sorted by path."""
@@ -189,7 +209,7 @@ def _check_shards(index: Path) -> None:
 
 
 def _check_tokenizer(source: Source, config: Config) -> None:
-    largest, rows = source.tokenizer().largest_id, config.vocab_size
+    largest, rows = source.largest_id, config.vocab_size
     if rows is not None and largest >= rows:
         hint = "the tokenizer belongs to another model"
         raise SourceError(f"tokenizer.json has token id {largest}, the embedding has {rows} rows", hint=hint)

@@ -12,30 +12,34 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path  # noqa: TC003 - msgspec reads annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from msgspec import to_builtins
+from msgspec import Struct
 
 from edgewright.errors import from_record
 from edgewright.inference.engines import engine_for
+from edgewright.inference.run_batches import RUN, RunRequest
+from edgewright.model.conversion import Conversion, Wanted
 from edgewright.statistics.signal import NO_ERROR_DB, sqnr_db
 from edgewright.system import arrays
+from edgewright.system.child import Child
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from edgewright.contracts.converter import Converter
+    from edgewright.contracts.precision import Precision
     from edgewright.model.source import Source
     from edgewright.proof.reference import Proof
     from edgewright.system.jobs import Jobs
 
     Batch = dict[str, NDArray[Any]]
 
-__all__ = ["Finding", "locate"]
+__all__ = ["PREPARE", "Finding", "PrepareAnswer", "PrepareRequest", "locate"]
 
 _SAME_DB = 60.0
 """fp32 arithmetic in another order stays above it."""
@@ -43,6 +47,31 @@ _GOOD_DB = 40.0
 """No quantized layer is blamed for what is lost above it."""
 _MOST_TEXTS = 6
 _OUTPUT = "the output"
+
+
+class PrepareRequest(Conversion, frozen=True, kw_only=True):
+    """Convert a model with the outputs of the modules inside `below` (of its layers, where that is empty) as its own.
+
+    Attributes:
+        feeds: the file of the batches to run it on.
+        eager: the file for what the eager model gives on them.
+        export: the file for what its `torch.export` program gives, if there is one.
+    """
+
+    below: str
+    feeds: Path
+    eager: Path
+    export: Path
+
+
+class PrepareAnswer(Struct, frozen=True):
+    """The names of the taps, and for each artifact None or the record of the error."""
+
+    taps: tuple[str, ...]
+    errors: tuple[dict[str, str] | None, ...]
+
+
+PREPARE = Child("edgewright.converters._model.taps:prepare", PrepareRequest, PrepareAnswer)
 
 
 @dataclass(frozen=True)
@@ -63,7 +92,7 @@ class Finding:
 
 
 def locate(
-    source: Source, jobs: Jobs, proof: Proof, converter: type[Converter], precision: str, rung: tuple[str, ...]
+    source: Source, jobs: Jobs, proof: Proof, converter: type[Converter], precision: Precision, rung: tuple[str, ...]
 ) -> Finding:
     """Find the stage and the layer where the artifact of `converter` at `precision` departs from the eager model.
 
@@ -84,7 +113,7 @@ class _Look:
     jobs: Jobs
     proof: Proof
     converter: type[Converter]
-    precision: str
+    precision: Precision
     rung: tuple[str, ...]
 
     def below(self, layer: str, stage: str = "", before_db: float = NO_ERROR_DB) -> Finding:
@@ -124,37 +153,40 @@ class _Look:
         gate = [c.encoding.feeds for c in self.proof.cases if len(c.items) == 1 and c.encoding.lengths[0] <= 128]
         arrays.save(self._path("feeds"), gate[:_MOST_TEXTS])
         arrays.save(self._path("texts"), [self.proof.example, *self.proof.calibration])
-        precisions = {"optimise": "fp32"} | ({"quantize": self.precision} if self.precision != "fp32" else {})
-        made = self.jobs.run(
-            "edgewright.converters._model.taps:prepare",
+        precisions: dict[str, Precision] = {"optimise": "fp32"}
+        if self.precision != "fp32":
+            precisions["quantize"] = self.precision
+        request = PrepareRequest(
             source=self.source.job(),
-            settings=to_builtins(self.source.settings),
             format=self.converter.format,
             below=layer,
-            threads=os.cpu_count(),
-            **{name: str(self._path(name)) for name in ("feeds", "texts", "eager", "export")},
-            artifacts=[
-                {"precision": p, "path": str(self._path(name)), "keep_float": self.rung if p != "fp32" else ()}
-                for name, p in precisions.items()
-            ],
+            threads=os.cpu_count() or 1,
+            texts=self._path("texts"),
+            feeds=self._path("feeds"),
+            eager=self._path("eager"),
+            export=self._path("export"),
+            artifacts=tuple(
+                Wanted(p, self._path(name), self.rung if p != "fp32" else ()) for name, p in precisions.items()
+            ),
         )
-        for error in made["errors"]:
+        made = self.jobs.run(PREPARE, request, preload=request.source.preload)
+        for error in made.errors:
             if error:
                 raise from_record(error)
-        return [*made["taps"], _OUTPUT]
+        return [*made.taps, _OUTPUT]
 
     def _outputs(self, stage: str, *, plain: bool = False) -> list[Batch]:
         if stage == "export":
             return arrays.load(self._path("export"))
-        self.jobs.run(
-            "edgewright.inference.run_batches:run_engine",
+        request = RunRequest(
             name=f"bisector, {stage}",
             engine=engine_for(self.converter.format).engine,
-            artifact=str(self._path(stage)),
-            feeds=str(self._path("feeds")),
-            out=str(self._path("outputs")),
+            artifact=self._path(stage),
+            feeds=self._path("feeds"),
+            out=self._path("outputs"),
             plain=plain,
         )
+        self.jobs.run(RUN, request)
         return arrays.load(self._path("outputs"))
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgewright.contracts.precision import Precision
 
 __all__ = ["LIMITS", "Limit"]
 
@@ -30,7 +34,7 @@ class Limit:
     points: float
 
 
-LIMITS = {
+LIMITS: dict[Precision, Limit] = {
     "fp32": Limit(max_abs=1e-3, sqnr_db=70.0, cosine=0.99999, top1=1.0, tie=1e-3, points=0.12),
     "fp16": Limit(max_abs=0.05, sqnr_db=40.0, cosine=0.9995, top1=1.0, tie=0.02, points=0.25),
     "int8": Limit(max_abs=math.inf, sqnr_db=10.0, cosine=0.95, top1=0.95, tie=0.1, points=0.5),

@@ -10,10 +10,10 @@ from edgewright.bundle.manifest import Golden, GoldenCase, Parity, Score
 from edgewright.data import rows
 from edgewright.errors import GateFailed
 from edgewright.inference import golden
+from edgewright.model.eager import FEEDS, REFERENCE, Look, ask_in
 from edgewright.proof import cases, limits
 from edgewright.proof import parity as gates
 from edgewright.statistics import signal
-from edgewright.system import arrays
 from edgewright.text.encoding import regroup
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgewright.contracts.precision import Precision
     from edgewright.model.source import Source
     from edgewright.system.jobs import Jobs
     from edgewright.tasks import Example, Task
@@ -59,22 +60,16 @@ class Proof:
         items = self.task.items(self.examples)
         self.rows = [self.task.encode(self.tokenizer, [item]) for item in items]
         self.calibration = self._calibration(calibration)
-        self.feeds = jobs.scratch / "feeds.npz"
+        self.feeds = jobs.scratch / FEEDS
         self._encodings = [*(case.encoding for case in self.cases), *self.rows]
-        arrays.save(self.feeds, [batch for encoding in self._encodings for batch in encoding.batches])
         self._run_eager(source, jobs)
 
     def _run_eager(self, source: Source, jobs: Jobs) -> None:
-        out = jobs.scratch / "reference.npz"
-        facts = jobs.run(
-            "edgewright.converters._model.jobs:reference",
-            source=source.job(),
-            feeds=str(self.feeds),
-            out=str(out),
-            threads=os.cpu_count(),
-        )
-        self.parameters = int(facts["parameters"])
-        self.reference = self.regrouped(arrays.load(out))
+        batches = [batch for encoding in self._encodings for batch in encoding.batches]
+        request = Look(source=source.job(), threads=os.cpu_count() or 1)
+        answer, outputs = ask_in(jobs, REFERENCE, request, batches)
+        self.parameters = answer.parameters
+        self.reference = self.regrouped(outputs)
 
     def regrouped(self, outputs: Sequence[Batch]) -> list[Batch]:
         """The outputs of all batches in `feeds` -> one entry for each gate case, then for each labelled item."""
@@ -94,7 +89,9 @@ class Proof:
         """The padded batch of the gate."""
         return next(case.encoding.feeds for case in self.cases if len(case.items) > 1)
 
-    def judge(self, outputs: Sequence[Batch], precision: str, *, allow_divergence: bool) -> tuple[Parity, Score | None]:
+    def judge(
+        self, outputs: Sequence[Batch], precision: Precision, *, allow_divergence: bool
+    ) -> tuple[Parity, Score | None]:
         """Hold an artifact's outputs against the eager model's.
 
         Raises:

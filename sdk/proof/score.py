@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
+from msgspec import Struct
 
 from edgewright.bundle.bundle import MANIFEST, Bundle
 from edgewright.bundle.manifest import Score
@@ -18,8 +16,10 @@ from edgewright.inference.engines import runnable
 from edgewright.inference.pipeline import Pipeline, load
 from edgewright.measure.bench import measured, targets_of
 from edgewright.measure.plan import Plan
+from edgewright.model.eager import Look, ask
 from edgewright.model.source import open_source
 from edgewright.statistics import metrics
+from edgewright.system.child import Child
 from edgewright.system.progress import silent
 from edgewright.system.shown import Results, brief
 
@@ -32,13 +32,24 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str], None]
 
-__all__ = ["Cost", "Evaluation", "Scored", "evaluate", "evaluate_source", "is_source", "score_all"]
+__all__ = [
+    "EVALUATE",
+    "Cost",
+    "EvaluateAnswer",
+    "EvaluateRequest",
+    "Evaluation",
+    "Scored",
+    "evaluate",
+    "evaluate_source",
+    "is_source",
+    "score_all",
+]
 
 _TIMED = 50
 """Texts that latency is measured on, so that a data file of any length takes the same seconds."""
 
 
-class Scored(msgspec.Struct, frozen=True):
+class Scored(Struct, frozen=True):
     """A metric, the ends of its 95 % interval, and the 1000 resampled values that these come from.
 
     The draws of two models on the same file are pairs: see `edgewright.statistics.metrics.draws`.
@@ -58,7 +69,7 @@ class Scored(msgspec.Struct, frozen=True):
         return f"{self.score.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
-class Cost(msgspec.Struct, frozen=True):
+class Cost(Struct, frozen=True):
     """What an answer costs: the median latency of a run over texts of the data, and peak memory of its process.
 
     `timed` says what was run: an engine with its version, or torch's eager model.
@@ -68,6 +79,30 @@ class Cost(msgspec.Struct, frozen=True):
     peak_rss_mib: float
     timed: str
     grade: str | None = None
+
+
+class EvaluateRequest(Look, frozen=True, kw_only=True):
+    """Score an eager model.
+
+    Attributes:
+        data: the labelled rows.
+        metric: names of metrics; the task's own where there is none.
+        timed: texts to measure latency and peak memory on; with 0 neither is.
+    """
+
+    data: Path
+    metric: tuple[str, ...] = ()
+    timed: int = 0
+
+
+class EvaluateAnswer(Struct, frozen=True):
+    """The scores, one for each metric, and the cost where it was asked for."""
+
+    scored: tuple[Scored, ...]
+    cost: Cost | None = None
+
+
+EVALUATE = Child("edgewright.converters._model.looks:evaluate", EvaluateRequest, EvaluateAnswer)
 
 
 @dataclass(frozen=True)
@@ -171,13 +206,13 @@ def evaluate(
         source = _source(bundle, task, format or precision)
         asked = {"metric": metric, "threads": threads, "cost": cost, "progress": progress}
         return Results([evaluate_source(source, labelled, **asked)])  # type: ignore[arg-type]
-    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-    opened.choose(format=format, precision=precision)
+    opened = Bundle.of(bundle)
+    fits = opened.artifacts(format, precision)
     here = {format} if format else set(runnable(opened)) or {a.format for a in opened.manifest.artifacts}
     found: Results[Evaluation] = Results()
     groups: list[_Group] = []
-    for artifact in opened.manifest.artifacts:
-        if artifact.format in here and precision in (None, artifact.precision):
+    for artifact in fits:
+        if artifact.format in here:
             pipeline = load(opened, format=artifact.format, precision=artifact.precision, threads=threads)
             groups = groups or _groups(pipeline.task, Path(labelled), metric)
             progress(f"{artifact.key}: {len(groups[0].examples)} rows")
@@ -204,21 +239,15 @@ def evaluate_source(
     progress: Progress = silent,
 ) -> Evaluation:
     """Score the eager float32 model of a source, in a child process. Raises as `evaluate` does, and SourceError."""
-    from edgewright.system.jobs import Jobs
-
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        record = Jobs(Path(scratch), progress=progress).run(
-            "edgewright.converters._model.looks:evaluate",
-            source=source.job(),
-            settings=msgspec.to_builtins(source.settings),
-            data=os.fspath(labelled),
-            metric=list(metric),
-            threads=threads,
-            timed=_TIMED if cost else 0,
-        )
-    scored = msgspec.convert(record["scored"], tuple[Scored, ...])
-    spent = msgspec.convert(record["cost"], Cost) if cost else None
-    return Evaluation(None, scored, source.weight_bytes(), spent)
+    request = EvaluateRequest(
+        source=source.job(),
+        data=Path(labelled),
+        metric=tuple(metric),
+        threads=threads,
+        timed=_TIMED if cost else 0,
+    )
+    answer, _ = ask(EVALUATE, request, progress=progress)
+    return Evaluation(None, answer.scored, source.weight_bytes(), answer.cost)
 
 
 def score_all(pipeline: Pipeline, labelled: Path, metric: Sequence[str] = ()) -> tuple[Scored, ...]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-import zlib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - msgspec reads annotations
 from typing import TYPE_CHECKING, Any
 
-import msgspec
+from msgspec import Struct
 
 from edgewright import registry
 from edgewright.bundle.bundle import Bundle
@@ -16,10 +14,13 @@ from edgewright.data import rows as data
 from edgewright.errors import UsageError
 from edgewright.inference.choice import preferred
 from edgewright.inference.pipeline import load
+from edgewright.model import eager
+from edgewright.model.eager import Look
 from edgewright.model.source import open_source
 from edgewright.proof import cases
 from edgewright.proof.score import Cost, Scored, evaluate, is_source
-from edgewright.system import arrays
+from edgewright.system.child import Child
+from edgewright.system.files import compressed_bytes
 from edgewright.system.shown import brief
 from edgewright.text.encoding import regroup
 
@@ -36,14 +37,25 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str], None]
 
-__all__ = ["TIMED", "Model", "Side", "ask", "check_alike", "encoded", "open_model"]
+__all__ = [
+    "FACTS",
+    "TIMED",
+    "FactsAnswer",
+    "FactsRequest",
+    "Model",
+    "Side",
+    "ask",
+    "check_alike",
+    "encoded",
+    "open_model",
+]
 
 TIMED = 50
 """Texts that latency is measured on."""
 _ASKED = 200
 
 
-class Side(msgspec.Struct, frozen=True):
+class Side(Struct, frozen=True):
     """One of the two models.
 
     Attributes:
@@ -52,7 +64,7 @@ class Side(msgspec.Struct, frozen=True):
         parameters: its weights, shared ones once; of a bundle those of the model that it was built from.
         nonzeros: how many of them are not zero; None for an artifact, whose weights are its engine's business.
         size_bytes: of the files with the weights, or of the artifact.
-        compressed_bytes: the same after deflate (RFC 1951) at level 6: what a transfer takes, and where zeros show.
+        compressed_bytes: the same, see `edgewright.system.files.compressed_bytes`: where zeros show.
         scored: the metric on the labelled rows, None without any.
         cost: latency and peak memory, with what was timed, None before that.
     """
@@ -69,6 +81,32 @@ class Side(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         score = f"{self.scored.score.metric} {self.scored.score.value:.2f}" if self.scored else ""
         return brief(self, self.kind, f"{self.size_bytes / 1e6:.3g} MB", score, self.model)
+
+
+class FactsRequest(Look, frozen=True, kw_only=True):
+    """Run an eager model on the batches, and say what there is to say of it.
+
+    Attributes:
+        timed: how many of the batches latency is measured on.
+        data: labelled rows to score it on, or None.
+        metric: names of metrics; the task's own where there is none.
+    """
+
+    timed: int
+    data: Path | None = None
+    metric: tuple[str, ...] = ()
+
+
+class FactsAnswer(Struct, frozen=True):
+    """Scores where there were rows, weights, how many of these are not zero, and what an answer costs."""
+
+    scored: tuple[Scored, ...]
+    parameters: int
+    nonzeros: int
+    cost: Cost
+
+
+FACTS = Child("edgewright.converters._model.looks:facts", FactsRequest, FactsAnswer)
 
 
 @dataclass(frozen=True)
@@ -93,7 +131,7 @@ def open_model(path: Path, task: str | None, format_: str | None, precision: str
     free = format_ is None and precision is None
     artifact = preferred(bundle) if free else bundle.choose(format=format_, precision=precision)
     bundle.checking(bundle.tokenizer_files())()
-    own = registry.load("tasks", bundle.manifest.task)(bundle.manifest.settings)
+    own = bundle.task()
     return Model(str(path), own, bundle.tokenizer(), bundle=bundle, artifact=artifact)
 
 
@@ -130,29 +168,15 @@ def ask(
 def _ask_source(
     model: Model, encodings: Sequence[Encoding], rows: Path | None, metric: str, threads: int, progress: Progress
 ) -> tuple[list[dict[str, NDArray[Any]]], Side]:
-    from edgewright.system.jobs import Jobs
-
     source: Any = model.source
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        feeds, out = Path(scratch, "feeds.npz"), Path(scratch, "out.npz")
-        arrays.save(feeds, [batch for encoding in encodings for batch in encoding.batches])
-        found = Jobs(Path(scratch), progress=progress).run(
-            "edgewright.converters._model.looks:facts",
-            source=source.job(),
-            settings=msgspec.to_builtins(source.settings),
-            data=str(rows or ""),
-            metric=[metric] if metric else [],
-            threads=threads,
-            timed=TIMED,
-            feeds=str(feeds),
-            out=str(out),
-        )
-        outputs = regroup(encodings, arrays.load(out))
-    scored = msgspec.convert(found["scored"][0], Scored) if rows else None
-    files = source.weight_files()
-    sizes = source.weight_bytes(), _compressed(files)
-    cost = msgspec.convert(found["cost"], Cost)
-    return outputs, Side(model.name, "eager/fp32", found["parameters"], found["nonzeros"], *sizes, scored, cost)
+    names = (metric,) if metric else ()
+    request = FactsRequest(source=source.job(), threads=threads, timed=TIMED, data=rows, metric=names)
+    batches = [batch for encoding in encodings for batch in encoding.batches]
+    found, outputs = eager.ask(FACTS, request, batches, progress=progress)
+    scored = found.scored[0] if rows else None
+    sizes = source.weight_bytes(), compressed_bytes(source.weight_files())
+    side = Side(model.name, "eager/fp32", found.parameters, found.nonzeros, *sizes, scored, found.cost)
+    return regroup(encodings, outputs), side
 
 
 def _ask_bundle(
@@ -173,18 +197,7 @@ def _ask_bundle(
         bundle.manifest.source.parameters,
         None,
         sum(path.stat().st_size for path in files),
-        _compressed(files),
+        compressed_bytes(files),
         one.scored[0] if one else None,
     )
     return outputs, side
-
-
-def _compressed(files: Sequence[Path]) -> int:
-    total = 0
-    for path in files:
-        packer = zlib.compressobj(6)
-        with path.open("rb") as file:
-            while piece := file.read(1 << 20):
-                total += len(packer.compress(piece))
-        total += len(packer.flush())
-    return total

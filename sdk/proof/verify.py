@@ -12,6 +12,7 @@ from edgewright.errors import MissingExtra
 from edgewright.inference.choice import preferred
 from edgewright.inference.engines import engine_for
 from edgewright.inference.golden import encoded, judged
+from edgewright.inference.run_batches import RUN, RunRequest
 from edgewright.system import arrays
 from edgewright.system.jobs import Jobs
 from edgewright.system.progress import silent
@@ -76,7 +77,7 @@ def verify(
         BundleError: a file differs from the manifest, or the tokenizer gives other token ids.
         GateFailed: an artifact gives other outputs than the recorded ones.
     """
-    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    opened = Bundle.of(bundle)
     progress("hashes")
     artifacts = (preferred(opened),) if quick else opened.manifest.artifacts
     if quick:
@@ -96,13 +97,13 @@ def _replay(bundle: Bundle, artifact: Artifact, task: Task, encodings: list[Enco
     except MissingExtra as error:
         return Replay(artifact, "", 0, 0.0, skipped=str(error))
     out = jobs.scratch / "outputs.npz"
-    jobs.run(
-        "edgewright.inference.run_batches:run_engine",
+    request = RunRequest(
         name=artifact.key,
         engine=engine.engine,
-        artifact=str(bundle.directory / artifact.path),
-        feeds=str(jobs.scratch / "feeds.npz"),
-        out=str(out),
+        artifact=bundle.directory / artifact.path,
+        feeds=jobs.scratch / "feeds.npz",
+        out=out,
     )
+    jobs.run(RUN, request)
     worst = judged(bundle, artifact, task, encodings, arrays.load(out))
     return Replay(artifact, engine.engine, len(encodings), worst)

@@ -29,6 +29,7 @@ from msgspec import Meta, Struct
 from edgewright import registry
 from edgewright.builder.support import gap
 from edgewright.compression.recipe import Document
+from edgewright.contracts.precision import PRECISIONS, Precision
 from edgewright.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Measure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     format: str = "onnx"
-    precision: str = "int8"
+    precision: Precision = "int8"
     tokens: Annotated[int, Meta(ge=1)] = 32
     threads: Annotated[int, Meta(ge=1)] = 1
     processes: Annotated[int, Meta(ge=1)] = 3
@@ -214,6 +215,9 @@ def _filled(
 
 def _measure(document: Document, choices: tuple[Choice, ...], point: Point) -> Measure:
     table = _filled(document.tree.get("artifact", {}), 0, choices, point)
+    precision = table.get("precision", "fp32")
+    if isinstance(precision, str) and precision not in PRECISIONS:
+        raise document.unknown(document.line(0, "precision"), "precision", precision, PRECISIONS)
     found: Measure = document.convert(0, "artifact", table, Measure)
     if found.format not in registry.names("converters"):
         line = document.line(0, "format")

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from edgewright.contracts.precision import weight_bits
 from edgewright.errors import GateFailed
 from edgewright.measure.roofline import encoder_macs
 from edgewright.model.source import Source, open_source
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Cost", "Found", "bits_of", "make", "measure"]
 
-_BITS = {"fp32": 32, "fp16": 16, "int8": 8, "int8-static": 8, "int4": 4}
 _ATTEMPTS = 2
 
 
@@ -130,7 +130,7 @@ def _parameters(source: Source) -> int:
 
 def bits_of(asked: Measure) -> int:
     """How many bits a weight has in an artifact."""
-    return _BITS.get(asked.precision, 32)
+    return weight_bits(asked.precision)
 
 
 def measure(model: Source, asked: Measure, work: Path, setting: Setting) -> Found:

@@ -17,11 +17,14 @@ from edgewright.system.untrusted import strict_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edgewright.contracts.precision import Precision
     from edgewright.inference.pipeline import Pipeline
 
 __all__ = ["Model", "items_of", "open_model", "parsed"]
 
 _TRIES = 3
+_PRECISE: tuple[Precision, ...] = ("fp16", "fp32")
+"""What TensorRT makes engines of, the faster one first; it takes no integers of ours."""
 
 
 @dataclass
@@ -85,7 +88,7 @@ def _accelerated(bundle: Bundle, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options; on a machine with TensorRT, where nothing is asked and no race chose, those that build an engine."""
     asked = any(options.get(name) for name in ("format", "precision", "engine")) or bundle.choice()
     precise = {a.precision for a in bundle.manifest.artifacts if a.format == "onnx" and a.parity.diverged is None}
-    best = next((precision for precision in ("fp16", "fp32") if precision in precise), None)
+    best = next((precision for precision in _PRECISE if precision in precise), None)
     if asked or best is None or not registry.load("runtimes", "tensorrt")().serves():
         return dict(options)
     return {**options, "format": "onnx", "precision": best, "engine": "tensorrt"}

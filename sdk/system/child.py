@@ -1,28 +1,32 @@
 """Dangerous work in a child process: exporters and engine parsers crash, hang and leak, and none of it may come out.
 
-`call("edgewright.converters._model.jobs:convert", payload)` runs that function in a process of its own: a fresh
-interpreter, or a fork of one that has done nothing but import. The payload goes in as JSON on standard input; progress,
-the result or an error come back as JSON lines on a pipe of their own; what the function prints goes to a log, whose
-last line is quoted when the child dies without a word.
+A `Child` names the place of a function, what it takes and what it gives; `call(child, request)` runs it in a process of
+its own: a fresh interpreter, or a fork of one that has done nothing but import. The request goes in as JSON on standard
+input; progress, the answer or an error come back as JSON lines on a pipe of their own; what the function prints goes to
+a log, whose last line is quoted when the child dies without a word. `child_side.py` is the other end.
+
+    COUNT = Child("edgewright.text.words:count", CountRequest, CountAnswer)
+
+    def count(request: CountRequest, progress: Callable[[str], None]) -> CountAnswer: ...
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 
-from edgewright.errors import ChildFailed, EdgewrightError, from_record
+import msgspec
+
+from edgewright.errors import ChildFailed, from_record
 from edgewright.system.interpreter import here
 from edgewright.system.preload import fork
 
@@ -31,10 +35,44 @@ if TYPE_CHECKING:
 
     from edgewright.system.preload import Forked
 
-__all__ = ["Limits", "call", "work"]
+__all__ = ["Asked", "Child", "Given", "Limits", "call"]
 
 _POLL_S = 0.05
-_PR_SET_PDEATHSIG = 1
+
+Asked = TypeVar("Asked")
+Given = TypeVar("Given")
+
+
+@dataclass(frozen=True)
+class Child(Generic[Asked, Given]):
+    """A function that runs in a process of its own: `function(request, progress) -> answer`.
+
+    Attributes:
+        target: its place, `package.module:function`.
+        request: the struct that it takes. Paths may stand in it; arrays go by files (`edgewright.system.arrays`).
+        answer: the struct that it gives, without paths, or `type(None)`.
+    """
+
+    target: str
+    request: type[Asked]
+    answer: type[Given]
+
+    @property
+    def name(self) -> str:
+        """The function's own name."""
+        return self.target.rpartition(":")[2]
+
+    def asked(self, request: Asked) -> bytes:
+        """A request for the child, with the place of its struct.
+
+        By Python's JSON: the name of a file need not be UTF-8, and a number not finite; msgspec's has neither.
+        """
+        kind = f"{self.request.__module__}:{self.request.__qualname__}"
+        return json.dumps({"kind": kind, "request": msgspec.to_builtins(request, enc_hook=os.fspath)}).encode()
+
+    def given(self, result: Any) -> Given:
+        """The answer, as it came over the pipe."""
+        return msgspec.convert(result, self.answer)
 
 
 @dataclass(frozen=True)
@@ -68,20 +106,20 @@ class _Answer:
 
 
 def call(
-    target: str,
-    payload: dict[str, Any],
+    child: Child[Asked, Given],
+    request: Asked,
     *,
     preload: Sequence[str] = (),
     limits: Limits = Limits(),
     log: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
     env: dict[str, str] | None = None,
-) -> Any:
-    """Run `module:function` with `payload` and a progress callback in a child process and give back what it returns.
+) -> Given:
+    """Ask a function in a child process, and give its answer.
 
     Args:
-        target: `package.module:function`; the function takes the payload and a callable for progress phrases.
-        payload: JSON values.
+        child: which function.
+        request: what it is asked.
         preload: modules that the function needs and that take long to import: they are imported once for many calls.
         limits: resident memory and time, beyond which the child is killed.
         log: where the child's standard output and error go; by default a temporary file.
@@ -95,14 +133,14 @@ def call(
     with tempfile.TemporaryDirectory() as scratch:
         answer, path = _Answer(progress=progress), log or Path(scratch, "log")
         with path.open("ab") as sink:
-            start = _Start(target, tuple(preload), {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})})
-            code, verdict = _supervise(start, payload, answer, limits, sink)
+            start = _Start(child.target, tuple(preload), {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})})
+            code, verdict = _supervise(start, child.asked(request), answer, limits, sink)
         if answer.error:
             raise from_record(answer.error)
         if verdict or not answer.done:
             words = verdict or _death(code)
-            raise ChildFailed(f"{target.rpartition(':')[2]} {words}", hint=_last_words(path, kept=log is not None))
-    return answer.result
+            raise ChildFailed(f"{child.name} {words}", hint=_last_words(path, kept=log is not None))
+    return child.given(answer.result)
 
 
 @dataclass(frozen=True)
@@ -123,7 +161,7 @@ class _Fresh:
     """A child that is an interpreter of its own."""
 
     def __init__(self, target: str, environment: Mapping[str, str], stdin: int, log: int, answers: int) -> None:
-        argv = here("edgewright.system.child", target, str(answers))
+        argv = here("edgewright.system.child_side", target, str(answers))
         self._process = subprocess.Popen(
             argv, stdin=stdin, stdout=log, stderr=log, pass_fds=(answers,), env=environment, start_new_session=True
         )
@@ -138,13 +176,11 @@ class _Fresh:
         return self._process.wait()
 
 
-def _supervise(
-    start: _Start, payload: dict[str, Any], answer: _Answer, limits: Limits, sink: IO[bytes]
-) -> tuple[int, str]:
+def _supervise(start: _Start, asked: bytes, answer: _Answer, limits: Limits, sink: IO[bytes]) -> tuple[int, str]:
     """Start the child, wait for it under its limits, and give its exit code and the reason if it was killed for one."""
     reader, writer = os.pipe()
     with tempfile.TemporaryFile() as stdin:
-        stdin.write(json.dumps(payload).encode())
+        stdin.write(asked)
         stdin.seek(0)
         child = start.child(stdin.fileno(), sink.fileno(), writer)
     os.close(writer)
@@ -195,25 +231,3 @@ def _last_words(log: Path, *, kept: bool) -> str:
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     words = f"its last words: {lines[-1].strip()}" if lines else "it printed nothing"
     return f"{words}; log: {log}" if kept else words
-
-
-def work(target: str, fd: int) -> None:
-    """The child's side: run the target and answer to a descriptor."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    pipe = os.fdopen(fd, "w", buffering=1)
-
-    def tell(**message: Any) -> None:
-        pipe.write(json.dumps(message) + "\n")
-
-    try:
-        payload = json.load(sys.stdin)
-        module, _, function = target.partition(":")
-        wanted = getattr(__import__(module, fromlist=[function]), function)
-        tell(result=wanted(payload, lambda phrase: tell(progress=phrase)))
-    except EdgewrightError as error:
-        tell(error=error.record())
-
-
-if __name__ == "__main__":
-    work(sys.argv[1], int(sys.argv[2]))

@@ -6,33 +6,31 @@ import os
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgewright.system.child import Limits, call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-__all__ = ["EAGER", "Jobs"]
+    from edgewright.system.child import Asked, Child, Given
 
-EAGER = ("torch", "transformers.modeling_utils")
-"""What a job with a source needs, unless it is a Keras model: seconds of imports."""
+__all__ = ["Jobs"]
 
 
 @dataclass(frozen=True)
 class Jobs:
-    """Runs named functions in children; arguments are paths and plain values."""
+    """Runs functions in children."""
 
     scratch: Path
     limits: Limits = field(default_factory=Limits)
     progress: Callable[[str], None] = field(default=lambda _: None)
 
-    def run(self, target: str, **payload: Any) -> Any:
-        """Give what `module:function` returns. Raises what it raises, or ChildFailed, whose hint names the log."""
+    def run(self, child: Child[Asked, Given], request: Asked, *, preload: Sequence[str] = ()) -> Given:
+        """Give what the function answers. Raises what it raises, or ChildFailed, whose hint names the log."""
         handle, name = tempfile.mkstemp(prefix="edgewright-", suffix=".log")
         os.close(handle)
-        source = payload.get("source")
-        preload = EAGER if source and not source["keras"] else ()
-        result = call(target, payload, preload=preload, limits=self.limits, log=Path(name), progress=self.progress)
-        Path(name).unlink()
-        return result
+        log = Path(name)
+        answer = call(child, request, preload=preload, limits=self.limits, log=log, progress=self.progress)
+        log.unlink()
+        return answer

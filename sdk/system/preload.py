@@ -30,6 +30,8 @@ __all__ = ["Forked", "close", "fork", "warm"]
 
 _IDLE_S = 60.0
 _MESSAGE = 1 << 20
+_CHILD_SIDE = "edgewright.system.child_side"
+"""Imported by its name, in the process that forks alone: whoever asks for children has no use for it."""
 _READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "TORCH", "PYTORCH_", "PYTHON", "OMP_", "MKL_", "OPENBLAS_", "LD_", "CUDA_")
 """How the names begin of variables that libraries read once: where they are others, another process has to import."""
 
@@ -44,7 +46,7 @@ def warm(modules: Sequence[str]) -> None:
 
 
 def fork(modules: Sequence[str], target: str, environment: Mapping[str, str], files: Sequence[int]) -> Forked | None:
-    """A child that has `modules` and runs `target`, see `edgewright.system.child`.
+    """A child that has `modules` and runs `target`, see `edgewright.system.child_side`.
 
     Gives None where a fresh interpreter has to do: on other systems than Linux, for no modules, while another thread
     has a child, or where the modules cannot be imported.
@@ -155,7 +157,7 @@ def _readable(channel: socket.socket, timeout_s: float | None) -> bool:
 
 def _serve(channel: socket.socket, modules: Sequence[str]) -> None:
     """The nursery's side: import, then fork whenever that is asked."""
-    for name in modules:
+    for name in (*modules, _CHILD_SIDE):
         importlib.import_module(name)
     gc.collect()
     gc.freeze()  # what is never collected is not copied either
@@ -185,8 +187,8 @@ def _become(
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(directory)
-        sys.argv = ["edgewright.system.child", target, str(files[2])]
-        importlib.import_module("edgewright.system.child").work(target, files[2])
+        sys.argv = [_CHILD_SIDE, target, str(files[2])]
+        importlib.import_module(_CHILD_SIDE).work(target, files[2])
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgewright.errors import UsageError
+from edgewright.model.sizes import NAMES, Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,12 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Shape", "check_sizes", "student_of", "take_layers"]
 
-_NAMES = {
-    "width": ("hidden_size", "dim", "d_model"),
-    "heads": ("num_attention_heads", "n_heads"),
-    "feed_forward": ("intermediate_size", "hidden_dim"),
-    "embedding": ("embedding_size",),
-}
+_FIELDS = {"width": "width", "heads": "heads", "feed_forward": "inner", "embedding": "embedding"}
+"""What the sizes of a shape are in `edgewright.model.sizes`."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +56,8 @@ class Shape:
 
 def check_sizes(config: Mapping[str, Any], shape: Shape) -> None:
     """Raise UsageError where heads do not divide the width, with what `config`, a config.json, says of the others."""
-    known = (next((config[name] for name in _NAMES[field] if config.get(name)), 0) for field in ("width", "heads"))
-    width, heads = (own or found for own, found in zip((shape.width, shape.heads), known, strict=True))
+    known = Sizes.of(config)
+    width, heads = shape.width or known.width, shape.heads or known.heads
     if width and heads and width % heads:
         raise UsageError(f"width {width} is no multiple of {heads} heads", hint="change --width or --heads")
 
@@ -112,9 +109,9 @@ def _at_random(source: Source, task: Task, shape: Shape, seed: int) -> Any:
     config = copy.deepcopy(load(source, task).inner.config)
     if shape.layers:
         config.num_hidden_layers = shape.layers
-    for field, names in _NAMES.items():
+    for field, size in _FIELDS.items():
         wanted = getattr(shape, field)
-        known = next((name for name in names if hasattr(config, name)), None)
+        known = next((name for name in NAMES[size] if hasattr(config, name)), None)
         if wanted and known is None:
             raise UsageError(f"{config.model_type} has no size that {field} sets", hint="leave it out")
         if wanted:

@@ -7,7 +7,7 @@ import pytest
 
 from edgewright.bundle.bundle import Bundle
 from edgewright.bundle.manifest import Golden, decode, encode
-from edgewright.errors import BundleError, EdgewrightError
+from edgewright.errors import BundleError, EdgewrightError, UsageError
 from edgewright.text.tokenizer import Tokenizer
 
 FILES = ["config.json", "golden.json", "onnx/model.onnx", "tokenizer.json", "tokenizer_config.json"]
@@ -338,3 +338,32 @@ def test_a_choice_that_is_not_there_lists_what_is(several, wanted, shown):
 
 def test_the_same_manifest_gives_the_same_bytes(bundle_dir):
     assert encode(Bundle.open(bundle_dir).manifest) == (bundle_dir / "manifest.json").read_bytes()
+
+
+def test_artifacts_are_those_of_a_format_and_a_precision_in_the_manifests_order(several):
+    every = several.manifest.artifacts
+    assert several.artifacts() == list(every)
+    assert several.artifacts("onnx") == [a for a in every if a.format == "onnx"] != list(every)
+    assert several.artifacts(precision="fp32") == [a for a in every if a.precision == "fp32"] != list(every)
+    with pytest.raises(BundleError, match=r"has no artifact \*/fp8; it has onnx/"):
+        several.artifacts(precision="fp8")
+
+
+def test_a_bundle_is_taken_as_it_is_and_a_directory_is_opened(bundle_dir):
+    bundle = Bundle.open(bundle_dir)
+    assert Bundle.of(bundle) is bundle
+    assert Bundle.of(bundle_dir) == Bundle.of(str(bundle_dir)) == bundle
+    with pytest.raises(BundleError, match="has no manifest"):
+        Bundle.of(bundle_dir / "onnx")
+
+
+def test_a_bundles_task_knows_its_settings(bundle_dir):
+    bundle = Bundle.open(bundle_dir)
+    task = bundle.task()
+    assert (task.name, task.settings) == (bundle.manifest.task, bundle.manifest.settings)
+
+
+def test_a_task_of_a_newer_edgewright_is_named(bundle_dir):
+    rewrite(bundle_dir, lambda tree: tree.update(task="haiku"))
+    with pytest.raises(UsageError, match=r"unknown task 'haiku'; choose from "):
+        Bundle.open(bundle_dir).task()

@@ -93,9 +93,15 @@ def test_a_bad_source_ends_with_3_and_leaves_nothing(run, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_unknown_precision_is_refused_before_the_source_is_read(run, tmp_path):
+    line = fails(run, 2, "build", tmp_path / "gone", "--out", tmp_path / "out", "--precision", "int8,int-4")
+    assert "unknown precision 'int-4', did you mean int4?; choose from fp32, fp16, int8, int8-static, int4" in line
+
+
 def test_a_precision_that_cannot_work_is_refused_before_the_source_is_read(run, tmp_path):
-    line = fails(run, 3, "build", tmp_path / "gone", "--out", tmp_path / "out", "--precision", "int3")
-    assert "unsupported-conversion: onnx at precision 'int3' is not supported; onnx has fp32, " in line
+    given = ["--format", "ort", "--precision", "fp16"]
+    line = fails(run, 3, "build", tmp_path / "gone", "--out", tmp_path / "out", *given)
+    assert "unsupported-conversion: ort at precision 'fp16' is not supported: its optimizer turns " in line
 
 
 @pytest.mark.parametrize("path", ["onnx/model.onnx", "golden.json", "tokenizer.json"])

@@ -85,7 +85,7 @@ def test_zeros_are_where_they_shall_be_and_nowhere_else(model, files, tmp_path):
     for name in set(after) - set(layers):
         assert np.array_equal(after[name], before[name])
     assert stage.nonzero < stage.parameters
-    assert stage.transfer_bytes < 0.85 * stage.size_bytes
+    assert stage.compressed_bytes < 0.85 * stage.size_bytes
 
 
 def test_zeros_that_come_little_by_little_stay_to_the_end(model, files, tmp_path):
@@ -142,6 +142,15 @@ def test_finished_steps_are_not_done_again(model, files, tmp_path):
     assert "step 1 of 2, trim-vocabulary: done before" in said
     assert len(stages) == 3
     assert json.loads((out / "config.json").read_text())["num_hidden_layers"] == 1
+
+
+def test_a_note_of_another_version_is_measured_anew(model, files, tmp_path):
+    with pytest.raises(UsageError, match="layer 9 is asked"):
+        run(model, files, tmp_path, ("trim-vocabulary", {}), ("prune-layers", {"keep": [0, 9]}))
+    note = tmp_path / "small-steps/00-source.json"
+    note.write_text(note.read_text().replace("compressed_bytes", "transfer_bytes"))
+    stages, _ = run(model, files, tmp_path, ("trim-vocabulary", {}), ("prune-layers", {"keep": [1]}), resume=True)
+    assert stages[0].compressed_bytes < stages[0].size_bytes
 
 
 def test_a_step_is_not_done_again_because_its_score_was_not_taken(model, files, tmp_path, monkeypatch):

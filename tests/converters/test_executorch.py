@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from edgewright.errors import ChildFailed, EngineError
+from edgewright.inference.run_batches import RUN, RunRequest
 from edgewright.registry import load
 from edgewright.system import arrays, child
 
@@ -111,10 +112,9 @@ def test_sessions_share_one_pool_of_threads(good):
 def test_a_damaged_file_is_one_error(good, tmp_path, damage, words):
     (tmp_path / "bad.pte").write_bytes(damage(good.read_bytes()))
     arrays.save(tmp_path / "feeds.npz", [tiny.batch([5])])
-    payload = {"name": "bad", "engine": "executorch", "artifact": str(tmp_path / "bad.pte")}
-    payload |= {"feeds": str(tmp_path / "feeds.npz"), "out": str(tmp_path / "out.npz")}
+    files = {"artifact": tmp_path / "bad.pte", "feeds": tmp_path / "feeds.npz", "out": tmp_path / "out.npz"}
     with pytest.raises((EngineError, ChildFailed), match=words):
-        child.call("edgewright.inference.run_batches:run_engine", payload)
+        child.call(RUN, RunRequest(name="bad", engine="executorch", **files))
 
 
 def test_a_file_of_another_maker_is_refused(tmp_path):

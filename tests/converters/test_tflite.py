@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edgewright.errors import ChildFailed, ConversionFailed, EdgewrightError, EngineError
+from edgewright.inference.run_batches import RUN, RunRequest
 from edgewright.registry import load
 from edgewright.system.child import call
 
@@ -217,9 +218,9 @@ def test_damaged_files_are_one_clear_error(artifacts, tmp_path):
     for name, data in damaged((out / "int8.tflite").read_bytes()):
         path = tmp_path / "bad.tflite"
         path.write_bytes(data)
-        payload = {"artifact": str(path), "feeds": str(tmp_path / "feeds.npz"), "out": str(tmp_path / "out.npz")}
+        files = {"artifact": path, "feeds": tmp_path / "feeds.npz", "out": tmp_path / "out.npz"}
         with pytest.raises((EngineError, ChildFailed)) as caught:
-            call("edgewright.inference.run_batches:run_engine", {**payload, "engine": "litert", "name": name})
+            call(RUN, RunRequest(name=name, engine="litert", **files))
         assert isinstance(caught.value, EdgewrightError), name
         assert "\n" not in str(caught.value), name
 

@@ -100,7 +100,7 @@ def test_broken_data(model):
 
 
 def test_unsupported_precision(model):
-    assert "not supported" in refused(model, "--precision", "int3")
+    assert "not supported" in refused(model, "--format", "ort", "--precision", "fp16")
 
 
 def test_memory_limit(model):

@@ -35,7 +35,15 @@ def test_a_complete_directory_is_read(source_dir):
     assert (source.settings.max_length, source.settings.problem) == (64, "single_label")
     assert source.tokenizer().encode(["good " * 100]).lengths.tolist() == [64]
     assert source.licence() == "apache-2.0"
-    assert json.loads(json.dumps(source.job()))["labels"] == 2
+    assert source.job().settings.labels == source.settings.labels
+
+
+def test_the_tokenizer_is_read_once_for_all_children(source_dir):
+    source = open_source(source_dir)
+    largest = source.job().largest_id
+    assert largest == source.tokenizer().largest_id > 0
+    (source_dir / "tokenizer.json").unlink()
+    assert source.job().largest_id == largest
 
 
 def test_reading_does_not_import_torch(source_dir):

@@ -94,6 +94,12 @@ def test_what_cannot_be_is_left_out_with_its_reason(space):
     assert found.infeasible["torchscript has no precision int4"] == 4
 
 
+def test_a_precision_that_there_is_not_is_told_with_its_line_and_the_nearest(space):
+    text = DISTIL + '[artifact]\nformat = "onnx"\nprecision = { try = ["fp32", "int-4"] }\n'
+    with pytest.raises(UsageError, match=r"line \d+: unknown precision 'int-4', did you mean int4\?; allowed: fp32, "):
+        space(text)
+
+
 def test_a_point_becomes_a_recipe_with_the_full_runs_values(space, tmp_path):
     text = '[[step]]\nuse = "prune-layers"\nkeep = { try = [[0], [0, 1]] }\n\n' + DISTIL
     found = space(text + "[artifact]\ntokens = 16\nprecision = { try = ['fp32', \"int8\"] }\n")

@@ -6,130 +6,166 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import NoneType
+from typing import Any
+
+from msgspec import Struct
 
 from edgewright import errors
-from edgewright.system.child import Limits, call
+from edgewright.system.child import Child, Limits, call
 
 IMPORTED_BY = os.getpid()
 
 
-def echo(payload, progress):
+class Tree(Struct, frozen=True):
+    """Anything that is JSON."""
+
+    tree: Any
+
+
+class Order(Struct, frozen=True):
+    """What most of these functions take a part of."""
+
+    n: int = 0
+    seconds: float = 0.0
+    words: str = ""
+    path: Path = Path()
+    env: dict[str, str] = {}
+
+
+class Birth(Struct, frozen=True):
+    parent: int
+    imported: bool
+    directory: str
+
+
+def child(name, answer=NoneType, request=Order):
+    return Child(f"child_targets:{name}", request, answer)
+
+
+def echo(request, progress):
     del progress
-    return payload
+    return Tree(request.tree)
 
 
-def count(payload, progress):
-    for number in range(payload["n"]):
+def walk(request, progress):
+    """The type of a path in a request, and the path."""
+    del progress
+    return [isinstance(request.path, Path), os.fsencode(request.path).hex()]
+
+
+def count(request, progress):
+    for number in range(request.n):
         progress(f"step {number}")
-    return payload["n"]
+    return request.n
 
 
-def raise_ours(payload, progress):
+def raise_ours(request, progress):
     del progress
-    raise getattr(errors, payload["kind"])("it is bad", hint="mend it")
+    raise getattr(errors, request.words)("it is bad", hint="mend it")
 
 
-def raise_other(payload, progress):
+def raise_other(request, progress):
     progress("about to fail")
-    raise ValueError(payload["words"])
+    raise ValueError(request.words)
 
 
-def abort(payload, progress):
-    del payload, progress
+def abort(request, progress):
+    del request, progress
     print("corrupted size vs. prev_size", flush=True)
     os.abort()
 
 
-def exit_hard(payload, progress):
+def exit_hard(request, progress):
     del progress
-    os._exit(payload["code"])
+    os._exit(request.n)
 
 
-def exit_softly(payload, progress):
+def exit_softly(request, progress):
     del progress
-    sys.exit(payload["code"])
+    sys.exit(request.n)
 
 
-def segfault(payload, progress):
-    del payload, progress
+def segfault(request, progress):
+    del request, progress
     ctypes.string_at(0)
 
 
-def kill_self(payload, progress):
-    del payload, progress
+def kill_self(request, progress):
+    del request, progress
     os.kill(os.getpid(), 9)
 
 
-def eat(payload, progress):
+def eat(request, progress):
     del progress
     held = []
     while True:
-        held.append(bytearray(os.urandom(1 << 20)) * payload["mib"])
+        held.append(bytearray(os.urandom(1 << 20)) * request.n)
         time.sleep(0.05)
 
 
-def sleep(payload, progress):
+def sleep(request, progress):
     progress(str(os.getpid()))
-    time.sleep(payload["seconds"])
+    time.sleep(request.seconds)
 
 
-def chatter(payload, progress):
+def chatter(request, progress):
     del progress
     print("to standard output")
     os.write(2, b"to standard error\n")
-    return payload["answer"]
+    return request.n
 
 
-def not_json(payload, progress):
-    del payload, progress
-    return {1, 2}
+def not_json(request, progress):
+    del request, progress
+    return object()
 
 
-def grandchild(payload, progress):
-    """Start a sleeper; then sleep, return, or die, as `then` says."""
+def grandchild(request, progress):
+    """Start a sleeper; then sleep, return, or die, as the words say."""
     sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    Path(payload["pid_file"]).write_text(str(sleeper.pid))
+    request.path.write_text(str(sleeper.pid))
     progress("started")
-    if payload["then"] == "sleep":
+    if request.words == "sleep":
         time.sleep(60)
-    if payload["then"] == "abort":
+    if request.words == "abort":
         os.abort()
 
 
-def half_a_word(payload, progress):
+def half_a_word(request, progress):
     """Die in the middle of a message to the parent."""
-    del payload, progress
+    del request, progress
     os.write(int(sys.argv[2]), b'{"result": [1, 2')
     os._exit(1)
 
 
-def answer_then_die(payload, progress):
-    del payload, progress
+def answer_then_die(request, progress):
+    del request, progress
     os.write(int(sys.argv[2]), b'{"result": 7}\n')
     os.abort()
 
 
-def nest(payload, progress):
+def nest(request, progress):
     """Call a sleeper of one's own."""
-    call("child_targets:sleep", {"seconds": 60}, limits=Limits(timeout_s=60), progress=progress, env=payload["env"])
+    call(child("sleep"), Order(seconds=60), limits=Limits(timeout_s=60), progress=progress, env=request.env)
 
 
-def birth(payload, progress):
+def birth(request, progress):
     """Who started this child, where it works, and whether this module was imported before it."""
-    del payload, progress
+    del request, progress
     imported = os.getpid() != IMPORTED_BY
-    return {"parent": os.getppid(), "imported": imported, "directory": str(Path.cwd())}
+    return Birth(os.getppid(), imported, str(Path.cwd()))
 
 
-def path(payload, progress):
+def path(request, progress):
     """Where this child imports from."""
-    del payload, progress
+    del request, progress
     return sys.path
 
 
-def nap(payload, progress):
+def nap(request, progress):
     """Say that it runs, and rest a little."""
-    del payload
+    del request
     progress("here")
     time.sleep(3)
     return "rested"

@@ -1,3 +1,4 @@
+import math
 import os
 import signal
 import subprocess
@@ -5,11 +6,14 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
+from child_targets import Order, Tree, child
 
 from edgewright import errors
+from edgewright.bundle.manifest import TensorSpec
 from edgewright.errors import ChildFailed
-from edgewright.system.child import Limits, call
+from edgewright.system.child import Child, Limits, call
 
 ENV = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
 
@@ -25,13 +29,13 @@ def preload(request, monkeypatch):
 OPTIONS = {"env": ENV}
 
 
-def run(target, payload=None, **options):
-    return call(f"child_targets:{target}", payload or {}, **OPTIONS, **options)
+def run(target, request=Order(), answer=type(None), **options):  # noqa: B008 - frozen
+    return call(child(target, answer, type(request)), request, **OPTIONS, **options)
 
 
-def fails(target, payload=None, **options):
+def fails(target, request=Order(), answer=type(None), **options):  # noqa: B008 - frozen
     with pytest.raises(ChildFailed) as caught:
-        run(target, payload, **options)
+        run(target, request, answer, **options)
     assert caught.value.message.startswith(f"{target} ")
     return str(caught.value)
 
@@ -50,33 +54,45 @@ def gone(pid, within_s=3.0):
     return False
 
 
-@pytest.mark.parametrize("payload", [{"a": [1, 2.5, None, True, "é\n\x00\u2028😀 \ud800"]}, {}, {"deep": [[[[]]]]}])
-def test_the_result_comes_back(payload):
-    assert run("echo", payload) == payload
+@pytest.mark.parametrize(
+    "tree", [{"a": [1, 2.5, None, True, "é\n\x00\u2028😀 \ud800"]}, {}, [math.inf], {"deep": [[[[]]]]}]
+)
+def test_the_answer_comes_back(tree):
+    assert run("echo", Tree(tree), Tree) == Tree(tree)
 
 
 def test_five_megabytes_go_in_and_come_back():
-    payload = {"text": "0123456789" * 500_000}
-    assert run("echo", payload) == payload
+    asked = Tree("0123456789" * 500_000)
+    assert run("echo", asked, Tree) == asked
+
+
+@pytest.mark.parametrize("name", [b"/a/b", b"\xff/no UTF-8", b"."])
+def test_a_path_is_one_on_the_other_side(name):
+    assert run("walk", Order(path=Path(os.fsdecode(name))), list) == [True, name.hex()]
+
+
+def test_an_answer_of_another_kind_is_our_bug():
+    with pytest.raises(msgspec.ValidationError, match="Expected `str`, got `int`"):
+        run("count", Order(n=1), str)
 
 
 def test_progress_comes_in_order():
     phrases = []
-    assert run("count", {"n": 200}, progress=phrases.append) == 200
+    assert run("count", Order(n=200), int, progress=phrases.append) == 200
     assert phrases == [f"step {number}" for number in range(200)]
 
 
 @pytest.mark.parametrize("kind", ["SourceError", "GateFailed", "EngineError", "MissingExtra", "EdgewrightError"])
 def test_our_errors_cross(kind):
     with pytest.raises(errors.EdgewrightError) as caught:
-        run("raise_ours", {"kind": kind})
+        run("raise_ours", Order(words=kind))
     assert type(caught.value).__name__ == kind
     assert str(caught.value) == "it is bad; mend it"
 
 
 def test_another_exception_is_quoted():
     phrases = []
-    words = fails("raise_other", {"words": "shapes do not match"}, progress=phrases.append)
+    words = fails("raise_other", Order(words="shapes do not match"), progress=phrases.append)
     assert "ended with exit code 1 and no answer" in words
     assert "its last words: ValueError: shapes do not match" in words
     assert phrases == ["about to fail"]
@@ -99,22 +115,22 @@ def test_a_kill_from_outside_points_at_memory():
 @pytest.mark.parametrize("way", ["exit_hard", "exit_softly"])
 @pytest.mark.parametrize("code", [0, 3])
 def test_an_exit_without_an_answer_is_a_failure(way, code):
-    assert f"ended with exit code {code} and no answer" in fails(way, {"code": code})
+    assert f"ended with exit code {code} and no answer" in fails(way, Order(n=code))
 
 
-def test_a_result_that_is_not_json_is_a_failure():
-    assert "not JSON serializable" in fails("not_json")
+def test_an_answer_that_is_not_json_is_a_failure():
+    assert "Encoding objects of type object is unsupported" in fails("not_json")
 
 
 def test_the_memory_limit_ends_the_child():
-    words = fails("eat", {"mib": 20}, limits=Limits(memory_mib=80, timeout_s=30))
+    words = fails("eat", Order(n=20), limits=Limits(memory_mib=80, timeout_s=30))
     assert "MiB of memory, its limit is 80 MiB" in words
 
 
 def test_the_time_limit_ends_the_child():
     pids = []
     begin = time.monotonic()
-    words = fails("sleep", {"seconds": 60}, limits=Limits(timeout_s=0.8), progress=pids.append)
+    words = fails("sleep", Order(seconds=60), limits=Limits(timeout_s=0.8), progress=pids.append)
     assert "took longer than its limit of 0.8 s" in words
     assert time.monotonic() - begin < 5
     assert [gone(int(pid)) for pid in pids] == [True]
@@ -122,7 +138,7 @@ def test_the_time_limit_ends_the_child():
 
 def test_a_child_that_is_too_slow_takes_what_it_started_along(tmp_path):
     pid_file = tmp_path / "pid"
-    fails("grandchild", {"pid_file": str(pid_file), "then": "sleep"}, limits=Limits(timeout_s=1.5))
+    fails("grandchild", Order(path=pid_file, words="sleep"), limits=Limits(timeout_s=1.5))
     assert gone(int(pid_file.read_text()))
 
 
@@ -130,7 +146,7 @@ def test_a_child_that_is_too_slow_takes_what_it_started_along(tmp_path):
 def test_a_child_that_ends_takes_what_it_started_along(tmp_path, then):
     pid_file = tmp_path / "pid"
     try:
-        run("grandchild", {"pid_file": str(pid_file), "then": then})
+        run("grandchild", Order(path=pid_file, words=then))
     except ChildFailed:
         assert then == "abort"
     pid = int(pid_file.read_text())
@@ -143,7 +159,7 @@ def test_a_child_that_ends_takes_what_it_started_along(tmp_path, then):
 def test_what_the_child_prints_goes_to_the_log_and_nowhere_else(tmp_path, capfd):
     log = tmp_path / "log"
     log.write_text("before\n")
-    assert run("chatter", {"answer": 5}, log=log) == 5
+    assert run("chatter", Order(n=5), int, log=log) == 5
     assert log.read_text() == "before\nto standard output\nto standard error\n"
     assert capfd.readouterr() == ("", "")
 
@@ -154,15 +170,15 @@ def test_a_log_that_is_kept_is_named(tmp_path):
 
 
 def test_variables_reach_the_child_and_nobody_else():
-    assert run("echo", {"x": 1}) == {"x": 1}
+    assert run("echo", Tree(1), Tree) == Tree(1)
     with pytest.raises(ChildFailed, match="No module named 'child_targets'"):
-        call("child_targets:echo", {})
+        call(child("echo", Tree, Tree), Tree(1))
 
 
 @pytest.mark.parametrize("target", ["edgewright.system.child:no_such_function", "no_such_module:work"])
 def test_a_target_that_is_not_there_is_a_failure(target):
     with pytest.raises(ChildFailed, match="no_such_"):
-        call(target, {})
+        call(Child(target, TensorSpec, type(None)), TensorSpec("ids", "int64", (1,)))
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
@@ -171,17 +187,18 @@ def test_a_message_cut_short_is_a_failure_and_no_traceback():
 
 
 def test_an_answer_counts_though_the_child_dies_in_its_last_breath():
-    assert run("answer_then_die") == 7
+    assert run("answer_then_die", answer=int) == 7
 
 
 PARENT = """
 import sys
+from child_targets import Order, child
 from edgewright.system.child import call
-call(sys.argv[1], {"seconds": 60, "env": {}}, progress=lambda pid: print(pid, flush=True))
+call(child(sys.argv[1]), Order(seconds=60), progress=lambda pid: print(pid, flush=True))
 """
 
 
-@pytest.mark.parametrize("target", ["child_targets:sleep", "child_targets:nest"])
+@pytest.mark.parametrize("target", ["sleep", "nest"])
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's signal on a parent's death is Linux's own")
 def test_a_child_dies_with_its_parent(target):
     argv = [sys.executable, "-c", PARENT, target]

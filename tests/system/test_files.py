@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+import zlib
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,15 @@ from edgewright.bundle.packing import pack
 from edgewright.errors import BundleError, DataError, StorageError
 from edgewright.measure import rows
 from edgewright.system import files
-from edgewright.system.files import check_free, read_capped, scratch_beside, size_of, write_whole, writing
+from edgewright.system.files import (
+    check_free,
+    compressed_bytes,
+    read_capped,
+    scratch_beside,
+    size_of,
+    write_whole,
+    writing,
+)
 
 
 def everything(root):
@@ -340,3 +349,12 @@ def test_a_manifest_is_replaced_from_outside_of_the_bundle(bundle_dir):
     with writing(bundle_dir / "manifest.json", beside=bundle_dir.parent) as file:
         file.write(manifest)
         Bundle.open(bundle_dir)
+
+
+def test_what_compressing_leaves_is_that_of_deflate_file_by_file(tmp_path):
+    for name, data in {"zeros": bytes(3 << 20), "noise": os.urandom(1 << 20), "empty": b""}.items():
+        (tmp_path / name).write_bytes(data)
+    zeros, noise, empty = (tmp_path / name for name in ("zeros", "noise", "empty"))
+    assert compressed_bytes([zeros]) == len(zlib.compress(zeros.read_bytes(), 6)) < 10_000
+    assert compressed_bytes([noise]) > 1 << 20
+    assert compressed_bytes([zeros, noise, empty]) == sum(compressed_bytes([one]) for one in (zeros, noise, empty))

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from child_targets import Birth, Order, child
 
 from edgewright.system import preload
 from edgewright.system.child import call
@@ -21,8 +22,9 @@ ENV = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get
 
 def birth(**options):
     """The process that forked a child, and whether the child had its library from it."""
-    found = call("child_targets:birth", {}, **{"preload": ("decimal", "child_targets"), "env": ENV, **options})
-    return found["parent"], found["imported"]
+    options = {"preload": ("decimal", "child_targets"), "env": ENV, **options}
+    found = call(child("birth", Birth), Order(), **options)
+    return found.parent, found.imported
 
 
 def test_two_children_are_forks_of_one_process():
@@ -41,8 +43,8 @@ def test_another_process_imports_where_libraries_would_read_other_variables():
 def test_a_child_works_where_its_parent_is_now(tmp_path, monkeypatch):
     birth()
     monkeypatch.chdir(tmp_path)
-    found = call("child_targets:birth", {}, preload=("decimal", "child_targets"), env=ENV)
-    assert found["directory"] == str(tmp_path)
+    found = call(child("birth", Birth), Order(), preload=("decimal", "child_targets"), env=ENV)
+    assert found.directory == str(tmp_path)
 
 
 @pytest.mark.parametrize("preload", [("decimal", "child_targets"), ()])
@@ -52,7 +54,7 @@ def test_a_child_imports_from_no_directory_that_it_works_in(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     birth(preload=preload)  # the first directory is that in which a process of the others is born
     monkeypatch.chdir(tmp_path / "second")
-    found = call("child_targets:path", {}, preload=preload, env=ENV)
+    found = call(child("path", list[str]), Order(), preload=preload, env=ENV)
     assert all(os.path.isabs(path) for path in found)  # noqa: PTH117 - an empty one is the directory too
     assert not [path for path in found if path.startswith(str(tmp_path))]
 
@@ -75,7 +77,8 @@ def test_a_second_child_at_the_same_time_is_a_fresh_interpreter():
 
     def slow():
         say = lambda _: started.set()  # noqa: E731
-        seen.append(call("child_targets:nap", {}, preload=("decimal", "child_targets"), env=ENV, progress=say))
+        preload = ("decimal", "child_targets")
+        seen.append(call(child("nap", str), Order(), preload=preload, env=ENV, progress=say))
 
     thread = threading.Thread(target=slow)
     thread.start()

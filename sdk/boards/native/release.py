@@ -10,7 +10,6 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgewright import registry
 from edgewright.errors import BundleError
 from edgewright.inference.golden import encoded, judged
 from edgewright.inference.pipeline import Pipeline
@@ -45,9 +44,7 @@ class Elsewhere:
 
     def artifacts(self, format: str | None = None, precision: str | None = None) -> list[Artifact]:  # noqa: A002
         """The artifacts that a runner opens, smallest first. Raises BundleError where there is none."""
-        self.bundle.choose(format=format, precision=precision)
-        fits = [a for a in self.bundle.manifest.artifacts if format in (None, a.format) and a.format in FORMATS]
-        fits = [a for a in fits if precision in (None, a.precision)]
+        fits = [a for a in self.bundle.artifacts(format, precision) if a.format in FORMATS]
         if not fits:
             has = ", ".join(a.key for a in self.bundle.manifest.artifacts)
             hint = f"the bundle has {has}; build it with --format tflite"
@@ -60,7 +57,7 @@ class Elsewhere:
 
     def pipeline(self, artifact: Artifact, session: Any) -> Pipeline:
         """What answers with such a session."""
-        task = registry.load("tasks", self.bundle.manifest.task)(self.bundle.manifest.settings)
+        task = self.bundle.task()
         return Pipeline(artifact, task, self.bundle.tokenizer(), session)
 
     def verify(self, *, quick: bool = False) -> list[Replay]:

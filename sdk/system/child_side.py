@@ -1,0 +1,56 @@
+"""The child's side of `edgewright.system.child`: read a request, run the function, answer on a pipe of its own."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgewright.errors import EdgewrightError
+
+__all__ = ["work"]
+
+_PR_SET_PDEATHSIG = 1
+"""Of prctl(2): the signal that this process gets when its parent ends, and that SIGKILL lets nobody ignore."""
+
+
+def work(target: str, fd: int) -> None:
+    """Run `module:function` on the request on standard input, and answer to a descriptor."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    pipe = os.fdopen(fd, "w", buffering=1)
+
+    def tell(**message: Any) -> None:
+        pipe.write(json.dumps(message) + "\n")
+
+    try:
+        asked = json.load(sys.stdin)
+        request = msgspec.convert(asked["request"], _named(asked["kind"]), dec_hook=_path)
+        answer = _named(target)(request, lambda phrase: tell(progress=phrase))
+        tell(result=msgspec.to_builtins(answer))
+    except EdgewrightError as error:
+        tell(error=error.record())
+
+
+def _named(place: str) -> Any:
+    """What lies at `module:name`."""
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _path(kind: type[Any], value: Any) -> Any:
+    """A path: of the types that msgspec does not know by itself, the only one in a request."""
+    if kind is not Path:
+        raise NotImplementedError(f"a request holds a {kind.__name__}")
+    return Path(value)
+
+
+if __name__ == "__main__":
+    work(sys.argv[1], int(sys.argv[2]))
