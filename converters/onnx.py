@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["OnnxConverter"]
 
 _MOST_IN_ONE_FILE = 2**31 - 2**20
+"""Protobuf reads less than 2 GiB; a mebibyte is left for what is written around the graph."""
 _NAMES: dict[Precision, str] = {
     "fp32": "model",
     "fp16": "model_fp16",

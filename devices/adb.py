@@ -25,10 +25,15 @@ if TYPE_CHECKING:
 __all__ = ["Adb"]
 
 _ASK_S = 30.0
+"""A choice: a starting adb server and a phone that wakes up take seconds."""
 _COPY_S, _COPY_S_PER_MB = 60.0, 5.0
+"""A choice: for starting and hashing, and 0.2 MB/s, the slowest USB or radio that one would use."""
 _GRACE_S = 5
+"""The device's own limit comes after ours, which says it better; it is for what outlives the bridge."""
 _TRIES = 3
+"""A choice: a bridge that broke once is often up again; one that broke three times is not."""
 _CANNOT_START = (126, 127)
+"""POSIX's shell (2.8.2): found but not executable, not found."""
 _SHARED = ("/sdcard", "/storage", "/mnt/sdcard", "/mnt/media_rw", "/data/media")
 _HOME = "/data/local/tmp"
 _ENTER = f"cd {_HOME} 2>/dev/null && export HOME={_HOME} || cd; "

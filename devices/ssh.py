@@ -36,8 +36,11 @@ _ADDRESS = re.compile(
 _MARKED = 'trap "" PIPE; echo "$1"; echo "$1" >&2; m=$1; shift; "$@"; echo "$m $?" >&2'
 """Keeps what has come even where the answer finds no way back."""
 _OPEN_S = 60.0
+"""A choice: connecting, a jump host and a slow board's key exchange; nobody is asked for a password."""
 _ASK_S = 20.0
+"""A choice: a question to ssh itself or one small program, on a board that is busy."""
 _WORTH_RSYNC_BYTES = 2**18
+"""A choice: below it the two questions before an rsync cost more than it can save."""
 
 
 class Ssh(Transport):

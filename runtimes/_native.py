@@ -35,6 +35,7 @@ _TYPES = {
 """LiteRtElementType of litert/c/litert_model_types.h."""
 
 _RUN_S, _BENCH_S = 120.0, 900.0
+"""A choice: the slowest answer of a small board, and a series of a thousand of them; then the runner is stuck."""
 
 
 class _Said(Protocol):

@@ -31,8 +31,10 @@ __all__ = ["BUILD", "PROVIDER", "BuildRequest", "build", "cache_dir", "fits", "o
 
 PROVIDER = "TensorrtExecutionProvider"
 _MOST_ROWS, _USUAL_LENGTH, _LONGEST = 8, 64, 512
+"""The profile's shapes, a choice: small batches, a sentence or two to be fastest at, BERT's context."""
 _LIBRARIES = ("libnvinfer.so.11", "libnvinfer.so.10", "libnvinfer.so.8", "libnvinfer.so")
 _KEPT = 4
+"""A choice: a bundle's precisions on one machine; each engine is as large as its model."""
 
 
 class BuildRequest(Struct, frozen=True):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["EngineSession"]
 
 _ATTACH_GLOBAL = 1
+"""cudaMemAttachGlobal of CUDA's driver_types.h."""
 
 
 class EngineSession(Session):

@@ -28,6 +28,7 @@ __all__ = ["LiteInterpreter"]
 
 _SIGNATURE = "edgewright.json"
 _LARGEST_SIGNATURE = 2**20
+"""A choice: names of inputs and outputs are some hundred bytes; the limit keeps a zip bomb out."""
 
 
 class LiteInterpreter(Runtime):

@@ -29,6 +29,7 @@ __all__ = ["TensorRt"]
 
 _DEVICES = ("/dev/nvidiactl", "/dev/nvmap")
 _LIMITS = Limits(timeout_s=3600.0)
+"""A choice: TensorRT tries kernels for minutes on a server's GPU, for many more on a Jetson."""
 
 
 class TensorRt(Runtime):

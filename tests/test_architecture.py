@@ -1,11 +1,13 @@
 """The arrows between the rooms, read from the source text and from fresh processes."""
 
 import ast
+import io
 import itertools
 import json
 import re
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -230,6 +232,148 @@ def test_a_file_that_is_a_key_names_one_object(name):
 @pytest.mark.parametrize("name", TREES)
 def test_a_module_says_what_it_is_for(name):
     assert ast.get_docstring(TREES[name])
+
+
+# numbers
+
+
+# Names whose number has no reason yet; to be emptied.
+_STILL_BARE = {
+    "sdk/boards/board.py:_TRIES",
+    "sdk/boards/board.py:_PAUSE_S",
+    "sdk/boards/catalogue.py:_Words",
+    "sdk/boards/facts.py:_Words",
+    "sdk/boards/flash.py:_HASHING_S",
+    "sdk/boards/flash.py:_ASK_S",
+    "sdk/boards/install.py:_INSTALL_S",
+    "sdk/boards/instructions.py:_COUNT_S",
+    "sdk/boards/many.py:_MAX_BYTES",
+    "sdk/boards/native/place.py:_MOST_RUNS",
+    "sdk/boards/own_wheel.py:_LONG_AGO",
+    "sdk/boards/remote.py:_MAX_SENT_BYTES",
+    "sdk/boards/remote.py:_MAX_ANSWER_BYTES",
+    "sdk/boards/remote.py:_PATIENCE_S",
+    "sdk/boards/remote.py:_USAGE",
+    "sdk/boards/remote.py:_KILLED",
+    "sdk/boards/transfer.py:_END_S",
+    "sdk/boards/wheels.py:_OLDEST_GLIBC",
+    "sdk/boards/wheels.py:_BEFORE",
+    "sdk/boards/wheels.py:_FETCH_S",
+    "sdk/boards/wire.py:_MAX_BYTES",
+    "sdk/cli/__init__.py:_INTERRUPTED",
+    "sdk/inference/footprint.py:_MIB",
+    "sdk/inference/golden.py:_FLOOR",
+    "sdk/inference/golden.py:_LARGEST_SAMPLE",
+    "sdk/measure/place.py:_ASKED_S",
+    "sdk/system/child.py:_POLL_S",
+    "sdk/system/child.py:_PR_SET_PDEATHSIG",
+    "sdk/system/preload.py:_IDLE_S",
+    "sdk/system/preload.py:_MESSAGE",
+    "runtimes/_measuring/counted.py:_MARK",
+    "runtimes/_measuring/counted.py:_BEFORE",
+    "runtimes/_measuring/power.py:_PAUSE_S",
+    "runtimes/_measuring/roofline.py:_SIDE",
+    "runtimes/_measuring/roofline.py:_LEAST_S",
+    "runtimes/_measuring/roofline.py:_FLOAT",
+    "runtimes/_measuring/roofline.py:_UINT8",
+    "runtimes/_measuring/roofline.py:_INT8",
+    "runtimes/_measuring/roofline.py:_INT32",
+    "runtimes/_measuring/worker.py:_MOST_RUNS",
+    "runtimes/_measuring/worker.py:_MOST_ANSWERED",
+    "runtimes/_measuring/worker.py:_METERED_S",
+    "devices/_fake/transport.py:_PIECE",
+    "devices/_native/disk.py:_HASHING_S",
+    "devices/_native/machine.py:_MAX_FACTS_BYTES",
+    "devices/_native/machine.py:_MAX_KEYS_BYTES",
+    "devices/_native/machine.py:_MAX_FILE_BYTES",
+    "devices/_native/machine.py:_PROBE_S",
+    "devices/_native/placing.py:_ASK_S",
+    "devices/_native/placing.py:_STRANGE",
+    "devices/_native/talk.py:_MOST_BANNER_BYTES",
+    "devices/_native/talk.py:_MOST_BYTES",
+    "devices/_native/talk.py:_CANNOT_START",
+    "devices/_native/talk.py:_KILLED",
+    "devices/_native/talk.py:_GRACE_S",
+    "devices/_native/talk.py:_BEAT_S",
+    "devices/_native/transport.py:_HELLO_S",
+    "devices/_native/transport.py:_LOAD_S",
+    "devices/_native/transport.py:_INFER_S",
+    "devices/_onboard/agent.py:_JOURNAL_LINES",
+}
+
+
+def numbers(node):
+    """The numbers of an expression; 0 and 1 as the value of a keyword (`ge=0`) or an index (`[1:]`) say themselves."""
+    plain = {id(part.value) for part in ast.walk(node) if isinstance(part, ast.keyword)}
+    plain |= {id(part.slice) for part in ast.walk(node) if isinstance(part, ast.Subscript)}
+    plain |= {id(end) for part in ast.walk(node) if isinstance(part, ast.Slice) for end in (part.lower, part.upper)}
+    for part in ast.walk(node):
+        number = isinstance(part, ast.Constant) and type(part.value) in (int, float)
+        if number and (part.value not in (0, 1) or id(part) not in plain):
+            yield part.value
+
+
+def without_reason(text):
+    """The names of a module's numbers that have neither a docstring below nor a comment above or beside them."""
+    tree, lines = ast.parse(text), io.StringIO(text).readline
+    comments = {t.start[0]: t.line for t in tokenize.generate_tokens(lines) if t.type == tokenize.COMMENT}
+    comments = {at: line for at, line in comments.items() if not PRAGMA.search(line)}
+    own = {at for at, line in comments.items() if line.lstrip().startswith("#")}
+    for node, below in zip(tree.body, [*tree.body[1:], None], strict=True):
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or not node.value or not list(numbers(node.value)):
+            continue
+        documented = isinstance(below, ast.Expr) and isinstance(getattr(below.value, "value", None), str)
+        if (
+            not documented
+            and node.lineno - 1 not in own
+            and not comments.keys() & {*range(node.lineno, node.end_lineno + 1)}
+        ):
+            yield from defined(ast.Module([node], []))
+
+
+PRAGMA = re.compile(r"# (fmt|noqa|type|pragma)\b")
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_a_number_has_its_reason_beside_it(name):
+    bare = {f"{name}:{word}" for word in without_reason((ROOT / name).read_text()) if word != "__version__"}
+    assert bare - _STILL_BARE == set()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "_POLL_S = 0.05",
+        "_A = -1",
+        "_A: int = 2**20",
+        "_A, _B = 1, 2",
+        "_A = Limit(points=0.5)",
+        "# of something else\n\n_A = 3",
+        "_B = 2  # its own\n_A = 3",
+        "_A = 3  # noqa: X1",
+        '_A = 3\n\ndef f():\n    """Of a function."""',
+        "_Words = Annotated[str, Meta(min_length=1, max_length=300)]",
+    ],
+)
+def test_a_number_without_a_reason_is_seen(code):
+    assert list(without_reason(code))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        '_A = 3\n"""Why."""',
+        "# why\n_A = 3",
+        "_A = 3  # why",
+        "_A = {\n    1: 2,  # why\n}",
+        "_Count = Annotated[int, Meta(ge=1)]",
+        "_REST = words[1:]",
+        "_ON = True",
+        "def f():\n    a = 3",
+    ],
+)
+def test_a_number_with_one_is_not(code):
+    assert list(without_reason(code)) == []
 
 
 # what starts a Python: `edgewright.system.interpreter` alone knows how to keep the working directory out of it

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["attentions", "evaluate", "facts", "states"]
 
 _WARM_UP_MS = 300.0
+"""A choice: long enough for caches, allocators and threads, short beside what is timed after it."""
 
 
 class _EagerSession(Session):

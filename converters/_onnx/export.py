@@ -29,6 +29,7 @@ OPSET = 23
 """The first opset with `Attention`; ONNX Runtime runs it from 1.23 on."""
 
 _IR_VERSION = 10
+"""That of ONNX 1.16: ONNX Runtime opens it from 1.18 on."""
 _ATTENTION = "edgewright_onnx"
 
 

@@ -40,9 +40,11 @@ if TYPE_CHECKING:
 __all__ = ["quantize_static"]
 
 _BINS = 4096
+"""16 bins to a step of int8, so that a range is cut finer than it is rounded."""
 _DOMAIN = "com.microsoft"
 """ONNX Runtime 1.23, the last for Python 3.10, has no kernel for opset 23's own QuantizeLinear; these are the same."""
 _TINY = 1e-12
+"""Keeps a range that is zero, and the scale made of it, above zero."""
 
 
 def quantize_static(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Moments", "own_scales", "round_blocks", "round_rows"]
 
 _DAMPING = 0.01
+"""Of the mean of the diagonal, as in GPTQ (Frantar et al. 2022, section 3)."""
 _TOKENS_AT_ONCE = 1024
 """Few large products instead of many small ones; 1024 tokens of the widest activations are a few MiB a layer."""
 _SMALLEST = 2.0**-14

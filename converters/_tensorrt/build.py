@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["arguments", "build", "check_builder", "profile"]
 
 _MOST_ROWS = 8
+"""A choice: small batches on a device; memory is planned for them all."""
 _USUAL_LENGTH = 64
+"""A choice: a sentence or two; kernels are tuned for this length."""
 
 _Shapes = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 

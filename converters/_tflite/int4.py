@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["keep_grids", "on_grids", "outputs_at_8_bits"]
 
 _BLOCK = 32
+"""Weights that share a scale: a choice, the least block of the quantizer's recipes, and the ONNX file's."""
 _FEWEST_ROWS = 16
 """Label heads and tables of token types have fewer: they weigh nothing, and their errors are the user's errors."""
 _LAYER, _LOOKUP = schema.BuiltinOperator.FULLY_CONNECTED, schema.BuiltinOperator.EMBEDDING_LOOKUP

@@ -36,6 +36,7 @@ _VOCABULARY, _LABELS = "vocab.txt", "labels.txt"
 _VALUE_LABELS, _VOCABULARY_FILE, _BERT_TOKENIZER, _FEATURE = 2, 5, 4, 1
 """Values of the enum AssociatedFileType and of the unions ProcessUnitOptions and ContentProperties."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The earliest date a ZIP file can hold: the same inputs build the same bytes."""
 
 
 def export(request: MediapipeRequest, progress: Callable[[str], None]) -> None:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["save"]
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The earliest date a ZIP file can hold: the same inputs build the same bytes."""
 _ALIGNMENT = 64
+"""kFieldAlignment of PyTorch's inline_container.h: tensors are mapped where they lie."""
 _MANGLED = re.compile(r"___torch_mangle_\d+")
 
 

@@ -23,6 +23,7 @@ __all__ = ["Int8", "measured"]
 _LINEAR = (torch.nn.functional.linear, torch.ops.aten.linear.default)
 _EMBEDDING = (torch.nn.functional.embedding, torch.embedding, torch.ops.aten.embedding.default)
 _SMALLEST_TABLE = 2**12
+"""Weights: a choice, below which a table saves some kilobytes and is not worth its rounding."""
 
 
 class _Root(torch.nn.Module):  # type: ignore[misc]

@@ -57,6 +57,7 @@ CPUS = {
     "cortex-a72": Cpu("Raspberry Pi 4", "0xd08", "0x0", 3, _V8_0),
     "cortex-a76": Cpu("Raspberry Pi 5", "0xd0b", "0x4", 1, _V8_2),
 }
+"""The part, variant and revision of MIDR_EL1 (Arm's manuals of the cores): r0p4, r0p3 and r4p1."""
 
 
 @dataclass(frozen=True)

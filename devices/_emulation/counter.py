@@ -22,6 +22,7 @@ __all__ = ["counted"]
 
 _SOURCE = Path(__file__).with_name("count.c")
 _COMPILE_S = 120.0
+"""A choice: gcc takes a second for this file; then it is stuck."""
 
 
 def counted(

@@ -21,6 +21,7 @@ __all__ = ["Wanted", "fetch", "first_error", "unpack"]
 
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _FETCH_S = 1800.0
+"""A choice: some hundred megabytes of packages over a slow line."""
 _HINT = "this needs Debian or a system derived from it, and there: apt install"
 
 

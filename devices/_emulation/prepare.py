@@ -29,6 +29,7 @@ _TRY = (
     "print(os.uname()[4])"
 )
 _TRY_S = 300.0
+"""A choice: it takes some three seconds here; importing everything on a loaded machine, a hundred times that."""
 
 
 def prepare(cpu: str, *, mirror: str, wheel: Path | None, progress: Callable[[str], None]) -> Emulated:

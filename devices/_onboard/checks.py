@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 _BASE_BYTES, _COPIES = 64 * 2**20, 2
+"""A choice: a Python with its engine, and the weights twice, as they are read and as kernels pack them."""
 _INSTALL = "run it with --install, or on the board: pip install 'edgewright[onnx]' (or [litert]), or give --python"
 
 

@@ -43,6 +43,7 @@ class Free(NamedTuple):
 
 
 _PIECE = 1 << 20
+"""Bytes read at a time: large enough that calls cost nothing, small beside any board's memory."""
 
 
 class Disk(ABC):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Env", "Recipe"]
 
 _MAX_SCRIPT_BYTES = 2**16
+"""A choice: a line a wheel; what is larger was not written here."""
 _SHELLS = ("/bin/sh", "/system/bin/sh")
 
 

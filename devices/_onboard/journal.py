@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Journal"]
 
 _MAX_BYTES = 2**16
+"""A choice: the last hundreds of events, on a card that is small and wears out."""
 
 
 class Journal:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Machine", "Manager", "Ran", "RealMachine"]
 
 _MAX_OUTPUT_BYTES = 2**20
+"""A choice: programs asked here print some kilobytes; a board's memory is small."""
 _NARROW = {"aarch64": "armv8l", "x86_64": "i686"}
 """A system of 32 bits on a kernel of 64: what its programs are made for."""
 

@@ -14,6 +14,7 @@ __all__ = ["MANIFEST", "SIGNATURE", "Part", "Release"]
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.json.sig"
 _SCHEMA = 1
+"""The newest manifest that is read: that of sdk/bundle/manifest.py, which does not travel to boards."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["begin", "check_room", "end", "prepare"]
 
 _SPARE_BYTES, _SPARE_INODES = 2**20, 32
+"""A choice: for the journal, the state and directories, which no wheel or artifact counts."""
 
 
 def prepare(board: Board) -> dict[str, Any]:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["Service"]
 
 _MAX_UNIT_BYTES = 2**16
+"""A choice: the unit written here has some hundred bytes; a stranger's is read no further."""
 _START_S = 240.0
+"""A choice: systemd waits 90 s by default, and a slow card reads a model of hundreds of megabytes after it."""
 _RELEASES = 2
 """How many are open at once while the server is told to follow `current`."""
 _GPUS = ("/dev/nvidiactl", "/dev/nvmap")

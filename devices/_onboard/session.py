@@ -25,6 +25,7 @@ QUIET_S = 30.0
 """A sender from which nothing has come for so long is taken for gone, in seconds."""
 
 _MAX_NOTE_BYTES = 2**12
+"""One block of most file systems; a note has a few lines."""
 
 
 @dataclass(frozen=True)

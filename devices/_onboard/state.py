@@ -12,6 +12,7 @@ from edgewright.errors import DeviceError
 __all__ = ["State", "is_release", "sequence_of"]
 
 _SCHEMA = 1
+"""The first one; it goes up when an older board would misread the state."""
 
 
 def is_release(name: str) -> bool:

@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 __all__ = ["Store"]
 
 _FOLDERS = {"blobs": 0o755, "releases": 0o755, "incoming": 0o700}
+"""Others may read what is installed; what is still coming is the owner's alone."""
 _OURS = {*_FOLDERS, "keys", "env", "native", "wheels", "lock", "current", "state.json", "journal.jsonl"}
 _MAX_STATE_BYTES = 2**12
+"""One block of most file systems; a state has a few names."""
 
 
 class Store:

@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["active", "visit"]
 
 _MAX_PACKED_BYTES = 3 * 2**20
+"""Below the 4 MiB that the other end reads of an answer (sdk/boards/wire.py), words and names beside it."""
 _MAX_WORDS_BYTES = 2**13
+"""A choice: the end of a traceback, no more."""
 _BEAT_S = 1.0
+"""A choice: several beats before any shell, bridge or keep-alive takes the silence for an end."""
 
 
 def visit(board: Board) -> dict[str, Any]:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["MAX_WHEEL_BYTES", "lay_out", "listed", "wheel_hash", "whole"]
 
 MAX_WHEEL_BYTES = 2**29
+"""A choice: the wheels of engines have some tens of megabytes, with CUDA hundreds."""
 _MAX_RECORD_BYTES = 2**24
+"""A choice: a line of some 100 bytes a file, for more files than any wheel has."""
 
 
 def lay_out(disk: Disk, data: bytes, folder: str, most_bytes: int) -> None:

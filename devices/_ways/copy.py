@@ -33,10 +33,15 @@ _ADD = _HASH + 'cat >>"$1" && wc -c <"$1" && h <"$1"'
 _NEW = _HASH + 'cat >"$1" && wc -c <"$1" && h <"$1"'
 
 _TRIES = 3
+"""A choice: outlasts a dropped packet or a short break; a way that is gone fails within seconds."""
 _PAUSE_S = 0.25
+"""Doubled at each try: half a second, then one."""
 _SLOWEST_BYTES_S = 20_000
+"""A choice: a bad radio link, below which nobody sends a model."""
 _PATIENCE_S = 120.0
+"""A choice: for connecting, hashing and a busy card, whatever the size."""
 _PIECE = 1 << 20
+"""Bytes read at a time: large enough that calls cost nothing, small beside any board's memory."""
 
 
 class Far(Protocol):

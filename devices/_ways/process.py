@@ -20,6 +20,7 @@ __all__ = ["MOST_BYTES", "capture"]
 MOST_BYTES = 2**26
 """What is read of a device's answer at most."""
 _PIECE = 2**16
+"""What a pipe holds on Linux (pipe(7)): no read brings more."""
 
 
 def capture(

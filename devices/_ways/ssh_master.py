@@ -25,8 +25,11 @@ __all__ = ["Master", "options"]
 _LONGEST = 70
 """A socket's path has at most 103 characters, and ssh appends 17 while it makes it."""
 _END_S = 2.0
+"""A choice: an ssh that was told to end does so at once; then it is killed."""
 _CONNECT_S = 10
+"""A choice: several round trips of a slow radio; the system's own limit is minutes."""
 _ALIVE_S, _ALIVE_COUNT = 10, 3
+"""A choice: half a minute of silence, by ssh_config(5), ends the way instead of hanging for ever."""
 
 
 def options(settings: dict[str, str]) -> list[str]:

@@ -28,12 +28,17 @@ if TYPE_CHECKING:
 __all__ = ["Compiled", "layer", "trace"]
 
 _CPU = 1
+"""kLiteRtHwAcceleratorCpu of litert_common.h."""
 _WRITE = 1
+"""kLiteRtTensorBufferLockModeWrite of litert_tensor_buffer.h."""
 _PLAIN, _OPERATOR, _DELEGATED = 1, 2, 8
+"""Profiler::EventType of TFLite's core/api/profiler.h: DEFAULT, OPERATOR_INVOKE_EVENT, and what a delegate tells."""
 _EVENT_TYPES = {1 << bit for bit in range(9)}
+"""All of the same enumeration: nine bits."""
 _INVOKE = b"Invoke"
 _DELEGATE = "XNNPACK"
 _MOST_EVENTS = 1 << 20
+"""A choice: hundreds of operators over a thousand runs; more is a count misread."""
 _SIZE = ctypes.c_size_t
 _Pointer = ctypes.c_void_p
 _BUILTINS = {

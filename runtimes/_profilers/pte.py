@@ -14,8 +14,11 @@ from edgewright.errors import EngineError
 __all__ = ["Call", "Method"]
 
 _PLANS = 1
+"""Field of Program in ExecuTorch's program.fbs: execution_plan."""
 _NAME, _CHAINS, _OPERATORS, _DELEGATES = 0, 5, 6, 7
+"""Fields of ExecutionPlan."""
 _INSTRUCTIONS = 2
+"""Field of Chain."""
 _KINDS = ("", "KernelCall", "DelegateCall", "MoveCall", "JumpFalseCall", "FreeCall")
 
 

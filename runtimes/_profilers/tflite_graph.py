@@ -23,6 +23,7 @@ _BITS = {
     "INT64": 64,
     "FLOAT64": 64,
 }
+"""Bits of an element, as the names of TensorType in TFLite's schema.fbs say."""
 _BITS |= {"INT8": 8, "UINT8": 8, "BOOL": 8, "INT4": 4, "INT2": 2}
 _LOOKUPS = ("EMBEDDING_LOOKUP", "GATHER", "GATHER_ND", "SLICE", "STRIDED_SLICE")
 

@@ -41,7 +41,9 @@ ATTENTIONS = Child("edgewright.converters._model.looks:attentions", Look, type(N
 _INK = (0x2A, 0x8C, 0xD6)
 """Seen on a white page and on a black one; how much of it is how much attention."""
 _WIDTH, _LABELS = 720, 110
+"""Units of the drawing: the width of a page's text, and room in it for the tokens."""
 _SHOWN = 0.5
+"""A pattern that has the greater part of a head's attention names the head."""
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,10 @@ if TYPE_CHECKING:
 __all__ = ["STATES", "Layer", "Probed", "StatesRequest", "page", "probe"]
 
 _PENALTIES = 10.0 ** np.arange(-2, 6)
+"""Of ridge regression, a decade apart, for features of variance 1: from none to all but the mean gone."""
 _LABELS = ("label", "tags", "ner_tags", "labels")
 _LEAST = 10
+"""A choice: with fewer, one row moves a part's accuracy by more than ten points."""
 
 
 class StatesRequest(Look, frozen=True, kw_only=True):

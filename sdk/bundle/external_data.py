@@ -45,7 +45,9 @@ _MOST_OPERATORS = 2**12
 _KEYS = {b"location", b"offset", b"length", b"checksum"}
 
 _OPERATOR_CODES, _BUFFER_GROUPS, _BUFFERS = 1, 8, 9
+"""Fields of Model in TFLite's schema.fbs."""
 _CUSTOM_CODE = 1
+"""Field of OperatorCode in the same schema."""
 
 
 def weights_of(path: str) -> str:

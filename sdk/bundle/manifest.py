@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 SCHEMA = 1
+"""The first one; it goes up when an older reader would misread a bundle."""
 MOST_INPUTS = 300
 """Characters of `Choice.inputs`: words for people, a dozen lengths in them."""
 

@@ -41,9 +41,13 @@ _ONCE = {("model", 7), ("attribute", 5), ("attribute", 6), ("attribute", 22), *(
          *(("training_info", n) for n in (1, 2))}  # fmt: skip
 """Those that are not repeated: a parser would merge two."""
 _OP_TYPE = 4
+"""Field of NodeProto in onnx.proto."""
 _NAME, _ENTRY, _DATA_LOCATION = 8, 13, 14
+"""Fields of TensorProto: name, external_data, data_location."""
 _EXTERNAL = 1
+"""TensorProto.DataLocation.EXTERNAL."""
 _KEY, _VALUE = 1, 2
+"""Fields of StringStringEntryProto."""
 _EP_CONTEXT = b"EPContext"
 _WORDS = (b"location", _EP_CONTEXT)
 

@@ -18,6 +18,7 @@ NAMESPACE = "edgewright-bundle"
 """A signature is good for this purpose alone: one of the same key over an e-mail or a commit is none over a bundle."""
 
 _TIMEOUT_S = 30.0
+"""A choice: signing takes milliseconds, but a key in an agent may wait for a touch."""
 
 
 def ssh_keygen(*arguments: str, stdin: bytes = b"") -> tuple[int, str]:

@@ -21,6 +21,7 @@ __all__ = ["PACKED", "Install", "begin", "need", "place", "run"]
 PACKED = "bundle.tar"
 
 _TIMEOUT_S = 600.0
+"""A choice: the updater compresses a bundle of gigabytes in minutes, and one that waits for input is ended."""
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,11 @@ __all__ = ["Entrant", "Rules", "check_unsigned", "choose", "race"]
 _NOISE = 1.1
 """Within so many times the best, a short run tells nothing."""
 _HOPELESS = 2.0
+"""A choice: no second process has been expected to halve a time."""
 _FINALISTS = 3
+"""Few enough to measure at length, enough that one format's bad day does not decide."""
 _FINAL = Plan(tokens=(64,))
+"""A choice: a sentence or two, in the middle of the usual lengths."""
 
 
 @dataclass(frozen=True)

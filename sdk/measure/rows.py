@@ -20,6 +20,7 @@ from edgewright.system.untrusted import MAX_JSON_BYTES
 __all__ = ["MOST_WORDS", "SCHEMA", "Machine", "Moment", "Parts", "Row", "Run", "Startup", "read", "write"]
 
 SCHEMA = 1
+"""The first one; it goes up when an older reader would misread rows."""
 _MAX_BYTES = MAX_JSON_BYTES
 
 MOST_WORDS = 1000

@@ -21,6 +21,7 @@ FIRST_TOKEN = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-rob
 # These models count positions from the padding id + 1, so that many rows of the position table are never used.
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl", "longformer", "ibert"}
 _NO_LENGTH = 10**6
+"""Above every model's context; transformers writes 10**30 where a tokenizer knows no length."""
 # Models that answer questions are trained on windows of so many tokens (BERT's run_squad.py, transformers' pipeline).
 _LONGEST_WINDOW = 384
 _POOLING: dict[str, Literal["mean", "cls", "max"]] = {

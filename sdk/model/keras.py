@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["is_keras", "open_keras"]
 
 _LARGEST_CONFIG = 64 * 2**20
+"""A choice: the structure of a model alone, some kilobytes a layer; the limit keeps a zip bomb out."""
 
 
 def is_keras(model: str | Path) -> bool:

@@ -46,6 +46,7 @@ _SAME_DB = 60.0
 _GOOD_DB = 40.0
 """No quantized layer is blamed for what is lost above it."""
 _MOST_TEXTS = 6
+"""A choice: each keeps the outputs of all layers, and a broken layer shows on any text."""
 _OUTPUT = "the output"
 
 

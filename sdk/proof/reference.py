@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Proof"]
 
 _MOST_CALIBRATED = 128
+"""A choice: ranges hardly widen after some dozens of texts, and each one costs a run in float."""
 
 
 class Proof:

@@ -53,6 +53,7 @@ __all__ = [
 TIMED = 50
 """Texts that latency is measured on."""
 _ASKED = 200
+"""Labelled items of a comparison that are answered one by one: a choice, half of a percent each."""
 
 
 class Side(Struct, frozen=True):

@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["Bar", "Interval", "Point", "Series", "bars", "curves", "intervals", "legend", "scatter"]
 
 _WIDTH, _RIGHT, _ROW = 720, 60, 24
+"""Units of the drawing: the width of a page's text; room for a value at the right; a line of text and its gap."""
 _HEIGHT, _BOTTOM, _TOP = 340, 46, 14
+"""Units of the drawing: about half the width; room for ticks and a label below, for a label above."""
 _COLOURS = 8
+"""The classes c0 to c7 of the page's style sheet."""
 _MOST_DOTS, _MOST_TICKS = 40, 10
+"""A choice: more dots, or more ticks, run into each other at this width."""
 _LETTER = 7.2
+"""Units of a letter: an estimate, rounded up so that no name is cut off."""
 
 
 @dataclass(frozen=True)

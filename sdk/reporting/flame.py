@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["flame", "page"]
 
 _WIDTH, _ROW, _LETTER = 960.0, 22.0, 7.2
+"""Units of the drawing: a wide screen's page, a line of text with its gap, one letter of it."""
 _COLOURS = 7
+"""One less than the style sheet has: neighbours get others by their names, and no colour has a meaning."""
 _MOST_BARS = 16
+"""A choice: what fits on a screen; the table below has all."""
 
 
 @dataclass

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["bar_of", "check", "facts", "section"]
 
 _MOST_BARS = 12
+"""A choice: what fits in a terminal beside the rest; the others stand in one line."""
 
 
 def check(run: Run, profiles: Sequence[Profile]) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["html", "markdown"]
 
 _MOST_KINDS = 9
+"""One more than the style sheet has colours: the last row is the rest."""
 _STEPS = ("import_ms", "read_ms", "tokenizer_ms", "open_ms", "first_ms")
 
 

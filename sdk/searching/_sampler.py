@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["Untried", "distributions", "is_taken", "point_of"]
 
 _ATTEMPTS = 16
+"""A choice: an inner sampler that gives so many known points in a row is left for a random new one."""
 _STARTUP = 5
+"""Trials at random before a model: fewer tell nothing (docs/search.md), more waste a short search."""
 _POPULATION = 8
+"""A choice: a search has tens of trials, of which a population must be a small part."""
 
 
 def distributions(choices: Sequence[Choice]) -> dict[str, BaseDistribution]:

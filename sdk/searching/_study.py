@@ -40,7 +40,9 @@ __all__ = ["Study"]
 _NAME = "edgewright"
 _FATAL = (MissingExtra, StorageError, ConnectionLost)
 _RETRIES = 2
+"""A trial that has ended three processes would end a fourth."""
 _OPENINGS = 20
+"""A choice: processes that make the same file at once get out of each other's way within some tries."""
 _STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.RUNNING: "running"}
 
 

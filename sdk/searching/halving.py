@@ -22,6 +22,7 @@ Rungs = dict[str, float]
 """Scores by the part of a training after which they were had, such as `0.25 of step 2`."""
 
 _LEAST = 4
+"""A choice: the median of fewer is one trial's luck."""
 
 
 def verdict(rung: str, score: float, cost: Cost, others: Iterable[tuple[Cost, Rungs]]) -> str:

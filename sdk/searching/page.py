@@ -19,6 +19,7 @@ __all__ = ["page"]
 
 _KINDS = ("winner", "front", "beaten by another trial")
 _COLOURS = (1, 0, 6)
+"""Of the style sheet, in the order of the kinds: vermilion, blue, and grey for what was beaten."""
 _LIMITS = {"max_ms": "at most {:g} ms", "max_mb": "at most {:g} MB", "min_score": "a score of at least {:g} %"}
 
 

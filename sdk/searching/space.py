@@ -45,6 +45,7 @@ Point = tuple[int, ...]
 """Which value of each choice, counted from 0."""
 
 _MOST_POINTS = 100_000
+"""A choice: every point is held and checked; no search comes near so many trials."""
 
 
 class Measure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

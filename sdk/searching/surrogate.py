@@ -27,8 +27,11 @@ _TOGETHER = 0.2
 """The share of the variance that is left to choices acting together."""
 
 _NOISE = 0.02
+"""Of the variance of an objective: a choice, for the noise of short training and of timing."""
 _OPTIMISM = 0.5
+"""Standard deviations: a choice; more explores longer than a search of tens of trials can afford."""
 _MOST = 400
+"""Candidates forecast, drawn from all that are left: a choice, so that a step of the search takes no time."""
 
 
 def promising(

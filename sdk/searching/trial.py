@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Cost", "Found", "bits_of", "make", "measure"]
 
 _ATTEMPTS = 2
+"""A choice: a void row is measured once more; a machine that is busy twice is busy."""
 
 
 @dataclass(frozen=True)

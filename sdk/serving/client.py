@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Client", "ask"]
 
 _MOST_BYTES = 2**28
+"""A choice: embeddings of thousands of texts as JSON, and no endless line in the memory of a client."""
 _HINT = "start it: edgewright serve BUNDLE --socket"
 
 

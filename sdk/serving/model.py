@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Model", "items_of", "open_model", "parsed"]
 
 _TRIES = 3
+"""The release may be switched while it is opened; three switches in a row are no accident."""
 _PRECISE: tuple[Precision, ...] = ("fp16", "fp32")
 """What TensorRT makes engines of, the faster one first; it takes no integers of ours."""
 

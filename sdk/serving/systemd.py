@@ -11,6 +11,7 @@ import socket
 __all__ = ["inherited", "notify", "watchdog_s"]
 
 _FIRST_FD = 3
+"""SD_LISTEN_FDS_START of sd_listen_fds(3)."""
 
 
 def notify(*words: str) -> None:

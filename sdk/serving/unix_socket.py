@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["listening"]
 
 _MOST_PATH_BYTES = 107
+"""sun_path of unix(7) has 108 bytes, the NUL among them."""
 _PRIVATE = 0o177
+"""A umask that leaves reading and writing to the owner: whoever may connect may use the model."""
 
 
 @contextmanager

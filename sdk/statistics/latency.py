@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Ratio", "Summary", "compare", "median", "percentile", "summarize"]
 
 _Z95 = 1.959964
+"""The 97.5 % quantile of the normal distribution: 95 % lie between it and its negative."""
 _CARRIED = ((90, 29), (95, 59), (99, 299))
 """A percentile, and from how many samples on one lies beyond it with 95 % confidence: 0.9^29 < 0.05 and so on."""
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["staged"]
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+"""Linux's <fcntl.h> and <linux/fs.h>: paths are taken from the working directory; two names change places."""
 
 
 @contextmanager

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["did_you_mean", "read_toml", "record"]
 
 _MAX_BYTES = 2**20
+"""A choice: what people write by hand has some kilobytes, and no wrong file is read into memory whole."""
 
 
 def read_toml(path: Path) -> tuple[str, dict[str, Any]]:

@@ -15,7 +15,9 @@ from edgewright.errors import BundleError
 __all__ = ["MAX_JSON_BYTES", "MAX_SIGNATURE_BYTES", "check_path", "strict_json"]
 
 MAX_JSON_BYTES = 16 * 2**20
+"""A choice: room for golden cases with their outputs, little enough that parsing it fits a small board."""
 MAX_SIGNATURE_BYTES = 16 * 2**10
+"""A choice: a signature of ssh-keygen has under 2 kB, with an RSA key of 4096 bits too."""
 
 
 def strict_json(data: bytes, name: str) -> Any:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["FillMask"]
 
 _BEST = 5
+"""The default of transformers' fill-mask pipeline."""
 # The gate's masks stand so near to the beginning that no tokenizer's cut takes them away.
 _LATEST_WORD, _LONG_WORD = 6, 12
 

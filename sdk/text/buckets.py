@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["buckets", "check_buckets", "pad", "pick", "rows"]
 
 _SHORTEST = 16
+"""A choice: a short sentence with its two special tokens."""
 
 
 def buckets(max_length: int) -> tuple[int, ...]:

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["MAX_TEXT_BYTES", "Tokenizer"]
 
 MAX_TEXT_BYTES = 1 << 20
+"""A choice: far more than any model reads at once, and soon tokenized even without a space in it."""
 _LARGEST_OVERLAP = 128
+"""Tokens that two windows share: the document stride of BERT's run_squad.py."""
 _MASKS = ("[MASK]", "<mask>")
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Grouped", "Rows", "collate"]
 
 _POOL = 50
+"""Batches sorted by length together: a choice, little padding in them, and still other neighbours each epoch."""
 
 
 class Rows(Dataset):  # type: ignore[misc]  # torch is not followed

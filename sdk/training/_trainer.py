@@ -45,6 +45,7 @@ _ALWAYS = {
     "report_to": "none",
     "ddp_find_unused_parameters": False,
 }
+"""Two checkpoints: the best one, which is the result, and the last one, from which an interrupted run goes on."""
 
 
 def arguments(recipe: Recipe, rows: int, work: Path, processes: int) -> TrainingArguments:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Corpus", "Row", "kept", "write"]
 
 _CHUNK = 1000
+"""Texts tokenized at once: a choice, enough to keep all cores busy, few enough to hold in memory."""
 _RECORD = "corpus.json"
 
 

@@ -51,8 +51,11 @@ _ROBERTA = {
 _LEAST_SEEN = 2
 """A piece that a corpus holds once says nothing of the next text."""
 _MOST_CHARACTERS = 1000
+"""A choice: the alphabets of Europe and some hundred ideographs; the rest goes to unknown or to bytes."""
 _PIECE_BYTES = 1 << 20
+"""What is read of a line at once: a choice, so that a corpus in one line does not fill the memory."""
 _SAMPLED = 1000
+"""Texts: a choice, enough for the digits shown, and soon done."""
 
 
 @dataclass(frozen=True)

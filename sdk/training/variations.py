@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["Variations", "neighbours"]
 
 _NEAREST = 15
+"""A choice, as the 15 candidates of TinyBERT's augmentation (Jiao et al. 2020)."""
 _JOINED = 0.3
+"""A choice: most texts stay one, and some become as long as the longest."""
 _RATES = (0.1, 0.3, 0.5)
+"""Of words replaced: a choice, from nearly the same to hardly the same, for a teacher labels each anew."""
 _HELD = 1000
+"""Texts kept to be joined to another: a choice, enough for variety, few enough for memory."""
 
 
 @dataclass(frozen=True)

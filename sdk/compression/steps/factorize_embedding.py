@@ -20,6 +20,7 @@ _RIDGE = 1e-3
 """As a share of the mean variance of what comes in."""
 
 _FLOOR = 0.3
+"""Of the mean curvature: a choice, so that rare words' directions are not given up for common ones'."""
 
 
 class FactorizeEmbedding(Step, frozen=True, kw_only=True, forbid_unknown_fields=True):

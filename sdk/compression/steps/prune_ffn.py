@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["PruneFfn"]
 
 _WHOLE = 32
+"""Neurons: a multiple of every engine's vector width in int8, and of a block of int4."""
 
 
 class PruneFfn(Step, frozen=True, kw_only=True, forbid_unknown_fields=True):

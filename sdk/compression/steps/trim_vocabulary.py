@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["TrimVocabulary"]
 
 _CHUNK = 1000
+"""Texts counted at once: a choice, enough to keep all cores busy, few enough to hold in memory."""
 
 
 class TrimVocabulary(Step, frozen=True, kw_only=True, forbid_unknown_fields=True):
