@@ -84,7 +84,7 @@ def estimate(
     Raises:
         UsageError: a length over the model's, more threads than cores, or no such profile.
     """
-    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    opened = Bundle.of(bundle)
     board = profile if isinstance(profile, Profile) else named(profile)
     longest, cores = opened.manifest.settings.max_length, sum(one.count for one in board.cpu.clusters)
     if not 1 <= tokens <= longest:

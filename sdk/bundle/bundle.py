@@ -192,8 +192,7 @@ class Bundle:
 
 def inspect(bundle: Bundle | str | Path) -> Manifest:
     """What a bundle says of itself; hashes are not checked, that is `verify`. Raises what `Bundle.open` raises."""
-    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-    return opened.manifest
+    return Bundle.of(bundle).manifest
 
 
 def problems(manifest: Manifest, sizes: dict[str, int]) -> list[str]:

@@ -121,7 +121,7 @@ def race(
         ConnectionLost: the way to the board broke before it was decided.
         What `edgewright.measure.bench.bench` raises.
     """
-    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    opened = Bundle.of(bundle)
     place = place or Here(opened)
     entrants = [Entrant(target, []) for target in targets_of(opened, plan, None, None, place)]
     able = place.about.formats

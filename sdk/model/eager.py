@@ -13,6 +13,7 @@ from edgewright.model.source import SourceJob  # noqa: TC001 - msgspec reads ann
 from edgewright.system import arrays
 from edgewright.system.child import Child
 from edgewright.system.jobs import Jobs
+from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,7 +62,7 @@ def ask(
     request: _Looking,
     batches: Sequence[Batch] = (),
     *,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = silent,
 ) -> tuple[Given, list[Batch]]:
     """Ask the eager model of a source, in a child, about some batches: its answer, and the arrays that it wrote.
 

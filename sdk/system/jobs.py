@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright.system.child import Limits, call
+from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ class Jobs:
 
     scratch: Path
     limits: Limits = field(default_factory=Limits)
-    progress: Callable[[str], None] = field(default=lambda _: None)
+    progress: Callable[[str], None] = silent
 
     def run(self, child: Child[Asked, Given], request: Asked, *, preload: Sequence[str] = ()) -> Given:
         """Give what the function answers. Raises what it raises, or ChildFailed, whose hint names the log."""
