@@ -10,12 +10,13 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, cast
 
-from edgewright.converters._model.attention import refuse, repeated, replaced
+from edgewright.converters._model.attention import repeated, replaced
 
 if TYPE_CHECKING:
     import torch
 
     from edgewright.contracts.converter import ConversionSpec
+    from edgewright.converters._model.attention import Attention
 
 __all__ = ["export", "trace"]
 
@@ -42,28 +43,18 @@ def trace(module: torch.nn.Module, spec: ConversionSpec) -> torch.export.Exporte
         return torch.export.export(module, row, dynamic_shapes=shapes, strict=False)
 
 
-def _attention(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
-    **kwargs: Any,
-) -> tuple[torch.Tensor, None]:
+def _attention(asked: Attention) -> torch.Tensor:
     """(1, heads, length, width) x 3 -> (1, length, heads, width), as products of (heads, length, width)."""
     import torch
 
-    del module
-    refuse(kwargs, "position_bias", "softcap")
-    heads, width = query.shape[1], query.shape[3]
-    key, value = repeated(heads, key, value)
-    query = query.reshape(heads, -1, width) * (width**-0.5 if scaling is None else scaling)
+    heads, width = asked.query.shape[1], asked.query.shape[3]
+    key, value = repeated(heads, asked.key, asked.value)
+    query = asked.query.reshape(heads, -1, width) * asked.scale
     scores = torch.bmm(query, key.transpose(2, 3).reshape(heads, width, -1))
-    if attention_mask is not None:
-        scores = scores + attention_mask
+    if asked.mask is not None:
+        scores = scores + asked.mask
     mixed = torch.bmm(scores.softmax(-1), value.reshape(heads, -1, value.shape[3]))
-    return mixed.transpose(0, 1).unsqueeze(0), None
+    return mixed.transpose(0, 1).unsqueeze(0)
 
 
 def _mask(mask: torch.Tensor, queries: int, dtype: torch.dtype) -> torch.Tensor:

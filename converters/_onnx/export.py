@@ -14,7 +14,7 @@ import logging
 import warnings
 from typing import TYPE_CHECKING, Any, cast
 
-from edgewright.converters._model.attention import additive, refuse, replaced
+from edgewright.converters._model.attention import additive, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import onnx
     import onnx_ir as ir
     import torch
+
+    from edgewright.converters._model.attention import Attention
 
 __all__ = ["OPSET", "export"]
 
@@ -67,33 +69,23 @@ def export(
     return proto
 
 
-def _attention(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
-    **kwargs: Any,
-) -> tuple[torch.Tensor, None]:
+def _attention(asked: Attention) -> torch.Tensor:
     """(batch, heads, length, width) x 3 -> (batch, length, heads, width), through (batch, length, hidden)."""
     import torch
 
-    refuse(kwargs, "position_bias", "softcap")
-    heads, key_heads = query.shape[1], key.shape[1]
-    flat = [t.transpose(1, 2).flatten(2) for t in (query, key, value)]
-    causal = attention_mask is None and bool(getattr(module, "is_causal", False))
+    heads, key_heads = asked.query.shape[1], asked.key.shape[1]
+    flat = [t.transpose(1, 2).flatten(2) for t in (asked.query, asked.key, asked.value)]
     out = torch.onnx.ops.attention(
         flat[0],
         flat[1],
         flat[2],
-        attention_mask,
+        asked.mask,
         q_num_heads=heads,
         kv_num_heads=key_heads,
-        scale=scaling,
-        is_causal=causal,
+        scale=asked.scaling,
+        is_causal=asked.causal,
     )[0]
-    return out.reshape(*out.shape[:2], heads, -1), None
+    return out.reshape(*out.shape[:2], heads, -1)
 
 
 @contextlib.contextmanager

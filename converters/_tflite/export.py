@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from edgewright.converters._model.attention import refuse, repeated, replaced
+from edgewright.converters._model.attention import repeated, replaced
 from edgewright.converters._tflite import file as _tflite_file
 from edgewright.converters._tflite.norms import kept_apart
 from edgewright.converters._tflite.rows import share_rows
@@ -25,6 +25,8 @@ from edgewright.errors import ConversionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from edgewright.converters._model.attention import Attention
 
 __all__ = ["MASKED", "export", "signature"]
 
@@ -57,7 +59,8 @@ def export(model: torch.nn.Module, lengths: Sequence[int], inputs: Sequence[str]
 
     inner = cast("Any", model).model
     named, converter = _Named(model, inputs, outputs).eval(), None
-    with _quiet(), torch.no_grad(), replaced(inner, _ATTENTION, _attention, _mask, _clamped), kept_apart(model):
+    attention = replaced(inner, _ATTENTION, _attention, _mask, _clamped, biased=True)
+    with _quiet(), torch.no_grad(), attention, kept_apart(model):
         for length in sorted(lengths, reverse=True):
             feeds = {name: torch.ones((1, length), dtype=torch.int64) for name in inputs}
             add = converter.signature if converter else litert_torch.signature
@@ -103,23 +106,13 @@ def _narrowed(error: RuntimeError) -> ConversionFailed | None:
     )
 
 
-def _attention(
-    _module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
-    **kwargs: Any,
-) -> tuple[torch.Tensor, None]:
+def _attention(asked: Attention) -> torch.Tensor:
     """(batch, heads, length, width) x 3 -> (batch, length, heads, width)."""
-    refuse(kwargs, "softcap")
-    key, value = repeated(query.shape[1], key, value)
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    scores = (query * scale) @ key.transpose(2, 3)
-    for part in (kwargs.get("position_bias"), attention_mask):
+    key, value = repeated(asked.query.shape[1], asked.key, asked.value)
+    scores = (asked.query * asked.scale) @ key.transpose(2, 3)
+    for part in (asked.position_bias, asked.mask):
         scores = scores if part is None else scores + part
-    return (scores.softmax(-1) @ value).transpose(1, 2).contiguous(), None
+    return (scores.softmax(-1) @ value).transpose(1, 2).contiguous()
 
 
 def _mask(mask: torch.Tensor, queries: int, dtype: torch.dtype) -> torch.Tensor:

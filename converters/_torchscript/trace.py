@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from edgewright.converters._model.attention import additive, refuse, repeated, replaced
+from edgewright.converters._model.attention import additive, repeated, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from edgewright.converters._model.attention import Attention
 
 __all__ = ["trace"]
 
@@ -49,23 +51,13 @@ def trace(module: torch.nn.Module, inner: torch.nn.Module, example: Sequence[tor
         return torch.jit.freeze(traced)
 
 
-def _attention(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
-    **kwargs: Any,
-) -> tuple[torch.Tensor, None]:
+def _attention(asked: Attention) -> torch.Tensor:
     """(batch, heads, length, width) x 3 -> (batch, length, heads, width)."""
-    refuse(kwargs, "position_bias", "softcap")
-    key, value = repeated(query.shape[1], key, value)
-    causal = attention_mask is None and bool(getattr(module, "is_causal", False))
+    key, value = repeated(asked.query.shape[1], asked.key, asked.value)
     out = torch.nn.functional.scaled_dot_product_attention(
-        query, key, value, attn_mask=attention_mask, is_causal=causal, scale=scaling
+        asked.query, key, value, attn_mask=asked.mask, is_causal=asked.causal, scale=asked.scaling
     )
-    return out.transpose(1, 2), None
+    return out.transpose(1, 2)
 
 
 def _use_methods(model: torch.nn.Module) -> None:

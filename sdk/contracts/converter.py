@@ -1,7 +1,35 @@
-"""The seams between the rooms. A new format, engine or transport implements one underscored method of one class here.
+"""The seam of a format: a model in, an artifact out. A format is a file in `converters/`, whose name is its key.
 
-The public method of each class checks, calls the underscored one, and narrows whatever it raises to an error of
-`edgewright.errors`, so that no caller ever sees a library's own exception.
+It writes one class with an underscored method; the public one calls it, and narrows whatever it raises to an error of
+`edgewright.errors`, so that no caller ever sees a library's own exception. A `torch.nn.EmbeddingBag` as a numpy file:
+
+    from pathlib import Path
+    from typing import Any
+
+    from edgewright.contracts.converter import ConversionSpec, Converter
+    from edgewright.contracts.precision import Precision, suffix
+
+    __all__ = ["BagConverter"]
+
+
+    class BagConverter(Converter):
+        format = "bag"
+        precisions = ("fp32", "fp16")
+        extra = "convert"
+        requires = ("torch",)
+
+        @staticmethod
+        def path(precision: Precision) -> str:
+            return f"bag/model{suffix(precision)}.npz"
+
+        def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
+            import numpy as np
+
+            spec.progress("store the table")
+            (table,) = model.parameters()
+            dtype = np.float16 if spec.precision == "fp16" else np.float32
+            with out.open("wb") as file:
+                np.savez(file, table=table.detach().numpy().astype(dtype))
 """
 
 from __future__ import annotations

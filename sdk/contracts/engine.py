@@ -1,4 +1,44 @@
-"""The seam of an engine: opens artifacts of its formats, and runs them."""
+"""The seam of an engine: opens artifacts of its formats, and runs them. An engine is a file in `runtimes/`.
+
+It writes two classes: a `Runtime`, whose `_open` is called by the public `open`, which checks and narrows whatever it
+raises to an error of `edgewright.errors`, and its `Session`. The engine's module is imported when an artifact is
+opened, never before. One that looks words up in a table and takes their mean, with numpy alone:
+
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from edgewright.bundle.manifest import TensorSpec
+    from edgewright.contracts.engine import Footprint, Runtime, Session
+
+    __all__ = ["BagRuntime"]
+
+
+    class BagRuntime(Runtime):
+        engine = "bag"
+        formats = ("bag",)
+        extra = "convert"
+        module = package = "numpy"
+        footprint = Footprint(base_mib=0.0, copies=1.0)
+
+        def _open(self, path: Path, *, threads: int) -> Session:
+            del threads  # numpy looks up with one
+            with self.import_engine().load(path, allow_pickle=False) as arrays:
+                return _Table(arrays["table"])
+
+
+    class _Table(Session):
+        inputs = (TensorSpec("input_ids", "int64", ("batch", "length")),)
+
+        def __init__(self, table: NDArray[Any]) -> None:
+            self._table = table
+            self.outputs = (TensorSpec("logits", "float32", ("batch", table.shape[1])),)
+
+        def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+            return {"logits": self._table[feeds["input_ids"]].mean(1, dtype="float32")}
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,42 @@
-"""The seam of a transport: runs a program on a device, and copies files."""
+"""The seam of a transport: runs a program on a device, and copies files. A transport is a file in `devices/`.
+
+Its name is the scheme of a URL: `devices/folder.py` is reached as `folder://REST`. It writes three underscored methods;
+the public ones call them, and narrow whatever they raise to an error of `edgewright.errors`. A directory of this
+machine as a device:
+
+    import shutil
+    import subprocess
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from edgewright.contracts.transport import Completed, Transport
+    from edgewright.errors import UsageError
+
+    __all__ = ["Folder"]
+
+
+    class Folder(Transport):
+        def __init__(self, root: Path) -> None:
+            self._root = root
+
+        @classmethod
+        def at(cls, rest: str) -> Transport:
+            if not Path(rest).is_dir():
+                raise UsageError(f"folder://{rest} names no directory", hint="give one, as folder:///srv/board")
+            return cls(Path(rest))
+
+        def _run(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes) -> Completed:
+            done = subprocess.run(
+                argv, input=stdin, capture_output=True, cwd=self._root, timeout=timeout_s, check=False
+            )
+            return Completed(done.returncode, done.stdout, done.stderr)
+
+        def _push(self, here: Path, there: str) -> None:
+            shutil.copyfile(here, self._root / there)
+
+        def _pull(self, there: str, here: Path) -> None:
+            shutil.copyfile(self._root / there, here)
+"""
 
 from __future__ import annotations
 
