@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from edgewright.contracts.precision import by_integers
 from edgewright.measure.grading import grade, spread
 from edgewright.measure.process import known
