@@ -13,13 +13,14 @@ TYPE_CHECKING = False  # as in typing, which is imported by no one until `__main
 if TYPE_CHECKING:
     from typing import Any
 
-    from edgewright import contracts, errors
+    from edgewright import contracts, errors, testing
     from edgewright.analysis.attention import Attention, attend, heads
     from edgewright.analysis.probe import Probed, probe
+    from edgewright.boards.board import Board
     from edgewright.boards.catalogue import Profile as BoardProfile
     from edgewright.boards.catalogue import board_profiles, read_profile
     from edgewright.boards.catalogue import named as board_profile
-    from edgewright.boards.connect import connect, disconnect
+    from edgewright.boards.connect import board_behind, connect, disconnect
     from edgewright.boards.emulated import emulate
     from edgewright.boards.estimate import Estimate, estimate
     from edgewright.boards.facts import ProbedBoard, probe_board
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Artifact",
     "Attention",
+    "Board",
     "BoardProfile",
     "Bounds",
     "Bundle",
@@ -115,6 +117,7 @@ __all__ = [
     "attend",
     "bench",
     "bench_against",
+    "board_behind",
     "board_profile",
     "board_profiles",
     "build",
@@ -158,6 +161,7 @@ __all__ = [
     "shares",
     "sign",
     "status",
+    "testing",
     "train",
     "train_tokenizer",
     "uninstall",
@@ -167,6 +171,7 @@ __all__ = [
 
 _HOMES = {
     "Artifact": "bundle.manifest",
+    "Board": "boards.board",
     "Attention": "analysis.attention",
     "BoardProfile": "boards.catalogue:Profile",
     "Bounds": "serving.server",
@@ -213,6 +218,7 @@ _HOMES = {
     "attend": "analysis.attention",
     "bench": "measure.bench",
     "bench_against": "measure.regression",
+    "board_behind": "boards.connect",
     "board_profile": "boards.catalogue:named",
     "board_profiles": "boards.catalogue",
     "build": "builder.build",
@@ -269,7 +275,7 @@ _MODULES = ("contracts", "errors", "testing")
 def __getattr__(name: str) -> "Any":
     import importlib
 
-    if name in _MODULES and name in __dir__():
+    if name in _MODULES:
         return importlib.import_module(f"edgewright.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'edgewright' has no attribute {name!r}")
@@ -280,6 +286,4 @@ def __getattr__(name: str) -> "Any":
 
 
 def __dir__() -> list[str]:
-    from importlib import util
-
-    return sorted({*__all__, *(name for name in _MODULES if util.find_spec(f"edgewright.{name}"))})
+    return __all__

@@ -19,10 +19,11 @@ from measured import ARTIFACT, FOUND, row, run, samples
 
 import edgewright
 from edgewright import contracts, registry
-from edgewright.boards.answers import Row as Release
-from edgewright.boards.facts import Cores, Facts, Match
+from edgewright.boards.facts import Match
 from edgewright.bundle import manifest
 from edgewright.bundle.manifest import Score
+from edgewright.contracts.board_answers import Cores, Event, Facts
+from edgewright.contracts.board_answers import Row as Release
 from edgewright.contracts.transport import Tally
 from edgewright.errors import DataError, GateFailed, UsageError
 from edgewright.measure.explain import Part
@@ -34,7 +35,6 @@ from edgewright.statistics.latency import Ratio
 from edgewright.system.progress import silent
 from edgewright.system.shown import MOST, Results
 
-INIT = Path(edgewright.__file__)
 EVIL = "<script>alert(1)</script>\n\x1b[31m\"'&" + "long " * 40
 
 VERBS = {
@@ -110,8 +110,7 @@ def test_completion_shows_every_public_name():
     code = "import edgewright; print(dir(edgewright)); print(dir(edgewright.contracts))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     shown, of_contracts = map(ast.literal_eval, done.stdout.splitlines())
-    testing = {"testing"} if (INIT.parent / "testing.py").is_file() else set()
-    assert set(shown) == {*edgewright.__all__} | testing
+    assert set(shown) == {*edgewright.__all__}
     assert of_contracts == contracts.__all__
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         contracts.nonsense  # noqa: B018
@@ -237,6 +236,8 @@ TRIAL = edgewright.Trial(3, "complete", {"layers": 2, EVIL[:20]: 1}, (0, 1), "",
 FACTS = Facts(
     model=EVIL, product="", architecture="aarch64", cores=(Cores("Cortex-A72", (0, 1, 2, 3)),), instructions=("neon",),
     ram_mib=4096, os="Debian", kernel="6", python="3.11", executable="python3", packages=(),
+    problem="", **dict.fromkeys(("temperature_c", "clock_mhz", "governor", "load", "free_ram_mib", "throttled")),
+    disk_free_bytes=None,
 )  # fmt: skip
 LISTED = {"root": EVIL, "current": "r", "active": "r", "previous": "", "trial": "", "sequence": 1, "engines": ()}
 LISTED["releases"] = (Release("r", "active", 1, 10, EVIL),)
@@ -263,9 +264,9 @@ RESULTS = [
     ),
     edgewright.Outcome("ssh://board", 1.0, error=GateFailed(EVIL)),
     edgewright.Outcome("ssh://board", 1.0, edgewright.Flashed("r", changed=False, version=1)),
-    edgewright.Status(**LISTED, free_bytes=1, signed_only=False, journal=({"what": EVIL},) * 99),
+    edgewright.Status(**LISTED, free_bytes=1, signed_only=False, journal=(Event(EVIL, "", 1),) * 99, service=None),
     edgewright.Listing(**LISTED),
-    edgewright.Rolled("r", EVIL),
+    edgewright.Rolled("r", EVIL, ""),
     edgewright.Count(ARTIFACT, "onnxruntime", "1", 16, Tally(1, 10**9, 0, 0, 0)),
     edgewright.Estimate(ARTIFACT, "onnxruntime", measured=True, **NEEDS),
     edgewright.ProbedBoard(FACTS, Match("raspberry-pi-4", "name"), emulated=False),
@@ -281,7 +282,7 @@ RESULTS = [
 ]
 SETTINGS = {"Bounds", "Distillation", "Install", "Limits", "Plan", "Recipe", "Rules", "SearchLimits", "Shape"}
 """What is given to a function: written as it is made."""
-WORKERS = {"Client", "EdgewrightError", "Pipeline", "Results", "Source"}
+WORKERS = {"Board", "Client", "EdgewrightError", "Pipeline", "Results", "Source"}
 """Have their own tests."""
 
 
@@ -600,5 +601,5 @@ def test_help_of_build_has_no_address():
 
 def test_modules_are_no_functions():
     assert {name for name in edgewright.__all__ if isinstance(getattr(edgewright, name), ModuleType)} == {
-        "contracts", "errors",
+        "contracts", "errors", "testing",
     }  # fmt: skip

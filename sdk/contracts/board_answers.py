@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional, Union
 
+from edgewright.errors import one_line
+
 __all__ = [
     "Cell",
     "Cores",
@@ -33,6 +35,15 @@ __all__ = [
 
 Cell = Union[None, bool, int, float, str]  # noqa: UP007 - read by Python 3.9
 """A value in a row that a program printed as `--json` does."""
+
+
+_LINE = 100
+"""Characters of a `repr`, as of `edgewright.system.shown.MOST`, which a board has not."""
+
+
+def _line(thing: object, *facts: str) -> str:
+    words = ", ".join(filter(None, facts))
+    return f"<{one_line(f'{type(thing).__name__} {words}', _LINE - 2)}>"
 
 
 # what answers are made of
@@ -151,6 +162,9 @@ class Rolled:
     before: str
     left: str
 
+    def __repr__(self) -> str:
+        return _line(self, f"{self.active} is active", f"{self.before} was", self.left)
+
 
 @dataclass(frozen=True)
 class Served:
@@ -177,8 +191,13 @@ class Listing:
     engines: tuple[str, ...]
     releases: tuple[Row, ...]
 
+    def __repr__(self) -> str:
+        active = f"{self.active} is active" if self.active else "nothing is active"
+        bad = sum(bool(row.problem) for row in self.releases)
+        return _line(self, active, f"{len(self.releases)} releases", f"{bad} of them damaged" if bad else "", self.root)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Status(Listing):
     """A listing for which every file was hashed.
 
@@ -246,6 +265,10 @@ class Facts:
     executable: str
     problem: str
     packages: tuple[Package, ...]
+
+    def __repr__(self) -> str:
+        cores = " + ".join(f"{len(one.numbers)} x {one.kind}" for one in self.cores)
+        return _line(self, self.model or self.product, cores, f"{self.ram_mib} MiB", self.os)
 
 
 @dataclass(frozen=True)
