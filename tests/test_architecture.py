@@ -26,7 +26,7 @@ FLOORS = (
     *("system", "statistics", "text", "bundle", "contracts", "model", "tasks", "data"),
     *("inference", "serving", "measure", "reporting", "proof", "analysis"),
     *("boards", "builder", "exporting", "training", "compression", "searching"),
-    *("cli", "client", "doctor", "converters", "runtimes", "devices"),
+    *("cli", "client", "doctor", "testing", "converters", "runtimes", "devices"),
 )
 """The rooms of the package, the ground first: a room imports what lies below it."""
 

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["NativeBoard"]
 
 _HELLO_S, _LOAD_S, _INFER_S = 60.0, 120.0, 900
+"""Choices: a phone that dozes answers within the first, opens the largest file within the second, and ends a series of
+inferences within the third; what takes longer hangs."""
 
 
 class NativeBoard(Board):

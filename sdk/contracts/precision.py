@@ -30,6 +30,7 @@ _FACTS: dict[Precision, _Facts] = {
     "int8-static": _Facts(8, "static"),
     "int4": _Facts(4, "dynamic"),
 }
+"""Bits of a weight, as the precision's name says."""
 
 PRECISIONS: tuple[Precision, ...] = tuple(_FACTS)
 """From exact to small."""
