@@ -122,11 +122,11 @@ def test_a_new_runner_is_proven_with_the_active_release_before_it_comes_into_use
         wrong(patch)
         with pytest.raises(GateFailed, match=r"outputs differ by"):
             flash(newer, other)
-    assert chosen.read_text().split() == list(device.native) != list(other.native)
+    assert chosen.read_text().split() == list(device.programs) != list(other.programs)
     assert status(device).current.startswith("000001-")
     assert flash(newer, other).version == 2
-    assert chosen.read_text().split() == list(other.native)
-    assert sorted(path.name for path in chosen.parent.iterdir()) == sorted([*other.native, "chosen"])
+    assert chosen.read_text().split() == list(other.programs)
+    assert sorted(path.name for path in chosen.parent.iterdir()) == sorted([*other.programs, "chosen"])
     device.close()
     other.close()
 
