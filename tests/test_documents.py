@@ -61,3 +61,9 @@ def test_every_module_that_is_named_is_there(document):
         assert whole.is_dir() or whole.with_suffix(".py").exists() or parts[-1] in defined(inner.with_suffix(".py")), (
             dotted
         )
+
+
+def test_no_two_test_files_have_one_name():
+    """pytest imports them by their names alone, and a second one of a name is an error of the whole run."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert {name for name in names if names.count(name) > 1} == set()
