@@ -140,7 +140,9 @@ def _nursery(modules: Sequence[str], environment: Mapping[str, str]) -> _Nursery
 
 
 def _birth(modules: Sequence[str], environment: Mapping[str, str]) -> tuple[Any, ...]:
-    read = {name: value for name, value in environment.items() if name.startswith(_READ_AT_IMPORT)}
+    # Every child is told PYTHONUNBUFFERED, and so is the process that forks it: it tells none of them apart
+    told = {name: value for name, value in environment.items() if name != "PYTHONUNBUFFERED"}
+    read = {name: value for name, value in told.items() if name.startswith(_READ_AT_IMPORT)}
     return tuple(modules), os.getpid(), read
 
 

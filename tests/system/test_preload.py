@@ -34,6 +34,15 @@ def test_two_children_are_forks_of_one_process():
     assert birth(preload=()) == (os.getpid(), False)
 
 
+def test_what_was_warmed_is_what_the_next_child_is_forked_from(monkeypatch):
+    close()
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    monkeypatch.setenv("PYTHONPATH", ENV["PYTHONPATH"])
+    preload.warm(("decimal", "child_targets"))
+    (warmed,) = preload._kept
+    assert birth(env={})[0] == warmed._process.pid
+
+
 def test_another_process_imports_where_libraries_would_read_other_variables():
     first, _ = birth()
     assert birth(env={**ENV, "UNREAD": "1"})[0] == first
