@@ -13,6 +13,7 @@ from edgewright.bundle.manifest import Settings
 from edgewright.contracts.converter import ConversionSpec
 from edgewright.errors import SourceError, UnsupportedConversion, UsageError
 from edgewright.model.keras import is_keras, open_keras
+from edgewright.model.source import SourceJob
 
 if importlib.util.find_spec("tensorflow") is None:
     pytest.skip("TensorFlow is an extra of its own: pip install 'edgewright[tensorflow]'", allow_module_level=True)
@@ -62,7 +63,8 @@ def saved(tf, tmp_path_factory):
 
 
 def job(path, labels=2, max_length=64):
-    return {"keras": str(path), "task": "text-classification", "labels": labels, "max_length": max_length}
+    settings = Settings(max_length=max_length, labels=tuple(map(str, range(labels))))
+    return SourceJob(DEMO, "text-classification", settings, largest_id=0, keras=path)
 
 
 def batch(lengths):
