@@ -11,6 +11,7 @@ A request is a line of JSON, `{"texts": [...]}` or `{"health": true}`, and so is
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,8 @@ class Client:
 
     def _ask(self, request: dict[str, Any], wanted: str) -> Any:
         try:
-            self._socket.sendall(json.dumps(request).encode() + b"\n")
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # why it ended stands in what it sent before
+                self._socket.sendall(json.dumps(request).encode() + b"\n")
             line = self._lines.readline(_MOST_BYTES + 1)
         except OSError as error:
             raise ConnectionLost(f"{self.path} gave no answer: {error}", hint="try again") from error
