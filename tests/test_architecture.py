@@ -24,7 +24,7 @@ HEAVY = {"torch", "transformers", "safetensors", "onnx", "onnxscript", "onnxrunt
 FLOORS = (
     *("errors", "_version", "registry"),
     *("system", "statistics", "text", "bundle", "contracts", "model", "tasks", "data"),
-    *("inference", "serving", "measure", "reporting", "proof", "analysis"),
+    *("generation", "inference", "serving", "measure", "reporting", "proof", "analysis"),
     *("boards", "builder", "exporting", "training", "compression", "searching"),
     *("cli", "client", "doctor", "testing", "converters", "runtimes", "devices"),
 )
@@ -117,7 +117,8 @@ def test_no_command_imports_another():
     for name in (name for name in HUB if name.startswith("sdk/cli/")):
         own = {module for module, _ in imported(TREES[name]) if module.startswith("edgewright.cli.")}
         assert own <= {
-            f"edgewright.cli.{helper}" for helper in ("_options", "_tables", "_on_device", "_progress", "_instructions")
+            f"edgewright.cli.{helper}"
+            for helper in ("_chat", "_options", "_tables", "_on_device", "_progress", "_instructions")
         }, name
 
 

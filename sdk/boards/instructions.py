@@ -49,7 +49,7 @@ class Count:
         return {
             "format": self.artifact.format,
             "precision": self.artifact.precision,
-            "size_bytes": self.artifact.size_bytes,
+            "size_bytes": self.artifact.total_bytes,
             "engine": self.engine,
             "engine_version": self.version,
             "tokens": self.tokens,

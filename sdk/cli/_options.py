@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "artifact_options",
     "board_options",
     "device_options",
     "fleet_options",
+    "generation_options",
     "listed",
     "output_options",
     "profiles_option",
@@ -103,3 +107,30 @@ def subcommands(room: str) -> type[click.Group]:
 def listed(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
     """Callback of an option with a comma-separated value; None where it was not given and has no default."""
     return None if value is None else tuple(word.strip() for word in value.split(",") if word.strip())
+
+
+_GENERATION: tuple[tuple[str, Any, str], ...] = (
+    ("--max-new-tokens", int, "A decoder: the most tokens of an answer."),
+    ("--temperature", float, "A decoder: 0 always takes the likeliest token."),
+    ("--top-k", int, "A decoder: draw from so many of the likeliest tokens."),
+    ("--top-p", float, "A decoder: draw from the likeliest tokens that together have this probability."),
+    ("--min-p", float, "A decoder: draw from tokens with this share of the likeliest one's probability."),
+    ("--repetition-penalty", float, "A decoder: above 1, tokens that were there already are less likely."),
+    ("--seed", int, "A decoder: the same draws again."),
+    ("--lookup", int, "A decoder: guess so many tokens at once from the text before; the answer is the same."),
+)
+
+
+def generation_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a decoder, which arrive as one dictionary of those given, `generation`."""
+
+    def wrapped(**given: Any) -> Any:
+        names = [name.removeprefix("--").replace("-", "_") for name, _, _ in _GENERATION]
+        generation = {name: value for name in names if (value := given.pop(name)) is not None}
+        return command(**given, generation=generation)
+
+    wrapped.__doc__ = command.__doc__
+    wrapped.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    for name, kind, words in reversed(_GENERATION):
+        wrapped = click.option(name, type=kind, help=words)(wrapped)
+    return wrapped

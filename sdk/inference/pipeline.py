@@ -158,7 +158,8 @@ def load(
     engine: str | None = None,
     threads: int | None = None,
     buckets: tuple[int, ...] | None = None,
-) -> Pipeline:
+    context: int | None = None,
+) -> Any:
     """Open a bundle's artifact: what `edgewright race` chose for this kind of machine, else the smallest that opens.
 
     Args:
@@ -169,6 +170,11 @@ def load(
         threads: how many threads the engine may use; by default what was chosen in the race, else 1.
         buckets: for an engine that pads, the lengths of the artifact to pad to; by default those that were chosen in
             the race, else all.
+        context: for a decoder, the most tokens of prompt and answer together; by default all that the model was made
+            for. Memory grows with what is used of it.
+
+    Returns:
+        A `Pipeline`; of a decoder an `edgewright.generation.generator.Generator`.
 
     Raises:
         BundleError: the bundle is not what its manifest says, or has no such artifact.
@@ -179,7 +185,7 @@ def load(
     artifact, choice = chosen(bundle) if free else (None, None)
     if artifact is None:
         artifact = bundle.choose(format=format, precision=precision, among=() if format else runnable(bundle))
-    intact = bundle.checking([*bundle.parts(artifact), *bundle.tokenizer_files()])
+    intact = bundle.checking([*bundle.parts(artifact), *bundle.text_files()])
     try:
         runtime = engine_for(artifact.format, engine)
         runtime.import_engine()
@@ -188,6 +194,10 @@ def load(
         intact()
     if threads is None:
         threads = min(choice.threads, os.cpu_count() or 1) if choice else 1
+    if task.generates:
+        from edgewright.inference.decoding import open_generator
+
+        return open_generator(bundle, artifact, runtime, threads=threads, context=context)
     runtime.buckets = buckets if buckets is not None else choice.buckets if choice else ()
     session = runtime.open(bundle.directory / artifact.path, threads=threads)
     # A session that takes over is proven in a thread of its own, with a tokenizer of its own

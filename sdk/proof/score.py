@@ -218,7 +218,7 @@ def evaluate(
             progress(f"{artifact.key}: {len(groups[0].examples)} rows")
             scored = _scored(pipeline, groups, Path(labelled).name)
             spent = _cost(opened, artifact, groups[0], threads, progress) if cost else None
-            found.append(Evaluation(artifact, scored, artifact.size_bytes, spent))
+            found.append(Evaluation(artifact, scored, artifact.total_bytes, spent))
     return found
 
 

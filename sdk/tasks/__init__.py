@@ -157,6 +157,7 @@ class Task(ABC):
         gate: which list of cases in gate_texts.json the gate asks.
         metric: what `score` computes, in percent.
         metrics: every metric that `measured` knows; the task's own is the first.
+        generates: whether an answer is written token by token, see `edgewright.generation`, and not given by one run.
         lines: whether a row is a text alone, so that a file of lines will do.
         columns: the data columns that make the item, then the label column, each with its accepted names.
     """
@@ -168,6 +169,7 @@ class Task(ABC):
     per_token: ClassVar[bool] = False
     gate: ClassVar[str] = "texts"
     metrics: tuple[str, ...]
+    generates: ClassVar[bool] = False
     lines: ClassVar[bool] = False
     columns: ClassVar[tuple[tuple[str, ...], ...]]
 

@@ -110,6 +110,37 @@ class Tokenizer:
             to_text=lambda ids: self.decode(ids, skip_special=False),
         )
 
+    def ids(self, text: str, *, special: bool = True, literal: bool = False) -> list[int]:
+        """The token ids of a text, however many.
+
+        Args:
+            text: at most `MAX_TEXT_BYTES` long.
+            special: whether the tokenizer adds its own, such as the one that begins a text.
+            literal: read a special token that is written in the text as its characters, not as the token.
+
+        Raises:
+            TokenizerError: it is too long, or the library gives up on it.
+        """
+        clean, backend = _clean(text), self._backend
+        with _narrowed(f"cannot tokenize {quoted(clean)}"):
+            before = backend.encode_special_tokens
+            backend.no_truncation()
+            backend.encode_special_tokens = literal
+            try:
+                return list(backend.encode(clean, add_special_tokens=special).ids)
+            finally:
+                backend.encode_special_tokens = before
+                backend.enable_truncation(self._limit)
+
+    def token(self, id: int) -> str:  # noqa: A002
+        """The token of an id as the vocabulary has it, "" for none."""
+        return self._backend.id_to_token(id) or ""
+
+    @cached_property
+    def special_tokens(self) -> tuple[str, ...]:
+        """The tokens that are special wherever they stand in a text."""
+        return tuple(token.content for token in self._backend.get_added_tokens_decoder().values() if token.special)
+
     def windows(self, pairs: Sequence[tuple[str, str]]) -> Encoding:
         """Tokenize pairs whose second text may be longer than the model: overlapping windows of it, a row each.
 
