@@ -18,7 +18,7 @@ from edgewright.system.files import read_capped
 from edgewright.system.untrusted import MAX_JSON_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from edgewright.text.tokenizer import Tokenizer
@@ -33,6 +33,8 @@ ROLES = ("system", "user", "assistant", "tool")
 """Who speaks, in transformers' and OpenAI's words."""
 _MOST_CHARACTERS = 1 << 22
 """Rendered: a choice, four times the largest text that the tokenizer takes."""
+_MOST_ROUNDS = 100_000
+"""Of all loops over numbers together: Jinja's own limit for one of them (MAX_RANGE)."""
 _NAMED = ("bos_token", "eos_token", "unk_token", "pad_token")
 """Tokens that a template may ask for by their role."""
 
@@ -93,6 +95,7 @@ class ChatTemplate:
         plain = [_plain(at, message) for at, message in enumerate(messages)]
         compiled, parts, size = self._compiled, [], 0
         given = {"messages": plain, "add_generation_prompt": answer, "tools": None, "documents": None, **self._tokens()}
+        given["range"] = _counted_range()
         try:
             for part in compiled.generate(**given):
                 size += len(part)
@@ -164,6 +167,21 @@ def _plain(at: int, message: Any) -> dict[str, Any]:
     if role not in ROLES:
         raise UsageError(f"message {at} has the role {quoted(role)}", hint=f"roles are {', '.join(ROLES)}")
     return {"role": role, "content": content}
+
+
+def _counted_range() -> Callable[..., range]:
+    """Python's range for one rendering, which gives no more than `_MOST_ROUNDS` numbers in all."""
+    left = _MOST_ROUNDS
+
+    def counted(*bounds: int) -> range:
+        nonlocal left
+        given = range(*bounds)
+        left -= len(given)
+        if left < 0:
+            raise OverflowError(f"it goes round more than {_MOST_ROUNDS} times")
+        return given
+
+    return counted
 
 
 def _to_json(value: Any, **options: Any) -> str:

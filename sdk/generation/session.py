@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -126,7 +127,7 @@ def _saved(path: Path) -> tuple[dict[str, Any], list[NDArray[Any]]]:
             arrays = [file[name] for name in names[:_MOST_ARRAYS]]
         whole = isinstance(head, dict) and head.get("schema") == _SCHEMA
         tokens = head.get("tokens") if whole else None
-    except (OSError, ValueError, KeyError, EOFError, json.JSONDecodeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, RecursionError) as error:
         raise DataError(f"{path} is no saved session: {error}", hint="begin a new one") from error
     if not isinstance(tokens, list) or not all(type(token) is int and 0 <= token < 2**31 for token in tokens):
         raise DataError(f"{path} is no saved session: it has no tokens", hint="begin a new one")
