@@ -34,6 +34,8 @@ def grade(
     latency_ms: Summary,
     moments: Sequence[Mapping[str, Moment]],
     others: Sequence[float],
+    *,
+    growing: bool = False,
 ) -> tuple[Grade, tuple[str, ...]]:
     """The grade of a row and the reasons why it is no better.
 
@@ -42,8 +44,9 @@ def grade(
         latency_ms: the summary of them all.
         moments: `before` and `after` the timed runs of each process.
         others: the part of the machine's time that other processes took while each process was timed.
+        growing: whether each run has more to do than the one before it, so that a drift says nothing.
     """
-    void = [*_machine(moments), *_shared(others), *_drifted(samples_ms)]
+    void = [*_machine(moments), *_shared(others), *([] if growing else _drifted(samples_ms))]
     if void:
         return "void", tuple(void)
     reasons = []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
+from edgewright import registry
 from edgewright.bundle.bundle import MANIFEST, Bundle
 from edgewright.bundle.manifest import Score
 from edgewright.data import rows as data
@@ -22,6 +23,7 @@ from edgewright.statistics import metrics
 from edgewright.system.child import Child
 from edgewright.system.progress import silent
 from edgewright.system.shown import Results, brief
+from edgewright.tasks import check_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -204,9 +206,11 @@ def evaluate(
     """
     if not isinstance(bundle, Bundle) and is_source(bundle):
         source = _source(bundle, task, format or precision)
+        check_at_once(registry.load("tasks", source.task)(source.settings), "scored on labelled rows")
         asked = {"metric": metric, "threads": threads, "cost": cost, "progress": progress}
         return Results([evaluate_source(source, labelled, **asked)])  # type: ignore[arg-type]
     opened = Bundle.of(bundle)
+    check_at_once(opened.task(), "scored on labelled rows")
     fits = opened.artifacts(format, precision)
     here = {format} if format else set(runnable(opened)) or {a.format for a in opened.manifest.artifacts}
     found: Results[Evaluation] = Results()

@@ -33,6 +33,7 @@ __all__ = [
     "Label",
     "Passage",
     "Task",
+    "check_at_once",
     "gaps",
     "number",
     "per_label",
@@ -94,6 +95,13 @@ class Choice(NamedTuple):
 
     classes: NDArray[Any]
     margins: NDArray[Any]
+
+
+def check_at_once(task: Task, doing: str) -> None:
+    """Raise UsageError for a task whose answers are written token by token, where they are wanted from one run."""
+    if task.generates:
+        what = f"models for {task.name} are not {doing} yet"
+        raise UsageError(what, hint="edgewright build, run, verify, bench and flash take them")
 
 
 def gaps(values: NDArray[Any]) -> NDArray[Any]:
