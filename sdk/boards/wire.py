@@ -18,6 +18,7 @@ __all__ = ["frame", "plain", "read", "unframe"]
 
 _MARK = b"edgewright-answer: "
 _MAX_BYTES = 2**22
+"""A choice: a listing of a thousand releases; a line that is longer comes from no agent of ours."""
 _Value = TypeVar("_Value")
 
 

@@ -8,6 +8,7 @@ import random
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from measured import ARTIFACT, STEADY, row, run, samples
 
@@ -19,7 +20,7 @@ from edgewright.measure.bench import Measured
 from edgewright.measure.grading import drift, grade
 from edgewright.measure.plan import Plan, Target
 from edgewright.measure.regression import Comparison, check, with_baseline
-from edgewright.measure.rows import Moment, read, write
+from edgewright.measure.rows import MachineState, read, write
 from edgewright.statistics.latency import _rank_sums, compare, summarize
 
 
@@ -62,7 +63,7 @@ def test_a_bad_file_of_rows_is_refused_in_one_line(tmp_path):
 def test_a_machine_that_was_not_itself_voids_the_row(change, others, words):
     found = samples(2.0)
     flat = summarize([sample for process in found for sample in process])
-    after = Moment(**{**{name: getattr(STEADY["after"], name) for name in Moment.__struct_fields__}, **change})
+    after = msgspec.structs.replace(STEADY["after"], **change)
     mark, reasons = grade(found, flat, [{**STEADY, "after": after}], [others])
     assert mark == "void"
     assert words in reasons[0]
@@ -71,8 +72,8 @@ def test_a_machine_that_was_not_itself_voids_the_row(change, others, words):
 def test_a_bit_that_was_set_before_the_run_does_not_count():
     found = samples(2.0, noise=0.001)
     flat = summarize([sample for process in found for sample in process])
-    moments = {when: Moment(throttled=0x50000) for when in ("before", "after")}
-    assert grade(found, flat, [moments], [0.0]) == ("A", ())
+    states = {when: MachineState(throttled=0x50000) for when in ("before", "after")}
+    assert grade(found, flat, [states], [0.0]) == ("A", ())
 
 
 def test_a_drift_voids_and_few_processes_lower_the_grade():
