@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import fields, is_dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from edgewright.contracts.board_commands import Kind
@@ -96,7 +96,7 @@ def _kind(kind: Any, tree: Any, at: str) -> Any:
     return known[op]
 
 
-@lru_cache(maxsize=None)  # a board has Python 3.9, and evaluating the words takes most of the time of reading
+@cache  # a board has Python 3.9, and evaluating the words takes most of the time of reading
 def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
 
