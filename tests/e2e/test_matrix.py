@@ -15,7 +15,7 @@ PART = [
     ("onnx", "token-classification", EVERY),
     ("ort", "feature-extraction", EVERY),
     ("tflite", "question-answering", EVERY),
-    ("executorch", "fill-mask", ("fp32", "fp16", "int8")),  # the others take half a minute each: test_executorch.py
+    ("executorch", "fill-mask", ("fp32", "int8")),  # the others take half a minute each: test_executorch.py
     ("torchscript", "text-classification", EVERY),
 ]
 
@@ -32,8 +32,7 @@ def test_every_cell_is_made_or_a_known_gap(name, task, precisions, tmp_path):
     rows = json.loads((tmp_path / "matrix.json").read_text())["rows"]
     assert {(row["format"], row["task"]) for row in rows} == {(name, task)}
     assert [row["precision"] for row in rows] == list(precisions)
-    assert rows[0]["status"] == "ok"
-    assert rows[2]["status"] == "ok"
+    assert {row["precision"] for row in rows if row["status"] == "ok"} >= {"fp32", "int8"}
     assert all(row["status"] == "ok" or row["status"].startswith("unsupported: ") for row in rows)
     assert all(row["sqnr_db"] > 5 and row["size_bytes"] > 0 for row in rows if row["status"] == "ok")
     assert f"## {name}" in (tmp_path / "matrix.md").read_text()
