@@ -32,8 +32,8 @@ EXECUTORCH_PRECISIONS = ("fp32", "int8", "int8-static", "int4")
 def edgewright(*args, check=0, cwd=None, timeout=600, **env):
     """Run the command line; give standard output, or for a wanted failure the one line of standard error.
 
-    It is a process of its own, but for builds and comparisons that need neither a directory nor variables of their own: their children
-    are forks of one process that has imported torch, which this one keeps from one build to the next.
+    It is a process of its own, but for builds and comparisons that need neither a directory nor variables of their
+    own: their children are forks of one process that has imported torch, which this one keeps for the next.
     """
     words = [*map(str, args)]
     here = words[0] in ("build", "compare") and not cwd and not env
