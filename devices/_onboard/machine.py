@@ -17,7 +17,7 @@ from edgewright.devices._onboard.commands import argv
 from edgewright.errors import DeviceError, one_line
 from edgewright.system.interpreter import environment
 from edgewright.system.machine import identity
-from edgewright.system.vitals import moment
+from edgewright.system.vitals import machine_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +87,7 @@ class Machine(ABC):
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:
-        """What `edgewright.system.machine.identity` and `edgewright.system.vitals.moment` tell."""
+        """What `edgewright.system.machine.identity` and `edgewright.system.vitals.machine_state` tell."""
 
     @abstractmethod
     def boot(self) -> str:
@@ -144,7 +144,7 @@ class RealMachine(Machine):
         return int(found) * 1024 if found.isdigit() else -1
 
     def facts(self) -> dict[str, Any]:
-        return {**identity(), **moment()}
+        return {**identity(), **machine_state()}
 
     def boot(self) -> str:
         try:

@@ -11,9 +11,9 @@ import msgspec
 
 from edgewright.inference.engines import engine_for
 from edgewright.inference.pipeline import load
-from edgewright.measure.process import TheirMoment
+from edgewright.measure.process import TheirState
 from edgewright.measure.writing import Timed, WritingAnswer
-from edgewright.system.vitals import Watch, moment, peak_rss_mib
+from edgewright.system.vitals import Watch, machine_state, peak_rss_mib
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ def write(request: WritingRequest, progress: Callable[[str], None]) -> WritingAn
 
 def _timed(session: CacheSession, ids: list[int], request: WritingRequest) -> Timed:
     read_ms, token_ms = [], []
-    before, watch = _moment(), Watch()
+    before, watch = _state(), Watch()
     for _ in range(request.readings):
         session.rewind(0)
         begin = time.perf_counter()
@@ -59,9 +59,7 @@ def _timed(session: CacheSession, ids: list[int], request: WritingRequest) -> Ti
         begin = time.perf_counter()
         token = int(session.step(token).argmax())
         token_ms.append(_since(begin))
-    return Timed(
-        read_ms=tuple(read_ms), token_ms=tuple(token_ms), before=before, after=_moment(), others=watch.others()
-    )
+    return Timed(read_ms=tuple(read_ms), token_ms=tuple(token_ms), before=before, after=_state(), others=watch.others())
 
 
 def _since(begin: float) -> float:
@@ -75,5 +73,5 @@ def _alive_ms() -> float:
     return (time.clock_gettime(time.CLOCK_BOOTTIME) - started) * 1e3
 
 
-def _moment() -> TheirMoment:
-    return msgspec.convert(moment(), TheirMoment)
+def _state() -> TheirState:
+    return msgspec.convert(machine_state(), TheirState)

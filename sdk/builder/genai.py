@@ -33,7 +33,7 @@ def genai_config(artifact: Artifact, config: Mapping[str, Any], generation: Mapp
     given = {name: name for name in ("input_ids", "attention_mask", "position_ids") if name in taken}
     cache = {"past_key_names": "past_key_values.%d.key", "past_value_names": "past_key_values.%d.value"}
     present = {"present_key_names": "present.%d.key", "present_value_names": "present.%d.value"}
-    decoder = {
+    decoder: dict[str, Any] = {
         "session_options": {"log_id": "onnxruntime-genai", "provider_options": []},
         "filename": artifact.path,
         "head_size": sizes.head_dim,

@@ -18,6 +18,7 @@ from edgewright.errors import EdgewrightError, StorageError, one_line
 __all__ = ["main"]
 
 _INTERRUPTED = 130
+"""As a shell tells SIGINT: 128 + 2."""
 
 
 class _Commands(click.Group):

@@ -17,8 +17,8 @@ from edgewright.bundle.bundle import Bundle
 from edgewright.errors import UsageError
 from edgewright.inference.engines import engine_for
 from edgewright.measure.grading import grade
-from edgewright.measure.process import TheirMoment, known
-from edgewright.measure.rows import Moment
+from edgewright.measure.process import TheirState, known
+from edgewright.measure.rows import MachineState
 from edgewright.statistics.latency import median, summarize
 from edgewright.system.child import Child, call
 from edgewright.system.progress import silent
@@ -69,8 +69,8 @@ class Timed(Struct, frozen=True, kw_only=True):
 
     read_ms: tuple[float, ...]
     token_ms: tuple[float, ...]
-    before: TheirMoment
-    after: TheirMoment
+    before: TheirState
+    after: TheirState
     others: float
 
 
@@ -206,8 +206,8 @@ def _row(artifact: Artifact, threads: int, prompt: int, answers: Sequence[Writin
     timed = [answer.timed[at] for answer in answers]
     tokens = [one.token_ms for one in timed]
     summary = summarize([sample for process in tokens for sample in process])
-    moments = [{"before": known(one.before, Moment), "after": known(one.after, Moment)} for one in timed]
-    mark, reasons = grade(tokens, summary, moments, [one.others for one in timed], growing=True)
+    states = [{"before": known(one.before, MachineState), "after": known(one.after, MachineState)} for one in timed]
+    mark, reasons = grade(tokens, summary, states, [one.others for one in timed], growing=True)
     third = len(tokens[0]) // 3
     return WritingRow(
         artifact=artifact,

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "Child", "Given", "Limits", "call"]
 
 _POLL_S = 0.05
+"""A choice: beside the seconds that a child takes nobody sees it, and 20 looks a second cost nothing."""
 
 Asked = TypeVar("Asked")
 Given = TypeVar("Given")

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["Forked", "close", "fork", "warm"]
 
 _IDLE_S = 60.0
+"""A choice: between two children of one build it is used again; behind it, the memory that it holds is given back."""
 _MESSAGE = 1 << 20
+"""More than such a socket takes at once (wmem_default, 212,992 bytes on Linux), so that nothing is cut off."""
 _CHILD_SIDE = "edgewright.system.child_side"
 """Imported by its name, in the process that forks alone: whoever asks for children has no use for it."""
 _READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "TORCH", "PYTORCH_", "PYTHON", "OMP_", "MKL_", "OPENBLAS_", "LD_", "CUDA_")
@@ -40,7 +42,7 @@ def warm(modules: Sequence[str]) -> None:
     """Begin to import modules for children that will soon be asked for."""
     if modules and sys.platform == "linux" and _busy.acquire(blocking=False):
         try:
-            _nursery(modules, os.environ)
+            _fork_server(modules, os.environ)
         finally:
             _busy.release()
 
@@ -62,7 +64,7 @@ def fork(modules: Sequence[str], target: str, environment: Mapping[str, str], fi
     child = None
     try:
         for _ in range(2):  # one that waited for its minute may be gone
-            child = child or _nursery(modules, environment).fork(target, environment, files)
+            child = child or _fork_server(modules, environment).fork(target, environment, files)
     finally:
         if child is None:
             _busy.release()
@@ -89,7 +91,7 @@ class Forked:
         return self._code
 
 
-class _Nursery:
+class _ForkServer:
     """The process, for its parent."""
 
     def __init__(self, modules: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -128,14 +130,14 @@ class _Nursery:
 
 
 _busy = threading.Lock()
-_kept: list[_Nursery] = []
+_kept: list[_ForkServer] = []
 
 
-def _nursery(modules: Sequence[str], environment: Mapping[str, str]) -> _Nursery:
+def _fork_server(modules: Sequence[str], environment: Mapping[str, str]) -> _ForkServer:
     if _kept and _kept[0].birth != _birth(modules, environment):
         close()
     if not _kept:
-        _kept.append(_Nursery(modules, environment))
+        _kept.append(_ForkServer(modules, environment))
     return _kept[0]
 
 
@@ -158,7 +160,7 @@ def _readable(channel: socket.socket, timeout_s: float | None) -> bool:
 
 
 def _serve(channel: socket.socket, modules: Sequence[str]) -> None:
-    """The nursery's side: import, then fork whenever that is asked."""
+    """The fork server's side: import, then fork whenever that is asked."""
     for name in (*modules, _CHILD_SIDE):
         importlib.import_module(name)
     gc.collect()
