@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle.external_data import check_content, weights_of
+from edgewright.contracts.board_commands import Verify
 from edgewright.devices._onboard.commands import argv
 from edgewright.errors import BundleError, DeviceError, GateFailed, one_line
 
@@ -119,6 +120,8 @@ def replay(machine: Machine, what: str, command: Command, place: Place, timeout_
     if ran.exit_code != 0:
         raise GateFailed(f"{what} failed: {last_words(ran)}")
     rows = _rows(ran.stdout)
+    if isinstance(command, Verify) and not rows:
+        raise GateFailed(f"{what} proved nothing: it names no artifact that it replayed")
     if rows and not any(row.get("engine", True) for row in rows):
         hint = "install an engine there: pip install 'edgewright[onnx]' or 'edgewright[litert]'"
         raise GateFailed(f"{what} replayed nothing: the board has no engine for any artifact", hint=hint)

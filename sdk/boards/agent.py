@@ -83,7 +83,7 @@ def heard(tree: dict[str, Any], request: Request[Any]) -> Any:
 
     Raises:
         EdgewrightError: the one that the board's part raised.
-        DeviceError: it is none.
+        DeviceError: it is none, or of a code that is not known here.
     """
     if "result" in tree:
         try:
@@ -92,7 +92,8 @@ def heard(tree: dict[str, Any], request: Request[Any]) -> Any:
             raise DeviceError(f"the board's answer to {request.op} is not acceptable: {error}") from error
     record = tree.get("error")
     strings = isinstance(record, dict) and all(isinstance(word, str) for word in record.values())
-    raise from_record(record if strings and isinstance(record, dict) else {"message": "the board's answer is unknown"})
+    said = record if strings and isinstance(record, dict) else {"message": "the board's answer is unknown"}
+    raise from_record(said, DeviceError)
 
 
 def source_of(name: str) -> str:

@@ -175,6 +175,8 @@ class Assembly:
             artifact=path,
             feeds=self.proof.feeds,
             out=self.jobs.scratch / "outputs.npz",
+            outputs=self.proof.task.outputs,
+            per_token=self.proof.task.per_token,
         )
         return self.jobs.run(RUN, request), arrays.load(request.out)
 

@@ -10,6 +10,7 @@ from edgewright.contracts.engine import Session
 from edgewright.errors import DataError, UsageError, quoted
 from edgewright.inference.choice import chosen
 from edgewright.inference.engines import engine_for, runnable
+from edgewright.inference.outputs import held
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -95,7 +96,12 @@ class Pipeline:
         self.close()
 
     def _answer(self, item: Any) -> Any:
-        return self.task.answer(self.session.run, self.tokenizer, [item])[0]
+        return self.task.answer(self.run, self.tokenizer, [item])[0]
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """One inference, see `Session.run`. Raises EngineError where the outputs are not those of the task."""
+        name = self.artifact.key if self.artifact else "the model"
+        return held(self.task, self.session.run, name)(feeds)
 
     def row(self, item: Any) -> dict[str, Any]:
         """An item and its answer as plain JSON values: what `edgewright run` and `edgewright serve` print."""

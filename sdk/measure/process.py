@@ -204,7 +204,7 @@ def answered(request: Request[Given], printed: bytes) -> Given:
     if not isinstance(record, dict):
         raise DeviceError("the measuring process printed JSON that is no object")
     if "error" in record:
-        raise from_record(record["error"])
+        raise from_record(record["error"], DeviceError)
     try:
         return cast("Given", msgspec.convert(record, request.answer, strict=True))
     except msgspec.ValidationError as error:

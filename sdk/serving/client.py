@@ -26,6 +26,8 @@ __all__ = ["Client", "ask"]
 
 _MOST_BYTES = 2**28
 """A choice: embeddings of thousands of texts as JSON, and no endless line in the memory of a client."""
+_ANSWERS = {"rows": list, "health": dict}
+_STRANGER = "is it edgewright that serves?"
 _HINT = "start it: edgewright serve BUNDLE --socket"
 
 
@@ -61,9 +63,11 @@ class Client:
             EdgewrightError: the one that the server gave for the request, or for one of its texts.
         """
         rows = self.rows(items if isinstance(items, list) else [items])
+        if not all(isinstance(row, dict) and row.keys() & {"answer", "error"} for row in rows):
+            raise DeviceError(f"{self.path} gives rows without an answer", hint=_STRANGER)
         failed = next((row["error"] for row in rows if "error" in row), None)
         if failed:
-            raise from_record(failed)
+            raise from_record(failed, DeviceError)
         answers = [row["answer"] for row in rows]
         return answers if isinstance(items, list) else answers[0]
 
@@ -84,7 +88,7 @@ class Client:
 
     def _ask(self, request: dict[str, Any], wanted: str) -> Any:
         try:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # why it ended stands in what it sent before
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it said why before it ended
                 self._socket.sendall(json.dumps(request).encode() + b"\n")
             line = self._lines.readline(_MOST_BYTES + 1)
         except OSError as error:
@@ -95,10 +99,14 @@ class Client:
             raise DeviceError(what, hint="split the request, and connect again")
         try:
             tree = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConnectionLost(f"{self.path} ended in the middle of an answer", hint="try again") from error
+        if not isinstance(tree, dict) or not ("error" in tree or isinstance(tree.get(wanted), _ANSWERS[wanted])):
+            raise DeviceError(
+                f"{self.path} answers neither {wanted} nor an error", hint="is it edgewright that serves?"
+            )
         if "error" in tree:
-            raise from_record(tree["error"])
+            raise from_record(tree["error"], DeviceError)
         return tree[wanted]
 
     def close(self) -> None:
