@@ -63,6 +63,7 @@ _HINTS = {
     errno.EROFS: "the file system is read-only; choose another --root",
     errno.EACCES: "choose another --root, or another user",
     errno.EPERM: "the file system may lack links; choose a --root on ext4 or f2fs",
+    errno.ENOLCK: "give a --root on a disk of the board's own",
     errno.EIO: "the board's disk is failing",
 }
 

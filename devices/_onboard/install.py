@@ -91,7 +91,9 @@ def _serve(board: Board, server: Server | None, timeout_s: float, name: str) -> 
     found = board.service.unit()
     words = argv(server, board.place(board.store.link)) if server else list(found.argv) if found else []
     if words:
-        board.service.start(words, name)
+        problem = board.service.start(words, name)
+        if problem:
+            board.journal.note("trouble", problem)
         board.service.ask(Health(), Place(words[0], socket=board.service.manager.socket), name, timeout_s)
 
 

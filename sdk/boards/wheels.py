@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import tempfile
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright.errors import DeviceError, StorageError, UsageError, one_line
-from edgewright.system.files import sha256
+from edgewright.system.files import home, sha256
 from edgewright.system.interpreter import here
 
 if TYPE_CHECKING:
@@ -109,9 +108,7 @@ def requirements(engines: Collection[str], python: str) -> tuple[str, ...]:
 
 def cache_dir() -> Path:
     """Where fetched wheels are kept: `$XDG_CACHE_HOME/edgewright/wheels`, by default below `~/.cache`."""
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(given) if Path(given).is_absolute() else Path.home() / ".cache"
-    return base / "edgewright" / "wheels"
+    return home("XDG_CACHE_HOME", ".cache") / "edgewright" / "wheels"
 
 
 def download(wanted: Sequence[str], platform: Platform, progress: Callable[[str], None]) -> list[Path]:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgewright.contracts.engine import held
 from edgewright.errors import BundleError, GateFailed, quoted
-from edgewright.inference.outputs import held
 from edgewright.text.encoding import regroup
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ def prove(
         GateFailed: the engine gives other outputs.
     """
     cases, found = bundle.golden().cases[:most], []
-    run = held(task, session.run, artifact.key if artifact else "the model")
+    name = artifact.key if artifact else "the model"
+    run = held(session.run, task.outputs, name, per_token=task.per_token)
     for case in cases:
         encoding = task.encode(tokenizer, [case.text])
         _check_ids(case, encoding)

@@ -6,11 +6,10 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle.bundle import Bundle
-from edgewright.contracts.engine import Session
+from edgewright.contracts.engine import Session, held
 from edgewright.errors import DataError, UsageError, quoted
 from edgewright.inference.choice import chosen
 from edgewright.inference.engines import engine_for, runnable
-from edgewright.inference.outputs import held
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -101,7 +100,7 @@ class Pipeline:
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """One inference, see `Session.run`. Raises EngineError where the outputs are not those of the task."""
         name = self.artifact.key if self.artifact else "the model"
-        return held(self.task, self.session.run, name)(feeds)
+        return held(self.session.run, self.task.outputs, name, per_token=self.task.per_token)(feeds)
 
     def row(self, item: Any) -> dict[str, Any]:
         """An item and its answer as plain JSON values: what `edgewright run` and `edgewright serve` print."""

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from edgewright import registry
 from edgewright.bundle.manifest import TensorSpec  # noqa: TC001 - msgspec reads annotations
-from edgewright.inference.outputs import check_outputs
+from edgewright.contracts.engine import check_outputs
 from edgewright.system import arrays
 from edgewright.system.child import Child
 from edgewright.text.encoding import picked

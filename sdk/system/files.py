@@ -38,6 +38,7 @@ __all__ = [
     "capped_lines",
     "check_free",
     "compressed_bytes",
+    "home",
     "into",
     "locked",
     "plain",
@@ -136,6 +137,21 @@ def capped_lines(file: IO[str], name: str, kind: type[EdgewrightError]) -> Itera
         yield line
 
 
+def home(variable: str, below: str) -> Path:
+    """The user's directory for caches or settings: that of an XDG variable, else `below` in the home directory.
+
+    Raises:
+        StorageError: there is neither, as for a user without an entry in the list of users.
+    """
+    given = Path(os.environ.get(variable, ""))
+    if given.is_absolute():
+        return given
+    try:
+        return Path.home() / below
+    except RuntimeError as error:
+        raise StorageError(f"this user has no home directory for {below}", hint=f"set HOME, or {variable}") from error
+
+
 def check_free(out: Path, *, force: bool) -> None:
     """Raise StorageError where an output is a directory, or a file or link that only `force` replaces."""
     if not os.path.lexists(out):
@@ -231,9 +247,9 @@ def _replacing(end: Path, mode: int, beside: Path) -> Iterator[BinaryIO]:
         old = end.lstat()
     except FileNotFoundError:
         old = None
-    part = beside / f".edgewright-{secrets.token_hex(8)}.part"
-    how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(part, how, mode if old is None else 0o600), "wb") as file:
+    _sweep(beside)
+    part, handle = _part(beside, mode if old is None else 0o600)
+    with os.fdopen(handle, "wb") as file:
         try:
             yield file
             if old is not None:
@@ -244,6 +260,37 @@ def _replacing(end: Path, mode: int, beside: Path) -> Iterator[BinaryIO]:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
+
+
+def _part(beside: Path, mode: int) -> tuple[Path, int]:
+    """A new file under a name that nobody can foretell, locked for as long as it is unfinished."""
+    how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    while True:
+        part = beside / f".edgewright-{secrets.token_hex(8)}.part"
+        handle = os.open(part, how, mode)
+        _lock(handle)
+        if os.fstat(handle).st_nlink:
+            return part, handle
+        os.close(handle)  # taken for a dead one's, between those two lines
+
+
+def _sweep(beside: Path) -> None:
+    """Remove what killed processes of this user left unfinished in a directory: no one holds its lock."""
+    for left in beside.glob(".edgewright-*.part"):
+        with suppress(OSError), left.open("rb") as file:
+            if left.lstat().st_uid == os.geteuid() and not left.is_symlink() and _lock(file.fileno()):
+                left.unlink()
+
+
+def _lock(handle: int) -> bool:
+    """Lock an open file and say whether it is locked; not where another process has it, or there are no locks."""
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 def _keep(handle: int, old: os.stat_result, mode: int) -> None:

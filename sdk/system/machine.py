@@ -32,6 +32,8 @@ _INSTRUCTIONS = {
 }
 """Linux's names of instruction sets, and those of `edgewright.boards.catalogue`."""
 
+_ASK_S = 5.0
+"""A choice: a property is read in milliseconds."""
 _CPUS = "/sys/devices/system/cpu"
 
 
@@ -100,8 +102,11 @@ def _android(name: str) -> str:
     """A property of Android, "" elsewhere."""
     if not shutil.which("getprop"):
         return ""
-    done = subprocess.run(["getprop", name], capture_output=True, text=True, check=False, timeout=5)
-    return done.stdout.strip()
+    try:
+        done = subprocess.run(["getprop", name], capture_output=True, check=False, timeout=_ASK_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.decode(errors="replace").strip()
 
 
 def _ram_mib() -> int:

@@ -1,7 +1,8 @@
 """Children that are born with their libraries: one process imports what takes seconds, and forks whoever needs it.
 
 A fork is safe here because that process does nothing but import: no product was computed in it, so that no pool of
-threads is lost on the way. It has one child at a time, and goes with its parent or after a minute without work.
+threads is lost on the way. It has one child at a time, and goes with its parent or after a minute without work; a
+keeper (`edgewright.system.keeper`) sees to that while it imports, too.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["Forked", "close", "fork", "warm"]
 
 _IDLE_S = 60.0
+_END_S = 5.0
+"""A choice: twice what the keeper takes at most."""
 _MESSAGE = 1 << 20
-_CHILD_SIDE = "edgewright.system.child_side"
-"""Imported by its name, in the process that forks alone: whoever asks for children has no use for it."""
+_CHILD_SIDE, _KEEPER = "edgewright.system.child_side", "edgewright.system.keeper"
+"""Imported by their names, in the process that forks alone: whoever asks for children has no use for them."""
 _READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "TORCH", "PYTORCH_", "PYTHON", "OMP_", "MKL_", "OPENBLAS_", "LD_", "CUDA_")
 """How the names begin of variables that libraries read once: where they are others, another process has to import."""
 
@@ -70,17 +73,20 @@ def fork(modules: Sequence[str], target: str, environment: Mapping[str, str], fi
 
 
 class Forked:
-    """The child, for the process that asked for it."""
+    """The child, for the process that asked for it: once it has ended, so has all that it started."""
 
     def __init__(self, channel: socket.socket, pid: int) -> None:
         self.pid, self._channel, self._code = pid, channel, -int(signal.SIGKILL)
 
     def running(self) -> bool:
-        """Whether it has not ended yet. One that has keeps its number until `reap`."""
+        """Whether it has not ended yet. One that has keeps its number until `end`."""
         return not _readable(self._channel, 0)
 
-    def reap(self) -> int:
-        """Wait for its end; the exit code, that of a signal negative."""
+    def end(self) -> int:
+        """End it where it runs; the exit code, that of a signal negative."""
+        if self.running():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
         _readable(self._channel, None)
         with contextlib.suppress(OSError):
             self._code = int(self._channel.recv(_MESSAGE) or self._code)
@@ -98,7 +104,7 @@ class _Nursery:
         with theirs:
             null = subprocess.DEVNULL
             self._process = subprocess.Popen(
-                here("edgewright.system.preload", str(theirs.fileno()), *modules),
+                here("edgewright.system.preload", str(theirs.fileno()), str(os.getpid()), *modules),
                 stdin=null,
                 stdout=null,
                 stderr=null,
@@ -123,8 +129,12 @@ class _Nursery:
         """End the process, unless another one started it."""
         self._channel.close()
         if self.birth[1] == os.getpid():
-            self._process.kill()
-            self._process.wait()
+            self._process.terminate()
+            try:
+                self._process.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
 
 
 _busy = threading.Lock()
@@ -202,17 +212,22 @@ def _become(
 
 
 def _attend(channel: socket.socket, pid: int) -> None:
-    """Wait for the child's end and tell it; end the child when the parent is gone."""
+    """Wait for the child's end and tell it; end the child, and what it started, then and when the parent is gone."""
     child = os.pidfd_open(pid)
     ready, _, _ = select.select([child, channel.fileno()], [], [])
     ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT) if child in ready else None
+    os.killpg(pid, signal.SIGKILL)
+    importlib.import_module(_KEEPER).end_all(os.getpid())
     if ended:
         channel.send(str(ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status).encode())
         channel.recv(_MESSAGE)
-    os.killpg(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+    with contextlib.suppress(ChildProcessError):  # waited for with the others
+        os.waitpid(pid, 0)
     os.close(child)
 
 
 if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
+    keeper = importlib.import_module(_KEEPER)
+    keeper.keep(int(sys.argv[2]))
+    keeper.adopt()
+    _serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[3:])

@@ -416,3 +416,26 @@ def test_a_line_without_end_is_not_read_to_its_end():
     assert next(lines) == "short\n"
     with pytest.raises(DataError, match=f"line 2 of in.txt has over {MAX_LINE_BYTES} characters"):
         next(lines)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from edgewright.system.files import writing
+with writing(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    print("writes", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_process_left_unfinished_goes_with_the_next_output(tmp_path):
+    argv = [sys.executable, "-c", KILLED, tmp_path / "out"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        writer.stdout.readline()
+        write_whole(tmp_path / "other", b"beside one that is being written")
+        assert len(list(tmp_path.glob(".edgewright-*.part"))) == 1
+        writer.kill()
+    (tmp_path / ".edgewright-link.part").symlink_to(tmp_path / "other")
+    write_whole(tmp_path / "out", b"whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".edgewright-link.part", "other", "out"]
