@@ -264,7 +264,9 @@ RESULTS = [
     ),
     edgewright.Outcome("ssh://board", 1.0, error=GateFailed(EVIL)),
     edgewright.Outcome("ssh://board", 1.0, edgewright.Flashed("r", changed=False, version=1)),
-    edgewright.Status(**LISTED, free_bytes=1, signed_only=False, journal=(Event(EVIL, "", 1),) * 99, service=None),
+    edgewright.Status(
+        **LISTED, free_bytes=1, signed_only=False, newest=0, journal=(Event(EVIL, "", 1),) * 99, service=None
+    ),
     edgewright.Listing(**LISTED),
     edgewright.Rolled("r", EVIL, ""),
     edgewright.Count(ARTIFACT, "onnxruntime", "1", 16, Tally(1, 10**9, 0, 0, 0)),

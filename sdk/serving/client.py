@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 from edgewright.errors import ConnectionLost, DeviceError, from_record
@@ -26,6 +27,8 @@ __all__ = ["Client", "ask"]
 
 _MOST_BYTES = 2**28
 """A choice: embeddings of thousands of texts as JSON, and no endless line in the memory of a client."""
+_AGAIN_S = 0.05
+"""A choice: a place in the queue comes free with each client that goes."""
 _ANSWERS = {"rows": list, "health": dict}
 _STRANGER = "is it edgewright that serves?"
 _HINT = "start it: edgewright serve BUNDLE --socket"
@@ -46,12 +49,29 @@ class Client:
         self.path, self._socket = str(path), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(timeout_s)
         try:
-            self._socket.connect(self.path)
+            self._connect(timeout_s)
+        except BlockingIOError as error:
+            self._socket.close()
+            what = f"the queue of {self.path} is full, and stayed so for {timeout_s:g} s"
+            raise DeviceError(what, hint="try again later, or serve with more --max-connections") from error
         except OSError as error:
             self._socket.close()
             what = f"no model is served at {self.path}: {error.strerror or error}"
             raise DeviceError(what, hint=f"{_HINT} {self.path}") from error
         self._lines = self._socket.makefile("rb")
+
+    def _connect(self, timeout_s: float) -> None:
+        """Connect, or wait for a place in the queue: with a time limit the kernel says EAGAIN where it is full."""
+        until_s = time.monotonic() + timeout_s
+        while True:
+            try:
+                self._socket.connect(self.path)
+            except BlockingIOError:
+                if time.monotonic() > until_s:
+                    raise
+                time.sleep(_AGAIN_S)
+            else:
+                return
 
     def __repr__(self) -> str:
         return f"<Client {self.path}>"

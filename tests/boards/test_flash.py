@@ -113,6 +113,61 @@ def test_going_back_by_hand_is_always_allowed_and_what_is_active_counts(board, b
     assert roles(board) == {"active": 2, "previous": 1}
 
 
+def test_what_rotted_does_not_let_an_older_one_in(board, bundles):
+    flash(bundles[3], board)
+    board.disk.flip(f"{board.root}/current/manifest.json")
+    with pytest.raises(BundleError, match="the bundle has version 2, version 3 has been active on the board"):
+        flash(bundles[2], board)
+    assert flash(bundles[2], board, allow_downgrade=True).version == 2
+
+
+def test_a_version_that_cannot_be_read_is_said_with_what_mends_it(board, bundles):
+    flash(bundles[2], board)
+    board.disk.flip(f"{board.root}/current/manifest.json")
+    handle = board.disk.open(f"{board.root}/newest", "write")
+    board.disk.write(handle, b"two")
+    with pytest.raises(
+        DeviceError, match=rf"does not hold the number of a version; .*echo VERSION > {board.root}/newest"
+    ):
+        flash(bundles[3], board)
+
+
+def test_the_way_back_needs_no_free_space(board, bundles):
+    for version in (1, 2):
+        flash(bundles[version], board)
+    board.disk.capacity_bytes = board.disk.used_bytes()
+    assert rollback(board).active.startswith("000001-")
+    assert active(board) == 1
+    board.disk.capacity_bytes = 2**30
+    flash(bundles[3], board)
+    assert litter(board) == set()
+
+
+def test_the_way_back_takes_the_space_of_unfinished_transfers_where_it_has_no_reserve(board, bundles):
+    for version in (1, 2):
+        flash(bundles[version], board)
+    board.disk.unlink(f"{board.root}/reserve")
+    handle = board.disk.open(f"{board.root}/incoming/{'0' * 64}", "write")
+    board.disk.write(handle, bytes(5000))
+    board.disk.close(handle)
+    board.disk.capacity_bytes = board.disk.used_bytes()
+    rollback(board)
+    assert active(board) == 1
+
+
+@pytest.mark.parametrize("name", ["", "/keys", "/keys/allowed_signers", "/keys/revoked"])
+def test_what_others_may_change_is_no_word_of_the_owner(board, bundles, name):
+    flash(bundles[1], board)
+    board.disk.mkdir(f"{board.root}/keys", 0o755)
+    for file in ("allowed_signers", "revoked"):
+        board.disk.close(board.disk.open(f"{board.root}/keys/{file}", "write"))
+    board.disk.chmod(f"{board.root}{name}", 0o777 if name in ("", "/keys") else 0o666)
+    place = f"{board.root}{name}"
+    with pytest.raises(DeviceError, match=rf"{place} may be written by other users .*; run there: chmod go-w {place}"):
+        flash(bundles[2], board)
+    assert active(board) == 1
+
+
 def test_too_little_disk_is_said_before_anything_is_sent(bundles):
     board = Fake(capacity_bytes=1_000_000)
     with pytest.raises(DeviceError, match=r"/data/edgewright needs 1\.\d MB of disk, 1\.0 MB are free"):
@@ -484,7 +539,8 @@ def test_uninstall_leaves_the_owners_keys(board, bundles):
     board.disk.mkdir(f"{board.root}/keys", 0o755)
     board.disk.close(board.disk.open(f"{board.root}/keys/allowed_signers", "write"))
     assert [name[:7] for name in uninstall(board)] == ["000001-"]
-    assert set(board.disk.tree(board.root)) == {f"{board.root}/keys", f"{board.root}/keys/allowed_signers"}
+    left = {"keys", "keys/allowed_signers", "newest"}
+    assert set(board.disk.tree(board.root)) == {f"{board.root}/{name}" for name in left}
 
 
 def test_uninstall_of_nothing_is_nothing(board):
