@@ -16,6 +16,7 @@ from edgewright.bundle.sshsig import who_signed
 from edgewright.devices._onboard.commands import argv
 from edgewright.errors import DeviceError, one_line
 from edgewright.system.interpreter import environment
+from edgewright.system.limits import allowed
 from edgewright.system.machine import identity
 from edgewright.system.vitals import moment
 
@@ -141,7 +142,9 @@ class RealMachine(Machine):
         except OSError:
             return -1
         found = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), "")
-        return int(found) * 1024 if found.isdigit() else -1
+        may = allowed()
+        left = [may.memory_bytes - (may.memory_used_bytes or 0)] if may.memory_bytes else []
+        return min([int(found) * 1024, *left]) if found.isdigit() else -1
 
     def facts(self) -> dict[str, Any]:
         return {**identity(), **moment()}

@@ -33,6 +33,7 @@ MODULES = (
         "contracts.board",
         "boards.wire",
         "_version",
+        "system.limits",
         "system.vitals",
         "system.machine",
         "system.interpreter",

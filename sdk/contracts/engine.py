@@ -50,7 +50,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgewright import registry
 from edgewright.errors import EdgewrightError, EngineError, UsageError
-from edgewright.system.threads import check_threads
+from edgewright.system.limits import check_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle.bundle import Bundle
@@ -10,6 +9,7 @@ from edgewright.contracts.engine import Session, held
 from edgewright.errors import DataError, UsageError, quoted
 from edgewright.inference.choice import chosen
 from edgewright.inference.engines import engine_for, runnable
+from edgewright.system.limits import allowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -192,7 +192,7 @@ def load(
     finally:
         intact()
     if threads is None:
-        threads = min(choice.threads, os.cpu_count() or 1) if choice else 1
+        threads = min(choice.threads, allowed().threads) if choice else 1
     runtime.buckets = buckets if buckets is not None else choice.buckets if choice else ()
     session = runtime.open(bundle.directory / artifact.path, threads=threads)
     # A session that takes over is proven in a thread of its own, with a tokenizer of its own

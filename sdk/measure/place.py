@@ -74,7 +74,8 @@ class Place(ABC):
         cores = self.about.machine.cores
         if not 1 <= threads <= cores:
             whose = "this machine" if self.name == "local" else self.name
-            raise UsageError(f"{threads} threads were asked, {whose} has {cores} cores", hint=f"give 1 to {cores}")
+            what = f"{threads} threads were asked, {whose} has {cores} core{'s' * (cores > 1)} for this process"
+            raise UsageError(what, hint=f"give {f'1 to {cores}' if cores > 1 else '1'}")
 
 
 class Here(Place):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
@@ -14,6 +13,7 @@ from edgewright.model.eager import FEEDS, REFERENCE, Look, ask_in
 from edgewright.proof import cases, limits
 from edgewright.proof import parity as gates
 from edgewright.statistics import signal
+from edgewright.system.limits import allowed
 from edgewright.text.encoding import regroup
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Proof:
 
     def _run_eager(self, source: Source, jobs: Jobs) -> None:
         batches = [batch for encoding in self._encodings for batch in encoding.batches]
-        request = Look(source=source.job(), threads=os.cpu_count() or 1)
+        request = Look(source=source.job(), threads=allowed().threads)
         answer, outputs = ask_in(jobs, REFERENCE, request, batches)
         self.parameters = answer.parameters
         self.reference = self.regrouped(outputs)

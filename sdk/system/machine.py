@@ -9,11 +9,13 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 from edgewright._version import __version__
 from edgewright.errors import UsageError
+from edgewright.system.limits import allowed
 
 __all__ = ["emulator", "identity", "machine", "model", "require_clock"]
 
@@ -38,14 +40,15 @@ _CPUS = "/sys/devices/system/cpu"
 
 
 def machine() -> dict[str, Any]:
-    """This machine in a few lines: versions, system, model, cores, memory, instruction sets."""
+    """This machine in a few lines: versions, system, model, cores and memory that we may use, instruction sets."""
+    may = allowed()
     return {
         "edgewright": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "model": model(),
-        "cores": os.cpu_count() or 1,
-        "ram_mib": _ram_mib(),
+        "cores": may.threads,
+        "ram_mib": min(_ram_mib(), (may.memory_bytes or sys.maxsize) // 2**20),
         "cpu": ", ".join(_cpu_flags()) or "no known int8 instructions",
     }
 
