@@ -22,6 +22,7 @@ from edgewright.inference.engines import runnable
 from edgewright.measure.process import AskAbout, AskPeaks, answered, known
 from edgewright.measure.roofline import Roofline, roofline
 from edgewright.measure.rows import Machine
+from edgewright.system.child import death
 from edgewright.system.interpreter import here
 from edgewright.system.machine import machine, require_clock
 
@@ -106,6 +107,6 @@ class Here(Place):
         done = way.run(here(_WORKER), timeout_s=timeout_s, stdin=asked)
         if done.exit_code != 0:
             words = done.stderr.decode(errors="replace").strip().splitlines()
-            what = f"the measuring process ended with exit code {done.exit_code}"
+            what = f"the measuring process {death(done.exit_code)}"
             raise DeviceError(what, hint=words[-1] if words else "")
         return answered(request, done.stdout)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from edgewright.system.preload import Forked
 
-__all__ = ["Asked", "Child", "Given", "Limits", "call"]
+__all__ = ["Asked", "Child", "Given", "Limits", "call", "death"]
 
 _POLL_S = 0.05
 _LOOK_S, _LOOK_TIMES = 0.1, 50
@@ -149,7 +149,7 @@ def call(
         if answer.error:
             raise from_record(answer.error)
         if verdict or not answer.done:
-            words = verdict or (f"answered {quoted(answer.garbage)}" if answer.garbage else _death(code))
+            words = verdict or (f"answered {quoted(answer.garbage)}" if answer.garbage else death(code))
             raise ChildFailed(f"{child.name} {words}", hint=_last_words(path, kept=log is not None))
     return child.given(answer.result)
 
@@ -230,10 +230,12 @@ def _watch(child: _Fresh | Forked, limits: Limits) -> str:
     return ""
 
 
-def _death(code: int) -> str:
+def death(code: int) -> str:
+    """How a process ended, by its exit code: a negative one is a signal."""
     if code == -signal.SIGKILL:
         return "was killed, most likely because the machine ran out of memory"
-    return f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code} and no answer"
+    name = next((one.name for one in signal.Signals if one == -code), f"signal {-code}")
+    return f"died of {name}" if code < 0 else f"ended with exit code {code} and no answer"
 
 
 def _last_words(log: Path, *, kept: bool) -> str:
