@@ -82,9 +82,14 @@ class Client:
         Raises:
             EdgewrightError: the one that the server gave for the request, or for one of its texts.
         """
-        rows = self.rows(items if isinstance(items, list) else [items])
-        if not all(isinstance(row, dict) and row.keys() & {"answer", "error"} for row in rows):
-            raise DeviceError(f"{self.path} gives rows without an answer", hint=_STRANGER)
+        asked = items if isinstance(items, list) else [items]
+        rows = self.rows(asked)
+        fits = all(isinstance(row, dict) and row.keys() & {"answer", "error"} for row in rows)
+        if not fits or len(rows) != len(asked):
+            what = (
+                f"{self.path} gives {len(rows)} rows for {len(asked)} texts" if fits else f"{self.path} gives no answer"
+            )
+            raise DeviceError(what, hint=_STRANGER)
         failed = next((row["error"] for row in rows if "error" in row), None)
         if failed:
             raise from_record(failed, DeviceError)

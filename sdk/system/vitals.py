@@ -99,7 +99,7 @@ def busy_s(place: Here = _HERE, *, core: int | None = None) -> float:
     name = "cpu" if core is None else f"cpu{core}"
     lines = [line.split() for line in (place.text("/proc/stat") or "").splitlines()]
     words = next((line[1:9] for line in lines if line[:1] == [name] and len(line) > 8), ["0"] * 8)
-    user, nice, system, _, _, irq, softirq, steal = map(int, words)
+    user, nice, system, _, _, irq, softirq, steal = (int(word) if word.isdecimal() else 0 for word in words)
     return (user + nice + system + irq + softirq + steal) / _TICKS
 
 

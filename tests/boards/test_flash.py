@@ -1,5 +1,6 @@
 """Flashing boards in memory: what travels, what is refused and why, what is taken back, what is told."""
 
+import errno
 import json
 import random
 import re
@@ -14,6 +15,7 @@ from edgewright.contracts.board_answers import Prepared, Wanted
 from edgewright.contracts.board_commands import Checks
 from edgewright.devices._fake.board import Fake
 from edgewright.devices._fake.disk import Fault
+from edgewright.devices._onboard.disk import Free
 from edgewright.errors import BundleError, DeviceError, EdgewrightError, GateFailed
 
 
@@ -483,6 +485,40 @@ def test_the_lock_says_who_has_it_and_goes_with_its_holder(board, bundles):
 
 
 # interruptions
+
+
+@pytest.mark.parametrize("clock_s", [-1e9, 0.0, 1e12])
+def test_a_clock_that_is_wrong_or_jumps_decides_nothing(board, bundles, clock_s):
+    flash(bundles[1], board)
+    board.disk.clock_s = clock_s
+    flash(bundles[2], board)
+    assert roles(board) == {"active": 2, "previous": 1}
+    board.disk.clock_s = 5.0
+    flash(bundles[3], board)
+    rollback(board)
+    assert active(board) == 2
+    assert litter(board) == set()
+
+
+def test_too_few_inodes_are_said_before_anything_is_sent(board, bundles, monkeypatch):
+    monkeypatch.setattr(board.disk, "free", lambda _: Free(2**30, 7))
+    with pytest.raises(DeviceError, match=rf"{board.root} needs \d+ inodes, 7 are free"):
+        flash(bundles[1], board)
+    assert active(board) is None
+
+
+@pytest.mark.parametrize("number", [errno.EDQUOT, errno.EROFS, errno.EPERM, errno.ENOLCK])
+def test_what_the_disk_refuses_has_its_line_and_nothing_is_active(board, bundles, monkeypatch, number):
+    def refuse(path, *_):
+        raise OSError(number, "refused", path)
+
+    flash(bundles[1], board)
+    monkeypatch.setattr(board.disk, "lock" if number == errno.ENOLCK else "mkdir", refuse)
+    with pytest.raises(
+        DeviceError, match=r"prepare: refused \(/data/.*active is 000001-.*; (?!look at)|install: refused"
+    ):
+        flash(bundles[2], board)
+    assert active(board) == 1
 
 
 @pytest.mark.parametrize("at", range(0, 200, 7))
