@@ -31,7 +31,7 @@ from edgewright.system.interpreter import here
 from edgewright.system.preload import fork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from edgewright.system.preload import Forked
 
@@ -162,9 +162,9 @@ class _Start:
     preload: tuple[str, ...]
     environment: Mapping[str, str]
 
-    def child(self, stdin: int, log: int, answers: int) -> _Fresh | Forked:
-        """A child with these descriptors."""
-        forked = fork(self.preload, self.target, self.environment, (stdin, log, answers))
+    def child(self, stdin: int, log: int, answers: int, within_s: float) -> _Fresh | Forked:
+        """A child with these descriptors. Raises TimeoutError: its modules are still being imported."""
+        forked = fork(self.preload, self.target, self.environment, (stdin, log, answers), within_s)
         return forked or _Fresh(self.target, self.environment, stdin, log, answers)
 
 
@@ -197,26 +197,42 @@ class _Fresh:
 def _supervise(start: _Start, asked: bytes, answer: _Answer, limits: Limits, sink: IO[bytes]) -> tuple[int, str]:
     """Start the child, wait for it under its limits, and give its exit code and the reason if it was killed for one."""
     reader, writer = os.pipe()
-    with tempfile.TemporaryFile() as stdin:
+    end_s = time.monotonic() + limits.timeout_s
+    with tempfile.TemporaryFile() as stdin, _closing(writer):
         stdin.write(asked)
         stdin.seek(0)
-        child = start.child(stdin.fileno(), sink.fileno(), writer)
-    os.close(writer)
+        try:
+            child = start.child(stdin.fileno(), sink.fileno(), writer, limits.timeout_s)
+        except TimeoutError:
+            os.close(reader)
+            return -int(signal.SIGKILL), _late(limits)
     pipe = os.fdopen(reader, errors="replace")
     listener = threading.Thread(target=answer.read, args=(pipe,), daemon=True)
     listener.start()
     try:
-        verdict = _watch(child, limits)
+        verdict = _watch(child, limits, end_s)
     finally:
         code = child.end()
     listener.join(timeout=5)
     return code, verdict
 
 
-def _watch(child: _Fresh | Forked, limits: Limits) -> str:
+@contextlib.contextmanager
+def _closing(number: int) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        os.close(number)
+
+
+def _late(limits: Limits) -> str:
+    return f"took longer than its limit of {limits.timeout_s:g} s"
+
+
+def _watch(child: _Fresh | Forked, limits: Limits, end_s: float) -> str:
     from edgewright.system.keeper import descendants, resident_mib
 
-    end, look = time.monotonic() + limits.timeout_s, 0.0
+    look = 0.0
     while child.running():
         now = time.monotonic()
         if now >= look:
@@ -224,8 +240,8 @@ def _watch(child: _Fresh | Forked, limits: Limits) -> str:
             if used > limits.memory_mib:
                 return f"took {used} MiB of memory, its limit is {limits.memory_mib} MiB"
             look = time.monotonic() + max(_LOOK_S, _LOOK_TIMES * (time.monotonic() - now))
-        if now > end:
-            return f"took longer than its limit of {limits.timeout_s:g} s"
+        if now > end_s:
+            return _late(limits)
         time.sleep(_POLL_S)
     return ""
 

@@ -48,7 +48,13 @@ def warm(modules: Sequence[str]) -> None:
             _busy.release()
 
 
-def fork(modules: Sequence[str], target: str, environment: Mapping[str, str], files: Sequence[int]) -> Forked | None:
+def fork(
+    modules: Sequence[str],
+    target: str,
+    environment: Mapping[str, str],
+    files: Sequence[int],
+    within_s: float | None = None,
+) -> Forked | None:
     """A child that has `modules` and runs `target`, see `edgewright.system.child_side`.
 
     Gives None where a fresh interpreter has to do: on other systems than Linux, for no modules, while another thread
@@ -59,13 +65,17 @@ def fork(modules: Sequence[str], target: str, environment: Mapping[str, str], fi
         target: `package.module:function`.
         environment: all variables of the child.
         files: the descriptors of its standard input, its log and its answers.
+        within_s: how long its modules may take to be imported.
+
+    Raises:
+        TimeoutError: they took longer.
     """
     if not modules or sys.platform != "linux" or not _busy.acquire(blocking=False):
         return None
     child = None
     try:
         for _ in range(2):  # one that waited for its minute may be gone
-            child = child or _nursery(modules, environment).fork(target, environment, files)
+            child = child or _nursery(modules, environment).fork(target, environment, files, within_s)
     finally:
         if child is None:
             _busy.release()
@@ -113,13 +123,19 @@ class _Nursery:
                 start_new_session=True,
             )
 
-    def fork(self, target: str, environment: Mapping[str, str], files: Sequence[int]) -> Forked | None:
-        """A child, or None where the process is gone."""
+    def fork(
+        self, target: str, environment: Mapping[str, str], files: Sequence[int], within_s: float | None
+    ) -> Forked | None:
+        """A child, or None where the process is gone. Raises TimeoutError: it still imports."""
         asked = {"target": target, "environment": dict(environment), "directory": os.getcwd()}  # noqa: PTH109
-        pid = 0
+        pid, late = 0, False
         with contextlib.suppress(OSError):
             socket.send_fds(self._channel, [json.dumps(asked).encode()], list(files))
-            pid = int(self._channel.recv(_MESSAGE) or 0)
+            late = not _readable(self._channel, within_s)
+            pid = 0 if late else int(self._channel.recv(_MESSAGE) or 0)
+        if late:
+            close()
+            raise TimeoutError
         if not pid:
             close()
             return None

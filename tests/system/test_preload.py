@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from child_targets import Birth, Order, child
 
+from edgewright.errors import ChildFailed
 from edgewright.system import preload
-from edgewright.system.child import call
+from edgewright.system.child import Limits, call
 from edgewright.system.preload import close
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux alone")
@@ -151,3 +152,13 @@ def test_it_goes_with_its_parent_while_it_imports(tmp_path):
     while importing.exists() and "\nState:\tZ" not in (importing / "status").read_text():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_the_time_limit_counts_the_imports(tmp_path, monkeypatch):
+    (tmp_path / "endless.py").write_text("import time\ntime.sleep(60)")
+    monkeypatch.setenv("PYTHONPATH", f"{ENV['PYTHONPATH']}:{tmp_path}")
+    begin = time.monotonic()
+    with pytest.raises(ChildFailed, match="took longer than its limit of 1 s"):
+        call(child("birth", Birth), Order(), preload=("endless",), limits=Limits(timeout_s=1))
+    assert time.monotonic() - begin < 5
+    assert birth()[2], "the next one finds a process that works"
