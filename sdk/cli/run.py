@@ -55,7 +55,7 @@ def command(
 
         _print(ask().tree["rows"], as_json=as_json)
         return
-    pipeline = load(bundle, format=format_, precision=precision, engine=engine, threads=threads)
+    pipeline = load(bundle, format=format_, precision=precision, engine=engine, threads=threads, careful=True)
     items = iter(texts) if texts else _items(str(input_))
     given = items if pair is None else ((item, pair) for item in items)
     _print(map(pipeline.row, given), as_json=as_json)

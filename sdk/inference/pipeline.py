@@ -163,6 +163,7 @@ def load(
     engine: str | None = None,
     threads: int | None = None,
     buckets: tuple[int, ...] | None = None,
+    careful: bool = False,
 ) -> Pipeline:
     """Open a bundle's artifact: what `edgewright race` chose for this kind of machine, else the smallest that opens.
 
@@ -174,10 +175,13 @@ def load(
         threads: how many threads the engine may use; by default what was chosen in the race, else 1.
         buckets: for an engine that pads, the lengths of the artifact to pad to; by default those that were chosen in
             the race, else all.
+        careful: open the artifact in a child first, the first time that this machine sees it: one that kills the
+            engine is then an error.
 
     Raises:
         BundleError: the bundle is not what its manifest says, or has no such artifact.
         MissingExtra: no engine for the format is installed.
+        ChildFailed: `careful`, and the engine dies of the artifact.
     """
     bundle = Bundle.of(bundle)
     free = format is None and precision is None and engine is None
@@ -187,10 +191,15 @@ def load(
     intact = bundle.checking([*bundle.parts(artifact), *bundle.tokenizer_files()])
     try:
         runtime = engine_for(artifact.format, engine)
-        runtime.import_engine()
+        if not careful:
+            runtime.import_engine()
         task = bundle.task()
     finally:
         intact()
+    if careful:
+        from edgewright.inference.first_look import first_look
+
+        first_look(bundle, artifact, runtime)
     if threads is None:
         threads = min(choice.threads, allowed().threads) if choice else 1
     runtime.buckets = buckets if buckets is not None else choice.buckets if choice else ()

@@ -75,7 +75,7 @@ def open_model(directory: str | Path, options: Mapping[str, Any]) -> Model:
         place = Path(os.path.realpath(directory))
         try:
             bundle = Bundle.open(place)
-            pipeline = load(bundle, **_accelerated(bundle, options))
+            pipeline = load(bundle, **_accelerated(bundle, options), careful=True)
             pipeline.prove(bundle)
         except (BundleError, OSError):
             if not left or Path(os.path.realpath(directory)) == place:  # else a flash has switched in between
