@@ -16,6 +16,7 @@ from edgewright.bundle.sshsig import who_signed
 from edgewright.devices._onboard.commands import argv
 from edgewright.errors import DeviceError, one_line
 from edgewright.system.interpreter import environment
+from edgewright.system.keeper import end_all
 from edgewright.system.limits import allowed
 from edgewright.system.machine import identity
 from edgewright.system.vitals import moment
@@ -129,6 +130,7 @@ class RealMachine(Machine):
                 raise DeviceError(f"{_short(argv)} took longer than {timeout_s:g} s and was ended") from error
             finally:
                 if child.returncode is None:
+                    end_all(child.pid)
                     os.killpg(child.pid, signal.SIGKILL)
                     child.wait()
             size = out.seek(0, os.SEEK_END)

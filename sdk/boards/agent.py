@@ -37,6 +37,7 @@ MODULES = (
         "system.vitals",
         "system.machine",
         "system.interpreter",
+        "system.keeper",
     ),
     *(f"devices._onboard.{name}" for name in ("disk", "files", "commands")),
     *(f"devices._onboard.{name}" for name in ("wheel", "env", "journal", "release", "state", "session")),

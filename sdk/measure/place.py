@@ -6,7 +6,6 @@ next. What has been measured is here when the way to a board breaks.
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from edgewright import registry
 from edgewright.bundle.manifest import Manifest  # noqa: TC001 - msgspec reads annotations
 from edgewright.errors import DeviceError, UsageError
 from edgewright.inference.engines import runnable
+from edgewright.inference.footprint import model_config
 from edgewright.measure.process import AskAbout, AskPeaks, answered, known
 from edgewright.measure.roofline import Roofline, roofline
 from edgewright.measure.rows import Machine
@@ -91,9 +91,7 @@ class Here(Place):
     def about(self) -> About:
         """See `Place.about`. Raises UsageError: this machine is emulated."""
         require_clock()
-        path = self.bundle.directory / "config.json"
-        config = json.loads(path.read_text()) if path.is_file() else None
-        kind = msgspec.convert(machine(), Machine)
+        kind, config = msgspec.convert(machine(), Machine), model_config(self.bundle.directory) or None
         return About(kind, tuple(runnable(self.bundle)), self.bundle.manifest, config)
 
     def peaks(self, threads: int) -> Roofline:
