@@ -19,7 +19,7 @@ from msgspec import Struct
 from edgewright import registry
 from edgewright.errors import EngineError
 from edgewright.system.child import Child
-from edgewright.system.files import sha256
+from edgewright.system.files import home, sha256
 from edgewright.system.machine import model
 from edgewright.text.buckets import MOST_ROWS, USUAL_LENGTH
 
@@ -51,9 +51,9 @@ BUILD = Child("edgewright.runtimes._tensorrt_cache:build", BuildRequest, type(No
 
 def cache_dir(path: Path) -> Path:
     """The directory for the engines of a file on this machine, made where it is missing; the oldest others go."""
-    home = os.environ.get("CACHE_DIRECTORY") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    base = os.environ.get("CACHE_DIRECTORY") or home("XDG_CACHE_HOME", ".cache")
     key = hashlib.sha256(f"{sha256(path)} {_tensorrt_version()} {_gpu()}".encode()).hexdigest()[:24]
-    found = Path(home) / "edgewright" / "tensorrt" / key
+    found = Path(base) / "edgewright" / "tensorrt" / key
     found.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.utime(found)
     for old in sorted(found.parent.iterdir(), key=lambda folder: folder.stat().st_mtime)[:-_KEPT]:

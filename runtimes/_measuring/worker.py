@@ -59,7 +59,7 @@ def measure(asked: Mapping[str, Any]) -> MemoryAnswer | TimesAnswer:
     load_ms = _since(begin)
     rows = list(series(pipeline, request.tokens, request.texts, request.batch))
     begin = time.perf_counter_ns()
-    pipeline.session.run(rows[0][1][0])
+    pipeline.run(rows[0][1][0])
     first_ms = _since(begin)
     from edgewright.measure.process import MemoryAnswer, TimesAnswer
 
@@ -183,7 +183,7 @@ def _parts(pipeline: Pipeline, items: Sequence[Any], longest: int) -> TheirParts
         begin = clock()
         encoding = pipeline.task.encode(pipeline.tokenizer, [item])
         tokenized = clock()
-        outputs = encoding.run(pipeline.session.run)
+        outputs = encoding.run(pipeline.run)
         ran = clock()
         pipeline.task.decode(outputs, encoding)
         end = clock()

@@ -163,7 +163,7 @@ def _problem(done: Visited, url: str) -> EdgewrightError:
     if lines:
         code, words = lines[-1]
         kind = code or ("usage-error" if done.exit_code == _USAGE else "")
-        return from_record({"code": kind, "message": f"{url}: {words}"})
+        return from_record({"code": kind, "message": f"{url}: {words}"}, DeviceError)
     said = next((one_line(line) for line in reversed(done.words.splitlines()) if line.strip()), "not a word")
     hint = (
         "run: edgewright flash BUNDLE URL --install" if "No module named" in said else "is edgewright installed there?"

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from edgewright.contracts.board_commands import Kind
 from edgewright.errors import DeviceError
+from edgewright.system.untrusted import encodable
 
 __all__ = ["frame", "plain", "read", "unframe"]
 
@@ -148,4 +149,6 @@ def unframe(printed: bytes) -> dict[str, Any] | None:
         raise DeviceError(f"the board's answer is not JSON: {error}", hint="the connection broke; try again") from error
     if not isinstance(tree, dict):
         raise DeviceError("the board's answer is no JSON object")
+    if not encodable(tree):
+        raise DeviceError("the board's answer holds half of a surrogate pair, which no text can")
     return tree

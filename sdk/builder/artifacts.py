@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -25,6 +24,7 @@ from edgewright.proof.bisect import locate
 from edgewright.proof.decoding import DecoderProof
 from edgewright.system import arrays
 from edgewright.system.files import sha256
+from edgewright.system.limits import allowed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,7 +128,7 @@ class Assembly:
             format=converter.format,
             artifacts=tuple(Wanted(p, self.stage / converter.path(p), rung) for p, rung in rungs.items()),
             texts=texts,
-            threads=os.cpu_count() or 1,
+            threads=allowed().threads,
         )
         try:
             return list(self.jobs.run(CONVERT, request, preload=request.source.preload).errors)

@@ -14,11 +14,24 @@ import click
 from edgewright import registry
 from edgewright._version import __version__
 from edgewright.errors import EdgewrightError, StorageError, one_line
+from edgewright.system.streams import mend
 
 __all__ = ["main"]
 
 _INTERRUPTED = 130
 """As a shell tells SIGINT: 128 + 2."""
+_SURROUNDINGS = {
+    errno.ENOSPC: ("write", "free some space"),
+    errno.EDQUOT: ("write", "the quota is used up; free some space"),
+    errno.EFBIG: ("write", "the limit of a file's size is reached (ulimit -f)"),
+    errno.EROFS: ("write", "the file system is read-only; choose another place"),
+    errno.EIO: ("use", "the disk is failing"),
+    errno.EMFILE: ("open", "too many files are open (ulimit -n)"),
+    errno.ENFILE: ("open", "too many files are open on this machine"),
+    errno.ENOMEM: ("use", "end other programs"),
+    errno.EAGAIN: ("use", "too many processes run (ulimit -u)"),
+}
+"""What a machine runs out of: what could not be done, and what to do next."""
 
 
 class _Commands(click.Group):
@@ -52,10 +65,15 @@ def _edgewright(context: click.Context, /, **_: Any) -> None:
 
 def main() -> None:
     """Run the command line and end the process with the exit code of what happened."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped service cleans up as Ctrl-C does
+    mend()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a stopped service and a closed terminal clean up as Ctrl-C does
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores one
+            signal.signal(number, signal.default_int_handler)
     code = _run(sys.argv[1:])
     if device := sys.modules.get("edgewright.boards.connect"):
         device.disconnect()
+    if children := sys.modules.get("edgewright.system.preload"):
+        children.close()
     _leave(code)
 
 
@@ -76,19 +94,33 @@ def _run(argv: list[str]) -> int:
         return _say(error.format_message(), 2)
     except EdgewrightError as error:
         return _fail(error, argv, error.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except (SystemExit, BrokenPipeError) as end:
+        return _unread(end)
     except Exception as error:  # noqa: BLE001 - the last resort: one line and exit code 70
         problem = _problem(error).with_traceback(error.__traceback__)
         return _fail(problem, argv, problem.exit_code)
     return result if isinstance(result, int) else 0
 
 
+def _unread(end: SystemExit | BrokenPipeError) -> int:
+    """The exit code where whoever reads the answer has gone, for which click ends the process by itself."""
+    cause = end.__context__
+    if isinstance(end, SystemExit) and not (isinstance(cause, OSError) and cause.errno == errno.EPIPE):
+        return end.code if isinstance(end.code, int) else 1
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 0
+
+
 def _problem(error: Exception) -> EdgewrightError:
-    """What no other error narrows: a full disk under standard output, or a bug of ours."""
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return StorageError(f"cannot write the answer: {error.strerror}", hint="free some space")
+    """What no other error narrows: the surroundings, or a bug of ours."""
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in _SURROUNDINGS):
+        where = error.filename if error.filename is not None else "the answer"
+        what, hint = _SURROUNDINGS.get(error.errno or 0, ("use", "is it there, and may this user use it?"))
+        return StorageError(f"cannot {what} {where}: {error.strerror}", hint=hint)
+    if isinstance(error, OSError) and "temporary directory" in str(error):
+        return StorageError(one_line(str(error.strerror)), hint="set TMPDIR to a directory that can be written")
+    if isinstance(error, MemoryError):
+        return StorageError("there is not enough memory", hint="end other programs, or take a smaller file")
     hint = "this is a bug; run again with --debug and report it"
     return EdgewrightError(f"{type(error).__name__}: {error}", hint=hint)
 

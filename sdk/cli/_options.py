@@ -51,7 +51,7 @@ def recipe_options(command: Any) -> Any:
             type=kind,
             default=field.default,
             show_default=True,
-            help=said[field.name][:1].upper() + said[field.name][1:],
+            help=said.get(field.name, "")[:1].upper() + said.get(field.name, "")[1:],  # -OO leaves no docstring
         )
         command = option(command)
     return command

@@ -72,7 +72,8 @@ def command(
 
         _print(ask().tree["rows"], as_json=as_json)
         return
-    pipeline = load(bundle, format=format_, precision=precision, engine=engine, threads=threads, context=context)
+    chosen: dict[str, Any] = {"format": format_, "precision": precision, "engine": engine, "threads": threads}
+    pipeline = load(bundle, **chosen, context=context, careful=True)
     if isinstance(pipeline, Generator):
         _generate(pipeline, texts, input_, generation, system=system, raw=raw, stats=stats, as_json=as_json)
         return

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
 from edgewright.errors import DataError, one_line
+from edgewright.system.files import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,17 +23,16 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         DataError: no such file, or another one.
     """
     registry.require(("pyarrow",), "parquet")
-    from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
 
     number = 0
     try:
-        with ParquetFile(path) as file:
+        with plain(path) as opened, ParquetFile(opened) as file:
             for batch in file.iter_batches(1000):
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
-    except (OSError, ArrowException) as error:
+    except Exception as error:  # whatever the library raises over a file, the file is at fault
         raise DataError(
             f"cannot read {path}: {one_line(str(error), 200)}", hint="is it a whole Parquet file?"
         ) from error

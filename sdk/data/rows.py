@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
 from edgewright.data import parquet
 from edgewright.errors import DataError
+from edgewright.system.files import capped_lines, plain, read_capped
 from edgewright.text.encoding import pair
 
 if TYPE_CHECKING:
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["TABLES", "examples", "given", "items", "rows", "stream", "texts"]
 
 _SURPLUS = "surplus cells"
+_PIPE_S = 30.0
+"""A choice: whoever fills a pipe has begun by then, and no command hangs for ever on one that nobody fills."""
+_MAX_SQUAD_BYTES = 2**28
+"""A choice: SQuAD's own files have some 40 MB, and are read whole."""
 TABLES = (".tsv", ".jsonl", ".json", ".parquet")
 """How files of rows end; others hold a text a line."""
 
@@ -81,8 +87,10 @@ def items(path: Path | None) -> Iterator[Any]:
 def _lines(path: Path | None) -> Iterator[tuple[int, str]]:
     """The lines that are not blank, numbered from 1; bytes that are not UTF-8 become U+FFFD."""
     try:
-        with open(path or 0, encoding="utf-8-sig", errors="replace", closefd=path is not None) as file:
-            yield from ((number, line) for number, line in enumerate(file, start=1) if line.strip())
+        raw = plain(path, pipe_s=_PIPE_S) if path else open(0, "rb", closefd=False)  # noqa: SIM115 - the with below closes it
+        with io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace") as file:
+            lines = capped_lines(file, str(path or "standard input"), DataError)
+            yield from ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
 
@@ -126,13 +134,16 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield from parquet.rows(path)
         return
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        if path.suffix == ".json":
+            squad = read_capped(path, _MAX_SQUAD_BYTES, DataError).decode("utf-8-sig", "surrogateescape")
+            yield from enumerate(_squad(squad), start=1)
+            return
+        with io.TextIOWrapper(plain(path), encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            lines = capped_lines(file, str(path), DataError)
             if path.suffix == ".jsonl":
-                yield from ((n, _object(line, n)) for n, line in enumerate(file, start=1) if line.strip())
-            elif path.suffix == ".json":
-                yield from enumerate(_squad(file.read()), start=1)
+                yield from ((n, _object(line, n)) for n, line in enumerate(lines, start=1) if line.strip())
             else:
-                table = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE, restkey=_SURPLUS)
+                table = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, restkey=_SURPLUS)
                 yield from ((table.line_num, row) for row in table)
     except (OSError, csv.Error) as error:
         raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec import Struct
 
 from edgewright import registry
-from edgewright.errors import EdgewrightError, MissingExtra
+from edgewright.errors import EdgewrightError, MissingExtra, one_line
 from edgewright.inference.engines import engines_of
 from edgewright.system.child import Child, Limits, call
 
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from edgewright.contracts.engine import Runtime
 
 __all__ = ["IMPORT", "ImportRequest", "android", "examine", "import_in_child", "require_engine"]
+
+_REMEDIES = {
+    "SIGILL": "this processor lacks an instruction that the engine was built with; take another version or engine",
+    "ran out of memory": "end other programs, or give this one more memory",
+    "GLIBC": "the engine was built for a newer system; take an older version, or upgrade the system",
+    "wrong ELF class": "the engine was built for another processor; install it anew here",
+}
+"""By what an import ends with."""
 
 
 class ImportRequest(Struct, frozen=True):
@@ -46,8 +54,8 @@ def examine() -> list[dict[str, Any]]:
         parts.append(_Part(what, (runtime.module,), (runtime.package,), runtime.extra))
     every = dict.fromkeys(name for part in parts if not part.missing() for name in part.modules)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        imports = dict(zip(every, pool.map(_imports, every), strict=True))
-    return [part.row(imports) for part in parts]
+        problems = dict(zip(every, pool.map(_problem, every), strict=True))
+    return [part.row(problems) for part in parts]
 
 
 def android() -> tuple[str, ...]:
@@ -69,10 +77,15 @@ def require_engine(formats: Sequence[str]) -> None:
     """Raise MissingExtra where no engine that opens one of `formats` is installed and imports."""
     engines = [engine for name in formats for engine in engines_of(name)]
     modules = dict.fromkeys(engine.module for engine in engines if engine.installed())
-    if not any(_imports(module) for module in modules):
-        found = f"{', '.join(modules)} does not import" if modules else "none is installed"
-        hint = f"run: pip install 'edgewright[{engines[0].extra if engines else 'onnx'}]'"
-        raise MissingExtra(f"no engine opens {' or '.join(formats)}: {found}", hint=hint)
+    problems = []
+    for module in modules:
+        problem = _problem(module)
+        if not problem:
+            return
+        problems.append(f"{module} {problem}")
+    install = f"run: pip install 'edgewright[{engines[0].extra if engines else 'onnx'}]'"
+    found = "; ".join(problems) or "none is installed"
+    raise MissingExtra(f"no engine opens {' or '.join(formats)}: {found}", hint=_remedy(found) or install)
 
 
 def _spare(engine: Runtime, engines: Sequence[Runtime]) -> bool:
@@ -92,25 +105,32 @@ class _Part(NamedTuple):
     def missing(self) -> list[str]:
         return [name for name in self.modules if util.find_spec(name) is None]
 
-    def row(self, imports: Mapping[str, bool]) -> dict[str, Any]:
+    def row(self, problems: Mapping[str, str]) -> dict[str, Any]:
         missing = self.missing()
-        broken = [] if missing else [name for name in self.modules if not imports[name]]
-        lacks = f"does not import: {', '.join(broken)}" if broken else "ready"
+        broken = "" if missing else "; ".join(f"{name} {problems[name]}" for name in self.modules if problems[name])
+        lacks = f"does not import: {broken}" if broken else "ready"
         return {
             "what": self.what,
             "state": f"missing: {', '.join(missing)}" if missing else lacks,
             "versions": ", ".join(f"{name} {_version(name)}" for name in self.packages if _version(name)) or None,
-            "remedy": f"pip install 'edgewright[{self.extra}]'" if missing or broken else None,
+            "remedy": _remedy(broken) or f"pip install 'edgewright[{self.extra}]'" if missing or broken else None,
         }
 
 
-def _imports(module: str) -> bool:
-    """Whether a module imports, tried in a child: on the wrong CPU an engine dies of an illegal instruction."""
+def _problem(module: str) -> str:
+    """Why a module does not import, "" where it does; tried in a child: an engine may die of the wrong CPU."""
     try:
         call(IMPORT, ImportRequest(module), limits=Limits(timeout_s=120))
-    except EdgewrightError:
-        return False
-    return True
+    except EdgewrightError as error:
+        how = error.message.removeprefix(f"{IMPORT.name} ")
+        words = error.hint.removeprefix("its last words: ")
+        return how if how.startswith(("died", "was killed", "took")) else f"does not import: {one_line(words, 200)}"
+    return ""
+
+
+def _remedy(problem: str) -> str:
+    """What helps where a pip line does not: the engine is installed, and this machine cannot run it."""
+    return next((remedy for words, remedy in _REMEDIES.items() if words in problem), "")
 
 
 def import_in_child(request: ImportRequest, progress: Callable[[str], None]) -> None:

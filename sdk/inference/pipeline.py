@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle.bundle import Bundle
-from edgewright.contracts.engine import Session
+from edgewright.contracts.engine import Session, held
 from edgewright.errors import DataError, UsageError, quoted
 from edgewright.inference.choice import chosen
 from edgewright.inference.engines import engine_for, runnable
+from edgewright.system.limits import allowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -95,7 +95,12 @@ class Pipeline:
         self.close()
 
     def _answer(self, item: Any) -> Any:
-        return self.task.answer(self.session.run, self.tokenizer, [item])[0]
+        return self.task.answer(self.run, self.tokenizer, [item])[0]
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """One inference, see `Session.run`. Raises EngineError where the outputs are not those of the task."""
+        name = self.artifact.key if self.artifact else "the model"
+        return held(self.session.run, self.task.outputs, name, per_token=self.task.per_token)(feeds)
 
     def row(self, item: Any) -> dict[str, Any]:
         """An item and its answer as plain JSON values: what `edgewright run` and `edgewright serve` print."""
@@ -159,6 +164,7 @@ def load(
     threads: int | None = None,
     buckets: tuple[int, ...] | None = None,
     context: int | None = None,
+    careful: bool = False,
 ) -> Any:
     """Open a bundle's artifact: what `edgewright race` chose for this kind of machine, else the smallest that opens.
 
@@ -172,6 +178,8 @@ def load(
             the race, else all.
         context: for a decoder, the most tokens of prompt and answer together; by default all that the model was made
             for. Memory grows with what is used of it.
+        careful: open the artifact in a child first, the first time that this machine sees it: one that kills the
+            engine is then an error.
 
     Returns:
         A `Pipeline`; of a decoder an `edgewright.generation.generator.Generator`.
@@ -179,6 +187,7 @@ def load(
     Raises:
         BundleError: the bundle is not what its manifest says, or has no such artifact.
         MissingExtra: no engine for the format is installed.
+        ChildFailed: `careful`, and the engine dies of the artifact.
     """
     bundle = Bundle.of(bundle)
     free = format is None and precision is None and engine is None
@@ -188,12 +197,17 @@ def load(
     intact = bundle.checking([*bundle.parts(artifact), *bundle.text_files()])
     try:
         runtime = engine_for(artifact.format, engine)
-        runtime.import_engine()
+        if not careful:
+            runtime.import_engine()
         task = bundle.task()
     finally:
         intact()
+    if careful:
+        from edgewright.inference.first_look import first_look
+
+        first_look(bundle, artifact, runtime)
     if threads is None:
-        threads = min(choice.threads, os.cpu_count() or 1) if choice else 1
+        threads = min(choice.threads, allowed().threads) if choice else 1
     if task.generates:
         from edgewright.inference.decoding import open_generator
 

@@ -96,6 +96,9 @@ def _machine(states: Sequence[Mapping[str, MachineState]]) -> list[str]:
             found["throttled"] = (
                 f"the processor was throttled or under-voltage: get_throttled says {after.throttled:#x}"
             )
+        stopped = (after.stopped_periods or 0) - (before.stopped_periods or 0)
+        if stopped > 0:
+            found["stopped"] = f"a quota of the control group stopped the process in {stopped} periods (cpu.stat)"
         if before.clock_mhz and after.clock_mhz and after.clock_mhz < (1 - _MOST) * before.clock_mhz:
             found["clock"] = f"the clock fell from {before.clock_mhz:.0f} to {after.clock_mhz:.0f} MHz"
     return list(found.values())

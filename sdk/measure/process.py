@@ -17,6 +17,7 @@ from edgewright.bundle.manifest import Manifest  # noqa: TC001 - msgspec reads a
 from edgewright.errors import DeviceError, from_record
 from edgewright.measure.roofline import Roofline
 from edgewright.measure.rows import Machine, MachineState, Parts
+from edgewright.system.untrusted import encodable
 
 __all__ = [
     "AboutAnswer",
@@ -201,10 +202,10 @@ def answered(request: Request[Given], printed: bytes) -> Given:
         record = json.loads(printed)
     except (ValueError, RecursionError) as error:
         raise DeviceError(f"the measuring process printed no JSON: {error}") from error
-    if not isinstance(record, dict):
-        raise DeviceError("the measuring process printed JSON that is no object")
+    if not isinstance(record, dict) or not encodable(record):
+        raise DeviceError("the measuring process printed JSON that is no object of plain texts")
     if "error" in record:
-        raise from_record(record["error"])
+        raise from_record(record["error"], DeviceError)
     try:
         return cast("Given", msgspec.convert(record, request.answer, strict=True))
     except msgspec.ValidationError as error:

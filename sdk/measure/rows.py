@@ -40,6 +40,7 @@ class MachineState(Struct, frozen=True, forbid_unknown_fields=True):
         free_ram_mib: memory that a new process could have.
         swapped_pages: moved to or from the swap since the machine's start.
         throttled: the Raspberry Pi's bits of `vcgencmd get_throttled`.
+        stopped_periods: in how many periods a quota of the control group has stopped the process so far.
     """
 
     temperature_c: float | None = None
@@ -49,6 +50,7 @@ class MachineState(Struct, frozen=True, forbid_unknown_fields=True):
     free_ram_mib: float | None = None
     swapped_pages: int | None = None
     throttled: int | None = None
+    stopped_periods: int | None = None
 
 
 class Machine(Struct, frozen=True, forbid_unknown_fields=True):

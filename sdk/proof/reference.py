@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
@@ -18,6 +17,7 @@ from edgewright.proof import parity as gates
 from edgewright.proof.held import Held
 from edgewright.statistics import signal
 from edgewright.system import arrays
+from edgewright.system.limits import allowed
 from edgewright.text.encoding import regroup
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Proof:
 
     def _run_eager(self, source: Source, jobs: Jobs) -> None:
         batches = [batch for encoding in self._encodings for batch in encoding.batches]
-        request = Look(source=source.job(), threads=os.cpu_count() or 1)
+        request = Look(source=source.job(), threads=allowed().threads)
         answer, outputs = ask_in(jobs, REFERENCE, request, batches)
         self.parameters = answer.parameters
         self.reference = self.regrouped(outputs)
@@ -104,6 +104,8 @@ class Proof:
             artifact=path,
             feeds=self.feeds,
             out=self._jobs.scratch / "outputs.npz",
+            outputs=self.task.outputs,
+            per_token=self.task.per_token,
         )
         signature = self._jobs.run(RUN, request)
         outputs = self.regrouped(arrays.load(request.out))

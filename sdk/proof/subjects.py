@@ -190,8 +190,8 @@ def _ask_bundle(
     artifact: Any = model.artifact
     chosen = {"format": artifact.format, "precision": artifact.precision, "threads": threads}
     progress(f"run {artifact.key} on {len(encodings)} texts")
-    session = load(bundle, **chosen).session
-    outputs = [encoding.run(session.run) for encoding in encodings]
+    pipeline = load(bundle, **chosen)
+    outputs = [encoding.run(pipeline.run) for encoding in encodings]
     names = [metric] if metric else []
     (one,) = evaluate(bundle, rows, metric=names, **chosen, progress=progress) if rows else (None,)
     files = [bundle.directory / path for path in bundle.parts(artifact)]

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright.errors import TokenizerError, quoted
-from edgewright.system.files import sha256
+from edgewright.system.files import read_capped, sha256
+from edgewright.system.untrusted import MAX_JSON_BYTES
 from edgewright.text.encoding import Encoding, Text
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class Tokenizer:
     @cached_property
     def mask_token(self) -> str:
         """The token that stands for a word to fill, such as `[MASK]`. Raises TokenizerError where there is none."""
-        known = [token for token in (_named(self._directory, "mask_token"), *_MASKS) if isinstance(token, str)]
+        known = [token for token in (_named(self._directory, "mask_token"), *_MASKS) if token]
         found = next((token for token in known if self._backend.token_to_id(token) is not None), None)
         if found is None:
             raise TokenizerError(f"{self._directory} has no mask token", hint="is it the tokenizer of a masked model?")
@@ -240,11 +241,22 @@ def _padding(backend: Any, directory: Path) -> tuple[int, int]:
     return found or 0, 0
 
 
-def _named(directory: Path, name: str) -> Any:
-    """The token that tokenizer_config.json gives for a role."""
+def _named(directory: Path, name: str) -> str | None:
+    """The token that tokenizer_config.json gives for a role. Raises TokenizerError: it is no JSON object in UTF-8."""
     config = directory / "tokenizer_config.json"
-    token = json.loads(config.read_text()).get(name) if config.is_file() else None
-    return token.get("content") if isinstance(token, dict) else token
+    if not config.is_file():
+        return None
+    try:
+        tree = json.loads(read_capped(config, MAX_JSON_BYTES, TokenizerError).decode())
+    except (OSError, ValueError, RecursionError) as error:
+        raise TokenizerError(f"{config} does not load: {error}") from error
+    if not isinstance(tree, dict):
+        raise TokenizerError(f"{config} does not load: it holds a {type(tree).__name__}, no JSON object")
+    token = tree.get(name)
+    found = token.get("content") if isinstance(token, dict) else token
+    if not isinstance(found, str | None):
+        raise TokenizerError(f"{config} does not load: {name} is a {type(found).__name__}, no text")
+    return found
 
 
 @contextmanager

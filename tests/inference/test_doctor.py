@@ -1,4 +1,4 @@
-"""What is installed: each module is imported once, in a child, and a broken one is told from a missing one."""
+"""What is installed, and why an engine that is cannot run: said wherever one is asked for."""
 
 import pytest
 
@@ -13,11 +13,11 @@ def asked(monkeypatch):
     seen = []
 
     def examine(*, broken=(), missing=()):
-        def imports(module):
+        def problem(module):
             seen.append(module)
-            return module not in broken
+            return "dies" if module in broken else ""
 
-        monkeypatch.setattr(doctor, "_imports", imports)
+        monkeypatch.setattr(doctor, "_problem", problem)
         monkeypatch.setattr(doctor.util, "find_spec", lambda name: None if name in missing else name)
         return {row["what"]: row for row in doctor.examine()}
 
@@ -34,7 +34,7 @@ def test_every_format_and_engine_has_a_row_and_each_module_is_imported_once(aske
 
 def test_what_does_not_import_is_not_called_missing(asked):
     row = asked(broken=("onnx",))["convert to onnx"]
-    assert (row["state"], row["remedy"]) == ("does not import: onnx", "pip install 'edgewright[convert]'")
+    assert (row["state"], row["remedy"]) == ("does not import: onnx dies", "pip install 'edgewright[convert]'")
 
 
 def test_what_is_missing_is_not_imported(asked):
@@ -43,7 +43,41 @@ def test_what_is_missing_is_not_imported(asked):
     assert "onnx" not in asked.seen
 
 
-def test_a_format_without_an_engine_that_imports_is_said(monkeypatch):
-    monkeypatch.setattr(doctor, "_imports", lambda module: module == "nothing")
-    with pytest.raises(MissingExtra, match=r"no engine opens onnx: .* does not import; run: pip install"):
-        doctor.require_engine(["onnx"])
+ENDS = {
+    "import os, signal; os.kill(os.getpid(), signal.SIGILL)": ("died of SIGILL", "another version or engine"),
+    "import os, signal; os.kill(os.getpid(), signal.SIGKILL)": ("was killed, most likely because", "more memory"),
+    "raise ImportError('libm.so.6: version `GLIBC_2.38 not found')": ("does not import: .*GLIBC_2.38", "older version"),
+    "raise ImportError('no such symbol')": ("does not import: ImportError: no such symbol", "pip install 'edgewright"),
+}
+
+
+@pytest.fixture(params=ENDS, ids=["instruction", "memory", "system", "other"])
+def engine(request, tmp_path, monkeypatch):
+    """An engine of ONNX whose import ends badly; the words and the remedy."""
+    (tmp_path / "broken_engine.py").write_text(request.param)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    class Broken:
+        module, package, extra, formats, engine = "broken_engine", "broken_engine", "onnx", ("onnx",), "broken"
+
+        def installed(self):
+            return True
+
+    monkeypatch.setattr(doctor, "engines_of", lambda _: [Broken()])
+    return ENDS[request.param]
+
+
+def test_why_an_engine_does_not_run_is_said_and_what_helps(engine):
+    words, remedy = engine
+    with pytest.raises(MissingExtra, match=f"no engine opens onnx: broken_engine {words}.*{remedy}"):
+        doctor.require_engine(("onnx",))
+
+
+def test_doctor_says_the_same(engine):
+    words, remedy = engine
+    part = doctor._Part("run onnx", ("broken_engine",), (), "onnx")
+    row = part.row({name: doctor._problem(name) for name in part.modules})
+    assert row["state"].startswith("does not import: broken_engine ")
+    assert remedy in row["remedy"]
+    assert words.split(":")[0] in row["state"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import tempfile
 import time
 from functools import cached_property
@@ -17,6 +16,7 @@ from edgewright._version import __version__
 from edgewright.boards.native.commands import native_release
 from edgewright.boards.native.release import ENGINE, FORMATS
 from edgewright.errors import UsageError
+from edgewright.inference.footprint import model_config
 from edgewright.measure.place import About, Place
 from edgewright.measure.process import Apart, Measure, MemoryAnswer, Series, TheirState, TimesAnswer
 from edgewright.measure.rows import Machine
@@ -56,9 +56,8 @@ class NativePlace(Place):
     def about(self) -> About:
         """See `Place.about`."""
         bundle, facts = self.opened(), self._board.machine().described()
-        path = bundle.directory / "config.json"
         kind = msgspec.convert({"edgewright": __version__, "python": "none", **facts}, Machine)
-        return About(kind, FORMATS, bundle.manifest, json.loads(path.read_text()) if path.is_file() else None)
+        return About(kind, FORMATS, bundle.manifest, model_config(bundle.directory) or None)
 
     def peaks(self, threads: int) -> Roofline:
         """Not to be had. Raises UsageError."""
