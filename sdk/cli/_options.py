@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 __all__ = [
+    "answer_options",
     "artifact_options",
+    "asked",
     "board_options",
     "device_options",
     "fleet_options",
@@ -51,6 +56,33 @@ def recipe_options(command: Any) -> Any:
         )
         command = option(command)
     return command
+
+
+_ANSWERS = {
+    "--top-k": (int, "So many answers to each text, the best first; 0 is all."),
+    "--aggregation-strategy": (
+        click.Choice(["none", "simple", "first", "average", "max"]),
+        "How tokens become entities, as transformers defines it.",
+    ),
+    "--handle-impossible-answer": (None, "A question may have no answer."),
+    "--null-threshold": (float, "By how much no answer must be rated above the best one, in logits."),
+    "--max-answer-len": (int, "The most tokens of an answer to a question."),
+}
+"""Options of tasks: the kind of their values, None of a flag, and what they do."""
+
+
+def answer_options(command: Any) -> Any:
+    """How answers shall be: options of tasks, under the names that they have in a call. See `asked`."""
+    for name, (kind, what) in reversed(_ANSWERS.items()):
+        given = {"is_flag": True, "default": None} if kind is None else {"type": kind}
+        command = click.option(name, help=what, **given)(command)
+    return command
+
+
+def asked(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the `answer_options` that were given, by their names in a call."""
+    names = [name.removeprefix("--").replace("-", "_") for name in _ANSWERS]
+    return {name: options[name] for name in names if options.get(name) is not None}
 
 
 def artifact_options(command: Any) -> Any:

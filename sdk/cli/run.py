@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import artifact_options, device_options
+from edgewright.cli._options import answer_options, artifact_options, asked, device_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,6 +29,7 @@ __all__ = ["command"]
 @click.option("--engine", help="The engine, where a format has several.")
 @click.option("--threads", type=int, help="Engine threads; by default what a race chose for this machine, or 1.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a line per text.")
+@answer_options
 @artifact_options
 @device_options
 def command(
@@ -43,7 +44,7 @@ def command(
     format_: str | None,
     precision: str | None,
     device: str | None,
-    **_: Any,
+    **options: Any,
 ) -> None:
     """Answer texts, one JSON line each, as they come."""
     from edgewright.inference.pipeline import load
@@ -55,9 +56,9 @@ def command(
 
         _print(ask().tree["rows"], as_json=as_json)
         return
-    pipeline = load(bundle, format=format_, precision=precision, engine=engine, threads=threads)
+    pipeline = load(bundle, format=format_, precision=precision, engine=engine, threads=threads, **asked(options))
     items = iter(texts) if texts else _items(str(input_))
-    given = items if pair is None else ((item, pair) for item in items)
+    given = items if pair is None else ({"text": item, "text_pair": pair} for item in items)
     _print(map(pipeline.row, given), as_json=as_json)
 
 

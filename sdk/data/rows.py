@@ -66,7 +66,7 @@ def _example(task: Task, row: dict[str, Any]) -> Example:
 
 
 def items(path: Path | None) -> Iterator[Any]:
-    """Items from a file, or from standard input: a text a line; in a `.jsonl` file a string, an object or a pair.
+    """Items from a file, or from standard input: a text a line; in a `.jsonl` file a string or an object.
 
     Blank lines are left out. Each item comes as soon as its line is there.
 
@@ -108,16 +108,15 @@ def given(row: Mapping[str, Any]) -> Any:
 
 
 def _item(value: Any, number: int) -> Any:
-    """A text or a pair of texts out of a JSON value. Raises DataError."""
+    """A text, or a pair as {"text", "text_pair"}, out of a JSON value. Raises DataError."""
     if isinstance(value, dict):
         value = given(value)
-    if isinstance(value, tuple):
-        value = list(value)
     if isinstance(value, str):
         return value
-    if isinstance(value, list) and len(value) == 2 and all(isinstance(part, str) for part in value):
-        return tuple(value)
-    raise DataError(f"line {number} holds no text", hint='write "a text", {"text": "a text"} or ["first", "second"]')
+    if isinstance(value, tuple) and all(isinstance(part, str) for part in value):
+        return dict(zip(("text", "text_pair"), value, strict=True))
+    hint = 'write "a text", {"text": "a text"} or {"text": "first", "text_pair": "second"}'
+    raise DataError(f"line {number} holds no text", hint=hint)
 
 
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -110,8 +110,9 @@ class Proof:
     def _score(self, outputs: Sequence[Batch]) -> Score | None:
         if not self.examples:
             return None
+        task = self.task.variant(self.task.metric)
         ours, eager = (
-            self.task.metric_of(self._answers(found), self.examples)
+            task.metric_of(self._answers(task, found), self.examples)
             for found in (outputs, self.reference[len(self.cases) :])
         )
         return Score(
@@ -122,8 +123,8 @@ class Proof:
             reference=eager,
         )
 
-    def _answers(self, outputs: Sequence[Batch]) -> list[Any]:
-        return [answer for o, e in zip(outputs, self.rows, strict=True) for answer in self.task.decode(o, e)]
+    def _answers(self, task: Task, outputs: Sequence[Batch]) -> list[Any]:
+        return [answer for o, e in zip(outputs, self.rows, strict=True) for answer in task.decode(o, e)]
 
     def golden(self, outputs: Mapping[str, Sequence[Batch]]) -> Golden:
         """One golden case per gate case of a single text, with the outputs of each artifact (by path)."""

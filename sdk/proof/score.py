@@ -268,7 +268,7 @@ def _scored(pipeline: Pipeline, groups: Sequence[_Group], name: str) -> tuple[Sc
     found = []
     for group in groups:
         answering = Pipeline(pipeline.artifact, group.task, pipeline.tokenizer, pipeline.session)
-        answers = answering(group.task.items(group.examples))
+        answers = answering.answered(group.task.items(group.examples))
         found += [_one(group, metric, answers, name) for metric in group.metrics]
     return tuple(found)
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgewright.text.tokenizer import Tokenizer
+
     Outputs = dict[str, NDArray[Any]]
     Run = Callable[[Mapping[str, NDArray[Any]]], Outputs]
 
@@ -33,6 +35,7 @@ class Encoding:
         words: per row, per token, the number of its word; each token is one where the tokenizer marks no pieces.
         items: per row the number of the item that it belongs to, ascending; empty where each row is an item.
         to_text: the tokenizer's way back from ids, special tokens kept.
+        tokenizer: what made it, None of one made by hand.
     """
 
     feeds: dict[str, NDArray[np.int64]]
@@ -42,6 +45,7 @@ class Encoding:
     words: tuple[Sequence[int | None], ...] = ()
     items: tuple[int, ...] = ()
     to_text: Callable[[Sequence[int]], str] = field(default=str, repr=False, compare=False)
+    tokenizer: Tokenizer | None = field(default=None, repr=False, compare=False)
 
     @property
     def lengths(self) -> NDArray[np.int64]:

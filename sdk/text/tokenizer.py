@@ -44,6 +44,9 @@ class Tokenizer:
         directory: where `tokenizer.json` lies, and `tokenizer_config.json` if there is one.
         max_length: texts are cut at so many tokens, special tokens included.
 
+    Attributes:
+        marks_pieces: whether tokens that go on with a word are marked, as by WordPiece's `##`.
+
     Raises:
         TokenizerError: there is no tokenizer.json, or it does not load.
     """
@@ -59,7 +62,7 @@ class Tokenizer:
             self._pad_id, self._pad_type = _padding(self._backend, directory)
             self._backend.no_padding()
         self._directory = directory
-        self._marks_pieces = bool(getattr(self._backend.model, "continuing_subword_prefix", None))
+        self.marks_pieces = bool(getattr(self._backend.model, "continuing_subword_prefix", None))
         self.max_length = max_length
         self.limit(max_length)
 
@@ -105,9 +108,10 @@ class Tokenizer:
             offsets=tuple(e.offsets for e in encoded),
             texts=tuple(texts),
             sequences=tuple(e.sequence_ids for e in encoded),
-            words=tuple(e.word_ids if self._marks_pieces else range(len(e.ids)) for e in encoded),
+            words=tuple(e.word_ids if self.marks_pieces else range(len(e.ids)) for e in encoded),
             items=tuple(items),
             to_text=lambda ids: self.decode(ids, skip_special=False),
+            tokenizer=self,
         )
 
     def windows(self, pairs: Sequence[tuple[str, str]]) -> Encoding:
@@ -159,6 +163,16 @@ class Tokenizer:
         """The id of `mask_token`."""
         found: Any = self._backend.token_to_id(self.mask_token)
         return int(found)
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """Token ids -> tokens as the vocabulary has them."""
+        return [str(self._backend.id_to_token(one)) for one in ids]
+
+    def joined(self, tokens: Sequence[str]) -> str:
+        """Tokens -> the text that they stand for."""
+        with _narrowed("cannot join tokens"):
+            decoder = self._backend.decoder
+            return str(decoder.decode(list(tokens))) if decoder else " ".join(tokens)
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
         """Token ids -> text, special tokens left out or not."""

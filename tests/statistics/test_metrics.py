@@ -172,14 +172,17 @@ def test_a_task_lists_its_metrics():
 
 
 def test_the_f1_of_a_classifier_is_that_of_its_second_label():
-    answers = [[Label(name, 0.9)] for name in ("yes", "yes", "yes", "no")]
+    answers = [Label(label=name, score=0.9) for name in ("yes", "yes", "yes", "no")]
     assert labelled(classifier(), "f1", answers, [1, 1, 0, 1]) == pytest.approx(200 / 3)
     assert labelled(classifier(), "matthews", answers, [1, 1, 0, 1]) == pytest.approx(-100 / 3)
 
 
 def test_several_labels_are_classes_of_their_own():
     task = classifier(("a", "b", "c"), "multi_label")
-    answers = [[Label("a", 0.9), Label("b", 0.8)], [], [Label("a", 0.7)]]
+    answers = [
+        [Label(label=name, score=score) for name, score in zip("abc", row, strict=True)]
+        for row in ((0.9, 0.8, 0.1), (0.2, 0.5, 0.4), (0.7, 0.1, 0.0))
+    ]
     wanted = [frozenset({0}), frozenset({1}), frozenset({0})]
     assert labelled(task, "accuracy", answers, wanted) == pytest.approx(100 / 3)
     assert labelled(task, "f1-micro", answers, wanted) == pytest.approx(100 * 4 / 6)
@@ -189,7 +192,7 @@ def test_several_labels_are_classes_of_their_own():
 def asked(metric, answer, *golds):
     task = QuestionAnswering(Settings(max_length=8))
     example = task.example({"question": "?", "context": ".", "answers": list(golds)})
-    return metrics.value(task.measured(metric, [Passage(answer, 0, 0, 1.0)], [example]), 1)
+    return metrics.value(task.measured(metric, [Passage(score=1.0, start=0, end=0, answer=answer)], [example]), 1)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +218,7 @@ def test_answers_as_the_script_of_squad_matches_them(answer, golds, exact, f1):
 def test_entities_by_name():
     task = TokenClassification(Settings(max_length=8, labels=("O", "B-PER", "I-PER", "B-LOC")))
     example = task.example({"tokens": ["Ada", "Bo", "Rome"], "tags": ["B-PER", "B-PER", "B-LOC"]})
-    answers = [[Entity("PER", 0.9, 0, 3, "Ada"), Entity("PER", 0.9, 4, 6, "Bo"), Entity("PER", 0.9, 7, 11, "Rome")]]
+    answers = [[Entity(entity_group="PER", score=0.9, word="", start=a, end=b) for a, b in ((0, 3), (4, 6), (7, 11))]]
     micro, macro = (metrics.value(task.measured(name, answers, [example]), 1) for name in ("f1", "f1-macro"))
     assert micro == pytest.approx(100 * 4 / 6)
     assert macro == pytest.approx(100 * (4 / 5 + 0) / 2)

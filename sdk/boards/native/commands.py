@@ -84,8 +84,9 @@ def _run(there: _Native) -> Answer:
     path, pair = given["input_"], given["pair"]
     texts = given["texts"] or items(None if path == "-" else Path(path))
     with there.release.start(artifact, given["threads"] or 1) as talk:
-        pipeline = there.release.pipeline(artifact, there.release.opened(talk).session)
-        asked = texts if pair is None else ((text, pair) for text in texts)
+        opened = there.release.pipeline(artifact, there.release.opened(talk).session)
+        pipeline = opened.asking(**given.get("answers", {}))
+        asked = texts if pair is None else ({"text": text, "text_pair": pair} for text in texts)
         return Answer({"rows": list(map(pipeline.row, asked))}, {})
 
 
