@@ -80,7 +80,7 @@ class Proof:
         if path is None:
             encodings = self.rows or [case.encoding for case in self.cases if len(case.items) == 1]
         else:
-            found = rows.examples(path, self.task) if path.suffix in rows.TABLES else None
+            found = rows.examples(path, self.task) if rows.is_table(path) else None
             items = self.task.items(found) if found else [self.task.item(t, self.tokenizer) for t in rows.texts(path)]
             encodings = [self.task.encode(self.tokenizer, [item]) for item in _spread(items)]
         return _spread([batch for encoding in _spread(encodings) for batch in encoding.batches])

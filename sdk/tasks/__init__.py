@@ -324,6 +324,16 @@ class Task(ABC):
     def example(self, row: Mapping[str, Any]) -> Example:
         """A row of a data file, by column name -> an example. Raises DataError."""
 
+    def raw_label(self, row: Mapping[str, Any]) -> Any:
+        """The label of a row as the file has it, where it can be written in several ways; else None."""
+        del row
+        return None
+
+    def reading(self, labels: Sequence[Any]) -> Task:
+        """The task that reads labels as a file writes them, which has these distinct ones."""
+        del labels
+        return self
+
     def items(self, examples: Sequence[Example]) -> list[Any]:
         """What has to be answered to score `examples`, in the order in which `score` wants the answers."""
         return [example.item for example in examples]

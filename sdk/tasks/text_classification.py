@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from msgspec import Meta
 
-from edgewright.errors import DataError
 from edgewright.statistics import metrics
 from edgewright.tasks import Asked, Choice, Example, Label, Task, gaps, number, per_label, softmax, text
 from edgewright.text.encoding import pair
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from edgewright.bundle.manifest import Settings
     from edgewright.statistics.metrics import Metric
+    from edgewright.tasks._labels import Labels
     from edgewright.text.encoding import Encoding
     from edgewright.text.tokenizer import Tokenizer
 
@@ -57,7 +57,7 @@ class TextClassification(Task):
     auto_class = "AutoModelForSequenceClassification"
     heads = ("ForSequenceClassification",)
     outputs = ("logits",)
-    columns = (("sentence", "text"), ("label",))
+    columns = (("sentence", "text"), ("label", "labels"))
 
     asks = _Asked
     asked: _Asked
@@ -69,6 +69,7 @@ class TextClassification(Task):
             "multi_label": ("accuracy", "f1-micro", "f1-macro"),
         }.get(settings.problem, ("accuracy", "f1-micro", "f1-macro", "matthews"))
         self.metrics = (*known, "f1") if len(settings.labels) == 2 and "matthews" in known else known
+        self._written: Labels | None = None
 
     def reduce(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[NDArray[Any]]:
         """The logits of each text, float32 (labels,). Raises EngineError where there are not as many as labels."""
@@ -120,27 +121,38 @@ class TextClassification(Task):
         del tokenizer
         return tuple(given) if isinstance(given, list) else given
 
-    def example(self, row: Mapping[str, Any]) -> Example:
-        """A row with `sentence` or `text`, and `label`: a number or name, several joined by `,`, or a value.
+    def raw_label(self, row: Mapping[str, Any]) -> Any:
+        """The label, of anything but a regression."""
+        given = [row[name] for name in self.columns[1] if row.get(name) is not None]
+        return given[0] if given and self.settings.problem != "regression" else None
 
-        A pair of texts stands in two columns such as `sentence1` and `sentence2`, or `text` and `text_pair`.
+    def reading(self, labels: Sequence[Any]) -> Task:
+        """The task that reads labels as a file writes them: as names or as numbers, as lists or as vectors of 0 and 1."""
+        from edgewright.tasks._labels import Labels
+
+        found = type(self)(self.settings, self.asked)
+        found._written = Labels.of(self.settings.labels, labels, several=self.settings.problem == "multi_label")
+        return found
+
+    def example(self, row: Mapping[str, Any]) -> Example:
+        """A row with `sentence` or `text`, and `label`: a name or number, several of them, or a value.
+
+        Several are a list, joined by `,`, or a vector of a 0 or 1 for each label of the model. A pair of texts stands in
+        two columns such as `sentence1` and `sentence2`, or `text` and `text_pair`.
         """
         both, given = pair(row), self.column(row, 1)
         item = (text(both[0]), text(both[1])) if both else text(self.column(row, 0))
         if self.settings.problem == "regression":
             return Example(item, number(given))
         if self.settings.problem == "multi_label":
-            names = given if isinstance(given, list) else [name for name in str(given).split(",") if name]
-            return Example(item, frozenset(self._label(name) for name in names))
-        return Example(item, self._label(given))
+            return Example(item, self._known.several(given))
+        return Example(item, self._known.one(given))
 
-    def _label(self, given: Any) -> int:
-        labels = self.settings.labels
-        if str(given) in labels:
-            return labels.index(str(given))
-        if str(given).isdecimal() and int(given) < len(labels):
-            return int(given)
-        raise DataError(f"label {given!r} is none of {', '.join(labels)} or 0..{len(labels) - 1}")
+    @property
+    def _known(self) -> Labels:
+        from edgewright.tasks._labels import Labels
+
+        return self._written or Labels.either(self.settings.labels)
 
     def measured(self, metric: str, answers: Sequence[Any], examples: Sequence[Example]) -> Metric:
         """Of a regression its first value counts; of several labels each above 0.5 is a class of its own for F1."""

@@ -329,7 +329,7 @@ def test_a_file_of_squad(tmp_path):
     path.write_text(json.dumps(tree))
     assert [e.item for e in data.examples(path, asker)] == [("who?", "me"), ("who?", "you")]
     assert data.texts(path) == [("who?", "me"), ("who?", "you")]
-    for broken in ("[]", "{", '{"data": [{"paragraphs": 5}]}'):
+    for broken in ("{", '{"data": [{"paragraphs": 5}]}'):
         path.write_text(broken)
         with pytest.raises(DataError, match="not a file of SQuAD"):
             data.examples(path, asker)

@@ -132,7 +132,9 @@ def test_classes_by_problem():
 
 
 @pytest.mark.parametrize("name", ["sentence", "text"])
-@pytest.mark.parametrize(("given", "label"), [("positive", 2), ("2", 2), (2, 2), ("0", 0), ("negative", 0)])
+@pytest.mark.parametrize(
+    ("given", "label"), [("positive", 2), ("2", 2), (2, 2), ("0", 0), (" Negative", 0), ("2.0", 2), (1.0, 1)]
+)
 def test_a_row_is_labelled_by_name_or_number(name, given, label):
     assert classifier().example({name: "fine", "label": given}) == Example("fine", label)
 
@@ -141,7 +143,7 @@ def test_a_name_that_is_a_number_is_a_name():
     assert classifier(labels=("1", "0")).example({"text": "fine", "label": "1"}).label == 0
 
 
-@pytest.mark.parametrize("label", ["3", 3, -1, "-1", "", "Positive", 1.5, True, "1.0", [1], "99999999999999999999"])
+@pytest.mark.parametrize("label", ["3", 3, -1, "-1", "", "positiv", 1.5, True, "3.0", [1], "99999999999999999999"])
 def test_a_label_that_is_out_of_range_is_refused(label):
     with pytest.raises(DataError, match=r"is none of negative, neutral, positive or 0\.\.2"):
         classifier().example({"text": "fine", "label": label})
@@ -184,7 +186,7 @@ def test_a_row_whose_text_is_no_text_is_refused(text):
     "row", [{}, {"text": "a"}, {"label": 0}, {"text": None, "label": 0}, {"Text": "a", "label": 0}]
 )
 def test_a_missing_column_is_named_with_those_that_are_there(row):
-    with pytest.raises(DataError, match=r"no column (sentence or text|label), found "):
+    with pytest.raises(DataError, match=r"no column (sentence or text|label or labels), found "):
         classifier().example(row)
 
 
