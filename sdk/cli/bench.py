@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgewright.cli._instructions import counts
-from edgewright.cli._options import artifact_options, device_options, output_options
+from edgewright.cli._options import artifact_options, column_options, device_options, output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import artifact_row, emit, score_record
 from edgewright.errors import ConnectionLost, one_line
@@ -41,6 +41,7 @@ __all__ = ["command"]
 @artifact_options
 @device_options
 @output_options
+@column_options("input_")
 def command(bundle: str, **options: Any) -> None:
     """Measure latency, load time and peak memory of the artifacts of BUNDLE.
 

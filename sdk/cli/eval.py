@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from edgewright.cli._options import artifact_options, device_options, listed, output_options
+from edgewright.cli._options import artifact_options, column_options, device_options, listed, output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
 
@@ -15,7 +15,7 @@ __all__ = ["command"]
 
 @click.command("eval")
 @click.argument("model", type=click.Path())
-@click.option("--data", required=True, type=click.Path(), help="Labelled rows: .tsv with a header, .jsonl, SQuAD.")
+@click.option("--data", required=True, type=click.Path(), help="Labelled rows: .tsv, .csv, .jsonl, Parquet, SQuAD.")
 @click.option("--metric", default="", callback=listed, help="Names, comma-separated; by default the task's own.")
 @click.option("--cost", is_flag=True, help="Measure latency on texts of the data, and peak memory.")
 @click.option("--task", help="The task of a source; by default the one of its architecture.")
@@ -23,6 +23,7 @@ __all__ = ["command"]
 @artifact_options
 @device_options
 @output_options
+@column_options("data")
 def command(model: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
     """Score the artifacts of a bundle, or the eager model of a source, on labelled data.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import answer_options, artifact_options, asked, device_options
+from edgewright.cli._options import answer_options, artifact_options, asked, column_options, device_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ __all__ = ["command"]
     "--input",
     "input_",
     type=click.Path(),
-    help="A file with a text a line, or .jsonl; - reads lines from standard input.",
+    help="A file of texts or rows; - reads lines from standard input.",
 )
 @click.option("--pair", help="The second text of every TEXT, such as the context of a question.")
 @click.option("--engine", help="The engine, where a format has several.")
@@ -32,6 +32,7 @@ __all__ = ["command"]
 @answer_options
 @artifact_options
 @device_options
+@column_options("input_")
 def command(
     bundle: str,
     texts: tuple[str, ...],

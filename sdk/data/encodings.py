@@ -1,4 +1,4 @@
-"""In which encoding a file of text is: UTF-8, with a byte order mark or without, or UTF-16; anything else is refused."""
+"""The encoding of a file of text: UTF-8, with a byte order mark or without, or UTF-16; anything else is refused."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["encoding_of"]
 
 _PIECE = 1 << 20
+"""Bytes read at a time: a choice, long enough that reading costs no more than decoding."""
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _AROUND = 20
 """Characters shown before and behind a byte that is not UTF-8: a few words tell whether they were read right."""

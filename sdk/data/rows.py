@@ -6,6 +6,7 @@ lines or arrays of JSON, SQuAD's JSON, Parquet, a directory of `datasets`; anyth
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ from edgewright.data import arrow
 from edgewright.data.encodings import encoding_of
 from edgewright.data.tables import SURPLUS, Table, named, table_of
 from edgewright.errors import DataError, one_line
+from edgewright.system.files import sha256
 from edgewright.text.encoding import pair
 
 if TYPE_CHECKING:
@@ -27,7 +29,20 @@ if TYPE_CHECKING:
 
     from edgewright.tasks import Example, Task
 
-__all__ = ["File", "examples", "given", "is_table", "items", "opened", "renamed", "rows", "stream", "texts"]
+__all__ = [
+    "File",
+    "examples",
+    "fingerprint",
+    "given",
+    "is_table",
+    "items",
+    "opened",
+    "renamed",
+    "rows",
+    "shared",
+    "stream",
+    "texts",
+]
 
 _LOG = logging.getLogger("edgewright.data")
 """What a file was read as, once for each; the command line shows it."""
@@ -44,7 +59,7 @@ _LABELS = ("label", "labels", "score", "tags", "ner_tags", "entities", "answers"
 _ITEMS = ({"query", "texts"}, {"sequence", "candidate_labels"}, {"text", "candidate_labels"})
 """Columns of items that are more than a text or a pair: of text-ranking, of zero-shot-classification."""
 
-Kind = Literal["lines", "cells", "json lines", "json", "squad", "parquet", "datasets"]
+_Kind = Literal["lines", "cells", "json lines", "json", "squad", "parquet", "datasets"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +73,7 @@ class File:
     """
 
     path: Path
-    kind: Kind
+    kind: _Kind
     encoding: str = ""
     table: Table | None = None
 
@@ -159,13 +174,13 @@ def _file(path: Path) -> File:
 
 
 def _has_header(table: Table) -> bool:
-    """Whether a file that no ending calls a table has the header of one: a column of texts, another, and no long text."""
+    """Whether a file that no ending calls a table has the header of one: a column of texts, and another known one."""
     names = named(table.header, table.path)
     return len(names) > 1 and bool({*names} & {*_TEXTS}) and bool({*names} & {*_LABELS, "text_pair", "sentence2", "id"})
 
 
-def _kind_of_json(path: Path, encoding: str) -> Kind:
-    """Lines, an array or SQuAD, by the first character, and where that is a brace by whether the first line is whole."""
+def _kind_of_json(path: Path, encoding: str) -> _Kind:
+    """Lines, an array or SQuAD: by the first character, and of a brace by whether the first line is whole."""
     with path.open(encoding=encoding) as file:
         line = next((line for line in file if line.strip()), "")
     begin = line.lstrip()[:1]
@@ -319,6 +334,31 @@ def given(row: Mapping[str, Any]) -> Any:
     words = row.get("tokens")
     joined = " ".join(map(str, words)) if isinstance(words, list) else None
     return pair(row) or row.get("text", row.get("sentence", joined))
+
+
+def shared(train: str | Path, dev: str | Path) -> tuple[int, int]:
+    """How many rows of `dev` have a text that `train` has too, and how many it has; said in a log where there are some.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    asked = [repr(given(row)) for _, row in rows(dev)]
+    known = set(asked) & {repr(given(row)) for _, row in rows(train)}
+    both = sum(one in known for one in asked)
+    if both:
+        names = (Path(dev).name, Path(train).name)
+        what = "%s of the %s rows of %s are rows of %s too: a score on them says little of others"
+        _LOG.warning(what, both, len(asked), *names)
+    return both, len(asked)
+
+
+def fingerprint(path: str | Path) -> str:
+    """A hash over the bytes of a data file, or of the files of a directory. Raises DataError."""
+    file = opened(path)
+    if file.kind != "datasets":
+        return sha256(file.path)
+    parts = [sha256(part) for part in arrow.parts_of(file.path)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def renamed(path: str | Path, text: str, label: str, out: Path) -> Path:

@@ -33,7 +33,8 @@ class Pipeline:
     """Tokenizer, task and an opened artifact, or the eager model in its place.
 
     Call it with one item for one answer, or with a list for a list, as a pipeline of transformers. Each item is a run
-    of its own: nothing is padded, and an answer never depends on its neighbours, which in a batch share the scales of dynamic quantization.
+    of its own: nothing is padded, and an answer never depends on its neighbours, which in a batch share the scales of
+    dynamic quantization.
 
     As the context of a `with` block it is closed at its end.
 

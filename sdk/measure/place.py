@@ -90,7 +90,7 @@ class Here(Place):
         """See `Place.about`. Raises UsageError: this machine is emulated."""
         require_clock()
         path = self.bundle.directory / "config.json"
-        config = json.loads(path.read_text()) if path.is_file() else None
+        config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
         kind = msgspec.convert(machine(), Machine)
         return About(kind, tuple(runnable(self.bundle)), self.bundle.manifest, config)
 

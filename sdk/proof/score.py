@@ -239,6 +239,7 @@ def evaluate_source(
     progress: Progress = silent,
 ) -> Evaluation:
     """Score the eager float32 model of a source, in a child process. Raises as `evaluate` does, and SourceError."""
+    data.opened(labelled)  # said here, and refused before a model is loaded
     request = EvaluateRequest(
         source=source.job(),
         data=Path(labelled),

@@ -184,7 +184,7 @@ def _supervise(start: _Start, asked: bytes, answer: _Answer, limits: Limits, sin
         stdin.seek(0)
         child = start.child(stdin.fileno(), sink.fileno(), writer)
     os.close(writer)
-    listener = threading.Thread(target=answer.read, args=(os.fdopen(reader),), daemon=True)
+    listener = threading.Thread(target=answer.read, args=(os.fdopen(reader, encoding="utf-8"),), daemon=True)
     listener.start()
     try:
         verdict = _watch(child, limits)

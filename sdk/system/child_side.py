@@ -25,7 +25,7 @@ def work(target: str, fd: int) -> None:
     """Run `module:function` on the request on standard input, and answer to a descriptor."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    pipe = os.fdopen(fd, "w", buffering=1)
+    pipe = os.fdopen(fd, "w", buffering=1, encoding="utf-8")
 
     def tell(**message: Any) -> None:
         pipe.write(json.dumps(message) + "\n")

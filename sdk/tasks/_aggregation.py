@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgewright.text.encoding import Encoding
-    from edgewright.text.tokenizer import Tokenizer
+    from edgewright.text.encoding import Encoding, Words
 
 __all__ = ["Strategy", "aggregated"]
 
@@ -97,7 +96,7 @@ def _words(pieces: Sequence[_Piece]) -> list[list[_Piece]]:
     ]
 
 
-def _of_word(pieces: Sequence[_Piece], strategy: Strategy, labels: Sequence[str], tokenizer: Tokenizer) -> _Tagged:
+def _of_word(pieces: Sequence[_Piece], strategy: Strategy, labels: Sequence[str], tokenizer: Words) -> _Tagged:
     every = np.stack([piece.chances for piece in pieces])
     if strategy == "average":
         chances = every.mean(axis=0)
@@ -124,7 +123,7 @@ def _name(tag: str) -> str:
     return tag[2:] if tag.startswith(("B-", "I-")) else tag
 
 
-def _entity(run: Sequence[_Tagged], tokenizer: Tokenizer) -> Entity:
+def _entity(run: Sequence[_Tagged], tokenizer: Words) -> Entity:
     return Entity(
         entity_group=run[0].tag.split("-", 1)[-1],
         score=float(np.mean([one.score for one in run])),

@@ -7,6 +7,7 @@ second of two classes (MRPC, QQP), `matthews` (CoLA), `spearman` (STS-B).
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -69,7 +70,7 @@ class TextClassification(Task):
             "multi_label": ("accuracy", "f1-micro", "f1-macro"),
         }.get(settings.problem, ("accuracy", "f1-micro", "f1-macro", "matthews"))
         self.metrics = (*known, "f1") if len(settings.labels) == 2 and "matthews" in known else known
-        self._written: Labels | None = None
+        self.written: Labels | None = None
 
     def reduce(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[NDArray[Any]]:
         """The logits of each text, float32 (labels,). Raises EngineError where there are not as many as labels."""
@@ -83,9 +84,9 @@ class TextClassification(Task):
     def _answer(self, logits: NDArray[Any]) -> Label | list[Label]:
         scores = _FUNCTIONS[self.function](logits.astype(np.float64))
         if self.asked.top_k is None:
-            best = int(scores.argmax())
+            best = int(logits.argmax())
             return Label(label=self.settings.labels[best], score=float(scores[best]))
-        order = np.argsort(-scores, kind="stable")[: self.asked.top_k or None]
+        order = np.argsort(-logits, kind="stable")[: self.asked.top_k or None]
         return [Label(label=self.settings.labels[at], score=float(scores[at])) for at in order]
 
     @property
@@ -127,18 +128,18 @@ class TextClassification(Task):
         return given[0] if given and self.settings.problem != "regression" else None
 
     def reading(self, labels: Sequence[Any]) -> Task:
-        """The task that reads labels as a file writes them: as names or as numbers, as lists or as vectors of 0 and 1."""
+        """The task that reads labels as a file writes them: names or numbers, lists or vectors of 0 and 1."""
         from edgewright.tasks._labels import Labels
 
-        found = type(self)(self.settings, self.asked)
-        found._written = Labels.of(self.settings.labels, labels, several=self.settings.problem == "multi_label")
+        found = copy(self)
+        found.written = Labels.of(self.settings.labels, labels, several=self.settings.problem == "multi_label")
         return found
 
     def example(self, row: Mapping[str, Any]) -> Example:
         """A row with `sentence` or `text`, and `label`: a name or number, several of them, or a value.
 
-        Several are a list, joined by `,`, or a vector of a 0 or 1 for each label of the model. A pair of texts stands in
-        two columns such as `sentence1` and `sentence2`, or `text` and `text_pair`.
+        Several are a list, joined by `,`, or a vector of a 0 or 1 for each label of the model. A pair of texts stands
+        in two columns such as `sentence1` and `sentence2`, or `text` and `text_pair`.
         """
         both, given = pair(row), self.column(row, 1)
         item = (text(both[0]), text(both[1])) if both else text(self.column(row, 0))
@@ -152,7 +153,7 @@ class TextClassification(Task):
     def _known(self) -> Labels:
         from edgewright.tasks._labels import Labels
 
-        return self._written or Labels.either(self.settings.labels)
+        return self.written or Labels.either(self.settings.labels)
 
     def measured(self, metric: str, answers: Sequence[Any], examples: Sequence[Example]) -> Metric:
         """Of a regression its first value counts; of several labels each above 0.5 is a class of its own for F1."""

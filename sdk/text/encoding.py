@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -12,14 +12,31 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgewright.text.tokenizer import Tokenizer
-
     Outputs = dict[str, NDArray[Any]]
     Run = Callable[[Mapping[str, NDArray[Any]]], Outputs]
 
-__all__ = ["Encoding", "Text", "pair", "picked", "regroup"]
+__all__ = ["Encoding", "Text", "Words", "pair", "picked", "regroup"]
 
 Text = str | tuple[str, str]
+
+
+class Words(Protocol):
+    """What a tokenizer knows of its tokens, see `edgewright.text.tokenizer.Tokenizer`."""
+
+    marks_pieces: bool
+
+    @property
+    def unknown_id(self) -> int:
+        """The id of the token for what is not in the vocabulary, -1 where there is none."""
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """Token ids -> tokens as the vocabulary has them."""
+
+    def joined(self, tokens: Sequence[str]) -> str:
+        """Tokens -> the text that they stand for."""
+
+    def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
+        """Token ids -> text, special tokens left out or not."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +62,7 @@ class Encoding:
     words: tuple[Sequence[int | None], ...] = ()
     items: tuple[int, ...] = ()
     to_text: Callable[[Sequence[int]], str] = field(default=str, repr=False, compare=False)
-    tokenizer: Tokenizer | None = field(default=None, repr=False, compare=False)
+    tokenizer: Words | None = field(default=None, repr=False, compare=False)
 
     @property
     def lengths(self) -> NDArray[np.int64]:

@@ -226,7 +226,7 @@ def _padding(backend: Any, directory: Path) -> tuple[int, int]:
 def _named(directory: Path, name: str) -> Any:
     """The token that tokenizer_config.json gives for a role."""
     config = directory / "tokenizer_config.json"
-    token = json.loads(config.read_text()).get(name) if config.is_file() else None
+    token = json.loads(config.read_text(encoding="utf-8")).get(name) if config.is_file() else None
     return token.get("content") if isinstance(token, dict) else token
 
 

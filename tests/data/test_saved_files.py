@@ -195,7 +195,7 @@ def test_a_directory_of_datasets_names_its_classes(tmp_path):
     saved_by_datasets(tmp_path / "set/train", [("it drags", 1), ("fine", 0)], ["good", "bad"])
     (tmp_path / "set/dataset_dict.json").write_text('{"splits": ["train"]}')
     assert data.examples(tmp_path / "set/train", TASK) == [Example("it drags", 0), Example("fine", 1)]
-    with pytest.raises(DataError, match="has the splits train; give one of them: .*set/train"):
+    with pytest.raises(DataError, match=r"has the splits train; give one of them: .*set/train"):
         data.examples(tmp_path / "set", TASK)
 
 

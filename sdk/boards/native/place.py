@@ -57,7 +57,9 @@ class NativePlace(Place):
         bundle, facts = self.opened(), self._board.machine().described()
         path = bundle.directory / "config.json"
         kind = msgspec.convert({"edgewright": __version__, "python": "none", **facts}, Machine)
-        return About(kind, FORMATS, bundle.manifest, json.loads(path.read_text()) if path.is_file() else None)
+        return About(
+            kind, FORMATS, bundle.manifest, json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        )
 
     def peaks(self, threads: int) -> Roofline:
         """Not to be had. Raises UsageError."""
