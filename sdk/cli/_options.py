@@ -71,6 +71,11 @@ _ANSWERS = {
     "--handle-impossible-answer": (None, "A question may have no answer."),
     "--null-threshold": (float, "By how much no answer must be rated above the best one, in logits."),
     "--max-answer-len": (int, "The most tokens of an answer to a question."),
+    "--candidate-labels": (str, "Labels to choose from, by comma: zero-shot-classification."),
+    "--hypothesis-template": (str, "The sentence that a text shall entail, with {} for a label."),
+    "--multi-label": (None, "Several labels may be right."),
+    "--truncate-dim": (int, "So many numbers of an embedding, the first."),
+    "--quantize": (click.Choice(["int8", "binary", "ubinary"]), "Numbers of an embedding as 8 bits, or as one."),
 }
 """Options of tasks: the kind of their values, None of a flag, and what they do."""
 

@@ -26,6 +26,7 @@ __all__ = ["command"]
     help="A file of texts or rows; - reads lines from standard input.",
 )
 @click.option("--pair", help="The second text of every TEXT, such as the context of a question.")
+@click.option("--query", help="What the TEXTs are ranked by, all together: text-ranking.")
 @click.option("--engine", help="The engine, where a format has several.")
 @click.option("--threads", type=int, help="Engine threads; by default what a race chose for this machine, or 1.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a line per text.")
@@ -39,6 +40,7 @@ def command(
     *,
     input_: str | None,
     pair: str | None,
+    query: str | None,
     engine: str | None,
     threads: int | None,
     as_json: bool,
@@ -60,6 +62,8 @@ def command(
     pipeline = load(bundle, format=format_, precision=precision, engine=engine, threads=threads, **asked(options))
     items = iter(texts) if texts else _items(str(input_))
     given = items if pair is None else ({"text": item, "text_pair": pair} for item in items)
+    if query is not None:
+        given = iter([{"query": query, "texts": list(items)}])
     _print(map(pipeline.row, given), as_json=as_json)
 
 

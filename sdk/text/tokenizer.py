@@ -89,10 +89,32 @@ class Tokenizer:
         """Every token and its id."""
         return dict(self._backend.get_vocab(with_added_tokens=True))
 
-    def encode(self, texts: Sequence[Text]) -> Encoding:
-        """Tokenize a batch. Raises TokenizerError for a text that is too long or that the library gives up on."""
+    def encode(self, texts: Sequence[Text], *, cut_first: bool = False) -> Encoding:
+        """Tokenize a batch. Of pairs that are too long the longer text is cut, or with `cut_first` the first.
+
+        Raises:
+            TokenizerError: a text that has too many bytes, or that the library gives up on.
+        """
         clean = [_clean_text(text) for text in texts]
-        return self._batch(clean, [self._encode(text) for text in clean])
+        if not cut_first:
+            return self._batch(clean, [self._encode(text) for text in clean])
+        self._backend.enable_truncation(self._limit, strategy="only_first")
+        try:
+            encoded = [self._cut_first(text) for text in clean]
+        finally:
+            self._backend.enable_truncation(self._limit)
+        return self._batch(clean, encoded)
+
+    def _cut_first(self, text: Text) -> Any:
+        """A pair without the end of its first text; where the second alone is too long, both are cut."""
+        try:
+            return self._encode(text)
+        except TokenizerError:
+            self._backend.enable_truncation(self._limit)
+            try:
+                return self._encode(text)
+            finally:
+                self._backend.enable_truncation(self._limit, strategy="only_first")
 
     def _batch(self, texts: Sequence[Text], encoded: Sequence[Any], items: Sequence[int] = ()) -> Encoding:
         longest = max(len(e.ids) for e in encoded)

@@ -57,10 +57,10 @@ class EagerSession:
         return _eager.run(self.model, feeds)
 
 
-def eager(directory):
+def eager(directory, task=None):
     from edgewright.converters._model import eager as _eager
 
-    source = open_source(directory)
+    source = open_source(directory, task=task)
     task = registry.load("tasks", source.task)(source.settings)
     return Pipeline(None, task, source.tokenizer(), EagerSession(_eager.load(source.job())))
 
@@ -138,6 +138,33 @@ def test_fillings_are_those_of_transformers(models, family):
     for text in texts:
         assert same(ours(text), other(text, tokenizer_kwargs={"truncation": True})), text
     assert same(ours(texts[0], top_k=3), other(texts[0], top_k=3))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_labels_of_the_askers_own_are_those_of_transformers(models, family):
+    directory = models(family, "zero-shot-classification")
+    ours, other = eager(directory, "zero-shot-classification"), theirs(directory, "zero-shot-classification")
+    other.tokenizer.model_input_names = ["input_ids", "attention_mask", *["token_type_ids"] * (family == "bert")]
+    labels = ["soup", "a river", "the night"]
+    for options in ({}, {"multi_label": True}, {"hypothesis_template": "It is about {}."}):
+        assert same(ours(HUNDRED, labels, **options), other(HUNDRED, labels, **options))
+    assert same(ours(HUNDRED[0], "soup"), other(HUNDRED[0], "soup"))
+    assert same(ours(RIVER * 20, candidate_labels="soup,river"), other(RIVER * 20, candidate_labels="soup,river"))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_ranks_are_those_of_transformers_scores(models, family):
+    """Which has no pipeline that ranks: the sigmoid of each pair's one output, as CrossEncoder gives it."""
+    directory = models(family, "text-ranking")
+    ours, other = eager(directory, "text-ranking"), theirs(directory, "text-classification")
+    pairs = [{"text": "Who brought soup?", "text_pair": text} for text in HUNDRED]
+    cut = {"truncation": True, "return_token_type_ids": family == "bert"}
+    scores = [one["score"] for one in other(pairs, function_to_apply="sigmoid", **cut)]
+    found = ours("Who brought soup?", HUNDRED)
+    assert same([one["score"] for one in found], sorted(scores, reverse=True))
+    assert all(
+        same(one["score"], scores[one["corpus_id"]]) and one["text"] == HUNDRED[one["corpus_id"]] for one in found
+    )
 
 
 def by_hand(directory, question, context):
