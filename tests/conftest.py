@@ -178,7 +178,7 @@ def bundle_dir(tmp_path, _source, make_artifact, make_manifest):
         text="not bad",
         input_ids=(2, 5, 3),
         outputs={"onnx/model.onnx": (-1.5, 2.5)},
-        answer=[{"name": "positive", "score": 0.98}],
+        answer=[{"label": "positive", "score": 0.98}],
     )
     (root / "golden.json").write_bytes(manifest.encode(manifest.Golden(cases=(case,))))
     files = tuple(_listed(root, path) for path in sorted(root.glob("*.json")))

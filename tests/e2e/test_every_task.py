@@ -266,6 +266,49 @@ def test_the_command_line(models, tmp_path, family, task):
     assert (bundle / "golden.json").stat().st_size < 200_000
 
 
+def test_texts_are_ranked_by_the_command_line(models, tmp_path):
+    source, bundle, path = models("bert", "text-ranking"), tmp_path / "bundle", tmp_path / "rows.jsonl"
+    row = {"query": "Who brought soup?", "texts": TEXTS[:4], "labels": [0, 0, 1, 0]}
+    path.write_text(json.dumps(row) + "\n" + json.dumps({**row, "labels": [2, 1, 0, 0]}) + "\n")
+    asked = ("--task", "text-ranking", "--precision", "fp32", "--data", path)
+    (built,) = rows("build", source, "--out", bundle, *asked)
+    assert (built["top1"], built["score"]["metric"]) == (1, "ndcg@10")
+    scored = rows("eval", bundle, "--data", path, "--metric", "ndcg@10,mrr@10")
+    assert scored[0]["score"]["value"] == pytest.approx(built["score"]["value"])
+    (found,) = rows("run", bundle, *TEXTS[:4], "--query", "Who brought soup?")
+    assert same(found["answer"], eager(source, "text-ranking")("Who brought soup?", TEXTS[:4]))
+    (first, _) = rows("run", bundle, "--input", path, "--top-k", "2")
+    assert first["answer"] == found["answer"][:2]
+    assert len(rows("bench", bundle, "--tokens", "32", "--runs", "5", "--processes", "1")) == 1
+
+
+def test_labels_of_the_askers_own_on_the_command_line(models, tmp_path):
+    source, bundle, path = models("bert", "zero-shot-classification"), tmp_path / "bundle", tmp_path / "rows.tsv"
+    path.write_text("text\tlabel\nNobody laughed.\tsoup\nThe river had risen.\triver\n")
+    asked = ("--task", "zero-shot-classification", "--precision", "fp32", "--data", path)
+    (built,) = rows("build", source, "--out", bundle, *asked)
+    assert built["top1"] == 1
+    (scored,) = rows("eval", bundle, "--data", path)
+    assert scored["score"]["value"] == pytest.approx(built["score"]["value"])
+    (found,) = rows("run", bundle, RIVER, "--candidate-labels", "soup,river", "--multi-label")
+    ours = eager(source, "zero-shot-classification")
+    assert same(found["answer"], ours(RIVER, ["soup", "river"], multi_label=True))
+
+
+def test_embeddings_are_cut_and_quantized_on_the_command_line(models, tmp_path):
+    source, bundle, path = models("bert", "feature-extraction"), tmp_path / "bundle", tmp_path / "texts.txt"
+    path.write_text("\n".join(text.replace("\t", " ") for text in TEXTS))
+    rows("build", source, "--out", bundle, "--precision", "fp32")
+    (found,) = rows("run", bundle, RIVER, "--truncate-dim", "16", "--quantize", "ubinary")
+    assert [type(one) for one in found["answer"]] == [int, int]
+    asked = ("eval", bundle, "--data", path, "--metric", "recall@10")
+    values = [
+        rows(*asked, *more)[0]["score"]["value"] for more in ((), ("--quantize", "int8"), ("--quantize", "binary"))
+    ]
+    assert values[0] == 100
+    assert values[0] >= values[1] > values[2]
+
+
 def strip_scores(answer):
     """An answer without its probabilities."""
     if isinstance(answer, dict):
