@@ -18,6 +18,9 @@ from edgewright.model.source import open_source
 transformers = pytest.importorskip("transformers")
 sys.path.insert(0, str(ROOT / "tools"))
 import tiny_models  # noqa: E402
+import torch  # noqa: E402
+
+torch.set_num_threads(1)  # more cost tiny models more than they gain, and much where others are at work
 
 FAMILIES = ("bert", "roberta", "xlm-roberta")
 """One of each kind of tokenizer: WordPiece, BPE of bytes, Unigram."""
@@ -169,8 +172,6 @@ def test_ranks_are_those_of_transformers_scores(models, family):
 
 def by_hand(directory, question, context):
     """The best passage in plain loops, over the windows that transformers' own tokenizer makes."""
-    import torch
-
     tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
     model = transformers.AutoModelForQuestionAnswering.from_pretrained(directory).eval()
     room = LENGTH - tokenizer.num_special_tokens_to_add(pair=True)

@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from edgewright.bundle.manifest import Settings
@@ -227,3 +227,18 @@ def test_entities_by_name():
 def test_a_metric_that_is_no_number_is_an_error():
     with pytest.raises(DataError, match="pearson over 3 rows is not a number"):
         classifier(problem="regression").checked("pearson", float("nan"), 3)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.integers(-4, 4), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=12), st.data())
+def test_the_best_threshold_is_that_of_all_that_can_be(rows, data):
+    near, said, unsaid = (np.array(side, float) for side in zip(*rows, strict=True))
+    weights = np.array([data.draw(st.lists(st.integers(0, 3), min_size=len(rows), max_size=len(rows)))], float)
+    assume(weights.sum() > 0)
+
+    def at(threshold):
+        return 100 * (weights[0] * np.where(near > threshold, unsaid, said)).sum() / weights.sum()
+
+    best, chosen = (metrics.best_threshold(near, said, unsaid, threshold=which)(weights)[0] for which in (False, True))
+    assert best == pytest.approx(max(at(threshold) for threshold in np.arange(-6, 6, 0.5)))
+    assert at(chosen) == pytest.approx(best)

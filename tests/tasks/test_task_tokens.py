@@ -294,6 +294,62 @@ def test_a_window_too_small_for_a_pair(home):
 
 
 @pytest.mark.parametrize(
+    ("null", "threshold", "answer"), [(11, None, ""), (9, None, "the and"), (11, 1.5, "the and"), (9, -1.5, "")]
+)
+def test_no_answer_is_one_where_it_is_rated_above_the_best(tokenizer, null, threshold, answer):
+    encoding = asker.encode(tokenizer, [("had?", CONTEXT)])
+    first = encoding.sequences[0].index(1)
+    outputs = logits_for(encoding, {(0, 0): (null, 0), (0, first): (5, 0), (0, first + 1): (0, 5)})
+    task = asker.asking(handle_impossible_answer=True, null_threshold=threshold)
+    (found,) = task.decode(outputs, encoding)
+    assert found["answer"] == answer
+    assert (found["start"], found["end"]) == ((0, 0) if not answer else (0, 7))
+    assert asker.decode(outputs, encoding)[0]["answer"] == "the and"
+    (several,) = task.asking(top_k=3).decode(outputs, encoding)
+    assert (several[0], len(several)) == (found, 3)
+    (every,) = task.asking(top_k=None).decode(outputs, encoding)
+    assert [one["answer"] for one in every].count("") == 1
+
+
+def test_the_window_that_wants_no_answer_least_decides(tokenizer):
+    context = " ".join(f"river {number}" for number in range(80))
+    encoding = asker.encode(tokenizer, [("good?", context)])
+    assert len(encoding.offsets) > 2
+    everywhere = {(at, 0): (30, 30) for at in range(len(encoding.offsets))}
+    task = asker.asking(handle_impossible_answer=True)
+    assert task.decode(logits_for(encoding, everywhere), encoding)[0]["answer"] == ""
+    (found,) = task.decode(logits_for(encoding, {**everywhere, (1, 0): (-5, -5)}), encoding)
+    assert found["answer"] != ""
+
+
+def test_the_longest_answer_can_be_said(tokenizer):
+    encoding = asker.encode(tokenizer, [("had?", CONTEXT)])
+    first = encoding.sequences[0].index(1)
+    outputs = logits_for(encoding, {(0, first): (9, 0), (0, first + 4): (0, 9)})
+    assert asker.decode(outputs, encoding)[0]["answer"] == "the and risen in"
+    assert len(asker.asking(max_answer_len=3).decode(outputs, encoding)[0]["answer"].split()) <= 3
+
+
+def test_metrics_of_questions_that_may_have_no_answer(tokenizer):
+    """Three questions, the last without an answer; no answer is rated above the best passage by 1, -2 and 3."""
+    examples = [asker.example({"question": "q", "context": "c", "answers": a}) for a in (["river"], ["soup"], [])]
+    task = asker.variant("best-f1")
+    said = [("river", 1.0), ("soup", -2.0), ("night", 3.0)]
+    one, half = np.ones((1, 3)), np.array([[1.0, 1.0, 0.0]])
+    for metric, values in {"best-f1": (100, 100), "best-exact-match": (100, 100), "best-f1-threshold": (2, 2)}.items():
+        measured = task.measured(metric, said, examples)
+        assert [measured(weights)[0] for weights in (one, half)] == pytest.approx(values)
+    assert asker.variant("squad2-f1").asked.handle_impossible_answer
+    assert asker.variant("f1") is asker
+    right = [passage("river"), passage(""), passage("")]
+    assert asker.measured("squad2-exact-match", right, examples)(one)[0] == pytest.approx(200 / 3)
+    encoding = asker.encode(tokenizer, [("had?", "soup")])
+    outputs = logits_for(encoding, {(0, 0): (3, 1)})
+    ((text, near),) = task.decode(outputs, encoding)
+    assert (text, near) == ("soup", 4.0)
+
+
+@pytest.mark.parametrize(
     ("answer", "gold", "f1"),
     [
         ("the Denver Broncos!", ["Denver Broncos"], 1),
