@@ -187,7 +187,7 @@ def bundle_dir(tmp_path, _source, make_artifact, make_manifest):
         text="not bad",
         input_ids=(2, 5, 3),
         outputs={"onnx/model.onnx": (-1.5, 2.5)},
-        answer=[{"name": "positive", "score": 0.98}],
+        answer=[{"label": "positive", "score": 0.98}],
     )
     (root / "golden.json").write_bytes(manifest.encode(manifest.Golden(cases=(case,))))
     files = tuple(_listed(root, path) for path in sorted(root.glob("*.json")))
@@ -201,6 +201,37 @@ def _listed(root, path):
     return manifest.File(
         path=path.relative_to(root).as_posix(), size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
     )
+
+
+@pytest.fixture
+def live(bundle_dir):
+    """A bundle whose model runs: a text is as positive as it is long."""
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("Cast", ["attention_mask"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceSum", ["real", "axes"], ["length"], keepdims=1),
+        helper.make_node("Sub", ["limit", "length"], ["short"]),
+        helper.make_node("Sub", ["length", "limit"], ["long"]),
+        helper.make_node("Concat", ["short", "long"], ["logits"], axis=1),
+    ]
+    given = helper.make_tensor_value_info("attention_mask", TensorProto.INT64, ["batch", "length"])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 2])
+    axes = helper.make_tensor("axes", TensorProto.INT64, [1], [1])
+    limit = helper.make_tensor("limit", TensorProto.FLOAT, [], [5.0])
+    graph = helper.make_graph(nodes, "g", [given], [logits], [axes, limit])
+    data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    return _with_model(bundle_dir, data)
+
+
+def _with_model(directory, data):
+    from msgspec.structs import replace
+
+    record = manifest.decode((directory / "manifest.json").read_bytes(), manifest.Manifest, "manifest.json")
+    (directory / "onnx/model.onnx").write_bytes(data)
+    artifact = replace(record.artifacts[0], size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    (directory / "manifest.json").write_bytes(manifest.encode(replace(record, artifacts=(artifact,))))
+    return directory
 
 
 @pytest.fixture(scope="session")

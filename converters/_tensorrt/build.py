@@ -64,7 +64,7 @@ def build(
 
 
 def _executed(argv: Sequence[str], timeout_s: float) -> None:
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s, check=False)
+    done = subprocess.run(argv, capture_output=True, encoding="utf-8", errors="replace", timeout=timeout_s, check=False)
     if done.returncode:
         words = [line for line in (done.stdout + done.stderr).splitlines() if "[E]" in line] or ["no error line"]
         raise ConversionFailed(f"trtexec ended with exit code {done.returncode}: {words[0]}")

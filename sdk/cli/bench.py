@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from edgewright.cli._instructions import counts
-from edgewright.cli._options import artifact_options, device_options, output_options
+from edgewright.cli._options import artifact_options, column_options, device_options, output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import artifact_row, emit, score_record
 from edgewright.errors import ConnectionLost, one_line
@@ -43,6 +43,7 @@ __all__ = ["command"]
 @artifact_options
 @device_options
 @output_options
+@column_options("input_")
 def command(bundle: str, **options: Any) -> None:
     """Measure latency, load time and peak memory of the artifacts of BUNDLE.
 

@@ -138,7 +138,7 @@ def compress(
         shutil.copytree(last, work, dirs_exist_ok=True)
         (work / "compression").mkdir()
         record = {"edgewright": __version__, "steps": [asdict(stage) for stage in stages]}
-        (work / "compression" / "compression.json").write_text(json.dumps(record, indent=1) + "\n")
+        (work / "compression" / "compression.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         shutil.copyfile(recipe, work / "compression" / "recipe.toml")
     shutil.rmtree(chain.work, ignore_errors=True)
     return Results(stages)
@@ -223,7 +223,7 @@ class _Chain:
     def _noted(self, out: Path, key: str, fact: str) -> Any:
         """What a note says, where it and its directory are there and of the same steps and rows."""
         with suppress(OSError, ValueError, KeyError):
-            note = json.loads((self.work / f"{out.name}.json").read_text())
+            note = json.loads((self.work / f"{out.name}.json").read_text(encoding="utf-8"))
             if note["key"] == key and (out.is_dir() or out.name == "00-source"):
                 return note[fact]
         return None

@@ -86,7 +86,7 @@ class Proof:
         if path is None:
             encodings = self.rows or [case.encoding for case in self.cases if len(case.items) == 1]
         else:
-            found = rows.examples(path, self.task) if path.suffix in rows.TABLES else None
+            found = rows.examples(path, self.task) if rows.is_table(path) else None
             items = self.task.items(found) if found else [self.task.item(t, self.tokenizer) for t in rows.texts(path)]
             encodings = [self.task.encode(self.tokenizer, [item]) for item in _spread(items)]
         return _spread([batch for encoding in _spread(encodings) for batch in encoding.batches])
@@ -133,8 +133,9 @@ class Proof:
     def _score(self, outputs: Sequence[Batch]) -> Score | None:
         if not self.examples:
             return None
+        task = self.task.variant(self.task.metric)
         ours, eager = (
-            self.task.metric_of(self._answers(found), self.examples)
+            task.metric_of(self._answers(task, found), self.examples)
             for found in (outputs, self.reference[len(self.cases) :])
         )
         return Score(
@@ -145,8 +146,8 @@ class Proof:
             reference=eager,
         )
 
-    def _answers(self, outputs: Sequence[Batch]) -> list[Any]:
-        return [answer for o, e in zip(outputs, self.rows, strict=True) for answer in self.task.decode(o, e)]
+    def _answers(self, task: Task, outputs: Sequence[Batch]) -> list[Any]:
+        return [answer for o, e in zip(outputs, self.rows, strict=True) for answer in task.decode(o, e)]
 
     def golden(self) -> Golden:
         """One golden case per gate case of a single text, with the outputs of each artifact that was held."""

@@ -207,7 +207,7 @@ def _supervise(start: _Start, asked: bytes, answer: _Answer, limits: Limits, sin
         except TimeoutError:
             os.close(reader)
             return -int(signal.SIGKILL), _late(limits)
-    pipe = os.fdopen(reader, errors="replace")
+    pipe = os.fdopen(reader, encoding="utf-8", errors="replace")
     listener = threading.Thread(target=answer.read, args=(pipe,), daemon=True)
     listener.start()
     try:

@@ -71,7 +71,7 @@ def test_a_chain_is_scored_at_every_step_and_what_it_leaves_builds(model, files,
     assert weights["bert.encoder.layer.0.intermediate.dense.weight"].shape[0] == 32
     bundle = build(out, out=tmp_path / "bundle", formats=["onnx"], precisions=["fp32"], data=files["dev"])
     assert all(artifact.score.value == pytest.approx(stages[4].score, abs=2) for artifact in bundle.manifest.artifacts)
-    assert load(bundle, precision="fp32")("bright and warm")[0].name == "positive"
+    assert load(bundle, precision="fp32")("bright and warm")[0]["label"] == "positive"
     assert not (tmp_path / "small-steps").exists()
 
 

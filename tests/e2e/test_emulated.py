@@ -93,7 +93,7 @@ def test_a_board_from_first_to_last(int8, tmp_path):
     first = json.loads(edgewright("flash", int8, URL, *there, "--json", "-q"))
     assert [(row["engine"], row["golden"]) for row in first["rows"]] == [("onnxruntime", "7 of 7")]
     argv = ["python3", "-m", "edgewright", "run", str(tmp_path / "board/current"), "a charming and affecting journey"]
-    assert json.loads(connect(URL).run(argv, timeout_s=60).stdout)["answer"][0]["name"] == "positive"
+    assert json.loads(connect(URL).run(argv, timeout_s=60).stdout)["answer"][0]["label"] == "positive"
     (row,) = json.loads(edgewright("bench", int8, "--tokens", "16", *there, "--device", URL, "--json", "-q"))["rows"]
     assert row["instructions"] > 10**6
     assert row["score"]["metric"] == "accuracy"

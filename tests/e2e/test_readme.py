@@ -37,6 +37,9 @@ def desk(tmp_path_factory):
     (demo / SENTENCES.name).write_text("".join(lines[:33]))  # steps of training take a second, and are tested elsewhere
     (desk / "texts.jsonl").write_text('{"text": "a delight"}\n')
     (desk / "recipe.toml").write_text(blocks("toml")[0])
+    header, *lines = SENTENCES.read_text().splitlines()
+    for name, some in (("train", lines[::2]), ("dev", lines[1::2])):
+        (desk / f"{name}.tsv").write_text("\n".join([header, *some]) + "\n")
     return desk
 
 

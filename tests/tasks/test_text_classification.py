@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgewright.bundle.manifest import Settings
-from edgewright.errors import DataError, EdgewrightError
+from edgewright.errors import DataError, EdgewrightError, UsageError
 from edgewright.tasks import Example, Label
 from edgewright.tasks.text_classification import TextClassification
 from edgewright.text.encoding import Encoding
@@ -31,31 +31,79 @@ def answers(task, rows):
 
 @given(logits)
 def test_one_label_is_the_best_with_its_softmax(row):
-    ((label,),) = answers(classifier(), [row])
+    (label,) = answers(classifier(), [row])
     exact = [math.exp(value - max(row)) for value in row]
-    assert label.name == LABELS[row.index(max(row))]
-    assert label.score == pytest.approx(max(exact) / sum(exact), rel=1e-5)
-    assert 1 / 3 - 1e-6 <= label.score <= 1
+    assert label["label"] == LABELS[row.index(max(row))]
+    assert label["score"] == pytest.approx(max(exact) / sum(exact), rel=1e-5)
+    assert 1 / 3 - 1e-6 <= label["score"] <= 1
 
 
 def test_a_hand_computed_softmax():
     found = answers(classifier(), [[0.0, math.log(3), 0.0], [1000.0, -1000.0, 0.0]])
-    assert [[label.name for label in row] for row in found] == [["neutral"], ["negative"]]
-    assert [row[0].score for row in found] == pytest.approx([0.6, 1.0])
+    assert [label["label"] for label in found] == ["neutral", "negative"]
+    assert [label["score"] for label in found] == pytest.approx([0.6, 1.0])
 
 
 @given(logits)
-def test_several_labels_are_those_above_one_half_best_first(row):
-    (found,) = answers(classifier("multi_label"), [row])
+def test_several_labels_have_their_sigmoids_best_first(row):
+    (best,) = answers(classifier("multi_label"), [row])
+    (found,) = answers(classifier("multi_label").asking(top_k=None), [row])
     chances = {name: 1 / (1 + math.exp(-value)) for name, value in zip(LABELS, row, strict=True)}
-    assert {label.name for label in found} == {name for name, chance in chances.items() if chance > 0.5}
-    assert [label.score for label in found] == sorted((label.score for label in found), reverse=True)
-    assert all(label.score == pytest.approx(chances[label.name]) for label in found)
+    assert found[0] == best
+    assert {label["label"] for label in found} == set(LABELS)
+    assert [label["score"] for label in found] == sorted((label["score"] for label in found), reverse=True)
+    assert all(label["score"] == pytest.approx(chances[label["label"]]) for label in found)
+    assert answers(classifier("multi_label").asking(top_k=2), [row]) == [found[:2]]
 
 
 def test_a_regression_gives_its_values_as_they_are():
-    (found,) = answers(classifier("regression", ("stars",)), [[4.25]])
-    assert [(label.name, label.score) for label in found] == [("stars", 4.25)]
+    assert answers(classifier("regression", ("stars",)), [[4.25]]) == [{"label": "stars", "score": 4.25}]
+
+
+@pytest.mark.parametrize("function", ["sigmoid", "softmax", "none"])
+def test_what_makes_scores_of_logits_can_be_chosen(function):
+    (found,) = answers(classifier().asking(function_to_apply=function, top_k=None), [[1.0, 2.0, 3.0]])
+    wanted = {
+        "sigmoid": [1 / (1 + math.exp(-value)) for value in (3, 2, 1)],
+        "softmax": [math.exp(value) / sum(map(math.exp, (1, 2, 3))) for value in (3, 2, 1)],
+        "none": [3, 2, 1],
+    }[function]
+    assert [one["score"] for one in found] == pytest.approx(wanted)
+
+
+def test_a_text_alone_has_a_list_and_a_pair_has_not():
+    label = {"label": "positive", "score": 1.0}
+    assert classifier().alone("a text", label) == [label]
+    assert classifier().alone(("a text", "another"), label) == label
+    assert classifier().alone("a text", [label]) == [label]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"top": 3}, "text-classification has no option top; it has top_k, function_to_apply"),
+        ({"top_k": -1}, "an option of text-classification cannot be: Expected `int` >= 0"),
+        ({"top_k": "3"}, "an option of text-classification cannot be"),
+        ({"function_to_apply": "tanh"}, "an option of text-classification cannot be: Invalid enum value 'tanh'"),
+    ],
+)
+def test_an_option_that_cannot_be_is_told(options, words):
+    with pytest.raises(UsageError, match=words):
+        classifier().asking(**options)
+
+
+@pytest.mark.parametrize(
+    "given", [("a", "b"), ["a", "b"], {"a": "b"}, {"text": 5}, {"text": "a", "text_pair": 5}, 5, None]
+)
+def test_what_is_no_item_is_told(given):
+    with pytest.raises(DataError, match="the item "):
+        classifier().taken(given)
+
+
+@pytest.mark.parametrize("given", ["a", {"text": "a", "text_pair": "b"}])
+def test_an_item_is_taken_and_shown(given):
+    assert classifier().shown(classifier().taken(given)) == given
+    assert classifier().taken({"text": "a"}) == "a"
 
 
 # `labels=()`, the default, comes here.
@@ -76,7 +124,9 @@ def test_classes_by_problem():
 
 
 @pytest.mark.parametrize("name", ["sentence", "text"])
-@pytest.mark.parametrize(("given", "label"), [("positive", 2), ("2", 2), (2, 2), ("0", 0), ("negative", 0)])
+@pytest.mark.parametrize(
+    ("given", "label"), [("positive", 2), ("2", 2), (2, 2), ("0", 0), (" Negative", 0), ("2.0", 2), (1.0, 1)]
+)
 def test_a_row_is_labelled_by_name_or_number(name, given, label):
     assert classifier().example({name: "fine", "label": given}) == Example("fine", label)
 
@@ -85,7 +135,7 @@ def test_a_name_that_is_a_number_is_a_name():
     assert classifier(labels=("1", "0")).example({"text": "fine", "label": "1"}).label == 0
 
 
-@pytest.mark.parametrize("label", ["3", 3, -1, "-1", "", "Positive", 1.5, True, "1.0", [1], "99999999999999999999"])
+@pytest.mark.parametrize("label", ["3", 3, -1, "-1", "", "positiv", 1.5, True, "3.0", [1], "99999999999999999999"])
 def test_a_label_that_is_out_of_range_is_refused(label):
     with pytest.raises(DataError, match=r"is none of negative, neutral, positive or 0\.\.2"):
         classifier().example({"text": "fine", "label": label})
@@ -128,7 +178,7 @@ def test_a_row_whose_text_is_no_text_is_refused(text):
     "row", [{}, {"text": "a"}, {"label": 0}, {"text": None, "label": 0}, {"Text": "a", "label": 0}]
 )
 def test_a_missing_column_is_named_with_those_that_are_there(row):
-    with pytest.raises(DataError, match=r"no column (sentence or text|label), found "):
+    with pytest.raises(DataError, match=r"no column (sentence or text|label or labels), found "):
         classifier().example(row)
 
 
@@ -138,16 +188,16 @@ def test_accuracy_is_the_share_of_right_rows_in_percent():
 
 
 def test_several_labels_count_when_all_are_right():
-    rows = answers(classifier("multi_label"), [[9, -1, 2], [-9, -1, -1], [1, 1, 1]])
+    rows = answers(classifier("multi_label").variant("accuracy"), [[9, -1, 2], [-9, -1, -1], [1, 1, 1]])
     labels = [frozenset({0, 2}), frozenset(), frozenset({0, 1})]
     found = classifier("multi_label").score(rows, [Example("", label) for label in labels])
     assert found == pytest.approx(200 / 3)
 
 
 def test_a_regression_is_scored_by_pearson():
-    rows = [[Label("stars", value)] for value in (1.0, 2.0, 3.0, 4.0)]
+    rows = [[Label(label="stars", score=value)] for value in (1.0, 2.0, 3.0, 4.0)]
     # deviations (-1.5, -.5, .5, 1.5) and (-1, -2, 2, 1): 5 / sqrt(5 * 10)
-    found = classifier("regression").score(rows, [Example("", y) for y in (2.0, 1.0, 5.0, 4.0)])
+    found = classifier("regression", ("stars",)).score(rows, [Example("", y) for y in (2.0, 1.0, 5.0, 4.0)])
     assert found == pytest.approx(100 * 5 / math.sqrt(50))
 
 
@@ -158,10 +208,13 @@ def test_the_metric_of_a_regression_is_not_called_accuracy():
 
 def test_labels_as_plain_values():
     (answer,) = answers(classifier(), [[0.0, math.log(3), 0.0]])
-    assert classifier().record(answer) == [{"name": "neutral", "score": 0.6}]
+    assert classifier().record(answer) == [{"label": "neutral", "score": 0.6}]
 
 
 def test_a_metric_that_is_no_number_is_refused():
-    rows, examples = [[Label("stars", 1.0)], [Label("stars", 2.0)]], [Example("a", 3.0), Example("b", 3.0)]
+    rows, examples = (
+        [[Label(label="stars", score=value)] for value in (1.0, 2.0)],
+        [Example("a", 3.0), Example("b", 3.0)],
+    )
     with pytest.raises(DataError, match="pearson over 2 rows is not a number"):
         classifier("regression", ("stars",)).metric_of(rows, examples)
