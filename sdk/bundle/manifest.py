@@ -147,22 +147,42 @@ class Choice(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a task needs to know of the model, beyond the task's name."""
+    """What a task needs to know of the model, beyond the task's name.
+
+    Attributes:
+        max_length: tokens at which texts are cut, special ones included.
+        labels: of a classifier, in the order of its outputs.
+        problem: what its outputs are.
+        pooling: how the vectors of tokens become one; `model` where the artifact gives the one vector itself.
+        normalize: whether that vector is brought to length 1.
+        prompt: a text that is put before every text, as the source says.
+        prompts: others that it names, by name.
+        activation: what a regression's outputs go through, `sigmoid` where the source says so.
+    """
 
     max_length: Annotated[int, Meta(ge=1)]
     labels: tuple[str, ...] = ()
     problem: Literal["single_label", "multi_label", "regression"] = "single_label"
-    pooling: Literal["mean", "cls", "max"] = "mean"
+    pooling: Literal["mean", "cls", "max", "model"] = "mean"
     normalize: bool = False
+    prompt: str = ""
+    prompts: dict[str, str] = {}
+    activation: Literal["identity", "sigmoid"] = "identity"
 
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the model came from: its architecture, its number of parameters, the SHA-256 over its files."""
+    """Where the model came from: its architecture, its number of parameters, the SHA-256 over its files.
+
+    unread are keys of its config.json that neither transformers nor edgewright knows; outside says what its answers
+    were held against beside the eager model, null where nothing of the kind exists.
+    """
 
     architecture: str
     parameters: _Size
     sha256: _Sha256
     licence: str | None = None
+    unread: tuple[str, ...] = ()
+    outside: str | None = None
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -164,8 +164,8 @@ class Task(ABC):
     name: ClassVar[str]
     auto_class: ClassVar[str]
     heads: ClassVar[tuple[str, ...]]
-    outputs: ClassVar[tuple[str, ...]]
-    per_token: ClassVar[bool] = False
+    outputs: tuple[str, ...]
+    per_token: bool = False
     gate: ClassVar[str] = "texts"
     metrics: tuple[str, ...]
     lines: ClassVar[bool] = False

@@ -33,7 +33,7 @@ class TextClassification(Task):
     """The answer to one text is a list of labels.
 
     `single_label`: the best one with its softmax probability. `multi_label`: each one whose sigmoid is above 0.5, best
-    first. `regression`: each output as it is.
+    first. `regression`: each output as it is, or through the sigmoid where the source says so, as a cross-encoder does.
     """
 
     name = "text-classification"
@@ -71,6 +71,8 @@ class TextClassification(Task):
         return [Label(self.settings.labels[i], float(chances[i])) for i in order if chances[i] > 0.5]
 
     def _values(self, logits: NDArray[Any]) -> list[Label]:
+        if self.settings.activation == "sigmoid":
+            logits = 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
         return [Label(name, float(value)) for name, value in zip(self.settings.labels, logits, strict=True)]
 
     def choices(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[Choice] | None:
