@@ -16,7 +16,7 @@ from edgewright.model.known import check_keys, read_json
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["merge"]
+__all__ = ["base_of", "merge"]
 
 _CLASSES = {
     "SEQ_CLS": "AutoModelForSequenceClassification",
@@ -57,6 +57,11 @@ def merge(directory: Path, out: Path) -> Path:
     model.load_state_dict(state)
     model.save_pretrained(out)
     return _with_tokenizer(base, out)
+
+
+def base_of(directory: Path) -> Path:
+    """The base of the adapter in `directory`. Raises SourceError: it is not at hand."""
+    return _base(read_json(directory / _FILE, dict[str, Any]), directory)
 
 
 def _with_tokenizer(base: Path, out: Path) -> Path:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from edgewright.model.settle import SettleRequest
 
-__all__ = ["settle", "tokenizer_json"]
+__all__ = ["has_vocabulary", "positions", "roles", "settle", "tokenizer_json"]
 
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "tekken.json", "*.tiktoken")
 _NO_LENGTH = 10**6
@@ -36,7 +36,7 @@ def settle(request: SettleRequest, progress: Callable[[str], None]) -> SettleAns
     merged = lora.merge(request.directory, request.out) if request.kind == "adapter" else None
     home = merged or home
     places = (request.directory, home) if merged else (home, request.directory)
-    tokens = next((place for place in places if _has_vocabulary(place)), home)
+    tokens = next((place for place in places if has_vocabulary(place)), home)
     tokenizer = _opened(tokens)
     text = tokenizer_json(tokenizer, lower=request.lower)
     positions, unread = _skeleton(home)
@@ -79,7 +79,8 @@ def _backend_file(path: Path) -> str:
         raise TokenizerError(f"{path} does not load: {type(error).__name__}: {error}") from error
 
 
-def _has_vocabulary(directory: Path) -> bool:
+def has_vocabulary(directory: Path) -> bool:
+    """Whether a directory has a file that a tokenizer of transformers can be made of."""
     return any(any(directory.glob(name)) for name in _VOCABULARIES)
 
 
@@ -87,7 +88,7 @@ def _opened(directory: Path) -> Any:
     """The tokenizer as transformers opens it."""
     from transformers import AutoTokenizer
 
-    if not _has_vocabulary(directory):
+    if not has_vocabulary(directory):
         hint = "save the model's tokenizer beside it: tokenizer.json, vocab.txt or a sentencepiece model"
         raise TokenizerError(f"no tokenizer.json in {directory}", hint=hint)
     config = directory / "tokenizer_config.json"
@@ -198,7 +199,7 @@ def _skeleton(directory: Path) -> tuple[int | None, tuple[str, ...]]:
         words = one_line(f"{type(error).__name__}: {error}", 300)
         raise SourceError(f"{directory} does not load: {words}", hint="is its family one of transformers'?") from error
     unread = sorted(raw.keys() - type(config)().to_dict().keys() - _HARMLESS - config.attribute_map.keys())
-    return _positions(model, config), tuple(unread)
+    return positions(model, config), tuple(unread)
 
 
 _HARMLESS = {
@@ -211,7 +212,8 @@ _HARMLESS = {
 """Read elsewhere, or of training and of how a file came to be."""
 
 
-def _positions(model: Any, config: Any) -> int | None:
+def positions(model: Any, config: Any) -> int | None:
+    """The most tokens that a model has positions for, None where nothing says it."""
     for module in model.modules():
         table = getattr(module, "position_embeddings", None)
         rows = getattr(getattr(table, "weight", None), "shape", ())

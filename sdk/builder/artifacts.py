@@ -198,7 +198,7 @@ class Assembly:
 
     def _copied(self) -> tuple[str, ...]:
         """What a bundle takes from the source's directory, which for a module or a Keras model is its tokenizer's."""
-        own = not (self.source.exported or self.source.keras)
+        own = not (self.source.exported or self.source.keras) and self.source.kind not in ("static", "setfit")
         return ("config.json", *_TOKENIZER) if own else _TOKENIZER
 
     def _others(self) -> list[Path]:
@@ -212,6 +212,8 @@ class Assembly:
             parameters=self.proof.parameters,
             sha256=self.source.sha256(),
             licence=self.source.licence(),
+            unread=self.source.unread,
+            outside=self.proof.outside,
         )
 
 

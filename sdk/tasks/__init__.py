@@ -144,6 +144,10 @@ def number(value: Any) -> float:
     return found
 
 
+def _prompted(prompt: str, item: Any) -> Any:
+    return (prompt + text(item[0]), *item[1:]) if isinstance(item, tuple | list) else prompt + text(item)
+
+
 class Task(ABC):
     """One task with a model's settings. A task that runs the engine once for each row needs only the abstract methods.
 
@@ -180,8 +184,9 @@ class Task(ABC):
         return self.decode(encoding.run(run), encoding)
 
     def encode(self, tokenizer: Tokenizer, items: Sequence[Any]) -> Encoding:
-        """Items -> token arrays. The default takes texts and pairs of texts."""
-        return tokenizer.encode(items)
+        """Items -> token arrays. The default takes texts and pairs of texts, and puts the source's prompt before each."""
+        prompt = self.settings.prompt
+        return tokenizer.encode([_prompted(prompt, item) for item in items] if prompt else items)
 
     def item(self, given: Any, tokenizer: Tokenizer) -> Any:
         """A plain text of ours, or an entry of `gate`, as an item of the task, for the gate and for measuring."""

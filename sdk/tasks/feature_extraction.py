@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from edgewright.bundle.manifest import Settings
     from edgewright.statistics.metrics import Metric
     from edgewright.text.encoding import Encoding
-    from edgewright.text.tokenizer import Tokenizer
 
 __all__ = ["FeatureExtraction"]
 
@@ -27,7 +26,7 @@ class FeatureExtraction(Task):
 
     Pooling and normalisation follow sentence-transformers (Reimers and Gurevych 2019, arXiv 1908.10084, section 3): the
     mean over real tokens, the first token, or the largest value over real tokens. Where the artifact gives the vector
-    itself (`pooling` is `model`) it stays as it is. A prompt that the source puts before every text is put there.
+    itself (`pooling` is `model`) it stays as it is.
     """
 
     name = "feature-extraction"
@@ -42,11 +41,6 @@ class FeatureExtraction(Task):
         super().__init__(settings)
         if settings.pooling == "model":
             self.outputs, self.per_token = ("sentence_embedding",), False
-
-    def encode(self, tokenizer: Tokenizer, items: Sequence[Any]) -> Encoding:
-        """Texts -> token arrays, the source's prompt before each."""
-        prompt = self.settings.prompt
-        return tokenizer.encode([prompt + text(item) for item in items] if prompt else items)
 
     def reduce(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[NDArray[Any]]:
         """Hidden states (n, length, width), or vectors (n, width) -> n embeddings float32 (width,)."""
