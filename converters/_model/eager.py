@@ -131,7 +131,7 @@ def _transformer(source: SourceJob) -> torch.nn.Module:
         raise SourceError(f"{source.directory} does not load: {type(error).__name__}: {error}") from error
     info["mismatched_keys"] = mend(model, source.directory, info["mismatched_keys"])
     _check_complete(info, source)
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def _inputs(model: Any) -> list[str]:

@@ -17,7 +17,7 @@ __all__ = ["write"]
 
 _WEIGHT, _BIAS = ("weight", "coef", "coef_", "linear.weight"), ("bias", "intercept", "intercept_", "linear.bias")
 _WAY_OUT = (
-    "python -c \"import joblib, numpy; h = joblib.load('model_head.pkl'); numpy.savez('model_head.npz', "
+    "run: python -c \"import joblib, numpy; h = joblib.load('model_head.pkl'); numpy.savez('model_head.npz', "
     'coef=h.coef_, intercept=h.intercept_, classes=numpy.array(h.classes_, dtype=str))" writes one that is read'
 )
 

@@ -14,10 +14,9 @@ from edgewright.system import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from edgewright.model.conversion import Conversion, Wanted
     from pathlib import Path
 
+    from edgewright.model.conversion import Conversion, Wanted
     from edgewright.model.eager import ReferenceRequest
     from edgewright.model.source import SourceJob
 

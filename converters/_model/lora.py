@@ -118,7 +118,9 @@ def _model(config: dict[str, Any], base: Path, weights: dict[str, torch.Tensor])
     own = read_json(base / "config.json", dict[str, Any])
     architecture = str((own.get("architectures") or ["AutoModel"])[0])
     kind = getattr(transformers, _CLASSES[task] if task else architecture, transformers.AutoModel)
-    heads = [weight for name, weight in weights.items() if re.fullmatch(r"(classifier|score)(\.out_proj)?\.weight", name)]
+    heads = [
+        weight for name, weight in weights.items() if re.fullmatch(r"(classifier|score)(\.out_proj)?\.weight", name)
+    ]
     given = {"num_labels": int(heads[0].shape[0])} if heads and own.get("id2label") is None else {}
     try:
         return kind.from_pretrained(
@@ -151,7 +153,7 @@ def _add(state: dict[str, Any], weights: dict[str, Any], config: dict[str, Any])
 
 
 def _scale(module: str, rank: int, config: dict[str, Any]) -> float:
-    """alpha / r, or alpha / sqrt(r) with rank-stabilised adapters (arXiv 2312.03732)."""
+    """Alpha / r, or alpha / sqrt(r) with rank-stabilised adapters (arXiv 2312.03732)."""
     patterns = config.get("alpha_pattern") or {}
     alpha = next((value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", module)), None)
     alpha = config.get("lora_alpha", 8) if alpha is None else alpha

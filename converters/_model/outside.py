@@ -1,4 +1,4 @@
-"""A source's own library, asked about the texts of the gate: transformers' tokenizers and pipelines, sentence-transformers.
+"""A source's own library, asked about the texts of the gate: transformers' pipelines, or sentence-transformers.
 
 Nothing of edgewright's own reading is used: the user's directory is opened anew, by the classes that its files name.
 Where sentence-transformers is not installed, its documented arithmetic is done here in numpy, in float64.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,12 +21,14 @@ from edgewright.model.outside import Asked, Told, ToldRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from edgewright.model.source import SourceJob
 
 __all__ = ["ask"]
 
 _NO_LENGTH = 10**6
+"""Above every model's context; transformers writes 10**30 where a tokenizer knows no length."""
 _MODES = (
     ("pooling_mode_cls_token", "cls"),
     ("pooling_mode_max_tokens", "max"),
@@ -58,13 +59,15 @@ class _Saved:
         kinds = [(one["type"].rpartition(".")[2], origin / one.get("path", "")) for one in modules]
         self.home = kinds[0][1] if kinds else origin
         self.steps = [one for one in kinds[1:] if one[0] in ("Dense", "LayerNorm", "Normalize")]
-        pooling = next((_json(place / "config.json") for kind, place in kinds if kind == "Pooling"), {})
+        pooling: dict[str, Any] = next((_json(place / "config.json") for kind, place in kinds if kind == "Pooling"), {})
         told = pooling.get("pooling_mode") or [mode for flag, mode in _MODES if pooling.get(flag)] or ["mean"]
         self.modes = [told] if isinstance(told, str) else list(told)
         own = _json(origin / "config_sentence_transformers.json")
         self.activation = own.get("activation_fn")
         self.prompt = (own.get("prompts") or {}).get(own.get("default_prompt_name"), "")
-        options = next((_json(path) for path in sorted(self.home.glob("sentence_*_config.json"))), {}) if modules else {}
+        options = (
+            next((_json(path) for path in sorted(self.home.glob("sentence_*_config.json"))), {}) if modules else {}
+        )
         self.lower, self.length = bool(options.get("do_lower_case")), options.get("max_seq_length")
 
 
@@ -123,7 +126,7 @@ class _Library:
 
 class _Classifier(_Library):
     def answers(self, texts: list[list[str]]) -> list[Any]:
-        function = {"Sigmoid": "sigmoid", "Identity": "none"}.get(_saved_activation(self.source), None)
+        function = {"Sigmoid": "sigmoid", "Identity": "none"}.get(_saved_activation(self.source))
         only = len(self.source.settings.labels) == 1
         given = {"function_to_apply": function} if function and only else {}
         pipe = _pipeline("text-classification", self)
@@ -205,7 +208,9 @@ class _Embedder(_Library):
 
         found = self.tokenizer(*text, return_tensors="pt", **self._cut())
         with torch.inference_mode():
-            given = self.model(**{name: value for name, value in found.items() if name != "token_type_ids" or _typed(self.model)})
+            given = self.model(
+                **{name: value for name, value in found.items() if name != "token_type_ids" or _typed(self.model)}
+            )
         own = getattr(given, "text_embeds", None)
         if type(self.model).__name__.startswith("CLIPText"):
             return (given.pooler_output if own is None else own)[0].double().numpy()
@@ -384,7 +389,7 @@ def _json(path: Path) -> Any:
 
 
 def _pooled(hidden: Any, modes: list[str]) -> Any:
-    """hidden float64 (tokens, width) -> one vector, or several joined, in the order of sentence-transformers."""
+    """Hidden states float64 (tokens, width) -> one vector, or several joined, in the order of sentence-transformers."""
     count = len(hidden)
     weights = np.arange(1, count + 1)[:, None]
     made = {

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright.converters._model import heads, lora, tables
-from edgewright.errors import SourceError, TokenizerError, one_line
+from edgewright.errors import EdgewrightError, SourceError, TokenizerError, one_line
 from edgewright.model.known import check_values, read_json
 from edgewright.model.settle import SettleAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from edgewright.model.settle import SettleRequest
 
@@ -30,16 +30,26 @@ def settle(request: SettleRequest, progress: Callable[[str], None]) -> SettleAns
     progress("read the source as transformers does")
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
+    try:
+        return _settled(request)
+    except (EdgewrightError, OSError):
+        raise
+    except Exception as error:
+        words = one_line(f"{type(error).__name__}: {error}", 300)
+        raise SourceError(f"{request.directory} cannot be read as transformers reads it: {words}") from error
+
+
+def _settled(request: SettleRequest) -> SettleAnswer:
     home = request.directory / request.inside
     if request.kind == "static":
         return _static(request, home)
     merged = lora.merge(request.directory, request.out) if request.kind == "adapter" else None
     home = merged or home
+    most, unread = _skeleton(home)
     places = (request.directory, home) if merged else (home, request.directory)
     tokens = next((place for place in places if has_vocabulary(place)), home)
     tokenizer = _opened(tokens)
     text = tokenizer_json(tokenizer, lower=request.lower)
-    positions, unread = _skeleton(home)
     changed = merged is not None or request.inside not in ("", ".") or _differs(text, tokens / "tokenizer.json")
     changed = changed or _unsaid(tokenizer, tokens)
     labels: tuple[str, ...] = ()
@@ -50,7 +60,7 @@ def settle(request: SettleRequest, progress: Callable[[str], None]) -> SettleAns
     length = tokenizer.model_max_length
     return SettleAnswer(
         changed=changed,
-        positions=positions,
+        positions=most,
         length=int(length) if 0 < length < _NO_LENGTH else None,
         labels=labels,
         unread=unread,
@@ -204,7 +214,15 @@ def _skeleton(directory: Path) -> tuple[int | None, tuple[str, ...]]:
 
 _HARMLESS = {
     *("architectures", "_name_or_path", "transformers_version", "torch_dtype", "dtype", "model_type", "auto_map"),
-    *("id2label", "label2id", "num_labels", "problem_type", "finetuning_task", "edgewright_pruned", "gradient_checkpointing"),
+    *(
+        "id2label",
+        "label2id",
+        "num_labels",
+        "problem_type",
+        "finetuning_task",
+        "edgewright_pruned",
+        "gradient_checkpointing",
+    ),
     *("sentence_transformers", "sbert_ce_default_activation_function", "sbert_ce_default_activation_fn"),
     *("output_past", "_num_labels", "tokenizer_class", "torchscript", "pruned_heads", "use_bfloat16"),
     *("attention_probs_dropout_prob", "initializer_range", "max_length", "min_length", "num_beams", "do_sample"),
@@ -216,7 +234,7 @@ def positions(model: Any, config: Any) -> int | None:
     """The most tokens that a model has positions for, None where nothing says it."""
     for module in model.modules():
         table = getattr(module, "position_embeddings", None)
-        rows = getattr(getattr(table, "weight", None), "shape", ())
+        rows = list(getattr(getattr(table, "weight", None), "shape", ()))
         if len(rows) == 2:
             first = getattr(table, "padding_idx", None)
             first = getattr(module, "padding_idx", None) if first is None else first
@@ -261,4 +279,3 @@ def _link_rest(place: Path, out: Path) -> None:
         if path.name in ("special_tokens_map.json", "added_tokens.json"):
             continue  # tokenizer.json has them
         there.symlink_to(path.resolve())
-

@@ -1,4 +1,4 @@
-"""Models that give one vector of a text themselves: modules of sentence-transformers, static embeddings, CLIP's text tower.
+"""Models that give one vector of a text themselves: sentence-transformers' modules, static embeddings, CLIP's text.
 
 What sentence-transformers puts behind a transformer becomes part of the graph, in its order: pooling in all modes
 (Reimers and Gurevych 2019, arXiv 1908.10084, section 3; weighted mean: Muennighoff 2022, arXiv 2202.08904, section 3),
@@ -221,7 +221,7 @@ def _cls(hidden: Any, mask: Any) -> Any:
 
 
 def _row(hidden: Any, at: Any) -> Any:
-    """hidden (batch, length, width), at (batch,) -> (batch, width)."""
+    """Hidden states (batch, length, width), at (batch,) -> (batch, width)."""
     return hidden.gather(1, at[:, None, None].expand(-1, 1, hidden.shape[-1])).squeeze(1)
 
 

@@ -1,4 +1,4 @@
-"""What goes along when a model is changed and saved anew: everything that its source says of itself beside the weights."""
+"""What goes along when a model is changed and saved anew: all that its source says of itself beside the weights."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ def _is_still(source: Source) -> bool:
 def _modules(source: Source) -> list[str]:
     """The folders of the modules behind the transformer, as they lie in the plain directory."""
     found = source.directory.glob("*/config.json")
-    names = {path.parent.name for path in found} | {step.path for step in (source.sentence.steps if source.sentence else ())}
+    names = {path.parent.name for path in found} | {
+        step.path for step in (source.sentence.steps if source.sentence else ())
+    }
     return sorted(name for name in names if name and (source.directory / name).is_dir())
 
 
@@ -69,4 +71,6 @@ def check_whole(source: Source, what: str) -> None:
     kinds = {"static": "static embeddings", "setfit": "a SetFit model"}
     own = kinds.get(source.kind) or ("modules behind its pooling" if source.settings.pooling == "model" else "")
     if own:
-        raise UnsupportedConversion(f"{source.origin} has {own}: {what} works on a transformer alone", hint="build takes it")
+        raise UnsupportedConversion(
+            f"{source.origin} has {own}: {what} works on a transformer alone", hint="build takes it"
+        )

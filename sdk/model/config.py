@@ -8,7 +8,6 @@ from msgspec import Struct
 
 from edgewright.bundle.manifest import Settings
 from edgewright.errors import SourceError, UnsupportedConversion
-from edgewright.model.known import read_json
 from edgewright.model.sentence import activation
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from edgewright.model.sentence import Sentence
     from edgewright.model.settle import SettleAnswer
 
-__all__ = ["FIRST_TOKEN", "GIVE_VECTORS", "Config", "read_json", "read_settings"]
+__all__ = ["FIRST_TOKEN", "GIVE_VECTORS", "Config", "read_settings"]
 
 FIRST_TOKEN = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta")
 """Families whose classifiers read the first token alone: the converters cut their last layer to it."""
@@ -98,7 +97,9 @@ def _pooling(config: Config, vectors: Sentence | None) -> Literal["mean", "cls",
     return (vectors.plain or "model") if vectors else "mean"
 
 
-def _activation(directory: Path, config: Config, task: str, sentence: Sentence | None) -> Literal["identity", "sigmoid"]:
+def _activation(
+    directory: Path, config: Config, task: str, sentence: Sentence | None
+) -> Literal["identity", "sigmoid"]:
     """What the one output of a classifier goes through.
 
     The saved activation of a cross-encoder, by whichever of its names; else transformers' own rule for one label

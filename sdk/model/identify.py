@@ -134,7 +134,9 @@ def _sentence(place: Path) -> Identity | None:
         then = "build takes its embeddings and its linear head, where the head is no pickle"
         return Identity("setfit", "a SetFit model: sentence-transformers with a head", then, _build(place), inside)
     if name == "StaticEmbedding":
-        return Identity("static", "a model of static embeddings", "build makes a table and a mean", _build(place), inside)
+        return Identity(
+            "static", "a model of static embeddings", "build makes a table and a mean", _build(place), inside
+        )
     if inside and not (place / inside / "config.json").is_file():
         then = f"modules.json names {inside}, which has no config.json; copy or download the model again"
         return Identity("broken-sentence", "a sentence-transformers model that is not whole", then)
@@ -151,7 +153,9 @@ def _static(place: Path) -> Identity | None:
     config = _json(place / "config.json")
     if config.get("model_type") != "model2vec" and config.get("architectures") != ["StaticModel"]:
         return None
-    return Identity("static", "a model of static embeddings (model2vec)", "build makes a table and a mean", _build(place))
+    return Identity(
+        "static", "a model of static embeddings (model2vec)", "build makes a table and a mean", _build(place)
+    )
 
 
 def _strange(place: Path) -> Identity | None:
@@ -178,7 +182,7 @@ def _model(place: Path) -> Identity | None:
     if not (place / "config.json").is_file():
         return None
     config = _json(place / "config.json")
-    architecture = str((config.get("architectures") or ["unknown"])[0])
+    architecture = _architecture(config)
     what = f"a Hugging Face model, {architecture}"
     if (place / "trainer_state.json").is_file():
         what += " (a checkpoint of a Trainer)"
@@ -191,6 +195,11 @@ def _model(place: Path) -> Identity | None:
     if architecture.endswith(_TRANSLATORS):
         return Identity("translator", what, "an encoder-decoder that writes text: it has no task here yet", "")
     return Identity("model", what, f"build makes artifacts for {_task(architecture)}", _build(place))
+
+
+def _architecture(config: dict[str, Any]) -> str:
+    named = config.get("architectures")
+    return str(named[0]) if isinstance(named, list) and named else "unknown"
 
 
 def _task(architecture: str) -> str:
@@ -220,6 +229,8 @@ def _checkpoints(place: Path) -> Identity | None:
 def _converted(place: Path) -> Identity | None:
     """A directory that holds files of one of the kinds above, and no configuration that would come first."""
     for suffix, (what, then, command) in _FILES.items():
+        if suffix in (".safetensors", ".bin"):
+            continue  # weights of what, no file says
         files = sorted(place.glob(f"*{suffix}"))
         if files and not (place / "config.json").is_file():
             return Identity(suffix[1:], f"a directory with {files[0].name}, {what}", then, command)
@@ -229,12 +240,12 @@ def _converted(place: Path) -> Identity | None:
 def _unknown(place: Path) -> Identity:
     names = sorted(path.name for path in place.iterdir())
     if not names:
-        return Identity("empty", "an empty directory", "save a model there with save_pretrained")
+        return Identity("empty", "empty", "save a model there with save_pretrained")
     if "config.json" in names:
         return Identity("model", "a directory with config.json", "save a model there with save_pretrained")
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-    then = "it has no config.json, modules.json or adapter_config.json; save a model there with save_pretrained"
-    return Identity("unknown", f"a directory of no known kind ({shown})", then)
+    what = f"a directory that has no config.json, modules.json or adapter_config.json ({shown})"
+    return Identity("unknown", what, "save a model there with save_pretrained")
 
 
 _LOOKS: tuple[Callable[[Path], Identity | None], ...] = (

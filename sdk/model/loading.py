@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["body_class"]
 
 _ENCODERS = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"}
-"""Encoder-decoders of whose halves sentence-transformers takes the first (`AutoModelForTextEncoding` of transformers)."""
+"""Encoder-decoders of which sentence-transformers takes the encoder (`AutoModelForTextEncoding` of transformers)."""
 _TOWERS = {"clip": "CLIPTextModelWithProjection", "clip_text_model": "CLIPTextModel"}
 
 

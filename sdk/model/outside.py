@@ -1,4 +1,4 @@
-"""What a source's own library says to the same texts: asked in the child that holds the eager model, judged by the gate."""
+"""What a source's own library says to the same texts: asked where the eager model is, judged by a gate."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What sentence-transformers saves beside a model: its modules, prompts and lengths, each carried out or refused by name.
+"""What sentence-transformers saves beside a model: modules, prompts and lengths, carried out or refused by name.
 
-Read as sentence-transformers 6.2 does (`SentenceTransformer`, `CrossEncoder`), in the old layout, where every module has a
-directory, and in the new one, where the transformer lies in the root.
+Read as sentence-transformers 6.2 does (`SentenceTransformer`, `CrossEncoder`): in the old layout, where every module
+has a directory, and in the new one, where the transformer lies in the root.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ACTIVATIONS", "Modes", "Sentence", "Step", "activation", "read_sentence", "transformer_options"]
 
-Mode = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
-Modes = tuple[Mode, ...]
+_Mode = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
+Modes = tuple[_Mode, ...]
 
-_FLAGS: dict[str, Mode] = {
+_FLAGS: dict[str, _Mode] = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
     "pooling_mode_mean_tokens": "mean",
@@ -77,7 +77,7 @@ class Sentence(Struct, frozen=True):
         """The pooling that is done outside of the artifact, None where the artifact gives the vector itself."""
         simple = all(step.kind == "Normalize" for step in self.steps)
         only = self.modes[0] if len(self.modes) == 1 else None
-        return only if simple and only in ("mean", "cls", "max") else None  # type: ignore[return-value]
+        return only if simple and only in ("mean", "cls", "max") else None
 
     @property
     def normalized(self) -> bool:
@@ -213,8 +213,8 @@ def _modes(directory: Path, prompt: str) -> Modes:
     check_keys("Pooling", config, path)
     given = config.get("pooling_mode")
     told = given if isinstance(given, list) else [given] if given is not None else []
-    found = told or [mode for key, mode in _FLAGS.items() if config.get(key) is True] or ["mean"]
-    flagged = [mode for key, mode in _FLAGS.items() if config.get(key) is True]
+    found = told or [mode for key, mode in _FLAGS.items() if config.get(key)] or ["mean"]
+    flagged = [mode for key, mode in _FLAGS.items() if config.get(key)]
     if told and flagged and sorted(told) != sorted(flagged):
         raise SourceError(f"{path} says pooling {told} and {flagged}", hint="leave one of the two spellings")
     strangers = [mode for mode in found if mode not in _FLAGS.values()]
@@ -243,4 +243,3 @@ def _step(directory: Path, module: _Module) -> Step:
         activation(config.get("activation_function", own), path) or "Identity",
         bool(config.get("use_residual", False)),
     )
-

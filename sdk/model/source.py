@@ -14,8 +14,9 @@ from msgspec import Struct
 from edgewright import registry
 from edgewright.bundle.manifest import Settings  # noqa: TC001 - msgspec reads annotations
 from edgewright.errors import SourceError, UnsupportedConversion
-from edgewright.model.config import Config, read_json, read_settings
+from edgewright.model.config import Config, read_settings
 from edgewright.model.identify import identify
+from edgewright.model.known import read_json
 from edgewright.model.sentence import Sentence, read_sentence
 from edgewright.model.settle import settled
 from edgewright.system.files import read_capped, sha256
@@ -27,6 +28,8 @@ __all__ = ["EAGER", "Source", "SourceJob", "beyond", "open_source"]
 EAGER = ("torch", "transformers.modeling_utils")
 """What a child that loads a model needs, unless it is a Keras model: seconds of imports."""
 
+_TRIED_LENGTH = 512
+"""Any number will do to see whether a tokenizer loads; this one leaves room for special tokens."""
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*.bin", "model_head.npz", "README.md"]
 
@@ -122,6 +125,9 @@ class Source:
         total = hashlib.sha256()
         for path in self.files():
             total.update(f"{path.name}\0{sha256(path)}\n".encode())
+        if self.origin not in (Path(), self.directory):
+            for path in sorted(self.origin.glob("*.json")):  # what `directory` was made of
+                total.update(f"{path.name}\0{sha256(path)}\n".encode())
         return total.hexdigest()
 
     def weight_bytes(self) -> int:
@@ -159,7 +165,7 @@ def open_source(model: str | Path, *, task: str | None = None) -> Source:
     """
     origin = _directory(model)
     identity = identify(origin)
-    if not identity.taken:
+    if not identity.taken and (task is None or identity.kind not in ("decoder", "translator")):
         raise SourceError(f"{origin} is {identity.what}", hint=f"{identity.then} {identity.command}".strip())
     if identity.kind != "adapter":
         _look_through(origin / identity.inside, identity.kind)
@@ -192,8 +198,10 @@ def _look_through(home: Path, kind: str) -> None:
     if kind != "static":
         _config(home)
     _check_weights(home)
+    if (home / "tokenizer_config.json").is_file():
+        read_json(home / "tokenizer_config.json", dict[str, Any])
     if (home / "tokenizer.json").is_file():
-        Tokenizer(home, 512)
+        Tokenizer(home, _TRIED_LENGTH)
 
 
 def _directory(model: str | Path) -> Path:
@@ -230,9 +238,9 @@ def _task_of(architecture: str, kind: str) -> str:
     own = {"setfit": "text-classification", "static": "feature-extraction"}.get(kind)
     if own:
         return own
-    kinds = {name: registry.load("tasks", name) for name in registry.names("tasks")}
-    for name, kind in kinds.items():
-        if architecture.endswith(kind.heads):
+    kinds: dict[str, Any] = {name: registry.load("tasks", name) for name in registry.names("tasks")}
+    for name, task in kinds.items():
+        if architecture.endswith(task.heads):
             return name
     hint = f"name one with --task: {', '.join(kinds)}"
     raise UnsupportedConversion(f"architecture {architecture!r} belongs to no known task", hint=hint)

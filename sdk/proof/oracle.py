@@ -1,7 +1,7 @@
-"""The gate that looks outside: token ids and answers held against what the source's own library gives for the same texts.
+"""The gate that looks outside: token ids and answers, held against what the source's own library gives for them.
 
-The other gates hold an artifact against the eager model as edgewright reads the source. What is misread there would pass
-them all; here it does not, and the setting that explains the difference is named where that can be told.
+The other gates hold an artifact against the eager model as edgewright reads the source. What is misread there would
+pass them all; here it does not, and the setting that explains the difference is named where that can be told.
 """
 
 from __future__ import annotations
@@ -122,7 +122,9 @@ class _Look:
         found = _differing(ours_spec, json.loads(self.told.tokenizer))
         if found:
             return found
-        return f"truncation_side, which is {self.told.sides[0]} there" if len(wanted) == self.told.length else "a prompt"
+        return (
+            f"truncation_side, which is {self.told.sides[0]} there" if len(wanted) == self.told.length else "a prompt"
+        )
 
     def _refuse(self, item: Any, what: str, why: str) -> None:
         shown = quoted(str(item)) if isinstance(item, str) else quoted(str(printable(item)))
@@ -234,7 +236,7 @@ _JUDGES: dict[str, Any] = {
     "question-answering": _numbers,
     "feature-extraction": _numbers,
 }
-"""By task: what differs between the eager model's outputs and the library's answer, in words; nothing where all agrees."""
+"""By task: what differs between the eager model's outputs and the library's answer, in words; "" where all agrees."""
 
 
 def _explained(task: Task, encoding: Encoding, outputs: Batch, told: Any) -> str:

@@ -84,7 +84,9 @@ class Client:
 
     def _ask(self, request: dict[str, Any], wanted: str) -> Any:
         try:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # why it ended stands in what it sent before
+            with contextlib.suppress(
+                BrokenPipeError, ConnectionResetError
+            ):  # why it ended stands in what it sent before
                 self._socket.sendall(json.dumps(request).encode() + b"\n")
             line = self._lines.readline(_MOST_BYTES + 1)
         except OSError as error:

@@ -184,7 +184,7 @@ class Task(ABC):
         return self.decode(encoding.run(run), encoding)
 
     def encode(self, tokenizer: Tokenizer, items: Sequence[Any]) -> Encoding:
-        """Items -> token arrays. The default takes texts and pairs of texts, and puts the source's prompt before each."""
+        """Items -> token arrays. The default takes texts and pairs, and puts the source's prompt before each."""
         prompt = self.settings.prompt
         return tokenizer.encode([_prompted(prompt, item) for item in items] if prompt else items)
 

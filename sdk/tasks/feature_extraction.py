@@ -45,7 +45,7 @@ class FeatureExtraction(Task):
     def reduce(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[NDArray[Any]]:
         """Hidden states (n, length, width), or vectors (n, width) -> n embeddings float32 (width,)."""
         if self.settings.pooling == "model":
-            return list(outputs["sentence_embedding"])
+            return list(outputs[self.outputs[0]])
         pooled = self._pool(outputs["last_hidden_state"], encoding.feeds["attention_mask"])
         if self.settings.normalize:
             pooled = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
@@ -53,7 +53,8 @@ class FeatureExtraction(Task):
 
     def _pool(self, hidden: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
         if self.settings.pooling == "cls":
-            return hidden[np.arange(len(hidden)), mask.argmax(axis=1)]
+            first: NDArray[Any] = hidden[np.arange(len(hidden)), mask.argmax(axis=1)]
+            return first
         weights = mask.astype(np.float32)
         if self.settings.pooling == "max":
             largest: NDArray[Any] = np.where(weights[:, :, None] > 0, hidden, -np.inf).max(axis=1)
