@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -338,20 +339,36 @@ def _model(source: SourceJob) -> Any:
 
 
 def _adapted(source: SourceJob) -> Any:
-    """The base with the adapter beside its weights, by peft; the merged model where peft is not installed."""
+    """The base with the adapter beside its weights, as it ran while it was trained: nothing is merged."""
     import torch
     import transformers
+    from safetensors.torch import load_file
 
     config = read_json(source.directory / "config.json", dict[str, Any])
+    own = _json(source.origin / "adapter_config.json")
     kind = getattr(transformers, str(config["architectures"][0]))
-    if importlib.util.find_spec("peft") is None:
-        return kind.from_pretrained(str(source.directory), dtype=torch.float32, local_files_only=True).eval()
-    from peft import PeftModel
-
-    base = lora.base_of(source.origin)
     labels = {"num_labels": len(source.settings.labels)} if source.settings.labels else {}
-    model = kind.from_pretrained(str(base), dtype=torch.float32, local_files_only=True, **labels)
-    return PeftModel.from_pretrained(model, str(source.origin)).base_model.model.eval()
+    base = str(lora.base_of(source.origin))
+    model = kind.from_pretrained(base, dtype=torch.float32, local_files_only=True, **labels).eval()
+    weights = {
+        k.removeprefix("base_model.model."): v.float()
+        for k, v in load_file(source.origin / "adapter_model.safetensors").items()
+    }
+    model.load_state_dict({k: v for k, v in weights.items() if ".lora_" not in k}, strict=False)
+    for name in [name.removesuffix(".lora_A.weight") for name in weights if name.endswith(".lora_A.weight")]:
+        pair = (weights[f"{name}.lora_A.weight"], weights[f"{name}.lora_B.weight"])
+        model.get_submodule(name).register_forward_hook(_beside(*pair, _strength(own, name, len(pair[0]))))
+    return model
+
+
+def _beside(down: Any, up: Any, strength: float) -> Callable[[Any, Any, Any], Any]:
+    return lambda _, given, made: made + strength * (given[0] @ down.T @ up.T)
+
+
+def _strength(own: dict[str, Any], name: str, rank: int) -> float:
+    patterns = [value for key, value in (own.get("alpha_pattern") or {}).items() if re.search(rf"(^|\.){key}$", name)]
+    alpha = float(patterns[0] if patterns else own["lora_alpha"])
+    return alpha / rank**0.5 if own.get("use_rslora") else alpha / rank
 
 
 def _pipeline(task: str, library: _Library, **given: Any) -> Any:

@@ -100,7 +100,7 @@ VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
     },
     "config_setfit.json": {"multi_target_strategy": (), "span_context": (0,)},
     "tokenizer_config.json": {"split_special_tokens": (False,)},
-    "config.json": {"function_to_apply": (), "task_specific_params": ({},), "adapters": ({},)},
+    "config.json": {"function_to_apply": (), "adapters": ({},)},
 }
 """Of keys that have a consequence which is carried out for some values alone: those. Null is always one of them."""
 

@@ -215,12 +215,12 @@ def _modes(directory: Path, prompt: str) -> Modes:
     told = given if isinstance(given, list) else [given] if given is not None else []
     found = told or [mode for key, mode in _FLAGS.items() if config.get(key)] or ["mean"]
     flagged = [mode for key, mode in _FLAGS.items() if config.get(key)]
-    if told and flagged and sorted(told) != sorted(flagged):
-        raise SourceError(f"{path} says pooling {told} and {flagged}", hint="leave one of the two spellings")
     strangers = [mode for mode in found if mode not in _FLAGS.values()]
     if strangers:
         known = ", ".join(_FLAGS.values())
         raise UnsupportedConversion(f"{path} has the pooling {strangers[0]!r}", hint=f"known: {known}")
+    if told and flagged and sorted(told) != sorted(flagged):
+        raise SourceError(f"{path} says pooling {told} and {flagged}", hint="leave one of the two spellings")
     if config.get("include_prompt") is False and prompt:
         what = f"{path} leaves the prompt {prompt!r} out of the pooling (include_prompt false)"
         raise UnsupportedConversion(what, hint="a model whose pooling includes its prompt is built")

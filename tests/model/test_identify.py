@@ -128,7 +128,14 @@ def test_no_architecture_makes_it_fail(tmp_path, value):
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("a.gguf", "gguf"), ("a.onnx", "onnx"), ("a.keras", "keras"), ("a.pt", "pt"), ("a.txt", "file"), ("a.tar", "packed")],
+    [
+        ("a.gguf", "gguf"),
+        ("a.onnx", "onnx"),
+        ("a.keras", "keras"),
+        ("a.pt", "pt"),
+        ("a.txt", "file"),
+        ("a.tar", "packed"),
+    ],
 )
 def test_a_file_says_what_it_is(tmp_path, name, kind):
     with zipfile.ZipFile(tmp_path / name, "w") as archive:
