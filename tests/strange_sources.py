@@ -40,7 +40,10 @@ def sentence(source, modules=("Normalize",), *, pooling=None, options=None, own=
     body(source)
     kinds = ["Transformer", "Pooling", *modules]
     paths = ["0_Transformer" if old else "", *(f"{at}_{kind}" for at, kind in enumerate(kinds) if at)]
-    listed = [{"idx": at, "path": path, "type": f"{ST}.{kind}"} for at, (kind, path) in enumerate(zip(kinds, paths))]
+    listed = [
+        {"idx": at, "name": str(at), "path": path, "type": f"{ST}.{kind}"}
+        for at, (kind, path) in enumerate(zip(kinds, paths, strict=True))
+    ]
     (source / "modules.json").write_text(json.dumps(listed))
     edited(source / paths[1] / "config.json", **(pooling or {"pooling_mode_mean_tokens": True}))
     edited(source / "sentence_bert_config.json", **(options or {}))
@@ -69,14 +72,14 @@ def module(place, kind, *, width=WIDTH, **more):
         save_file({"norm.weight": numbers(6, width), "norm.bias": numbers(7, width)}, place / "model.safetensors")
 
 
-def static(source, out, *, alone=False, **extra):
+def static(source, out, *, alone=False, name="", **extra):
     """A table of static embeddings with the tokenizer of `source`: sentence-transformers', or model2vec's."""
     place = out if alone else out / "0_StaticEmbedding"
     place.mkdir(parents=True)
     rows = max(spec(source)["model"]["vocab"].values()) + 1
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(source / name, place / name)
-    name = "embeddings" if alone else "embedding.weight"
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(source / file, place / file)
+    name = name or ("embeddings" if alone else "embedding.weight")
     save_file({name: numbers(8, rows, 16), **extra}, place / "model.safetensors")
     if alone:
         edited(out / "config.json", model_type="model2vec", architectures=["StaticModel"], normalize=True)

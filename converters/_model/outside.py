@@ -66,9 +66,8 @@ class _Saved:
         own = _json(origin / "config_sentence_transformers.json")
         self.activation = own.get("activation_fn")
         self.prompt = (own.get("prompts") or {}).get(own.get("default_prompt_name"), "")
-        options = (
-            next((_json(path) for path in sorted(self.home.glob("sentence_*_config.json"))), {}) if modules else {}
-        )
+        files = sorted(self.home.glob("sentence_*_config.json")) if modules else []
+        options: dict[str, Any] = _json(files[0]) if files else {}
         self.lower, self.length = bool(options.get("do_lower_case")), options.get("max_seq_length")
 
 
@@ -239,7 +238,7 @@ class _SetFit(_Embedder):
     """The vectors of sentence-transformers, then scikit-learn's arithmetic on the user's own head."""
 
     def answers(self, texts: list[list[str]]) -> list[Any]:
-        weight, bias = _head(self.source.origin)
+        weight, bias, classes = _head(self.source.origin)
         config = read_json(self.source.origin / "config_setfit.json", dict[str, Any])
         found = []
         for text in texts:
@@ -250,7 +249,7 @@ class _SetFit(_Embedder):
             logits = np.array([0.0, logits[0]]) if len(logits) == 1 else logits
             powers = np.exp(logits - logits.max())
             shares = powers / powers.sum()
-            names = self.source.settings.labels
+            names = config.get("labels") or classes
             found.append([{"label": n, "score": float(s)} for n, s in zip(names, shares, strict=True)])
         return found
 
@@ -268,9 +267,10 @@ class _Static:
         self.backend.no_padding()
         self.backend.no_truncation()
         weights = load_file(home / "model.safetensors")
-        table = np.asarray(weights["embedding.weight" if "embedding.weight" in weights else "embeddings"], np.float64)
-        table = table[weights["mapping"]] if "mapping" in weights else table
-        self.table = table * weights["weights"][:, None] if "weights" in weights else table
+        folded = "embedding.weight" not in weights
+        table = np.asarray(weights["embeddings" if folded else "embedding.weight"], np.float64)
+        table = table[weights["mapping"]] if folded and "mapping" in weights else table
+        self.table = table * weights["weights"][:, None] if folded and "weights" in weights else table
         own = home / "config.json"
         alone = own.is_file() and not (source.origin / "modules.json").is_file()
         config = read_json(own, dict[str, Any]) if alone else {}
@@ -459,14 +459,16 @@ def _arrays(home: Path) -> dict[str, Any]:
     return {name: value.float().numpy() for name, value in found.items()}
 
 
-def _head(origin: Path) -> tuple[Any, Any]:
+def _head(origin: Path) -> tuple[Any, Any, list[str]]:
     from safetensors.numpy import load_file
 
     path = origin / "model_head.npz"
     found = dict(np.load(path, allow_pickle=False)) if path.is_file() else load_file(origin / "model_head.safetensors")
     weight = next(found[name] for name in ("weight", "coef", "coef_", "linear.weight") if name in found)
     bias = next(found[name] for name in ("bias", "intercept", "intercept_", "linear.bias") if name in found)
-    return np.asarray(weight, np.float64), np.asarray(bias, np.float64).reshape(-1)
+    count = max(len(weight), 2)
+    classes = found["classes"].tolist() if "classes" in found else [f"LABEL_{at}" for at in range(count)]
+    return np.asarray(weight, np.float64), np.asarray(bias, np.float64).reshape(-1), classes
 
 
 def _version(package: str) -> str:

@@ -28,14 +28,15 @@ def write(home: Path, out: Path) -> None:
 
     path = home / "model.safetensors"
     weights = _loaded(path)
-    table = weights.get(TABLE, weights.get("embeddings"))
+    own = TABLE not in weights  # only model2vec's own files are folded, as sentence-transformers does it
+    table = weights.get("embeddings" if own else TABLE)
     if table is None or table.dim() != 2:
         names = ", ".join(sorted(weights)) or "nothing"
         raise SourceError(f"{path} holds {names}, a table {TABLE} or embeddings is wanted")
     table = table.float()
-    if "mapping" in weights:
+    if own and "mapping" in weights:
         table = table[weights["mapping"].long()]
-    if "weights" in weights:
+    if own and "weights" in weights:
         table = table * weights["weights"].float()[:, None]
     save_file({TABLE: table.contiguous()}, out / "model.safetensors", metadata={"format": "pt"})
     config = {

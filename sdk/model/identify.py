@@ -66,6 +66,11 @@ class Identity(Struct, frozen=True):
     command: str = ""
     inside: str = ""
 
+    def __repr__(self) -> str:
+        from edgewright.system.shown import brief
+
+        return brief(self, self.kind, self.what)
+
     @property
     def taken(self) -> bool:
         """Whether `build` takes it as a source of transformers or sentence-transformers."""
