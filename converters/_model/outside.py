@@ -19,6 +19,7 @@ from edgewright.converters._model.settle import has_vocabulary, positions, token
 from edgewright.model.known import read_json
 from edgewright.model.loading import body_class
 from edgewright.model.outside import Asked, Told, ToldRow
+from edgewright.model.pruned import FLAG, mend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -335,7 +336,13 @@ def _model(source: SourceJob) -> Any:
     vectors = source.kind == "setfit" or source.task == "feature-extraction"
     named = body_class(home) if vectors else saved
     kind = getattr(transformers, named, transformers.AutoModel)
-    return kind.from_pretrained(str(home), dtype=torch.float32, local_files_only=True).eval()
+    given = {"dtype": torch.float32, "local_files_only": True}
+    if not config.get(FLAG):
+        return kind.from_pretrained(str(home), **given).eval()
+    # What no configuration of transformers can say, and what its classes compute all the same
+    model, info = kind.from_pretrained(str(home), output_loading_info=True, ignore_mismatched_sizes=True, **given)
+    mend(model, home, info["mismatched_keys"])
+    return model.eval()
 
 
 def _adapted(source: SourceJob) -> Any:

@@ -158,6 +158,7 @@ def load(
     engine: str | None = None,
     threads: int | None = None,
     buckets: tuple[int, ...] | None = None,
+    prompt: str | None = None,
 ) -> Pipeline:
     """Open a bundle's artifact: what `edgewright race` chose for this kind of machine, else the smallest that opens.
 
@@ -169,8 +170,10 @@ def load(
         threads: how many threads the engine may use; by default what was chosen in the race, else 1.
         buckets: for an engine that pads, the lengths of the artifact to pad to; by default those that were chosen in
             the race, else all.
+        prompt: the name of one of the source's prompts, to stand before every text; by default the source's own choice.
 
     Raises:
+        UsageError: the source has no such prompt.
         BundleError: the bundle is not what its manifest says, or has no such artifact.
         MissingExtra: no engine for the format is installed.
     """
@@ -183,7 +186,7 @@ def load(
     try:
         runtime = engine_for(artifact.format, engine)
         runtime.import_engine()
-        task = bundle.task()
+        task = bundle.task() if prompt is None else bundle.task().prompted(prompt)
     finally:
         intact()
     if threads is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
+from msgspec import structs
 
 from edgewright.errors import DataError, EngineError, UsageError
 from edgewright.statistics import metrics
@@ -187,6 +188,13 @@ class Task(ABC):
         """Items -> token arrays. The default takes texts and pairs, and puts the source's prompt before each."""
         prompt = self.settings.prompt
         return tokenizer.encode([_prompted(prompt, item) for item in items] if prompt else items)
+
+    def prompted(self, name: str) -> Task:
+        """The task with one of the source's prompts before every text. Raises UsageError: it has none of that name."""
+        known = self.settings.prompts
+        if name not in known:
+            raise UsageError(f"no prompt {name!r}", hint=f"the source has {', '.join(known) or 'none'}")
+        return type(self)(structs.replace(self.settings, prompt=known[name]))
 
     def item(self, given: Any, tokenizer: Tokenizer) -> Any:
         """A plain text of ours, or an entry of `gate`, as an item of the task, for the gate and for measuring."""
