@@ -62,7 +62,7 @@ def test_the_same_labels_and_scores_pass(look):
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (shares(1, 2.01), "label 'yes' has the score 0.731059, 0.733019 there"),
+        (shares(1, 2.01), "label 'yes' has the score 0.731059, 0.73302 there"),
         ([{"label": "maybe", "score": 1.0}], "label 'yes', which is none of maybe"),
         (shares(2, 1), "label 'yes' has the score 0.731059, 0.268941 there"),
     ],
