@@ -56,7 +56,7 @@ _SUFFIXES: dict[str, str] = {
 _DELIMITERS = {"tsv": ("\t",), "csv": (",", ";", "\t")}
 _TEXTS = ("text", "sentence", "sentence1", "premise", "question1", "question", "query", "tokens", "words")
 _LABELS = ("label", "labels", "score", "tags", "ner_tags", "entities", "answers")
-_ITEMS = ({"query", "texts"}, {"sequence", "candidate_labels"}, {"text", "candidate_labels"})
+_ITEMS = (("query", "texts"), ("sequence", "candidate_labels"), ("text", "candidate_labels"))
 """Columns of items that are more than a text or a pair: of text-ranking, of zero-shot-classification."""
 
 _Kind = Literal["lines", "cells", "json lines", "json", "squad", "parquet", "datasets"]
@@ -329,8 +329,9 @@ def texts(path: str | Path) -> list[Any]:
 
 def given(row: Mapping[str, Any]) -> Any:
     """What a row asks: a pair, a text, or tokens joined by spaces, or more for tasks of more; None for none of them."""
-    if any(names <= {*row} for names in _ITEMS):
-        return dict(row)
+    for names in _ITEMS:
+        if all(row.get(name) is not None for name in names):
+            return {name: row[name] for name in names}
     words = row.get("tokens")
     joined = " ".join(map(str, words)) if isinstance(words, list) else None
     return pair(row) or row.get("text", row.get("sentence", joined))

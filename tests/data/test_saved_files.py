@@ -215,3 +215,14 @@ def test_parquet_of_datasets_names_its_classes(tmp_path):
 def test_an_id_of_the_hub_is_told_apart():
     with pytest.raises(DataError, match=r"cannot read stanfordnlp/sst2: .*; data sets of the hub are not fetched"):
         data.examples("stanfordnlp/sst2", TASK)
+
+
+def test_items_of_tasks_of_more_than_a_text(tmp_path):
+    rows = [
+        {"query": "q", "texts": ["a"], "labels": [1], "id": 7},
+        {"sequence": "a", "candidate_labels": ["b"]},
+        {"text": "a", "label": "b"},
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = [{"query": "q", "texts": ["a"]}, {"sequence": "a", "candidate_labels": ["b"]}, "a"]
+    assert list(data.items(tmp_path / "rows.jsonl")) == data.texts(tmp_path / "rows.jsonl") == found

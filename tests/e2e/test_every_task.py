@@ -234,7 +234,7 @@ DATA = {
     "fill-mask": [{"text": "Nobody <mask> .", "label": "laughed"}, {"text": "<mask> soup", "label": "the"}],
     "text-classification": [
         {"premise": "Nobody laughed.", "hypothesis": "It was quiet.", "label": "yes"},
-        {"text": "The river had risen.", "label": 0},
+        {"text": "The river had risen.", "label": "no"},
     ],
 }
 
