@@ -264,7 +264,9 @@ RESULTS = [
     ),
     edgewright.Outcome("ssh://board", 1.0, error=GateFailed(EVIL)),
     edgewright.Outcome("ssh://board", 1.0, edgewright.Flashed("r", changed=False, version=1)),
-    edgewright.Status(**LISTED, free_bytes=1, signed_only=False, journal=(Event(EVIL, "", 1),) * 99, service=None),
+    edgewright.Status(
+        **LISTED, free_bytes=1, signed_only=False, newest=0, journal=(Event(EVIL, "", 1),) * 99, service=None
+    ),
     edgewright.Listing(**LISTED),
     edgewright.Rolled("r", EVIL, ""),
     edgewright.Count(ARTIFACT, "onnxruntime", "1", 16, Tally(1, 10**9, 0, 0, 0)),
@@ -402,7 +404,40 @@ def test_a_bundle_is_inspected_by_its_directory_or_as_it_is(bundle_dir):
 # a pipeline
 
 
-TEXTS = ["good", "the river had risen in the night", "a pity"]
+@pytest.fixture
+def live(bundle_dir):
+    """A bundle whose model runs: a text is as positive as it is long."""
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("Cast", ["attention_mask"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceSum", ["real", "axes"], ["length"], keepdims=1),
+        helper.make_node("Sub", ["limit", "length"], ["short"]),
+        helper.make_node("Sub", ["length", "limit"], ["long"]),
+        helper.make_node("Concat", ["short", "long"], ["logits"], axis=1),
+    ]
+    given = helper.make_tensor_value_info("attention_mask", TensorProto.INT64, ["batch", "length"])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 2])
+    axes = helper.make_tensor("axes", TensorProto.INT64, [1], [1])
+    limit = helper.make_tensor("limit", TensorProto.FLOAT, [], [5.0])
+    graph = helper.make_graph(nodes, "g", [given], [logits], [axes, limit])
+    data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    return _with_model(bundle_dir, data)
+
+
+def _with_model(directory, data):
+    import hashlib
+
+    from msgspec.structs import replace
+
+    record = manifest.decode((directory / "manifest.json").read_bytes(), manifest.Manifest, "manifest.json")
+    (directory / "onnx/model.onnx").write_bytes(data)
+    artifact = replace(record.artifacts[0], size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    (directory / "manifest.json").write_bytes(manifest.encode(replace(record, artifacts=(artifact,))))
+    return directory
+
+
+TEXTS = ["good", "the river had risen in the night", "not good"]
 
 
 def test_a_pipeline_says_what_runs_where(live):
@@ -534,7 +569,7 @@ def test_a_bad_row_of_a_list_is_told_before_the_first_is_answered(pipeline):
 def test_arrays_are_known_without_their_libraries():
     own = ast.parse(Path(sys.modules["edgewright.inference.pipeline"].__file__).read_text())
     imported = {a.name.split(".")[0] for node in ast.walk(own) if isinstance(node, ast.Import) for a in node.names}
-    assert imported == {"os"}
+    assert imported == set()
 
 
 # the rest

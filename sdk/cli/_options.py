@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
     "answer_options",
@@ -20,6 +20,7 @@ __all__ = [
     "column_options",
     "device_options",
     "fleet_options",
+    "generation_options",
     "listed",
     "output_options",
     "profiles_option",
@@ -56,7 +57,7 @@ def recipe_options(command: Any) -> Any:
             type=kind,
             default=field.default,
             show_default=True,
-            help=said[field.name][:1].upper() + said[field.name][1:],
+            help=said.get(field.name, "")[:1].upper() + said.get(field.name, "")[1:],  # -OO leaves no docstring
         )
         command = option(command)
     return command
@@ -100,7 +101,7 @@ def artifact_options(command: Any) -> Any:
     return click.option("--format", "format_", help="Only this format.")(command)
 
 
-def column_options(*files: str) -> Any:
+def column_options(*files: str) -> Callable[[Any], Any]:
     """`--text-column` and `--label-column`: what the columns of the data files in these options are called."""
 
     def decorated(command: Any) -> Any:
@@ -178,3 +179,29 @@ def subcommands(room: str) -> type[click.Group]:
 def listed(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
     """Callback of an option with a comma-separated value; None where it was not given and has no default."""
     return None if value is None else tuple(word.strip() for word in value.split(",") if word.strip())
+
+
+_GENERATION: tuple[tuple[str, Any, str], ...] = (
+    ("--max-new-tokens", int, "A decoder: the most tokens of an answer."),
+    ("--temperature", float, "A decoder: 0 always takes the likeliest token."),
+    ("--top-p", float, "A decoder: draw from the likeliest tokens that together have this probability."),
+    ("--min-p", float, "A decoder: draw from tokens with this share of the likeliest one's probability."),
+    ("--repetition-penalty", float, "A decoder: above 1, tokens that were there already are less likely."),
+    ("--seed", int, "A decoder: the same draws again."),
+    ("--lookup", int, "A decoder: guess so many tokens at once from the text before; the answer is the same."),
+)
+
+
+def generation_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a decoder, which arrive as one dictionary of those given, `generation`."""
+
+    def wrapped(**given: Any) -> Any:
+        names = [name.removeprefix("--").replace("-", "_") for name, _, _ in _GENERATION]
+        generation = {name: value for name in names if (value := given.pop(name)) is not None}
+        return command(**given, generation=generation)
+
+    wrapped.__doc__ = command.__doc__
+    wrapped.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    for name, kind, words in reversed(_GENERATION):
+        wrapped = click.option(name, type=kind, help=words)(wrapped)
+    return wrapped

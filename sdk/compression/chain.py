@@ -24,6 +24,7 @@ from edgewright.system.atomic import staged
 from edgewright.system.files import compressed_bytes, sha256, write_whole
 from edgewright.system.progress import silent
 from edgewright.system.shown import Results, brief
+from edgewright.tasks import check_at_once
 from edgewright.training.answers import cache_dir
 from edgewright.training.hush import hush
 from edgewright.training.threads import limit
@@ -124,6 +125,7 @@ def compress(
     hush()
     limit(threads)
     source, steps, place = open_source(model, task=task), read(Path(recipe)), Path(out)
+    check_at_once(registry.load("tasks", source.task)(source.settings), "compressed")
     given = (Path(train) if train else None, Path(dev) if dev else None)
     setting = Setting(source.directory, *given, Path(cache) if cache else cache_dir(), seed, threads, progress)
     for named in steps:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
 from edgewright.errors import DataError, one_line
+from edgewright.system.files import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,15 +32,14 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         DataError: no such file, or another one.
     """
     registry.require(("pyarrow",), "parquet")
-    from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
 
     try:
-        with ParquetFile(path) as file:
+        with plain(path) as opened, ParquetFile(opened) as file:
             info = (file.schema_arrow.metadata or {}).get(b"huggingface", b"{}")
             names = _names(json.loads(info).get("info", {}))
             yield from _numbered(file.iter_batches(1000), names)
-    except (OSError, ValueError, ArrowException) as error:
+    except Exception as error:  # whatever the library raises over a file, the file is at fault
         what = f"cannot read {path}: {one_line(str(error), 200)}"
         raise DataError(what, hint="is it a whole Parquet file?") from error
 

@@ -7,6 +7,7 @@ lines or arrays of JSON, SQuAD's JSON, Parquet, a directory of `datasets`; anyth
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import os
@@ -21,7 +22,7 @@ from edgewright.data import arrow
 from edgewright.data.encodings import encoding_of
 from edgewright.data.tables import SURPLUS, Table, named, table_of
 from edgewright.errors import DataError, one_line
-from edgewright.system.files import sha256
+from edgewright.system.files import capped_lines, plain, read_capped, sha256
 from edgewright.text.encoding import pair
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ _TEXTS = ("text", "sentence", "sentence1", "premise", "question1", "question", "
 _LABELS = ("label", "labels", "score", "tags", "ner_tags", "entities", "answers")
 _ITEMS = (("query", "texts"), ("sequence", "candidate_labels"), ("text", "candidate_labels"))
 """Columns of items that are more than a text or a pair: of text-ranking, of zero-shot-classification."""
+
+_PIPE_S = 30.0
+"""A choice: whoever fills a pipe has begun by then, and no command hangs for ever on one that nobody fills."""
+_MAX_WHOLE_BYTES = 2**28
+"""A choice, of arrays of JSON: SQuAD's own files have some 40 MB, and are read whole."""
 
 _Kind = Literal["lines", "cells", "json lines", "json", "squad", "parquet", "datasets"]
 
@@ -117,8 +123,8 @@ class File:
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """The lines that are not blank, without their ends, numbered from 1."""
-        with self.path.open(encoding=self.encoding, newline="") as file:
-            for number, line in enumerate(file, start=1):
+        with io.TextIOWrapper(plain(self.path), encoding=self.encoding, newline="") as file:
+            for number, line in enumerate(capped_lines(file, str(self.path), DataError), start=1):
                 if line.strip():
                     yield number, line.rstrip("\r\n")
 
@@ -181,8 +187,8 @@ def _has_header(table: Table) -> bool:
 
 def _kind_of_json(path: Path, encoding: str) -> _Kind:
     """Lines, an array or SQuAD: by the first character, and of a brace by whether the first line is whole."""
-    with path.open(encoding=encoding) as file:
-        line = next((line for line in file if line.strip()), "")
+    with io.TextIOWrapper(plain(path), encoding=encoding) as file:
+        line = next((line for line in capped_lines(file, str(path), DataError) if line.strip()), "")
     begin = line.lstrip()[:1]
     if path.suffix.lower() != ".json" and not (begin == "[" and _is(line, list) is not True):
         return "json lines"
@@ -302,8 +308,10 @@ def _flows(path: Path) -> bool:
 def _flowing(path: str | Path | None) -> Iterator[Any]:
     jsonl = path is not None and Path(path).suffix.lower() == ".jsonl"
     try:
-        with open(path or 0, encoding="utf-8-sig", errors="replace", closefd=path is not None) as file:
-            for number, line in enumerate(file, start=1):
+        raw = plain(Path(path), pipe_s=_PIPE_S) if path else open(0, "rb", closefd=False)  # noqa: SIM115 - closed below
+        with io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace") as file:
+            lines = capped_lines(file, str(path or "standard input"), DataError)
+            for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield _item(_json(line, number), number) if jsonl else line.rstrip("\r\n")
     except OSError as error:
@@ -416,7 +424,7 @@ def _squad(content: str) -> Iterator[dict[str, Any]]:
 
 
 def _whole(file: File) -> str:
-    return file.path.read_text(encoding=file.encoding)
+    return read_capped(file.path, _MAX_WHOLE_BYTES, DataError).decode(file.encoding)
 
 
 def _json(text: str, number: int) -> Any:

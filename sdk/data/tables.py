@@ -14,11 +14,13 @@ What speaks for both is refused with both readings.
 from __future__ import annotations
 
 import csv
+import io
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgewright.errors import DataError, quoted
+from edgewright.system.files import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,7 +60,7 @@ class Table:
     def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Each row by the names of its columns, see `named`, with the number of its line. Raises DataError, OSError."""
         names = named(self.header, self.path)
-        with self.path.open(encoding=self.encoding, newline="") as file:
+        with io.TextIOWrapper(plain(self.path), encoding=self.encoding, newline="") as file:
             reader = self._reader(file)
             for number, cells in _told(reader, self.path):
                 if not cells:
@@ -104,7 +106,7 @@ def table_of(path: Path, encoding: str, delimiters: Sequence[str], known: set[st
         DataError: two readings are as good.
         OSError: it cannot be read.
     """
-    with path.open(encoding=encoding, newline="") as file:
+    with io.TextIOWrapper(plain(path), encoding=encoding, newline="") as file:
         first = file.readline()
         told = _EXCEL.match(first)
         lines, skipped = (file.readline() if told else first), int(bool(told))
@@ -127,8 +129,9 @@ def table_of(path: Path, encoding: str, delimiters: Sequence[str], known: set[st
 
 
 def _reader(file: Any, delimiter: str, *, quotes: bool) -> Any:
-    quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
-    return csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True)
+    if quotes:
+        return csv.reader(file, delimiter=delimiter, strict=True)
+    return csv.reader(file, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
@@ -199,7 +202,7 @@ class _Evidence:
 
 def _quotes(path: Path, encoding: str, skipped: int) -> bool:
     """Whether quotes between tabs are those of a dialect. Raises DataError where both readings are as good."""
-    with path.open(encoding=encoding, newline="") as file:
+    with io.TextIOWrapper(plain(path), encoding=encoding, newline="") as file:
         lines = [file.readline() for _ in range(skipped + 1)]
         evidence = _Evidence(lines[-1].count("\t") + 1)
         evidence.see(lines[-1], first=True)
@@ -217,8 +220,8 @@ def _quotes(path: Path, encoding: str, skipped: int) -> bool:
         return True
     text, cell = evidence.text(), evidence.quoted()
     if text and cell:
-        plain = cell[1:-1].replace('""', '"')
-        what = f"{path} has cells whose quotes were added by a writer, as {quoted(cell)} for {quoted(plain)} seems"
+        bare = cell[1:-1].replace('""', '"')
+        what = f"{path} has cells whose quotes were added by a writer, as {quoted(cell)} for {quoted(bare)} seems"
         what += f", and cells whose quotes are text, as {quoted(text)} seems"
         raise DataError(what, hint="save it as .csv or .jsonl, where quotes have one meaning")
     return bool(cell)
@@ -226,7 +229,7 @@ def _quotes(path: Path, encoding: str, skipped: int) -> bool:
 
 def _whole(path: Path, encoding: str, skipped: int) -> bool:
     """Whether the file has rows of one width where quotes are those of a dialect."""
-    with path.open(encoding=encoding, newline="") as file:
+    with io.TextIOWrapper(plain(path), encoding=encoding, newline="") as file:
         for _ in range(skipped):
             file.readline()
         try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import UNSET
 
+from edgewright.contracts.engine import held
 from edgewright.errors import BundleError, GateFailed, quoted
 from edgewright.text.encoding import regroup
 
@@ -21,9 +23,10 @@ if TYPE_CHECKING:
     from edgewright.text.encoding import Encoding
     from edgewright.text.tokenizer import Tokenizer
 
-__all__ = ["encoded", "judged", "prove", "sample"]
+__all__ = ["encoded", "judged", "prompts", "prove", "sample", "written"]
 
 _FLOOR = 1e-3
+"""A choice: of the signal, 60 dB. float32 summed in another order differs by 1e-6 of it, float16 by 5e-4."""
 
 
 def encoded(bundle: Bundle, *, quick: bool = False) -> tuple[Task, list[Encoding]]:
@@ -37,7 +40,10 @@ def encoded(bundle: Bundle, *, quick: bool = False) -> tuple[Task, list[Encoding
 
 
 def _check_ids(case: GoldenCase, encoding: Encoding) -> None:
-    found = encoding.feeds["input_ids"].ravel().tolist()
+    _check_same(case, encoding.feeds["input_ids"].ravel().tolist())
+
+
+def _check_same(case: GoldenCase, found: list[int]) -> None:
     if found != list(case.input_ids):
         at = next((i for i, (a, b) in enumerate(zip(found, case.input_ids, strict=False)) if a != b), len(found))
         what = f"golden case {quoted(str(case.text))} has {len(found)} token ids, recorded {len(case.input_ids)}"
@@ -59,6 +65,46 @@ def judged(
     return _worst(artifact, cases, found)
 
 
+def prompts(bundle: Bundle, *, quick: bool = False) -> list[tuple[int, ...]]:
+    """The golden prompts of a decoder's bundle, as its tokenizer encodes them, or the first. Raises BundleError."""
+    tokenizer, cases = bundle.tokenizer(), bundle.golden().cases[: 1 if quick else None]
+    found = [tuple(tokenizer.ids(case.text)) for case in cases]
+    for case, ids in zip(cases, found, strict=True):
+        _check_same(case, list(ids))
+    return found
+
+
+def written(
+    bundle: Bundle,
+    artifact: Artifact,
+    samples: Sequence[Sequence[float]],
+    tokens: Sequence[Sequence[int]],
+) -> float:
+    """The largest absolute difference of logits after golden prompts from the recorded ones.
+
+    At fp32 the greedy tokens must be the recorded ones, too: other CPUs round quantized activations elsewhere, and one
+    token that differs changes all that follow.
+
+    Raises:
+        GateFailed: they are other logits or tokens.
+    """
+    cases = bundle.golden().cases[: len(samples)]
+    worst = _worst(artifact, cases, [np.array(sample) for sample in samples])
+    if artifact.precision == "fp32":
+        for case, found in zip(cases, tokens, strict=True):
+            _check_tokens(case, artifact, found)
+    return worst
+
+
+def _check_tokens(case: GoldenCase, artifact: Artifact, found: Sequence[int]) -> None:
+    wanted = {} if case.tokens is UNSET else case.tokens
+    recorded = wanted.get(artifact.path, ())
+    if tuple(found) != recorded:
+        at = next((i for i, (a, b) in enumerate(zip(found, recorded, strict=False)) if a != b), len(recorded))
+        what = f"{artifact.key}, golden case {quoted(str(case.text))}: token {at} is another one than was recorded"
+        raise GateFailed(what, hint="this engine or CPU computes it wrong")
+
+
 def prove(
     bundle: Bundle,
     artifact: Artifact | None,
@@ -75,10 +121,12 @@ def prove(
         GateFailed: the engine gives other outputs.
     """
     cases, found = bundle.golden().cases[:most], []
+    name = artifact.key if artifact else "the model"
+    run = held(session.run, task.outputs, name, per_token=task.per_token)
     for case in cases:
         encoding = task.encode(tokenizer, [case.text])
         _check_ids(case, encoding)
-        found.append(sample(task.reduce(encoding.run(session.run), encoding)[0]))
+        found.append(sample(task.reduce(encoding.run(run), encoding)[0]))
     if artifact is not None:
         _worst(artifact, cases, found)
     return len(cases)
@@ -86,11 +134,13 @@ def prove(
 
 def _worst(artifact: Artifact, cases: Sequence[GoldenCase], found: list[Any]) -> float:
     """The largest difference from the recorded outputs. Raises GateFailed where a case differs by too much."""
+    if not cases:
+        raise BundleError(f"{artifact.key} was held against no golden case, which proves nothing")
     wanted = [_recorded(case, artifact, got) for case, got in zip(cases, found, strict=True)]
     allowed = _allowed_rms(artifact, wanted)
     for case, want, got in zip(cases, wanted, found, strict=True):
         _check_outputs(f"{artifact.key}, golden case {quoted(str(case.text))}", want, got, allowed)
-    return max((float(np.abs(w - f).max()) for w, f in zip(wanted, found, strict=True)), default=0.0)
+    return max(float(np.abs(w - f).max()) for w, f in zip(wanted, found, strict=True))
 
 
 def _recorded(case: GoldenCase, artifact: Artifact, got: Any) -> Any:
@@ -109,7 +159,10 @@ def _allowed_rms(artifact: Artifact, wanted: list[Any]) -> float:
     agree no better than that; a wrong kernel differs by far more.
     """
     signal = float(np.sqrt(np.mean(np.square(np.concatenate(wanted))))) if wanted else 0.0
-    return max(_FLOOR, 2 * 10 ** (-artifact.parity.sqnr_db / 20)) * signal
+    if not np.isfinite(signal):
+        raise BundleError(f"the golden outputs of {artifact.path} are too large to be squared")
+    loudest_db = max(artifact.parity.sqnr_db, 0.0)  # below it there is more noise than signal, and all would agree
+    return max(_FLOOR, 2 * 10 ** (-loudest_db / 20)) * signal
 
 
 def _check_outputs(what: str, want: Any, got: Any, allowed: float) -> None:
@@ -120,6 +173,7 @@ def _check_outputs(what: str, want: Any, got: Any, allowed: float) -> None:
 
 
 _LARGEST_SAMPLE = 1024
+"""A choice: embeddings and logits are kept whole; of a map of scores it keeps golden.json below a megabyte."""
 
 
 def sample(values: NDArray[Any]) -> NDArray[Any]:

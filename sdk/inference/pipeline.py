@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle.bundle import Bundle
-from edgewright.contracts.engine import Session
+from edgewright.contracts.engine import Session, held
 from edgewright.errors import DataError, UsageError
 from edgewright.inference.choice import chosen
 from edgewright.inference.engines import engine_for, runnable
+from edgewright.system.limits import allowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -104,7 +104,7 @@ class Pipeline:
 
     def answered(self, items: Iterable[Any]) -> list[Any]:
         """Answers to items as the task itself has them, see `Task.taken`."""
-        return [self.task.answer(self.session.run, self.tokenizer, [item])[0] for item in items]
+        return [self.task.answer(self.run, self.tokenizer, [item])[0] for item in items]
 
     def checked(self, items: Iterable[Any]) -> Iterator[Any]:
         """Items as they come, as the task has them. Raises DataError for the first that is none."""
@@ -122,6 +122,11 @@ class Pipeline:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """One inference, see `Session.run`. Raises EngineError where the outputs are not those of the task."""
+        name = self.artifact.key if self.artifact else "the model"
+        return held(self.session.run, self.task.outputs, name, per_token=self.task.per_token)(feeds)
 
     def row(self, given: Any) -> dict[str, Any]:
         """An item and its answer as plain JSON values: what `edgewright run` and `edgewright serve` print."""
@@ -176,8 +181,10 @@ def load(
     engine: str | None = None,
     threads: int | None = None,
     buckets: tuple[int, ...] | None = None,
+    context: int | None = None,
+    careful: bool = False,
     **options: Any,
-) -> Pipeline:
+) -> Any:
     """Open a bundle's artifact: what `edgewright race` chose for this kind of machine, else the smallest that opens.
 
     Args:
@@ -188,27 +195,44 @@ def load(
         threads: how many threads the engine may use; by default what was chosen in the race, else 1.
         buckets: for an engine that pads, the lengths of the artifact to pad to; by default those that were chosen in
             the race, else all.
+        context: for a decoder, the most tokens of prompt and answer together; by default all that the model was made
+            for. Memory grows with what is used of it.
+        careful: open the artifact in a child first, the first time that this machine sees it: one that kills the
+            engine is then an error.
         options: of the task, for every call, such as `top_k` or `aggregation_strategy`.
+
+    Returns:
+        A `Pipeline`; of a decoder an `edgewright.generation.generator.Generator`.
 
     Raises:
         UsageError: the task has no such option.
         BundleError: the bundle is not what its manifest says, or has no such artifact.
         MissingExtra: no engine for the format is installed.
+        ChildFailed: `careful`, and the engine dies of the artifact.
     """
     bundle = Bundle.of(bundle)
     free = format is None and precision is None and engine is None
     artifact, choice = chosen(bundle) if free else (None, None)
     if artifact is None:
         artifact = bundle.choose(format=format, precision=precision, among=() if format else runnable(bundle))
-    intact = bundle.checking([*bundle.parts(artifact), *bundle.tokenizer_files()])
+    intact = bundle.checking([*bundle.parts(artifact), *bundle.text_files()])
     try:
         runtime = engine_for(artifact.format, engine)
-        runtime.import_engine()
+        if not careful:
+            runtime.import_engine()
         task = bundle.task().asking(**options)
     finally:
         intact()
+    if careful:
+        from edgewright.inference.first_look import first_look
+
+        first_look(bundle, artifact, runtime)
     if threads is None:
-        threads = min(choice.threads, os.cpu_count() or 1) if choice else 1
+        threads = min(choice.threads, allowed().threads) if choice else 1
+    if task.generates:
+        from edgewright.inference.decoding import open_generator
+
+        return open_generator(bundle, artifact, runtime, threads=threads, context=context)
     runtime.buckets = buckets if buckets is not None else choice.buckets if choice else ()
     session = runtime.open(bundle.directory / artifact.path, threads=threads)
     # A session that takes over is proven in a thread of its own, with a tokenizer of its own

@@ -20,6 +20,8 @@ FIRST_TOKEN = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-rob
 
 # These models count positions from the padding id + 1, so that many rows of the position table are never used.
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl", "longformer", "ibert"}
+_MOST_LABELS = 10**6
+"""A choice: above every vocabulary, and little enough to be counted."""
 _NO_LENGTH = 10**6
 """Above every model's context; transformers writes 10**30 where a tokenizer knows no length."""
 # Models that answer questions are trained on windows of so many tokens (BERT's run_squad.py, transformers' pipeline).
@@ -40,6 +42,7 @@ class Config(Struct, frozen=True):
     num_labels: int | None = None
     problem_type: str | None = None
     max_position_embeddings: int | None = None
+    n_positions: int | None = None
     pad_token_id: int | None = None
     vocab_size: int | None = None
 
@@ -83,6 +86,8 @@ def _problem(config: Config) -> Literal["single_label", "multi_label", "regressi
 
 def _labels(config: Config) -> tuple[str, ...]:
     count = 2 if config.num_labels is None else config.num_labels
+    if not 0 < count <= _MOST_LABELS:
+        raise SourceError(f"num_labels in config.json is {count}, expected 1 to {_MOST_LABELS}")
     names = config.id2label or {at: f"LABEL_{at}" for at in range(count)}
     if sorted(names) != list(range(len(names))):
         raise SourceError(f"id2label in config.json has the ids {sorted(names)}, expected 0..{len(names) - 1}")
@@ -91,7 +96,7 @@ def _labels(config: Config) -> tuple[str, ...]:
 
 def _max_length(directory: Path, config: Config) -> int:
     """The least of what the position table, the tokenizer and sentence-transformers allow; 512 if none says so."""
-    positions = config.max_position_embeddings or _NO_LENGTH
+    positions = config.max_position_embeddings or config.n_positions or _NO_LENGTH
     if config.model_type in _OFFSET_POSITIONS:
         positions -= (1 if config.pad_token_id is None else config.pad_token_id) + 1
     bounds = [positions, _optional(directory, "tokenizer_config.json").get("model_max_length")]

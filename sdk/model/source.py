@@ -25,6 +25,8 @@ EAGER = ("torch", "transformers.modeling_utils")
 """What a child that loads a model needs, unless it is a Keras model: seconds of imports."""
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+_MOST_NAME = 60
+"""Characters of four bytes, as a file's name has 255 bytes at most (NAME_MAX of limits.h); those of shards have 40."""
 _HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*.bin", "README.md"]
 
 
@@ -60,6 +62,8 @@ class Source:
         model_type: the family of its architecture as config.json names it, such as `bert`; empty for a module.
         keras: for a Keras source, its `.keras` file or SavedModel directory, else None.
         exported: for a `torch.nn.Module`, the file of its `torch.export` program, else None.
+        origin: the file that `directory` was unpacked from, or None.
+        grid: the kind of grid of fewer bits that its weights lie on, such as GGUF's `Q4_1`, "" for none.
     """
 
     directory: Path
@@ -69,6 +73,8 @@ class Source:
     model_type: str = ""
     exported: Path | None = None
     keras: Path | None = None
+    origin: Path | None = None
+    grid: str = ""
 
     def tokenizer(self) -> Tokenizer:
         """The source's tokenizer, cutting at the model's length."""
@@ -85,6 +91,8 @@ class Source:
 
     def files(self) -> list[Path]:
         """Everything that the artifacts depend on, sorted by path."""
+        if self.origin:
+            return [self.origin]
         if self.exported:
             return [self.exported, self.directory / "tokenizer.json"]
         if self.keras:
@@ -201,8 +209,9 @@ def _check_weights(directory: Path) -> None:
 
 
 def _check_shards(index: Path) -> None:
-    named = set(read_json(index, dict[str, Any]).get("weight_map", {}).values())
-    missing = sorted(str(name) for name in named if not (index.parent / str(name)).is_file())
+    found = read_json(index, dict[str, Any]).get("weight_map", {})
+    named = set(map(str, found.values())) if isinstance(found, dict) else set()
+    missing = sorted(name for name in named if len(name) > _MOST_NAME or not (index.parent / name).is_file())
     if missing or not named:
         words = f"{len(missing)} of {len(named)} weight files that it names are missing: {', '.join(missing[:3])}"
         raise SourceError(f"{index}: {words}", hint="copy or download the model again")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
@@ -10,10 +9,15 @@ from edgewright.bundle.manifest import Golden, GoldenCase, Parity, Score
 from edgewright.data import rows
 from edgewright.errors import GateFailed
 from edgewright.inference import golden
+from edgewright.inference.engines import engine_for
+from edgewright.inference.run_batches import RUN, RunRequest
 from edgewright.model.eager import FEEDS, REFERENCE, Look, ask_in
 from edgewright.proof import cases, limits
 from edgewright.proof import parity as gates
+from edgewright.proof.held import Held
 from edgewright.statistics import signal
+from edgewright.system import arrays
+from edgewright.system.limits import allowed
 from edgewright.text.encoding import regroup
 
 if TYPE_CHECKING:
@@ -62,12 +66,14 @@ class Proof:
         self.rows = [self.task.encode(self.tokenizer, [item]) for item in items]
         self.calibration = self._calibration(calibration)
         self.feeds = jobs.scratch / FEEDS
+        self._jobs = jobs
+        self._kept: dict[str, list[Batch]] = {}
         self._encodings = [*(case.encoding for case in self.cases), *self.rows]
         self._run_eager(source, jobs)
 
     def _run_eager(self, source: Source, jobs: Jobs) -> None:
         batches = [batch for encoding in self._encodings for batch in encoding.batches]
-        request = Look(source=source.job(), threads=os.cpu_count() or 1)
+        request = Look(source=source.job(), threads=allowed().threads)
         answer, outputs = ask_in(jobs, REFERENCE, request, batches)
         self.parameters = answer.parameters
         self.reference = self.regrouped(outputs)
@@ -89,6 +95,23 @@ class Proof:
     def example(self) -> Batch:
         """The padded batch of the gate."""
         return next(case.encoding.feeds for case in self.cases if len(case.items) > 1)
+
+    def held(self, name: str, precision: Precision, path: Path, *, allow_divergence: bool) -> Held:
+        """Run an artifact in the engine of the format called `name`, and judge it. Raises what `judge` raises."""
+        request = RunRequest(
+            name=f"{name} {precision}",
+            engine=engine_for(name).engine,
+            artifact=path,
+            feeds=self.feeds,
+            out=self._jobs.scratch / "outputs.npz",
+            outputs=self.task.outputs,
+            per_token=self.task.per_token,
+        )
+        signature = self._jobs.run(RUN, request)
+        outputs = self.regrouped(arrays.load(request.out))
+        parity, score = self.judge(outputs, precision, allow_divergence=allow_divergence)
+        self._kept[f"{path.parent.name}/{path.name}"] = outputs[: len(self.cases)]
+        return Held(signature.inputs, signature.outputs, parity, score)
 
     def judge(
         self, outputs: Sequence[Batch], precision: Precision, *, allow_divergence: bool
@@ -126,10 +149,10 @@ class Proof:
     def _answers(self, task: Task, outputs: Sequence[Batch]) -> list[Any]:
         return [answer for o, e in zip(outputs, self.rows, strict=True) for answer in task.decode(o, e)]
 
-    def golden(self, outputs: Mapping[str, Sequence[Batch]]) -> Golden:
-        """One golden case per gate case of a single text, with the outputs of each artifact (by path)."""
+    def golden(self) -> Golden:
+        """One golden case per gate case of a single text, with the outputs of each artifact that was held."""
         first = {case.name: at for at, case in reversed(list(enumerate(self.cases))) if len(case.items) == 1}
-        return Golden(cases=tuple(self._golden_case(at, outputs) for at in sorted(first.values())))
+        return Golden(cases=tuple(self._golden_case(at, self._kept) for at in sorted(first.values())))
 
     def _golden_case(self, at: int, outputs: Mapping[str, Sequence[Batch]]) -> GoldenCase:
         case = self.cases[at]

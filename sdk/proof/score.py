@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct, field
 
+from edgewright import registry
 from edgewright.bundle.bundle import MANIFEST, Bundle
 from edgewright.bundle.manifest import Score
 from edgewright.data import rows as data
@@ -22,6 +23,7 @@ from edgewright.statistics import metrics
 from edgewright.system.child import Child
 from edgewright.system.progress import silent
 from edgewright.system.shown import Results, brief
+from edgewright.tasks import check_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,7 +96,7 @@ class EvaluateRequest(Look, frozen=True, kw_only=True):
     data: Path
     metric: tuple[str, ...] = ()
     timed: int = 0
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, str | int | float | bool | None] = field(default_factory=dict)
 
 
 class EvaluateAnswer(Struct, frozen=True):
@@ -208,22 +210,24 @@ def evaluate(
     """
     if not isinstance(bundle, Bundle) and is_source(bundle):
         source = _source(bundle, task, format or precision)
-        asked = {"metric": metric, "threads": threads, "cost": cost, "progress": progress, **options}
-        return Results([evaluate_source(source, labelled, **asked)])  # type: ignore[arg-type]
+        check_at_once(registry.load("tasks", source.task)(source.settings), "scored on labelled rows")
+        asked: dict[str, Any] = {"metric": metric, "threads": threads, "cost": cost, "progress": progress, **options}
+        return Results([evaluate_source(source, labelled, **asked)])
     opened = Bundle.of(bundle)
+    check_at_once(opened.task(), "scored on labelled rows")
     fits = opened.artifacts(format, precision)
     here = {format} if format else set(runnable(opened)) or {a.format for a in opened.manifest.artifacts}
     found: Results[Evaluation] = Results()
     groups: list[_Group] = []
     for artifact in fits:
         if artifact.format in here:
-            chosen = {"format": artifact.format, "precision": artifact.precision, "threads": threads}
+            chosen: dict[str, Any] = {"format": artifact.format, "precision": artifact.precision, "threads": threads}
             pipeline = load(opened, **chosen, **options)
             groups = groups or _groups(pipeline.task, Path(labelled), metric)
             progress(f"{artifact.key}: {len(groups[0].examples)} rows")
             scored = _scored(pipeline, groups, Path(labelled).name)
             spent = _cost(opened, artifact, groups[0], threads, progress) if cost else None
-            found.append(Evaluation(artifact, scored, artifact.size_bytes, spent))
+            found.append(Evaluation(artifact, scored, artifact.total_bytes, spent))
     return found
 
 

@@ -13,6 +13,7 @@ from edgewright.bundle.bundle import Bundle
 from edgewright.errors import BundleError, DataError, EdgewrightError, UsageError
 from edgewright.inference.pipeline import load, printable
 from edgewright.system.untrusted import strict_json
+from edgewright.tasks import check_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +76,8 @@ def open_model(directory: str | Path, options: Mapping[str, Any]) -> Model:
         place = Path(os.path.realpath(directory))
         try:
             bundle = Bundle.open(place)
-            pipeline = load(bundle, **_accelerated(bundle, options))
+            check_at_once(bundle.task(), "served at a socket")
+            pipeline = load(bundle, **_accelerated(bundle, options), careful=True)
             pipeline.prove(bundle)
         except (BundleError, OSError):
             if not left or Path(os.path.realpath(directory)) == place:  # else a flash has switched in between

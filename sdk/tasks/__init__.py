@@ -37,6 +37,7 @@ __all__ = [
     "Passage",
     "TaggedToken",
     "Task",
+    "check_at_once",
     "gaps",
     "number",
     "per_label",
@@ -123,6 +124,13 @@ class Choice(NamedTuple):
     margins: NDArray[Any]
 
 
+def check_at_once(task: Task, doing: str) -> None:
+    """Raise UsageError for a task whose answers are written token by token, where they are wanted from one run."""
+    if task.generates:
+        what = f"models for {task.name} are not {doing} yet"
+        raise UsageError(what, hint="edgewright build, run, verify, bench and flash take them")
+
+
 def gaps(values: NDArray[Any]) -> NDArray[Any]:
     """The gap of the two largest values of each row, (n, k) -> (n,); infinite where there is one."""
     best = np.sort(values, axis=1)
@@ -184,6 +192,7 @@ class Task(ABC):
         gate: which list of cases in gate_texts.json the gate asks.
         metric: what `score` computes, in percent.
         metrics: every metric that `measured` knows; the task's own is the first.
+        generates: whether an answer is written token by token, see `edgewright.generation`, and not given by one run.
         lines: whether a row is a text alone, so that a file of lines will do.
         columns: the data columns that make the item, then the label column, each with its accepted names.
         asks: the options that a call may give.
@@ -198,6 +207,7 @@ class Task(ABC):
     per_token: ClassVar[bool] = False
     gate: ClassVar[str] = "texts"
     metrics: tuple[str, ...]
+    generates: ClassVar[bool] = False
     lines: ClassVar[bool] = False
     columns: ClassVar[tuple[tuple[str, ...], ...]]
     asks: ClassVar[type[Asked]] = Asked

@@ -198,7 +198,7 @@ def _sigmoid(logits: NDArray[Any]) -> NDArray[Any]:
 
 
 def _softmax(logits: NDArray[Any]) -> NDArray[Any]:
-    (shares,) = softmax(logits[None])
+    shares: NDArray[Any] = softmax(logits[None])[0]
     return shares
 
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright.errors import TokenizerError, quoted
-from edgewright.system.files import sha256
+from edgewright.system.files import read_capped, sha256
+from edgewright.system.untrusted import MAX_JSON_BYTES
 from edgewright.text.encoding import Encoding, Text
 
 if TYPE_CHECKING:
@@ -136,6 +137,37 @@ class Tokenizer:
             tokenizer=self,
         )
 
+    def ids(self, text: str, *, special: bool = True, literal: bool = False) -> list[int]:
+        """The token ids of a text, however many.
+
+        Args:
+            text: at most `MAX_TEXT_BYTES` long.
+            special: whether the tokenizer adds its own, such as the one that begins a text.
+            literal: read a special token that is written in the text as its characters, not as the token.
+
+        Raises:
+            TokenizerError: it is too long, or the library gives up on it.
+        """
+        clean, backend = _clean(text), self._backend
+        with _narrowed(f"cannot tokenize {quoted(clean)}"):
+            before = backend.encode_special_tokens
+            backend.no_truncation()
+            backend.encode_special_tokens = literal
+            try:
+                return list(backend.encode(clean, add_special_tokens=special).ids)
+            finally:
+                backend.encode_special_tokens = before
+                backend.enable_truncation(self._limit)
+
+    def token(self, id: int) -> str:  # noqa: A002
+        """The token of an id as the vocabulary has it, "" for none."""
+        return self._backend.id_to_token(id) or ""
+
+    @cached_property
+    def special_tokens(self) -> tuple[str, ...]:
+        """The tokens that are special wherever they stand in a text."""
+        return tuple(token.content for token in self._backend.get_added_tokens_decoder().values() if token.special)
+
     def windows(self, pairs: Sequence[tuple[str, str]]) -> Encoding:
         """Tokenize pairs whose second text may be longer than the model: overlapping windows of it, a row each.
 
@@ -167,7 +199,7 @@ class Tokenizer:
     @cached_property
     def mask_token(self) -> str:
         """The token that stands for a word to fill, such as `[MASK]`. Raises TokenizerError where there is none."""
-        known = [token for token in (_named(self._directory, "mask_token"), *_MASKS) if isinstance(token, str)]
+        known = [token for token in (_named(self._directory, "mask_token"), *_MASKS) if token]
         found = next((token for token in known if self._backend.token_to_id(token) is not None), None)
         if found is None:
             raise TokenizerError(f"{self._directory} has no mask token", hint="is it the tokenizer of a masked model?")
@@ -245,11 +277,22 @@ def _padding(backend: Any, directory: Path) -> tuple[int, int]:
     return found or 0, 0
 
 
-def _named(directory: Path, name: str) -> Any:
-    """The token that tokenizer_config.json gives for a role."""
+def _named(directory: Path, name: str) -> str | None:
+    """The token that tokenizer_config.json gives for a role. Raises TokenizerError: it is no JSON object in UTF-8."""
     config = directory / "tokenizer_config.json"
-    token = json.loads(config.read_text(encoding="utf-8")).get(name) if config.is_file() else None
-    return token.get("content") if isinstance(token, dict) else token
+    if not config.is_file():
+        return None
+    try:
+        tree = json.loads(read_capped(config, MAX_JSON_BYTES, TokenizerError).decode())
+    except (OSError, ValueError, RecursionError) as error:
+        raise TokenizerError(f"{config} does not load: {error}") from error
+    if not isinstance(tree, dict):
+        raise TokenizerError(f"{config} does not load: it holds a {type(tree).__name__}, no JSON object")
+    token = tree.get(name)
+    found = token.get("content") if isinstance(token, dict) else token
+    if not isinstance(found, str | None):
+        raise TokenizerError(f"{config} does not load: {name} is a {type(found).__name__}, no text")
+    return found
 
 
 @contextmanager

@@ -7,16 +7,16 @@ import hashlib
 import json
 import os
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from edgewright.errors import StorageError
-from edgewright.system.files import alone, write_whole
+from edgewright.system.files import alone, home, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -50,7 +50,7 @@ class Answers:
 
 def cache_dir() -> Path:
     """Where answers are kept by default: `edgewright/answers` in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgewright" / "answers"
+    return home("XDG_CACHE_HOME", ".cache") / "edgewright" / "answers"
 
 
 def computed(

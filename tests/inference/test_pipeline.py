@@ -3,7 +3,7 @@ import pytest
 
 from edgewright.bundle.manifest import Settings
 from edgewright.contracts.engine import Session
-from edgewright.errors import BundleError, DataError, UsageError
+from edgewright.errors import BundleError, DataError, EngineError, UsageError
 from edgewright.inference.pipeline import Pipeline, load
 from edgewright.tasks.text_classification import TextClassification
 from edgewright.text.tokenizer import Tokenizer
@@ -117,3 +117,33 @@ def test_a_changed_file_is_never_opened(bundle_dir, path):
     (bundle_dir / path).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(BundleError, match=f"^{path} has SHA-256"):
         load(bundle_dir)
+
+
+class GivingSession(CountingSession):
+    """An engine that gives some outputs, whatever it is asked."""
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.outputs_given = outputs
+
+    def run(self, feeds):
+        del feeds
+        return self.outputs_given
+
+
+@pytest.mark.parametrize(
+    ("outputs", "words"),
+    [
+        ({}, "gives no output logits, it gives none"),
+        ({"other": np.zeros((1, 2))}, "gives no output logits, it gives other"),
+        ({"logits": np.zeros((2, 2))}, r"gives logits as float64 \[2, 2\], expected numbers \[1, '...'\]"),
+        ({"logits": np.zeros(())}, r"gives logits as float64 \[\]"),
+        ({"logits": np.array([["a", "b"]])}, r"gives logits as <U1 \[1, 2\], expected numbers"),
+        ({"logits": np.zeros((1, 3))}, r"logits have the shape \(1, 3\), the labels are 2"),
+        ({"logits": np.zeros(1)}, "logits have the shape"),
+    ],
+)
+def test_outputs_that_are_not_the_tasks_are_said(pipeline, outputs, words):
+    pipeline.session = GivingSession(outputs)
+    with pytest.raises(EngineError, match=words):
+        pipeline("a text")

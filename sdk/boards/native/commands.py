@@ -108,5 +108,5 @@ def _eval(there: _Native) -> Answer:
         with there.release.start(artifact, given["threads"]) as talk:
             pipeline = there.release.pipeline(artifact, there.release.opened(talk).session)
             scored = score_all(pipeline.asking(**given.get("answers", {})), Path(given["data"]), given["metric"])
-        rows += Evaluation(artifact, scored, artifact.size_bytes).rows(given["threads"])
+        rows += Evaluation(artifact, scored, artifact.total_bytes).rows(given["threads"])
     return Answer({"rows": rows}, {})
