@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["TextRanking"]
 
 _DEPTH = 10
+"""Places that count, as nDCG@10 has them."""
 _FORM = 'give {"query": "...", "texts": ["...", "..."]}'
 
 
