@@ -281,6 +281,7 @@ RESULTS = [
     ATTENTION,
     edgewright.Probed("texts", (EVIL, "b"), 10, 5, 50.0, ()),
     edgewright.Report(RUN, RUN, (FOUND,)),
+    edgewright.Identity("model", EVIL, EVIL, EVIL),
 ]
 SETTINGS = {"Bounds", "Distillation", "Install", "Limits", "Plan", "Recipe", "Rules", "SearchLimits", "Shape"}
 """What is given to a function: written as it is made."""
