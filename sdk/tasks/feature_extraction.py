@@ -29,6 +29,7 @@ __all__ = ["FeatureExtraction"]
 
 
 _NEAREST = 10
+"""Neighbours, as recall@10 has them."""
 _QUERIES = 512
 """Rows of similarities at a time: 512 to 50,000 texts are 100 MB."""
 
