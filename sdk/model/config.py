@@ -8,7 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from edgewright.bundle.manifest import Settings
-from edgewright.errors import SourceError, UnsupportedConversion
+from edgewright.errors import SourceError, UnsupportedConversion, quoted
+from edgewright.system.files import read_capped
+from edgewright.system.untrusted import MAX_JSON_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +22,8 @@ FIRST_TOKEN = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-rob
 
 # These models count positions from the padding id + 1, so that many rows of the position table are never used.
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl", "longformer", "ibert"}
+_MOST_NAME_BYTES = 255
+"""NAME_MAX of limits.h."""
 _MOST_LABELS = 10**6
 """A choice: above every vocabulary, and little enough to be counted."""
 _NO_LENGTH = 10**6
@@ -56,7 +60,7 @@ class _Module(Struct, frozen=True):
 def read_json(path: Path, kind: Any) -> Any:
     """A JSON file of the source as a value of `kind`. Raises SourceError, which names the field."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return msgspec.json.decode(read_capped(path, MAX_JSON_BYTES, SourceError), type=kind)
     except (OSError, msgspec.MsgspecError, RecursionError) as error:
         raise SourceError(
             f"{path} cannot be read: {error}", hint="is it a Hugging Face model, whole and undamaged?"
@@ -106,6 +110,10 @@ def _max_length(directory: Path, config: Config) -> int:
 
 def _optional(directory: Path, name: str) -> dict[str, Any]:
     path = directory / name
+    if any(len(part.encode(errors="replace")) > _MOST_NAME_BYTES for part in name.split("/")):
+        raise SourceError(
+            f"{quoted(name)} is no name of a file", hint="is it a Hugging Face model, whole and undamaged?"
+        )
     return dict(read_json(path, dict[str, Any])) if path.is_file() else {}
 
 

@@ -45,7 +45,10 @@ def strict_json(data: bytes, name: str) -> Any:
     if items > MAX_JSON_ITEMS:
         raise BundleError(f"{name} has {items} items, at most {MAX_JSON_ITEMS} are read")
     try:
-        tree = json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
+        # decoded here: for bytes, Python's JSON guesses an encoding, and lets halves of surrogate pairs through
+        tree = json.loads(
+            data.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
+        )
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{name} is not acceptable JSON: {error}") from error
     if b"\\u" in data and not encodable(tree):
