@@ -156,3 +156,9 @@ def test_a_burst_leaves_its_memory_behind(serving):
     for _ in range(3):
         burst()
     assert resident_mib() < before + 10
+
+
+def test_half_of_a_surrogate_pair_has_the_answer_that_it_always_had(serving):
+    path, _ = serving(1)
+    with Client(path) as client:
+        assert [row["text"] for row in client.rows(["\ud800"])] == ["\ufffd"]
