@@ -39,7 +39,7 @@ def strict_json(data: bytes, name: str, *, halves: bool = False) -> Any:
     Args:
         data: the JSON, in UTF-8.
         name: what to call it in messages.
-        halves: whether an escape may be half of a surrogate pair, as in a text that is asked, where it counts as U+FFFD.
+        halves: whether an escape may be half of a surrogate pair: in a text that is asked it counts as U+FFFD.
 
     Raises:
         BundleError: it is not, or more than `MAX_JSON_BYTES` or `MAX_JSON_ITEMS`.
