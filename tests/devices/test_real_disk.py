@@ -36,7 +36,6 @@ def test_a_lock_that_another_one_has_is_no_lack_of_locks(tmp_path):
 def test_the_file_system_is_that_of_the_longest_mount():
     assert module._file_system("/proc/self/status") == "proc"
     assert module._file_system("/sys/kernel/x") == "sysfs"
-    assert module._file_system("") == ""
 
 
 class Refusing(_Programs):
