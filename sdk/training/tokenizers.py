@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.data import rows as data
 from edgewright.errors import DataError, EdgewrightError, StorageError, TokenizerError, UsageError
-from edgewright.system.files import write_whole
+from edgewright.system.files import plain, write_whole
 from edgewright.system.progress import silent
 from edgewright.system.shown import brief
 from edgewright.text.tokenizer import Tokenizer
@@ -157,7 +157,7 @@ def _cells(path: Path) -> Iterator[str]:
 def _lines(path: Path) -> Iterator[str]:
     try:
         decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")  # a piece may end within a character
-        with path.open("rb") as file:
+        with plain(path) as file:
             while piece := file.readline(_PIECE_BYTES):
                 text = decoder.decode(piece).rstrip("\r\n")
                 if text.strip():
