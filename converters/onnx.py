@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edgewright.bundle.external_data import weights_of
 from edgewright.contracts.converter import ConversionSpec, Converter
+from edgewright.converters._onnx.decoder_maker import DecoderMaker
 from edgewright.converters._onnx.make import Maker, ladder
+from edgewright.converters._onnx.storing import save_beside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,9 +47,12 @@ class OnnxConverter(Converter):
         return ladder(precision)
 
     def __init__(self) -> None:
-        self._maker = Maker()
+        self._maker, self._decoders = Maker(), DecoderMaker()
 
     def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
+        if spec.task == "text-generation":
+            save_beside(self._decoders.make(model, spec), out, out.with_name(weights_of(out.name)))
+            return
         _save(self._maker.make(model, spec), out)
 
 

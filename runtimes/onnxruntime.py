@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgewright.contracts.decoder import Decoder
     from edgewright.contracts.operators import Trace
 
 __all__ = ["OnnxRuntime"]
@@ -51,6 +52,15 @@ class OnnxRuntime(Runtime):
                 raise
         # ONNX Runtime 1.31 refuses the exact form for a model whose layers share a weight, as ALBERT's do.
         return _Session(self._session(path, threads, exact=False))
+
+    def _open_decoder(self, path: Path, *, threads: int, context: int) -> Decoder:
+        from edgewright.runtimes._decoding.onnx import OnnxDecoder
+        from edgewright.system.huge_pages import huge_pages
+
+        with huge_pages():
+            session = self._session(path, threads, exact=False)
+            signature = (tuple(map(_spec, given)) for given in (session.get_inputs(), session.get_outputs()))
+            return OnnxDecoder(session, self.import_engine().OrtValue.ortvalue_from_numpy, context, *signature)
 
     def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
         exact, plain = products_saturate(), self._open(path, threads=threads)

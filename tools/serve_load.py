@@ -122,21 +122,21 @@ def page(
     warm, during, after = memory
     third = max(1, len(during) // 3)
     rows = {
-        "clients at once": f"{clients}, of which 64 are served at a time; each asks 1 to 39 times, goes and comes again",
+        "clients at once": f"{clients}, 64 served at a time; each asks 1 to 39 times, goes and comes again",
         "time": f"{took:.0f} s",
         "requests answered": f"{count.answered:,}",
         "lost, of clients that were accepted": f"{count.lost}",
         "answers to another text": f"{count.wrong}",
         "answers a second": f"{count.answered / took:.0f}, a plain loop's are {loop:.0f}",
         "memory when warm, MiB": f"{warm:.0f}",
-        "in the first third, the last, after it, MiB": f"{max(during[:third]):.0f}, {max(during[-third:]):.0f}, {after:.0f}",
+        "then in the first third, the last, and after": f"{max(during[:third]):.0f}, {max(during[-third:]):.0f}, {after:.0f}",
         "exit code after SIGTERM": f"{code}",
     }
     facts = machine()
     lines = [
         "# A server under load",
         "",
-        f"Written by `tools/serve_load.py` on {facts['model']}, {facts['cores']} cores. The clients run on the same machine.",
+        f"Written by `tools/serve_load.py` on {facts['model']}, {facts['cores']} cores, on which the clients run too.",
         "",
         "| what | |",
         "|---|---|",

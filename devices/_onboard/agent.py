@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = ["OPERATIONS", "answer", "listing", "main", "status", "told", "uninstall"]
 
 _JOURNAL_LINES = 20
+"""A choice: what fits a screen; the whole journal stays on the board."""
 _WORK = (
     *("env", "native", "wheels", "releases", "blobs", "incoming", "journal.jsonl"),
     *("reserve", "current.new", "newest.new", "state.json.new", "state.json", "lock"),

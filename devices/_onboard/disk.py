@@ -15,7 +15,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
-__all__ = ["Disk", "Facts", "Free", "RealDisk"]
+__all__ = ["PIECE", "Disk", "Facts", "Free", "RealDisk"]
 
 _HOW = {
     "read": os.O_RDONLY,
@@ -42,7 +42,7 @@ class Free(NamedTuple):
     inodes: int
 
 
-_PIECE = 1 << 20
+PIECE = 1 << 20
 """Bytes read at a time: large enough that calls cost nothing, small beside any board's memory."""
 
 
@@ -61,7 +61,7 @@ class Disk(ABC):
         try:
             if sync:
                 self.sync(handle)
-            while piece := self.read(handle, _PIECE):
+            while piece := self.read(handle, PIECE):
                 digest.update(piece)
         finally:
             self.close(handle)

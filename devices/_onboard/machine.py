@@ -19,7 +19,7 @@ from edgewright.system.interpreter import environment
 from edgewright.system.keeper import end_all
 from edgewright.system.limits import allowed
 from edgewright.system.machine import identity
-from edgewright.system.vitals import moment
+from edgewright.system.vitals import machine_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +89,7 @@ class Machine(ABC):
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:
-        """What `edgewright.system.machine.identity` and `edgewright.system.vitals.moment` tell."""
+        """What `edgewright.system.machine.identity` and `edgewright.system.vitals.machine_state` tell."""
 
     @abstractmethod
     def boot(self) -> str:
@@ -149,7 +149,7 @@ class RealMachine(Machine):
         return min([int(found) * 1024, *left]) if found.isdigit() else -1
 
     def facts(self) -> dict[str, Any]:
-        return {**identity(), **moment()}
+        return {**identity(), **machine_state()}
 
     def boot(self) -> str:
         try:

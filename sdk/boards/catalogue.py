@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 _Words: TypeAlias = Annotated[str, Meta(min_length=1, max_length=300)]
+"""A choice: two lines of a table; what is longer is no name, and no title of a source."""
 _Count: TypeAlias = Annotated[int, Meta(ge=1)]
 _Sources: TypeAlias = Annotated[
     tuple[Annotated[str, Meta(pattern=r"^\S.*, (https://\S+|measured: .+)\Z", max_length=300)], ...], Meta(min_length=1)

@@ -106,7 +106,7 @@ def _of(
     fits = min((size for size in profile.memory.ram_mib if size >= total), default=None)
     work = encoder_macs(config, tokens) if _dense(config) and artifact.format != "tensorrt" else None
     peak = peaks(profile, threads, half=weight_bits(artifact.precision) == 16)
-    read = artifact.size_bytes * (1 - table_share(config, manifest.source.parameters)) - _CACHES_BYTES
+    read = artifact.total_bytes * (1 - table_share(config, manifest.source.parameters)) - _CACHES_BYTES
     bound = _bound_ms(peak, work, artifact.precision, max(0.0, read)) if peak and work else None
     return Estimate(artifact, engine.engine, engine.footprint.measured, parts, fits, threads, bound)
 

@@ -8,15 +8,20 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from msgspec import UNSET, UnsetType
+
+from edgewright.builder import genai
 from edgewright.bundle.bundle import GOLDEN, MANIFEST
 from edgewright.bundle.external_data import check_file, weights_of
 from edgewright.bundle.manifest import Artifact, File, Manifest, encode
 from edgewright.bundle.manifest import Source as Origin
+from edgewright.contracts.precision import weight_bits
 from edgewright.errors import ChildFailed, EdgewrightError, GateFailed, StorageError, from_record
 from edgewright.inference.engines import engine_for
-from edgewright.inference.run_batches import RUN, RunRequest
+from edgewright.model.config import read_json
 from edgewright.model.conversion import CONVERT, Conversion, Wanted
 from edgewright.proof.bisect import locate
+from edgewright.proof.decoding import DecoderProof
 from edgewright.system import arrays
 from edgewright.system.files import sha256
 from edgewright.system.limits import allowed
@@ -24,11 +29,8 @@ from edgewright.system.limits import allowed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
     from edgewright.contracts.converter import Converter
     from edgewright.contracts.precision import Precision
-    from edgewright.inference.run_batches import RunAnswer
     from edgewright.model.source import Source
     from edgewright.proof.reference import Proof
     from edgewright.system.jobs import Jobs
@@ -39,19 +41,19 @@ Plan: TypeAlias = "list[tuple[type[Converter], list[Precision]]]"
 """Which converter makes which precisions."""
 
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
+_GENERATING = ("chat_template.jinja", "generation_config.json")
 
 
 @dataclass
 class Assembly:
-    """What has come of a build so far: artifacts, their outputs on the gate texts, and failures."""
+    """What has come of a build so far: artifacts and failures."""
 
     source: Source
     stage: Path
     jobs: Jobs
-    proof: Proof
+    proof: Proof | DecoderProof
     allow_divergence: bool = field(kw_only=True)
     artifacts: list[Artifact] = field(default_factory=list)
-    outputs: dict[str, list[dict[str, NDArray[Any]]]] = field(default_factory=dict)
     failures: list[EdgewrightError] = field(default_factory=list)
     packages: set[str] = field(default_factory=lambda: {"edgewright", "numpy", "tokenizers"})
 
@@ -86,15 +88,24 @@ class Assembly:
             (error,) = self._convert(converter, {precision: rung})
             lowest = rung
             failure = from_record(error) if error else self._gate(converter, precision, rung)
-        return self._explained(failure, converter, precision, lowest) if isinstance(failure, GateFailed) else failure
+        if not isinstance(failure, GateFailed):
+            return failure
+        return self._explained(failure, self.proof, converter, precision, lowest)
 
     def _explained(
-        self, failure: GateFailed, converter: type[Converter], precision: Precision, rung: tuple[str, ...]
+        self,
+        failure: GateFailed,
+        proof: Proof | DecoderProof,
+        converter: type[Converter],
+        precision: Precision,
+        rung: tuple[str, ...],
     ) -> GateFailed:
-        """The failure with what the bisector finds."""
+        """The failure with what the bisector finds; the layers of a decoder are not bisected."""
+        if isinstance(proof, DecoderProof):
+            return failure
         self.jobs.progress(f"{converter.format} {precision}: {failure.message}; look for the layer")
         try:
-            words = str(locate(self.source, self.jobs, self.proof, converter, precision, rung))
+            words = str(locate(self.source, self.jobs, proof, converter, precision, rung))
         except EdgewrightError as error:
             words = f"the bisector could not look: {error}"
         return GateFailed(f"{failure.message}; {words}", hint=failure.hint)
@@ -144,41 +155,33 @@ class Assembly:
 
     def _admit(self, converter: type[Converter], precision: Precision, path: str, rung: tuple[str, ...]) -> None:
         self._check_contained(converter.format, path)
-        signature, batches = self._run(converter.format, precision, self.stage / path)
-        outputs = self.proof.regrouped(batches)
-        parity, score = self.proof.judge(outputs, precision, allow_divergence=self.allow_divergence)
+        held = self.proof.held(converter.format, precision, self.stage / path, allow_divergence=self.allow_divergence)
         artifact = Artifact(
             path=path,
             format=converter.format,
             precision=precision,
             size_bytes=(self.stage / path).stat().st_size,
             sha256=sha256(self.stage / path),
-            inputs=signature.inputs,
-            outputs=signature.outputs,
-            parity=parity,
-            score=score,
+            inputs=held.inputs,
+            outputs=held.outputs,
+            parity=held.parity,
+            score=held.score,
             float_operators=rung,
+            decoding=held.decoding or UNSET,
+            carried=self._carried(precision, rung),
+            weights_bytes=beside.stat().st_size if (beside := self.stage / weights_of(path)).is_file() else UNSET,
         )
         self.artifacts.append(artifact)
-        self.outputs[path] = outputs[: len(self.proof.cases)]
+
+    def _carried(self, precision: Precision, rung: tuple[str, ...]) -> str | UnsetType:
+        """The source's own grid, where the artifact has as many bits."""
+        grid = self.source.grid
+        return grid if grid and not rung and grid.startswith(f"Q{weight_bits(precision)}_") else UNSET
 
     def _check_contained(self, format: str, path: str) -> None:  # noqa: A002
         """Raise BundleError where a converter made a file that names others, which no bundle of it would open."""
         beside = self.stage / weights_of(path)
         check_file(format, self.stage / path, path, beside.stat().st_size if beside.is_file() else None)
-
-    def _run(self, name: str, precision: str, path: Path) -> tuple[RunAnswer, list[dict[str, NDArray[Any]]]]:
-        """An artifact's signature and outputs, in the engine of the format called `name`."""
-        request = RunRequest(
-            name=f"{name} {precision}",
-            engine=engine_for(name).engine,
-            artifact=path,
-            feeds=self.proof.feeds,
-            out=self.jobs.scratch / "outputs.npz",
-            outputs=self.proof.task.outputs,
-            per_token=self.proof.task.per_token,
-        )
-        return self.jobs.run(RUN, request), arrays.load(request.out)
 
     def write(self, version: int) -> None:
         """Put the tokenizer, the golden cases and the manifest beside the artifacts."""
@@ -186,7 +189,8 @@ class Assembly:
         for name in self._copied():
             if (self.source.directory / name).is_file():
                 shutil.copyfile(self.source.directory / name, self.stage / name)
-        (self.stage / GOLDEN).write_bytes(encode(self.proof.golden(self.outputs)))
+        (self.stage / GOLDEN).write_bytes(encode(self.proof.golden()))
+        self._write_for_genai()
         manifest = Manifest(
             version=version,
             task=self.source.task,
@@ -198,10 +202,19 @@ class Assembly:
         )
         (self.stage / MANIFEST).write_bytes(encode(manifest))
 
+    def _write_for_genai(self) -> None:
+        """For onnxruntime-genai, which wants a file of its own: the smallest of a decoder's ONNX artifacts."""
+        decoders = [artifact for artifact in self.artifacts if artifact.decoding and artifact.format == "onnx"]
+        if decoders:
+            smallest = min(decoders, key=lambda artifact: artifact.total_bytes)
+            config, generation = (_json_of(self.stage / name) for name in ("config.json", "generation_config.json"))
+            (self.stage / genai.FILE).write_bytes(genai.genai_config(smallest, config, generation))
+
     def _copied(self) -> tuple[str, ...]:
         """What a bundle takes from the source's directory, which for a module or a Keras model is its tokenizer's."""
         own = not (self.source.exported or self.source.keras)
-        return ("config.json", *_TOKENIZER) if own else _TOKENIZER
+        more = _GENERATING if self.source.task == "text-generation" else ()
+        return ("config.json", *_TOKENIZER, *more) if own else _TOKENIZER
 
     def _others(self) -> list[Path]:
         """Every file but the artifacts: the tokenizer, the golden cases, weights beside an artifact."""
@@ -215,6 +228,11 @@ class Assembly:
             sha256=self.source.sha256(),
             licence=self.source.licence(),
         )
+
+
+def _json_of(path: Path) -> dict[str, Any]:
+    """A JSON object of the source, {} where there is none."""
+    return dict(read_json(path, dict[str, Any])) if path.is_file() else {}
 
 
 def _file(root: Path, path: Path) -> File:

@@ -7,13 +7,16 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewright import registry
 from edgewright.builder.artifacts import Assembly
 from edgewright.builder.plan import planned, supported, wanted_of
 from edgewright.bundle.bundle import MANIFEST, Bundle
 from edgewright.errors import UsageError
+from edgewright.model.checkpoint import is_checkpoint, open_checkpoint
 from edgewright.model.keras import is_keras, open_keras
 from edgewright.model.source import EAGER, open_source
 from edgewright.model.torch_module import export_module
+from edgewright.proof.decoding import DecoderProof
 from edgewright.proof.reference import Proof
 from edgewright.system.atomic import staged
 from edgewright.system.child import Limits
@@ -54,7 +57,8 @@ def build(
     """Make a bundle of proven artifacts.
 
     Args:
-        model: a Hugging Face directory or hub id, a `.keras` file, a SavedModel directory, or a `torch.nn.Module`.
+        model: a Hugging Face directory or hub id, a `.gguf` file, a `.bin` of llama2.c, a `.keras` file, a SavedModel
+            directory, or a `torch.nn.Module`.
         out: where the bundle shall be.
         formats: formats to convert to, by their keys; by default those that `device` runs best, or onnx.
         precisions: precisions of each format; by default those that `device` runs best, or fp32 and int8.
@@ -64,7 +68,7 @@ def build(
         calibration: a file of labelled rows or of texts that int8-static measures ranges on; by default `data`, or
             without it the texts of the gate.
         example_inputs: for a module, its keyword arguments: int64 tensors (batch, length) of at least 2 rows.
-        tokenizer: for a module or a Keras model, the directory of its tokenizer.
+        tokenizer: for a module or a Keras model, the directory of its tokenizer; of llama2.c the vocabulary's file.
         labels: for a module or a Keras model that classifies, the names of its classes.
         max_length: for a module or a Keras model, the largest number of tokens.
         allow_divergence: keep artifacts that fail a gate; the manifest records the failure.
@@ -86,15 +90,15 @@ def build(
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         jobs = Jobs(Path(scratch), limits, progress)
         given = {"tokenizer": tokenizer, "task": task, "labels": labels, "max_length": max_length}
-        source = _source(model, example_inputs, jobs.scratch, given)
+        source = _source(model, example_inputs, jobs, given)
         warm(() if source.keras else EAGER)
         plan = supported(plan, source, leave_gaps=leave_gaps)
         with staged(Path(out), marker=MANIFEST, force=force) as stage:
-            proof = Proof(source, jobs, labelled=_path(data), calibration=_path(calibration))
+            proof = _proof(source, jobs, data, calibration)
             work = Assembly(source, stage, jobs, proof, allow_divergence=allow_divergence)
             work.packages |= {"tensorflow"} if source.keras else set()
             work.make(plan)
-            if work.failures and (there or not work.outputs):
+            if work.failures and (there or not work.artifacts):
                 raise work.failure("nothing was written")
             work.write(version)
     if work.failures:
@@ -102,12 +106,23 @@ def build(
     return Bundle.open(out)
 
 
-def _source(model: Any, example_inputs: Mapping[str, Any] | None, scratch: Path, given: dict[str, Any]) -> Source:
+def _proof(source: Source, jobs: Jobs, data: str | Path | None, calibration: str | Path | None) -> Proof | DecoderProof:
+    """What the artifacts are held against: a decoder's are asked to predict and to write."""
+    if not registry.load("tasks", source.task).generates:
+        return Proof(source, jobs, labelled=_path(data), calibration=_path(calibration))
+    if data or calibration:
+        raise UsageError("a decoder's gate has texts of its own", hint="leave out --data and --calibration")
+    return DecoderProof(source, jobs)
+
+
+def _source(model: Any, example_inputs: Mapping[str, Any] | None, jobs: Jobs, given: dict[str, Any]) -> Source:
     """The source of a model of any kind; `given` is what a model that comes without a configuration needs."""
     if not isinstance(model, str | Path):
-        return export_module(model, example_inputs, scratch, **given)
+        return export_module(model, example_inputs, jobs.scratch, **given)
     if is_keras(model):
         return open_keras(model, **given)
+    if is_checkpoint(model) and not given["labels"]:
+        return open_checkpoint(model, jobs, tokenizer=given["tokenizer"], task=given["task"])
     if given["tokenizer"] or given["labels"]:
         hint = "a tokenizer and labels are given with a Keras model or a torch.nn.Module alone"
         raise UsageError(f"{model} brings its own tokenizer and labels", hint=hint)

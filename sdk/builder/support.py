@@ -73,6 +73,21 @@ GAPS: tuple[Gap, ...] = (
         for precision in PRECISIONS
         if by_integers(precision)
     ),
+    *(
+        Gap(
+            "decoders with a cache are made for ONNX alone",
+            "--format onnx",
+            format=name,
+            task="text-generation",
+        )
+        for name in ("executorch", "ort", "tensorrt", "tflite", "torchscript")
+    ),
+    Gap(
+        "a decoder's activations are quantized on the fly alone",
+        "int8 or int4",
+        precision="int8-static",
+        task="text-generation",
+    ),
     Gap(
         "TensorFlow's converter has no int4",
         "int8 or int8-static",

@@ -36,6 +36,8 @@ __all__ = ["GOLDEN", "MANIFEST", "SIGNATURE", "Bundle", "inspect", "problems"]
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.json.sig"
 GOLDEN = "golden.json"
+_GENERATING = ("chat_template.jinja", "config.json", "generation_config.json")
+"""What a decoder's bundle has beside its tokenizer, as transformers names it."""
 _CONTAINED: set[tuple[Artifact, int | None]] = set()
 """The artifacts that were found to name no other file, with the size of their weights; their hash is part of them."""
 
@@ -155,6 +157,11 @@ class Bundle:
         """The files that `tokenizer` reads."""
         return [file.path for file in self.manifest.files if file.path.startswith("tokenizer")]
 
+    def text_files(self) -> list[str]:
+        """Those, and what says how a decoder is asked and how it writes."""
+        more = [file.path for file in self.manifest.files if file.path in _GENERATING]
+        return [*self.tokenizer_files(), *more]
+
     def tokenizer(self) -> Tokenizer:
         """The bundle's tokenizer; its files must have been checked."""
         from edgewright.text.tokenizer import Tokenizer
@@ -199,7 +206,7 @@ class Bundle:
         Of formats that fit, those in `among` come first. Raises what `artifacts` raises.
         """
         fits = self.artifacts(format, precision)
-        return min(fits, key=lambda a: (a.parity.diverged is not None, a.format not in among, a.size_bytes))
+        return min(fits, key=lambda a: (a.parity.diverged is not None, a.format not in among, a.total_bytes))
 
 
 def inspect(bundle: Bundle | str | Path) -> Manifest:

@@ -9,7 +9,7 @@ import json
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from edgewright.errors import BundleError
 from edgewright.system.untrusted import strict_json
@@ -19,6 +19,7 @@ __all__ = [
     "SCHEMA",
     "Artifact",
     "Choice",
+    "Decoding",
     "File",
     "Golden",
     "GoldenCase",
@@ -80,8 +81,44 @@ class Score(Struct, frozen=True, forbid_unknown_fields=True):
     reference: float | None = None
 
 
+class Decoding(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a decoder's artifact writes beside the eager fp32 model, over the texts of the gate.
+
+    Attributes:
+        tokens: how many were predicted, each from the true ones before it.
+        context: the longest text among them, in tokens.
+        perplexity: exp of the mean negative log likelihood of the tokens; `reference` is the eager model's.
+        kl: the mean over the tokens of the Kullback-Leibler divergence from the eager model's distribution, in nats.
+        top1: the share of tokens whose likeliest successor is the eager model's.
+        prompts: from how many prompts greedy tokens were written, `written` from each; `equal` of them are the eager
+            model's to the last.
+        first_difference: the first token of any prompt that is another one, counted from 0; None where all are equal.
+        margin: how far apart the eager model's two likeliest logits were there, in units of the root mean square of
+            all logits.
+        ways: how the cache was filled, each giving what reading the whole prompt at once gives.
+    """
+
+    tokens: int
+    context: int
+    perplexity: float
+    reference: float
+    kl: float
+    top1: float
+    prompts: int
+    written: int
+    equal: int
+    first_difference: int | None
+    margin: float | None
+    ways: tuple[str, ...]
+
+
 class Artifact(Struct, frozen=True, forbid_unknown_fields=True):
-    """One engine file; `float_operators` are the kinds of operators that a lower precision left in float."""
+    """One engine file; `float_operators` are the kinds of operators that a lower precision left in float.
+
+    `decoding` is of a decoder alone, `carried` names the quantization of the source that was kept as it is, and
+    `weights_bytes` is the size of a file with its weights beside it: an older edgewright, which knows none of them,
+    reads every other bundle.
+    """
 
     path: str
     format: _Name
@@ -93,6 +130,14 @@ class Artifact(Struct, frozen=True, forbid_unknown_fields=True):
     parity: Parity
     score: Score | None = None
     float_operators: tuple[str, ...] = ()
+    decoding: Decoding | UnsetType = UNSET
+    carried: str | UnsetType = UNSET
+    weights_bytes: _Size | UnsetType = UNSET
+
+    @property
+    def total_bytes(self) -> int:
+        """The file, and the one with its weights where these lie beside it."""
+        return self.size_bytes + (0 if isinstance(self.weights_bytes, UnsetType) else self.weights_bytes)
 
     @property
     def key(self) -> str:
@@ -103,14 +148,16 @@ class Artifact(Struct, frozen=True, forbid_unknown_fields=True):
         from edgewright.system.shown import brief
 
         score = f"{self.score.metric} {self.score.value:.2f}" if self.score else ""
-        return brief(self, self.key, f"{self.size_bytes / 1e6:.3g} MB", score)
+        if isinstance(self.decoding, Decoding):
+            score = f"perplexity {self.decoding.perplexity:.4g}"
+        return brief(self, self.key, f"{self.total_bytes / 1e6:.3g} MB", score)
 
     def cells(self) -> dict[str, Any]:
         """The columns of a table."""
         score, parity = self.score, self.parity
         return {
             "artifact": self.key,
-            "size": f"{self.size_bytes / 1e6:.3g} MB",
+            "size": f"{self.total_bytes / 1e6:.3g} MB",
             "score": f"{score.value:.2f} {score.metric} (n {score.n}, {score.data})" if score else None,
             "cosine": parity.cosine,
             "same choice": None if parity.top1 is None else f"{parity.top1:.1%}",
@@ -201,12 +248,16 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class GoldenCase(Struct, frozen=True, forbid_unknown_fields=True):
-    """text -> token ids -> outputs of each artifact (by path, as the task reduces them) -> the eager answer."""
+    """text -> token ids -> outputs of each artifact (by path, as the task reduces them) -> the eager answer.
+
+    Of a decoder `tokens` are the greedy ones of each artifact, and the answer is what the first of them wrote.
+    """
 
     text: Any
     input_ids: tuple[int, ...]
     outputs: dict[str, tuple[float, ...]]
     answer: Any
+    tokens: dict[str, tuple[int, ...]] | UnsetType = UNSET
 
 
 class Golden(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

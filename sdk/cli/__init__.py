@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
+import io
+import logging
 import os
 import signal
 import sys
@@ -13,12 +16,13 @@ import click
 
 from edgewright import registry
 from edgewright._version import __version__
-from edgewright.errors import EdgewrightError, StorageError, one_line
+from edgewright.errors import EdgewrightError, StorageError, UsageError, one_line
 from edgewright.system.streams import mend
 
 __all__ = ["main"]
 
 _INTERRUPTED = 130
+"""As a shell tells SIGINT: 128 + 2."""
 _SURROUNDINGS = {
     errno.ENOSPC: ("write", "free some space"),
     errno.EDQUOT: ("write", "the quota is used up; free some space"),
@@ -62,9 +66,45 @@ def _edgewright(context: click.Context, /, **_: Any) -> None:
         context.exit(2)
 
 
+class _Notices(logging.Handler):
+    """What a data file was read as, and the like, as lines on standard error, unless --quiet was given."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        context = click.get_current_context(silent=True)
+        if not (context and context.params.get("quiet")):
+            click.echo(f"edgewright: {one_line(record.getMessage())}", err=True)
+
+
+def _unicode() -> None:
+    """Let streams carry every character whatever the locale is.
+
+    A pipe or a file gets UTF-8, which is what reads it on the next machine. A terminal of another encoding shows what
+    it can, and the rest as the escapes of JSON, so that an answer stays one.
+    """
+    codecs.register_error("json", _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            encoding = stream.encoding if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="json")
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """What an encoding has not, in the escapes of JSON, which has them in UTF-16."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    pairs = (units[at : at + 2].hex() for at in range(0, len(units), 2))
+    return "".join(f"\\u{pair}" for pair in pairs), error.end
+
+
 def main() -> None:
     """Run the command line and end the process with the exit code of what happened."""
     mend()
+    _unicode()
+    notices = logging.getLogger("edgewright")
+    notices.addHandler(_Notices())
+    notices.setLevel(logging.INFO)
+    notices.propagate = False
     for number in (signal.SIGTERM, signal.SIGHUP):  # a stopped service and a closed terminal clean up as Ctrl-C does
         if signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores one
             signal.signal(number, signal.default_int_handler)
@@ -120,6 +160,9 @@ def _problem(error: Exception) -> EdgewrightError:
         return StorageError(one_line(str(error.strerror)), hint="set TMPDIR to a directory that can be written")
     if isinstance(error, MemoryError):
         return StorageError("there is not enough memory", hint="end other programs, or take a smaller file")
+    if isinstance(error, UnicodeEncodeError) and error.encoding == sys.getfilesystemencoding().replace("-", "_"):
+        what = f"a name cannot be written in this locale's encoding, {sys.getfilesystemencoding()}"
+        return UsageError(what, hint="set LC_ALL=C.UTF-8, or rename the file")
     hint = "this is a bug; run again with --debug and report it"
     return EdgewrightError(f"{type(error).__name__}: {error}", hint=hint)
 

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from edgewright.boards.connect import board_behind, connect
 from edgewright.boards.remote import Remote
+from edgewright.cli._options import asked
 from edgewright.errors import DataError
 from edgewright.system.files import read_capped
 
@@ -40,7 +41,7 @@ def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
     if board.native:
         from edgewright.boards.native.commands import native_answer
 
-        return native_answer(board, given[bundle], str(command.name), given)
+        return native_answer(board, given[bundle], str(command.name), {**given, "answers": asked(given)})
     words, texts, files = [str(command.name), "{bundle}"], [], dict[str, bytes]()
     for parameter in command.params:
         name = str(parameter.name)

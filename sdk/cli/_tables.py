@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import click
-from msgspec import to_builtins
+from msgspec import UnsetType, to_builtins
 
 from edgewright.cli._progress import clear
 from edgewright.errors import one_line
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from edgewright.bundle.manifest import Artifact, Score
 
-__all__ = ["artifact_row", "emit", "human", "score_record", "wrote"]
+__all__ = ["artifact_row", "decoding_row", "emit", "human", "score_record", "wrote"]
 
 _BYTES = ("B", "kB", "MB", "GB")
 
@@ -80,7 +80,19 @@ def _markdown(rows: Sequence[Mapping[str, str]]) -> list[str]:
 
 def artifact_row(artifact: Artifact) -> dict[str, Any]:
     """The columns that every table of artifacts begins with."""
-    return {"format": artifact.format, "precision": artifact.precision, "size_bytes": artifact.size_bytes}
+    return {"format": artifact.format, "precision": artifact.precision, "size_bytes": artifact.total_bytes}
+
+
+def decoding_row(artifact: Artifact) -> dict[str, Any]:
+    """The columns of a decoder, none of another artifact."""
+    decoding = artifact.decoding
+    if isinstance(decoding, UnsetType):
+        return {}
+    equal = f"{decoding.equal} of {decoding.prompts}"
+    first = decoding.first_difference
+    greedy = equal if first is None else f"{equal}, else from token {first}"
+    carried = None if isinstance(artifact.carried, UnsetType) else artifact.carried
+    return {"kl": decoding.kl, "eager_perplexity": decoding.reference, "greedy": greedy, "carried": carried}
 
 
 def score_record(score: Score | None) -> dict[str, Any] | None:

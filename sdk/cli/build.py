@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import listed, output_options, profiles_option
+from edgewright.cli._options import column_options, listed, output_options, profiles_option
 from edgewright.cli._progress import status
-from edgewright.cli._tables import artifact_row, emit, score_record
+from edgewright.cli._tables import artifact_row, decoding_row, emit, score_record
 
 if TYPE_CHECKING:
     from edgewright.bundle.manifest import Artifact
@@ -24,9 +24,13 @@ __all__ = ["command"]
 @click.option("--device", metavar="PROFILE", help="Make what this board runs best; see edgewright devices list.")
 @profiles_option
 @click.option("--task", help="The task, where the source's architecture does not tell.")
-@click.option("--data", type=click.Path(), help="Labelled rows (.tsv, .jsonl): the task metric becomes a gate.")
+@click.option("--data", type=click.Path(), help="Labelled rows: the task metric becomes a gate.")
 @click.option("--calibration", type=click.Path(), help="Texts for int8-static; by default those of --data.")
-@click.option("--tokenizer", type=click.Path(), help="For a Keras model: the directory of its tokenizer.json.")
+@click.option(
+    "--tokenizer",
+    type=click.Path(),
+    help="For a Keras model: the directory of its tokenizer.json; for llama2.c its vocabulary.",
+)
 @click.option("--labels", default="", callback=listed, help="For a Keras model: the names of its classes, by comma.")
 @click.option("--max-length", default=512, show_default=True, help="For a Keras model: the most tokens of a text.")
 @click.option("--allow-divergence", is_flag=True, help="Keep artifacts that fail a gate, and record the failure.")
@@ -35,6 +39,7 @@ __all__ = ["command"]
 @click.option("--memory-mib", default=8192, show_default=True, help="Most memory of one child process.")
 @click.option("--timeout", "timeout_s", default=1800.0, show_default=True, help="Most seconds of one child process.")
 @output_options
+@column_options("data", "calibration")
 def command(
     source: str,
     *,
@@ -59,7 +64,8 @@ def command(
 ) -> None:
     """Convert SOURCE and prove every artifact.
 
-    SOURCE is a Hugging Face directory or hub id, or a Keras model: a .keras file or a SavedModel directory.
+    SOURCE is a Hugging Face directory or hub id, a .gguf file, a .bin of llama2.c, or a Keras model: a .keras file or a
+    SavedModel directory.
     """
     from edgewright.boards.catalogue import named
     from edgewright.builder.build import build
@@ -100,6 +106,7 @@ def _row(artifact: Artifact) -> dict[str, Any]:
         "sqnr_db": parity.sqnr_db,
         "max_abs": parity.max_abs,
         "top1": parity.top1,
+        **decoding_row(artifact),
         "score": score_record(artifact.score),
         "diverged": parity.diverged,
         "float_operators": ", ".join(artifact.float_operators) or None,

@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._tables import artifact_row, emit, score_record
+from edgewright.cli._tables import artifact_row, decoding_row, emit, score_record
 from edgewright.errors import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgewright.bundle.manifest import Choice, Manifest, TensorSpec
 
 __all__ = ["command"]
+
+_CACHE = ("past_key_values.", "present.")
+"""What the names of keys and values begin with, as transformers exports them."""
 
 
 @click.command("inspect")
@@ -27,10 +32,11 @@ def command(bundle: str, *, as_json: bool) -> None:
         {
             **artifact_row(a),
             "path": a.path,
-            "inputs": ", ".join(map(_signature, a.inputs)),
-            "outputs": ", ".join(map(_signature, a.outputs)),
+            "inputs": _signatures(a.inputs, whole=as_json),
+            "outputs": _signatures(a.outputs, whole=as_json),
             "cosine": a.parity.cosine,
             "top1": a.parity.top1,
+            **decoding_row(a),
             "score": score_record(a.score),
             "diverged": a.parity.diverged,
             "sha256": a.sha256 if as_json else a.sha256[:12],
@@ -56,6 +62,15 @@ def _title(manifest: Manifest) -> str:
 def _chosen(choice: Choice) -> str:
     threads = f"{choice.threads} thread{'s' * (choice.threads > 1)}"
     return f"{choice.path} with {threads} on {choice.machine}: {choice.latency_ms:.3g} ms for {choice.inputs}"
+
+
+def _signatures(specs: Sequence[TensorSpec], *, whole: bool) -> str:
+    """Names and shapes; of a decoder's cache, for people, how many there are of the first kind."""
+    cache = [spec for spec in specs if spec.name.startswith(_CACHE)]
+    if whole or not cache:
+        return ", ".join(map(_signature, specs))
+    others = [_signature(spec) for spec in specs if spec not in cache]
+    return ", ".join([*others, f"{_signature(cache[0])} and {len(cache) - 1} more of the cache"])
 
 
 def _signature(spec: TensorSpec) -> str:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import artifact_options, device_options
+from edgewright.cli._options import (
+    answer_options,
+    artifact_options,
+    asked,
+    column_options,
+    device_options,
+    generation_options,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from edgewright.generation.generator import Generator
 
 __all__ = ["command"]
 
@@ -23,42 +33,96 @@ __all__ = ["command"]
     "--input",
     "input_",
     type=click.Path(),
-    help="A file with a text a line, or .jsonl; - reads lines from standard input.",
+    help="A file of texts or rows; - reads lines from standard input.",
 )
 @click.option("--pair", help="The second text of every TEXT, such as the context of a question.")
+@click.option("--query", help="What the TEXTs are ranked by, all together: text-ranking.")
 @click.option("--engine", help="The engine, where a format has several.")
 @click.option("--threads", type=int, help="Engine threads; by default what a race chose for this machine, or 1.")
+@click.option("--context", type=int, help="A decoder: the most tokens of a conversation; memory goes with them.")
+@click.option("--system", help="A decoder: what the system says before the conversation.")
+@click.option("--raw", is_flag=True, help="A decoder: continue the text as it is, without the chat template.")
+@click.option("--stats", is_flag=True, help="A decoder: say how many tokens came, and how fast.")
+@generation_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a line per text.")
+@answer_options
 @artifact_options
 @device_options
+@column_options("input_")
 def command(
     bundle: str,
     texts: tuple[str, ...],
     *,
     input_: str | None,
     pair: str | None,
+    query: str | None,
     engine: str | None,
     threads: int | None,
+    context: int | None,
+    system: str | None,
+    raw: bool,
+    stats: bool,
+    generation: dict[str, Any],
     as_json: bool,
     format_: str | None,
     precision: str | None,
     device: str | None,
-    **_: Any,
+    **options: Any,
 ) -> None:
-    """Answer texts, one JSON line each, as they come."""
+    """Answer texts, one JSON line each, as they come; talk with a decoder."""
+    from edgewright.bundle.bundle import Bundle
+    from edgewright.generation.generator import Generator
     from edgewright.inference.pipeline import load
 
-    if bool(texts) == bool(input_):
+    if texts and input_:
         raise click.UsageError("give texts or --input, one of the two")
+    if device or not Bundle.of(bundle).task().generates:
+        _one_of(texts, input_)
     if device:
         from edgewright.cli._on_device import ask
 
         _print(ask().tree["rows"], as_json=as_json)
         return
-    pipeline = load(bundle, format=format_, precision=precision, engine=engine, threads=threads, careful=True)
+    chosen: dict[str, Any] = {"format": format_, "precision": precision, "engine": engine, "threads": threads}
+    pipeline = load(bundle, **chosen, context=context, careful=True, **asked(options))
+    if isinstance(pipeline, Generator):
+        _generate(pipeline, texts, input_, generation, system=system, raw=raw, stats=stats, as_json=as_json)
+        return
+    if generation or system or raw or stats or context:
+        what = f"{pipeline.task.name} gives its answer at once: the options of a decoder mean nothing"
+        raise click.UsageError(what)
     items = iter(texts) if texts else _items(str(input_))
-    given = items if pair is None else ((item, pair) for item in items)
+    given = items if pair is None else ({"text": item, "text_pair": pair} for item in items)
+    if query is not None:
+        given = iter([{"query": query, "texts": list(items)}])
     _print(map(pipeline.row, given), as_json=as_json)
+
+
+def _one_of(texts: tuple[str, ...], input_: str | None) -> None:
+    if not texts and not input_:
+        raise click.UsageError("give texts or --input, one of the two")
+
+
+def _generate(
+    generator: Generator,
+    texts: tuple[str, ...],
+    input_: str | None,
+    options: dict[str, Any],
+    *,
+    system: str | None,
+    raw: bool,
+    stats: bool,
+    as_json: bool,
+) -> None:
+    """One prompt is answered as it is written, several by JSON lines; without any a conversation begins."""
+    from edgewright.cli._chat import answer, converse
+
+    if not texts and not input_ and sys.stdin.isatty():
+        converse(generator, options, system=system, stats=stats)
+        return
+    prompts = texts or _items(input_ or "-")
+    several = len(texts) != 1
+    answer(generator, prompts, options, system=system, raw=raw, stats=stats, as_json=as_json, rows=several)
 
 
 def _print(rows: Iterable[dict[str, Any]], *, as_json: bool) -> None:

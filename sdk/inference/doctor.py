@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata, resources, util
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
@@ -15,7 +16,7 @@ from edgewright.inference.engines import engines_of
 from edgewright.system.child import Child, Limits, call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from edgewright.contracts.engine import Runtime
 
@@ -36,20 +37,25 @@ class ImportRequest(Struct, frozen=True):
     module: str
 
 
+_AT_ONCE = 2
+"""A choice: some imports take seconds of one core and 500 MB, so that two at a time fit a small machine too."""
 IMPORT = Child("edgewright.inference.doctor:import_in_child", ImportRequest, type(None))
 
 
 def examine() -> list[dict[str, Any]]:
     """A row for each format's converter and each engine: ready or not, versions, and the remedy."""
-    rows = []
+    parts = []
     engines = [registry.load("runtimes", name)() for name in registry.names("runtimes")]
     for name in registry.names("converters"):
         converter = registry.load("converters", name)
-        rows.append(_row(f"convert to {name}", converter.requires, converter.requires, converter.extra))
+        parts.append(_Part(f"convert to {name}", converter.requires, converter.requires, converter.extra))
     for runtime in (engine for engine in engines if not _spare(engine, engines)):
         what = f"run {', '.join(runtime.formats)} on {runtime.engine}"
-        rows.append(_row(what, (runtime.module,), (runtime.package,), runtime.extra))
-    return rows
+        parts.append(_Part(what, (runtime.module,), (runtime.package,), runtime.extra))
+    every = dict.fromkeys(name for part in parts if not part.missing() for name in part.modules)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        problems = dict(zip(every, pool.map(_problem, every), strict=True))
+    return [part.row(problems) for part in parts]
 
 
 def android() -> tuple[str, ...]:
@@ -88,17 +94,27 @@ def _spare(engine: Runtime, engines: Sequence[Runtime]) -> bool:
     return engine not in others and all(any(f in other.formats for other in others) for f in engine.formats)
 
 
-def _row(what: str, modules: tuple[str, ...], packages: tuple[str, ...], extra: str) -> dict[str, Any]:
-    missing = [name for name in modules if util.find_spec(name) is None]
-    found = {} if missing else {name: _problem(name) for name in modules}
-    broken = "; ".join(f"{name} {problem}" for name, problem in found.items() if problem)
-    state = f"missing: {', '.join(missing)}" if missing else f"does not import: {broken}" if broken else "ready"
-    return {
-        "what": what,
-        "state": state,
-        "versions": ", ".join(f"{name} {_version(name)}" for name in packages if _version(name)) or None,
-        "remedy": _remedy(broken) or f"pip install 'edgewright[{extra}]'" if missing or broken else None,
-    }
+class _Part(NamedTuple):
+    """What can be here or not, and what it needs."""
+
+    what: str
+    modules: tuple[str, ...]
+    packages: tuple[str, ...]
+    extra: str
+
+    def missing(self) -> list[str]:
+        return [name for name in self.modules if util.find_spec(name) is None]
+
+    def row(self, problems: Mapping[str, str]) -> dict[str, Any]:
+        missing = self.missing()
+        broken = "" if missing else "; ".join(f"{name} {problems[name]}" for name in self.modules if problems[name])
+        lacks = f"does not import: {broken}" if broken else "ready"
+        return {
+            "what": self.what,
+            "state": f"missing: {', '.join(missing)}" if missing else lacks,
+            "versions": ", ".join(f"{name} {_version(name)}" for name in self.packages if _version(name)) or None,
+            "remedy": _remedy(broken) or f"pip install 'edgewright[{self.extra}]'" if missing or broken else None,
+        }
 
 
 def _problem(module: str) -> str:

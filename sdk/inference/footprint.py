@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 _MIB = 2**20
+"""Bytes."""
 _PYTHON_MIB = 37.0
 """Python with numpy, tokenizers and edgewright."""
 _TOKENIZER_MIB, _TOKENIZER_TIMES = 2.0, 19.0
@@ -77,7 +78,7 @@ def memory_mib(
         python: whether a Python does, and not an app.
     """
     taken, listed = engine.footprint, {file.path: file.size_bytes for file in manifest.files}
-    weights = (artifact.size_bytes + listed.get(f"{artifact.path}.data", 0)) / _MIB
+    weights = artifact.total_bytes / _MIB
     if taken.mapped:
         weights *= 1 - table_share(config, manifest.source.parameters)
     words = listed.get("tokenizer.json", 0) / _MIB

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import UNSET
 
 from edgewright.contracts.engine import held
 from edgewright.errors import BundleError, GateFailed, quoted
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from edgewright.text.encoding import Encoding
     from edgewright.text.tokenizer import Tokenizer
 
-__all__ = ["encoded", "judged", "prove", "sample"]
+__all__ = ["encoded", "judged", "prompts", "prove", "sample", "written"]
 
 _FLOOR = 1e-3
+"""A choice: of the signal, 60 dB. float32 summed in another order differs by 1e-6 of it, float16 by 5e-4."""
 
 
 def encoded(bundle: Bundle, *, quick: bool = False) -> tuple[Task, list[Encoding]]:
@@ -38,7 +40,10 @@ def encoded(bundle: Bundle, *, quick: bool = False) -> tuple[Task, list[Encoding
 
 
 def _check_ids(case: GoldenCase, encoding: Encoding) -> None:
-    found = encoding.feeds["input_ids"].ravel().tolist()
+    _check_same(case, encoding.feeds["input_ids"].ravel().tolist())
+
+
+def _check_same(case: GoldenCase, found: list[int]) -> None:
     if found != list(case.input_ids):
         at = next((i for i, (a, b) in enumerate(zip(found, case.input_ids, strict=False)) if a != b), len(found))
         what = f"golden case {quoted(str(case.text))} has {len(found)} token ids, recorded {len(case.input_ids)}"
@@ -58,6 +63,46 @@ def judged(
     cases = bundle.golden().cases[: len(encodings)]
     found = [sample(task.reduce(o, e)[0]) for o, e in zip(regroup(encodings, outputs), encodings, strict=True)]
     return _worst(artifact, cases, found)
+
+
+def prompts(bundle: Bundle, *, quick: bool = False) -> list[tuple[int, ...]]:
+    """The golden prompts of a decoder's bundle, as its tokenizer encodes them, or the first. Raises BundleError."""
+    tokenizer, cases = bundle.tokenizer(), bundle.golden().cases[: 1 if quick else None]
+    found = [tuple(tokenizer.ids(case.text)) for case in cases]
+    for case, ids in zip(cases, found, strict=True):
+        _check_same(case, list(ids))
+    return found
+
+
+def written(
+    bundle: Bundle,
+    artifact: Artifact,
+    samples: Sequence[Sequence[float]],
+    tokens: Sequence[Sequence[int]],
+) -> float:
+    """The largest absolute difference of logits after golden prompts from the recorded ones.
+
+    At fp32 the greedy tokens must be the recorded ones, too: other CPUs round quantized activations elsewhere, and one
+    token that differs changes all that follow.
+
+    Raises:
+        GateFailed: they are other logits or tokens.
+    """
+    cases = bundle.golden().cases[: len(samples)]
+    worst = _worst(artifact, cases, [np.array(sample) for sample in samples])
+    if artifact.precision == "fp32":
+        for case, found in zip(cases, tokens, strict=True):
+            _check_tokens(case, artifact, found)
+    return worst
+
+
+def _check_tokens(case: GoldenCase, artifact: Artifact, found: Sequence[int]) -> None:
+    wanted = {} if case.tokens is UNSET else case.tokens
+    recorded = wanted.get(artifact.path, ())
+    if tuple(found) != recorded:
+        at = next((i for i, (a, b) in enumerate(zip(found, recorded, strict=False)) if a != b), len(recorded))
+        what = f"{artifact.key}, golden case {quoted(str(case.text))}: token {at} is another one than was recorded"
+        raise GateFailed(what, hint="this engine or CPU computes it wrong")
 
 
 def prove(
@@ -128,6 +173,7 @@ def _check_outputs(what: str, want: Any, got: Any, allowed: float) -> None:
 
 
 _LARGEST_SAMPLE = 1024
+"""A choice: embeddings and logits are kept whole; of a map of scores it keeps golden.json below a megabyte."""
 
 
 def sample(values: NDArray[Any]) -> NDArray[Any]:

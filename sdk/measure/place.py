@@ -34,6 +34,7 @@ __all__ = ["About", "Here", "Place"]
 
 _WORKER = "edgewright.runtimes._measuring.worker"
 _ASKED_S = 120.0
+"""A choice: peaks are measured within some seconds, behind the import of an engine on a slow card."""
 
 
 class About(Struct, frozen=True, forbid_unknown_fields=True):

@@ -88,7 +88,7 @@ class Entrant:
         score = self.target.artifact.score
         return {
             "artifact": self.target.artifact.key,
-            "size": f"{self.target.artifact.size_bytes / 1e6:.3g} MB",
+            "size": f"{self.target.artifact.total_bytes / 1e6:.3g} MB",
             "threads": self.target.threads,
             "buckets": "+".join(map(str, self.target.buckets)) or None,
             "score": f"{score.value:.2f} {score.metric}" if score else None,
@@ -148,7 +148,7 @@ def _field(entrants: Sequence[Entrant]) -> list[Entrant]:
 
 def _out(artifact: Artifact, able: Sequence[str], rules: Rules) -> str:
     """Why an artifact does not even start."""
-    score, size = artifact.score, artifact.size_bytes
+    score, size = artifact.score, artifact.total_bytes
     if artifact.format not in able:
         return "no engine for it is installed where the race is run"
     if artifact.parity.diverged:
@@ -212,7 +212,7 @@ def _decide(finalists: Sequence[Entrant], rules: Rules) -> None:
 
 
 def _cost(entrant: Entrant) -> tuple[float, int]:
-    return max(row.peak_rss_mib for row in entrant.rows), entrant.target.artifact.size_bytes
+    return max(row.peak_rss_mib for row in entrant.rows), entrant.target.artifact.total_bytes
 
 
 def _more(loser: Entrant, winner: Entrant) -> str:

@@ -17,7 +17,7 @@ from edgewright.system.files import read_capped, write_whole
 from edgewright.system.shown import brief, table_of
 from edgewright.system.untrusted import MAX_JSON_BYTES
 
-__all__ = ["MOST_WORDS", "SCHEMA", "Machine", "Moment", "Parts", "Row", "Run", "Startup", "read", "write"]
+__all__ = ["MOST_WORDS", "SCHEMA", "Machine", "MachineState", "Parts", "Row", "Run", "Startup", "read", "write"]
 
 SCHEMA = 1
 """The first one; it goes up when an older reader would misread rows."""
@@ -31,7 +31,7 @@ MOST_WORDS = 1000
 _Words = Annotated[str, Meta(max_length=MOST_WORDS)]
 
 
-class Moment(Struct, frozen=True, forbid_unknown_fields=True):
+class MachineState(Struct, frozen=True, forbid_unknown_fields=True):
     """The state of a machine at one moment; None is what it does not tell.
 
     Attributes:
@@ -146,8 +146,8 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     energy_meter: _Words | None = None
     bound_share: float | None = None
     noise: float
-    before: Moment
-    after: Moment
+    before: MachineState
+    after: MachineState
     grade: Literal["A", "B", "C", "void"]
     reasons: tuple[_Words, ...] = ()
 

@@ -46,6 +46,7 @@ class Config(Struct, frozen=True):
     num_labels: int | None = None
     problem_type: str | None = None
     max_position_embeddings: int | None = None
+    n_positions: int | None = None
     pad_token_id: int | None = None
     vocab_size: int | None = None
 
@@ -99,7 +100,7 @@ def _labels(config: Config) -> tuple[str, ...]:
 
 def _max_length(directory: Path, config: Config) -> int:
     """The least of what the position table, the tokenizer and sentence-transformers allow; 512 if none says so."""
-    positions = config.max_position_embeddings or _NO_LENGTH
+    positions = config.max_position_embeddings or config.n_positions or _NO_LENGTH
     if config.model_type in _OFFSET_POSITIONS:
         positions -= (1 if config.pad_token_id is None else config.pad_token_id) + 1
     bounds = [positions, _optional(directory, "tokenizer_config.json").get("model_max_length")]

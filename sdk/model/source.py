@@ -62,6 +62,8 @@ class Source:
         model_type: the family of its architecture as config.json names it, such as `bert`; empty for a module.
         keras: for a Keras source, its `.keras` file or SavedModel directory, else None.
         exported: for a `torch.nn.Module`, the file of its `torch.export` program, else None.
+        origin: the file that `directory` was unpacked from, or None.
+        grid: the kind of grid of fewer bits that its weights lie on, such as GGUF's `Q4_1`, "" for none.
     """
 
     directory: Path
@@ -71,6 +73,8 @@ class Source:
     model_type: str = ""
     exported: Path | None = None
     keras: Path | None = None
+    origin: Path | None = None
+    grid: str = ""
 
     def tokenizer(self) -> Tokenizer:
         """The source's tokenizer, cutting at the model's length."""
@@ -87,6 +91,8 @@ class Source:
 
     def files(self) -> list[Path]:
         """Everything that the artifacts depend on, sorted by path."""
+        if self.origin:
+            return [self.origin]
         if self.exported:
             return [self.exported, self.directory / "tokenizer.json"]
         if self.keras:

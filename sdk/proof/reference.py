@@ -9,10 +9,14 @@ from edgewright.bundle.manifest import Golden, GoldenCase, Parity, Score
 from edgewright.data import rows
 from edgewright.errors import GateFailed
 from edgewright.inference import golden
+from edgewright.inference.engines import engine_for
+from edgewright.inference.run_batches import RUN, RunRequest
 from edgewright.model.eager import FEEDS, REFERENCE, Look, ask_in
 from edgewright.proof import cases, limits
 from edgewright.proof import parity as gates
+from edgewright.proof.held import Held
 from edgewright.statistics import signal
+from edgewright.system import arrays
 from edgewright.system.limits import allowed
 from edgewright.text.encoding import regroup
 
@@ -62,6 +66,8 @@ class Proof:
         self.rows = [self.task.encode(self.tokenizer, [item]) for item in items]
         self.calibration = self._calibration(calibration)
         self.feeds = jobs.scratch / FEEDS
+        self._jobs = jobs
+        self._kept: dict[str, list[Batch]] = {}
         self._encodings = [*(case.encoding for case in self.cases), *self.rows]
         self._run_eager(source, jobs)
 
@@ -80,7 +86,7 @@ class Proof:
         if path is None:
             encodings = self.rows or [case.encoding for case in self.cases if len(case.items) == 1]
         else:
-            found = rows.examples(path, self.task) if path.suffix in rows.TABLES else None
+            found = rows.examples(path, self.task) if rows.is_table(path) else None
             items = self.task.items(found) if found else [self.task.item(t, self.tokenizer) for t in rows.texts(path)]
             encodings = [self.task.encode(self.tokenizer, [item]) for item in _spread(items)]
         return _spread([batch for encoding in _spread(encodings) for batch in encoding.batches])
@@ -89,6 +95,23 @@ class Proof:
     def example(self) -> Batch:
         """The padded batch of the gate."""
         return next(case.encoding.feeds for case in self.cases if len(case.items) > 1)
+
+    def held(self, name: str, precision: Precision, path: Path, *, allow_divergence: bool) -> Held:
+        """Run an artifact in the engine of the format called `name`, and judge it. Raises what `judge` raises."""
+        request = RunRequest(
+            name=f"{name} {precision}",
+            engine=engine_for(name).engine,
+            artifact=path,
+            feeds=self.feeds,
+            out=self._jobs.scratch / "outputs.npz",
+            outputs=self.task.outputs,
+            per_token=self.task.per_token,
+        )
+        signature = self._jobs.run(RUN, request)
+        outputs = self.regrouped(arrays.load(request.out))
+        parity, score = self.judge(outputs, precision, allow_divergence=allow_divergence)
+        self._kept[f"{path.parent.name}/{path.name}"] = outputs[: len(self.cases)]
+        return Held(signature.inputs, signature.outputs, parity, score)
 
     def judge(
         self, outputs: Sequence[Batch], precision: Precision, *, allow_divergence: bool
@@ -110,8 +133,9 @@ class Proof:
     def _score(self, outputs: Sequence[Batch]) -> Score | None:
         if not self.examples:
             return None
+        task = self.task.variant(self.task.metric)
         ours, eager = (
-            self.task.metric_of(self._answers(found), self.examples)
+            task.metric_of(self._answers(task, found), self.examples)
             for found in (outputs, self.reference[len(self.cases) :])
         )
         return Score(
@@ -122,13 +146,13 @@ class Proof:
             reference=eager,
         )
 
-    def _answers(self, outputs: Sequence[Batch]) -> list[Any]:
-        return [answer for o, e in zip(outputs, self.rows, strict=True) for answer in self.task.decode(o, e)]
+    def _answers(self, task: Task, outputs: Sequence[Batch]) -> list[Any]:
+        return [answer for o, e in zip(outputs, self.rows, strict=True) for answer in task.decode(o, e)]
 
-    def golden(self, outputs: Mapping[str, Sequence[Batch]]) -> Golden:
-        """One golden case per gate case of a single text, with the outputs of each artifact (by path)."""
+    def golden(self) -> Golden:
+        """One golden case per gate case of a single text, with the outputs of each artifact that was held."""
         first = {case.name: at for at, case in reversed(list(enumerate(self.cases))) if len(case.items) == 1}
-        return Golden(cases=tuple(self._golden_case(at, outputs) for at in sorted(first.values())))
+        return Golden(cases=tuple(self._golden_case(at, self._kept) for at in sorted(first.values())))
 
     def _golden_case(self, at: int, outputs: Mapping[str, Sequence[Batch]]) -> GoldenCase:
         case = self.cases[at]

@@ -22,6 +22,7 @@ from edgewright.proof.score import Cost, Scored, evaluate, is_source
 from edgewright.system.child import Child
 from edgewright.system.files import compressed_bytes
 from edgewright.system.shown import brief
+from edgewright.tasks import check_at_once
 from edgewright.text.encoding import regroup
 
 if TYPE_CHECKING:
@@ -127,12 +128,14 @@ def open_model(path: Path, task: str | None, format_: str | None, precision: str
     if is_source(path):
         source = open_source(path, task=task)
         kind = registry.load("tasks", source.task)
+        check_at_once(kind(source.settings), "compared")
         return Model(str(path), kind(source.settings), source.tokenizer(), source=source)
     bundle = Bundle.open(path)
     free = format_ is None and precision is None
     artifact = preferred(bundle) if free else bundle.choose(format=format_, precision=precision)
     bundle.checking(bundle.tokenizer_files())()
     own = bundle.task()
+    check_at_once(own, "compared")
     return Model(str(path), own, bundle.tokenizer(), bundle=bundle, artifact=artifact)
 
 

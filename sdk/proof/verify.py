@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
+
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import MissingExtra
 from edgewright.inference.choice import preferred
 from edgewright.inference.engines import engine_for
-from edgewright.inference.golden import encoded, judged
+from edgewright.inference.golden import encoded, judged, prompts, written
 from edgewright.inference.run_batches import RUN, RunRequest
+from edgewright.model.decoding import WRITE, WriteRequest
 from edgewright.system import arrays
+from edgewright.system.child import call
 from edgewright.system.jobs import Jobs
 from edgewright.system.progress import silent
 from edgewright.system.shown import Results, brief
@@ -56,7 +60,7 @@ class Replay:
         return {
             "format": artifact.format,
             "precision": artifact.precision,
-            "size_bytes": artifact.size_bytes,
+            "size_bytes": artifact.total_bytes,
             "engine": done or None,
             "golden": f"{self.cases} of {self.cases}" if done else f"not replayed: {self.skipped}",
             "max_abs": self.max_abs if done else None,
@@ -81,14 +85,38 @@ def verify(
     progress("hashes")
     artifacts = (preferred(opened),) if quick else opened.manifest.artifacts
     if quick:
-        opened.checking([*opened.parts(artifacts[0]), *opened.tokenizer_files()])()
+        opened.checking([*opened.parts(artifacts[0]), *opened.text_files()])()
     else:
         opened.check_hashes()
+    if opened.task().generates:
+        ids = prompts(opened, quick=quick)
+        return Results(_replay_decoder(opened, artifact, ids, progress) for artifact in artifacts)
     task, encodings = encoded(opened, quick=quick)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         jobs = Jobs(Path(scratch), progress=progress)
         arrays.save(jobs.scratch / "feeds.npz", [batch for encoding in encodings for batch in encoding.batches])
         return Results(_replay(opened, artifact, task, encodings, jobs) for artifact in artifacts)
+
+
+def _replay_decoder(
+    bundle: Bundle, artifact: Artifact, ids: list[tuple[int, ...]], progress: Callable[[str], None]
+) -> Replay:
+    try:
+        engine = engine_for(artifact.format)
+    except MissingExtra as error:
+        return Replay(artifact, "", 0, 0.0, skipped=str(error))
+    cases = bundle.golden().cases[: len(ids)]
+    recorded = [case.tokens.get(artifact.path, ()) if case.tokens is not UNSET else () for case in cases]
+    request = WriteRequest(
+        name=artifact.key,
+        engine=engine.engine,
+        artifact=(bundle.directory / artifact.path).absolute(),
+        context=bundle.manifest.settings.max_length,
+        prompts=tuple(ids),
+        counts=tuple(map(len, recorded)),
+    )
+    answer = call(WRITE, request, progress=progress)
+    return Replay(artifact, engine.engine, len(ids), written(bundle, artifact, answer.samples, answer.tokens))
 
 
 def _replay(bundle: Bundle, artifact: Artifact, task: Task, encodings: list[Encoding], jobs: Jobs) -> Replay:

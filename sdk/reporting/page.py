@@ -61,7 +61,7 @@ def _sections(run: Run, profiles: Sequence[Profile]) -> list[Markup]:
     tables = [
         ("Rows", [_table([_row(row) for row in rows])]),
         ("Parity with the eager model", [_table([_parity(row) for row in first])]),
-        ("The machine", [_table([_moment(row) for row in (rows[0], rows[-1])][: len(rows)])]),
+        ("The machine", [_table([_state(row) for row in (rows[0], rows[-1])][: len(rows)])]),
         ("Made by", _made(run)),
     ]
     return [tag("section", tag("h2", name), *parts) for name, parts in (*charts, *tables)]
@@ -73,7 +73,7 @@ def _summary(run: Run) -> Markup:
     facts = {
         "fastest": fastest.artifact.key,
         f"median, {_length(fastest)}": f"{fastest.latency_ms.median:.3g} ms",
-        "size": f"{fastest.artifact.size_bytes / 1e6:.3g} MB",
+        "size": f"{fastest.artifact.total_bytes / 1e6:.3g} MB",
         score.metric if score else "score": f"{score.value:.1f} %" if score else "not measured",
         "peak memory": f"{fastest.peak_rss_mib:.0f} MiB",
         "grade": fastest.grade,
@@ -108,7 +108,7 @@ def _trade(rows: Sequence[Row]) -> list[Markup]:
         Point(
             row.latency_ms.median,
             worth(row),
-            row.artifact.size_bytes,
+            row.artifact.total_bytes,
             _name(row, rows),
             _facts(row),
             _best(row, shown, worth),
@@ -131,7 +131,7 @@ def _best(row: Row, rows: Sequence[Row], worth: Any) -> bool:
 
 
 def _facts(row: Row) -> str:
-    return f"{row.latency_ms.median:.3g} ms, {row.artifact.size_bytes / 1e6:.3g} MB"
+    return f"{row.latency_ms.median:.3g} ms, {row.artifact.total_bytes / 1e6:.3g} MB"
 
 
 def _latency(rows: Sequence[Row]) -> list[Markup]:
@@ -217,7 +217,7 @@ def _parity(row: Row) -> dict[str, Any]:
     parity = row.artifact.parity
     return {
         "artifact": row.artifact.key,
-        "size": f"{row.artifact.size_bytes / 1e6:.3g} MB",
+        "size": f"{row.artifact.total_bytes / 1e6:.3g} MB",
         "cosine": f"{parity.cosine:.4f}",
         "SQNR, dB": f"{parity.sqnr_db:.1f}",
         "largest error": f"{parity.max_abs:.3g}",
@@ -227,7 +227,7 @@ def _parity(row: Row) -> dict[str, Any]:
     }
 
 
-def _moment(row: Row) -> dict[str, Any]:
+def _state(row: Row) -> dict[str, Any]:
     fields = row.before.__struct_fields__
     return {"row": row.key} | {name: f"{getattr(row.before, name)} → {getattr(row.after, name)}" for name in fields}
 

@@ -158,7 +158,7 @@ def measure(model: Source, asked: Measure, work: Path, setting: Setting) -> Foun
     return Found(
         score=score.value,
         latency_ms=row.latency_ms.median,
-        size_bytes=artifact.size_bytes,
+        size_bytes=artifact.total_bytes,
         eager_score=score.reference if score.reference is not None else score.value,
         parameters=_parameters(model),
         grade=row.grade,

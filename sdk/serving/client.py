@@ -3,10 +3,10 @@
     from edgewright.serving.client import Client
 
     with Client("/run/user/1000/edgewright/socket") as ask:
-        ask("a charming and often affecting journey")    # [{"name": "positive", "score": 0.99}]
+        ask("a charming and often affecting journey")    # [{"label": "positive", "score": 0.99}]
 
-A request is a line of JSON, `{"texts": [...]}` or `{"health": true}`, and so is its answer: `{"rows": [...]}`,
-`{"health": {...}}` or `{"error": {...}}`.
+A request is a line of JSON, `{"texts": [...]}`, with `options` beside it or without, or `{"health": true}`, and so is
+its answer: `{"rows": [...]}`, `{"health": {...}}` or `{"error": {...}}`.
 """
 
 from __future__ import annotations
@@ -76,14 +76,16 @@ class Client:
     def __repr__(self) -> str:
         return f"<Client {self.path}>"
 
-    def __call__(self, items: Any) -> Any:
-        """One item, a text or a pair (tuple) of them -> its answer; a list of items -> a list of answers.
+    def __call__(self, items: Any, **options: Any) -> Any:
+        """One item, a text or {"text", "text_pair"} -> its answer; a list of items -> a list of answers.
+
+        Answers are those that `edgewright run` prints, `options` those of the task, such as `top_k`.
 
         Raises:
             EdgewrightError: the one that the server gave for the request, or for one of its texts.
         """
         asked = items if isinstance(items, list) else [items]
-        rows = self.rows(asked)
+        rows = self.rows(asked, **options)
         fits = all(isinstance(row, dict) and row.keys() & {"answer", "error"} for row in rows)
         if not fits or len(rows) != len(asked):
             what = (
@@ -96,9 +98,10 @@ class Client:
         answers = [row["answer"] for row in rows]
         return answers if isinstance(items, list) else answers[0]
 
-    def rows(self, items: Sequence[Any]) -> list[dict[str, Any]]:
+    def rows(self, items: Sequence[Any], **options: Any) -> list[dict[str, Any]]:
         """For each item its text as it was understood, and its `answer`, or the record of an `error`."""
-        rows: list[dict[str, Any]] = self._ask({"texts": list(items)}, "rows")
+        request = {"texts": list(items), **({"options": options} if options else {})}
+        rows: list[dict[str, Any]] = self._ask(request, "rows")
         return rows
 
     def health(self) -> dict[str, Any]:
@@ -146,7 +149,7 @@ class Client:
         self.close()
 
 
-def ask(path: str | Path, items: Any, *, timeout_s: float = 60.0) -> Any:
+def ask(path: str | Path, items: Any, *, timeout_s: float = 60.0, **options: Any) -> Any:
     """Ask the model that is served at a socket once, as a call of `Client` does; raises what that raises."""
     with Client(path, timeout_s=timeout_s) as client:
-        return client(items)
+        return client(items, **options)

@@ -218,7 +218,8 @@ class _Server:
             if "health" in request:
                 return {"health": await self._in_turn(model.health)}
             items = items_of(request["texts"], self._bounds.texts)
-            return {"rows": [await self._in_turn(model.row, item) for item in items]}
+            options = request.get("options", {})
+            return {"rows": [await self._in_turn(model.row, item, options) for item in items]}
         except Exception as error:  # noqa: BLE001 - whatever it is, the other clients go on
             return {"error": _record(error)}
 

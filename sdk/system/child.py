@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "Child", "Given", "Limits", "call", "death"]
 
 _POLL_S = 0.05
+"""A choice: beside the seconds that a child takes nobody sees it, and 20 looks a second cost nothing."""
 _LOOK_S, _LOOK_TIMES = 0.1, 50
 """A choice: how often the memory of all that a child started is added up, and that it takes 2 % of a core at most."""
 _END_S = 5.0
@@ -206,7 +207,7 @@ def _supervise(start: _Start, asked: bytes, answer: _Answer, limits: Limits, sin
         except TimeoutError:
             os.close(reader)
             return -int(signal.SIGKILL), _late(limits)
-    pipe = os.fdopen(reader, errors="replace")
+    pipe = os.fdopen(reader, encoding="utf-8", errors="replace")
     listener = threading.Thread(target=answer.read, args=(pipe,), daemon=True)
     listener.start()
     try:

@@ -20,7 +20,7 @@ __all__ = ["work"]
 def work(target: str, fd: int) -> None:
     """Run `module:function` on the request on standard input, and answer to a descriptor."""
     adopt()
-    pipe = os.fdopen(fd, "w", buffering=1)
+    pipe = os.fdopen(fd, "w", buffering=1, encoding="utf-8")
 
     def tell(**message: Any) -> None:
         pipe.write(json.dumps(message) + "\n")

@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["Forked", "close", "fork", "warm"]
 
 _IDLE_S = 60.0
+"""A choice: between two children of one build it is used again; behind it, the memory that it holds is given back."""
 _END_S = 5.0
 """A choice: twice what the keeper takes at most."""
 _MESSAGE = 1 << 20
+"""More than such a socket takes at once (wmem_default, 212,992 bytes on Linux), so that nothing is cut off."""
 _CHILD_SIDE, _KEEPER = "edgewright.system.child_side", "edgewright.system.keeper"
 """Imported by their names, in the process that forks alone: whoever asks for children has no use for them."""
 _READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "TORCH", "PYTORCH_", "PYTHON", "OMP_", "MKL_", "OPENBLAS_", "LD_", "CUDA_")
@@ -43,7 +45,7 @@ def warm(modules: Sequence[str]) -> None:
     """Begin to import modules for children that will soon be asked for."""
     if modules and sys.platform == "linux" and _busy.acquire(blocking=False):
         try:
-            _nursery(modules, os.environ)
+            _fork_server(modules, os.environ)
         finally:
             _busy.release()
 
@@ -75,7 +77,7 @@ def fork(
     child = None
     try:
         for _ in range(2):  # one that waited for its minute may be gone
-            child = child or _nursery(modules, environment).fork(target, environment, files, within_s)
+            child = child or _fork_server(modules, environment).fork(target, environment, files, within_s)
     finally:
         if child is None:
             _busy.release()
@@ -105,7 +107,7 @@ class Forked:
         return self._code
 
 
-class _Nursery:
+class _ForkServer:
     """The process, for its parent."""
 
     def __init__(self, modules: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -154,14 +156,14 @@ class _Nursery:
 
 
 _busy = threading.Lock()
-_kept: list[_Nursery] = []
+_kept: list[_ForkServer] = []
 
 
-def _nursery(modules: Sequence[str], environment: Mapping[str, str]) -> _Nursery:
+def _fork_server(modules: Sequence[str], environment: Mapping[str, str]) -> _ForkServer:
     if _kept and _kept[0].birth != _birth(modules, environment):
         close()
     if not _kept:
-        _kept.append(_Nursery(modules, environment))
+        _kept.append(_ForkServer(modules, environment))
     return _kept[0]
 
 
@@ -184,7 +186,7 @@ def _readable(channel: socket.socket, timeout_s: float | None) -> bool:
 
 
 def _serve(channel: socket.socket, modules: Sequence[str]) -> None:
-    """The nursery's side: import, then fork whenever that is asked."""
+    """The fork server's side: import, then fork whenever that is asked."""
     for name in (*modules, _CHILD_SIDE):
         importlib.import_module(name)
     gc.collect()

@@ -16,7 +16,7 @@ from typing import Any
 
 from edgewright.system.limits import allowed
 
-__all__ = ["Here", "Watch", "busy_s", "energy_uj", "moment", "peak_rss_mib"]
+__all__ = ["Here", "Watch", "busy_s", "energy_uj", "machine_state", "peak_rss_mib"]
 
 _CPUS = "/sys/devices/system/cpu"
 _ASK_S = 5.0
@@ -45,8 +45,8 @@ class Here:
 _HERE = Here()
 
 
-def moment(place: Here = _HERE) -> dict[str, Any]:
-    """The fields of `edgewright.measure.rows.Moment`."""
+def machine_state(place: Here = _HERE) -> dict[str, Any]:
+    """The fields of `edgewright.measure.rows.MachineState`."""
     zones = [name for name in place.names("/sys/class/thermal") if name.startswith("thermal_zone")]
     heats = [_number(place.text(f"/sys/class/thermal/{name}/temp")) for name in zones]
     memory = _pairs(place.text("/proc/meminfo"))

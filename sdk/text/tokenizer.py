@@ -47,6 +47,9 @@ class Tokenizer:
         directory: where `tokenizer.json` lies, and `tokenizer_config.json` if there is one.
         max_length: texts are cut at so many tokens, special tokens included.
 
+    Attributes:
+        marks_pieces: whether tokens that go on with a word are marked, as by WordPiece's `##`.
+
     Raises:
         TokenizerError: there is no tokenizer.json, or it does not load.
     """
@@ -62,7 +65,7 @@ class Tokenizer:
             self._pad_id, self._pad_type = _padding(self._backend, directory)
             self._backend.no_padding()
         self._directory = directory
-        self._marks_pieces = bool(getattr(self._backend.model, "continuing_subword_prefix", None))
+        self.marks_pieces = bool(getattr(self._backend.model, "continuing_subword_prefix", None))
         self.max_length = max_length
         self.limit(max_length)
 
@@ -89,10 +92,32 @@ class Tokenizer:
         """Every token and its id."""
         return dict(self._backend.get_vocab(with_added_tokens=True))
 
-    def encode(self, texts: Sequence[Text]) -> Encoding:
-        """Tokenize a batch. Raises TokenizerError for a text that is too long or that the library gives up on."""
+    def encode(self, texts: Sequence[Text], *, cut_first: bool = False) -> Encoding:
+        """Tokenize a batch. Of pairs that are too long the longer text is cut, or with `cut_first` the first.
+
+        Raises:
+            TokenizerError: a text that has too many bytes, or that the library gives up on.
+        """
         clean = [_clean_text(text) for text in texts]
-        return self._batch(clean, [self._encode(text) for text in clean])
+        if not cut_first:
+            return self._batch(clean, [self._encode(text) for text in clean])
+        self._backend.enable_truncation(self._limit, strategy="only_first")
+        try:
+            encoded = [self._cut_first(text) for text in clean]
+        finally:
+            self._backend.enable_truncation(self._limit)
+        return self._batch(clean, encoded)
+
+    def _cut_first(self, text: Text) -> Any:
+        """A pair without the end of its first text; where the second alone is too long, both are cut."""
+        try:
+            return self._encode(text)
+        except TokenizerError:
+            self._backend.enable_truncation(self._limit)
+            try:
+                return self._encode(text)
+            finally:
+                self._backend.enable_truncation(self._limit, strategy="only_first")
 
     def _batch(self, texts: Sequence[Text], encoded: Sequence[Any], items: Sequence[int] = ()) -> Encoding:
         longest = max(len(e.ids) for e in encoded)
@@ -108,10 +133,42 @@ class Tokenizer:
             offsets=tuple(e.offsets for e in encoded),
             texts=tuple(texts),
             sequences=tuple(e.sequence_ids for e in encoded),
-            words=tuple(e.word_ids if self._marks_pieces else range(len(e.ids)) for e in encoded),
+            words=tuple(e.word_ids if self.marks_pieces else range(len(e.ids)) for e in encoded),
             items=tuple(items),
             to_text=lambda ids: self.decode(ids, skip_special=False),
+            tokenizer=self,
         )
+
+    def ids(self, text: str, *, special: bool = True, literal: bool = False) -> list[int]:
+        """The token ids of a text, however many.
+
+        Args:
+            text: at most `MAX_TEXT_BYTES` long.
+            special: whether the tokenizer adds its own, such as the one that begins a text.
+            literal: read a special token that is written in the text as its characters, not as the token.
+
+        Raises:
+            TokenizerError: it is too long, or the library gives up on it.
+        """
+        clean, backend = _clean(text), self._backend
+        with _narrowed(f"cannot tokenize {quoted(clean)}"):
+            before = backend.encode_special_tokens
+            backend.no_truncation()
+            backend.encode_special_tokens = literal
+            try:
+                return list(backend.encode(clean, add_special_tokens=special).ids)
+            finally:
+                backend.encode_special_tokens = before
+                backend.enable_truncation(self._limit)
+
+    def token(self, id: int) -> str:  # noqa: A002
+        """The token of an id as the vocabulary has it, "" for none."""
+        return self._backend.id_to_token(id) or ""
+
+    @cached_property
+    def special_tokens(self) -> tuple[str, ...]:
+        """The tokens that are special wherever they stand in a text."""
+        return tuple(token.content for token in self._backend.get_added_tokens_decoder().values() if token.special)
 
     def windows(self, pairs: Sequence[tuple[str, str]]) -> Encoding:
         """Tokenize pairs whose second text may be longer than the model: overlapping windows of it, a row each.
@@ -162,6 +219,16 @@ class Tokenizer:
         """The id of `mask_token`."""
         found: Any = self._backend.token_to_id(self.mask_token)
         return int(found)
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """Token ids -> tokens as the vocabulary has them."""
+        return [str(self._backend.id_to_token(one)) for one in ids]
+
+    def joined(self, tokens: Sequence[str]) -> str:
+        """Tokens -> the text that they stand for."""
+        with _narrowed("cannot join tokens"):
+            decoder = self._backend.decoder
+            return str(decoder.decode(list(tokens))) if decoder else " ".join(tokens)
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
         """Token ids -> text, special tokens left out or not."""

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright.data import rows as data
-from edgewright.errors import DataError, StorageError
-from edgewright.system.files import into, own_record, sha256, write_whole
+from edgewright.errors import StorageError
+from edgewright.system.files import into, own_record, write_whole
 from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
@@ -152,9 +152,7 @@ def kept(
 
 
 def _key(path: Path, task: Task, tokenizer: Tokenizer, more: Any) -> str:
-    if not path.is_file():
-        raise DataError(f"cannot read {path}: no such file")
-    facts = [sha256(path), tokenizer.sha256, tokenizer.max_length, task.name, *task.settings.labels]
+    facts = [data.fingerprint(path), tokenizer.sha256, tokenizer.max_length, task.name, *task.settings.labels]
     facts += [task.settings.problem, getattr(more, "name", "")]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 

@@ -91,7 +91,7 @@ class Unfinished:
 
 def _is_json(path: Path) -> bool:
     try:
-        json.loads(path.read_text())
+        json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return True

@@ -155,15 +155,6 @@ def outlier(model):
     return model
 
 
-def test_a_failed_gate_removes_the_artifact_alone(outlier):
-    out = outlier.parent / "out"
-    line = edgewright("build", outlier, "--out", out, check=4)
-    assert "onnx/int8" in line
-    assert "is wanted" in line
-    assert not (out / "onnx" / "model_quantized.onnx").exists()
-    assert [a.precision for a in ew.Bundle.open(out).manifest.artifacts] == ["fp32"]
-
-
 def test_a_failed_gate_replaces_nothing(outlier, demo_bundle, tmp_path):
     shutil.copytree(demo_bundle, tmp_path / "old")
     assert "nothing was written" in edgewright("build", outlier, "--out", tmp_path / "old", "--force", check=4)

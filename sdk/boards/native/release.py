@@ -49,7 +49,7 @@ class NativeBundle:
             has = ", ".join(a.key for a in self.bundle.manifest.artifacts)
             hint = f"the bundle has {has}; build it with --format tflite"
             raise BundleError("a device without Python runs tflite alone", hint=hint)
-        return sorted(fits, key=lambda a: (a.parity.diverged is not None, a.size_bytes))
+        return sorted(fits, key=lambda a: (a.parity.diverged is not None, a.total_bytes))
 
     def opened(self, talk: Any) -> Any:
         """What a runner that was started has opened: `edgewright.runtimes._native.Opened`."""

@@ -1,0 +1,79 @@
+"""The eager decoder on the texts of a gate: logits of every token, and greedy tokens."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from edgewright.converters._model.eager import load
+from edgewright.model.decoding import EagerAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edgewright.model.decoding import EagerRequest, Texts
+
+__all__ = ["eager"]
+
+
+@torch.inference_mode()  # type: ignore[untyped-decorator]
+def eager(request: EagerRequest, progress: Callable[[str], None]) -> EagerAnswer:
+    """Decode the texts with the eager model, as transformers itself does."""
+    progress("load the model")
+    torch.set_num_threads(request.threads)
+    model = load(request.source)
+    texts = request.texts
+    progress(f"run the eager model on {sum(map(len, texts.taught))} tokens")
+    _write_logits(model.model, texts, request)
+    progress(f"let the eager model write {texts.written} tokens after {len(texts.prompts)} prompts")
+    written = _greedy(model.model, texts)
+    return EagerAnswer(model.parameters_count(), tuple(w[0] for w in written), tuple(w[1] for w in written))
+
+
+def _write_logits(model: Any, texts: Texts, request: EagerRequest) -> None:
+    out: Any = None
+    rows = sum(map(len, texts.taught))
+    at = 0
+    for ids in texts.taught:
+        logits = model(input_ids=torch.tensor([ids])).logits[0].float().numpy()
+        if out is None:
+            out = np.lib.format.open_memmap(request.logits, "w+", np.float32, (rows, logits.shape[1]))
+        out[at : at + len(ids)] = logits
+        at += len(ids)
+    out.flush()
+
+
+def _greedy(model: Any, texts: Texts) -> list[tuple[tuple[int, ...], tuple[float, ...]]]:
+    """For each prompt its tokens and margins; prompts of one length are one batch, which needs no padding."""
+    found: dict[int, tuple[tuple[int, ...], tuple[float, ...]]] = {}
+    ordered = sorted(range(len(texts.prompts)), key=lambda at: (len(texts.prompts[at]), at))
+    for length, members in groupby(ordered, key=lambda at: len(texts.prompts[at])):
+        group = list(members)
+        found |= zip(group, _batch(model, [texts.prompts[at] for at in group], length, texts.written), strict=True)
+    return [found[at] for at in range(len(texts.prompts))]
+
+
+def _batch(
+    model: Any, prompts: Sequence[Sequence[int]], length: int, count: int
+) -> list[tuple[tuple[int, ...], tuple[float, ...]]]:
+    ids = torch.tensor(prompts)
+    given = model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=count,
+        do_sample=False,
+        num_beams=1,
+        repetition_penalty=1.0,
+        no_repeat_ngram_size=0,
+        eos_token_id=None,
+        pad_token_id=0,
+        output_logits=True,
+        return_dict_in_generate=True,
+    )
+    best = torch.stack(given.logits).topk(2, dim=-1).values  # (tokens, prompts, 2)
+    margins = (best[..., 0] - best[..., 1]).T.tolist()
+    tokens = given.sequences[:, length:].tolist()
+    return [(tuple(t), tuple(m)) for t, m in zip(tokens, margins, strict=True)]

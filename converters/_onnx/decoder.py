@@ -1,0 +1,253 @@
+"""Decoder -> ONNX: a graph with a cache, written operator by operator from the parts.
+
+    input_ids (batch, n), attention_mask (batch, past + n) of ones, past_key_values.L.key and .value
+    -> logits (batch, kept, vocabulary), present.L.key and .value
+
+The names, those of the free dimensions among them, are those of transformers' own exports, which onnxruntime-genai
+and transformers.js look for. Attention is com.microsoft's GroupQueryAttention: it turns queries and keys itself, and
+where `past` and `present` are one buffer it writes in place. `position_ids` is an input where the model has a table
+of positions, or heads too small for that kernel's own rotation. `num_logits_to_keep` may be left out: 0 is all
+positions, and 1 saves the products of a whole prompt with the head.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgewright.converters._onnx.writer import Writer
+
+if TYPE_CHECKING:
+    import onnx
+
+    from edgewright.converters._decoder.parts import Attention, Block, Decoder, FeedForward, Norm
+    from edgewright.converters._onnx.products import Products
+
+__all__ = ["decoder_model"]
+
+_DOMAIN = "com.microsoft"
+_OPSET = 21
+"""The first with 4-bit types beside what is needed here; ONNX Runtime runs it from 1.20 on."""
+_IR_VERSION = 10
+"""That of ONNX 1.16."""
+_ROTARY_STEP = 8
+"""GroupQueryAttention's own rotation takes tables whose width is a multiple of it (group_query_attention_helper.h)."""
+_END = 2**31 - 1
+"""Behind every sequence: the end of a slice."""
+_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "silu": ("QuickGelu", {"domain": _DOMAIN, "alpha": 1.0}),  # x * sigmoid(alpha x), in one kernel
+    "gelu": ("Gelu", {}),
+    "gelu_tanh": ("Gelu", {"approximate": "tanh"}),
+    "relu": ("Relu", {}),
+}
+
+
+def decoder_model(decoder: Decoder, products: Products) -> onnx.ModelProto:
+    """The model of `decoder`, its weights stored as `products` has it."""
+    return _Graph(decoder, products).model()
+
+
+class _Graph(Writer):
+    """The graph of a decoder in the making."""
+
+    def __init__(self, decoder: Decoder, products: Products) -> None:
+        super().__init__(decoder)
+        self._products = products
+
+    def model(self) -> onnx.ModelProto:
+        """The finished model."""
+        from onnx import helper
+
+        decoder = self.decoder
+        self._ends()
+        state, added = self._embedded(), ""
+        for at, block in enumerate(decoder.blocks):
+            state, added = self._block(at, block, state, added)
+        state, _ = self._normed(decoder.norm, "norm", state, added)
+        minus = self.node("Neg", "num_logits_to_keep")
+        state = self.node("Slice", state, minus, self.index(_END), self.index(1))
+        self._products.head(self, state, "logits")
+        graph = helper.make_graph(self.nodes, "main", self._inputs(), self._outputs(), list(self.constants.values()))
+        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_DOMAIN, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="edgewright")
+
+    def _inputs(self) -> list[Any]:
+        from onnx import TensorProto, helper
+
+        whole = ["input_ids", "attention_mask"] + ["position_ids"] * self._places
+        shapes = {"attention_mask": ["batch_size", "total_sequence_length"]}
+        inputs = [
+            helper.make_tensor_value_info(name, TensorProto.INT64, shapes.get(name, ["batch_size", "sequence_length"]))
+            for name in whole
+        ]
+        inputs.append(helper.make_tensor_value_info("num_logits_to_keep", TensorProto.INT64, [1]))
+        return inputs + self._cache("past_key_values", "past_sequence_length")
+
+    def _outputs(self) -> list[Any]:
+        from onnx import TensorProto, helper
+
+        shape = ["batch_size", "kept", self.decoder.vocabulary]
+        return [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape),
+            *self._cache("present", "total_sequence_length"),
+        ]
+
+    def _cache(self, name: str, length: str) -> list[Any]:
+        from onnx import TensorProto, helper
+
+        return [
+            helper.make_tensor_value_info(
+                f"{name}.{at}.{part}",
+                TensorProto.FLOAT,
+                ["batch_size", block.attention.key_heads, length, block.attention.head_dim],
+            )
+            for at, block in enumerate(self.decoder.blocks)
+            for part in ("key", "value")
+        ]
+
+    @property
+    def _places(self) -> bool:
+        """Whether the graph wants to be told positions."""
+        return self.decoder.positions is not None or any(
+            not _turns_itself(block.attention) for block in self.decoder.blocks
+        )
+
+    def _ends(self) -> None:
+        """Where the sequence of each row ends, as GroupQueryAttention wants it: int32 (batch,) and a scalar."""
+        from onnx import TensorProto
+
+        self.constant("num_logits_to_keep", np.zeros(1, np.int64))
+        counted = self.node("ReduceSum", "attention_mask", self.index(1), keepdims=0)
+        last = self.node("Sub", counted, self.index(1))
+        self.node("Cast", last, outputs=["ends"], to=TensorProto.INT32)
+        shape = self.node("Shape", "attention_mask")
+        whole = self.node("Gather", shape, self.constant("second", np.array(1, np.int64)))
+        self.node("Cast", whole, outputs=["total"], to=TensorProto.INT32)
+
+    def _embedded(self) -> str:
+        decoder = self.decoder
+        found: str = self._products.embedded(self, "input_ids")
+        if decoder.scale != 1.0:
+            found = self.node("Mul", found, self.constant("embedding_scale", np.array(decoder.scale, np.float32)))
+        if decoder.positions is not None:
+            rows = self.node("Gather", self.constant("positions", decoder.positions), "position_ids")
+            found = self.node("Add", found, rows)
+        return found
+
+    def _block(self, at: int, block: Block, state: str, added: str) -> tuple[str, str]:
+        """The state before what the block's last part adds, and that."""
+        read, state = self._normed(block.before_attention, f"{at}.before_attention", state, added)
+        added = self._attention(at, block.attention, read)
+        if block.after_attention:
+            added, _ = self._normed(block.after_attention, f"{at}.after_attention", added, "")
+        if block.before_feed_forward is None:
+            return state, self.node("Add", added, self._feed_forward(block.feed_forward, read))
+        read, state = self._normed(block.before_feed_forward, f"{at}.before_feed_forward", state, added)
+        added = self._feed_forward(block.feed_forward, read)
+        if block.after_feed_forward:
+            added, _ = self._normed(block.after_feed_forward, f"{at}.after_feed_forward", added, "")
+        return state, added
+
+    def _normed(self, norm: Norm, name: str, state: str, added: str) -> tuple[str, str]:
+        """The normalised sum of state and what is added to it, and the sum."""
+        weight = self.constant(name, norm.weight)
+        if norm.bias is not None:
+            state = self.node("Add", state, added) if added else state
+            bias = self.constant(f"{name}.bias", norm.bias)
+            return self.node("LayerNormalization", state, weight, bias, axis=-1, epsilon=norm.epsilon), state
+        if not added:
+            found = self.node(
+                "SimplifiedLayerNormalization", state, weight, axis=-1, epsilon=norm.epsilon, stash_type=1
+            )
+            return found, state
+        outputs = [f"{name}.normed", "", "", f"{name}.sum"]
+        self.node(
+            "SkipSimplifiedLayerNormalization",
+            state,
+            added,
+            weight,
+            outputs=outputs,
+            domain=_DOMAIN,
+            epsilon=norm.epsilon,
+        )
+        return outputs[0], outputs[3]
+
+    def _attention(self, at: int, attention: Attention, state: str) -> str:
+        turned = _turns_itself(attention)
+        given = self._queries(at, attention, state)
+        tables = ["", ""]
+        if attention.rotary is not None and turned:
+            tables = self._tables(attention)
+        window = {"local_window_size": attention.window} if attention.window else {}
+        found = self.node(
+            "GroupQueryAttention",
+            *given,
+            f"past_key_values.{at}.key",
+            f"past_key_values.{at}.value",
+            "ends",
+            "total",
+            *tables,
+            outputs=[f"{at}.attended", f"present.{at}.key", f"present.{at}.value"],
+            domain=_DOMAIN,
+            num_heads=attention.heads,
+            kv_num_heads=attention.key_heads,
+            scale=attention.scale,
+            do_rotary=int(attention.rotary is not None and turned),
+            **window,
+        )
+        return self._products.product(self, found[0], attention.output)
+
+    def _queries(self, at: int, attention: Attention, state: str) -> list[str]:
+        """Queries, keys and values as the operator takes them: in one, unless something is done to them apart."""
+        from edgewright.converters._decoder.parts import Linear
+
+        packed = self._products.product(self, state, Linear.stacked([attention.query, attention.key, attention.value]))
+        if attention.query_norm is None and _turns_itself(attention):
+            return [packed, "", ""]
+        keys = attention.key_heads * attention.head_dim
+        sizes = self.index(attention.heads * attention.head_dim, keys, keys)
+        query, key, value = self.node("Split", packed, sizes, outputs=3, axis=-1)
+        query = self._by_head(f"{at}.query_norm", attention.query_norm, query, attention.head_dim)
+        key = self._by_head(f"{at}.key_norm", attention.key_norm, key, attention.head_dim)
+        if not _turns_itself(attention):
+            tables = self._tables(attention)
+            wide = {"rotary_embedding_dim": 2 * attention.rotary.cos.shape[1] if attention.rotary else 0}
+            if wide["rotary_embedding_dim"] == attention.head_dim:
+                wide = {}
+            query, key = (
+                self.node("RotaryEmbedding", x, "position_ids", *tables, domain=_DOMAIN, num_heads=heads, **wide)
+                for x, heads in ((query, attention.heads), (key, attention.key_heads))
+            )
+        return [query, key, value]
+
+    def _by_head(self, name: str, norm: Norm | None, state: str, head_dim: int) -> str:
+        """Each head's numbers normalised, (batch, length, heads * head_dim)."""
+        if norm is None:
+            return state
+        parts = self.node("Reshape", state, self.index(0, 0, -1, head_dim))
+        found, _ = self._normed(norm, name, parts, "")
+        joined: str = self.node("Reshape", found, self.index(0, 0, -1))
+        return joined
+
+    def _tables(self, attention: Attention) -> list[str]:
+        """The names of the tables of angles; layers share them by identity."""
+        rotary = attention.rotary
+        assert rotary is not None  # noqa: S101 - asked of layers that turn alone
+        distinct = list(dict.fromkeys(id(block.attention.rotary) for block in self.decoder.blocks))
+        key = f"rotary{distinct.index(id(rotary))}"
+        return [self.constant(f"{key}.cos", rotary.cos), self.constant(f"{key}.sin", rotary.sin)]
+
+    def _feed_forward(self, part: FeedForward, state: str) -> str:
+        kind, attributes = _ACTIVATIONS[part.activation]
+        if part.gate is None:
+            found = self.node(kind, self._products.product(self, state, part.up), **attributes)
+        else:
+            gate = self.node(kind, self._products.product(self, state, part.gate), **attributes)
+            found = self.node("Mul", gate, self._products.product(self, state, part.up))
+        return self._products.product(self, found, part.down)
+
+
+def _turns_itself(attention: Attention) -> bool:
+    """Whether GroupQueryAttention can turn the queries and keys of this layer, or none are turned."""
+    return attention.rotary is None or attention.rotary.cos.shape[1] % _ROTARY_STEP == 0

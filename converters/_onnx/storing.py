@@ -1,0 +1,44 @@
+"""Writing a decoder's ONNX file: its weights in one file beside it, where equal bytes have one place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import onnx
+
+__all__ = ["save_beside"]
+
+_SMALL = 1024
+"""Bytes of a constant that stays in the graph: shapes and norms are what people look for there."""
+_ALIGNED = 4096
+"""A page: an engine maps a tensor only where it begins at one (ONNX Runtime, external data)."""
+
+
+def save_beside(model: onnx.ModelProto, out: Path, beside: Path) -> None:
+    """Write `model` to `out` and its large constants to `beside`, from where an engine can map them.
+
+    The embedding and the head of a quantized model are two constants of the same bytes: they lie there once, and are
+    in memory once.
+    """
+    import onnx
+
+    places: dict[bytes, int] = {}
+    offset = 0
+    with beside.open("wb") as data:
+        for tensor in model.graph.initializer:
+            raw = tensor.raw_data
+            if len(raw) < _SMALL:
+                continue
+            if raw not in places:
+                offset += data.write(b"\0" * (-offset % _ALIGNED))
+                places[raw] = offset
+                offset += data.write(raw)
+            tensor.ClearField("raw_data")
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            for key, value in (("location", beside.name), ("offset", places[raw]), ("length", len(raw))):
+                entry = tensor.external_data.add()
+                entry.key, entry.value = key, str(value)
+    onnx.save(model, str(out))

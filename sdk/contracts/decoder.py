@@ -1,0 +1,109 @@
+"""The seam of decoding: an opened decoder with its cache. An engine that decodes gives one from `Runtime.open_decoder`.
+
+It writes three underscored methods; the public ones count tokens and check. With numpy alone, one that only ever says
+what comes after in the alphabet of its ids:
+
+    class _Next(Decoder):
+        def __init__(self, vocabulary: int, context: int) -> None:
+            super().__init__(vocabulary, context)
+            self._last = np.zeros(context, np.int64)
+
+        def _run(self, ids: NDArray[np.int64], kept: int) -> NDArray[np.float32]:
+            self._last[self.length : self.length + len(ids)] = ids
+            return np.eye(self.vocabulary, dtype=np.float32)[(ids[-kept:] + 1) % self.vocabulary]
+
+        def _keys_and_values(self, length: int) -> list[NDArray[Any]]:
+            return [self._last[:length].copy()]
+
+        def _take(self, arrays: Sequence[NDArray[Any]], length: int) -> None:
+            self._last[:length] = arrays[0]
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgewright.errors import EdgewrightError, EngineError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from edgewright.bundle.manifest import TensorSpec
+
+__all__ = ["Decoder"]
+
+
+class Decoder(ABC):
+    """A language model and the keys and values of the tokens that it has read.
+
+    Attributes:
+        inputs: of the artifact, as `outputs`.
+        vocabulary: how many tokens it chooses from.
+        context: the most tokens that it can read.
+        length: how many it has read: their keys and values lie in the cache.
+    """
+
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+
+    def __init__(self, vocabulary: int, context: int) -> None:
+        self.vocabulary, self.context, self.length = vocabulary, context, 0
+
+    def read(self, ids: Sequence[int] | NDArray[Any], *, kept: int = 1) -> NDArray[np.float32]:
+        """Read more tokens, any number of them; logits of the last `kept`, float32 (kept, vocabulary).
+
+        The array is the engine's own: the next call writes into it.
+
+        Raises:
+            UsageError: no token, or more than the context has room for.
+            EngineError: the engine failed, or gave a logit that is no number.
+        """
+        tokens = np.asarray(ids, np.int64)
+        if not 0 < len(tokens) <= self.context - self.length or not 0 < kept <= len(tokens):
+            what = f"{len(tokens)} tokens after {self.length}, the context is {self.context}"
+            raise UsageError(what, hint="read at least one, and no more than fit; rewind first")
+        try:
+            logits = self._run(tokens, kept)
+        except EdgewrightError:
+            raise
+        except Exception as error:
+            raise EngineError(f"decoding failed at token {self.length}: {type(error).__name__}: {error}") from error
+        self.length += len(tokens)
+        return logits
+
+    def rewind(self, length: int) -> None:
+        """Forget all tokens but the first `length`: it costs nothing.
+
+        Raises:
+            UsageError: it has not read so many.
+        """
+        if not 0 <= length <= self.length:
+            raise UsageError(f"cannot go back to {length} tokens of {self.length}")
+        self.length = length
+
+    def keys_and_values(self) -> list[NDArray[Any]]:
+        """A copy of the cache, as `restore` takes it; what is in the arrays is the engine's business."""
+        return self._keys_and_values(self.length)
+
+    def restore(self, arrays: Sequence[NDArray[Any]], length: int) -> None:
+        """Go on from a cache of `length` tokens that was copied from a decoder of the same artifact."""
+        self._take(arrays, length)
+        self.length = length
+
+    def close(self) -> None:  # noqa: B027 - most give everything back when they are let go
+        """Give back what outlives the object."""
+
+    @abstractmethod
+    def _run(self, ids: NDArray[np.int64], kept: int) -> NDArray[np.float32]:
+        """Read `ids` after the first `length` tokens: float32 (kept, vocabulary)."""
+
+    @abstractmethod
+    def _keys_and_values(self, length: int) -> list[NDArray[Any]]: ...
+
+    @abstractmethod
+    def _take(self, arrays: Sequence[NDArray[Any]], length: int) -> None: ...

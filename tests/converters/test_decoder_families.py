@@ -1,0 +1,148 @@
+"""Decoders of every family, tiny and random, beside transformers' own: logits of every position, however it is read."""
+
+import numpy as np
+import pytest
+
+from edgewright.errors import UnsupportedConversion
+
+pytestmark = pytest.mark.slow
+
+SMALL = {
+    "vocab_size": 97,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
+LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 10000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
+}
+YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 32}
+TURNS = ["sliding_attention", "full_attention", "sliding_attention"]
+FAMILIES = {
+    "llama": {},
+    "llama, wide heads, tied": {"head_dim": 32, "tie_word_embeddings": True},
+    "llama, narrow heads, biases": {"num_attention_heads": 8, "attention_bias": True, "mlp_bias": True},
+    "llama, scaled angles": {"head_dim": 16, "rope_parameters": LLAMA3},
+    "mistral, a window": {"sliding_window": 7, "head_dim": 32},
+    "qwen2": {},
+    "qwen2, yarn": {"head_dim": 16, "rope_parameters": YARN},
+    "qwen2, a window in some layers": {"use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1},
+    "qwen3": {"head_dim": 16},
+    "qwen3, narrow heads": {"head_dim": 8},
+    "smollm3": {},
+    "phi": {"partial_rotary_factor": 0.5, "hidden_act": "gelu_new"},
+    "phi3, a window": {"sliding_window": 9},
+    "gemma": {"head_dim": 16},
+    "gemma3_text, a window in some layers": {"head_dim": 16, "sliding_window": 6, "layer_types": TURNS},
+    "gpt2": {"n_embd": 64, "n_layer": 3, "n_head": 4, "n_positions": 128},
+}
+
+
+def tiny(name, given):
+    """A random model in eval mode, its norms and biases random, too."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    kind = name.split(",")[0]
+    common = SMALL if kind != "gpt2" else {key: SMALL[key] for key in ("vocab_size", "bos_token_id", "eos_token_id")}
+    config = AutoConfig.for_model(kind, **{**common, **given})
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval().float()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    return model
+
+
+def opened(model, root, context=128):
+    from edgewright.converters._decoder.families import read
+    from edgewright.converters._onnx.decoder import decoder_model
+    from edgewright.converters._onnx.products import Plain
+    from edgewright.converters._onnx.storing import save_beside
+    from edgewright.runtimes.onnxruntime import OnnxRuntime
+
+    path = root / "model.onnx"
+    save_beside(decoder_model(read(model, context), Plain()), path, root / "model.onnx.data")
+    return OnnxRuntime().open_decoder(path, threads=1, context=context)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_logits_are_those_of_transformers_at_every_position(name, tmp_path):
+    """In chunks, then token by token: each has kernels of its own, and windows and angles differ by position."""
+    import torch
+
+    model = tiny(name, FAMILIES[name])
+    ids = torch.randint(3, 97, (1, 100))
+    with torch.no_grad():
+        wanted = model(ids).logits[0].numpy()
+    decoder = opened(model, tmp_path)
+    read = [decoder.read(ids[0, :60].numpy(), kept=60).copy(), decoder.read(ids[0, 60:80].numpy(), kept=20).copy()]
+    read += [decoder.read([int(token)]).copy() for token in ids[0, 80:]]
+    assert np.abs(np.concatenate(read) - wanted).max() < 2e-5 * np.abs(wanted).max()
+    decoder.rewind(30)  # and after going back
+    again = decoder.read(ids[0, 30:].numpy(), kept=70)
+    assert np.abs(again - wanted[30:]).max() < 2e-5 * np.abs(wanted).max()
+
+
+def test_a_cache_grows_and_is_taken_over_with_what_it_holds(tmp_path):
+    import torch
+
+    model = tiny("llama", {"max_position_embeddings": 700})
+    ids = torch.randint(3, 97, (600,)).numpy()
+    decoder, other = opened(model, tmp_path, 700), opened(model, tmp_path, 700)
+    whole = decoder.read(ids)[0].copy()
+    for at in range(0, 600, 50):
+        stepped = other.read(ids[at : at + 50])[0]
+    assert np.abs(stepped - whole).max() < 1e-4 * np.abs(whole).max()
+    other.rewind(0)
+    decoder.rewind(400)
+    other.restore(decoder.keys_and_values(), 400)
+    assert np.abs(other.read(ids[400:])[0] - whole).max() < 1e-4 * np.abs(whole).max()
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("gpt_neox", {}, "family 'gpt_neox'"),
+        (
+            "llama, by length",
+            {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}},
+            "'dynamic'",
+        ),
+        ("gpt2, scaled", {**FAMILIES["gpt2"], "scale_attn_by_inverse_layer_idx": True}, "scaled by the layer"),
+        ("gpt2, strange", {**FAMILIES["gpt2"], "activation_function": "tanh"}, "activation 'tanh'"),
+    ],
+)
+def test_what_is_not_carried_out_is_refused_by_name(name, given, words):
+    from edgewright.converters._decoder.families import read
+
+    with pytest.raises(UnsupportedConversion, match=words):
+        read(tiny(name, given), 64)
+
+
+def test_tied_tables_lie_in_the_file_once(tmp_path):
+    from edgewright.converters._decoder.families import read
+    from edgewright.converters._onnx.decoder import decoder_model
+    from edgewright.converters._onnx.products import Blocks, Plain, nearest_int8
+    from edgewright.converters._onnx.storing import save_beside
+
+    model = tiny("llama", {"tie_word_embeddings": True, "vocab_size": 3000})
+    parts, table = read(model, 64), 3000 * 64
+    apart = read(tiny("llama", {"vocab_size": 3000}), 64)
+    for products, bytes_each in ((Plain(), 4), (Blocks(8, 32, lambda one, block: nearest_int8(one.weight, block)), 1)):
+        sizes = []
+        for decoder in (parts, apart):
+            save_beside(decoder_model(decoder, products), tmp_path / "m.onnx", tmp_path / "m.onnx.data")
+            sizes.append((tmp_path / "m.onnx.data").stat().st_size)
+        assert sizes[1] - sizes[0] >= table * bytes_each * 0.99

@@ -1,0 +1,171 @@
+"""Models that write, end to end: from a file to a bundle to text, by the command line."""
+
+import json
+import struct
+
+import numpy as np
+import pytest
+from conftest import edgewright
+
+from edgewright.bundle.bundle import Bundle
+
+pytestmark = pytest.mark.slow
+
+VOCABULARY = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+VOCABULARY += [" ", *"etaoinshrdlu", "th", "he", " t", "an", " the", "in", "er", "on", " a", "nd"]
+
+
+def llama2c(root, context=64):
+    """A checkpoint of llama2.c with random weights, and a vocabulary."""
+    random = np.random.default_rng(5)
+    width, inner, layers, heads, key_heads, words = 32, 48, 2, 4, 2, len(VOCABULARY)
+    keys = key_heads * width // heads
+    ones = np.ones((layers, width))
+    shapes = [(words, width), ones, (layers, width, width), (layers, keys, width), (layers, keys, width)]
+    shapes += [(layers, width, width), ones, (layers, inner, width), (layers, width, inner), (layers, inner, width)]
+    shapes += [np.ones(width), np.zeros(context * width // heads)]
+    arrays = [random.normal(scale=0.3, size=each) if isinstance(each, tuple) else each for each in shapes]
+    arrays[0][:259] = 0  # no special token and no byte is ever the likeliest
+    head = struct.pack("<7i", width, inner, layers, heads, key_heads, words, context)
+    (root / "model.bin").write_bytes(head + b"".join(array.astype("<f4").tobytes() for array in arrays))
+    pieces = [(0.0 if at < 259 else -float(at), text.encode()) for at, text in enumerate(VOCABULARY)]
+    body = b"".join(struct.pack("<fi", score, len(text)) + text for score, text in pieces)
+    (root / "tok.bin").write_bytes(struct.pack("<i", 8) + body)
+    return root / "model.bin"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return llama2c(tmp_path_factory.mktemp("llama2c"))
+
+
+@pytest.fixture(scope="module")
+def bundle(checkpoint, tmp_path_factory):
+    out = tmp_path_factory.mktemp("decoder") / "writer"
+    edgewright("build", checkpoint, "--out", out, "--precision", "fp32,int8", "--allow-divergence", "-q")
+    return out
+
+
+def test_every_artifact_is_proven_and_replayed(bundle):
+    fp32, int8 = Bundle.open(bundle).manifest.artifacts
+    assert fp32.parity.diverged is None
+    assert (fp32.decoding.equal, fp32.decoding.prompts, fp32.decoding.written) == (20, 20, 64)
+    assert fp32.decoding.ways == ("cached", "chunked", "resumed")
+    assert fp32.decoding.perplexity == pytest.approx(fp32.decoding.reference, rel=1e-4)
+    assert int8.decoding.kl > fp32.decoding.kl
+    assert fp32.total_bytes == sum((bundle / path).stat().st_size for path in (fp32.path, f"{fp32.path}.data"))
+    rows = json.loads(edgewright("verify", bundle, "--json"))["rows"]
+    assert [row["golden"] for row in rows] == ["4 of 4", "4 of 4"]
+
+
+def test_one_prompt_is_written_out_and_several_are_rows(bundle):
+    options = ("--precision", "fp32", "--max-new-tokens", "12")
+    text = edgewright("run", bundle, "the road", *options)
+    (row,) = json.loads(edgewright("run", bundle, "the road", *options, "--json"))["rows"]
+    assert row["answer"] == [{"generated_text": "the road" + text.removesuffix("\n")}]
+    rows = [json.loads(line) for line in edgewright("run", bundle, "the road", "a tree", *options).splitlines()]
+    assert rows[0] == row
+    assert edgewright("run", bundle, "the road", *options, "--lookup", "4") == text
+    assert edgewright("run", bundle, "the road", *options, "--temperature", "1", "--seed", "3") != text
+
+
+def test_tokens_are_those_of_transformers(bundle, checkpoint):
+    """The directory that is unpacked is the oracle's as well: 40 greedy tokens by `generate`, from one word."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    import edgewright as ew
+    from edgewright.converters._decoder.llama2c import unpack
+
+    out = checkpoint.parent / "unpacked"
+    out.mkdir()
+    unpack(checkpoint, checkpoint.parent / "tok.bin", out)
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(out), AutoTokenizer.from_pretrained(out)
+    ids = tokenizer("then", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        wanted = model.generate(ids, max_new_tokens=40, do_sample=False, eos_token_id=None, pad_token_id=0)
+    with ew.load(bundle, precision="fp32") as writer:
+        assert writer.ids("then") == ids[0].tolist()
+        list(writer.stream("then", max_new_tokens=40, ignore_end=True))
+        assert writer.last.tokens == wanted[0, ids.shape[1] :].tolist()
+
+
+def test_a_carried_grid_gives_the_dequantized_model(tmp_path):
+    """A GGUF of each kind: the artifact has its codes, and the eager model that transformers makes of it."""
+    import torch
+    from gguf import GGMLQuantizationType as Type
+    from gguf import GGUFWriter, quants
+
+    torch.manual_seed(0)
+    width, inner, heads, words = 64, 96, 4, len(VOCABULARY)
+    for kind, precision in ((Type.Q4_1, "int4"), (Type.Q4_0, "int4"), (Type.Q8_0, "int8")):
+        path = tmp_path / f"{kind.name}.gguf"
+        writer = GGUFWriter(str(path), "llama")
+        for add, value in (
+            (writer.add_block_count, 2),
+            (writer.add_context_length, 128),
+            (writer.add_embedding_length, width),
+            (writer.add_feed_forward_length, inner),
+            (writer.add_head_count, heads),
+            (writer.add_head_count_kv, 2),
+            (writer.add_layer_norm_rms_eps, 1e-5),
+            (writer.add_rope_freq_base, 10000.0),
+            (writer.add_rope_dimension_count, width // heads),
+            (writer.add_vocab_size, words),
+            (writer.add_tokenizer_model, "llama"),
+            (writer.add_token_list, [text.replace(" ", "\u2581") for text in VOCABULARY]),
+            (writer.add_token_scores, [-float(at) for at in range(words)]),
+            (writer.add_token_types, [2, 3, 3, *[6] * 256, *[1] * (words - 259)]),
+            (writer.add_bos_token_id, 1),
+            (writer.add_eos_token_id, 2),
+        ):
+            add(value)
+        shapes = {"attn_q": (width, width), "attn_k": (32, width), "attn_v": (32, width), "attn_output": (width, width)}
+        shapes |= {"ffn_gate": (inner, width), "ffn_up": (inner, width), "ffn_down": (width, inner)}
+        random = np.random.default_rng(1)
+        writer.add_tensor("output_norm.weight", np.ones(width, np.float32))
+        tables = {"token_embd.weight": (words, width)}
+        tables |= {f"blk.{at}.{name}.weight": shape for at in range(2) for name, shape in shapes.items()}
+        for name, shape in tables.items():
+            how = Type.Q8_0 if name == "token_embd.weight" else kind
+            value = random.normal(scale=0.2, size=shape).astype(np.float32)
+            writer.add_tensor(name, quants.quantize(value, how), raw_dtype=how)
+        for at in range(2):
+            for name in ("attn_norm", "ffn_norm"):
+                writer.add_tensor(f"blk.{at}.{name}.weight", np.ones(width, np.float32))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        out = tmp_path / kind.name
+        edgewright("build", path, "--out", out, "--precision", precision, "--allow-divergence", "-q")
+        (artifact,) = Bundle.open(out).manifest.artifacts
+        assert artifact.carried == kind.name
+        assert artifact.parity.sqnr_db > 25  # the activations alone are rounded; a wrong code would be below 10
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert "cut.gguf is not read as GGUF" in edgewright("build", cut, "--out", tmp_path / "x", check=3)
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_checkpoint_that_is_not_whole_is_refused_with_what_is_wrong(checkpoint, tmp_path):
+    cut = tmp_path / "model.bin"
+    cut.write_bytes(checkpoint.read_bytes()[:-4])
+    assert "vocabularies tok*.bin lie beside it" in edgewright("build", cut, "--out", tmp_path / "x", check=3)
+    words = checkpoint.parent / "tok.bin"
+    found = edgewright("build", cut, "--tokenizer", words, "--out", tmp_path / "x", check=3)
+    assert "neither GGUF nor a whole checkpoint" in found
+    short = tmp_path / "tok2.bin"
+    short.write_bytes(words.read_bytes()[:-3])
+    found = edgewright("build", checkpoint, "--tokenizer", short, "--out", tmp_path / "x", check=3)
+    assert "tok2.bin is no vocabulary of llama2.c" in found
+    assert not (tmp_path / "x").exists()
+
+
+def test_what_a_decoder_is_not_asked_says_so(bundle, demo_bundle):
+    assert "the options of a decoder mean nothing" in edgewright("run", demo_bundle, "x", "--seed", "1", check=2)
+    assert "the prompt has" in edgewright("run", bundle, "the " * 100, check=2)
+    assert "nowhere to put --system" in edgewright("run", bundle, "x", "--system", "be kind", check=3)
+    assert "give texts or --input" in edgewright("run", demo_bundle, check=2)
+    for command in (("eval", bundle, "--data", "x.tsv"), ("race", bundle), ("profile", bundle)):
+        assert "text-generation" in edgewright(*command, check=2)
