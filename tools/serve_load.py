@@ -121,6 +121,7 @@ def page(
     """The page."""
     warm, during, after = memory
     third = max(1, len(during) // 3)
+    early, late = max(during[:third]), max(during[-third:])
     rows = {
         "clients at once": f"{clients}, 64 served at a time; each asks 1 to 39 times, goes and comes again",
         "time": f"{took:.0f} s",
@@ -129,7 +130,7 @@ def page(
         "answers to another text": f"{count.wrong}",
         "answers a second": f"{count.answered / took:.0f}, a plain loop's are {loop:.0f}",
         "memory when warm, MiB": f"{warm:.0f}",
-        "then in the first third, the last, and after": f"{max(during[:third]):.0f}, {max(during[-third:]):.0f}, {after:.0f}",
+        "then in the first third, the last, and after": f"{early:.0f}, {late:.0f}, {after:.0f}",
         "exit code after SIGTERM": f"{code}",
     }
     facts = machine()

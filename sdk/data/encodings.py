@@ -6,10 +6,11 @@ import codecs
 from typing import TYPE_CHECKING
 
 from edgewright.errors import DataError, quoted
-from edgewright.system.files import plain
+from edgewright.system.files import MAX_LINE_BYTES, plain
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
 __all__ = ["encoding_of"]
 
@@ -20,19 +21,24 @@ _AROUND = 20
 """Characters shown before and behind a byte that is not UTF-8: a few words tell whether they were read right."""
 
 
-def encoding_of(path: Path) -> str:
+def encoding_of(path: Path, *, lines: bool) -> str:
     """The name of the encoding, for `open`; the whole file is read for it.
 
+    Args:
+        path: the file.
+        lines: whether it is one of lines, none of which may be without end.
+
     Raises:
-        DataError: the file cannot be read, is in another encoding, or is no text.
+        DataError: the file cannot be read, is in another encoding, is no text, or has a line of over `MAX_LINE_BYTES`.
     """
     try:
         with plain(path) as file:
             found = _marked(file.read(4096))
-            if found:
-                return found
             file.seek(0)
-            decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
+            if found:
+                _check_whole(path, file, found)
+                return found
+            decoder, line, length = codecs.getincrementaldecoder("utf-8")(), 1, 0
             while piece := file.read(_PIECE):
                 if b"\0" in piece:
                     raise DataError(f"{path} is no text: it has NUL bytes", hint="is it a file of another kind?")
@@ -41,12 +47,27 @@ def encoding_of(path: Path) -> str:
                 except UnicodeDecodeError as error:
                     raise _other(path, line, error) from error
                 line += piece.count(b"\n")
+                length = len(piece) - 1 - piece.rfind(b"\n") if b"\n" in piece else length + len(piece)
+                if lines and length > MAX_LINE_BYTES:
+                    what = f"line {line} of {path} has over {MAX_LINE_BYTES} bytes"
+                    raise DataError(what, hint="is it a file of lines?")
             decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         raise _other(path, line, error) from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     return "utf-8"
+
+
+def _check_whole(path: Path, file: BinaryIO, encoding: str) -> None:
+    """Raise DataError where a file is not of the encoding that its beginning tells."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        while piece := file.read(_PIECE):
+            decoder.decode(piece)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} begins as {encoding} and is not: {error.reason}", hint="save it as UTF-8") from error
 
 
 def _marked(begin: bytes) -> str:
