@@ -36,7 +36,7 @@ def encoding_of(path: Path, *, lines: bool) -> str:
             found = _marked(file.read(4096))
             file.seek(0)
             if found:
-                _check_whole(path, file, found)
+                _check_decodes(path, file, found)
                 return found
             decoder, line, length = codecs.getincrementaldecoder("utf-8")(), 1, 0
             while piece := file.read(_PIECE):
@@ -59,15 +59,16 @@ def encoding_of(path: Path, *, lines: bool) -> str:
     return "utf-8"
 
 
-def _check_whole(path: Path, file: BinaryIO, encoding: str) -> None:
-    """Raise DataError where a file is not of the encoding that its beginning tells."""
+def _check_decodes(path: Path, file: BinaryIO, encoding: str) -> None:
+    """Raise DataError where a file is not in the encoding that its first bytes tell, to the last of them."""
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
         while piece := file.read(_PIECE):
             decoder.decode(piece)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} begins as {encoding} and is not: {error.reason}", hint="save it as UTF-8") from error
+        what = f"{path} begins as {encoding.upper()} and is not: {error.reason} at byte {error.start}"
+        raise DataError(what, hint="was it copied whole? save it as UTF-8") from error
 
 
 def _marked(begin: bytes) -> str:

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import codecs
-import io
 import os
 import sys
+from contextlib import suppress
 
 __all__ = ["mend"]
+
+_HALVES = (0xD800, 0xDC00)
+"""Where the two halves of a surrogate pair begin (RFC 3629, section 3)."""
 
 
 def mend() -> None:
     """See that there are three streams, and that they carry every character whatever the locale is.
 
     A stream that is missing leads to /dev/null: the next file that is opened would take its number, and be written
-    into. A pipe or a file gets UTF-8, which is what reads it on the next machine. A terminal of another encoding shows
-    what it can, and the rest as the escapes of JSON, so that an answer stays one.
+    into. A pipe or a file gets UTF-8, which is what reads it on the next machine, unless PYTHONIOENCODING says more. A
+    terminal of another encoding shows what it can, and the rest as JSON escapes it, so that JSON stays JSON.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         _open(number)
         if getattr(sys, name) is None:
             stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115 - it stays open
             setattr(sys, name, stream)
-    codecs.register_error("json", _escaped)
+    codecs.register_error("edgewright", _escaped)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a notebook's is another one
-            encoding = stream.encoding if stream.isatty() else "utf-8"
-            stream.reconfigure(encoding=encoding, errors="json")
+        with suppress(AttributeError, ValueError):  # a notebook's, or one of a test
+            own = stream.isatty() or "PYTHONIOENCODING" in os.environ
+            stream.reconfigure(encoding=None if own else "utf-8", errors="edgewright")  # type: ignore[union-attr]
 
 
 def _open(number: int) -> None:
@@ -41,9 +44,16 @@ def _open(number: int) -> None:
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:
-    """What an encoding has not, in the escapes of JSON, which has them in UTF-16."""
+    r"""Characters as JSON escapes them: `\u00e9`, above the first plane as a pair."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
-    pairs = (units[at : at + 2].hex() for at in range(0, len(units), 2))
-    return "".join(f"\\u{pair}" for pair in pairs), error.end
+    wide = error.object[error.start : error.end]
+    units = [unit for character in wide for unit in _units(ord(character))]
+    return "".join(f"\\u{unit:04x}" for unit in units), error.end
+
+
+def _units(point: int) -> tuple[int, ...]:
+    if point < 0x10000:
+        return (point,)
+    high, low = divmod(point - 0x10000, 0x400)
+    return (_HALVES[0] + high, _HALVES[1] + low)
