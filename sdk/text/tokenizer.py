@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_TEXT_BYTES", "Tokenizer"]
 
+_MAX_FILE_BYTES = 1 << 27
+"""A choice: the largest tokenizer.json of a published model has some 35 MB."""
 MAX_TEXT_BYTES = 1 << 20
 """A choice: far more than any model reads at once, and soon tokenized even without a space in it."""
 _LARGEST_OVERLAP = 128
@@ -59,7 +61,7 @@ class Tokenizer:
         with _narrowed(f"{path} does not load"):
             from tokenizers import Tokenizer as Backend
 
-            self._backend = Backend.from_file(str(path))
+            self._backend = Backend.from_buffer(read_capped(path, _MAX_FILE_BYTES, TokenizerError))
             self._pad_id, self._pad_type = _padding(self._backend, directory)
             self._pads_left = _named(directory, "padding_side") == "left"
             self._cuts_left = _named(directory, "truncation_side") == "left"
