@@ -19,8 +19,9 @@ from msgspec import Struct
 from edgewright import registry
 from edgewright.errors import EngineError
 from edgewright.system.child import Child
-from edgewright.system.files import sha256
+from edgewright.system.files import home, sha256
 from edgewright.system.machine import model
+from edgewright.text.buckets import MOST_ROWS, USUAL_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["BUILD", "PROVIDER", "BuildRequest", "build", "cache_dir", "fits", "opened", "providers"]
 
 PROVIDER = "TensorrtExecutionProvider"
-_MOST_ROWS, _USUAL_LENGTH, _LONGEST = 8, 64, 512
-"""The profile's shapes, a choice: small batches, a sentence or two to be fastest at, BERT's context."""
+_LONGEST = 512
+"""A choice: BERT's context."""
 _LIBRARIES = ("libnvinfer.so.11", "libnvinfer.so.10", "libnvinfer.so.8", "libnvinfer.so")
 _KEPT = 4
 """A choice: a bundle's precisions on one machine; each engine is as large as its model."""
@@ -50,9 +51,9 @@ BUILD = Child("edgewright.runtimes._tensorrt_cache:build", BuildRequest, type(No
 
 def cache_dir(path: Path) -> Path:
     """The directory for the engines of a file on this machine, made where it is missing; the oldest others go."""
-    home = os.environ.get("CACHE_DIRECTORY") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    base = os.environ.get("CACHE_DIRECTORY") or home("XDG_CACHE_HOME", ".cache")
     key = hashlib.sha256(f"{sha256(path)} {_tensorrt_version()} {_gpu()}".encode()).hexdigest()[:24]
-    found = Path(home) / "edgewright" / "tensorrt" / key
+    found = Path(base) / "edgewright" / "tensorrt" / key
     found.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.utime(found)
     for old in sorted(found.parent.iterdir(), key=lambda folder: folder.stat().st_mtime)[:-_KEPT]:
@@ -88,7 +89,7 @@ def providers(path: Path, cache: Path, inputs: Sequence[str]) -> list[Any]:
         "trt_timing_cache_path": str(cache),
         "trt_fp16_enable": "1" if "fp16" in path.stem else "0",
     }
-    sides = {"min": (1, 1), "opt": (1, _USUAL_LENGTH), "max": (_MOST_ROWS, _LONGEST)}
+    sides = {"min": (1, 1), "opt": (1, USUAL_LENGTH), "max": (MOST_ROWS, _LONGEST)}
     for side, (rows, length) in sides.items():
         options[f"trt_profile_{side}_shapes"] = ",".join(f"{name}:{rows}x{length}" for name in inputs)
     return [(PROVIDER, options), "CUDAExecutionProvider", "CPUExecutionProvider"]
@@ -97,7 +98,7 @@ def providers(path: Path, cache: Path, inputs: Sequence[str]) -> list[Any]:
 def fits(feeds: Mapping[str, NDArray[Any]]) -> bool:
     """Whether the engines take these arrays, (batch, length)."""
     rows, length = next(iter(feeds.values())).shape
-    return bool(rows <= _MOST_ROWS and length <= _LONGEST)
+    return bool(rows <= MOST_ROWS and length <= _LONGEST)
 
 
 def opened(path: Path, cache: Path, inputs: Sequence[str]) -> Any:
@@ -116,5 +117,5 @@ def build(request: BuildRequest, progress: Callable[[str], None]) -> None:
 
     progress("build the engine")
     session = opened(request.path, request.cache, request.inputs)
-    ones = np.ones((1, _USUAL_LENGTH), dtype=np.int64)
+    ones = np.ones((1, USUAL_LENGTH), dtype=np.int64)
     session.run(None, dict.fromkeys(request.inputs, ones))

@@ -2,7 +2,7 @@
 
     import edgewright as ew
     bundle = ew.build("path/to/model", formats=["onnx"], precisions=["fp32", "int8"], out="sentiment")
-    ew.load(bundle)("a charming and often affecting journey")    # [Label(name='positive', score=0.99)]
+    ew.load(bundle)("a charming and often affecting journey")    # [{'label': 'positive', 'score': 0.99}]
 
 Importing this package imports nothing beyond the standard library; what a name needs comes when the name is used.
 """

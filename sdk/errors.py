@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 __all__ = [
     "BundleError",
@@ -159,11 +160,20 @@ def quoted(text: str, limit: int = 40) -> str:
     return repr(text if len(text) <= limit else text[: limit - 1] + "…")
 
 
-def from_record(record: dict[str, str]) -> EdgewrightError:
-    """Rebuild an error that crossed a process boundary; an unknown code becomes an `EdgewrightError`."""
+def from_record(record: Any, unknown: type[EdgewrightError] | None = None) -> EdgewrightError:
+    """Rebuild an error that crossed a process boundary.
+
+    Args:
+        record: what came; it need not be a record.
+        unknown: what an error becomes that has no code of ours or names our own bug, by default `EdgewrightError`:
+            another machine's is not a bug here.
+    """
     kinds = {kind("").code: kind for kind in _tree(EdgewrightError)}
-    kind = kinds.get(record.get("code", ""), EdgewrightError)
-    return kind(record.get("message", "no message"), hint=record.get("hint", ""))
+    said = {name: str(value) for name, value in record.items()} if isinstance(record, dict) else {}
+    kind = kinds.get(said.get("code", ""), EdgewrightError)
+    if kind is EdgewrightError and unknown:
+        kind = unknown
+    return kind(said.get("message", "no message"), hint=said.get("hint", ""))
 
 
 def _tree(kind: type[EdgewrightError]) -> list[type[EdgewrightError]]:

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import hypothesis
@@ -16,7 +18,7 @@ import pytest
 from debian import need, unpacked
 from onnx_wire import empty_model
 from safetensors.numpy import save_file
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from edgewright.bundle import manifest
 
@@ -41,11 +43,10 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def _tokenizer(tmp_path_factory):
-    backend = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    backend = Tokenizer(models.WordPiece(_vocabulary((HERE / "story.txt").read_text()), unk_token="[UNK]"))
+    backend.add_special_tokens(SPECIAL)
     backend.normalizer = normalizers.BertNormalizer(lowercase=True)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=300, special_tokens=SPECIAL, show_progress=False)
-    backend.train_from_iterator((HERE / "story.txt").read_text().splitlines(), trainer)
     backend.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
@@ -55,6 +56,14 @@ def _tokenizer(tmp_path_factory):
     config = {"tokenizer_class": "BertTokenizer", "model_max_length": POSITIONS, "do_lower_case": True, **names}
     (directory / "tokenizer_config.json").write_text(json.dumps(config))
     return directory
+
+
+def _vocabulary(text):
+    """Letters and the words seen twice, the same in each process: a trainer breaks its ties by chance."""
+    words = Counter(re.findall(r"\w+|[^\w\s]", text.lower()))
+    letters = sorted({letter for word in words for letter in word})
+    often = sorted(word for word, count in words.items() if count > 1 and len(word) > 1)
+    return {piece: at for at, piece in enumerate([*SPECIAL, *letters, *(f"##{one}" for one in letters), *often])}
 
 
 @pytest.fixture(scope="session")
@@ -178,7 +187,7 @@ def bundle_dir(tmp_path, _source, make_artifact, make_manifest):
         text="not bad",
         input_ids=(2, 5, 3),
         outputs={"onnx/model.onnx": (-1.5, 2.5)},
-        answer=[{"name": "positive", "score": 0.98}],
+        answer=[{"label": "positive", "score": 0.98}],
     )
     (root / "golden.json").write_bytes(manifest.encode(manifest.Golden(cases=(case,))))
     files = tuple(_listed(root, path) for path in sorted(root.glob("*.json")))
@@ -192,6 +201,37 @@ def _listed(root, path):
     return manifest.File(
         path=path.relative_to(root).as_posix(), size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
     )
+
+
+@pytest.fixture
+def live(bundle_dir):
+    """A bundle whose model runs: a text is as positive as it is long."""
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("Cast", ["attention_mask"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceSum", ["real", "axes"], ["length"], keepdims=1),
+        helper.make_node("Sub", ["limit", "length"], ["short"]),
+        helper.make_node("Sub", ["length", "limit"], ["long"]),
+        helper.make_node("Concat", ["short", "long"], ["logits"], axis=1),
+    ]
+    given = helper.make_tensor_value_info("attention_mask", TensorProto.INT64, ["batch", "length"])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 2])
+    axes = helper.make_tensor("axes", TensorProto.INT64, [1], [1])
+    limit = helper.make_tensor("limit", TensorProto.FLOAT, [], [5.0])
+    graph = helper.make_graph(nodes, "g", [given], [logits], [axes, limit])
+    data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    return _with_model(bundle_dir, data)
+
+
+def _with_model(directory, data):
+    from msgspec.structs import replace
+
+    record = manifest.decode((directory / "manifest.json").read_bytes(), manifest.Manifest, "manifest.json")
+    (directory / "onnx/model.onnx").write_bytes(data)
+    artifact = replace(record.artifacts[0], size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    (directory / "manifest.json").write_bytes(manifest.encode(replace(record, artifacts=(artifact,))))
+    return directory
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ def llama2c(root, context=64):
     shapes += [(layers, width, width), ones, (layers, inner, width), (layers, width, inner), (layers, inner, width)]
     shapes += [np.ones(width), np.zeros(context * width // heads)]
     arrays = [random.normal(scale=0.3, size=each) if isinstance(each, tuple) else each for each in shapes]
+    arrays[0][:259] = 0  # no special token and no byte is ever the likeliest
     head = struct.pack("<7i", width, inner, layers, heads, key_heads, words, context)
     (root / "model.bin").write_bytes(head + b"".join(array.astype("<f4").tobytes() for array in arrays))
     pieces = [(0.0 if at < 259 else -float(at), text.encode()) for at, text in enumerate(VOCABULARY)]

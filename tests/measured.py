@@ -7,13 +7,16 @@ from edgewright.contracts.operators import Operator, Trace
 from edgewright.measure.grading import grade, spread
 from edgewright.measure.profile import Profile
 from edgewright.measure.roofline import Roofline
-from edgewright.measure.rows import Machine, Moment, Row, Run, Startup
+from edgewright.measure.rows import Machine, MachineState, Row, Run, Startup
 from edgewright.statistics.latency import summarize
 
 PARITY = Parity(texts=1, max_abs=0.0, mean_abs=0.0, sqnr_db=200.0, cosine=1.0, top1=1.0, worst_case="short")
 ARTIFACT = Artifact("onnx/model.onnx", "onnx", "fp32", 5, "0" * 64, (), (), PARITY)
 STARTUP = Startup(1.0, 90, 2.0, 0.5, 0.5, 1.0, 3.0)
-STEADY = {"before": Moment(clock_mhz=2000.0, swapped_pages=7), "after": Moment(clock_mhz=1990.0, swapped_pages=7)}
+STEADY = {
+    "before": MachineState(clock_mhz=2000.0, swapped_pages=7),
+    "after": MachineState(clock_mhz=1990.0, swapped_pages=7),
+}
 
 
 def row(samples, **fields):
@@ -22,7 +25,8 @@ def row(samples, **fields):
     given = {
         "artifact": ARTIFACT, "bundle": "b", "task": "text-classification", "engine": "onnxruntime", "version": "1",
         "threads": 1, "tokens": 16, "latency_ms": summarize(flat), "samples_ms": samples, "tokens_per_s": 1.0,
-        "startup": STARTUP, "peak_rss_mib": 80.0, "noise": spread(samples), "before": Moment(), "after": Moment(),
+        "startup": STARTUP, "peak_rss_mib": 80.0, "noise": spread(samples),
+        "before": MachineState(), "after": MachineState(),
         "grade": mark, "reasons": reasons,
     }  # fmt: skip
     return Row(**{**given, **fields})

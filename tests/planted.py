@@ -8,6 +8,7 @@ import pytest
 
 OURS = ("accelerate", "click", "msgspec", "numpy", "onnx", "onnxruntime", "optuna", "pip", "safetensors", "tokenizers")
 NAMES = sorted({*sys.stdlib_module_names, *OURS, "edgewright", "torch", "transformers"})
+WITNESS = "run-by-mistake"
 PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
 
 BODY = "with open({witness!r}, 'a') as file:\n    file.write({name!r} + chr(10))\n"
@@ -18,14 +19,20 @@ class Planted:
 
     def __init__(self, folder, *, without=()):
         self.folder, self.names = folder, [name for name in NAMES if name not in without]
-        self._witness = folder / "run-by-mistake"
+        self._witness = folder / WITNESS
         folder.mkdir(exist_ok=True)
         for name in self.names:
             (folder / f"{name}.py").write_text(BODY.format(witness=str(self._witness), name=name))
 
     def ran(self):
         """The names whose file was run."""
-        return self._witness.read_text().split() if self._witness.exists() else []
+        return ran(self.folder)
+
+
+def ran(folder):
+    """The names whose file was run, in a directory that was made before."""
+    witness = folder / WITNESS
+    return witness.read_text().split() if witness.exists() else []
 
 
 def python_of(version):

@@ -238,71 +238,6 @@ def test_a_module_says_what_it_is_for(name):
 # numbers
 
 
-# Names whose number has no reason yet; to be emptied.
-_STILL_BARE = {
-    "sdk/boards/board.py:_TRIES",
-    "sdk/boards/board.py:_PAUSE_S",
-    "sdk/boards/catalogue.py:_Words",
-    "sdk/boards/facts.py:_Words",
-    "sdk/boards/flash.py:_HASHING_S",
-    "sdk/boards/flash.py:_ASK_S",
-    "sdk/boards/install.py:_INSTALL_S",
-    "sdk/boards/instructions.py:_COUNT_S",
-    "sdk/boards/many.py:_MAX_BYTES",
-    "sdk/boards/native/place.py:_MOST_RUNS",
-    "sdk/boards/own_wheel.py:_LONG_AGO",
-    "sdk/boards/remote.py:_MAX_SENT_BYTES",
-    "sdk/boards/remote.py:_MAX_ANSWER_BYTES",
-    "sdk/boards/remote.py:_PATIENCE_S",
-    "sdk/boards/remote.py:_USAGE",
-    "sdk/boards/remote.py:_KILLED",
-    "sdk/boards/transfer.py:_END_S",
-    "sdk/boards/wheels.py:_OLDEST_GLIBC",
-    "sdk/boards/wheels.py:_BEFORE",
-    "sdk/boards/wheels.py:_FETCH_S",
-    "sdk/boards/wire.py:_MAX_BYTES",
-    "sdk/cli/__init__.py:_INTERRUPTED",
-    "sdk/inference/footprint.py:_MIB",
-    "sdk/inference/golden.py:_FLOOR",
-    "sdk/inference/golden.py:_LARGEST_SAMPLE",
-    "sdk/measure/place.py:_ASKED_S",
-    "sdk/system/child.py:_POLL_S",
-    "sdk/system/child.py:_PR_SET_PDEATHSIG",
-    "sdk/system/preload.py:_IDLE_S",
-    "sdk/system/preload.py:_MESSAGE",
-    "runtimes/_measuring/counted.py:_MARK",
-    "runtimes/_measuring/counted.py:_BEFORE",
-    "runtimes/_measuring/power.py:_PAUSE_S",
-    "runtimes/_measuring/roofline.py:_SIDE",
-    "runtimes/_measuring/roofline.py:_LEAST_S",
-    "runtimes/_measuring/roofline.py:_FLOAT",
-    "runtimes/_measuring/roofline.py:_UINT8",
-    "runtimes/_measuring/roofline.py:_INT8",
-    "runtimes/_measuring/roofline.py:_INT32",
-    "runtimes/_measuring/worker.py:_MOST_RUNS",
-    "runtimes/_measuring/worker.py:_MOST_ANSWERED",
-    "runtimes/_measuring/worker.py:_METERED_S",
-    "devices/_fake/transport.py:_PIECE",
-    "devices/_native/disk.py:_HASHING_S",
-    "devices/_native/machine.py:_MAX_FACTS_BYTES",
-    "devices/_native/machine.py:_MAX_KEYS_BYTES",
-    "devices/_native/machine.py:_MAX_FILE_BYTES",
-    "devices/_native/machine.py:_PROBE_S",
-    "devices/_native/placing.py:_ASK_S",
-    "devices/_native/placing.py:_STRANGE",
-    "devices/_native/talk.py:_MOST_BANNER_BYTES",
-    "devices/_native/talk.py:_MOST_BYTES",
-    "devices/_native/talk.py:_CANNOT_START",
-    "devices/_native/talk.py:_KILLED",
-    "devices/_native/talk.py:_GRACE_S",
-    "devices/_native/talk.py:_BEAT_S",
-    "devices/_native/transport.py:_HELLO_S",
-    "devices/_native/transport.py:_LOAD_S",
-    "devices/_native/transport.py:_INFER_S",
-    "devices/_onboard/agent.py:_JOURNAL_LINES",
-}
-
-
 def numbers(node):
     """The numbers of an expression; 0 and 1 as the value of a keyword (`ge=0`) or an index (`[1:]`) say themselves."""
     plain = {id(part.value) for part in ast.walk(node) if isinstance(part, ast.keyword)}
@@ -337,8 +272,7 @@ PRAGMA = re.compile(r"# (fmt|noqa|type|pragma)\b")
 
 @pytest.mark.parametrize("name", TREES)
 def test_a_number_has_its_reason_beside_it(name):
-    bare = {f"{name}:{word}" for word in without_reason((ROOT / name).read_text()) if word != "__version__"}
-    assert bare - _STILL_BARE == set()
+    assert set(without_reason((ROOT / name).read_text())) - {"__version__"} == set()
 
 
 @pytest.mark.parametrize(

@@ -97,3 +97,11 @@ def test_an_error_can_be_copied_and_pickled(kind, passed_on):
 def test_a_text_that_is_quoted_shows_that_it_was_cut():
     assert quoted("x" * 40) == repr("x" * 40)
     assert quoted("x" * 41) == repr("x" * 39 + "…")
+
+
+@pytest.mark.parametrize(
+    "record", [{"code": "of a later version"}, {"code": "edgewright-error"}, {}, [], "no", {"code": 7}]
+)
+def test_an_error_of_elsewhere_that_is_not_known_is_no_bug_here(record):
+    assert from_record(record, errors.DeviceError).exit_code == 5
+    assert from_record({"code": "gate-failed", "message": "m"}, errors.DeviceError).exit_code == 4

@@ -76,9 +76,7 @@ def plain(answer: Any) -> Any:
     """A vector as a list of numbers; a classification as its first label and the score of that."""
     if hasattr(answer, "tolist"):
         return answer.tolist()
-    if isinstance(answer[0], dict):
-        return [answer[0]["label"], answer[0]["score"]]
-    return [answer[0].name, answer[0].score] if hasattr(answer[0], "score") else list(answer)
+    return [answer[0]["label"], answer[0]["score"]] if isinstance(answer[0], dict) else list(answer)
 
 
 # the sides, each as its users write it, with one thread

@@ -67,8 +67,12 @@ HEADS = {
     "question-answering": "ForQuestionAnswering",
     "fill-mask": "ForMaskedLM",
     "feature-extraction": "Model",
+    "text-ranking": "ForSequenceClassification",
+    "zero-shot-classification": "ForSequenceClassification",
 }
 LABELS = {
+    "text-ranking": ("LABEL_0",),
+    "zero-shot-classification": ("contradiction", "neutral", "entailment"),
     "text-classification": ("negative", "positive"),
     "token-classification": ("O", "B-PER", "I-PER", "B-LOC", "I-LOC"),
 }

@@ -91,7 +91,12 @@ def unpack(checkpoint: Path, vocabulary: Path, out: Path) -> None:
     (out / "config.json").write_text(json.dumps(_config(head)), encoding="utf-8")
     (out / "tokenizer.json").write_text(json.dumps(_tokenizer(pieces), ensure_ascii=False), encoding="utf-8")
     named = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": head[6], **named}
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": head[6],
+        "add_bos_token": True,
+        **named,
+    }
     (out / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 

@@ -113,6 +113,8 @@ def _pretrained(source: SourceJob) -> tuple[torch.nn.Module, list[str]]:
             dtype=torch.float32,
             attn_implementation="eager",
             local_files_only=True,
+            trust_remote_code=False,  # no file of a model is code
+            weights_only=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are refused below, with the numbers
         )

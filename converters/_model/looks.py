@@ -52,6 +52,7 @@ def evaluate(request: EvaluateRequest, progress: Callable[[str], None]) -> Evalu
     """Score the model on the rows of `data`; with `timed` texts measure latency on so many, and peak memory."""
     model, pipeline = _opened(request, progress)
     progress(f"score the eager model on {request.data.name}")
+    pipeline = pipeline.asking(**request.options)
     scored = score_all(pipeline, request.data, request.metric)
     cost = None
     if request.timed:

@@ -3,11 +3,11 @@
     input_ids (batch, n), attention_mask (batch, past + n) of ones, past_key_values.L.key and .value
     -> logits (batch, kept, vocabulary), present.L.key and .value
 
-The names are those of transformers' own exports, which onnxruntime-genai and transformers.js look for. Attention is
-com.microsoft's GroupQueryAttention: it turns queries and keys itself, and where `past` and `present` are one buffer it
-writes in place. `position_ids` is an input where the model has a table of positions, or heads too small for that
-kernel's own rotation. `num_logits_to_keep` may be left out: 0 is all positions, and 1 saves the products of a whole
-prompt with the head.
+The names, those of the free dimensions among them, are those of transformers' own exports, which onnxruntime-genai
+and transformers.js look for. Attention is com.microsoft's GroupQueryAttention: it turns queries and keys itself, and
+where `past` and `present` are one buffer it writes in place. `position_ids` is an input where the model has a table
+of positions, or heads too small for that kernel's own rotation. `num_logits_to_keep` may be left out: 0 is all
+positions, and 1 saves the products of a whole prompt with the head.
 """
 
 from __future__ import annotations
@@ -76,19 +76,22 @@ class _Graph(Writer):
         from onnx import TensorProto, helper
 
         whole = ["input_ids", "attention_mask"] + ["position_ids"] * self._places
-        shapes = {"attention_mask": ["batch", "total"]}
+        shapes = {"attention_mask": ["batch_size", "total_sequence_length"]}
         inputs = [
-            helper.make_tensor_value_info(name, TensorProto.INT64, shapes.get(name, ["batch", "length"]))
+            helper.make_tensor_value_info(name, TensorProto.INT64, shapes.get(name, ["batch_size", "sequence_length"]))
             for name in whole
         ]
         inputs.append(helper.make_tensor_value_info("num_logits_to_keep", TensorProto.INT64, [1]))
-        return inputs + self._cache("past_key_values", "past")
+        return inputs + self._cache("past_key_values", "past_sequence_length")
 
     def _outputs(self) -> list[Any]:
         from onnx import TensorProto, helper
 
-        shape = ["batch", "kept", self.decoder.vocabulary]
-        return [helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape), *self._cache("present", "total")]
+        shape = ["batch_size", "kept", self.decoder.vocabulary]
+        return [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape),
+            *self._cache("present", "total_sequence_length"),
+        ]
 
     def _cache(self, name: str, length: str) -> list[Any]:
         from onnx import TensorProto, helper
@@ -97,7 +100,7 @@ class _Graph(Writer):
             helper.make_tensor_value_info(
                 f"{name}.{at}.{part}",
                 TensorProto.FLOAT,
-                ["batch", block.attention.key_heads, length, block.attention.head_dim],
+                ["batch_size", block.attention.key_heads, length, block.attention.head_dim],
             )
             for at, block in enumerate(self.decoder.blocks)
             for part in ("key", "value")

@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 from edgewright.errors import ConversionFailed, MissingExtra, UnsupportedConversion
-from edgewright.text.buckets import buckets
+from edgewright.text.buckets import MOST_ROWS, USUAL_LENGTH, buckets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,19 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["arguments", "build", "check_builder", "profile"]
 
-_MOST_ROWS = 8
-"""A choice: small batches on a device; memory is planned for them all."""
-_USUAL_LENGTH = 64
-"""A choice: a sentence or two; kernels are tuned for this length."""
-
 _Shapes = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 
 def profile(spec: ConversionSpec) -> dict[str, _Shapes]:
     """The least, usual and largest (batch, length) of each input; the usual length is a bucket."""
     longest = spec.settings.max_length
-    usual = max(bucket for bucket in buckets(longest) if bucket <= max(_USUAL_LENGTH, buckets(longest)[0]))
-    rows = max(_MOST_ROWS, *(len(array) for array in spec.example.values()))
+    usual = max(bucket for bucket in buckets(longest) if bucket <= max(USUAL_LENGTH, buckets(longest)[0]))
+    rows = max(MOST_ROWS, *(len(array) for array in spec.example.values()))
     return dict.fromkeys(spec.inputs, ((1, 1), (1, usual), (rows, longest)))
 
 
@@ -69,7 +64,7 @@ def build(
 
 
 def _executed(argv: Sequence[str], timeout_s: float) -> None:
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s, check=False)
+    done = subprocess.run(argv, capture_output=True, encoding="utf-8", errors="replace", timeout=timeout_s, check=False)
     if done.returncode:
         words = [line for line in (done.stdout + done.stderr).splitlines() if "[E]" in line] or ["no error line"]
         raise ConversionFailed(f"trtexec ended with exit code {done.returncode}: {words[0]}")

@@ -16,10 +16,13 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgewright.errors import DeviceError, UsageError
+from edgewright.system.files import home
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["CPUS", "PYTHON", "Cpu", "Emulated", "cache_dir", "emulated"]
 
@@ -127,9 +130,7 @@ class Emulated:
 
 def cache_dir() -> Path:
     """Where emulated boards live: `$XDG_CACHE_HOME/edgewright/emulated`, by default below `~/.cache`."""
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(given) if Path(given).is_absolute() else Path.home() / ".cache"
-    return base / "edgewright" / "emulated"
+    return home("XDG_CACHE_HOME", ".cache") / "edgewright" / "emulated"
 
 
 def emulated(cpu: str) -> Emulated:

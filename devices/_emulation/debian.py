@@ -49,7 +49,7 @@ def fetch(wanted: Wanted, folder: Path, mirror: str, progress: Callable[[str], N
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "status").touch()
     line = f"deb [arch={wanted.architecture} signed-by={_KEYRING}] {source} {wanted.suite} main\n"
-    (folder / "etc" / "sources.list").write_text(line)
+    (folder / "etc" / "sources.list").write_text(line, encoding="utf-8")
     argv = [apt, *_settings(folder, wanted.architecture)]
     progress(f"Debian's list of packages, from {source}")
     _tell([*argv, "update"], source)

@@ -147,7 +147,10 @@ class _Programs(Machine):
     def _starts(self, script: str) -> bool:
         """Whether every tree of an environment has the files that the RECORDs in it name."""
         peek, wheels = self.board.disk.peek, f"{self.board.root}/wheels"
-        recipe = Recipe.of(json.loads(peek(script).splitlines()[1].lstrip(b"# ")))
+        try:
+            recipe = Recipe.of(json.loads(peek(script).splitlines()[1].lstrip(b"# ")))
+        except (ValueError, IndexError):  # no shell would make anything of it
+            return False
         kinds = self.board.disk.tree(wheels)
         records = [path for path in kinds if path.endswith("/RECORD")]
         trees = {path[len(wheels) + 1 :].partition("/")[0]: listed(peek(path)) for path in records}

@@ -17,7 +17,7 @@ from edgewright.devices._onboard.machine import Machine, Manager, Ran
 from edgewright.devices._onboard.release import MANIFEST, SIGNATURE
 from edgewright.errors import BundleError, ConnectionLost, DeviceError, EdgewrightError, one_line
 from edgewright.system.untrusted import MAX_JSON_BYTES
-from edgewright.system.vitals import Here, moment
+from edgewright.system.vitals import Here, machine_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["NativeMachine", "Runner"]
 
 _MAX_FACTS_BYTES, _MAX_KEYS_BYTES = 2**20, 2**20
+"""Choices: /proc/cpuinfo of 256 cores, and a thousand signers, are well below."""
 _MAX_FILE_BYTES = 2**28
+"""A choice: the largest tokenizer.json, of 256,000 words, has some 30 MB; artifacts are not fetched."""
 _PROBE_S = 60.0
+"""A choice, as for the runner's hello: a phone that dozes answers within it."""
 _INT8 = ("avx2", "avx512_vnni", "avx_vnni", "asimddp", "i8mm", "sve")
 
 
@@ -146,8 +149,8 @@ class NativeMachine(Machine, Here):
         return int(found) * 1024 if found.isdigit() else -1
 
     def facts(self) -> dict[str, Any]:
-        """What `edgewright.system.vitals.moment` tells, and of the rest what a kernel's files do."""
-        return {**self.described(), **moment(self)}
+        """What `edgewright.system.vitals.machine_state` tells, and of the rest what a kernel's files do."""
+        return {**self.described(), **machine_state(self)}
 
     def manager(self) -> Manager:
         """None: such a device has no systemd."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Found", "Programs", "look", "place"]
 
 _ASK_S = 60.0
+"""A choice, as for the runner's hello: it hashes an engine of some MB, on a phone that dozes."""
 _LOOK = """\
 r=$1
 case $r in '') r=${XDG_DATA_HOME:-$HOME/.local/share}/edgewright;; '~') r=$HOME;; '~/'*) r=$HOME/${r#??};; esac
@@ -40,6 +41,7 @@ mkdir -p "$1" && umask 077 && mkdir -p "$1/native" && chmod 700 "$1/native"
 _HAS = '[ -f "$1" ] && h=$(sha256sum <"$1") && [ "${h%% *}" = "$2" ]'
 _TAKE = 'h=$(sha256sum <"$1") && [ "${h%% *}" = "$3" ] && chmod 700 "$1" && mv -f "$1" "$2"'
 _STRANGE = 9
+"""What `_MAKE` exits with."""
 
 
 class Programs(NamedTuple):

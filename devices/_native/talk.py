@@ -24,11 +24,16 @@ __all__ = ["Said", "Talk", "number"]
 
 _HELLO = b"edgewright-run 1\n"
 _MOST_BANNER_BYTES = 2**16
+"""A choice: what a login prints is a screen or two."""
 _MOST_BYTES = 2**26
+"""MOST_BYTES of run_frames.h: the runner sends no more."""
 _WORDS = "edgewright-run: "
 _CANNOT_START = (126, 127)
+"""A shell's word for what may not be executed, or is not there (POSIX, Shell Command Language, 2.8.2)."""
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+"""As subprocess tells it, and as a shell does."""
 _GRACE_S, _BEAT_S = 5.0, 0.2
+"""Choices: a runner that reads the end of its input is gone at once; limits are of a minute and more."""
 
 
 class Said(NamedTuple):

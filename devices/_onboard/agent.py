@@ -10,6 +10,7 @@ import errno
 import os
 import signal
 import sys
+import tempfile
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
@@ -51,11 +52,16 @@ if TYPE_CHECKING:
 __all__ = ["OPERATIONS", "answer", "listing", "main", "status", "told", "uninstall"]
 
 _JOURNAL_LINES = 20
+"""A choice: what fits a screen; the whole journal stays on the board."""
 _WORK = (
     *("env", "native", "wheels", "releases", "blobs", "incoming", "journal.jsonl"),
-    *("current.new", "state.json.new", "state.json", "lock"),
+    *("reserve", "current.new", "newest.new", "state.json.new", "state.json", "lock"),
 )
 """In the order in which they go."""
+
+_TEMPORARY_BYTES = 2**24
+"""A choice: what a self-test writes of inputs and outputs."""
+_IN_MEMORY = "/dev/shm"  # noqa: S108 - its files are made under random names, by tempfile
 
 _HINTS = {
     errno.ENOSPC: "free some space on the board",
@@ -63,6 +69,7 @@ _HINTS = {
     errno.EROFS: "the file system is read-only; choose another --root",
     errno.EACCES: "choose another --root, or another user",
     errno.EPERM: "the file system may lack links; choose a --root on ext4 or f2fs",
+    errno.ENOLCK: "give a --root on a disk of the board's own",
     errno.EIO: "the board's disk is failing",
 }
 
@@ -82,7 +89,8 @@ def status(board: Board, request: Inspect) -> Status:
     return Status(
         **_overview(board, store.problem),
         free_bytes=board.disk.free(store.root).free_bytes if there else None,
-        signed_only=board.disk.stat(f"{store.root}/keys/allowed_signers") is not None,
+        signed_only=bool(store.owned("allowed_signers")),
+        newest=store.newest(),
         journal=tuple(board.journal.last(_JOURNAL_LINES)),
         service=board.service.state(),
     )
@@ -111,7 +119,7 @@ def _row(board: Board, name: str, state: State, problem: str | None) -> Row:
 
 
 def uninstall(board: Board, request: Uninstall) -> Removed:
-    """Remove the service, every release and the store itself. The owner's keys stay."""
+    """Remove the service, every release and the store itself. The owner's keys, and with them `newest`, stay."""
     del request
     store, disk = board.store, board.disk
     store.check_ours()
@@ -122,7 +130,7 @@ def uninstall(board: Board, request: Uninstall) -> Removed:
         board.service.remove()
         store.write(State(sequence=state.sequence))
         store.switch("")
-        for name in _WORK:
+        for name in (*(() if store.owned("allowed_signers") else ("newest",)), *_WORK):
             remove(disk, f"{store.root}/{name}")
     if not disk.list(store.root):
         disk.rmdir(store.root)
@@ -192,10 +200,23 @@ def _rooted(root: str) -> str:
     return os.path.realpath(found)
 
 
+def _find_room() -> None:
+    """Let temporary files, of this process and of what it starts, be in memory where the usual place is full."""
+    try:
+        usual = tempfile.gettempdir()
+        free = os.statvfs(usual)
+        full = free.f_bavail * free.f_frsize < _TEMPORARY_BYTES
+    except OSError:  # there is none
+        full = True
+    if full and os.access(_IN_MEMORY, os.W_OK | os.X_OK):
+        tempfile.tempdir = os.environ["TMPDIR"] = _IN_MEMORY
+
+
 def main(tree: Any) -> None:
     """Answer one call on the machine that this runs on. A connection that breaks does not stop it half-way."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
+    _find_room()
     said = told(RealDisk(), RealMachine(), tree, _rooted)
     with suppress(OSError):
         sys.stdout.buffer.write(said)

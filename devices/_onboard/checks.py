@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle.external_data import check_content, weights_of
+from edgewright.contracts.board_commands import Verify
 from edgewright.devices._onboard.commands import argv
 from edgewright.errors import BundleError, DeviceError, GateFailed, one_line
 
@@ -43,23 +44,46 @@ def check_signature(store: Store, machine: Machine, release: Release) -> str:
 
     Raises:
         BundleError: the board has a key file, and no key in it made the release's signature, or that key is revoked.
+        DeviceError: others than the owner may change the keys.
     """
-    signers, revoked = f"{store.root}/keys/allowed_signers", f"{store.root}/keys/revoked"
-    if store.disk.stat(signers) is None:
+    signers, revoked = store.owned("allowed_signers"), store.owned("revoked")
+    if not signers:
         return ""
-    known = revoked if store.disk.stat(revoked) else None
-    return machine.who_signed(release.manifest, release.signature, signers, known)
+    return machine.who_signed(release.manifest, release.signature, signers, revoked or None)
 
 
 def check_version(store: Store, active: str, release: Release, *, allow_downgrade: bool) -> None:
-    """Raise BundleError where a release is older than the one called `active`, and that is not asked for."""
-    try:
-        have = store.read(active).version if active else 0
-    except (OSError, BundleError):  # the active one rotted, and anything is better
+    """Check that a release is not older than what counts on the board.
+
+    That is the one called `active`, or where it cannot be read the newest that ever was. Where the board has its
+    owner's keys the newest counts in any case, and the owner alone allows an older one, else whoever sends it.
+
+    Raises:
+        BundleError: it is older, and that is not allowed.
+        DeviceError: what the board noted of versions cannot be read.
+    """
+    have, owned = _active_version(store, active), bool(store.owned("allowed_signers"))
+    words = f"active on the board is version {have}"
+    if have is None or (owned and have < store.newest()):
+        have = store.newest()
+        words = f"version {have} has been active on the board"
+    if release.version >= have:
         return
-    if release.version < have and not allow_downgrade:
-        what = f"the bundle has version {release.version}, active on the board is version {have}"
+    what = f"the bundle has version {release.version}, {words}"
+    if not owned and not allow_downgrade:
         raise BundleError(what, hint="versions never go down; give --allow-downgrade if this one shall")
+    oldest = store.oldest() if owned else release.version
+    if oldest is None or release.version < oldest:
+        hint = f"the board's owner alone allows that, there: echo {release.version} > {store.root}/keys/oldest"
+        raise BundleError(what, hint=hint)
+
+
+def _active_version(store: Store, active: str) -> int | None:
+    """The version of the active release; None where there is none, or it rotted."""
+    try:
+        return store.read(active).version if active else None
+    except (OSError, BundleError):
+        return None
 
 
 def check_contained(store: Store, name: str) -> None:
@@ -119,6 +143,8 @@ def replay(machine: Machine, what: str, command: Command, place: Place, timeout_
     if ran.exit_code != 0:
         raise GateFailed(f"{what} failed: {last_words(ran)}")
     rows = _rows(ran.stdout)
+    if isinstance(command, Verify) and not rows:
+        raise GateFailed(f"{what} proved nothing: it names no artifact that it replayed")
     if rows and not any(row.get("engine", True) for row in rows):
         hint = "install an engine there: pip install 'edgewright[onnx]' or 'edgewright[litert]'"
         raise GateFailed(f"{what} replayed nothing: the board has no engine for any artifact", hint=hint)

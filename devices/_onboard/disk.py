@@ -15,7 +15,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
-__all__ = ["Disk", "Facts", "Free", "RealDisk"]
+__all__ = ["PIECE", "Disk", "Facts", "Free", "RealDisk"]
 
 _HOW = {
     "read": os.O_RDONLY,
@@ -42,7 +42,7 @@ class Free(NamedTuple):
     inodes: int
 
 
-_PIECE = 1 << 20
+PIECE = 1 << 20
 """Bytes read at a time: large enough that calls cost nothing, small beside any board's memory."""
 
 
@@ -61,7 +61,7 @@ class Disk(ABC):
         try:
             if sync:
                 self.sync(handle)
-            while piece := self.read(handle, _PIECE):
+            while piece := self.read(handle, PIECE):
                 digest.update(piece)
         finally:
             self.close(handle)
@@ -241,7 +241,7 @@ class RealDisk(Disk):
     def lock(self, path: str) -> int:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _flock(handle, path)
             removed = os.fstat(handle).st_nlink == 0
         except BaseException:
             os.close(handle)
@@ -250,3 +250,25 @@ class RealDisk(Disk):
             os.close(handle)
             raise BlockingIOError(errno.EAGAIN, "removed by whoever had it", path)
         return handle
+
+
+def _flock(handle: int, path: str) -> None:
+    """Lock an open file. Raises OSError, which names a file system that has no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        what = f"the file system there, {_file_system(path) or 'which is not known'}, has no locks"
+        raise OSError(errno.ENOLCK, what, path) from error
+
+
+def _file_system(path: str) -> str:
+    """The kind of the file system that holds a path, such as nfs4 (proc_pid_mounts(5)); "" where it is not told."""
+    try:
+        with open("/proc/mounts", errors="replace") as file:  # noqa: PTH123 - strings throughout
+            mounts = [line.split()[1:3] for line in file]
+    except (OSError, IndexError):
+        return ""
+    holding = [(len(place), kind) for place, kind in mounts if f"{path}/".startswith(place.rstrip("/") + "/")]
+    return max(holding, default=(0, ""))[1]

@@ -105,7 +105,9 @@ def _restart(board: Board, state: State) -> None:
     found = board.service.unit()
     if found and state.active and found.argv[:1] == (board.store.env.script,):
         try:
-            board.service.start(found.argv, state.active)
+            problem = board.service.start(found.argv, state.active)
+            if problem:
+                board.journal.note("trouble", problem)
         except EdgewrightError as error:
             board.journal.note("trouble", f"the service could not follow: {error}")
 

@@ -6,13 +6,12 @@ import errno
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from edgewright.devices._onboard.disk import PIECE
+
 if TYPE_CHECKING:
     from edgewright.devices._onboard.disk import Disk
 
 __all__ = ["ensure_dir", "fill", "get", "put", "remove"]
-
-_PIECE = 1 << 20
-"""Bytes read at a time: large enough that calls cost nothing, small beside any board's memory."""
 
 
 def fill(disk: Disk, path: str, data: bytes, *, how: str = "write", sync: bool = True) -> None:
@@ -43,7 +42,7 @@ def get(disk: Disk, path: str, most: int) -> bytes:
     handle = disk.open(path, "read")
     pieces, size = [], 0
     try:
-        while piece := disk.read(handle, _PIECE):
+        while piece := disk.read(handle, PIECE):
             pieces.append(piece)
             size += len(piece)
             if size > most:

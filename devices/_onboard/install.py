@@ -10,7 +10,7 @@ from edgewright.contracts.board_commands import Health
 from edgewright.devices._onboard.checks import check_contained, check_signature, check_version, replay
 from edgewright.devices._onboard.commands import Place, argv
 from edgewright.devices._onboard.state import State, sequence_of
-from edgewright.errors import DeviceError, EdgewrightError
+from edgewright.errors import BundleError, DeviceError, EdgewrightError
 
 if TYPE_CHECKING:
     from edgewright.contracts.board import Install, RollBack, Serve
@@ -82,6 +82,7 @@ def _try(board: Board, checks: Checks, server: Server | None, state: State, name
         words = f"{error.message}; the board went back to {state.active or 'nothing'}"
         raise type(error)(words, hint=error.hint) from error
     kept = State(active=name, previous=spare, sequence=sequence)
+    store.raise_newest(store.read(name).version)
     store.write(kept)
     return _clean(board, kept)
 
@@ -91,7 +92,9 @@ def _serve(board: Board, server: Server | None, timeout_s: float, name: str) -> 
     found = board.service.unit()
     words = argv(server, board.place(board.store.link)) if server else list(found.argv) if found else []
     if words:
-        board.service.start(words, name)
+        problem = board.service.start(words, name)
+        if problem:
+            board.journal.note("trouble", problem)
         board.service.ask(Health(), Place(words[0], socket=board.service.manager.socket), name, timeout_s)
 
 
@@ -99,7 +102,7 @@ def serve(board: Board, request: Serve) -> Served:
     """Install the service for the active release, or with nothing to start remove it.
 
     Raises:
-        BundleError: an artifact names other files.
+        BundleError: an artifact names other files, or the board's keys do not allow it any more.
         DeviceError: nothing is active, or systemd does not start it.
         GateFailed: it is not well; a service that was not there before is removed again.
     """
@@ -110,6 +113,7 @@ def serve(board: Board, request: Serve) -> Served:
             return Served("")
         if not state.active:
             raise DeviceError(f"nothing is installed in {board.store.root}", hint="flash a bundle")
+        _check_still_signed(board, state.active)
         check_contained(board.store, state.active)
         served = service.unit()
         try:
@@ -133,7 +137,7 @@ def rollback(board: Board, request: RollBack) -> Rolled:
     """Make the previous release the active one; with `heal` only where the active one is damaged.
 
     Raises:
-        BundleError: an artifact of it names other files.
+        BundleError: an artifact of it names other files, or the board's keys do not allow it any more.
         DeviceError: there is no previous release, or it is damaged. Nothing is deleted.
         GateFailed: its self-test or health check failed; what was active is active.
     """
@@ -143,11 +147,22 @@ def rollback(board: Board, request: RollBack) -> Rolled:
         if request.heal and not problem:
             return Rolled(state.active, state.active, _clean(board, state))
         _check_previous(board, state, f"; the active one, {state.active}, is too: {problem}" if problem else "")
+        _check_still_signed(board, state.previous)
         _proven(board, request.checks, state.previous)
         left = _try(board, request.checks, None, state, state.previous)
         why = f": {problem}" if problem else ""
         board.journal.note("rolled back", f"from {state.active} to {state.previous}{why}")
     return Rolled(state.previous, state.active, left)
+
+
+def _check_still_signed(board: Board, name: str) -> None:
+    """Raise BundleError where the board's keys do not allow a release any more, as one whose key was revoked since."""
+    try:
+        check_signature(board.store, board.machine, board.store.read(name))
+    except BundleError as error:
+        board.journal.note("refused", f"{name}: {error.message}")
+        hint = f"its owner alone allows it again, in {board.store.root}/keys there"
+        raise BundleError(f"the release {name} may not be active: {error.message}", hint=hint) from error
 
 
 def _check_previous(board: Board, state: State, both: str) -> None:

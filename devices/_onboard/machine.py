@@ -16,8 +16,10 @@ from edgewright.bundle.sshsig import who_signed
 from edgewright.devices._onboard.commands import argv
 from edgewright.errors import DeviceError, one_line
 from edgewright.system.interpreter import environment
+from edgewright.system.keeper import end_all
+from edgewright.system.limits import allowed
 from edgewright.system.machine import identity
-from edgewright.system.vitals import moment
+from edgewright.system.vitals import machine_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +89,7 @@ class Machine(ABC):
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:
-        """What `edgewright.system.machine.identity` and `edgewright.system.vitals.moment` tell."""
+        """What `edgewright.system.machine.identity` and `edgewright.system.vitals.machine_state` tell."""
 
     @abstractmethod
     def boot(self) -> str:
@@ -128,6 +130,7 @@ class RealMachine(Machine):
                 raise DeviceError(f"{_short(argv)} took longer than {timeout_s:g} s and was ended") from error
             finally:
                 if child.returncode is None:
+                    end_all(child.pid)
                     os.killpg(child.pid, signal.SIGKILL)
                     child.wait()
             size = out.seek(0, os.SEEK_END)
@@ -141,10 +144,12 @@ class RealMachine(Machine):
         except OSError:
             return -1
         found = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), "")
-        return int(found) * 1024 if found.isdigit() else -1
+        may = allowed()
+        left = [may.memory_bytes - (may.memory_used_bytes or 0)] if may.memory_bytes else []
+        return min([int(found) * 1024, *left]) if found.isdigit() else -1
 
     def facts(self) -> dict[str, Any]:
-        return {**identity(), **moment()}
+        return {**identity(), **machine_state()}
 
     def boot(self) -> str:
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgewright.errors import BundleError
-from edgewright.system.untrusted import MAX_SIGNATURE_BYTES, check_path, strict_json
+from edgewright.system.untrusted import MAX_FILES, MAX_SIGNATURE_BYTES, check_path, strict_json
 
 __all__ = ["MANIFEST", "SIGNATURE", "Part", "Release"]
 
@@ -60,6 +60,9 @@ class Release:
             raise BundleError(f"{SIGNATURE} has {len(signature)} bytes, at most {MAX_SIGNATURE_BYTES} are read")
         tree = strict_json(manifest, MANIFEST)
         _check_schema(tree)
+        count = len(_entries(tree, "artifacts")) + len(_entries(tree, "files"))
+        if count > MAX_FILES:
+            raise BundleError(f"{MANIFEST} lists {count} files, a bundle has at most {MAX_FILES}")
         artifacts = [_part(entry, f"artifacts[{i}]") for i, entry in enumerate(_entries(tree, "artifacts"))]
         others = [_part(entry, f"files[{i}]") for i, entry in enumerate(_entries(tree, "files"))]
         parts = (*artifacts, *others)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgewright.contracts.board_answers import Serving
-from edgewright.devices._onboard.checks import memory_bytes, replay
+from edgewright.devices._onboard.checks import last_words, memory_bytes, replay
 from edgewright.devices._onboard.files import ensure_dir, get, put, remove
 from edgewright.devices._onboard.unit import NAME, Unit
 from edgewright.errors import DeviceError, EdgewrightError, GateFailed, one_line
@@ -66,8 +66,8 @@ class Service:
             owner = f"serves {found.root}" if found else "was not written by edgewright"
             raise DeviceError(f"{self.path} {owner}", hint="remove it first")
 
-    def start(self, argv: Sequence[str], name: str) -> None:
-        """Write the unit for a release that `current` leads to, and start it anew.
+    def start(self, argv: Sequence[str], name: str) -> str:
+        """Write the unit for a release that `current` leads to, and start it anew; what it will not do, in words.
 
         Raises:
             DeviceError: systemd does not start it.
@@ -77,9 +77,16 @@ class Service:
         self._tell("daemon-reload")
         self._tell("reset-failed", NAME, fails=False)  # what an earlier release did wrong does not count
         self._tell("restart", NAME)
-        if self.manager.user:  # else it ends with the last session of its user, and waits for the first
-            with suppress(DeviceError):
-                self.machine.run(["loginctl", "enable-linger"], _START_S)
+        return self._linger() if self.manager.user else ""
+
+    def _linger(self) -> str:
+        """Let a user's service outlive the user's sessions; why it will not, "" where it will."""
+        try:
+            ran = self.machine.run(["loginctl", "enable-linger"], _START_S)
+            problem = last_words(ran) if ran.exit_code else ""
+        except DeviceError as error:
+            problem = error.message
+        return f"the service ends with its user's last session: {problem}" if problem else ""
 
     def ask(self, command: Command, place: Place, name: str, timeout_s: float) -> None:
         """Raise GateFailed where the running service is not well, or serves another release than `name`."""
@@ -96,9 +103,8 @@ class Service:
             return ""
         try:
             if name:
-                self.start(found.argv, name)
-            else:
-                self.remove()
+                return self.start(found.argv, name)
+            self.remove()
         except EdgewrightError as error:
             return f"the service could not follow: {error}"
         return ""

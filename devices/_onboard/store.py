@@ -7,7 +7,10 @@
     ROOT/state.json  journal.jsonl  lock            active, previous, trial; what happened and why; one writer at a time
     ROOT/env/bin/python  wheels/                    a Python with edgewright and engines, of `flash --install`
     ROOT/native/                                    a runner and an engine, where there is no Python: `devices/_native/`
+    ROOT/newest                                     the highest version that was ever active; see `Store.newest`
+    ROOT/reserve                                    space for the way back on a full disk; see `Store.write`
     ROOT/keys/allowed_signers  keys/revoked         the owner's: with the first, nothing unsigned is installed
+    ROOT/keys/oldest                                the owner's too: a lower version that may be installed all the same
 
 `current` alone decides what is active: it leads to a whole release before and after every operation. The state tells
 which of two was proven, and is rebuilt from the directories where it is lost. A release gets its name only when all
@@ -16,6 +19,7 @@ that is in it is on the disk, and is never changed after that.
 
 from __future__ import annotations
 
+import errno
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -36,7 +40,14 @@ __all__ = ["Store"]
 
 _FOLDERS = {"blobs": 0o755, "releases": 0o755, "incoming": 0o700}
 """Others may read what is installed; what is still coming is the owner's alone."""
-_OURS = {*_FOLDERS, "keys", "env", "native", "wheels", "lock", "current", "state.json", "journal.jsonl"}
+_FILES = {"lock", "current", "state.json", "journal.jsonl", "newest", "reserve"}
+_OURS = {*_FOLDERS, *_FILES, "keys", "env", "native", "wheels"}
+_RESERVE_BYTES = 2**15
+"""A choice: a state, a link and some lines of the journal, a block each, and as much again."""
+_MAX_COUNT_BYTES = 32
+"""A version has 16 digits at most, and a line's end."""
+_OTHERS_WRITE = 0o022
+"""Bits of a mode by which others than the owner may write."""
 _MAX_STATE_BYTES = 2**12
 """One block of most file systems; a state has a few names."""
 
@@ -74,13 +85,64 @@ class Store:
             ensure_dir(self.disk, f"{self.root}/{name}", mode)
 
     def check_ours(self) -> None:
-        """Raise DeviceError where `root` is a directory of another purpose."""
+        """Raise DeviceError where `root` is a directory of another purpose, or one that others may change."""
         facts = self.disk.stat(self.root)
+        if facts and facts.kind == "dir":
+            if not facts.ours:
+                what = f"{self.root} belongs to another user of the board"
+                raise DeviceError(what, hint="come as that user, or choose another --root")
+            self._check_mode(self.root, facts.mode)
         names = self.disk.list(self.root) if facts and facts.kind == "dir" else []
         strange = sorted({name.removesuffix(".new") for name in names} - _OURS)
         if (facts and facts.kind != "dir") or (strange and "state.json" not in names):
             what = f"holds {strange[0]!r}" if strange else "is not a directory"
             raise DeviceError(f"{self.root} {what}, it is no store of releases", hint="choose another --root")
+
+    @staticmethod
+    def _check_mode(path: str, mode: int) -> None:
+        if mode & _OTHERS_WRITE:
+            what = f"{path} may be written by other users of the board (mode {mode:o})"
+            raise DeviceError(what, hint=f"run there: chmod go-w {path}")
+
+    # the owner's word
+
+    def owned(self, name: str) -> str:
+        """The path of a file in `keys`, "" where there is none. Raises DeviceError: others may change it."""
+        path = f"{self.root}/keys/{name}"
+        for place in (f"{self.root}/keys", path):
+            facts = self.disk.stat(place)
+            if facts is None:
+                return ""
+            if facts.kind != "link":  # its end may lie anywhere the owner likes
+                self._check_mode(place, facts.mode)
+        return path
+
+    def newest(self) -> int:
+        """The highest version that was ever active, 0 where none is noted: it outlives damage and, with keys, removal.
+
+        Raises:
+            DeviceError: what is noted cannot be read.
+        """
+        return self._count(f"{self.root}/newest") or 0
+
+    def oldest(self) -> int | None:
+        """The version that the owner allows all the same, None where nothing is said. Raises DeviceError."""
+        path = self.owned("oldest")
+        return self._count(path) if path else None
+
+    def _count(self, path: str) -> int | None:
+        if self.disk.stat(path) is None:
+            return None
+        try:
+            return int(get(self.disk, path, _MAX_COUNT_BYTES).decode("ascii"))
+        except (OSError, ValueError) as error:
+            what = f"{path} does not hold the number of a version"
+            raise DeviceError(what, hint=f"write it there: echo VERSION > {path}") from error
+
+    def raise_newest(self, version: int) -> None:
+        """Note the version of a release that is healthy, where it is the highest so far."""
+        if self.newest() < version:
+            put(self.disk, f"{self.root}/newest", f"{version}\n".encode())
 
     # what is there
 
@@ -226,18 +288,54 @@ class Store:
         self.disk.sync_dir(f"{self.root}/releases")
 
     def write(self, state: State) -> None:
-        """Put down what is active, previous and on trial."""
-        put(self.disk, f"{self.root}/state.json", str(state).encode())
+        """Put down what is active, previous and on trial; on a full disk too."""
+        data = str(state).encode()
+        try:
+            put(self.disk, f"{self.root}/state.json", data)
+        except OSError as error:
+            if not self._relieved(error):
+                raise
+            put(self.disk, f"{self.root}/state.json", data)
+
+    def _relieved(self, error: OSError) -> bool:
+        """Whether space was made for what a full disk did not take: by the reserve, and by unfinished transfers."""
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return False
+        with suppress(OSError):
+            remove(self.disk, f"{self.root}/reserve")
+            for name in self.disk.list(self.incoming):
+                remove(self.disk, f"{self.incoming}/{name}")
+            return True
+        return False
+
+    def keep_reserve(self) -> None:
+        """Take the space for the way back, where there is some."""
+        path = f"{self.root}/reserve"
+        facts = self.disk.stat(path)
+        if facts is None or facts.size_bytes != _RESERVE_BYTES:
+            try:
+                fill(self.disk, path, bytes(_RESERVE_BYTES), sync=False)
+            except OSError:
+                with suppress(OSError):
+                    remove(self.disk, path)
 
     def switch(self, name: str) -> None:
         """Let `current` lead to a release, or with "" to nowhere, in one step."""
         if name:
-            remove(self.disk, f"{self.link}.new")
-            self.disk.symlink(f"releases/{name}", f"{self.link}.new")
-            self.disk.rename(f"{self.link}.new", self.link)
+            try:
+                self._lead(name)
+            except OSError as error:
+                if not self._relieved(error):
+                    raise
+                self._lead(name)
         elif self.disk.stat(self.link):
             self.disk.unlink(self.link)
         self.disk.sync_dir(self.root)
+
+    def _lead(self, name: str) -> None:
+        remove(self.disk, f"{self.link}.new")
+        self.disk.symlink(f"releases/{name}", f"{self.link}.new")
+        self.disk.rename(f"{self.link}.new", self.link)
 
     def recover(self, follow: Callable[[str], None] = lambda _: None) -> tuple[State, str]:
         """Take back what was interrupted, until `current` and state agree: the state, and in words what it was.
@@ -275,9 +373,10 @@ class Store:
             facts = self.disk.stat(self.blob(name))
             if name not in needed and facts and facts.links == 1:
                 remove(self.disk, self.blob(name))
-        for name in ("current.new", "state.json.new", "journal.jsonl.new"):
+        for name in ("current.new", "state.json.new", "journal.jsonl.new", "newest.new"):
             remove(self.disk, f"{self.root}/{name}")
         self.env.clean(keep)
+        self.keep_reserve()
 
     def _listed(self, state: State) -> set[str]:
         """The hashes of the files of the releases in use, where no count of links tells which these are."""

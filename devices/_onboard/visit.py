@@ -16,6 +16,7 @@ from edgewright.contracts.board_answers import Visited
 from edgewright.devices._onboard.checks import check_contained
 from edgewright.errors import BundleError, DeviceError, one_line
 from edgewright.system.interpreter import environment, there
+from edgewright.system.keeper import end_all
 from edgewright.system.untrusted import check_path
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def _run(argv: list[str], folder: str, request: Visit) -> Visited:
             code = _wait(child, time.monotonic() + request.timeout_s)
         finally:
             if child.returncode is None:
+                end_all(child.pid)
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
         out.seek(0)

@@ -16,12 +16,16 @@ from edgewright.devices._onboard.files import ensure_dir, fill, get
 from edgewright.errors import DeviceError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from edgewright.devices._onboard.disk import Disk
 
 __all__ = ["MAX_WHEEL_BYTES", "lay_out", "listed", "wheel_hash", "whole"]
 
 MAX_WHEEL_BYTES = 2**29
 """A choice: the wheels of engines have some tens of megabytes, with CUDA hundreds."""
+_MAX_NAME_BYTES = 255
+"""NAME_MAX of limits.h."""
 _MAX_RECORD_BYTES = 2**24
 """A choice: a line of some 100 bytes a file, for more files than any wheel has."""
 
@@ -34,19 +38,31 @@ def lay_out(disk: Disk, data: bytes, folder: str, most_bytes: int) -> None:
     """
     made = {folder}
     disk.mkdir(folder, 0o755)
+    for name, content in _unpacked(data, most_bytes):
+        path = _placed(name)
+        if path:
+            _make_above(disk, folder, path, made)
+            fill(disk, f"{folder}/{path}", content, sync=False)
+
+
+def _unpacked(data: bytes, most_bytes: int) -> Iterator[tuple[str, bytes]]:
+    """The names and contents of the files in a zip archive. Raises DeviceError."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-            size = sum(entry.file_size for entry in entries)
-            if size > most_bytes:
-                raise DeviceError(f"a wheel unpacks to {size} bytes, {most_bytes} were announced")
+            entries = [entry for entry in archive.infolist() if entry.filename and not entry.is_dir()]
+            _check_size(sum(entry.file_size for entry in entries), most_bytes)
             for entry in entries:
-                path = _placed(entry.filename)
-                if path:
-                    _make_above(disk, folder, path, made)
-                    fill(disk, f"{folder}/{path}", archive.read(entry), sync=False)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError) as error:
-        raise DeviceError(f"a wheel cannot be unpacked: {error}", hint="remove the host's cached wheels") from error
+                yield entry.filename, archive.read(entry)
+    except DeviceError:
+        raise
+    except Exception as error:  # what the library raises over a torn archive is of a dozen kinds
+        hint = "remove the host's cached wheels"
+        raise DeviceError(f"a wheel cannot be unpacked: {type(error).__name__}: {error}", hint=hint) from error
+
+
+def _check_size(size: int, most_bytes: int) -> None:
+    if size > most_bytes:
+        raise DeviceError(f"a wheel unpacks to {size} bytes, {most_bytes} were announced")
 
 
 def _make_above(disk: Disk, folder: str, path: str, made: set[str]) -> None:
@@ -66,6 +82,8 @@ def _placed(name: str) -> str | None:
     parts = name.split("/")
     if any(part in ("", ".", "..") or "\\" in part or not part.isprintable() for part in parts):
         raise DeviceError(f"a wheel holds the file name {name!r}, which leads elsewhere")
+    if any(len(part.encode()) > _MAX_NAME_BYTES for part in parts):
+        raise DeviceError(f"a wheel holds a file name of over {_MAX_NAME_BYTES} bytes, which no file can have")
     if not parts[0].endswith(".data"):
         return name
     return "/".join(parts[2:]) if parts[1] in ("purelib", "platlib") else None

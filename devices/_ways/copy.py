@@ -10,6 +10,7 @@ import hashlib
 import time
 from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 
+from edgewright.devices._onboard.disk import PIECE
 from edgewright.errors import ConnectionLost, DeviceError, one_line
 from edgewright.system.interpreter import DROP
 
@@ -40,8 +41,6 @@ _SLOWEST_BYTES_S = 20_000
 """A choice: a bad radio link, below which nobody sends a model."""
 _PATIENCE_S = 120.0
 """A choice: for connecting, hashing and a busy card, whatever the size."""
-_PIECE = 1 << 20
-"""Bytes read at a time: large enough that calls cost nothing, small beside any board's memory."""
 
 
 class Far(Protocol):
@@ -95,7 +94,7 @@ def _beginning(file: IO[bytes], size_bytes: int) -> _Found:
     """The hash of the first bytes of a file, which then stands behind them."""
     digest, left = hashlib.sha256(), size_bytes
     file.seek(0)
-    while left > 0 and (piece := file.read(min(left, _PIECE))):
+    while left > 0 and (piece := file.read(min(left, PIECE))):
         digest.update(piece)
         left -= len(piece)
     return _Found(size_bytes - left, digest.hexdigest())

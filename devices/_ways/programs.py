@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgewright.contracts.transport import Completed
 from edgewright.errors import DeviceError
+from edgewright.system.keeper import end_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +46,7 @@ def run_program(
         raise DeviceError(f"{name or argv[0]} took longer than {timeout_s:g} s and was ended") from error
     finally:
         if child.returncode is None:
+            end_all(child.pid)
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
             for stream in (child.stdin, child.stdout, child.stderr):

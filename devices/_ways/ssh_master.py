@@ -75,7 +75,12 @@ class Master:
         """Start `argv`, an ssh that runs `cat` there, and wait until a line has gone there and come back."""
         with (self.folder / "log").open("wb") as log:
             self._child = subprocess.Popen(
-                list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+                list(argv),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                bufsize=0,  # what an ssh that has ended did not take must not be tried again when it is closed
+                start_new_session=True,
             )
         return self._echoes(self._child, secrets.token_hex(8).encode(), time.monotonic() + timeout_s)
 
@@ -104,7 +109,8 @@ class Master:
         if child is not None:
             for pipe in (child.stdin, child.stdout):
                 if pipe:
-                    pipe.close()
+                    with suppress(OSError):
+                        pipe.close()
             try:
                 child.wait(_END_S)
             except subprocess.TimeoutExpired:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,13 +15,13 @@ def about(request: AskAbout) -> AboutAnswer:
     """The machine, and the bundle on it. Raises UsageError: this machine is emulated."""
     from edgewright.bundle.bundle import Bundle
     from edgewright.inference.engines import runnable
+    from edgewright.inference.footprint import model_config
     from edgewright.measure.process import AboutAnswer, TheirMachine
     from edgewright.system.machine import machine, require_clock
 
     require_clock()
     bundle = Bundle.open(request.bundle)
-    path = bundle.directory / "config.json"
-    config = json.loads(path.read_text()) if path.is_file() else None
+    config = model_config(bundle.directory) or None
     return AboutAnswer(TheirMachine(**machine()), tuple(runnable(bundle)), bundle.manifest, config)
 
 

@@ -19,7 +19,9 @@ from edgewright.runtimes._measuring.worker import series
 __all__ = ["main", "run_marked"]
 
 _MARK = 0x45444745
+"""EDGE, as the emulator's plugin knows it; no option of prctl(2) has this number."""
 _BEFORE = 2
+"""The first run of a shape makes its buffers; the second one is a choice, to be sure."""
 
 
 def run_marked(request: AskCount) -> CountAnswer:

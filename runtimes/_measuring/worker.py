@@ -16,7 +16,7 @@ _BEGIN = time.perf_counter_ns()  # before the imports that `startup` counts
 
 from edgewright.errors import EdgewrightError  # noqa: E402
 from edgewright.runtimes._measuring.power import energy  # noqa: E402
-from edgewright.system.vitals import Watch, energy_uj, moment, peak_rss_mib  # noqa: E402
+from edgewright.system.vitals import Watch, energy_uj, machine_state, peak_rss_mib  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,8 +34,11 @@ __all__ = ["main", "measure", "sample", "series"]
 
 _FILLER = "The river had risen in the night, and by morning the lower path was gone. "
 _MOST_RUNS = 1000
+"""A choice: an engine that takes microseconds is not run for the whole of its time."""
 _MOST_ANSWERED = 50
+"""A choice: enough for a median of the parts around the engine, which are timed apart."""
 _METERED_S = 1.0
+"""A choice: RAPL's counters move each millisecond, a board's meter is read 20 times."""
 
 
 def measure(asked: Mapping[str, Any]) -> MemoryAnswer | TimesAnswer:
@@ -56,7 +59,7 @@ def measure(asked: Mapping[str, Any]) -> MemoryAnswer | TimesAnswer:
     load_ms = _since(begin)
     rows = list(series(pipeline, request.tokens, request.texts, request.batch))
     begin = time.perf_counter_ns()
-    pipeline.session.run(rows[0][1][0])
+    pipeline.run(rows[0][1][0])
     first_ms = _since(begin)
     from edgewright.measure.process import MemoryAnswer, TimesAnswer
 
@@ -100,9 +103,9 @@ def _timed(
     pipeline: Pipeline, request: Asked, lengths: list[int], feeds: Sequence[Feeds], items: Sequence[Any]
 ) -> Series:
     """Warm up by count and by time, then run, and say what the machine did meanwhile."""
-    from edgewright.measure.process import Series, TheirMoment
+    from edgewright.measure.process import Series, TheirState
 
-    run, watch, before = pipeline.session.run, Watch(), moment()
+    run, watch, before = pipeline.session.run, Watch(), machine_state()
     begin, done = time.perf_counter_ns(), 0
     while done < request.warmup_runs or _since(begin) < request.warmup_ms:
         run(feeds[done % len(feeds)])
@@ -111,7 +114,7 @@ def _timed(
     samples = _enough(run, feeds, max(request.runs, len(feeds)), request.least_ms)
     spent = energy_uj()
     energy, sustained = _energy(used, spent, len(samples), run, feeds), _sustained(run, feeds, request.sustained_s)
-    others, after = watch.others(), moment()
+    others, after = watch.others(), machine_state()
     return Series(
         tokens=median_low(lengths),
         lengths=tuple(lengths),
@@ -119,8 +122,8 @@ def _timed(
         **energy,
         sustained_ms=tuple(sustained),
         others=others,
-        before=TheirMoment(**before),
-        after=TheirMoment(**after),
+        before=TheirState(**before),
+        after=TheirState(**after),
         parts=_parts(pipeline, items[:_MOST_ANSWERED], max(lengths)) if items else None,
     )
 
@@ -180,7 +183,7 @@ def _parts(pipeline: Pipeline, items: Sequence[Any], longest: int) -> TheirParts
         begin = clock()
         encoding = pipeline.task.encode(pipeline.tokenizer, [item])
         tokenized = clock()
-        outputs = encoding.run(pipeline.session.run)
+        outputs = encoding.run(pipeline.run)
         ran = clock()
         pipeline.task.decode(outputs, encoding)
         end = clock()

@@ -44,7 +44,7 @@ def trace(plain: Any, profiled: Any, feeds: Mapping[str, Any], runs: int, layer:
         took.append((time.perf_counter_ns() - begin) / 1e6)
     for _ in range(2 * runs):
         profiled.run(None, feeds)
-    events = json.loads(Path(profiled.end_profiling()).read_text())
+    events = json.loads(Path(profiled.end_profiling()).read_text(encoding="utf-8"))
     return _read(events, runs, median(sorted(took)), layer, profiled.get_providers()[0])
 
 

@@ -33,9 +33,11 @@ MODULES = (
         "contracts.board",
         "boards.wire",
         "_version",
+        "system.limits",
         "system.vitals",
         "system.machine",
         "system.interpreter",
+        "system.keeper",
     ),
     *(f"devices._onboard.{name}" for name in ("disk", "files", "commands")),
     *(f"devices._onboard.{name}" for name in ("wheel", "env", "journal", "release", "state", "session")),
@@ -83,7 +85,7 @@ def heard(tree: dict[str, Any], request: Request[Any]) -> Any:
 
     Raises:
         EdgewrightError: the one that the board's part raised.
-        DeviceError: it is none.
+        DeviceError: it is none, or of a code that is not known here.
     """
     if "result" in tree:
         try:
@@ -92,7 +94,8 @@ def heard(tree: dict[str, Any], request: Request[Any]) -> Any:
             raise DeviceError(f"the board's answer to {request.op} is not acceptable: {error}") from error
     record = tree.get("error")
     strings = isinstance(record, dict) and all(isinstance(word, str) for word in record.values())
-    raise from_record(record if strings and isinstance(record, dict) else {"message": "the board's answer is unknown"})
+    said = record if strings and isinstance(record, dict) else {"message": "the board's answer is unknown"}
+    raise from_record(said, DeviceError)
 
 
 def source_of(name: str) -> str:

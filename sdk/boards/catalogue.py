@@ -7,6 +7,7 @@ the directory that `$EDGEWRIGHT_PROFILES` names, and from `--profiles`; the late
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
@@ -15,8 +16,9 @@ from msgspec import Meta, Struct
 
 from edgewright import registry
 from edgewright.contracts.precision import PRECISIONS, Precision, known
-from edgewright.errors import UsageError
+from edgewright.errors import StorageError, UsageError
 from edgewright.inference.engines import engines_of
+from edgewright.system.files import home
 from edgewright.system.shown import brief
 from edgewright.system.toml import did_you_mean, read_toml, record
 
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 _Words: TypeAlias = Annotated[str, Meta(min_length=1, max_length=300)]
+"""A choice: two lines of a table; what is longer is no name, and no title of a source."""
 _Count: TypeAlias = Annotated[int, Meta(ge=1)]
 _Sources: TypeAlias = Annotated[
     tuple[Annotated[str, Meta(pattern=r"^\S.*, (https://\S+|measured: .+)\Z", max_length=300)], ...], Meta(min_length=1)
@@ -210,9 +213,12 @@ def _problem(profile: Profile) -> str:
 
 def written_profiles(directory: str | Path | None = None) -> dict[str, Path]:
     """The file of every profile by its name, which is the file's: the project's, and those of the user."""
-    folders = [Path(str(resources.files("edgewright.devices"))) / "profiles", _config()]
-    folders += [Path(given) for given in (os.environ.get("EDGEWRIGHT_PROFILES"), directory) if given]
-    missing = next((folder for folder in folders[2:] if not folder.is_dir()), None)
+    folders = [Path(str(resources.files("edgewright.devices"))) / "profiles"]
+    with suppress(StorageError):  # a user without a home has no profiles there
+        folders.append(home("XDG_CONFIG_HOME", ".config") / "edgewright" / "profiles")
+    asked = [Path(given) for given in (os.environ.get("EDGEWRIGHT_PROFILES"), directory) if given]
+    folders += asked
+    missing = next((folder for folder in asked if not folder.is_dir()), None)
     if missing:
         raise UsageError(f"{missing} is no directory of profiles", hint="it holds NAME.toml files")
     return dict(sorted({path.stem: path for folder in folders for path in folder.glob("*.toml")}.items()))
@@ -221,11 +227,6 @@ def written_profiles(directory: str | Path | None = None) -> dict[str, Path]:
 def board_profiles(directory: str | Path | None = None) -> dict[str, Profile]:
     """Every profile by its name, those in a directory of the user's too. Raises UsageError where a file is bad."""
     return {name: read_profile(path) for name, path in written_profiles(directory).items()}
-
-
-def _config() -> Path:
-    given = Path(os.environ.get("XDG_CONFIG_HOME", ""))
-    return (given if given.is_absolute() else Path.home() / ".config") / "edgewright" / "profiles"
 
 
 def named(name: str, directory: str | Path | None = None) -> Profile:

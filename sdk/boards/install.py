@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Equipment", "Kit", "Outfitter", "by_pip", "by_wheels", "equip"]
 
 _INSTALL_S = 1800.0
+"""A choice: pip unpacks some 200 MB of wheels, and compiles each module of them, on a slow card."""
 
 
 @dataclass(frozen=True)

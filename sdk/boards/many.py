@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "flash_all", "read_hosts"]
 
 _MAX_BYTES = 2**20
+"""A choice: 20,000 addresses of 50 letters."""
 
 
 @dataclass(frozen=True)

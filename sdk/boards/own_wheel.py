@@ -17,6 +17,7 @@ __all__ = ["copy_package", "digest_of", "own_wheel"]
 
 _ROOMS = ("converters", "runtimes", "devices")
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
+"""The first date that a zip file can say: the same files make the same bytes."""
 
 
 def copy_package(folder: Path) -> None:

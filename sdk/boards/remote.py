@@ -34,10 +34,14 @@ ACTIVE = "-"
 """Instead of a bundle: whatever is active on the board."""
 
 _MAX_SENT_BYTES = 16 * 2**20
+"""A choice: 100,000 labelled sentences, packed; it travels within a line of JSON, which both ends hold in memory."""
 _MAX_ANSWER_BYTES = 256 * 2**20
+"""A choice: 16 times what is sent at most; operators' times and reports pack to some tenths of their size."""
 _LINE = re.compile(r"^edgewright: (?:([a-z]+(?:-[a-z]+)+): )?(.*)$", re.MULTILINE)
 _PATIENCE_S = 6 * 3600.0
+"""A choice: a race or an `eval` of thousands of sentences on a slow board, within a working day."""
 _USAGE, _KILLED = 2, (-9, 137)
+"""click's exit code; SIGKILL as subprocess tells it, and as a shell does (128 + 9)."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ def _problem(done: Visited, url: str) -> EdgewrightError:
     if lines:
         code, words = lines[-1]
         kind = code or ("usage-error" if done.exit_code == _USAGE else "")
-        return from_record({"code": kind, "message": f"{url}: {words}"})
+        return from_record({"code": kind, "message": f"{url}: {words}"}, DeviceError)
     said = next((one_line(line) for line in reversed(done.words.splitlines()) if line.strip()), "not a word")
     hint = (
         "run: edgewright flash BUNDLE URL --install" if "No module named" in said else "is edgewright installed there?"

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import json
 import shutil
 import subprocess
 import tempfile
 import threading
 import zipfile
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright.errors import DeviceError, StorageError, UsageError, one_line
-from edgewright.system.files import sha256
+from edgewright.system.files import home, sha256
 from edgewright.system.interpreter import here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-__all__ = ["ENGINES", "Platform", "Wheel", "cache_dir", "download", "pip", "requirements"]
+__all__ = ["ENGINES", "MACHINES", "PYTHONS", "Platform", "Wheel", "cache_dir", "download", "pip", "requirements"]
 
 _BASE = ("numpy", "tokenizers", "click", "msgspec")
 ENGINES = {"onnx": ("onnxruntime",), "litert": ("ai-edge-litert", "ml_dtypes")}
@@ -40,10 +42,12 @@ _PINS = {
 _OLDER = {"3.10": {"numpy": "2.2.6", "onnxruntime": "1.23.2"}}
 """The last ones for an older Python."""
 
-_PYTHONS = ("3.10", "3.11", "3.12", "3.13")
-_MACHINES = ("aarch64", "x86_64")
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+MACHINES = ("aarch64", "x86_64")
 _OLDEST_GLIBC, _BEFORE = 17, {"manylinux2014": 17}
+"""2.17: the oldest for which the engines have wheels, and its name before PEP 600."""
 _FETCH_S = 1800.0
+"""A choice: 200 MB at a megabit a second take 1600."""
 _one_fetches = threading.Lock()
 
 
@@ -57,11 +61,11 @@ class Platform:
 
     def check(self) -> None:
         """Raise DeviceError where no engine has wheels for it."""
-        if self.python not in _PYTHONS:
-            what = f"the board's Python is {self.python}, edgewright runs on {_PYTHONS[0]} to {_PYTHONS[-1]}"
+        if self.python not in PYTHONS:
+            what = f"the board's Python is {self.python}, edgewright runs on {PYTHONS[0]} to {PYTHONS[-1]}"
             raise DeviceError(what, hint="name another one there with --python")
-        if self.machine not in _MACHINES:
-            what = f"no engine has wheels for {self.machine}, there are some for {' and '.join(_MACHINES)}"
+        if self.machine not in MACHINES:
+            what = f"no engine has wheels for {self.machine}, there are some for {' and '.join(MACHINES)}"
             raise DeviceError(what, hint="install a system of 64 bits on the board")
         if not self.glibc.startswith("2."):
             raise DeviceError("the board has no glibc, and engines have wheels for no other C library")
@@ -109,16 +113,14 @@ def requirements(engines: Collection[str], python: str) -> tuple[str, ...]:
 
 def cache_dir() -> Path:
     """Where fetched wheels are kept: `$XDG_CACHE_HOME/edgewright/wheels`, by default below `~/.cache`."""
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(given) if Path(given).is_absolute() else Path.home() / ".cache"
-    return base / "edgewright" / "wheels"
+    return home("XDG_CACHE_HOME", ".cache") / "edgewright" / "wheels"
 
 
 def download(wanted: Sequence[str], platform: Platform, progress: Callable[[str], None]) -> list[Path]:
-    """The wheels of some requirements for a platform, from the cache where they are there.
+    """The wheels of some requirements for a platform, from the cache where they are there; each has a pinned hash.
 
     Raises:
-        DeviceError: pip cannot fetch them.
+        DeviceError: pip cannot fetch them, or one is not the file that is pinned; it is removed.
         StorageError: the disk is full or read-only.
     """
     key = hashlib.sha256(repr((sorted(wanted), platform)).encode()).hexdigest()[:12]
@@ -129,11 +131,29 @@ def download(wanted: Sequence[str], platform: Platform, progress: Callable[[str]
                 made.parent.mkdir(parents=True, exist_ok=True)
                 progress(f"fetch wheels for {platform.machine}, Python {platform.python}")
                 _fetch(wanted, platform, made)
-        return sorted(made.glob("*.whl"))
+        return [_pinned(path) for path in sorted(made.glob("*.whl"))]
     except OSError as error:
         raise StorageError(
             f"cannot keep wheels in {made}: {error.strerror or error}", hint="free some space"
         ) from error
+
+
+def _pinned(path: Path) -> Path:
+    """A wheel that a board will execute. Raises DeviceError where it is another one than when these pins were made."""
+    want, found = _hashes().get(path.name), sha256(path)
+    if found == want:
+        return path
+    shutil.rmtree(path.parent, ignore_errors=True)
+    what = f"SHA-256 {found[:12]}…, {want[:12]}… is pinned" if want else "no pinned hash"
+    hint = "it was removed; run it again, and look at the index that pip asks (pip config list)"
+    raise DeviceError(f"{path.name} has {what}, and is not sent to be executed", hint=hint)
+
+
+@cache
+def _hashes() -> dict[str, str]:
+    """SHA-256 of wheels by their names: `tools/wheel_hashes.py` writes them."""
+    found: dict[str, str] = json.loads(resources.files("edgewright.boards").joinpath("wheel_hashes.json").read_text())
+    return found
 
 
 def _fetch(wanted: Sequence[str], platform: Platform, made: Path) -> None:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from edgewright.contracts.board_commands import Kind
 from edgewright.errors import DeviceError
+from edgewright.system.untrusted import encodable
 
 __all__ = ["frame", "plain", "read", "unframe"]
 
 _MARK = b"edgewright-answer: "
 _MAX_BYTES = 2**22
+"""A choice: a listing of a thousand releases; a line that is longer comes from no agent of ours."""
 _Value = TypeVar("_Value")
 
 
@@ -94,8 +97,13 @@ def _kind(kind: Any, tree: Any, at: str) -> Any:
     return known[op]
 
 
+@cache  # a board has Python 3.9, and evaluating the words takes most of the time of reading
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
 def _fields(kind: Any, tree: Any, at: str) -> Any:
-    hints, names = get_type_hints(kind), [field.name for field in fields(kind)]
+    hints, names = _hints(kind), [field.name for field in fields(kind)]
     tree = dict(_is(dict, tree, at))
     if issubclass(kind, Kind) and tree.pop("op", None) != kind.op:
         raise ValueError(f"expected {kind.op} - at `{at}.op`")
@@ -141,4 +149,6 @@ def unframe(printed: bytes) -> dict[str, Any] | None:
         raise DeviceError(f"the board's answer is not JSON: {error}", hint="the connection broke; try again") from error
     if not isinstance(tree, dict):
         raise DeviceError("the board's answer is no JSON object")
+    if not encodable(tree):
+        raise DeviceError("the board's answer holds half of a surrogate pair, which no text can")
     return tree

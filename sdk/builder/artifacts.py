@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import UNSET, UnsetType
 
+from edgewright.builder import genai
 from edgewright.bundle.bundle import GOLDEN, MANIFEST
 from edgewright.bundle.external_data import check_file, weights_of
 from edgewright.bundle.manifest import Artifact, File, Manifest, encode
@@ -18,11 +18,13 @@ from edgewright.bundle.manifest import Source as Origin
 from edgewright.contracts.precision import weight_bits
 from edgewright.errors import ChildFailed, EdgewrightError, GateFailed, StorageError, from_record
 from edgewright.inference.engines import engine_for
+from edgewright.model.config import read_json
 from edgewright.model.conversion import CONVERT, Conversion, Wanted
 from edgewright.proof.bisect import locate
 from edgewright.proof.decoding import DecoderProof
 from edgewright.system import arrays
 from edgewright.system.files import sha256
+from edgewright.system.limits import allowed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,7 +128,7 @@ class Assembly:
             format=converter.format,
             artifacts=tuple(Wanted(p, self.stage / converter.path(p), rung) for p, rung in rungs.items()),
             texts=texts,
-            threads=os.cpu_count() or 1,
+            threads=allowed().threads,
         )
         try:
             return list(self.jobs.run(CONVERT, request, preload=request.source.preload).errors)
@@ -188,6 +190,7 @@ class Assembly:
             if (self.source.directory / name).is_file():
                 shutil.copyfile(self.source.directory / name, self.stage / name)
         (self.stage / GOLDEN).write_bytes(encode(self.proof.golden()))
+        self._write_for_genai()
         manifest = Manifest(
             version=version,
             task=self.source.task,
@@ -198,6 +201,14 @@ class Assembly:
             toolchain={name: metadata.version(name) for name in sorted({p.replace("_", "-") for p in self.packages})},
         )
         (self.stage / MANIFEST).write_bytes(encode(manifest))
+
+    def _write_for_genai(self) -> None:
+        """For onnxruntime-genai, which wants a file of its own: the smallest of a decoder's ONNX artifacts."""
+        decoders = [artifact for artifact in self.artifacts if artifact.decoding and artifact.format == "onnx"]
+        if decoders:
+            smallest = min(decoders, key=lambda artifact: artifact.total_bytes)
+            config, generation = (_json_of(self.stage / name) for name in ("config.json", "generation_config.json"))
+            (self.stage / genai.FILE).write_bytes(genai.genai_config(smallest, config, generation))
 
     def _copied(self) -> tuple[str, ...]:
         """What a bundle takes from the source's directory, which for a module or a Keras model is its tokenizer's."""
@@ -217,6 +228,11 @@ class Assembly:
             sha256=self.source.sha256(),
             licence=self.source.licence(),
         )
+
+
+def _json_of(path: Path) -> dict[str, Any]:
+    """A JSON object of the source, {} where there is none."""
+    return dict(read_json(path, dict[str, Any])) if path.is_file() else {}
 
 
 def _file(root: Path, path: Path) -> File:

@@ -10,7 +10,10 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +23,7 @@ from edgewright.bundle.manifest import Artifact, File, Golden, Manifest, decode
 from edgewright.errors import BundleError
 from edgewright.system.files import read_capped, sha256
 from edgewright.system.machine import model
-from edgewright.system.untrusted import MAX_JSON_BYTES, check_path
+from edgewright.system.untrusted import MAX_FILES, MAX_JSON_BYTES, check_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -54,13 +57,17 @@ class Bundle:
             BundleError: no bundle, or not what its manifest says; lists missing, extra and resized files.
         """
         root = Path(directory)
-        if not (root / MANIFEST).is_file():
-            kind = (
-                "has no manifest.json" if root.is_dir() else "is not a directory" if root.exists() else "does not exist"
-            )
+        try:
+            kind = _unfit(root)
+        except (OSError, ValueError) as error:  # may not be looked at, or is no name at all
+            raise _unreadable(root, error) from error
+        if kind:
             raise BundleError(f"{root} {kind}", hint="give the directory that `edgewright build --out` wrote")
-        manifest = decode(read_capped(root / MANIFEST, MAX_JSON_BYTES), Manifest, MANIFEST)
-        found = problems(manifest, _sizes(root))
+        try:
+            manifest = decode(read_capped(root / MANIFEST, MAX_JSON_BYTES), Manifest, MANIFEST)
+            found = problems(manifest, _sizes(root))
+        except OSError as error:
+            raise _unreadable(root, error) from error
         if found:
             raise BundleError(f"{root}: {'; '.join(found)}", hint="copy the whole bundle again")
         return cls(root, manifest)
@@ -84,9 +91,13 @@ class Bundle:
 
         return tag("b", str(self.directory)) + self.manifest._repr_html_()
 
+    @cached_property
+    def _by_path(self) -> dict[str, Artifact | File]:
+        return {file.path: file for file in _listed(self.manifest)}
+
     def checked(self, path: str) -> Path:
         """The file `path` of the bundle, its hash checked, and that an artifact keeps to itself. Raises BundleError."""
-        listed = next((file for file in _listed(self.manifest) if file.path == path), None)
+        listed = self._by_path.get(path)
         if listed is None:
             raise BundleError(f"{self.directory} has no {path}", hint="the bundle is incomplete; build it again")
         try:
@@ -103,7 +114,8 @@ class Bundle:
     def _check_contained(self, artifact: Artifact) -> None:
         """Raise BundleError where an artifact names another file than its weights; once for each in a process."""
         beside = weights_of(artifact.path)
-        weights = next((file.size_bytes for file in self.manifest.files if file.path == beside), None)
+        found = self._by_path.get(beside)
+        weights = found.size_bytes if isinstance(found, File) else None
         if (artifact, weights) not in _CONTAINED:
             check_file(artifact.format, self.directory / artifact.path, artifact.path, weights)
             _CONTAINED.add((artifact, weights))
@@ -139,7 +151,7 @@ class Bundle:
     def parts(self, artifact: Artifact) -> list[str]:
         """The files of an artifact: itself, and weights that lie beside it, as ONNX has them above 2 GiB."""
         beside = weights_of(artifact.path)
-        return [artifact.path, *(file.path for file in self.manifest.files if file.path == beside)]
+        return [artifact.path, *([beside] if isinstance(self._by_path.get(beside), File) else [])]
 
     def tokenizer_files(self) -> list[str]:
         """The files that `tokenizer` reads."""
@@ -205,13 +217,16 @@ def inspect(bundle: Bundle | str | Path) -> Manifest:
 def problems(manifest: Manifest, sizes: dict[str, int]) -> list[str]:
     """What is wrong, in words, with a directory of files `path -> size in bytes` (-1: not a plain file)."""
     paths = [file.path for file in _listed(manifest)]
+    if max(len(paths), len(sizes)) > MAX_FILES:
+        what = f"the manifest lists {len(paths)} files" if len(paths) > MAX_FILES else f"it has over {MAX_FILES} files"
+        return [f"{what}, a bundle has at most {MAX_FILES}"]
     for path in (*paths, *sizes):
         check_path(path)
-    folded = [path.casefold() for path in paths]
+    times = Counter(path.casefold() for path in paths)
     listed = {file.path: file.size_bytes for file in _listed(manifest)}
     present = {path: size for path, size in sizes.items() if path not in (MANIFEST, SIGNATURE)}
     found = {
-        "listed twice": {path for path in paths if folded.count(path.casefold()) > 1},
+        "listed twice": {path for path in paths if times[path.casefold()] > 1},
         "listed, but never allowed": {MANIFEST, SIGNATURE} & set(listed),
         "not a plain file": {path for path, size in sizes.items() if size < 0},
         "missing": set(listed) - set(present),
@@ -223,14 +238,39 @@ def problems(manifest: Manifest, sizes: dict[str, int]) -> list[str]:
     return words + [f"{path} has {present[path]} bytes, the manifest says {listed[path]}" for path in resized]
 
 
+def _unfit(root: Path) -> str:
+    """Why a path is no bundle's, in words; "" where it may be one. Raises OSError."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        if stat.S_ISREG((root / MANIFEST).stat().st_mode):
+            return ""
+    return "has no manifest.json" if root.is_dir() else "is not a directory" if root.exists() else "does not exist"
+
+
+def _unreadable(root: Path, error: Exception) -> BundleError:
+    where = getattr(error, "filename", None) or root
+    denied = isinstance(error, PermissionError)
+    hint = "let this user read it, or run as the one who may" if denied else "give the directory of a bundle"
+    return BundleError(f"cannot read {where}: {getattr(error, 'strerror', None) or error}", hint=hint)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
 def _listed(manifest: Manifest) -> Iterable[Artifact | File]:
     return (*manifest.artifacts, *manifest.files)
 
 
 def _sizes(root: Path) -> dict[str, int]:
-    """Every file below `root` with its size; links and other odd things count as -1."""
+    """Every file below `root` with its size; links and other odd things count as -1. Not all, of too many.
+
+    Raises:
+        OSError: a directory may not be read.
+    """
     found: dict[str, int] = {}
-    for folder, folders, files in os.walk(root):
+    for folder, folders, files in os.walk(root, onerror=_raise):
+        if len(found) > MAX_FILES:
+            break
         for name in [*files, *(f for f in folders if Path(folder, f).is_symlink())]:
             path = Path(folder, name)
             facts = path.lstat()

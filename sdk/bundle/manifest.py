@@ -261,10 +261,10 @@ class GoldenCase(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Golden(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The root object of golden.json."""
+    """The root object of golden.json. That there is a case is asked of the reader: none would prove anything."""
 
     schema: Annotated[int, Meta(ge=1)] = SCHEMA
-    cases: tuple[GoldenCase, ...]
+    cases: Annotated[tuple[GoldenCase, ...], Meta(min_length=1)]
 
 
 def encode(record: Struct) -> bytes:

@@ -19,7 +19,7 @@ from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
 from edgewright.bundle.manifest import Manifest, decode
 from edgewright.errors import BundleError
 from edgewright.system.atomic import staged
-from edgewright.system.files import check_free, writing
+from edgewright.system.files import check_free, plain, writing
 from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES, check_path
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ __all__ = ["opened", "pack", "unpack"]
 _PIECE = 1 << 20
 """Bytes read at a time: large enough that calls cost nothing, small beside any board's memory."""
 _BLOCK = tarfile.BLOCKSIZE
+_MOST_BYTES = 8**11 - 1
+"""Of a member: eleven octal digits."""
 
 
 def pack(bundle: Bundle | str | Path, out: str | Path, *, force: bool = False) -> Path:
@@ -48,10 +50,21 @@ def pack(bundle: Bundle | str | Path, out: str | Path, *, force: bool = False) -
     """
     source, target = Bundle.of(bundle), Path(out)
     check_free(target, force=force)
+    _check_packable(source)
     source.check_hashes()
     with writing(target) as file:
         _write(source, file)
     return target
+
+
+def _check_packable(source: Bundle) -> None:
+    """Raise BundleError for a file that no header of ustar can describe, before gigabytes are hashed."""
+    every: list[Artifact | File] = [*source.manifest.artifacts, *source.manifest.files]
+    for one in every:
+        if _header(one.path, one.size_bytes) is None:
+            what = f"{one.path} has {one.size_bytes} bytes and a name of {len(one.path)} characters"
+            hint = f"a packed file has at most {_MOST_BYTES} bytes and 100 characters in a name; copy the directory"
+            raise BundleError(f"{what}, which the packed form cannot hold", hint=hint)
 
 
 def _write(source: Bundle, file: BinaryIO) -> None:
@@ -96,7 +109,7 @@ def opened(source: str | Path) -> Iterator[Bundle]:
 def _read(packed: Path, work: Path) -> None:
     """Write what a packed bundle holds: the one sequence of headers that `pack` would have written, or nothing."""
     try:
-        file = packed.open("rb")
+        file = plain(packed)
     except OSError as error:
         raise BundleError(f"cannot read {packed}: {error.strerror}") from error
     with file:
@@ -173,5 +186,9 @@ class _Reader:
             )
 
 
-def _header(path: str, size: int) -> bytes:
-    return _member(path, size).tobuf(tarfile.USTAR_FORMAT)
+def _header(path: str, size: int) -> bytes | None:
+    """The header of a member; None where the format has none: of 8 GiB, or a part of its name over 100 characters."""
+    try:
+        return _member(path, size).tobuf(tarfile.USTAR_FORMAT)
+    except ValueError:
+        return None

@@ -8,6 +8,7 @@ twice.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -45,8 +46,15 @@ def sign(bundle: Bundle | str | Path, key: str | Path) -> Path:
         if code != 0:
             hint = "is it a key without a passphrase? if not, run ssh-add and give its .pub file"
             raise UsageError(f"{key} does not sign: {one_line(printed, 200)}", hint=hint)
-        write_whole(out, Path(f"{copy}.sig").read_bytes())
+        write_whole(out, Path(f"{copy}.sig").read_bytes(), beside=_beside(opened.directory))
     return out
+
+
+def _beside(directory: Path) -> Path:
+    """Where an unfinished file of a bundle lies: outside of it, where a reader would find one that is not listed."""
+    root = directory.resolve()
+    above = root.parent
+    return above if above.stat().st_dev == root.stat().st_dev and os.access(above, os.W_OK) else root
 
 
 def check_signature(bundle: Bundle | str | Path, signers: str | Path, *, revoked: str | Path | None = None) -> str:

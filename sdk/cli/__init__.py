@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
+import io
+import logging
 import os
 import signal
 import sys
@@ -13,11 +16,25 @@ import click
 
 from edgewright import registry
 from edgewright._version import __version__
-from edgewright.errors import EdgewrightError, StorageError, one_line
+from edgewright.errors import EdgewrightError, StorageError, UsageError, one_line
+from edgewright.system.streams import mend
 
 __all__ = ["main"]
 
 _INTERRUPTED = 130
+"""As a shell tells SIGINT: 128 + 2."""
+_SURROUNDINGS = {
+    errno.ENOSPC: ("write", "free some space"),
+    errno.EDQUOT: ("write", "the quota is used up; free some space"),
+    errno.EFBIG: ("write", "the limit of a file's size is reached (ulimit -f)"),
+    errno.EROFS: ("write", "the file system is read-only; choose another place"),
+    errno.EIO: ("use", "the disk is failing"),
+    errno.EMFILE: ("open", "too many files are open (ulimit -n)"),
+    errno.ENFILE: ("open", "too many files are open on this machine"),
+    errno.ENOMEM: ("use", "end other programs"),
+    errno.EAGAIN: ("use", "too many processes run (ulimit -u)"),
+}
+"""What a machine runs out of: what could not be done, and what to do next."""
 
 
 class _Commands(click.Group):
@@ -49,12 +66,53 @@ def _edgewright(context: click.Context, /, **_: Any) -> None:
         context.exit(2)
 
 
+class _Notices(logging.Handler):
+    """What a data file was read as, and the like, as lines on standard error, unless --quiet was given."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        context = click.get_current_context(silent=True)
+        if not (context and context.params.get("quiet")):
+            click.echo(f"edgewright: {one_line(record.getMessage())}", err=True)
+
+
+def _unicode() -> None:
+    """Let streams carry every character whatever the locale is.
+
+    A pipe or a file gets UTF-8, which is what reads it on the next machine. A terminal of another encoding shows what
+    it can, and the rest as the escapes of JSON, so that an answer stays one.
+    """
+    codecs.register_error("json", _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            encoding = stream.encoding if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="json")
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """What an encoding has not, in the escapes of JSON, which has them in UTF-16."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    pairs = (units[at : at + 2].hex() for at in range(0, len(units), 2))
+    return "".join(f"\\u{pair}" for pair in pairs), error.end
+
+
 def main() -> None:
     """Run the command line and end the process with the exit code of what happened."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped service cleans up as Ctrl-C does
+    mend()
+    _unicode()
+    notices = logging.getLogger("edgewright")
+    notices.addHandler(_Notices())
+    notices.setLevel(logging.INFO)
+    notices.propagate = False
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a stopped service and a closed terminal clean up as Ctrl-C does
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores one
+            signal.signal(number, signal.default_int_handler)
     code = _run(sys.argv[1:])
     if device := sys.modules.get("edgewright.boards.connect"):
         device.disconnect()
+    if children := sys.modules.get("edgewright.system.preload"):
+        children.close()
     _leave(code)
 
 
@@ -75,19 +133,36 @@ def _run(argv: list[str]) -> int:
         return _say(error.format_message(), 2)
     except EdgewrightError as error:
         return _fail(error, argv, error.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except (SystemExit, BrokenPipeError) as end:
+        return _unread(end)
     except Exception as error:  # noqa: BLE001 - the last resort: one line and exit code 70
         problem = _problem(error).with_traceback(error.__traceback__)
         return _fail(problem, argv, problem.exit_code)
     return result if isinstance(result, int) else 0
 
 
+def _unread(end: SystemExit | BrokenPipeError) -> int:
+    """The exit code where whoever reads the answer has gone, for which click ends the process by itself."""
+    cause = end.__context__
+    if isinstance(end, SystemExit) and not (isinstance(cause, OSError) and cause.errno == errno.EPIPE):
+        return end.code if isinstance(end.code, int) else 1
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 0
+
+
 def _problem(error: Exception) -> EdgewrightError:
-    """What no other error narrows: a full disk under standard output, or a bug of ours."""
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return StorageError(f"cannot write the answer: {error.strerror}", hint="free some space")
+    """What no other error narrows: the surroundings, or a bug of ours."""
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in _SURROUNDINGS):
+        where = error.filename if error.filename is not None else "the answer"
+        what, hint = _SURROUNDINGS.get(error.errno or 0, ("use", "is it there, and may this user use it?"))
+        return StorageError(f"cannot {what} {where}: {error.strerror}", hint=hint)
+    if isinstance(error, OSError) and "temporary directory" in str(error):
+        return StorageError(one_line(str(error.strerror)), hint="set TMPDIR to a directory that can be written")
+    if isinstance(error, MemoryError):
+        return StorageError("there is not enough memory", hint="end other programs, or take a smaller file")
+    if isinstance(error, UnicodeEncodeError) and error.encoding == sys.getfilesystemencoding().replace("-", "_"):
+        what = f"a name cannot be written in this locale's encoding, {sys.getfilesystemencoding()}"
+        return UsageError(what, hint="set LC_ALL=C.UTF-8, or rename the file")
     hint = "this is a bug; run again with --debug and report it"
     return EdgewrightError(f"{type(error).__name__}: {error}", hint=hint)
 

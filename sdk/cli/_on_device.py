@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,9 @@ from click.core import ParameterSource
 
 from edgewright.boards.connect import board_behind, connect
 from edgewright.boards.remote import Remote
+from edgewright.cli._options import asked
 from edgewright.errors import DataError
+from edgewright.system.files import read_capped
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ask", "there"]
 
+_MOST_BYTES = 2**26
+"""A choice: what travels is packed, and an answer of 3 MiB comes back; more is split in any case."""
 _OURS = {"device", "root", "python", "as_json", "quiet"}
 
 
@@ -38,7 +41,7 @@ def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
     if board.native:
         from edgewright.boards.native.commands import native_answer
 
-        return native_answer(board, given[bundle], str(command.name), given)
+        return native_answer(board, given[bundle], str(command.name), {**given, "answers": asked(given)})
     words, texts, files = [str(command.name), "{bundle}"], [], dict[str, bytes]()
     for parameter in command.params:
         name = str(parameter.name)
@@ -92,9 +95,7 @@ def _sendable(path: str, taken: Collection[str] = ()) -> str:
 
 
 def _read(path: str) -> bytes:
-    if path == "-":
-        return sys.stdin.buffer.read()
     try:
-        return Path(path).read_bytes()
+        return read_capped(Path("/dev/stdin" if path == "-" else path), _MOST_BYTES, DataError, hint="split it")
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from functools import wraps
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
+    "answer_options",
     "artifact_options",
+    "asked",
     "board_options",
+    "column_options",
     "device_options",
     "fleet_options",
     "generation_options",
@@ -51,16 +57,82 @@ def recipe_options(command: Any) -> Any:
             type=kind,
             default=field.default,
             show_default=True,
-            help=said[field.name][:1].upper() + said[field.name][1:],
+            help=said.get(field.name, "")[:1].upper() + said.get(field.name, "")[1:],  # -OO leaves no docstring
         )
         command = option(command)
     return command
+
+
+_ANSWERS = {
+    "--top-k": (int, "So many answers to each text, the best first; 0 is all."),
+    "--aggregation-strategy": (
+        click.Choice(["none", "simple", "first", "average", "max"]),
+        "How tokens become entities, as transformers defines it.",
+    ),
+    "--handle-impossible-answer": (None, "A question may have no answer."),
+    "--null-threshold": (float, "By how much no answer must be rated above the best one, in logits."),
+    "--max-answer-len": (int, "The most tokens of an answer to a question."),
+    "--candidate-labels": (str, "Labels to choose from, by comma: zero-shot-classification."),
+    "--hypothesis-template": (str, "The sentence that a text shall entail, with {} for a label."),
+    "--multi-label": (None, "Several labels may be right."),
+    "--truncate-dim": (int, "So many numbers of an embedding, the first."),
+    "--quantize": (click.Choice(["int8", "binary", "ubinary"]), "Numbers of an embedding as 8 bits, or as one."),
+}
+"""Options of tasks: the kind of their values, None of a flag, and what they do."""
+
+
+def answer_options(command: Any) -> Any:
+    """How answers shall be: options of tasks, under the names that they have in a call. See `asked`."""
+    for name, (kind, what) in reversed(_ANSWERS.items()):
+        given = {"is_flag": True, "default": None} if kind is None else {"type": kind}
+        command = click.option(name, help=what, **given)(command)
+    return command
+
+
+def asked(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the `answer_options` that were given, by their names in a call."""
+    names = [name.removeprefix("--").replace("-", "_") for name in _ANSWERS]
+    return {name: options[name] for name in names if options.get(name) is not None}
 
 
 def artifact_options(command: Any) -> Any:
     """`--format` and `--precision`, each to narrow the choice of artifacts."""
     command = click.option("--precision", help="Only this precision.")(command)
     return click.option("--format", "format_", help="Only this format.")(command)
+
+
+def column_options(*files: str) -> Callable[[Any], Any]:
+    """`--text-column` and `--label-column`: what the columns of the data files in these options are called."""
+
+    def decorated(command: Any) -> Any:
+        @wraps(command)
+        def renaming(*given: Any, text_column: str, label_column: str, **options: Any) -> Any:
+            if not (text_column or label_column):
+                return command(*given, **options)
+            with TemporaryDirectory(prefix="edgewright-") as scratch:
+                _rename(scratch, files, text_column, label_column, options)
+                return command(*given, **options)
+
+        labels = click.option("--label-column", default="", help="What the column of labels is called.")(renaming)
+        return click.option("--text-column", default="", help="What the column of texts is called.")(labels)
+
+    return decorated
+
+
+def _rename(scratch: str, files: Sequence[str], text: str, label: str, options: dict[str, Any]) -> None:
+    """Give the command copies of its files, in which the columns have the names that it knows."""
+    from pathlib import Path
+
+    from edgewright.data.rows import renamed
+
+    context = click.get_current_context()
+    for name in files:
+        if options.get(name) and options[name] != "-":
+            (place := Path(scratch, name)).mkdir()
+            options[name] = context.params[name] = str(renamed(options[name], text, label, place))
+    for name in ("text_column", "label_column"):  # a board is asked about the copies
+        context.params[name] = ""
+        context.set_parameter_source(name, ParameterSource.DEFAULT)
 
 
 def board_options(command: Any) -> Any:

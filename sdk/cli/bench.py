@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from edgewright.cli._instructions import counts
-from edgewright.cli._options import artifact_options, device_options, output_options
+from edgewright.cli._options import artifact_options, column_options, device_options, output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import artifact_row, emit, score_record
 from edgewright.errors import ConnectionLost, one_line
@@ -27,6 +28,7 @@ __all__ = ["command"]
 @click.option("--tokens", default="16,128", show_default=True, help="Fixed lengths, by comma.")
 @click.option("--input", "input_", type=click.Path(), help="A file of texts, run at their own lengths.")
 @click.option("--threads", default="1", show_default=True, help="Engine threads, by comma.")
+@click.option("--written", default=64, show_default=True, help="A decoder: tokens after each prompt of --tokens.")
 @click.option("--batch", default=1, show_default=True, help="Texts in one run.")
 @click.option("--processes", type=int, help="Fresh processes per artifact: 5, or 10 with --against.")
 @click.option("--runs", default=50, show_default=True, help="Least number of timed runs per process and length.")
@@ -41,6 +43,7 @@ __all__ = ["command"]
 @artifact_options
 @device_options
 @output_options
+@column_options("input_")
 def command(bundle: str, **options: Any) -> None:
     """Measure latency, load time and peak memory of the artifacts of BUNDLE.
 
@@ -51,7 +54,10 @@ def command(bundle: str, **options: Any) -> None:
     from edgewright.measure.bench import bench
     from edgewright.measure.regression import bench_against, check, with_baseline
 
-    if options["device"] and counts(bundle, _numbers(options["tokens"], "--tokens")):
+    lengths = _numbers(options["tokens"], "--tokens")
+    if _writes(bundle, lengths, options):
+        return
+    if options["device"] and counts(bundle, lengths):
         return
     allowed = _share(options["fail_over"])
     kept = rows.read(options["baseline"]) if options["baseline"] else None
@@ -76,6 +82,34 @@ def command(bundle: str, **options: Any) -> None:
     emit(printed_rows, **printed, notes=_notes(run.rows, run.problems))
     _check_whole(run, options["out"])
     check(compared, allowed)
+
+
+def _writes(bundle: str, lengths: tuple[int, ...], options: dict[str, Any]) -> bool:
+    """Measure a decoder: how fast it reads and writes. False for a bundle of another task."""
+    from edgewright.bundle.bundle import Bundle
+
+    if not Bundle.open(bundle).task().generates:
+        return False
+    if options["device"]:
+        from edgewright.cli._on_device import ask
+
+        emit(ask().tree["rows"], as_json=options["as_json"], form=options["form"])
+        return True
+    from edgewright.measure.writing import WritingPlan, bench_writing
+
+    typed = click.get_current_context().get_parameter_source("tokens") is ParameterSource.COMMANDLINE
+    plan = WritingPlan(
+        prompts=lengths if typed else WritingPlan.prompts,
+        written=options["written"],
+        threads=_numbers(options["threads"], "--threads"),
+        processes=options["processes"] or WritingPlan.processes,
+    )
+    chosen = {"format": options["format_"], "precision": options["precision"]}
+    rows = bench_writing(bundle, plan, **chosen, progress=status(quiet=options["quiet"]))
+    notes = [f"{row.grade}: {reason} ({row.key})" for row in rows for reason in row.reasons]
+    table = [{**artifact_row(r.artifact), **r.record(), "score": score_record(r.artifact.score)} for r in rows]
+    emit(table, as_json=options["as_json"], form=options["form"], notes=notes)
+    return True
 
 
 def _check_whole(run: Run, out: str | None) -> None:

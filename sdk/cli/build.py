@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import listed, output_options, profiles_option
+from edgewright.cli._options import column_options, listed, output_options, profiles_option
 from edgewright.cli._progress import status
 from edgewright.cli._tables import artifact_row, decoding_row, emit, score_record
 
@@ -24,7 +24,7 @@ __all__ = ["command"]
 @click.option("--device", metavar="PROFILE", help="Make what this board runs best; see edgewright devices list.")
 @profiles_option
 @click.option("--task", help="The task, where the source's architecture does not tell.")
-@click.option("--data", type=click.Path(), help="Labelled rows (.tsv, .jsonl): the task metric becomes a gate.")
+@click.option("--data", type=click.Path(), help="Labelled rows: the task metric becomes a gate.")
 @click.option("--calibration", type=click.Path(), help="Texts for int8-static; by default those of --data.")
 @click.option(
     "--tokenizer",
@@ -39,6 +39,7 @@ __all__ = ["command"]
 @click.option("--memory-mib", default=8192, show_default=True, help="Most memory of one child process.")
 @click.option("--timeout", "timeout_s", default=1800.0, show_default=True, help="Most seconds of one child process.")
 @output_options
+@column_options("data", "calibration")
 def command(
     source: str,
     *,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import artifact_options, output_options
+from edgewright.cli._options import artifact_options, column_options, output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit, human, score_record
 
@@ -27,6 +27,7 @@ __all__ = ["command"]
 @click.option("--threads", default=1, show_default=True, help="Threads of the engine, or of torch.")
 @artifact_options
 @output_options
+@column_options("data")
 def command(first: str, second: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
     """Show what SECOND changed from FIRST, each a source directory or a bundle: answers, bytes, score, latency.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import listed, output_options, recipe_options
+from edgewright.cli._options import column_options, listed, output_options, recipe_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
 
@@ -40,6 +40,7 @@ _SHAPE = ("take", "layers", "width", "heads", "feed_forward", "embedding")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
 @click.option("--force", is_flag=True, help="Replace OUT.")
 @output_options
+@column_options("train", "dev")
 def command(teacher: str, train: str, dev: str, out: str, *, as_json: bool, quiet: bool, **settings: Any) -> None:
     """Train a student on the outputs of TEACHER, a fine-tuned model directory or hub id."""
     from edgewright.training import Recipe, distill
@@ -51,6 +52,7 @@ def command(teacher: str, train: str, dev: str, out: str, *, as_json: bool, quie
     )
     row = {**asdict(trained), "directory": str(trained.directory)}
     title = f"{trained.directory}: {trained.score:.2f} % {trained.metric}, curves in training/curves.html"
+    title += f"; {trained.warning}" if trained.seen else ""
     emit([row], as_json=as_json, title=title)
 
 

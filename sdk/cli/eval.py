@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from edgewright.cli._options import artifact_options, device_options, listed, output_options
+from edgewright.cli._options import (
+    answer_options,
+    artifact_options,
+    asked,
+    column_options,
+    device_options,
+    listed,
+    output_options,
+)
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
 
@@ -15,14 +23,16 @@ __all__ = ["command"]
 
 @click.command("eval")
 @click.argument("model", type=click.Path())
-@click.option("--data", required=True, type=click.Path(), help="Labelled rows: .tsv with a header, .jsonl, SQuAD.")
+@click.option("--data", required=True, type=click.Path(), help="Labelled rows: .tsv, .csv, .jsonl, Parquet, SQuAD.")
 @click.option("--metric", default="", callback=listed, help="Names, comma-separated; by default the task's own.")
 @click.option("--cost", is_flag=True, help="Measure latency on texts of the data, and peak memory.")
 @click.option("--task", help="The task of a source; by default the one of its architecture.")
 @click.option("--threads", default=1, show_default=True, help="Engine threads.")
+@answer_options
 @artifact_options
 @device_options
 @output_options
+@column_options("data")
 def command(model: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
     """Score the artifacts of a bundle, or the eager model of a source, on labelled data.
 
@@ -40,5 +50,5 @@ def command(model: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
             refuse_emulated(options["device"])
         emit(ask().tree["rows"], as_json=as_json)
         return
-    found = evaluate(model, options["data"], format=options["format_"], **chosen, progress=show)
+    found = evaluate(model, options["data"], format=options["format_"], **chosen, progress=show, **asked(options))
     emit([row for one in found for row in one.rows(options["threads"])], as_json=as_json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import device_options, listed, output_options
+from edgewright.cli._options import column_options, device_options, listed, output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import artifact_row, emit, score_record
 from edgewright.errors import ConversionFailed, EdgewrightError, GateFailed, one_line
@@ -50,6 +50,7 @@ _EVERY = "onnx,tflite,executorch,torchscript"
 @click.option("--flash", is_flag=True, help="With --device: flash the bundle before, and again with the choice in it.")
 @device_options
 @output_options
+@column_options("data", "input_")
 def command(source: str, **options: Any) -> None:
     """Find the fastest artifact of SOURCE, a bundle or a model, and write it into the bundle.
 

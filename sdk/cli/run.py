@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import artifact_options, device_options, generation_options
+from edgewright.cli._options import (
+    answer_options,
+    artifact_options,
+    asked,
+    column_options,
+    device_options,
+    generation_options,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,9 +33,10 @@ __all__ = ["command"]
     "--input",
     "input_",
     type=click.Path(),
-    help="A file with a text a line, or .jsonl; - reads lines from standard input.",
+    help="A file of texts or rows; - reads lines from standard input.",
 )
 @click.option("--pair", help="The second text of every TEXT, such as the context of a question.")
+@click.option("--query", help="What the TEXTs are ranked by, all together: text-ranking.")
 @click.option("--engine", help="The engine, where a format has several.")
 @click.option("--threads", type=int, help="Engine threads; by default what a race chose for this machine, or 1.")
 @click.option("--context", type=int, help="A decoder: the most tokens of a conversation; memory goes with them.")
@@ -37,14 +45,17 @@ __all__ = ["command"]
 @click.option("--stats", is_flag=True, help="A decoder: say how many tokens came, and how fast.")
 @generation_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a line per text.")
+@answer_options
 @artifact_options
 @device_options
+@column_options("input_")
 def command(
     bundle: str,
     texts: tuple[str, ...],
     *,
     input_: str | None,
     pair: str | None,
+    query: str | None,
     engine: str | None,
     threads: int | None,
     context: int | None,
@@ -56,7 +67,7 @@ def command(
     format_: str | None,
     precision: str | None,
     device: str | None,
-    **_: Any,
+    **options: Any,
 ) -> None:
     """Answer texts, one JSON line each, as they come; talk with a decoder."""
     from edgewright.bundle.bundle import Bundle
@@ -72,7 +83,8 @@ def command(
 
         _print(ask().tree["rows"], as_json=as_json)
         return
-    pipeline = load(bundle, format=format_, precision=precision, engine=engine, threads=threads, context=context)
+    chosen: dict[str, Any] = {"format": format_, "precision": precision, "engine": engine, "threads": threads}
+    pipeline = load(bundle, **chosen, context=context, careful=True, **asked(options))
     if isinstance(pipeline, Generator):
         _generate(pipeline, texts, input_, generation, system=system, raw=raw, stats=stats, as_json=as_json)
         return
@@ -80,7 +92,9 @@ def command(
         what = f"{pipeline.task.name} gives its answer at once: the options of a decoder mean nothing"
         raise click.UsageError(what)
     items = iter(texts) if texts else _items(str(input_))
-    given = items if pair is None else ((item, pair) for item in items)
+    given = items if pair is None else ({"text": item, "text_pair": pair} for item in items)
+    if query is not None:
+        given = iter([{"query": query, "texts": list(items)}])
     _print(map(pipeline.row, given), as_json=as_json)
 
 

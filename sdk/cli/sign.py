@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -21,5 +22,7 @@ def command(bundle: str, *, key: str, as_json: bool, quiet: bool) -> None:
     del quiet
     from edgewright.bundle.signing import sign
 
-    out = sign(bundle, Path(key).expanduser())
+    with suppress(RuntimeError):  # a user without a home
+        key = str(Path(key).expanduser())
+    out = sign(bundle, key)
     emit([{"signature": str(out)}] if as_json else [], as_json=as_json, title=f"{bundle}: signed, {out.name}")

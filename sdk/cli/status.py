@@ -42,7 +42,8 @@ def command(url: str, *, lines: int, root: str, python: str, as_json: bool, quie
 
 def _title(url: str, found: Status, lines: int) -> str:
     free = "" if found.free_bytes is None else f", {found.free_bytes / 1e6:.0f} MB free"
-    facts = [f"{one_line(url)}: {one_line(found.root)}{free}{', signed bundles only' if found.signed_only else ''}"]
+    signed = f", signed bundles from version {found.newest} on only" if found.signed_only else ""
+    facts = [f"{one_line(url)}: {one_line(found.root)}{free}{signed}"]
     if not found.releases:
         facts.append("nothing is installed")
     if found.service:

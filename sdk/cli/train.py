@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import output_options, recipe_options
+from edgewright.cli._options import column_options, output_options, recipe_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
 
@@ -27,6 +27,7 @@ __all__ = ["command"]
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
 @click.option("--force", is_flag=True, help="Replace OUT.")
 @output_options
+@column_options("labelled", "dev")
 def command(
     source: str,
     labelled: str,
@@ -72,4 +73,5 @@ def _show(trained: Trained, *, as_json: bool) -> None:
         return
     row = {**asdict(trained), "directory": str(trained.directory)}
     title = f"{trained.directory}: {trained.score:.2f} % {trained.metric}, curves in training/curves.html"
+    title += f"; {trained.warning}" if trained.seen else ""
     emit([row], as_json=as_json, title=title)

@@ -24,6 +24,7 @@ from edgewright.system.atomic import staged
 from edgewright.system.files import compressed_bytes, sha256, write_whole
 from edgewright.system.progress import silent
 from edgewright.system.shown import Results, brief
+from edgewright.tasks import check_at_once
 from edgewright.training.answers import cache_dir
 from edgewright.training.hush import hush
 from edgewright.training.threads import limit
@@ -124,6 +125,7 @@ def compress(
     hush()
     limit(threads)
     source, steps, place = open_source(model, task=task), read(Path(recipe)), Path(out)
+    check_at_once(registry.load("tasks", source.task)(source.settings), "compressed")
     given = (Path(train) if train else None, Path(dev) if dev else None)
     setting = Setting(source.directory, *given, Path(cache) if cache else cache_dir(), seed, threads, progress)
     for named in steps:
@@ -136,7 +138,7 @@ def compress(
         shutil.copytree(last, work, dirs_exist_ok=True)
         (work / "compression").mkdir()
         record = {"edgewright": __version__, "steps": [asdict(stage) for stage in stages]}
-        (work / "compression" / "compression.json").write_text(json.dumps(record, indent=1) + "\n")
+        (work / "compression" / "compression.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         shutil.copyfile(recipe, work / "compression" / "recipe.toml")
     shutil.rmtree(chain.work, ignore_errors=True)
     return Results(stages)
@@ -221,7 +223,7 @@ class _Chain:
     def _noted(self, out: Path, key: str, fact: str) -> Any:
         """What a note says, where it and its directory are there and of the same steps and rows."""
         with suppress(OSError, ValueError, KeyError):
-            note = json.loads((self.work / f"{out.name}.json").read_text())
+            note = json.loads((self.work / f"{out.name}.json").read_text(encoding="utf-8"))
             if note["key"] == key and (out.is_dir() or out.name == "00-source"):
                 return note[fact]
         return None

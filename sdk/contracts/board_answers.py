@@ -203,11 +203,13 @@ class Status(Listing):
 
     Attributes:
         signed_only: whether the board has its owner's keys.
+        newest: the highest version that was ever active there.
         service: the socket and state of the service, where one is installed.
     """
 
     free_bytes: Optional[int]  # noqa: UP045
     signed_only: bool
+    newest: int
     journal: tuple[Event, ...]
     service: Optional[Serving]  # noqa: UP045
 

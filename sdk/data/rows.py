@@ -1,32 +1,223 @@
-"""Labelled data and plain texts from files: TSV with a header, JSONL, Parquet, SQuAD's JSON, or one text a line."""
+"""Labelled data and plain texts from files, as people save them: every command reads a file in the same way.
+
+What a file is, its name and its first bytes tell: cells between tabs, commas or semicolons (`edgewright.data.tables`),
+lines or arrays of JSON, SQuAD's JSON, Parquet, a directory of `datasets`; anything else holds a text a line.
+"""
 
 from __future__ import annotations
 
-import csv
+import hashlib
+import io
 import json
-from typing import TYPE_CHECKING, Any
+import logging
+import os
+import stat
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from edgewright.data import parquet
-from edgewright.errors import DataError
+from edgewright.data import arrow
+from edgewright.data.encodings import encoding_of
+from edgewright.data.tables import SURPLUS, Table, named, table_of
+from edgewright.errors import DataError, one_line
+from edgewright.system.files import capped_lines, plain, read_capped, sha256
 from edgewright.text.encoding import pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from edgewright.tasks import Example, Task
 
-__all__ = ["TABLES", "examples", "given", "items", "rows", "stream", "texts"]
+__all__ = [
+    "File",
+    "examples",
+    "fingerprint",
+    "given",
+    "is_table",
+    "items",
+    "opened",
+    "renamed",
+    "rows",
+    "shared",
+    "stream",
+    "texts",
+]
 
-_SURPLUS = "surplus cells"
-TABLES = (".tsv", ".jsonl", ".json", ".parquet")
-"""How files of rows end; others hold a text a line."""
+_LOG = logging.getLogger("edgewright.data")
+"""What a file was read as, once for each; the command line shows it."""
+
+_SUFFIXES: dict[str, str] = {
+    **dict.fromkeys((".tsv", ".tab"), "tsv"),
+    ".csv": "csv",
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), "json"),
+    **dict.fromkeys((".parquet", ".pq"), "parquet"),
+}
+_DELIMITERS = {"tsv": ("\t",), "csv": (",", ";", "\t")}
+_TEXTS = ("text", "sentence", "sentence1", "premise", "question1", "question", "query", "tokens", "words")
+_LABELS = ("label", "labels", "score", "tags", "ner_tags", "entities", "answers")
+_ITEMS = (("query", "texts"), ("sequence", "candidate_labels"), ("text", "candidate_labels"))
+"""Columns of items that are more than a text or a pair: of text-ranking, of zero-shot-classification."""
+
+_PIPE_S = 30.0
+"""A choice: whoever fills a pipe has begun by then, and no command hangs for ever on one that nobody fills."""
+_MAX_WHOLE_BYTES = 2**28
+"""A choice, of arrays of JSON: SQuAD's own files have some 40 MB, and are read whole."""
+
+_Kind = Literal["lines", "cells", "json lines", "json", "squad", "parquet", "datasets"]
 
 
-def examples(path: Path, task: Task) -> list[Example]:
-    """Every row of a `.tsv` file with a header, of a `.jsonl` or a `.parquet` file, as examples of `task`.
+@dataclass(frozen=True)
+class File:
+    """A data file, and how it is read: decided once, by all of it.
 
-    A `.json` file is one of SQuAD (Rajpurkar et al. 2016): a row for each question, with its context and answers.
+    Attributes:
+        kind: what it is.
+        encoding: of its text.
+        table: the dialect of cells.
+    """
+
+    path: Path
+    kind: _Kind
+    encoding: str = ""
+    table: Table | None = None
+
+    @property
+    def said(self) -> str:
+        """What it was read as, in a line."""
+        known = {
+            "lines": "a text a line", "json lines": "JSON, an object a line", "json": "an array of JSON",
+            "squad": "SQuAD's JSON", "parquet": "Parquet", "datasets": "a directory of datasets",
+        }  # fmt: skip
+        words = self.table.said if self.table else known[self.kind]
+        encoding = {"": "", "utf-8": "", "utf-8-sig": "UTF-8 with a byte order mark"}.get(self.encoding, "UTF-16")
+        return f"{self.path.name}: {', '.join(filter(None, (words, encoding)))}"
+
+    def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The rows by the names of their columns, in lower case, each with its line. Raises DataError, MissingExtra."""
+        try:
+            yield from self._rows()
+        except OSError as error:
+            raise DataError(f"cannot read {self.path}: {error.strerror or error}") from error
+
+    def _rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        if self.table:
+            yield from self.table.rows()
+        elif self.kind == "lines":
+            yield from ((number, {"text": line}) for number, line in self.lines())
+        elif self.kind == "squad":
+            yield from enumerate(_squad(_whole(self)), start=1)
+        elif self.kind in ("parquet", "datasets"):
+            read = arrow.rows if self.kind == "parquet" else arrow.saved_rows
+            yield from ((number, _row(row, number)) for number, row in read(self.path))
+        else:
+            yield from ((number, _row(value, number)) for number, value in self.values())
+
+    def values(self) -> Iterator[tuple[int, Any]]:
+        """The values of JSON, whatever they are. Raises DataError, OSError."""
+        if self.kind == "json":
+            yield from enumerate(_json(_whole(self), 1), start=1)
+            return
+        yield from ((number, _json(line, number)) for number, line in self.lines())
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """The lines that are not blank, without their ends, numbered from 1."""
+        with io.TextIOWrapper(plain(self.path), encoding=self.encoding, newline="") as file:
+            for number, line in enumerate(capped_lines(file, str(self.path), DataError), start=1):
+                if line.strip():
+                    yield number, line.rstrip("\r\n")
+
+
+def opened(path: str | Path) -> File:
+    """How a data file is read; said once in a log.
+
+    Raises:
+        DataError: it cannot be read, is in an encoding or of a kind that is not known, or can be read in two ways.
+    """
+    found = Path(path)
+    try:
+        status = os.stat(found)  # noqa: PTH116 - by its three numbers
+    except OSError as error:
+        hint = "data sets of the hub are not fetched: save one with to_parquet or save_to_disk"
+        hub = not found.is_absolute() and not found.suffix
+        raise DataError(f"cannot read {path}: {error.strerror}", hint=hint if hub else "") from error
+    return _opened(found, (status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+@lru_cache(maxsize=64)
+def _opened(path: Path, _: tuple[int, ...]) -> File:
+    """As `opened`; once for each state of a file, as it may be long and is read for this."""
+    found = _directory(path) if path.is_dir() else _file(path)
+    _LOG.info("%s", found.said)
+    return found
+
+
+def _directory(path: Path) -> File:
+    if arrow.parts_of(path):
+        return File(path, "datasets")
+    names = arrow.splits(path)
+    if names:
+        raise DataError(f"{path} has the splits {', '.join(names)}", hint=f"give one of them: {path / names[0]}")
+    raise DataError(f"cannot read {path}: Is a directory", hint="give a file, or what `datasets` saved to disk")
+
+
+def _file(path: Path) -> File:
+    suffix = _SUFFIXES.get(path.suffix.lower(), "")
+    if suffix == "parquet":
+        return File(path, "parquet")
+    encoding = encoding_of(path)
+    try:
+        if suffix == "json":
+            return File(path, _kind_of_json(path, encoding), encoding)
+        known = {*_TEXTS, *_LABELS}
+        table = table_of(path, encoding, _DELIMITERS.get(suffix, ("\t", ",", ";")), known)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    if suffix or (table and _has_header(table)):
+        return File(path, "cells", encoding, table)
+    return File(path, "lines", encoding)
+
+
+def _has_header(table: Table) -> bool:
+    """Whether a file that no ending calls a table has the header of one: a column of texts, and another known one."""
+    names = named(table.header, table.path)
+    return len(names) > 1 and bool({*names} & {*_TEXTS}) and bool({*names} & {*_LABELS, "text_pair", "sentence2", "id"})
+
+
+def _kind_of_json(path: Path, encoding: str) -> _Kind:
+    """Lines, an array or SQuAD: by the first character, and of a brace by whether the first line is whole."""
+    with io.TextIOWrapper(plain(path), encoding=encoding) as file:
+        line = next((line for line in capped_lines(file, str(path), DataError) if line.strip()), "")
+    begin = line.lstrip()[:1]
+    if path.suffix.lower() != ".json" and not (begin == "[" and _is(line, list) is not True):
+        return "json lines"
+    if begin == "[":
+        return "json"
+    return "json lines" if _is(line, dict) and "data" not in json.loads(line) else "squad"
+
+
+def _is(line: str, kind: type) -> bool:
+    try:
+        return isinstance(json.loads(line), kind)
+    except (ValueError, RecursionError):
+        return False
+
+
+def rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a file by the names of their columns, see `File.rows`. Raises DataError; MissingExtra for Parquet."""
+    return opened(path).rows()
+
+
+def is_table(path: str | Path) -> bool:
+    """Whether a file holds rows with columns, or else a text a line. Raises DataError."""
+    return opened(path).kind != "lines"
+
+
+def examples(path: str | Path, task: Task) -> list[Example]:
+    """Every row of a data file as an example of `task`.
+
+    A `.json` file may be one of SQuAD (Rajpurkar et al. 2016): a row for each question, with its context and answers.
 
     Raises:
         DataError: no such file, no rows, or broken rows, named by line number.
@@ -34,12 +225,16 @@ def examples(path: Path, task: Task) -> list[Example]:
     return list(stream(path, task))
 
 
-def stream(path: Path, task: Task) -> Iterator[Example]:
+def stream(path: str | Path, task: Task) -> Iterator[Example]:
     """The same rows one by one, for files that shall not be held in memory. Raises DataError, at the end."""
-    found, broken, first = 0, 0, []
-    for number, row in _lined(path) if task.lines and path.suffix not in TABLES else rows(path):
+    file, found, broken, first = opened(path), 0, 0, []
+    if file.kind == "lines" and not task.lines:
+        columns = " and ".join(" or ".join(names) for names in task.columns)
+        raise DataError(f"{path} was read as a text a line, {task.name} needs the columns {columns}", hint=_HEADER)
+    task = _deciding(file, task)
+    for number, row in file.rows():
         try:
-            one = _example(task, row)
+            one = _example(task, row, file)
         except DataError as error:
             broken += 1
             first += [f"line {number}: {error}"] if broken <= 3 else []
@@ -53,47 +248,87 @@ def stream(path: Path, task: Task) -> Iterator[Example]:
         raise DataError(f"{path} has no rows", hint="a header line and at least one row are needed")
 
 
-def _lined(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Plain lines as rows with a text."""
-    yield from ((number, {"text": line.rstrip("\r\n")}) for number, line in _lines(path))
+_HEADER = "begin with a line of their names, tabs between, or write .jsonl"
 
 
-def _example(task: Task, row: dict[str, Any]) -> Example:
+def _deciding(file: File, task: Task) -> Task:
+    """The task that reads labels as the file writes them: names or numbers, lists or vectors, for all of it."""
+    if file.kind == "lines":
+        return task
+    every = (task.raw_label(row) for _, row in islice(file.rows(), _MOST_LOOKED_AT))
+    return task.reading(list({repr(one): one for one in every if one is not None}.values()))
+
+
+_MOST_LOOKED_AT = 100_000
+"""Rows whose labels are looked at to decide how they are written: enough for every label to be met, and soon read."""
+
+
+def _example(task: Task, row: dict[str, Any], file: File) -> Example:
+    if file.table and _empty(row):
+        raise DataError("its text is empty")
     example = task.example(row)
-    if _SURPLUS in row:
-        raise DataError(f"{len(row[_SURPLUS])} cells more than the header has columns")
+    if SURPLUS in row:
+        raise DataError(f"{len(row[SURPLUS])} cells more than the header has columns")
     return example
 
 
-def items(path: Path | None) -> Iterator[Any]:
-    """Items from a file, or from standard input: a text a line; in a `.jsonl` file a string, an object or a pair.
+def _empty(row: Mapping[str, Any]) -> bool:
+    """Whether a row of cells lacks a text: an empty cell is what is left of a missing value."""
+    return any(row.get(name) == "" for name in _TEXTS)
 
-    Blank lines are left out. Each item comes as soon as its line is there.
+
+def items(path: str | Path | None) -> Iterator[Any]:
+    """Items from a file, or from standard input: the text or pair of each row, or a text a line.
+
+    Blank lines are left out. From standard input and pipes each item comes as soon as its line is there, and bytes that
+    are not UTF-8 become U+FFFD.
 
     Raises:
         DataError: no such file, or a line that holds no text; names its number.
     """
-    jsonl = path is not None and path.suffix == ".jsonl"
-    for number, line in _lines(path):
-        yield _item(_json(line, number), number) if jsonl else line.rstrip("\r\n")
+    if path is None or _flows(Path(path)):
+        yield from _flowing(path)
+        return
+    file = opened(path)
+    if file.kind == "lines":
+        yield from (line for _, line in file.lines())
+    elif file.kind in ("json lines", "json"):
+        yield from (_item(value, number) for number, value in file.values())
+    else:
+        yield from (_item({} if file.table and _empty(row) else row, number) for number, row in file.rows())
 
 
-def _lines(path: Path | None) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, numbered from 1; bytes that are not UTF-8 become U+FFFD."""
+def _flows(path: Path) -> bool:
     try:
-        with open(path or 0, encoding="utf-8-sig", errors="replace", closefd=path is not None) as file:
-            yield from ((number, line) for number, line in enumerate(file, start=1) if line.strip())
+        return stat.S_ISFIFO(path.stat().st_mode) or stat.S_ISCHR(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def _flowing(path: str | Path | None) -> Iterator[Any]:
+    jsonl = path is not None and Path(path).suffix.lower() == ".jsonl"
+    try:
+        raw = plain(Path(path), pipe_s=_PIPE_S) if path else open(0, "rb", closefd=False)  # noqa: SIM115 - closed below
+        with io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace") as file:
+            lines = capped_lines(file, str(path or "standard input"), DataError)
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield _item(_json(line, number), number) if jsonl else line.rstrip("\r\n")
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
+        raise DataError(f"cannot read {path or 'standard input'}: {error.strerror}") from error
 
 
-def texts(path: Path) -> list[Any]:
+def texts(path: str | Path) -> list[Any]:
     """The texts of a file: the text or pair of texts in each row of a file of rows, else each line.
 
     Raises:
         DataError: no such file, or no text in it.
     """
-    every = (given(row) for _, row in rows(path)) if path.suffix in TABLES else items(path)
+    file = opened(path)
+    if file.kind in ("json lines", "json"):
+        every = (given(_row(v, n)) if isinstance(v, dict) else v for n, v in file.values())
+    else:
+        every = (given(row) for _, row in file.rows())
     found = [one for one in every if one]
     if not found:
         raise DataError(f"{path} holds no texts", hint="a text a line, or a column `sentence` or `text`")
@@ -101,41 +336,81 @@ def texts(path: Path) -> list[Any]:
 
 
 def given(row: Mapping[str, Any]) -> Any:
-    """What a row asks: a pair, a text, or tokens joined by spaces; None for none of them."""
+    """What a row asks: a pair, a text, or tokens joined by spaces, or more for tasks of more; None for none of them."""
+    for names in _ITEMS:
+        if all(row.get(name) is not None for name in names):
+            return {name: row[name] for name in names}
     words = row.get("tokens")
     joined = " ".join(map(str, words)) if isinstance(words, list) else None
     return pair(row) or row.get("text", row.get("sentence", joined))
 
 
+def shared(train: str | Path, dev: str | Path) -> tuple[int, int]:
+    """How many rows of `dev` have a text that `train` has too, and how many it has; said in a log where there are some.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    asked = [repr(given(row)) for _, row in rows(dev)]
+    known = set(asked) & {repr(given(row)) for _, row in rows(train)}
+    both = sum(one in known for one in asked)
+    if both:
+        names = (Path(dev).name, Path(train).name)
+        what = "%s of the %s rows of %s are rows of %s too: a score on them says little of others"
+        _LOG.warning(what, both, len(asked), *names)
+    return both, len(asked)
+
+
+def fingerprint(path: str | Path) -> str:
+    """A hash over the bytes of a data file, or of the files of a directory. Raises DataError."""
+    file = opened(path)
+    if file.kind != "datasets":
+        return sha256(file.path)
+    parts = [sha256(part) for part in arrow.parts_of(file.path)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def renamed(path: str | Path, text: str, label: str, out: Path) -> Path:
+    """A copy of a file's rows as JSONL in `out`, in which the columns `text` and `label` are called so.
+
+    Raises:
+        DataError: the file has no such column.
+    """
+    file, names = opened(path), {_column(text): "text", _column(label): "label"}
+    names.pop("", None)
+    target = out / f"{Path(path).name}.jsonl"
+    with target.open("w", encoding="utf-8") as written:
+        for number, row in file.rows():
+            missing = [name for name in names if name not in row]
+            if missing:
+                what = f"line {number} of {path} has no column {', '.join(missing)}, found {', '.join(map(str, row))}"
+                raise DataError(what, hint="name one of those")
+            others = {name: value for name, value in row.items() if name not in {*names, *names.values()}}
+            kept = {**others, **{new: row[old] for old, new in names.items()}}
+            written.write(json.dumps(kept, default=str) + "\n")
+    return target
+
+
+def _column(name: str) -> str:
+    return name.strip().casefold()
+
+
 def _item(value: Any, number: int) -> Any:
-    """A text or a pair of texts out of a JSON value. Raises DataError."""
+    """A text, a pair as {"text", "text_pair"}, or what else a task takes, out of a row. Raises DataError."""
     if isinstance(value, dict):
-        value = given(value)
-    if isinstance(value, tuple):
-        value = list(value)
-    if isinstance(value, str):
+        value = given(_row(value, number))
+    if isinstance(value, tuple) and all(isinstance(part, str) for part in value):
+        return dict(zip(("text", "text_pair"), value, strict=True))
+    if isinstance(value, (str, dict)):
         return value
-    if isinstance(value, list) and len(value) == 2 and all(isinstance(part, str) for part in value):
-        return tuple(value)
-    raise DataError(f"line {number} holds no text", hint='write "a text", {"text": "a text"} or ["first", "second"]')
+    hint = 'write "a text", {"text": "a text"} or {"text": "first", "text_pair": "second"}'
+    raise DataError(f"line {number} holds no text", hint=hint)
 
 
-def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a file as they are, each with the number of its line. Raises DataError; MissingExtra for Parquet."""
-    if path.suffix == ".parquet":
-        yield from parquet.rows(path)
-        return
-    try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            if path.suffix == ".jsonl":
-                yield from ((n, _object(line, n)) for n, line in enumerate(file, start=1) if line.strip())
-            elif path.suffix == ".json":
-                yield from enumerate(_squad(file.read()), start=1)
-            else:
-                table = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE, restkey=_SURPLUS)
-                yield from ((table.line_num, row) for row in table)
-    except (OSError, csv.Error) as error:
-        raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+def _row(value: Any, number: int) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DataError(f"line {number} is not a JSON object")
+    return dict(zip(named(list(value), f"line {number}"), value.values(), strict=True))
 
 
 def _squad(content: str) -> Iterator[dict[str, Any]]:
@@ -144,20 +419,16 @@ def _squad(content: str) -> Iterator[dict[str, Any]]:
         for paragraph in (part for article in json.loads(content)["data"] for part in article["paragraphs"]):
             yield from ({**asked, "context": paragraph["context"]} for asked in paragraph["qas"])
     except (ValueError, RecursionError, KeyError, TypeError) as error:
-        raise DataError(
-            f"not a file of SQuAD: {type(error).__name__}: {error}", hint="rows are read from .jsonl"
-        ) from error
+        what = f"not a file of SQuAD: {type(error).__name__}: {error}"
+        raise DataError(what, hint="rows are an array of objects, or an object a line") from error
 
 
-def _object(line: str, number: int) -> dict[str, Any]:
-    value = _json(line, number)
-    if not isinstance(value, dict):
-        raise DataError(f"line {number} is not a JSON object")
-    return value
+def _whole(file: File) -> str:
+    return read_capped(file.path, _MAX_WHOLE_BYTES, DataError).decode(file.encoding)
 
 
-def _json(line: str, number: int) -> Any:
+def _json(text: str, number: int) -> Any:
     try:
-        return json.loads(line)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"line {number} is not JSON: {error}") from error
+        raise DataError(f"line {number} is not JSON: {one_line(str(error))}") from error

@@ -59,7 +59,13 @@ def run(argv: Sequence[str]) -> None:
     """Run an updater's own program. Raises InputError: it failed, or took too long."""
     try:
         done = subprocess.run(
-            argv, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL
+            argv,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_TIMEOUT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired as error:
         raise InputError(f"{argv[0]} took longer than {_TIMEOUT_S:g} s and was ended") from error

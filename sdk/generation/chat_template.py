@@ -94,8 +94,14 @@ class ChatTemplate:
         """
         plain = [_plain(at, message) for at, message in enumerate(messages)]
         compiled, parts, size = self._compiled, [], 0
-        given = {"messages": plain, "add_generation_prompt": answer, "tools": None, "documents": None, **self._tokens()}
-        given["range"] = _counted_range()
+        given: dict[str, Any] = {
+            "messages": plain,
+            "add_generation_prompt": answer,
+            "tools": None,
+            "documents": None,
+            **self._tokens(),
+        }
+        given |= {"range": _counted_range()}
         try:
             for part in compiled.generate(**given):
                 size += len(part)

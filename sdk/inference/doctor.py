@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata, resources, util
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
 from edgewright import registry
-from edgewright.errors import EdgewrightError, MissingExtra
+from edgewright.errors import EdgewrightError, MissingExtra, one_line
 from edgewright.inference.engines import engines_of
 from edgewright.system.child import Child, Limits, call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from edgewright.contracts.engine import Runtime
 
 __all__ = ["IMPORT", "ImportRequest", "android", "examine", "import_in_child", "require_engine"]
+
+_REMEDIES = {
+    "SIGILL": "this processor lacks an instruction that the engine was built with; take another version or engine",
+    "ran out of memory": "end other programs, or give this one more memory",
+    "GLIBC": "the engine was built for a newer system; take an older version, or upgrade the system",
+    "wrong ELF class": "the engine was built for another processor; install it anew here",
+}
+"""By what an import ends with."""
 
 
 class ImportRequest(Struct, frozen=True):
@@ -28,20 +37,25 @@ class ImportRequest(Struct, frozen=True):
     module: str
 
 
+_AT_ONCE = 2
+"""A choice: some imports take seconds of one core and 500 MB, so that two at a time fit a small machine too."""
 IMPORT = Child("edgewright.inference.doctor:import_in_child", ImportRequest, type(None))
 
 
 def examine() -> list[dict[str, Any]]:
     """A row for each format's converter and each engine: ready or not, versions, and the remedy."""
-    rows = []
+    parts = []
     engines = [registry.load("runtimes", name)() for name in registry.names("runtimes")]
     for name in registry.names("converters"):
         converter = registry.load("converters", name)
-        rows.append(_row(f"convert to {name}", converter.requires, converter.requires, converter.extra))
+        parts.append(_Part(f"convert to {name}", converter.requires, converter.requires, converter.extra))
     for runtime in (engine for engine in engines if not _spare(engine, engines)):
         what = f"run {', '.join(runtime.formats)} on {runtime.engine}"
-        rows.append(_row(what, (runtime.module,), (runtime.package,), runtime.extra))
-    return rows
+        parts.append(_Part(what, (runtime.module,), (runtime.package,), runtime.extra))
+    every = dict.fromkeys(name for part in parts if not part.missing() for name in part.modules)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        problems = dict(zip(every, pool.map(_problem, every), strict=True))
+    return [part.row(problems) for part in parts]
 
 
 def android() -> tuple[str, ...]:
@@ -63,10 +77,15 @@ def require_engine(formats: Sequence[str]) -> None:
     """Raise MissingExtra where no engine that opens one of `formats` is installed and imports."""
     engines = [engine for name in formats for engine in engines_of(name)]
     modules = dict.fromkeys(engine.module for engine in engines if engine.installed())
-    if not any(_imports(module) for module in modules):
-        found = f"{', '.join(modules)} does not import" if modules else "none is installed"
-        hint = f"run: pip install 'edgewright[{engines[0].extra if engines else 'onnx'}]'"
-        raise MissingExtra(f"no engine opens {' or '.join(formats)}: {found}", hint=hint)
+    problems = []
+    for module in modules:
+        problem = _problem(module)
+        if not problem:
+            return
+        problems.append(f"{module} {problem}")
+    install = f"run: pip install 'edgewright[{engines[0].extra if engines else 'onnx'}]'"
+    found = "; ".join(problems) or "none is installed"
+    raise MissingExtra(f"no engine opens {' or '.join(formats)}: {found}", hint=_remedy(found) or install)
 
 
 def _spare(engine: Runtime, engines: Sequence[Runtime]) -> bool:
@@ -75,27 +94,43 @@ def _spare(engine: Runtime, engines: Sequence[Runtime]) -> bool:
     return engine not in others and all(any(f in other.formats for other in others) for f in engine.formats)
 
 
-def _row(what: str, modules: tuple[str, ...], packages: tuple[str, ...], extra: str) -> dict[str, Any]:
-    missing = [name for name in modules if util.find_spec(name) is None]
-    broken = [] if missing else [name for name in modules if not _imports(name)]
-    state = (
-        f"missing: {', '.join(missing)}" if missing else f"does not import: {', '.join(broken)}" if broken else "ready"
-    )
-    return {
-        "what": what,
-        "state": state,
-        "versions": ", ".join(f"{name} {_version(name)}" for name in packages if _version(name)) or None,
-        "remedy": f"pip install 'edgewright[{extra}]'" if missing or broken else None,
-    }
+class _Part(NamedTuple):
+    """What can be here or not, and what it needs."""
+
+    what: str
+    modules: tuple[str, ...]
+    packages: tuple[str, ...]
+    extra: str
+
+    def missing(self) -> list[str]:
+        return [name for name in self.modules if util.find_spec(name) is None]
+
+    def row(self, problems: Mapping[str, str]) -> dict[str, Any]:
+        missing = self.missing()
+        broken = "" if missing else "; ".join(f"{name} {problems[name]}" for name in self.modules if problems[name])
+        lacks = f"does not import: {broken}" if broken else "ready"
+        return {
+            "what": self.what,
+            "state": f"missing: {', '.join(missing)}" if missing else lacks,
+            "versions": ", ".join(f"{name} {_version(name)}" for name in self.packages if _version(name)) or None,
+            "remedy": _remedy(broken) or f"pip install 'edgewright[{self.extra}]'" if missing or broken else None,
+        }
 
 
-def _imports(module: str) -> bool:
-    """Whether a module imports, tried in a child: on the wrong CPU an engine dies of an illegal instruction."""
+def _problem(module: str) -> str:
+    """Why a module does not import, "" where it does; tried in a child: an engine may die of the wrong CPU."""
     try:
         call(IMPORT, ImportRequest(module), limits=Limits(timeout_s=120))
-    except EdgewrightError:
-        return False
-    return True
+    except EdgewrightError as error:
+        how = error.message.removeprefix(f"{IMPORT.name} ")
+        words = error.hint.removeprefix("its last words: ")
+        return how if how.startswith(("died", "was killed", "took")) else f"does not import: {one_line(words, 200)}"
+    return ""
+
+
+def _remedy(problem: str) -> str:
+    """What helps where a pip line does not: the engine is installed, and this machine cannot run it."""
+    return next((remedy for words, remedy in _REMEDIES.items() if words in problem), "")
 
 
 def import_in_child(request: ImportRequest, progress: Callable[[str], None]) -> None:

@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 _MIB = 2**20
+"""Bytes."""
 _PYTHON_MIB = 37.0
 """Python with numpy, tokenizers and edgewright."""
 _TOKENIZER_MIB, _TOKENIZER_TIMES = 2.0, 19.0

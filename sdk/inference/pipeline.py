@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle.bundle import Bundle
-from edgewright.contracts.engine import Session
-from edgewright.errors import DataError, UsageError, quoted
+from edgewright.contracts.engine import Session, held
+from edgewright.errors import DataError, UsageError
 from edgewright.inference.choice import chosen
 from edgewright.inference.engines import engine_for, runnable
+from edgewright.system.limits import allowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -31,8 +32,9 @@ _LISTS = ("tolist", "to_list", "to_pylist")
 class Pipeline:
     """Tokenizer, task and an opened artifact, or the eager model in its place.
 
-    Call it with one item for one answer, or with a list for a list. Each item is a run of its own: nothing is padded,
-    and an answer never depends on its neighbours, which in a batch share the scales of dynamic quantization.
+    Call it with one item for one answer, or with a list for a list, as a pipeline of transformers. Each item is a run
+    of its own: nothing is padded, and an answer never depends on its neighbours, which in a batch share the scales of
+    dynamic quantization.
 
     As the context of a `with` block it is closed at its end.
 
@@ -61,26 +63,53 @@ class Pipeline:
         state = "closed" if isinstance(self.session, _Closed) else ""
         return brief(self, self.task.name, self.artifact.key if self.artifact else "eager", self.engine, threads, state)
 
-    def __call__(self, items: Any) -> Any:
-        """One item (a text, or a pair of texts as a tuple) -> its answer; several items -> a list of their answers.
+    def __call__(self, *given: Any, **options: Any) -> Any:
+        """One item -> its answer; several items -> their answers, in the form of transformers' pipeline of the task.
 
-        Several are a list, a generator or another iterable, or a column of texts: an array of NumPy, a Series of pandas
-        or Polars, an array of Arrow.
+        An item is a text, a pair as {"text", "text_pair"}, or what else the task takes, such as {"question",
+        "context"}; its parts can be given by name too. Several are a list, a generator or another iterable, or a column
+        of texts: an array of NumPy, a Series of pandas or Polars, an array of Arrow.
+
+        Args:
+            given: the item or the items; what a second argument is, the task says.
+            options: of the task for this call, such as `top_k`.
 
         Raises:
-            DataError: an array that is no column, or a row that holds no text; names the row, the first being 0.
-            UsageError: the pipeline is closed.
+            DataError: an array that is no column, or a row that is no item; names the row, the first being 0.
+            UsageError: the pipeline is closed, or an option that the task has not.
         """
+        items, rest = self.task.called(given, options)
+        asking = self.asking(**rest)
         several = _several(items)
         if several is None:
-            return self._answer(items)
+            item = asking.task.taken(items)
+            return asking.task.alone(item, asking.answered([item])[0])
         if isinstance(several, list):
-            several = list(_checked(several))  # before the first is answered
-        return list(self.stream(several))
+            several = list(asking.checked(several))  # before the first is answered
+            return asking.task.together(asking.answered(several))
+        return asking.task.together(list(asking.stream(several)))
 
-    def stream(self, items: Iterable[Any]) -> Iterator[Any]:
+    def asking(self, **options: Any) -> Pipeline:
+        """The same engine with options of the task, such as `top_k`, for every call. Raises UsageError."""
+        if not options:
+            return self
+        found = copy(self)
+        found.task = self.task.asking(**options)
+        return found
+
+    def stream(self, items: Iterable[Any], **options: Any) -> Iterator[Any]:
         """Answer items as they come. Raises what a call raises."""
-        return map(self._answer, _checked(items))
+        asking = self.asking(**options)
+        return (asking.answered([item])[0] for item in asking.checked(items))
+
+    def answered(self, items: Iterable[Any]) -> list[Any]:
+        """Answers to items as the task itself has them, see `Task.taken`."""
+        return [self.task.answer(self.run, self.tokenizer, [item])[0] for item in items]
+
+    def checked(self, items: Iterable[Any]) -> Iterator[Any]:
+        """Items as they come, as the task has them. Raises DataError for the first that is none."""
+        for row, item in enumerate(items):
+            yield self.task.taken(item, f"row {row}")
 
     def close(self) -> None:
         """Give the engine's session back; whoever asks again gets a UsageError."""
@@ -94,12 +123,15 @@ class Pipeline:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _answer(self, item: Any) -> Any:
-        return self.task.answer(self.session.run, self.tokenizer, [item])[0]
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """One inference, see `Session.run`. Raises EngineError where the outputs are not those of the task."""
+        name = self.artifact.key if self.artifact else "the model"
+        return held(self.session.run, self.task.outputs, name, per_token=self.task.per_token)(feeds)
 
-    def row(self, item: Any) -> dict[str, Any]:
+    def row(self, given: Any) -> dict[str, Any]:
         """An item and its answer as plain JSON values: what `edgewright run` and `edgewright serve` print."""
-        return {"text": printable(item), "answer": self.task.record(self(item))}
+        item = self.task.taken(given)
+        return {"text": printable(self.task.shown(item)), "answer": self.task.record(self.answered([item])[0])}
 
     def prove(self, bundle: Bundle, *, most: int | None = None) -> int:
         """Replay golden cases of its bundle through it, see `edgewright.inference.golden.prove`."""
@@ -122,32 +154,23 @@ class _Closed(Session):
 
 def _several(items: Any) -> Iterable[Any] | None:
     """What gives items one by one, None where `items` is itself one. No library is imported to tell its arrays."""
-    if isinstance(items, (str, bytes, tuple, dict, set, frozenset)) or not hasattr(items, "__iter__"):
+    if isinstance(items, (str, bytes, dict, tuple, set, frozenset)) or not hasattr(items, "__iter__"):
         return None
     shape = getattr(items, "shape", (0,))
     if len(shape) != 1:
         what = f"a {type(items).__name__} of the shape {tuple(shape)} is no column of texts"
-        raise DataError(what, hint="give one column; pairs as zip(questions, contexts)")
+        raise DataError(what, hint='give one column; pairs as [{"text": ..., "text_pair": ...}, ...]')
     way = next((name for name in _LISTS if hasattr(items, name)), None)
     return getattr(items, way)() if way else items  # type: ignore[no-any-return]
 
 
-def _checked(items: Iterable[Any]) -> Iterator[Any]:
-    """Items as they come. Raises DataError for the first that is neither a text nor made of texts."""
-    for row, item in enumerate(items):
-        parts = item if isinstance(item, (tuple, list)) else (item,)
-        for part in parts:
-            if not isinstance(part, str):
-                what = f"row {row} has {quoted(str(part))}, a {type(part).__name__}, where a text should be"
-                raise DataError(what, hint="the first row is 0; leave the row out, or put a text in its place")
-        yield item
-
-
 def printable(item: Any) -> Any:
     """An item as it was understood: a lone surrogate cannot be printed, and counts as U+FFFD."""
-    if isinstance(item, tuple):
-        return [printable(part) for part in item]
-    return item.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(item, str):
+        return item.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(item, dict):
+        return {name: printable(part) for name, part in item.items()}
+    return [printable(part) for part in item] if isinstance(item, (list, tuple)) else item
 
 
 def load(
@@ -159,6 +182,8 @@ def load(
     threads: int | None = None,
     buckets: tuple[int, ...] | None = None,
     context: int | None = None,
+    careful: bool = False,
+    **options: Any,
 ) -> Any:
     """Open a bundle's artifact: what `edgewright race` chose for this kind of machine, else the smallest that opens.
 
@@ -172,13 +197,18 @@ def load(
             the race, else all.
         context: for a decoder, the most tokens of prompt and answer together; by default all that the model was made
             for. Memory grows with what is used of it.
+        careful: open the artifact in a child first, the first time that this machine sees it: one that kills the
+            engine is then an error.
+        options: of the task, for every call, such as `top_k` or `aggregation_strategy`.
 
     Returns:
         A `Pipeline`; of a decoder an `edgewright.generation.generator.Generator`.
 
     Raises:
+        UsageError: the task has no such option.
         BundleError: the bundle is not what its manifest says, or has no such artifact.
         MissingExtra: no engine for the format is installed.
+        ChildFailed: `careful`, and the engine dies of the artifact.
     """
     bundle = Bundle.of(bundle)
     free = format is None and precision is None and engine is None
@@ -188,12 +218,17 @@ def load(
     intact = bundle.checking([*bundle.parts(artifact), *bundle.text_files()])
     try:
         runtime = engine_for(artifact.format, engine)
-        runtime.import_engine()
-        task = bundle.task()
+        if not careful:
+            runtime.import_engine()
+        task = bundle.task().asking(**options)
     finally:
         intact()
+    if careful:
+        from edgewright.inference.first_look import first_look
+
+        first_look(bundle, artifact, runtime)
     if threads is None:
-        threads = min(choice.threads, os.cpu_count() or 1) if choice else 1
+        threads = min(choice.threads, allowed().threads) if choice else 1
     if task.generates:
         from edgewright.inference.decoding import open_generator
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from edgewright import registry
 from edgewright.bundle.manifest import TensorSpec  # noqa: TC001 - msgspec reads annotations
+from edgewright.contracts.engine import check_outputs
 from edgewright.system import arrays
 from edgewright.system.child import Child
 from edgewright.text.encoding import picked
@@ -27,6 +28,8 @@ class RunRequest(Struct, frozen=True, kw_only=True):
         feeds: the file of the batches.
         out: the file for the outputs, a group for each batch.
         plain: without the engine's own optimisations.
+        outputs: what the task reads, which must be there; nothing is asked for none.
+        per_token: whether each of them has something for each token.
     """
 
     name: str
@@ -35,6 +38,8 @@ class RunRequest(Struct, frozen=True, kw_only=True):
     feeds: Path
     out: Path
     plain: bool = False
+    outputs: tuple[str, ...] = ()
+    per_token: bool = False
 
 
 class RunAnswer(Struct, frozen=True):
@@ -57,5 +62,10 @@ def run_engine(request: RunRequest, progress: Callable[[str], None]) -> RunAnswe
     runtime.plain = request.plain
     session = runtime.open(request.artifact, threads=1)
     progress(f"{request.name}: gate, {len(batches)} calls")
-    arrays.save(request.out, [picked(session.run(batch), batch) for batch in batches])
+    found = []
+    for batch in batches:
+        outputs = session.run(batch)
+        check_outputs(request.outputs, outputs, batch, request.name, per_token=request.per_token)
+        found.append(picked(outputs, batch))
+    arrays.save(request.out, found)
     return RunAnswer(session.inputs, session.outputs)

@@ -20,6 +20,7 @@ from edgewright.measure.process import AskMemory, AskTimes
 from edgewright.measure.rows import MOST_WORDS, Run
 from edgewright.measure.summarize import row_of
 from edgewright.system.progress import silent
+from edgewright.tasks import check_at_once
 from edgewright.text.buckets import check_buckets
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def targets_of(
 
     Raises what `bench` raises.
     """
+    check_at_once(bundle.task(), "measured by single runs")
     fits = bundle.artifacts(format_, precision)
     place = place or Here(bundle)
     _check(plan, bundle.manifest.settings.max_length, place)

@@ -13,7 +13,7 @@ from edgewright.statistics.latency import median
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edgewright.measure.rows import Moment
+    from edgewright.measure.rows import MachineState
     from edgewright.statistics.latency import Summary
 
     Grade: TypeAlias = Literal["A", "B", "C", "void"]
@@ -32,18 +32,21 @@ _PROCESSES = {"A": 5, "B": 3}
 def grade(
     samples_ms: Sequence[Sequence[float]],
     latency_ms: Summary,
-    moments: Sequence[Mapping[str, Moment]],
+    states: Sequence[Mapping[str, MachineState]],
     others: Sequence[float],
+    *,
+    growing: bool = False,
 ) -> tuple[Grade, tuple[str, ...]]:
     """The grade of a row and the reasons why it is no better.
 
     Args:
         samples_ms: the runs of each process in their order.
         latency_ms: the summary of them all.
-        moments: `before` and `after` the timed runs of each process.
+        states: `before` and `after` the timed runs of each process.
         others: the part of the machine's time that other processes took while each process was timed.
+        growing: whether each run has more to do than the one before it, so that a drift says nothing.
     """
-    void = [*_machine(moments), *_shared(others), *_drifted(samples_ms)]
+    void = [*_machine(states), *_shared(others), *([] if growing else _drifted(samples_ms))]
     if void:
         return "void", tuple(void)
     reasons = []
@@ -83,16 +86,19 @@ def _shared(others: Sequence[float]) -> list[str]:
     return [f"other processes took {worst:.0%} of the machine"] if worst > _MOST else []
 
 
-def _machine(moments: Sequence[Mapping[str, Moment]]) -> list[str]:
+def _machine(states: Sequence[Mapping[str, MachineState]]) -> list[str]:
     found = {}
-    for moment in moments:
-        before, after = moment["before"], moment["after"]
+    for state in states:
+        before, after = state["before"], state["after"]
         if (after.swapped_pages or 0) > (before.swapped_pages or 0):
             found["swap"] = f"{(after.swapped_pages or 0) - (before.swapped_pages or 0)} pages were swapped"
         if after.throttled is not None and _throttled(before.throttled or 0, after.throttled):
             found["throttled"] = (
                 f"the processor was throttled or under-voltage: get_throttled says {after.throttled:#x}"
             )
+        stopped = (after.stopped_periods or 0) - (before.stopped_periods or 0)
+        if stopped > 0:
+            found["stopped"] = f"a quota of the control group stopped the process in {stopped} periods (cpu.stat)"
         if before.clock_mhz and after.clock_mhz and after.clock_mhz < (1 - _MOST) * before.clock_mhz:
             found["clock"] = f"the clock fell from {before.clock_mhz:.0f} to {after.clock_mhz:.0f} MHz"
     return list(found.values())

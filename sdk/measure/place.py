@@ -6,7 +6,6 @@ next. What has been measured is here when the way to a board breaks.
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,9 +18,11 @@ from edgewright import registry
 from edgewright.bundle.manifest import Manifest  # noqa: TC001 - msgspec reads annotations
 from edgewright.errors import DeviceError, UsageError
 from edgewright.inference.engines import runnable
+from edgewright.inference.footprint import model_config
 from edgewright.measure.process import AskAbout, AskPeaks, answered, known
 from edgewright.measure.roofline import Roofline, roofline
 from edgewright.measure.rows import Machine
+from edgewright.system.child import death
 from edgewright.system.interpreter import here
 from edgewright.system.machine import machine, require_clock
 
@@ -33,6 +34,7 @@ __all__ = ["About", "Here", "Place"]
 
 _WORKER = "edgewright.runtimes._measuring.worker"
 _ASKED_S = 120.0
+"""A choice: peaks are measured within some seconds, behind the import of an engine on a slow card."""
 
 
 class About(Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,7 +76,8 @@ class Place(ABC):
         cores = self.about.machine.cores
         if not 1 <= threads <= cores:
             whose = "this machine" if self.name == "local" else self.name
-            raise UsageError(f"{threads} threads were asked, {whose} has {cores} cores", hint=f"give 1 to {cores}")
+            what = f"{threads} threads were asked, {whose} has {cores} core{'s' * (cores > 1)} for this process"
+            raise UsageError(what, hint=f"give {f'1 to {cores}' if cores > 1 else '1'}")
 
 
 class Here(Place):
@@ -89,9 +92,7 @@ class Here(Place):
     def about(self) -> About:
         """See `Place.about`. Raises UsageError: this machine is emulated."""
         require_clock()
-        path = self.bundle.directory / "config.json"
-        config = json.loads(path.read_text()) if path.is_file() else None
-        kind = msgspec.convert(machine(), Machine)
+        kind, config = msgspec.convert(machine(), Machine), model_config(self.bundle.directory) or None
         return About(kind, tuple(runnable(self.bundle)), self.bundle.manifest, config)
 
     def peaks(self, threads: int) -> Roofline:
@@ -105,6 +106,6 @@ class Here(Place):
         done = way.run(here(_WORKER), timeout_s=timeout_s, stdin=asked)
         if done.exit_code != 0:
             words = done.stderr.decode(errors="replace").strip().splitlines()
-            what = f"the measuring process ended with exit code {done.exit_code}"
+            what = f"the measuring process {death(done.exit_code)}"
             raise DeviceError(what, hint=words[-1] if words else "")
         return answered(request, done.stdout)

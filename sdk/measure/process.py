@@ -16,7 +16,8 @@ from msgspec import Struct
 from edgewright.bundle.manifest import Manifest  # noqa: TC001 - msgspec reads annotations
 from edgewright.errors import DeviceError, from_record
 from edgewright.measure.roofline import Roofline
-from edgewright.measure.rows import Machine, Moment, Parts
+from edgewright.measure.rows import Machine, MachineState, Parts
+from edgewright.system.untrusted import encodable
 
 __all__ = [
     "AboutAnswer",
@@ -33,8 +34,8 @@ __all__ = [
     "Request",
     "Series",
     "TheirMachine",
-    "TheirMoment",
     "TheirParts",
+    "TheirState",
     "TimesAnswer",
     "answered",
     "known",
@@ -48,7 +49,7 @@ class TheirMachine(Machine, frozen=True, forbid_unknown_fields=False):
     """A machine, as the edgewright there describes it."""
 
 
-class TheirMoment(Moment, frozen=True, forbid_unknown_fields=False):
+class TheirState(MachineState, frozen=True, forbid_unknown_fields=False):
     """The state of a machine, as the edgewright there describes it."""
 
 
@@ -100,8 +101,8 @@ class Series(Struct, frozen=True, kw_only=True):
     lengths: tuple[int, ...]
     samples_ms: tuple[float, ...]
     others: float
-    before: TheirMoment
-    after: TheirMoment
+    before: TheirState
+    after: TheirState
     energy_mj: float | None = None
     energy_meter: str | None = None
     sustained_ms: tuple[float, ...] = ()
@@ -201,10 +202,10 @@ def answered(request: Request[Given], printed: bytes) -> Given:
         record = json.loads(printed)
     except (ValueError, RecursionError) as error:
         raise DeviceError(f"the measuring process printed no JSON: {error}") from error
-    if not isinstance(record, dict):
-        raise DeviceError("the measuring process printed JSON that is no object")
+    if not isinstance(record, dict) or not encodable(record):
+        raise DeviceError("the measuring process printed JSON that is no object of plain texts")
     if "error" in record:
-        raise from_record(record["error"])
+        raise from_record(record["error"], DeviceError)
     try:
         return cast("Given", msgspec.convert(record, request.answer, strict=True))
     except msgspec.ValidationError as error:

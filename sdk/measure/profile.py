@@ -22,6 +22,7 @@ from edgewright.system.files import read_capped, write_whole
 from edgewright.system.machine import model, require_clock
 from edgewright.system.shown import Results, brief, table_of
 from edgewright.system.untrusted import MAX_JSON_BYTES
+from edgewright.tasks import check_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -171,6 +172,7 @@ def profile(
     """
     require_clock()
     opened = Bundle.of(bundle)
+    check_at_once(opened.task(), "profiled")
     longest = opened.manifest.settings.max_length
     if not 1 <= tokens <= longest or runs < 1:
         raise UsageError(f"{tokens} tokens and {runs} runs were asked, the model takes 1 to {longest} tokens")

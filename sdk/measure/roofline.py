@@ -14,8 +14,8 @@ from msgspec import Struct
 from edgewright.model.config import FIRST_TOKEN
 from edgewright.model.sizes import Sizes
 from edgewright.system.child import Child, call
+from edgewright.system.limits import check_threads
 from edgewright.system.machine import require_clock
-from edgewright.system.threads import check_threads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ from edgewright.system.files import read_capped, write_whole
 from edgewright.system.shown import brief, table_of
 from edgewright.system.untrusted import MAX_JSON_BYTES
 
-__all__ = ["MOST_WORDS", "SCHEMA", "Machine", "Moment", "Parts", "Row", "Run", "Startup", "read", "write"]
+__all__ = ["MOST_WORDS", "SCHEMA", "Machine", "MachineState", "Parts", "Row", "Run", "Startup", "read", "write"]
 
 SCHEMA = 1
 """The first one; it goes up when an older reader would misread rows."""
@@ -29,7 +29,7 @@ MOST_WORDS = 1000
 _Words = Annotated[str, Meta(max_length=MOST_WORDS)]
 
 
-class Moment(Struct, frozen=True, forbid_unknown_fields=True):
+class MachineState(Struct, frozen=True, forbid_unknown_fields=True):
     """The state of a machine at one moment; None is what it does not tell.
 
     Attributes:
@@ -40,6 +40,7 @@ class Moment(Struct, frozen=True, forbid_unknown_fields=True):
         free_ram_mib: memory that a new process could have.
         swapped_pages: moved to or from the swap since the machine's start.
         throttled: the Raspberry Pi's bits of `vcgencmd get_throttled`.
+        stopped_periods: in how many periods a quota of the control group has stopped the process so far.
     """
 
     temperature_c: float | None = None
@@ -49,6 +50,7 @@ class Moment(Struct, frozen=True, forbid_unknown_fields=True):
     free_ram_mib: float | None = None
     swapped_pages: int | None = None
     throttled: int | None = None
+    stopped_periods: int | None = None
 
 
 class Machine(Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,8 +144,8 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     energy_meter: _Words | None = None
     bound_share: float | None = None
     noise: float
-    before: Moment
-    after: Moment
+    before: MachineState
+    after: MachineState
     grade: Literal["A", "B", "C", "void"]
     reasons: tuple[_Words, ...] = ()
 

@@ -8,7 +8,7 @@ from edgewright.contracts.precision import by_integers
 from edgewright.measure.grading import grade, spread
 from edgewright.measure.process import known
 from edgewright.measure.roofline import encoder_macs
-from edgewright.measure.rows import Moment, Parts, Row, Startup
+from edgewright.measure.rows import MachineState, Parts, Row, Startup
 from edgewright.statistics.latency import median, summarize
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def row_of(target: Target, plan: Plan, records: Sequence[TimesAnswer], at: int, 
     series, lost = [record.series[at] for record in records], plan.processes - len(records)
     samples = tuple(one.samples_ms for one in series)
     latency = summarize([sample for process in samples for sample in process])
-    moments = [{"before": known(one.before, Moment), "after": known(one.after, Moment)} for one in series]
-    mark, reasons = grade(samples, latency, moments, [one.others for one in series])
+    states = [{"before": known(one.before, MachineState), "after": known(one.after, MachineState)} for one in series]
+    mark, reasons = grade(samples, latency, states, [one.others for one in series])
     energy = [one.energy_mj for one in series if one.energy_mj is not None]
     tokens, lengths = series[0].tokens, series[0].lengths
     texts = bool(plan.texts) and at == 0
@@ -46,8 +46,8 @@ def row_of(target: Target, plan: Plan, records: Sequence[TimesAnswer], at: int, 
         energy_meter=series[0].energy_meter,
         bound_share=_bound_share(target, tokens, latency.median) if plan.roofline and not texts else None,
         noise=spread(samples),
-        before=moments[0]["before"],
-        after=moments[-1]["after"],
+        before=states[0]["before"],
+        after=states[-1]["after"],
         grade="void" if lost else mark,
         reasons=(*reasons, *([f"{lost} of {plan.processes} processes were lost"] if lost else [])),
     )

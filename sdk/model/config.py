@@ -20,6 +20,8 @@ FIRST_TOKEN = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-rob
 
 # These models count positions from the padding id + 1, so that many rows of the position table are never used.
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl", "longformer", "ibert"}
+_MOST_LABELS = 10**6
+"""A choice: above every vocabulary, and little enough to be counted."""
 _NO_LENGTH = 10**6
 """Above every model's context; transformers writes 10**30 where a tokenizer knows no length."""
 # Models that answer questions are trained on windows of so many tokens (BERT's run_squad.py, transformers' pipeline).
@@ -84,6 +86,8 @@ def _problem(config: Config) -> Literal["single_label", "multi_label", "regressi
 
 def _labels(config: Config) -> tuple[str, ...]:
     count = 2 if config.num_labels is None else config.num_labels
+    if not 0 < count <= _MOST_LABELS:
+        raise SourceError(f"num_labels in config.json is {count}, expected 1 to {_MOST_LABELS}")
     names = config.id2label or {at: f"LABEL_{at}" for at in range(count)}
     if sorted(names) != list(range(len(names))):
         raise SourceError(f"id2label in config.json has the ids {sorted(names)}, expected 0..{len(names) - 1}")

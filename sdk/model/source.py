@@ -25,6 +25,8 @@ EAGER = ("torch", "transformers.modeling_utils")
 """What a child that loads a model needs, unless it is a Keras model: seconds of imports."""
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+_MOST_NAME = 60
+"""Characters of four bytes, as a file's name has 255 bytes at most (NAME_MAX of limits.h); those of shards have 40."""
 _HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*.bin", "README.md"]
 
 
@@ -207,8 +209,9 @@ def _check_weights(directory: Path) -> None:
 
 
 def _check_shards(index: Path) -> None:
-    named = set(read_json(index, dict[str, Any]).get("weight_map", {}).values())
-    missing = sorted(str(name) for name in named if not (index.parent / str(name)).is_file())
+    found = read_json(index, dict[str, Any]).get("weight_map", {})
+    named = set(map(str, found.values())) if isinstance(found, dict) else set()
+    missing = sorted(name for name in named if len(name) > _MOST_NAME or not (index.parent / name).is_file())
     if missing or not named:
         words = f"{len(missing)} of {len(named)} weight files that it names are missing: {', '.join(missing[:3])}"
         raise SourceError(f"{index}: {words}", hint="copy or download the model again")

@@ -10,7 +10,6 @@ engine's own optimisations are off).
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path  # noqa: TC003 - msgspec reads annotations
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from edgewright.model.conversion import Conversion, Wanted
 from edgewright.statistics.signal import NO_ERROR_DB, sqnr_db
 from edgewright.system import arrays
 from edgewright.system.child import Child
+from edgewright.system.limits import allowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -161,7 +161,7 @@ class _Look:
             source=self.source.job(),
             format=self.converter.format,
             below=layer,
-            threads=os.cpu_count() or 1,
+            threads=allowed().threads,
             texts=self._path("texts"),
             feeds=self._path("feeds"),
             eager=self._path("eager"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from edgewright.model.decoding import ARTIFACT, EAGER, ArtifactRequest, EagerReq
 from edgewright.model.eager import ask_in
 from edgewright.proof.decoder_limits import DECODER_LIMITS
 from edgewright.proof.held import Held
+from edgewright.system.limits import allowed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,7 @@ class DecoderProof:
         if not all(self._golden):
             raise SourceError(f"the tokenizer of {source.directory} makes no token of {_GOLDEN[0]!r}")
         self._logits = jobs.scratch / "logits.npy"
-        request = EagerRequest(source=source.job(), threads=os.cpu_count() or 1, texts=self._texts, logits=self._logits)
+        request = EagerRequest(source=source.job(), threads=allowed().threads, texts=self._texts, logits=self._logits)
         self._eager, _ = ask_in(jobs, EAGER, request)
         self.parameters = self._eager.parameters
         self._answers: dict[str, ArtifactAnswer] = {}

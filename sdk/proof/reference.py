@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
@@ -18,6 +17,7 @@ from edgewright.proof import parity as gates
 from edgewright.proof.held import Held
 from edgewright.statistics import signal
 from edgewright.system import arrays
+from edgewright.system.limits import allowed
 from edgewright.text.encoding import regroup
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Proof:
 
     def _run_eager(self, source: Source, jobs: Jobs) -> None:
         batches = [batch for encoding in self._encodings for batch in encoding.batches]
-        request = Look(source=source.job(), threads=os.cpu_count() or 1)
+        request = Look(source=source.job(), threads=allowed().threads)
         answer, outputs = ask_in(jobs, REFERENCE, request, batches)
         self.parameters = answer.parameters
         self.reference = self.regrouped(outputs)
@@ -86,7 +86,7 @@ class Proof:
         if path is None:
             encodings = self.rows or [case.encoding for case in self.cases if len(case.items) == 1]
         else:
-            found = rows.examples(path, self.task) if path.suffix in rows.TABLES else None
+            found = rows.examples(path, self.task) if rows.is_table(path) else None
             items = self.task.items(found) if found else [self.task.item(t, self.tokenizer) for t in rows.texts(path)]
             encodings = [self.task.encode(self.tokenizer, [item]) for item in _spread(items)]
         return _spread([batch for encoding in _spread(encodings) for batch in encoding.batches])
@@ -104,6 +104,8 @@ class Proof:
             artifact=path,
             feeds=self.feeds,
             out=self._jobs.scratch / "outputs.npz",
+            outputs=self.task.outputs,
+            per_token=self.task.per_token,
         )
         signature = self._jobs.run(RUN, request)
         outputs = self.regrouped(arrays.load(request.out))
@@ -131,8 +133,9 @@ class Proof:
     def _score(self, outputs: Sequence[Batch]) -> Score | None:
         if not self.examples:
             return None
+        task = self.task.variant(self.task.metric)
         ours, eager = (
-            self.task.metric_of(self._answers(found), self.examples)
+            task.metric_of(self._answers(task, found), self.examples)
             for found in (outputs, self.reference[len(self.cases) :])
         )
         return Score(
@@ -143,8 +146,8 @@ class Proof:
             reference=eager,
         )
 
-    def _answers(self, outputs: Sequence[Batch]) -> list[Any]:
-        return [answer for o, e in zip(outputs, self.rows, strict=True) for answer in self.task.decode(o, e)]
+    def _answers(self, task: Task, outputs: Sequence[Batch]) -> list[Any]:
+        return [answer for o, e in zip(outputs, self.rows, strict=True) for answer in task.decode(o, e)]
 
     def golden(self) -> Golden:
         """One golden case per gate case of a single text, with the outputs of each artifact that was held."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from edgewright import registry
 from edgewright.bundle.bundle import MANIFEST, Bundle
 from edgewright.bundle.manifest import Score
 from edgewright.data import rows as data
@@ -22,6 +23,7 @@ from edgewright.statistics import metrics
 from edgewright.system.child import Child
 from edgewright.system.progress import silent
 from edgewright.system.shown import Results, brief
+from edgewright.tasks import check_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,11 +90,13 @@ class EvaluateRequest(Look, frozen=True, kw_only=True):
         data: the labelled rows.
         metric: names of metrics; the task's own where there is none.
         timed: texts to measure latency and peak memory on; with 0 neither is.
+        options: of the task, as in a call.
     """
 
     data: Path
     metric: tuple[str, ...] = ()
     timed: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 class EvaluateAnswer(Struct, frozen=True):
@@ -178,6 +182,7 @@ def evaluate(
     threads: int = 1,
     cost: bool = False,
     progress: Progress = silent,
+    **options: Any,
 ) -> Results[Evaluation]:
     """Score every artifact of a bundle, or those of one format or precision, on a TSV, JSONL or SQuAD file.
 
@@ -194,6 +199,7 @@ def evaluate(
         threads: the engine's threads, or torch's.
         cost: measure latency on the first texts of the data, and peak memory, in processes of their own.
         progress: called with a short phrase at each stage.
+        options: of the task, as in a call, such as `truncate_dim`.
 
     Raises:
         BundleError: the bundle is bad or holds no such artifact.
@@ -204,16 +210,19 @@ def evaluate(
     """
     if not isinstance(bundle, Bundle) and is_source(bundle):
         source = _source(bundle, task, format or precision)
-        asked = {"metric": metric, "threads": threads, "cost": cost, "progress": progress}
-        return Results([evaluate_source(source, labelled, **asked)])  # type: ignore[arg-type]
+        check_at_once(registry.load("tasks", source.task)(source.settings), "scored on labelled rows")
+        asked: dict[str, Any] = {"metric": metric, "threads": threads, "cost": cost, "progress": progress, **options}
+        return Results([evaluate_source(source, labelled, **asked)])
     opened = Bundle.of(bundle)
+    check_at_once(opened.task(), "scored on labelled rows")
     fits = opened.artifacts(format, precision)
     here = {format} if format else set(runnable(opened)) or {a.format for a in opened.manifest.artifacts}
     found: Results[Evaluation] = Results()
     groups: list[_Group] = []
     for artifact in fits:
         if artifact.format in here:
-            pipeline = load(opened, format=artifact.format, precision=artifact.precision, threads=threads)
+            chosen: dict[str, Any] = {"format": artifact.format, "precision": artifact.precision, "threads": threads}
+            pipeline = load(opened, **chosen, **options)
             groups = groups or _groups(pipeline.task, Path(labelled), metric)
             progress(f"{artifact.key}: {len(groups[0].examples)} rows")
             scored = _scored(pipeline, groups, Path(labelled).name)
@@ -237,14 +246,17 @@ def evaluate_source(
     threads: int = 1,
     cost: bool = False,
     progress: Progress = silent,
+    **options: Any,
 ) -> Evaluation:
     """Score the eager float32 model of a source, in a child process. Raises as `evaluate` does, and SourceError."""
+    data.opened(labelled)  # said here, and refused before a model is loaded
     request = EvaluateRequest(
         source=source.job(),
         data=Path(labelled),
         metric=tuple(metric),
         threads=threads,
         timed=_TIMED if cost else 0,
+        options=options,
     )
     answer, _ = ask(EVALUATE, request, progress=progress)
     return Evaluation(None, answer.scored, source.weight_bytes(), answer.cost)
@@ -268,7 +280,7 @@ def _scored(pipeline: Pipeline, groups: Sequence[_Group], name: str) -> tuple[Sc
     found = []
     for group in groups:
         answering = Pipeline(pipeline.artifact, group.task, pipeline.tokenizer, pipeline.session)
-        answers = answering(group.task.items(group.examples))
+        answers = answering.answered(group.task.items(group.examples))
         found += [_one(group, metric, answers, name) for metric in group.metrics]
     return tuple(found)
 

@@ -22,6 +22,7 @@ from edgewright.proof.score import Cost, Scored, evaluate, is_source
 from edgewright.system.child import Child
 from edgewright.system.files import compressed_bytes
 from edgewright.system.shown import brief
+from edgewright.tasks import check_at_once
 from edgewright.text.encoding import regroup
 
 if TYPE_CHECKING:
@@ -127,12 +128,14 @@ def open_model(path: Path, task: str | None, format_: str | None, precision: str
     if is_source(path):
         source = open_source(path, task=task)
         kind = registry.load("tasks", source.task)
+        check_at_once(kind(source.settings), "compared")
         return Model(str(path), kind(source.settings), source.tokenizer(), source=source)
     bundle = Bundle.open(path)
     free = format_ is None and precision is None
     artifact = preferred(bundle) if free else bundle.choose(format=format_, precision=precision)
     bundle.checking(bundle.tokenizer_files())()
     own = bundle.task()
+    check_at_once(own, "compared")
     return Model(str(path), own, bundle.tokenizer(), bundle=bundle, artifact=artifact)
 
 
@@ -187,8 +190,8 @@ def _ask_bundle(
     artifact: Any = model.artifact
     chosen = {"format": artifact.format, "precision": artifact.precision, "threads": threads}
     progress(f"run {artifact.key} on {len(encodings)} texts")
-    session = load(bundle, **chosen).session
-    outputs = [encoding.run(session.run) for encoding in encodings]
+    pipeline = load(bundle, **chosen)
+    outputs = [encoding.run(pipeline.run) for encoding in encodings]
     names = [metric] if metric else []
     (one,) = evaluate(bundle, rows, metric=names, **chosen, progress=progress) if rows else (None,)
     files = [bundle.directory / path for path in bundle.parts(artifact)]

@@ -131,6 +131,8 @@ def _replay(bundle: Bundle, artifact: Artifact, task: Task, encodings: list[Enco
         artifact=bundle.directory / artifact.path,
         feeds=jobs.scratch / "feeds.npz",
         out=out,
+        outputs=task.outputs,
+        per_token=task.per_token,
     )
     jobs.run(RUN, request)
     worst = judged(bundle, artifact, task, encodings, arrays.load(out))

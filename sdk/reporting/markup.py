@@ -12,7 +12,7 @@ __all__ = ["document"]
 
 def document(title: str, *body: Any) -> str:
     """A self-contained page: the title, the project's style, and what stands below its heading."""
-    style = Markup(resources.files("edgewright.reporting").joinpath("report.css").read_text())
+    style = Markup(resources.files("edgewright.reporting").joinpath("report.css").read_text(encoding="utf-8"))
     head = tag(
         "head",
         tag("meta", charset="utf-8"),

@@ -61,7 +61,7 @@ def _sections(run: Run, profiles: Sequence[Profile]) -> list[Markup]:
     tables = [
         ("Rows", [_table([_row(row) for row in rows])]),
         ("Parity with the eager model", [_table([_parity(row) for row in first])]),
-        ("The machine", [_table([_moment(row) for row in (rows[0], rows[-1])][: len(rows)])]),
+        ("The machine", [_table([_state(row) for row in (rows[0], rows[-1])][: len(rows)])]),
         ("Made by", _made(run)),
     ]
     return [tag("section", tag("h2", name), *parts) for name, parts in (*charts, *tables)]
@@ -227,7 +227,7 @@ def _parity(row: Row) -> dict[str, Any]:
     }
 
 
-def _moment(row: Row) -> dict[str, Any]:
+def _state(row: Row) -> dict[str, Any]:
     fields = row.before.__struct_fields__
     return {"row": row.key} | {name: f"{getattr(row.before, name)} → {getattr(row.after, name)}" for name in fields}
 

@@ -13,15 +13,16 @@ from edgewright import registry
 from edgewright._version import __version__
 from edgewright.compression.steps import Setting
 from edgewright.data import rows
-from edgewright.errors import DataError, StorageError, UsageError
+from edgewright.errors import StorageError, UsageError
 from edgewright.model.source import open_source
 from edgewright.searching.front import Limits, Trial, front, winner
 from edgewright.searching.page import page
 from edgewright.searching.space import Space
 from edgewright.searching.trial import bits_of, make, measure
-from edgewright.system.files import sha256, write_whole
+from edgewright.system.files import write_whole
 from edgewright.system.progress import silent
 from edgewright.system.shown import brief, table_of
+from edgewright.tasks import check_at_once
 from edgewright.training.answers import cache_dir
 from edgewright.training.hush import hush
 
@@ -115,6 +116,7 @@ def search(
     hush()
     _check(trials, sampler, device, Path(out))
     source = open_source(model, task=task)
+    check_at_once(registry.load("tasks", source.task)(source.settings), "searched")
     setting = Setting(
         source.directory, Path(train), Path(dev), Path(cache) if cache else cache_dir(), seed, threads, progress
     )
@@ -143,11 +145,9 @@ def _facts(space: Space, source: Source, setting: Setting, device: str) -> dict[
     facts = {"space": space.sha256[:16], "model": source.sha256()[:16], "task": source.task, "device": device}
     task = registry.load("tasks", source.task)(source.settings)
     for name, path in zip(("data", "eval"), setting.rows("search"), strict=True):
-        if not path.is_file():
-            raise DataError(f"cannot read {path}: no such file")
         for _ in rows.stream(path, task):
             pass
-        facts[name] = sha256(path)[:16]
+        facts[name] = rows.fingerprint(path)[:16]
     return facts
 
 

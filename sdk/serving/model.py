@@ -13,6 +13,7 @@ from edgewright.bundle.bundle import Bundle
 from edgewright.errors import BundleError, DataError, EdgewrightError, UsageError
 from edgewright.inference.pipeline import load, printable
 from edgewright.system.untrusted import strict_json
+from edgewright.tasks import check_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,10 +38,10 @@ class Model:
     answered: int = 0
     since_s: float = field(default_factory=time.monotonic)
 
-    def row(self, item: Any) -> dict[str, Any]:
+    def row(self, item: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         """An item's text and answer, or the record of its error: one bad text costs no other its answer."""
         try:
-            row = self.pipeline.row(item)
+            row = self.pipeline.asking(**options).row(item)
         except EdgewrightError as error:
             return {"text": printable(item), "error": error.record()}
         self.answered += 1
@@ -75,7 +76,8 @@ def open_model(directory: str | Path, options: Mapping[str, Any]) -> Model:
         place = Path(os.path.realpath(directory))
         try:
             bundle = Bundle.open(place)
-            pipeline = load(bundle, **_accelerated(bundle, options))
+            check_at_once(bundle.task(), "served at a socket")
+            pipeline = load(bundle, **_accelerated(bundle, options), careful=True)
             pipeline.prove(bundle)
         except (BundleError, OSError):
             if not left or Path(os.path.realpath(directory)) == place:  # else a flash has switched in between
@@ -101,14 +103,19 @@ def parsed(line: bytes) -> dict[str, Any]:
         tree = strict_json(line, "the request")
     except BundleError as error:
         raise DataError(error.message) from error
-    if not isinstance(tree, dict) or len(tree) != 1 or not {"texts", "health"} & set(tree):
-        hint = 'send {"texts": ["...", ["question", "context"]]} or {"health": true}, in one line'
+    keys = set(tree) if isinstance(tree, dict) else set()
+    if keys not in ({"texts"}, {"texts", "options"}, {"health"}):
+        hint = 'send {"texts": ["...", {"text": "...", "text_pair": "..."}]} or {"health": true}, in one line'
         raise UsageError("the request is neither texts nor health", hint=hint)
-    return tree
+    if not isinstance(tree.get("options", {}), dict):
+        raise UsageError(
+            "the options of the request are no object", hint='send {"texts": [...], "options": {"top_k": 3}}'
+        )
+    return tree  # type: ignore[no-any-return]
 
 
 def items_of(texts: Any, most: int) -> list[Any]:
-    """The items of a request: texts and pairs of texts. Raises DataError."""
+    """The items of a request: texts, and objects such as {"text", "text_pair"}. Raises DataError."""
     if not isinstance(texts, list) or len(texts) > most:
         what = f"{len(texts)} texts, at most {most} are answered" if isinstance(texts, list) else "texts are no list"
         raise DataError(f"the request has {what}" if isinstance(texts, list) else what, hint="split the request")
@@ -116,8 +123,7 @@ def items_of(texts: Any, most: int) -> list[Any]:
 
 
 def _item(at: int, given: Any) -> Any:
-    if isinstance(given, str):
+    if isinstance(given, (str, dict)):
         return given
-    if isinstance(given, list) and len(given) == 2 and all(isinstance(part, str) for part in given):
-        return tuple(given)
-    raise DataError(f"texts[{at}] is neither a string nor a pair of strings")
+    hint = 'a pair is {"text": "...", "text_pair": "..."}'
+    raise DataError(f"texts[{at}] is neither a string nor an object", hint=hint)

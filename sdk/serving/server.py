@@ -1,14 +1,18 @@
 """Serves a model on a local socket: a line of JSON in, a line of JSON out, for several clients at once.
 
 One thread runs the engine, an item at a time, and clients take turns: a request of a thousand texts keeps no other
-waiting for longer than one of them. Requests, connections and waiting are bounded. SIGHUP opens the release that the
-directory leads to now, while the old one goes on answering; SIGTERM lets the requests at hand end.
+waiting for longer than one of them. Requests, connections and waiting are bounded: a client beyond the largest number
+waits in the kernel's queue, with what it asked, until another one goes or has been silent for a while. SIGHUP opens the
+release that the directory leads to now, while the old one goes on answering; SIGTERM lets the requests at hand end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import gc
 import json
+import select
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle.bundle import Bundle
-from edgewright.errors import DataError, DeviceError, EdgewrightError, one_line
+from edgewright.errors import DataError, EdgewrightError, one_line
 from edgewright.serving.model import items_of, open_model, parsed
 from edgewright.serving.systemd import notify, watchdog_s
 from edgewright.serving.unix_socket import listening
@@ -32,15 +36,30 @@ if TYPE_CHECKING:
 
 __all__ = ["Bounds", "serve"]
 
+_BREATH_S = 0.5
+"""A choice: how often the queue is looked at, and how long nothing is accepted where no file can be opened."""
+
 
 @dataclass(frozen=True)
 class Bounds:
-    """What clients may take: bytes and texts of a request, connections, silence and the time to end, in seconds."""
+    """What clients may take.
+
+    Attributes:
+        request_bytes: of a request.
+        texts: of a request.
+        connections: at once; others wait.
+        waiting: how many others, at most (`net.core.somaxconn` may be less).
+        idle_s: the longest silence of a client, in seconds.
+        crowded_s: the same while others wait.
+        end_s: how long requests at hand may take at the end.
+    """
 
     request_bytes: int = 2**20
     texts: int = 1024
     connections: int = 64
+    waiting: int = 4096
     idle_s: float = 300.0
+    crowded_s: float = 10.0
     end_s: float = 5.0
 
 
@@ -78,21 +97,25 @@ class _Server:
     def __init__(self, model: Model, reopen: Callable[[], Model], bounds: Bounds) -> None:
         self._model, self._reopen, self._bounds = model, reopen, bounds
         self._engine = ThreadPoolExecutor(1, "engine")
-        self._talks: set[asyncio.Task[Any]] = set()
+        self._talks: dict[asyncio.Task[Any], float] = {}
         self._busy: set[asyncio.Task[Any]] = set()
+        self._room = asyncio.Semaphore(bounds.connections)
 
     async def run(self, sock: socket.socket, ready: Callable[[], None]) -> None:
         loop, ended, again = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
         loop.add_signal_handler(signal.SIGHUP, again.set)
-        server = await asyncio.start_unix_server(self._talk, sock=sock, limit=self._bounds.request_bytes)
-        beside = [asyncio.create_task(self._reload(again)), asyncio.create_task(self._beat())]
+        sock.settimeout(0)
+        sock.listen(self._bounds.waiting)
+        accepting = asyncio.create_task(self._accept(sock))
+        every = (self._reload(again), self._beat(), self._make_room(sock))
+        beside = [asyncio.create_task(one) for one in every]
         notify("READY=1", f"STATUS=serving {self._model.bundle.directory.name}")
         ready()
         await ended.wait()
         notify("STOPPING=1")
-        server.close()
+        accepting.cancel()
         await self._end()
         for task in beside:
             task.cancel()
@@ -100,10 +123,43 @@ class _Server:
 
     async def _end(self) -> None:
         """Let the requests at hand end; connections without one end at once."""
-        for task in self._talks - self._busy:
+        for task in self._talks.keys() - self._busy:
             task.cancel()
         if self._talks:
             await asyncio.wait(self._talks, timeout=self._bounds.end_s)
+
+    async def _accept(self, sock: socket.socket) -> None:
+        """Take clients, as many at once as are allowed."""
+        while True:
+            await self._room.acquire()
+            try:
+                way, _ = await asyncio.get_running_loop().sock_accept(sock)
+                streams = await asyncio.open_unix_connection(sock=way, limit=self._bounds.request_bytes)
+            except OSError:  # too many files are open, or whoever came has gone
+                self._room.release()
+                await asyncio.sleep(_BREATH_S)
+                continue
+            task = asyncio.create_task(self._talk(*streams))
+            self._talks[task] = asyncio.get_running_loop().time()
+            task.add_done_callback(self._gone)
+
+    def _gone(self, task: asyncio.Task[Any]) -> None:
+        self._talks.pop(task, None)
+        self._busy.discard(task)
+        self._room.release()
+        if not self._talks:
+            _give_back()
+
+    async def _make_room(self, sock: socket.socket) -> None:
+        """While others wait, end the connection that has been silent for longest, if that is long enough."""
+        while True:
+            await asyncio.sleep(_BREATH_S)
+            if not self._room.locked() or not select.select([sock], [], [], 0)[0]:
+                continue
+            idle = {task: since for task, since in self._talks.items() if task not in self._busy}
+            silent = min(idle, key=idle.__getitem__, default=None)
+            if silent and asyncio.get_running_loop().time() - idle[silent] > self._bounds.crowded_s:
+                silent.cancel()
 
     async def _reload(self, again: asyncio.Event) -> None:
         while await again.wait():
@@ -130,35 +186,29 @@ class _Server:
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        assert task  # noqa: S101 - a callback of asyncio's server is one
-        self._talks.add(task)
+        assert task  # noqa: S101 - it is made as one
         try:
             while line := await asyncio.wait_for(self._line(reader), self._bounds.idle_s):
                 self._busy.add(task)
                 writer.write(json.dumps(await self._answer(line), ensure_ascii=False).encode() + b"\n")
                 await asyncio.wait_for(writer.drain(), self._bounds.idle_s)
                 self._busy.discard(task)
-        except (DataError, DeviceError) as error:  # what follows it on the connection cannot be told apart
+                self._talks[task] = asyncio.get_running_loop().time()
+        except DataError as error:  # what follows it on the connection cannot be told apart
             writer.write(json.dumps({"error": error.record()}).encode() + b"\n")
         except (OSError, asyncio.TimeoutError, asyncio.CancelledError):
             pass
         finally:
-            self._talks.discard(task)
-            self._busy.discard(task)
             writer.close()
 
     async def _line(self, reader: asyncio.StreamReader) -> bytes:
-        """The next request, empty at the end. Raises DataError, DeviceError."""
-        most = self._bounds
-        if len(self._talks) > most.connections:
-            what = f"{most.connections} connections are open, no more are taken"
-            raise DeviceError(what, hint="close one, or try again")
+        """The next request, empty at the end. Raises DataError."""
         try:
             return await reader.readuntil(b"\n")
         except asyncio.IncompleteReadError as error:
             return error.partial.strip()
         except asyncio.LimitOverrunError as error:
-            what = f"the request has more than {most.request_bytes} bytes"
+            what = f"the request has more than {self._bounds.request_bytes} bytes"
             raise DataError(what, hint="split the request") from error
 
     async def _answer(self, line: bytes) -> dict[str, Any]:
@@ -168,9 +218,18 @@ class _Server:
             if "health" in request:
                 return {"health": await self._in_turn(model.health)}
             items = items_of(request["texts"], self._bounds.texts)
-            return {"rows": [await self._in_turn(model.row, item) for item in items]}
+            options = request.get("options", {})
+            return {"rows": [await self._in_turn(model.row, item, options) for item in items]}
         except Exception as error:  # noqa: BLE001 - whatever it is, the other clients go on
             return {"error": _record(error)}
+
+
+def _give_back() -> None:
+    """Give memory that a burst took back to the system, where the C library keeps it (malloc_trim(3) of glibc)."""
+    gc.collect()  # streams and tasks lie in circles
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
 
 
 def _record(error: Exception) -> dict[str, str]:

@@ -133,7 +133,7 @@ def open_generator(directory: str | Path, options: Mapping[str, Any]) -> tuple[B
         GateFailed: the engine here gives other logits or tokens than it should.
     """
     bundle = Bundle.open(Path(os.path.realpath(directory)))
-    generator: Generator = load(bundle, **options)
+    generator: Generator = load(bundle, **options, careful=True)
     _prove(bundle, generator)
     return bundle, generator
 

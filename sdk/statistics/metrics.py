@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Metric",
+    "best_threshold",
     "counts",
     "draws",
     "f1",
@@ -53,6 +54,39 @@ def share(right: Sequence[float] | Array, asked: Sequence[float] | Array) -> Met
     """How much is right of what each row asks, in percent, where rows ask several things."""
     above, below = (np.asarray(side, dtype=np.float64) for side in (right, asked))
     return lambda weights: 100 * _ratio(weights @ above, weights @ below)
+
+
+def best_threshold(
+    nearness: Sequence[float] | Array,
+    said: Sequence[float] | Array,
+    unsaid: Sequence[float] | Array,
+    *,
+    threshold: bool,
+) -> Metric:
+    """The best mean, in percent, when every row whose nearness is above some threshold is left unanswered.
+
+    Args:
+        nearness: of each row to having no answer.
+        said: what each row is worth, 0..1, when it is answered.
+        unsaid: what it is worth when it is not.
+        threshold: give that threshold instead, half-way between two rows, or one beyond the last.
+    """
+    order = np.argsort(np.asarray(nearness, dtype=np.float64), kind="stable")
+    near, gains = (np.asarray(side, dtype=np.float64)[order] for side in (nearness, np.subtract(said, unsaid)))
+    base = np.asarray(unsaid, dtype=np.float64)[order]
+    places = np.concatenate([[True], near[1:] > near[:-1], [True]])  # rows of equal nearness cannot be told apart
+    edges = np.concatenate([[near[0] - 1.0], (near[1:] + near[:-1]) / 2, [near[-1] + 1.0]])
+
+    def measured(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        own = weights[:, order]
+        sums = np.cumsum(np.pad(own * gains, ((0, 0), (1, 0))), axis=1)
+        sums[:, ~places] = -np.inf
+        if threshold:
+            found: NDArray[np.float64] = edges[sums.argmax(axis=1)]
+            return found
+        return 100 * _ratio(own @ base + sums.max(axis=1), own.sum(axis=1))
+
+    return measured
 
 
 def counts(truth: Sequence[int], guess: Sequence[int], classes: int) -> tuple[Array, Array, Array]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgewright.errors import ChildFailed
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -23,10 +25,17 @@ def save(path: Path, batches: Sequence[dict[str, NDArray[Any]]]) -> None:
 
 
 def load(path: Path) -> list[dict[str, NDArray[Any]]]:
-    """Read what `save` wrote; pickled objects are refused."""
+    """Read what `save` wrote; pickled objects are refused.
+
+    Raises:
+        ChildFailed: it is not whole, as what a process leaves that died while it wrote.
+    """
     batches: dict[int, dict[str, NDArray[Any]]] = {}
-    with np.load(path, allow_pickle=False) as stored:
-        for key in stored.files:
-            at, _, name = key.partition("/")
-            batches.setdefault(int(at), {})[name] = stored[key]
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            for key in stored.files:
+                at, _, name = key.partition("/")
+                batches.setdefault(int(at), {})[name] = stored[key]
+    except Exception as error:  # of a dozen kinds, as of any torn archive
+        raise ChildFailed(f"the arrays in {path.name} are not whole: {type(error).__name__}: {error}") from error
     return [batches[at] for at in sorted(batches)]

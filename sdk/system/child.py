@@ -26,18 +26,25 @@ from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from edgewright.errors import ChildFailed, from_record
+from edgewright.errors import ChildFailed, from_record, quoted
 from edgewright.system.interpreter import here
 from edgewright.system.preload import fork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from edgewright.system.preload import Forked
 
-__all__ = ["Asked", "Child", "Given", "Limits", "call"]
+__all__ = ["Asked", "Child", "Given", "Limits", "call", "death"]
 
 _POLL_S = 0.05
+"""A choice: beside the seconds that a child takes nobody sees it, and 20 looks a second cost nothing."""
+_LOOK_S, _LOOK_TIMES = 0.1, 50
+"""A choice: how often the memory of all that a child started is added up, and that it takes 2 % of a core at most."""
+_END_S = 5.0
+"""A choice: twice what the keeper takes at most."""
+_MOST_LINE_BYTES = 2**26
+"""A choice: answers are names and numbers, arrays go by files; a child that writes without end fills no memory."""
 
 Asked = TypeVar("Asked")
 Given = TypeVar("Given")
@@ -90,13 +97,18 @@ class _Answer:
     result: Any = None
     error: dict[str, str] | None = None
     done: bool = False
+    garbage: str = ""
     progress: Callable[[str], None] = field(default=lambda _: None)
 
     def read(self, pipe: IO[str]) -> None:
         with pipe:
-            for line in pipe:
-                if line.endswith("\n"):  # a child that dies in the middle of a word has not said it
+            while line := pipe.readline(_MOST_LINE_BYTES):
+                if not line.endswith("\n"):  # a child that dies in the middle of a word has not said it
+                    continue
+                try:
                     self.take(json.loads(line))
+                except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+                    self.garbage = self.garbage or line
 
     def take(self, message: dict[str, Any]) -> None:
         if "progress" in message:
@@ -138,7 +150,7 @@ def call(
         if answer.error:
             raise from_record(answer.error)
         if verdict or not answer.done:
-            words = verdict or _death(code)
+            words = verdict or (f"answered {quoted(answer.garbage)}" if answer.garbage else death(code))
             raise ChildFailed(f"{child.name} {words}", hint=_last_words(path, kept=log is not None))
     return child.given(answer.result)
 
@@ -151,80 +163,96 @@ class _Start:
     preload: tuple[str, ...]
     environment: Mapping[str, str]
 
-    def child(self, stdin: int, log: int, answers: int) -> _Fresh | Forked:
-        """A child with these descriptors."""
-        forked = fork(self.preload, self.target, self.environment, (stdin, log, answers))
+    def child(self, stdin: int, log: int, answers: int, within_s: float) -> _Fresh | Forked:
+        """A child with these descriptors. Raises TimeoutError: its modules are still being imported."""
+        forked = fork(self.preload, self.target, self.environment, (stdin, log, answers), within_s)
         return forked or _Fresh(self.target, self.environment, stdin, log, answers)
 
 
 class _Fresh:
-    """A child that is an interpreter of its own."""
+    """A child that is an interpreter of its own, below a keeper: once it has ended, so has all that it started."""
 
     def __init__(self, target: str, environment: Mapping[str, str], stdin: int, log: int, answers: int) -> None:
-        argv = here("edgewright.system.child_side", target, str(answers))
+        argv = here("edgewright.system.child_side", target, str(answers), str(os.getpid()))
         self._process = subprocess.Popen(
             argv, stdin=stdin, stdout=log, stderr=log, pass_fds=(answers,), env=environment, start_new_session=True
         )
         self.pid = self._process.pid
 
     def running(self) -> bool:
-        """Whether it has not ended yet. One that has keeps its number until `reap`."""
+        """Whether it has not ended yet. One that has keeps its number until `end`."""
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
-    def reap(self) -> int:
-        """Wait for its end; the exit code, that of a signal negative."""
+    def end(self) -> int:
+        """End it where it runs; the exit code, that of a signal negative."""
+        if self.running():
+            os.kill(self.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_S)
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
         return self._process.wait()
 
 
 def _supervise(start: _Start, asked: bytes, answer: _Answer, limits: Limits, sink: IO[bytes]) -> tuple[int, str]:
     """Start the child, wait for it under its limits, and give its exit code and the reason if it was killed for one."""
     reader, writer = os.pipe()
-    with tempfile.TemporaryFile() as stdin:
+    end_s = time.monotonic() + limits.timeout_s
+    with tempfile.TemporaryFile() as stdin, _closing(writer):
         stdin.write(asked)
         stdin.seek(0)
-        child = start.child(stdin.fileno(), sink.fileno(), writer)
-    os.close(writer)
-    listener = threading.Thread(target=answer.read, args=(os.fdopen(reader),), daemon=True)
+        try:
+            child = start.child(stdin.fileno(), sink.fileno(), writer, limits.timeout_s)
+        except TimeoutError:
+            os.close(reader)
+            return -int(signal.SIGKILL), _late(limits)
+    pipe = os.fdopen(reader, encoding="utf-8", errors="replace")
+    listener = threading.Thread(target=answer.read, args=(pipe,), daemon=True)
     listener.start()
     try:
-        verdict = _watch(child, limits)
+        verdict = _watch(child, limits, end_s)
     finally:
-        code = _end(child)
+        code = child.end()
     listener.join(timeout=5)
     return code, verdict
 
 
-def _watch(child: _Fresh | Forked, limits: Limits) -> str:
-    end = time.monotonic() + limits.timeout_s
+@contextlib.contextmanager
+def _closing(number: int) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        os.close(number)
+
+
+def _late(limits: Limits) -> str:
+    return f"took longer than its limit of {limits.timeout_s:g} s"
+
+
+def _watch(child: _Fresh | Forked, limits: Limits, end_s: float) -> str:
+    from edgewright.system.keeper import descendants, resident_mib
+
+    look = 0.0
     while child.running():
-        used = _resident_mib(child.pid)
-        if used > limits.memory_mib:
-            return f"took {used} MiB of memory, its limit is {limits.memory_mib} MiB"
-        if time.monotonic() > end:
-            return f"took longer than its limit of {limits.timeout_s:g} s"
+        now = time.monotonic()
+        if now >= look:
+            used = resident_mib([child.pid, *descendants(child.pid)], limits.memory_mib)
+            if used > limits.memory_mib:
+                return f"took {used} MiB of memory, its limit is {limits.memory_mib} MiB"
+            look = time.monotonic() + max(_LOOK_S, _LOOK_TIMES * (time.monotonic() - now))
+        if now > end_s:
+            return _late(limits)
         time.sleep(_POLL_S)
     return ""
 
 
-def _end(child: _Fresh | Forked) -> int:
-    """Kill the child and whatever it started, before it is reaped: until then the number is that of its own group."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    return child.reap()
-
-
-def _resident_mib(pid: int) -> int:
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
-
-
-def _death(code: int) -> str:
+def death(code: int) -> str:
+    """How a process ended, by its exit code: a negative one is a signal."""
     if code == -signal.SIGKILL:
         return "was killed, most likely because the machine ran out of memory"
-    return f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code} and no answer"
+    name = next((one.name for one in signal.Signals if one == -code), f"signal {-code}")
+    return f"died of {name}" if code < 0 else f"ended with exit code {code} and no answer"
 
 
 def _last_words(log: Path, *, kept: bool) -> str:

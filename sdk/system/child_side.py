@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,18 +12,15 @@ from typing import Any
 import msgspec
 
 from edgewright.errors import EdgewrightError
+from edgewright.system.keeper import adopt, keep
 
 __all__ = ["work"]
-
-_PR_SET_PDEATHSIG = 1
-"""Of prctl(2): the signal that this process gets when its parent ends, and that SIGKILL lets nobody ignore."""
 
 
 def work(target: str, fd: int) -> None:
     """Run `module:function` on the request on standard input, and answer to a descriptor."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    pipe = os.fdopen(fd, "w", buffering=1)
+    adopt()
+    pipe = os.fdopen(fd, "w", buffering=1, encoding="utf-8")
 
     def tell(**message: Any) -> None:
         pipe.write(json.dumps(message) + "\n")
@@ -53,4 +48,5 @@ def _path(kind: type[Any], value: Any) -> Any:
 
 
 if __name__ == "__main__":
+    keep(int(sys.argv[3]))
     work(sys.argv[1], int(sys.argv[2]))

@@ -1,4 +1,7 @@
-"""Small reads of files that nobody has vouched for yet, and outputs: files that are written whole or not at all.
+"""Reads of files that nobody has vouched for yet, and outputs: files that are written whole or not at all.
+
+An input is a file, or an open descriptor such as /dev/stdin. A pipe or a device with a name of its own may hang or
+never end, and is refused.
 
 An output is what its name leads to. Links are followed and stay; a file at their end is replaced in one step, by one
 that was written beside it under a name that nobody can foretell. A device, a pipe or an open descriptor such as
@@ -13,13 +16,14 @@ import hashlib
 import os
 import re
 import secrets
+import select
 import shutil
 import stat
 import tempfile
 import zlib
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from edgewright.errors import BundleError, StorageError
 
@@ -29,11 +33,15 @@ if TYPE_CHECKING:
     from edgewright.errors import EdgewrightError
 
 __all__ = [
+    "MAX_LINE_BYTES",
     "alone",
+    "capped_lines",
     "check_free",
     "compressed_bytes",
+    "home",
     "into",
     "locked",
+    "plain",
     "read_capped",
     "scratch_beside",
     "sha256",
@@ -46,12 +54,15 @@ _MOST_LINKS = 40
 """As many as Linux follows (path_resolution(7))."""
 _DESCRIPTORS = re.compile(r"/proc/(\d+)(?:/task/\d+)?/fd")
 """Where each name is an open descriptor of a process: its link names a file, but is more than that name."""
+_KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+MAX_LINE_BYTES = 2**22
+"""A choice: four times the longest text that a tokenizer takes, as JSON escapes it."""
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal, read in pieces of 1 MiB."""
+    """SHA-256 of a file in hexadecimal, read in pieces of 1 MiB. Raises OSError, as `plain` does."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with plain(path) as file:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
@@ -67,7 +78,7 @@ def compressed_bytes(files: Iterable[Path]) -> int:
     total = 0
     for path in files:
         packer = zlib.compressobj()
-        with path.open("rb") as file:
+        with plain(path) as file:
             while piece := file.read(1 << 20):
                 total += len(packer.compress(piece))
         total += len(packer.flush())
@@ -78,15 +89,67 @@ def read_capped(path: Path, most: int, kind: type[EdgewrightError] = BundleError
     """The bytes of a file, all of them.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is no file.
         EdgewrightError: of the kind that was given, where there are more than `most`.
     """
-    with path.open("rb") as file:
+    with plain(path) as file:
         data = file.read(most + 1)
         if len(data) > most:
             size = max(len(data), os.fstat(file.fileno()).st_size)
             raise kind(f"{path} has {size} bytes, at most {most} are read", hint=hint)
     return data
+
+
+def plain(path: Path, *, pipe_s: float = 0.0) -> BinaryIO:
+    """A file to read, or what an open descriptor such as /dev/stdin leads to.
+
+    Args:
+        path: the file.
+        pipe_s: how long to wait for something to come through a named pipe; 0 for no pipe at all.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe, a socket, a device or a directory.
+    """
+    if _DESCRIPTORS.fullmatch(str(_end(path).parent)):
+        return path.open("rb")
+    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)  # of a pipe: not to wait for it
+    kind = stat.S_IFMT(os.fstat(number).st_mode)
+    if kind == stat.S_IFREG:
+        return os.fdopen(number, "rb")
+    if kind == stat.S_IFIFO and pipe_s and select.select([number], [], [], pipe_s)[0]:
+        os.set_blocking(number, True)
+        return os.fdopen(number, "rb")
+    os.close(number)
+    if kind == stat.S_IFDIR:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    found = _KINDS.get(kind, "no file")
+    words = f"nothing came through the pipe in {pipe_s:g} s" if kind == stat.S_IFIFO and pipe_s else ""
+    raise OSError(errno.EINVAL, words or f"it is {found}, where a file should be", str(path))
+
+
+def capped_lines(file: IO[str], name: str, kind: type[EdgewrightError]) -> Iterator[str]:
+    """The lines of an open file. Raises an error of the kind that was given for one of over `MAX_LINE_BYTES`."""
+    number = 0
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(line) > MAX_LINE_BYTES:
+            raise kind(f"line {number} of {name} has over {MAX_LINE_BYTES} characters", hint="is it a file of lines?")
+        yield line
+
+
+def home(variable: str, below: str) -> Path:
+    """The user's directory for caches or settings: that of an XDG variable, else `below` in the home directory.
+
+    Raises:
+        StorageError: there is neither, as for a user without an entry in the list of users.
+    """
+    given = Path(os.environ.get(variable, ""))
+    if given.is_absolute():
+        return given
+    try:
+        return Path.home() / below
+    except RuntimeError as error:
+        raise StorageError(f"this user has no home directory for {below}", hint=f"set HOME, or {variable}") from error
 
 
 def check_free(out: Path, *, force: bool) -> None:
@@ -184,9 +247,9 @@ def _replacing(end: Path, mode: int, beside: Path) -> Iterator[BinaryIO]:
         old = end.lstat()
     except FileNotFoundError:
         old = None
-    part = beside / f".edgewright-{secrets.token_hex(8)}.part"
-    how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(part, how, mode if old is None else 0o600), "wb") as file:
+    _sweep(beside)
+    part, handle = _part(beside, mode if old is None else 0o600)
+    with os.fdopen(handle, "wb") as file:
         try:
             yield file
             if old is not None:
@@ -197,6 +260,37 @@ def _replacing(end: Path, mode: int, beside: Path) -> Iterator[BinaryIO]:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
+
+
+def _part(beside: Path, mode: int) -> tuple[Path, int]:
+    """A new file under a name that nobody can foretell, locked for as long as it is unfinished."""
+    how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    while True:
+        part = beside / f".edgewright-{secrets.token_hex(8)}.part"
+        handle = os.open(part, how, mode)
+        _lock(handle)
+        if os.fstat(handle).st_nlink:
+            return part, handle
+        os.close(handle)  # taken for a dead one's, between those two lines
+
+
+def _sweep(beside: Path) -> None:
+    """Remove what killed processes of this user left unfinished in a directory: no one holds its lock."""
+    for left in beside.glob(".edgewright-*.part"):
+        with suppress(OSError), left.open("rb") as file:
+            if left.lstat().st_uid == os.geteuid() and not left.is_symlink() and _lock(file.fileno()):
+                left.unlink()
+
+
+def _lock(handle: int) -> bool:
+    """Lock an open file and say whether it is locked; not where another process has it, or there are no locks."""
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 def _keep(handle: int, old: os.stat_result, mode: int) -> None:

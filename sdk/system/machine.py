@@ -9,11 +9,13 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 from edgewright._version import __version__
 from edgewright.errors import UsageError
+from edgewright.system.limits import allowed
 
 __all__ = ["emulator", "identity", "machine", "model", "require_clock"]
 
@@ -32,18 +34,21 @@ _INSTRUCTIONS = {
 }
 """Linux's names of instruction sets, and those of `edgewright.boards.catalogue`."""
 
+_ASK_S = 5.0
+"""A choice: a property is read in milliseconds."""
 _CPUS = "/sys/devices/system/cpu"
 
 
 def machine() -> dict[str, Any]:
-    """This machine in a few lines: versions, system, model, cores, memory, instruction sets."""
+    """This machine in a few lines: versions, system, model, cores and memory that we may use, instruction sets."""
+    may = allowed()
     return {
         "edgewright": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "model": model(),
-        "cores": os.cpu_count() or 1,
-        "ram_mib": _ram_mib(),
+        "cores": may.threads,
+        "ram_mib": min(_ram_mib(), (may.memory_bytes or sys.maxsize) // 2**20),
         "cpu": ", ".join(_cpu_flags()) or "no known int8 instructions",
     }
 
@@ -100,8 +105,11 @@ def _android(name: str) -> str:
     """A property of Android, "" elsewhere."""
     if not shutil.which("getprop"):
         return ""
-    done = subprocess.run(["getprop", name], capture_output=True, text=True, check=False, timeout=5)
-    return done.stdout.strip()
+    try:
+        done = subprocess.run(["getprop", name], capture_output=True, check=False, timeout=_ASK_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.decode(errors="replace").strip()
 
 
 def _ram_mib() -> int:

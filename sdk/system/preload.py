@@ -1,7 +1,8 @@
 """Children that are born with their libraries: one process imports what takes seconds, and forks whoever needs it.
 
 A fork is safe here because that process does nothing but import: no product was computed in it, so that no pool of
-threads is lost on the way. It has one child at a time, and goes with its parent or after a minute without work.
+threads is lost on the way. It has one child at a time, and goes with its parent or after a minute without work; a
+keeper (`edgewright.system.keeper`) sees to that while it imports, too.
 """
 
 from __future__ import annotations
@@ -29,9 +30,13 @@ if TYPE_CHECKING:
 __all__ = ["Forked", "close", "fork", "warm"]
 
 _IDLE_S = 60.0
+"""A choice: between two children of one build it is used again; behind it, the memory that it holds is given back."""
+_END_S = 5.0
+"""A choice: twice what the keeper takes at most."""
 _MESSAGE = 1 << 20
-_CHILD_SIDE = "edgewright.system.child_side"
-"""Imported by its name, in the process that forks alone: whoever asks for children has no use for it."""
+"""More than such a socket takes at once (wmem_default, 212,992 bytes on Linux), so that nothing is cut off."""
+_CHILD_SIDE, _KEEPER = "edgewright.system.child_side", "edgewright.system.keeper"
+"""Imported by their names, in the process that forks alone: whoever asks for children has no use for them."""
 _READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "TORCH", "PYTORCH_", "PYTHON", "OMP_", "MKL_", "OPENBLAS_", "LD_", "CUDA_")
 """How the names begin of variables that libraries read once: where they are others, another process has to import."""
 
@@ -40,12 +45,18 @@ def warm(modules: Sequence[str]) -> None:
     """Begin to import modules for children that will soon be asked for."""
     if modules and sys.platform == "linux" and _busy.acquire(blocking=False):
         try:
-            _nursery(modules, os.environ)
+            _fork_server(modules, os.environ)
         finally:
             _busy.release()
 
 
-def fork(modules: Sequence[str], target: str, environment: Mapping[str, str], files: Sequence[int]) -> Forked | None:
+def fork(
+    modules: Sequence[str],
+    target: str,
+    environment: Mapping[str, str],
+    files: Sequence[int],
+    within_s: float | None = None,
+) -> Forked | None:
     """A child that has `modules` and runs `target`, see `edgewright.system.child_side`.
 
     Gives None where a fresh interpreter has to do: on other systems than Linux, for no modules, while another thread
@@ -56,13 +67,17 @@ def fork(modules: Sequence[str], target: str, environment: Mapping[str, str], fi
         target: `package.module:function`.
         environment: all variables of the child.
         files: the descriptors of its standard input, its log and its answers.
+        within_s: how long its modules may take to be imported.
+
+    Raises:
+        TimeoutError: they took longer.
     """
     if not modules or sys.platform != "linux" or not _busy.acquire(blocking=False):
         return None
     child = None
     try:
         for _ in range(2):  # one that waited for its minute may be gone
-            child = child or _nursery(modules, environment).fork(target, environment, files)
+            child = child or _fork_server(modules, environment).fork(target, environment, files, within_s)
     finally:
         if child is None:
             _busy.release()
@@ -70,17 +85,20 @@ def fork(modules: Sequence[str], target: str, environment: Mapping[str, str], fi
 
 
 class Forked:
-    """The child, for the process that asked for it."""
+    """The child, for the process that asked for it: once it has ended, so has all that it started."""
 
     def __init__(self, channel: socket.socket, pid: int) -> None:
         self.pid, self._channel, self._code = pid, channel, -int(signal.SIGKILL)
 
     def running(self) -> bool:
-        """Whether it has not ended yet. One that has keeps its number until `reap`."""
+        """Whether it has not ended yet. One that has keeps its number until `end`."""
         return not _readable(self._channel, 0)
 
-    def reap(self) -> int:
-        """Wait for its end; the exit code, that of a signal negative."""
+    def end(self) -> int:
+        """End it where it runs; the exit code, that of a signal negative."""
+        if self.running():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
         _readable(self._channel, None)
         with contextlib.suppress(OSError):
             self._code = int(self._channel.recv(_MESSAGE) or self._code)
@@ -89,7 +107,7 @@ class Forked:
         return self._code
 
 
-class _Nursery:
+class _ForkServer:
     """The process, for its parent."""
 
     def __init__(self, modules: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -98,7 +116,7 @@ class _Nursery:
         with theirs:
             null = subprocess.DEVNULL
             self._process = subprocess.Popen(
-                here("edgewright.system.preload", str(theirs.fileno()), *modules),
+                here("edgewright.system.preload", str(theirs.fileno()), str(os.getpid()), *modules),
                 stdin=null,
                 stdout=null,
                 stderr=null,
@@ -107,13 +125,19 @@ class _Nursery:
                 start_new_session=True,
             )
 
-    def fork(self, target: str, environment: Mapping[str, str], files: Sequence[int]) -> Forked | None:
-        """A child, or None where the process is gone."""
+    def fork(
+        self, target: str, environment: Mapping[str, str], files: Sequence[int], within_s: float | None
+    ) -> Forked | None:
+        """A child, or None where the process is gone. Raises TimeoutError: it still imports."""
         asked = {"target": target, "environment": dict(environment), "directory": os.getcwd()}  # noqa: PTH109
-        pid = 0
+        pid, late = 0, False
         with contextlib.suppress(OSError):
             socket.send_fds(self._channel, [json.dumps(asked).encode()], list(files))
-            pid = int(self._channel.recv(_MESSAGE) or 0)
+            late = not _readable(self._channel, within_s)
+            pid = 0 if late else int(self._channel.recv(_MESSAGE) or 0)
+        if late:
+            close()
+            raise TimeoutError
         if not pid:
             close()
             return None
@@ -123,19 +147,23 @@ class _Nursery:
         """End the process, unless another one started it."""
         self._channel.close()
         if self.birth[1] == os.getpid():
-            self._process.kill()
-            self._process.wait()
+            self._process.terminate()
+            try:
+                self._process.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
 
 
 _busy = threading.Lock()
-_kept: list[_Nursery] = []
+_kept: list[_ForkServer] = []
 
 
-def _nursery(modules: Sequence[str], environment: Mapping[str, str]) -> _Nursery:
+def _fork_server(modules: Sequence[str], environment: Mapping[str, str]) -> _ForkServer:
     if _kept and _kept[0].birth != _birth(modules, environment):
         close()
     if not _kept:
-        _kept.append(_Nursery(modules, environment))
+        _kept.append(_ForkServer(modules, environment))
     return _kept[0]
 
 
@@ -158,7 +186,7 @@ def _readable(channel: socket.socket, timeout_s: float | None) -> bool:
 
 
 def _serve(channel: socket.socket, modules: Sequence[str]) -> None:
-    """The nursery's side: import, then fork whenever that is asked."""
+    """The fork server's side: import, then fork whenever that is asked."""
     for name in (*modules, _CHILD_SIDE):
         importlib.import_module(name)
     gc.collect()
@@ -202,17 +230,22 @@ def _become(
 
 
 def _attend(channel: socket.socket, pid: int) -> None:
-    """Wait for the child's end and tell it; end the child when the parent is gone."""
+    """Wait for the child's end and tell it; end the child, and what it started, then and when the parent is gone."""
     child = os.pidfd_open(pid)
     ready, _, _ = select.select([child, channel.fileno()], [], [])
     ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT) if child in ready else None
+    os.killpg(pid, signal.SIGKILL)
+    importlib.import_module(_KEEPER).end_all(os.getpid())
     if ended:
         channel.send(str(ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status).encode())
         channel.recv(_MESSAGE)
-    os.killpg(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+    with contextlib.suppress(ChildProcessError):  # waited for with the others
+        os.waitpid(pid, 0)
     os.close(child)
 
 
 if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
+    keeper = importlib.import_module(_KEEPER)
+    keeper.keep(int(sys.argv[2]))
+    keeper.adopt()
+    _serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[3:])

@@ -12,22 +12,54 @@ from typing import Any
 
 from edgewright.errors import BundleError
 
-__all__ = ["MAX_JSON_BYTES", "MAX_SIGNATURE_BYTES", "check_path", "strict_json"]
+__all__ = [
+    "MAX_FILES",
+    "MAX_JSON_BYTES",
+    "MAX_JSON_ITEMS",
+    "MAX_SIGNATURE_BYTES",
+    "check_path",
+    "encodable",
+    "strict_json",
+]
 
 MAX_JSON_BYTES = 16 * 2**20
 """A choice: room for golden cases with their outputs, little enough that parsing it fits a small board."""
+MAX_JSON_ITEMS = 2**20
+"""A choice: 16 MiB of the shortest values would take 500 MiB as Python's objects, so many take some 100; golden cases
+with a thousand outputs each have a tenth of it."""
+MAX_FILES = 4096
+"""A choice: a bundle of every format at every precision has under a hundred files."""
 MAX_SIGNATURE_BYTES = 16 * 2**10
 """A choice: a signature of ssh-keygen has under 2 kB, with an RSA key of 4096 bits too."""
 
 
 def strict_json(data: bytes, name: str) -> Any:
-    """JSON with no duplicate keys, no NaN or infinity, no more than `MAX_JSON_BYTES` bytes."""
+    """JSON with no duplicate keys, no NaN or infinity, no character that UTF-8 has not, bounded in bytes and items.
+
+    Raises:
+        BundleError: it is not, or more than `MAX_JSON_BYTES` or `MAX_JSON_ITEMS`.
+    """
     if len(data) > MAX_JSON_BYTES:
         raise BundleError(f"{name} has {len(data)} bytes, at most {MAX_JSON_BYTES} are read")
+    items = sum(map(data.count, (b",", b"[", b"{", b":")))  # those in texts too: more than there are, never fewer
+    if items > MAX_JSON_ITEMS:
+        raise BundleError(f"{name} has {items} items, at most {MAX_JSON_ITEMS} are read")
     try:
-        return json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
+        tree = json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{name} is not acceptable JSON: {error}") from error
+    if b"\\u" in data and not encodable(tree):
+        raise BundleError(f"{name} is not acceptable JSON: it holds half of a surrogate pair, which no text can")
+    return tree
+
+
+def encodable(tree: Any) -> bool:
+    """Whether every text in what JSON gave can be written as UTF-8: half of a surrogate pair, escaped, cannot."""
+    try:
+        json.dumps(tree, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        return False
+    return True
 
 
 def check_path(path: str, *, pattern: re.Pattern[str] = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypedDict
 
+import msgspec
 import numpy as np
+from msgspec import Struct
 
-from edgewright.errors import DataError, EngineError, UsageError
+from edgewright.errors import DataError, EngineError, UsageError, quoted
 from edgewright.statistics import metrics
 
 if TYPE_CHECKING:
@@ -26,13 +28,16 @@ if TYPE_CHECKING:
     Run = Callable[[Outputs], dict[str, NDArray[Any]]]
 
 __all__ = [
+    "Asked",
     "Choice",
     "Entity",
     "Example",
     "Filling",
     "Label",
     "Passage",
+    "TaggedToken",
     "Task",
+    "check_at_once",
     "gaps",
     "number",
     "per_label",
@@ -42,38 +47,61 @@ __all__ = [
 ]
 
 
-class Label(NamedTuple):
-    """A class and its probability, or the value of a regression."""
+class Label(TypedDict):
+    """A class with its probability, or the value of a regression."""
 
-    name: str
+    label: str
     score: float
 
 
-class Entity(NamedTuple):
-    """A stretch of a text with a name and its probability: `text` is the given text's `[start:end]`."""
+class Entity(TypedDict):
+    """A stretch of a text with a name and its probability.
 
-    name: str
+    `word` is what the tokenizer makes of its tokens, in lower case where that is the model's; the stretch as it was
+    given is `text[start:end]`.
+    """
+
+    entity_group: str
+    score: float
+    word: str
+    start: int
+    end: int
+
+
+class TaggedToken(TypedDict):
+    """A token of a text with its tag: what `aggregation_strategy="none"` answers. `index` counts special tokens too."""
+
+    entity: str
+    score: float
+    index: int
+    word: str
+    start: int
+    end: int
+
+
+class Passage(TypedDict):
+    """The stretch `[start:end]` of a context that answers a question, and its probability; "" where none does."""
+
     score: float
     start: int
     end: int
-    text: str
+    answer: str
 
 
-class Passage(NamedTuple):
-    """The stretch of a context that answers a question, and its probability: `text` is the context's `[start:end]`."""
+class Filling(TypedDict):
+    """A token for a mask: its probability, its id, the token as text, and the whole text with it."""
 
-    text: str
-    start: int
-    end: int
     score: float
-
-
-class Filling(NamedTuple):
-    """A token for a mask, its probability, and the text with it, as the tokenizer writes it."""
-
-    token: str
-    score: float
+    token: int
+    token_str: str
     sequence: str
+
+
+class Asked(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a task shall answer: the options of a call, by the names that transformers' pipelines give them.
+
+    A task with options has a struct made of this. None is what was not asked.
+    """
 
 
 @dataclass(frozen=True)
@@ -94,6 +122,13 @@ class Choice(NamedTuple):
 
     classes: NDArray[Any]
     margins: NDArray[Any]
+
+
+def check_at_once(task: Task, doing: str) -> None:
+    """Raise UsageError for a task whose answers are written token by token, where they are wanted from one run."""
+    if task.generates:
+        what = f"models for {task.name} are not {doing} yet"
+        raise UsageError(what, hint="edgewright build, run, verify, bench and flash take them")
 
 
 def gaps(values: NDArray[Any]) -> NDArray[Any]:
@@ -160,6 +195,9 @@ class Task(ABC):
         generates: whether an answer is written token by token, see `edgewright.generation`, and not given by one run.
         lines: whether a row is a text alone, so that a file of lines will do.
         columns: the data columns that make the item, then the label column, each with its accepted names.
+        asks: the options that a call may give.
+        parts: the names of an item's parts, where it is more than a text.
+        second: which part or option a second argument of a call is, if there may be one.
     """
 
     name: ClassVar[str]
@@ -172,9 +210,84 @@ class Task(ABC):
     generates: ClassVar[bool] = False
     lines: ClassVar[bool] = False
     columns: ClassVar[tuple[tuple[str, ...], ...]]
+    asks: ClassVar[type[Asked]] = Asked
+    parts: ClassVar[tuple[str, ...]] = ("text", "text_pair")
+    second: ClassVar[str] = ""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, asked: Any = None) -> None:
         self.settings = settings
+        self.asked = asked or self.asks()
+
+    def asking(self, **options: Any) -> Task:
+        """The task that answers so; what is not given stays as it was. `top_k=None` is all, as in transformers.
+
+        Raises:
+            UsageError: an option that the task has not, or a value that cannot be.
+        """
+        known = self.asks.__struct_fields__
+        strangers = [name for name in options if name not in known]
+        if strangers:
+            hint = f"it has {', '.join(known)}" if known else "it has none"
+            raise UsageError(f"{self.name} has no option {', '.join(strangers)}", hint=hint)
+        given = {name: value for name, value in options.items() if value is not None or name == "top_k"}
+        if "top_k" in given and given["top_k"] is None:
+            given["top_k"] = 0
+        try:
+            asked = msgspec.convert({**msgspec.to_builtins(self.asked), **given}, self.asks, strict=True)
+        except msgspec.ValidationError as error:
+            raise UsageError(f"an option of {self.name} cannot be: {error}".replace("`$.", "`")) from error
+        return type(self)(self.settings, asked)
+
+    def called(self, given: Sequence[Any], options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """The arguments of a call -> the item or items, and the options. Raises UsageError."""
+        named = {name: options[name] for name in self.parts if name in options}
+        rest = {name: value for name, value in options.items() if name not in named}
+        if len(given) == 2 and self.second in self.parts:
+            named, given = {self.parts[0]: given[0], self.second: given[1], **named}, ()
+        elif len(given) == 2 and self.second and self.second not in rest:
+            rest, given = {self.second: given[1], **rest}, given[:1]
+        if len(given) + bool(named) != 1:
+            what = f"{self.name} is asked with {len(given)} arguments and {len(named)} named parts of an item"
+            hint = f"give an item or a list of items, or {' and '.join(f'{part}=' for part in self.parts)}"
+            raise UsageError(what, hint=hint)
+        return (named or given[0]), rest
+
+    def taken(self, given: Any, where: str = "the item") -> Any:
+        """An item as a user gives it -> as `encode` takes it: a text, or of {"text", "text_pair"} both as a tuple.
+
+        Args:
+            given: the item.
+            where: what it is called in an error.
+
+        Raises:
+            DataError: it is neither.
+        """
+        if isinstance(given, str):
+            return given
+        if isinstance(given, dict) and set(given) == {"text"}:
+            return _text_of(given["text"], where)
+        if isinstance(given, dict) and set(given) in ({"text", "text_pair"}, set(self.parts)):
+            first, second = self.parts if set(given) == set(self.parts) else ("text", "text_pair")
+            return _text_of(given[first], where), _text_of(given[second], where)
+        hint = f"""a pair is {{"{self.parts[0]}": "...", "{self.parts[1]}": "..."}}, several items are a list"""
+        if isinstance(given, (tuple, list)):
+            raise DataError(f"{where} is a {type(given).__name__} of {len(given)}, and no item", hint=hint)
+        if isinstance(given, dict):
+            raise DataError(f"{where} has the keys {', '.join(map(str, given)) or 'of nothing'}", hint=hint)
+        return _text_of(given, where)
+
+    def shown(self, item: Any) -> Any:
+        """An item as `encode` takes it -> as it is given and printed. Law: `taken(shown(item)) == item`."""
+        return dict(zip(self.parts, item, strict=True)) if isinstance(item, tuple) else item
+
+    def alone(self, item: Any, answer: Any) -> Any:
+        """The answer to an item that was not in a list."""
+        del item
+        return answer
+
+    def together(self, answers: list[Any]) -> Any:
+        """The answers to a list of items."""
+        return answers
 
     def answer(self, run: Run, tokenizer: Tokenizer, items: Sequence[Any]) -> list[Any]:
         """Items -> tokens -> engine runs -> answers, one for each item."""
@@ -221,6 +334,16 @@ class Task(ABC):
     def example(self, row: Mapping[str, Any]) -> Example:
         """A row of a data file, by column name -> an example. Raises DataError."""
 
+    def raw_label(self, row: Mapping[str, Any]) -> Any:
+        """The label of a row as the file has it, where it can be written in several ways; else None."""
+        del row
+        return None
+
+    def reading(self, labels: Sequence[Any]) -> Task:
+        """The task that reads labels as a file writes them, which has these distinct ones."""
+        del labels
+        return self
+
     def items(self, examples: Sequence[Example]) -> list[Any]:
         """What has to be answered to score `examples`, in the order in which `score` wants the answers."""
         return [example.item for example in examples]
@@ -231,7 +354,7 @@ class Task(ABC):
         return self.metrics[0]
 
     def variant(self, metric: str) -> Task:
-        """The task that asks what `metric` is about: this one, unless the metric has rows or runs of its own.
+        """The task whose answers `measured` takes: this one, unless a metric has answers, rows or runs of its own.
 
         Raises:
             UsageError: the task has no such metric.
@@ -259,8 +382,8 @@ class Task(ABC):
         return round(value, 4)
 
     def record(self, answer: Any) -> Any:
-        """An answer as plain JSON values."""
-        return answer
+        """An answer as plain JSON values, scores with six decimals."""
+        return _plain(answer)
 
     def column(self, row: Mapping[str, Any], at: int) -> Any:
         """The value of the column `columns[at]`, under whichever of its names. Raises DataError."""
@@ -268,3 +391,18 @@ class Task(ABC):
             if row.get(name) is not None:
                 return row[name]
         raise DataError(f"no column {' or '.join(self.columns[at])}, found {', '.join(map(str, row)) or 'nothing'}")
+
+
+def _text_of(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        what = f"{where} has {quoted(str(value))}, a {type(value).__name__}, where a text should be"
+        raise DataError(what, hint="the first row is 0; leave the row out, or put a text in its place")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return round(float(value), 6) if isinstance(value, float) else value

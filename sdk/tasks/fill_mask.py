@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
+from msgspec import Meta
 
 from edgewright.errors import DataError, quoted
 from edgewright.statistics import metrics
-from edgewright.tasks import Choice, Example, Filling, Task, gaps, softmax, text
+from edgewright.tasks import Asked, Choice, Example, Filling, Task, gaps, softmax, text
 from edgewright.text.encoding import Encoding
 
 if TYPE_CHECKING:
@@ -31,11 +32,22 @@ _BEST = 5
 _LATEST_WORD, _LONG_WORD = 6, 12
 
 
-class FillMask(Task):
-    """The answer to one text is, for each of its mask tokens, the list of the 5 likeliest fillings, best first.
+class _Asked(Asked, frozen=True):
+    """Options of transformers' pipeline of that name.
 
-    Only the masks' outputs are kept, compared and recorded: all of them together are the vocabulary times the length.
-    Several masks are filled independently; `sequence` shows one filled and the others as they are.
+    Attributes:
+        top_k: the fillings of a mask, 5 by default; 0 is the whole vocabulary.
+    """
+
+    top_k: Annotated[int, Meta(ge=0)] | None = None
+
+
+class FillMask(Task):
+    """The answer to one text with one mask token is the list of its 5 likeliest fillings, best first.
+
+    Of several masks it is a list of such lists: they are filled independently, and `sequence` shows one filled and the
+    others, and all special tokens, as they are. Only the masks' outputs are kept, compared and recorded: all of them
+    together are the vocabulary times the length.
     """
 
     name = "fill-mask"
@@ -45,6 +57,8 @@ class FillMask(Task):
     per_token = True
     metrics: tuple[str, ...] = ("accuracy", "perplexity")
     columns: ClassVar[tuple[tuple[str, ...], ...]] = (("text", "sentence"), ("label",))
+    asks = _Asked
+    asked: _Asked
 
     def encode(self, tokenizer: Tokenizer, items: Sequence[Any]) -> Encoding:
         """Texts -> token arrays. Raises DataError for a text without a mask token."""
@@ -73,23 +87,26 @@ class FillMask(Task):
         """The logits at the masks of each text, float32 (masks, vocabulary)."""
         return [row[0] for row in self.rows(outputs, encoding)]
 
-    def decode(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[list[list[Filling]]]:
-        """Logits at all masks (masks, vocabulary) -> for each text, for each mask, the fillings."""
+    def decode(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[Any]:
+        """Logits at all masks (masks, vocabulary) -> for each text the fillings of its mask, or a list for each."""
         masks = [np.flatnonzero(row).tolist() for row in encoding.feeds["picked"]]
-        rows = enumerate(zip(self.reduce(outputs, encoding), masks, strict=True))
-        return [[self._fillings(*pair, encoding, at) for pair in zip(*row, strict=True)] for at, row in rows]
+        rows = zip(self.reduce(outputs, encoding), masks, strict=True)
+        found = [self._of_text(logits, places, encoding, at) for at, (logits, places) in enumerate(rows)]
+        return [fillings[0] if len(fillings) == 1 else fillings for fillings in found]
 
-    @staticmethod
-    def _fillings(logits: NDArray[Any], mask: int, encoding: Encoding, at: int) -> list[Filling]:
-        best = np.argsort(-logits, kind="stable")[:_BEST]
-        chances = softmax(logits[None])[0]
-        inside = np.array([side is not None for side in encoding.sequences[at]])
+    def _of_text(self, logits: NDArray[Any], masks: Sequence[int], encoding: Encoding, at: int) -> list[list[Filling]]:
+        """The fillings of each mask of a text; transformers leaves special tokens out where it has one alone."""
+        assert encoding.tokenizer  # noqa: S101 - a tokenizer of ours made it
+        tokenizer, ids = encoding.tokenizer, encoding.feeds["input_ids"][at][: int(encoding.lengths[at])]
+        most = _BEST if self.asked.top_k is None else self.asked.top_k
         found = []
-        for token in best:
-            ids = encoding.feeds["input_ids"][at][: len(inside)].copy()
-            ids[mask] = token
-            word, sequence = (encoding.to_text(part.tolist()) for part in (ids[[mask]], ids[inside]))
-            found.append(Filling(word.strip(), float(chances[token]), sequence.strip()))
+        for mask, row in zip(masks, logits, strict=True):
+            chances, fillings = softmax(row[None])[0], []
+            for token in np.argsort(-row, kind="stable")[: most or None].tolist():
+                whole = tokenizer.decode(_with(ids, mask, token), skip_special=len(masks) == 1)
+                word = tokenizer.decode([token], skip_special=False)
+                fillings.append(Filling(score=float(chances[token]), token=token, token_str=word, sequence=whole))
+            found.append(fillings)
         return found
 
     def choices(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[Choice] | None:
@@ -105,11 +122,9 @@ class FillMask(Task):
     def variant(self, metric: str) -> Task:
         """For `perplexity` a task that masks every token of a plain text in turn."""
         own = super().variant(metric)
-        return _PseudoPerplexity(self.settings) if metric == "perplexity" else own
+        return _PseudoPerplexity(self.settings) if metric == "perplexity" else own.asking(top_k=_BEST)
 
-    def measured(
-        self, metric: str, answers: Sequence[Sequence[Sequence[Filling]]], examples: Sequence[Example]
-    ) -> Metric:
+    def measured(self, metric: str, answers: Sequence[Any], examples: Sequence[Example]) -> Metric:
         """The share of masks whose likeliest token is the right one.
 
         Raises:
@@ -118,17 +133,22 @@ class FillMask(Task):
         del metric
         right, masks = [], []
         for answer, example in zip(answers, examples, strict=True):
-            if len(answer) != len(example.label):
+            each = answer if isinstance(answer[0], list) else [answer]
+            if len(each) != len(example.label):
                 raise DataError(
-                    f"the text {quoted(example.item)} has {len(answer)} masks and {len(example.label)} labels"
+                    f"the text {quoted(example.item)} has {len(each)} masks and {len(example.label)} labels"
                 )
-            right.append(sum(mask[0].token == label for mask, label in zip(answer, example.label, strict=True)))
-            masks.append(len(answer))
+            best = (mask[0]["token_str"].strip() for mask in each)
+            right.append(sum(word == label for word, label in zip(best, example.label, strict=True)))
+            masks.append(len(each))
         return metrics.share(right, masks)
 
-    def record(self, answer: Sequence[Sequence[Filling]]) -> list[list[dict[str, Any]]]:
-        """For each mask objects with `token`, `score` and `sequence`."""
-        return [[{**filling._asdict(), "score": round(filling.score, 6)} for filling in mask] for mask in answer]
+
+def _with(ids: NDArray[Any], place: int, token: int) -> list[int]:
+    """Token ids with another one in a place."""
+    found: list[int] = ids.tolist()
+    found[place] = token
+    return found
 
 
 class _PseudoPerplexity(FillMask):

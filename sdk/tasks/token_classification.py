@@ -14,7 +14,8 @@ import numpy as np
 
 from edgewright.errors import DataError
 from edgewright.statistics import metrics
-from edgewright.tasks import Choice, Entity, Example, Task, gaps, per_label, softmax, text, trimmed
+from edgewright.tasks import Asked, Choice, Entity, Example, Task, gaps, per_label, softmax, text, trimmed
+from edgewright.tasks._aggregation import Strategy, aggregated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,17 +41,28 @@ class _Gold(NamedTuple):
     words: tuple[tuple[int, int], ...] = ()
 
 
+class _Asked(Asked, frozen=True):
+    """Options of transformers' pipeline of that name.
+
+    Attributes:
+        aggregation_strategy: one of `edgewright.tasks._aggregation`; by default the task's own.
+    """
+
+    aggregation_strategy: Strategy | None = None
+
+
 class TokenClassification(Task):
     """The answer to one text is the list of its entities, in order.
 
-    Every token takes its most probable label. Where the tokenizer marks the pieces that continue a word (WordPiece's
-    `##`), a word takes that of its first piece, the one that such models are trained on. Then neighbours with the same
-    name join: `B-NAME` begins a new entity, `I-NAME` or a plain `NAME` goes on with one, and `O` is none. Where all
-    labels have a prefix, `E-` (or `L-`) ends an entity and `S-` (or `U-`) is one by itself. An entity's score is the
-    mean over its words, or tokens, of their label's softmax probability.
+    An `aggregation_strategy` makes them as transformers' pipeline does. By default, and where they are scored, every
+    token takes its most probable label. Where the tokenizer marks the pieces that continue a word (WordPiece's `##`), a
+    word takes that of its first piece, the one that such models are trained on. Then neighbours with the same name
+    join: `B-NAME` begins a new entity, `I-NAME` or a plain `NAME` goes on with one, and `O` is none. Where all labels
+    have a prefix, `E-` (or `L-`) ends an entity and `S-` (or `U-`) is one by itself. An entity's score is the mean over
+    its words, or tokens, of their label's softmax probability.
 
-    `start` and `end` count the characters of the text, and white space at either end is left out, so that
-    `text[start:end]` is the entity. What lies beyond the model's largest length is not looked at.
+    `start` and `end` count the characters of the text, and white space at either end is left out. What lies beyond the
+    model's largest length is not looked at.
     """
 
     name = "token-classification"
@@ -60,6 +72,8 @@ class TokenClassification(Task):
     per_token = True
     metrics = ("f1", "f1-macro")
     columns = (("text", "tokens", "words"), ("entities", "tags", "ner_tags", "labels"))
+    asks = _Asked
+    asked: _Asked
 
     def encode(self, tokenizer: Tokenizer, items: Sequence[Any]) -> Encoding:
         """Texts -> token arrays. Raises DataError for anything else."""
@@ -70,20 +84,27 @@ class TokenClassification(Task):
         per_label(outputs["logits"], self.settings.labels)
         return [row[0] for row in self.rows(outputs, encoding)]
 
-    def decode(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[list[Entity]]:
+    def decode(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[Any]:
         """Logits (n, length, labels) -> n lists of entities."""
         return [self._entities(logits, encoding, at) for at, logits in enumerate(self.reduce(outputs, encoding))]
 
-    def _entities(self, logits: NDArray[Any], encoding: Encoding, at: int) -> list[Entity]:
-        words, whole, offsets = _words(encoding, at), str(encoding.texts[at]), encoding.offsets[at]
+    def _entities(self, logits: NDArray[Any], encoding: Encoding, at: int) -> list[Any]:
+        labels, strategy = self.settings.labels, self.asked.aggregation_strategy
+        if strategy:
+            return list(aggregated(strategy, logits, labels, encoding, at))
+        words = _words(encoding, at)
         chances = softmax(logits[[first for first, _ in words]])
         best = chances.argmax(axis=1)
-        found = []
-        for first, last, name in _groups([self.settings.labels[i] for i in best], self.settings.labels):
-            start, end = trimmed(whole, offsets[words[first][0]][0], offsets[words[last][1]][1])
-            score = float(chances[range(first, last + 1), best[first : last + 1]].mean())
-            found += [Entity(name, score, start, end, whole[start:end])] if start < end else []
-        return found
+        groups = _groups([labels[i] for i in best], labels)
+        scores = [float(chances[range(a, b + 1), best[a : b + 1]].mean()) for a, b, _ in groups]
+        spans = ((words[a][0], words[b][1], name) for a, b, name in groups)
+        found = (_entity(span, score, encoding, at) for span, score in zip(spans, scores, strict=True))
+        return [entity for entity in found if entity["start"] < entity["end"]]
+
+    def variant(self, metric: str) -> Task:
+        """The task that answers as entities are scored."""
+        super().variant(metric)
+        return type(self)(self.settings)
 
     def choices(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[Choice] | None:
         """The label of each word, or of each token where the tokenizer marks no words."""
@@ -143,9 +164,15 @@ class TokenClassification(Task):
         )
         return metrics.f1(right, found, wanted, "macro" if metric == "f1-macro" else "micro")
 
-    def record(self, answer: Sequence[Entity]) -> list[dict[str, Any]]:
-        """Entities as objects with `name`, `score`, `start`, `end` and `text`."""
-        return [{**entity._asdict(), "score": round(entity.score, 6)} for entity in answer]
+
+def _entity(span: tuple[int, int, str], score: float, encoding: Encoding, at: int) -> Entity:
+    """The entity of some tokens, first and last, of a name."""
+    assert encoding.tokenizer  # noqa: S101 - a tokenizer of ours made it
+    (first, last, name), offsets = span, encoding.offsets[at]
+    start, end = trimmed(str(encoding.texts[at]), offsets[first][0], offsets[last][1])
+    ids = encoding.feeds["input_ids"][at, first : last + 1].tolist()
+    word = encoding.tokenizer.joined(encoding.tokenizer.tokens(ids)).strip()
+    return Entity(entity_group=name, score=score, word=word, start=start, end=end)
 
 
 def _words(encoding: Encoding, at: int) -> list[tuple[int, int]]:
@@ -185,8 +212,8 @@ def _parts(tag: str, labels: Sequence[str]) -> tuple[str, str]:
 
 def _on_words(answer: Sequence[Entity], words: Sequence[tuple[int, int]]) -> set[_Span]:
     if not words:
-        return {(entity.start, entity.end, entity.name) for entity in answer}
-    covered = [(e.name, [word for word in words if e.start <= word[0] < e.end]) for e in answer]
+        return {(entity["start"], entity["end"], entity["entity_group"]) for entity in answer}
+    covered = [(e["entity_group"], [word for word in words if e["start"] <= word[0] < e["end"]]) for e in answer]
     return {(inside[0][0], inside[-1][1], name) for name, inside in covered if inside}
 
 

@@ -13,10 +13,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["buckets", "check_buckets", "pad", "pick", "rows"]
+__all__ = ["MOST_ROWS", "USUAL_LENGTH", "buckets", "check_buckets", "pad", "pick", "rows"]
 
 _SHORTEST = 16
 """A choice: a short sentence with its two special tokens."""
+MOST_ROWS = 8
+"""A choice, where an engine is planned for a range of shapes: small batches; memory is set aside for all rows."""
+USUAL_LENGTH = 64
+"""A choice, where such an engine's kernels are tuned for one length: a sentence or two."""
 
 
 def buckets(max_length: int) -> tuple[int, ...]:

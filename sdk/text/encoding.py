@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -15,9 +15,28 @@ if TYPE_CHECKING:
     Outputs = dict[str, NDArray[Any]]
     Run = Callable[[Mapping[str, NDArray[Any]]], Outputs]
 
-__all__ = ["Encoding", "Text", "pair", "picked", "regroup"]
+__all__ = ["Encoding", "Text", "Words", "pair", "picked", "regroup"]
 
 Text = str | tuple[str, str]
+
+
+class Words(Protocol):
+    """What a tokenizer knows of its tokens, see `edgewright.text.tokenizer.Tokenizer`."""
+
+    marks_pieces: bool
+
+    @property
+    def unknown_id(self) -> int:
+        """The id of the token for what is not in the vocabulary, -1 where there is none."""
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """Token ids -> tokens as the vocabulary has them."""
+
+    def joined(self, tokens: Sequence[str]) -> str:
+        """Tokens -> the text that they stand for."""
+
+    def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
+        """Token ids -> text, special tokens left out or not."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +52,9 @@ class Encoding:
         words: per row, per token, the number of its word; each token is one where the tokenizer marks no pieces.
         items: per row the number of the item that it belongs to, ascending; empty where each row is an item.
         to_text: the tokenizer's way back from ids, special tokens kept.
+        tokenizer: what made it, None of one made by hand.
+        together: whether the rows of a single item are run together, in as few runs as memory allows, or one by one.
+        labels: per row the label that it asks about, where a task has such.
     """
 
     feeds: dict[str, NDArray[np.int64]]
@@ -42,6 +64,9 @@ class Encoding:
     words: tuple[Sequence[int | None], ...] = ()
     items: tuple[int, ...] = ()
     to_text: Callable[[Sequence[int]], str] = field(default=str, repr=False, compare=False)
+    tokenizer: Words | None = field(default=None, repr=False, compare=False)
+    together: bool = False
+    labels: tuple[str, ...] = ()
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -50,12 +75,35 @@ class Encoding:
         return lengths
 
     @property
+    def runs(self) -> list[list[int]]:
+        """The rows of each engine run: several items in one, the rows of a single item one by one or together."""
+        every = list(range(len(self.offsets)))
+        if len(every) == 1 or len(set(self.items)) != 1:
+            return [every]
+        if not self.together:
+            return [[row] for row in every]
+        lengths, found = self.lengths, list[list[int]]()
+        if len(every) * lengths.max() <= _MOST_TOKENS:
+            return [every]
+        order = np.argsort(-lengths, kind="stable").tolist()
+        for row in order:  # the first of a run is its longest
+            if found and (len(found[-1]) + 1) * lengths[found[-1][0]] <= _MOST_TOKENS:
+                found[-1].append(row)
+            else:
+                found.append([row])
+        return found
+
+    @property
     def batches(self) -> list[dict[str, NDArray[np.int64]]]:
-        """What the engine is run on: several items as one padded batch, the rows of a single item one by one."""
-        if len(self.offsets) == 1 or len(set(self.items)) != 1:
+        """What the engine is run on, see `runs`; each as long as its longest row."""
+        runs = self.runs
+        if len(runs) == 1 and len(runs[0]) == len(self.offsets) and not self.together:
             return [self.feeds]
-        cut = [(at, int(length)) for at, length in enumerate(self.lengths)]
-        return [{name: array[at : at + 1, :length] for name, array in self.feeds.items()} for at, length in cut]
+        longest = [int(self.lengths[rows].max()) for rows in runs]
+        return [
+            {name: array[rows, :length] for name, array in self.feeds.items()}
+            for rows, length in zip(runs, longest, strict=True)
+        ]
 
     def run(self, run: Run) -> Outputs:
         """The outputs of all rows, from one run for each of `batches`."""
@@ -63,8 +111,16 @@ class Encoding:
 
     def joined(self, outputs: Iterable[Outputs]) -> Outputs:
         """The outputs of `batches`, in order, as those of one padded batch; zeros stand where padding would."""
-        rows = list(outputs)
-        return rows[0] if len(rows) == 1 else {name: _padded([row[name] for row in rows]) for name in rows[0]}
+        made, runs = list(outputs), self.runs
+        if len(made) == 1 and not self.together:
+            return made[0]
+        found = {name: _padded([one[name] for one in made]) for name in made[0]}
+        place = np.argsort(np.concatenate(runs), kind="stable")
+        return {name: array[place] for name, array in found.items()} if self.together else found
+
+
+_MOST_TOKENS = 16_384
+"""Tokens of a run, padding and all: more than fills any CPU, and the attention of a base model takes 1.5 GB at most."""
 
 
 def picked(outputs: Outputs, feeds: Mapping[str, NDArray[Any]]) -> Outputs:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright.errors import TokenizerError, quoted
-from edgewright.system.files import sha256
+from edgewright.system.files import read_capped, sha256
+from edgewright.system.untrusted import MAX_JSON_BYTES
 from edgewright.text.encoding import Encoding, Text
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ class Tokenizer:
         directory: where `tokenizer.json` lies, and `tokenizer_config.json` if there is one.
         max_length: texts are cut at so many tokens, special tokens included.
 
+    Attributes:
+        marks_pieces: whether tokens that go on with a word are marked, as by WordPiece's `##`.
+
     Raises:
         TokenizerError: there is no tokenizer.json, or it does not load.
     """
@@ -59,7 +63,7 @@ class Tokenizer:
             self._pad_id, self._pad_type = _padding(self._backend, directory)
             self._backend.no_padding()
         self._directory = directory
-        self._marks_pieces = bool(getattr(self._backend.model, "continuing_subword_prefix", None))
+        self.marks_pieces = bool(getattr(self._backend.model, "continuing_subword_prefix", None))
         self.max_length = max_length
         self.limit(max_length)
 
@@ -86,10 +90,32 @@ class Tokenizer:
         """Every token and its id."""
         return dict(self._backend.get_vocab(with_added_tokens=True))
 
-    def encode(self, texts: Sequence[Text]) -> Encoding:
-        """Tokenize a batch. Raises TokenizerError for a text that is too long or that the library gives up on."""
+    def encode(self, texts: Sequence[Text], *, cut_first: bool = False) -> Encoding:
+        """Tokenize a batch. Of pairs that are too long the longer text is cut, or with `cut_first` the first.
+
+        Raises:
+            TokenizerError: a text that has too many bytes, or that the library gives up on.
+        """
         clean = [_clean_text(text) for text in texts]
-        return self._batch(clean, [self._encode(text) for text in clean])
+        if not cut_first:
+            return self._batch(clean, [self._encode(text) for text in clean])
+        self._backend.enable_truncation(self._limit, strategy="only_first")
+        try:
+            encoded = [self._cut_first(text) for text in clean]
+        finally:
+            self._backend.enable_truncation(self._limit)
+        return self._batch(clean, encoded)
+
+    def _cut_first(self, text: Text) -> Any:
+        """A pair without the end of its first text; where the second alone is too long, both are cut."""
+        try:
+            return self._encode(text)
+        except TokenizerError:
+            self._backend.enable_truncation(self._limit)
+            try:
+                return self._encode(text)
+            finally:
+                self._backend.enable_truncation(self._limit, strategy="only_first")
 
     def _batch(self, texts: Sequence[Text], encoded: Sequence[Any], items: Sequence[int] = ()) -> Encoding:
         longest = max(len(e.ids) for e in encoded)
@@ -105,9 +131,10 @@ class Tokenizer:
             offsets=tuple(e.offsets for e in encoded),
             texts=tuple(texts),
             sequences=tuple(e.sequence_ids for e in encoded),
-            words=tuple(e.word_ids if self._marks_pieces else range(len(e.ids)) for e in encoded),
+            words=tuple(e.word_ids if self.marks_pieces else range(len(e.ids)) for e in encoded),
             items=tuple(items),
             to_text=lambda ids: self.decode(ids, skip_special=False),
+            tokenizer=self,
         )
 
     def ids(self, text: str, *, special: bool = True, literal: bool = False) -> list[int]:
@@ -172,7 +199,7 @@ class Tokenizer:
     @cached_property
     def mask_token(self) -> str:
         """The token that stands for a word to fill, such as `[MASK]`. Raises TokenizerError where there is none."""
-        known = [token for token in (_named(self._directory, "mask_token"), *_MASKS) if isinstance(token, str)]
+        known = [token for token in (_named(self._directory, "mask_token"), *_MASKS) if token]
         found = next((token for token in known if self._backend.token_to_id(token) is not None), None)
         if found is None:
             raise TokenizerError(f"{self._directory} has no mask token", hint="is it the tokenizer of a masked model?")
@@ -190,6 +217,16 @@ class Tokenizer:
         """The id of `mask_token`."""
         found: Any = self._backend.token_to_id(self.mask_token)
         return int(found)
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """Token ids -> tokens as the vocabulary has them."""
+        return [str(self._backend.id_to_token(one)) for one in ids]
+
+    def joined(self, tokens: Sequence[str]) -> str:
+        """Tokens -> the text that they stand for."""
+        with _narrowed("cannot join tokens"):
+            decoder = self._backend.decoder
+            return str(decoder.decode(list(tokens))) if decoder else " ".join(tokens)
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
         """Token ids -> text, special tokens left out or not."""
@@ -240,11 +277,22 @@ def _padding(backend: Any, directory: Path) -> tuple[int, int]:
     return found or 0, 0
 
 
-def _named(directory: Path, name: str) -> Any:
-    """The token that tokenizer_config.json gives for a role."""
+def _named(directory: Path, name: str) -> str | None:
+    """The token that tokenizer_config.json gives for a role. Raises TokenizerError: it is no JSON object in UTF-8."""
     config = directory / "tokenizer_config.json"
-    token = json.loads(config.read_text()).get(name) if config.is_file() else None
-    return token.get("content") if isinstance(token, dict) else token
+    if not config.is_file():
+        return None
+    try:
+        tree = json.loads(read_capped(config, MAX_JSON_BYTES, TokenizerError).decode())
+    except (OSError, ValueError, RecursionError) as error:
+        raise TokenizerError(f"{config} does not load: {error}") from error
+    if not isinstance(tree, dict):
+        raise TokenizerError(f"{config} does not load: it holds a {type(tree).__name__}, no JSON object")
+    token = tree.get(name)
+    found = token.get("content") if isinstance(token, dict) else token
+    if not isinstance(found, str | None):
+        raise TokenizerError(f"{config} does not load: {name} is a {type(found).__name__}, no text")
+    return found
 
 
 @contextmanager

@@ -64,7 +64,13 @@ def load(source: Source, task: Task, *, seed: int = 0) -> Model:
     transformers.utils.logging.disable_progress_bar()
     try:
         inner, info = kind.from_pretrained(
-            source.directory, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **given
+            source.directory,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            trust_remote_code=False,  # no file of a model is code
+            weights_only=True,
+            **given,
         )
         left = mend(inner, source.directory, info["mismatched_keys"])
     except (OSError, ValueError, RuntimeError, KeyError) as error:

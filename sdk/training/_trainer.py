@@ -202,6 +202,7 @@ class Run(Trainer):  # type: ignore[misc]
 def score_of(model: Model, task: Task, tokenizer: Tokenizer, examples: Sequence[Example], batch: int = 64) -> float:
     """The task's metric in percent of a model on labelled examples, texts of about the same length together."""
     was, device = model.training, next(model.parameters()).device
+    task = task.variant(task.metric)
     model.eval()
 
     def run(feeds: Any) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright.data import rows as data
-from edgewright.errors import DataError, StorageError
-from edgewright.system.files import into, sha256, write_whole
+from edgewright.errors import StorageError
+from edgewright.system.files import into, write_whole
 from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Corpus:
     """
 
     def __init__(self, directory: Path) -> None:
-        record = json.loads((directory / _RECORD).read_text())
+        record = json.loads((directory / _RECORD).read_text(encoding="utf-8"))
         self.directory, self.key, self.items = directory, str(record["key"]), int(record["items"])
         self._ids = np.memmap(directory / "ids.bin", record["ids"], "r")
         self._types = np.memmap(directory / "types.bin", "u1", "r")
@@ -115,7 +115,7 @@ def write(
         StorageError: the disk is full or read-only.
     """
     key = _key(path, task, tokenizer, more)
-    if (out / _RECORD).is_file() and json.loads((out / _RECORD).read_text())["key"] == key:
+    if (out / _RECORD).is_file() and json.loads((out / _RECORD).read_text(encoding="utf-8"))["key"] == key:
         return Corpus(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -151,9 +151,7 @@ def kept(
 
 
 def _key(path: Path, task: Task, tokenizer: Tokenizer, more: Any) -> str:
-    if not path.is_file():
-        raise DataError(f"cannot read {path}: no such file")
-    facts = [sha256(path), tokenizer.sha256, tokenizer.max_length, task.name, *task.settings.labels]
+    facts = [data.fingerprint(path), tokenizer.sha256, tokenizer.max_length, task.name, *task.settings.labels]
     facts += [task.settings.problem, getattr(more, "name", "")]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 

@@ -24,13 +24,18 @@ def page(record: Mapping[str, Any]) -> str:
     losses = [(float(step), loss) for step, loss, _ in record["losses"]]
     rates = tuple((float(step), rate) for step, _, rate in record["losses"])
     parts = [
-        _section(f"{record['metric']} on other rows, percent", (Series(record["metric"], scores),)),
+        _section(f"{record['metric']} {_rows(record)}, percent", (Series(record["metric"], scores),)),
         _section("Loss", (Series("loss", tuple(losses)), Series("mean of ten", _smooth(losses)))),
         _section("Learning rate", (Series("learning rate", rates),)),
         _facts({name: record[name] for name in _SHOWN}),
         _facts(record["settings"]),
     ]
     return document(f"{record['directory']}: {record['score']:.2f} % {record['metric']}", *parts)
+
+
+def _rows(record: Mapping[str, Any]) -> str:
+    seen, scored = record.get("seen", 0), record.get("scored", 0)
+    return f"on {scored} rows, of which {seen} were trained on" if seen else "on other rows"
 
 
 def _section(title: str, series: Sequence[Series]) -> Markup:

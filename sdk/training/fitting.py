@@ -1,20 +1,19 @@
-"""Fine-tuning: a source and labelled rows -> a Hugging Face directory; the model that is best on other rows is kept."""
+"""Fine-tuning: a source and labelled rows -> a Hugging Face directory, of the model that is best on other rows."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
 from edgewright._version import __version__
 from edgewright.data import rows as data
-from edgewright.errors import DataError, StorageError
+from edgewright.errors import StorageError
 from edgewright.model.source import open_source
 from edgewright.system.atomic import staged
-from edgewright.system.files import sha256
 from edgewright.system.progress import silent
 from edgewright.system.shown import brief
 from edgewright.text.tokenizer import Tokenizer
@@ -45,10 +44,11 @@ class Trained:
     Attributes:
         directory: the best model, with its tokenizer.
         metric: what the scores are, in percent.
-        score: of the model that is kept, after `best_step` steps.
+        score: of the model that is kept, after `best_step` steps, on rows that it was not trained on but for `seen`.
         first: before the first step.
         last: after the last one.
         tokens_per_s: real tokens a second in this process, scoring included; padding does not count.
+        seen: how many of the `scored` rows that the score is of are among those that it was trained on, too.
     """
 
     directory: Path
@@ -61,9 +61,17 @@ class Trained:
     parameters: int
     seconds: float
     tokens_per_s: float
+    seen: int = 0
+    scored: int = 0
+
+    @property
+    def warning(self) -> str:
+        """What the score is not, in words; nothing where it is one on other rows."""
+        return f"{self.seen} of its {self.scored} rows were trained on" if self.seen else ""
 
     def __repr__(self) -> str:
         score = f"{self.metric} {self.score:.2f} after {self.best_step} of {self.steps} steps"
+        score += f" ({self.warning})" if self.seen else ""
         return brief(self, self.directory.name, score, f"{self.parameters:,} parameters")
 
 
@@ -172,7 +180,7 @@ def train_into(
         raise StorageError(f"{out} exists", hint="use --force to replace it")
     task: Task = registry.load("tasks", source.task)(source.settings)
     objective = objective_of(task)
-    dev = data.examples(files[1], task)
+    dev, overlap = data.examples(files[1], task), data.shared(*files)
     limit = min(recipe.max_length or source.settings.max_length, source.settings.max_length)
     tokenizer = Tokenizer(source.directory, limit)
     facts = {**_facts(source, files, recipe), **dict(lesson.facts)}
@@ -189,7 +197,7 @@ def train_into(
     model, curves = loop.run(rows, dev, lesson.loss(objective), start, answers, checkpoint)
     if lesson.finish:
         lesson.finish(model.inner)
-    trained = _trained(out, task.metric, model, curves, lesson.settled)
+    trained = replace(_trained(out, task.metric, model, curves, lesson.settled), seen=overlap[0], scored=overlap[1])
     if is_first():
         _save(trained, model, curves, source, facts, force=force)
     unfinished.end()
@@ -203,11 +211,9 @@ def _prepare(recipe: Recipe) -> None:
 
 
 def _facts(source: Source, files: tuple[Path, Path], recipe: Recipe) -> dict[str, Any]:
-    for path in files:
-        if not path.is_file():
-            raise DataError(f"cannot read {path}: no such file")
     labels = ",".join(source.settings.labels)
-    hashes = {"train": sha256(files[0]), "dev": sha256(files[1]), "model": source.sha256()}
+    train, dev = map(data.fingerprint, files)
+    hashes = {"train": train, "dev": dev, "model": source.sha256()}
     return {**asdict(recipe), **hashes, "task": source.task, "labels": labels}
 
 

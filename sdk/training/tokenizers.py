@@ -143,23 +143,22 @@ def _free(out: Path, *, force: bool) -> Path:
 def _read(corpus: Sequence[str | Path]) -> Iterator[str]:
     """Every text of the corpus, none longer than 1 MiB. Raises DataError."""
     for path in map(Path, corpus):
-        for text in _lines(path) if path.suffix not in data.TABLES else _cells(path):
+        for text in _cells(path) if data.is_table(path) else _lines(path):
             yield text.encode(errors="replace").decode()
 
 
 def _cells(path: Path) -> Iterator[str]:
-    rows = data.items(path) if path.suffix == ".jsonl" else (data.given(row) for _, row in data.rows(path))
-    for found in rows:
-        if found:
-            yield from [found] if isinstance(found, str) else map(str, found)
+    for found in data.items(path):
+        yield from [found] if isinstance(found, str) else map(str, found.values())
 
 
 def _lines(path: Path) -> Iterator[str]:
     try:
-        decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")  # a piece may end within a character
+        encoding = data.opened(path).encoding
+        decoder = codecs.getincrementaldecoder(encoding)()  # a piece may end within a character
         with path.open("rb") as file:
             while piece := file.readline(_PIECE_BYTES):
-                text = decoder.decode(piece).rstrip("\r\n")
+                text = decoder.decode(piece).strip("\r\n")
                 if text.strip():
                     yield text
         if left := decoder.decode(b"", final=True).strip():

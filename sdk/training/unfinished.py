@@ -58,7 +58,7 @@ class Unfinished:
         note = self.directory / _NOTE
         if note.is_file() and not resume:
             raise StorageError(f"{self.directory} holds an unfinished run", hint="give --resume, or remove it")
-        was = json.loads(note.read_text()) if note.is_file() else facts
+        was = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else facts
         differ = sorted(name for name in {*facts, *was} if was.get(name) != facts.get(name))
         if differ:
             what = "; ".join(f"{name} was {was.get(name)}, now {facts.get(name)}" for name in differ[:3])
@@ -91,7 +91,7 @@ class Unfinished:
 
 def _is_json(path: Path) -> bool:
     try:
-        json.loads(path.read_text())
+        json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return True

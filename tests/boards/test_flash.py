@@ -1,5 +1,6 @@
 """Flashing boards in memory: what travels, what is refused and why, what is taken back, what is told."""
 
+import errno
 import json
 import random
 import re
@@ -14,6 +15,7 @@ from edgewright.contracts.board_answers import Prepared, Wanted
 from edgewright.contracts.board_commands import Checks
 from edgewright.devices._fake.board import Fake
 from edgewright.devices._fake.disk import Fault
+from edgewright.devices._onboard.disk import Free
 from edgewright.errors import BundleError, DeviceError, EdgewrightError, GateFailed
 
 
@@ -111,6 +113,61 @@ def test_going_back_by_hand_is_always_allowed_and_what_is_active_counts(board, b
     rollback(board)
     assert flash(bundles[2], board).version == 2
     assert roles(board) == {"active": 2, "previous": 1}
+
+
+def test_what_rotted_does_not_let_an_older_one_in(board, bundles):
+    flash(bundles[3], board)
+    board.disk.flip(f"{board.root}/current/manifest.json")
+    with pytest.raises(BundleError, match="the bundle has version 2, version 3 has been active on the board"):
+        flash(bundles[2], board)
+    assert flash(bundles[2], board, allow_downgrade=True).version == 2
+
+
+def test_a_version_that_cannot_be_read_is_said_with_what_mends_it(board, bundles):
+    flash(bundles[2], board)
+    board.disk.flip(f"{board.root}/current/manifest.json")
+    handle = board.disk.open(f"{board.root}/newest", "write")
+    board.disk.write(handle, b"two")
+    with pytest.raises(
+        DeviceError, match=rf"does not hold the number of a version; .*echo VERSION > {board.root}/newest"
+    ):
+        flash(bundles[3], board)
+
+
+def test_the_way_back_needs_no_free_space(board, bundles):
+    for version in (1, 2):
+        flash(bundles[version], board)
+    board.disk.capacity_bytes = board.disk.used_bytes()
+    assert rollback(board).active.startswith("000001-")
+    assert active(board) == 1
+    board.disk.capacity_bytes = 2**30
+    flash(bundles[3], board)
+    assert litter(board) == set()
+
+
+def test_the_way_back_takes_the_space_of_unfinished_transfers_where_it_has_no_reserve(board, bundles):
+    for version in (1, 2):
+        flash(bundles[version], board)
+    board.disk.unlink(f"{board.root}/reserve")
+    handle = board.disk.open(f"{board.root}/incoming/{'0' * 64}", "write")
+    board.disk.write(handle, bytes(5000))
+    board.disk.close(handle)
+    board.disk.capacity_bytes = board.disk.used_bytes()
+    rollback(board)
+    assert active(board) == 1
+
+
+@pytest.mark.parametrize("name", ["", "/keys", "/keys/allowed_signers", "/keys/revoked"])
+def test_what_others_may_change_is_no_word_of_the_owner(board, bundles, name):
+    flash(bundles[1], board)
+    board.disk.mkdir(f"{board.root}/keys", 0o755)
+    for file in ("allowed_signers", "revoked"):
+        board.disk.close(board.disk.open(f"{board.root}/keys/{file}", "write"))
+    board.disk.chmod(f"{board.root}{name}", 0o777 if name in ("", "/keys") else 0o666)
+    place = f"{board.root}{name}"
+    with pytest.raises(DeviceError, match=rf"{place} may be written by other users .*; run there: chmod go-w {place}"):
+        flash(bundles[2], board)
+    assert active(board) == 1
 
 
 def test_too_little_disk_is_said_before_anything_is_sent(bundles):
@@ -430,6 +487,40 @@ def test_the_lock_says_who_has_it_and_goes_with_its_holder(board, bundles):
 # interruptions
 
 
+@pytest.mark.parametrize("clock_s", [-1e9, 0.0, 1e12])
+def test_a_clock_that_is_wrong_or_jumps_decides_nothing(board, bundles, clock_s):
+    flash(bundles[1], board)
+    board.disk.clock_s = clock_s
+    flash(bundles[2], board)
+    assert roles(board) == {"active": 2, "previous": 1}
+    board.disk.clock_s = 5.0
+    flash(bundles[3], board)
+    rollback(board)
+    assert active(board) == 2
+    assert litter(board) == set()
+
+
+def test_too_few_inodes_are_said_before_anything_is_sent(board, bundles, monkeypatch):
+    monkeypatch.setattr(board.disk, "free", lambda _: Free(2**30, 7))
+    with pytest.raises(DeviceError, match=rf"{board.root} needs \d+ inodes, 7 are free"):
+        flash(bundles[1], board)
+    assert active(board) is None
+
+
+@pytest.mark.parametrize("number", [errno.EDQUOT, errno.EROFS, errno.EPERM, errno.ENOLCK])
+def test_what_the_disk_refuses_has_its_line_and_nothing_is_active(board, bundles, monkeypatch, number):
+    def refuse(path, *_):
+        raise OSError(number, "refused", path)
+
+    flash(bundles[1], board)
+    monkeypatch.setattr(board.disk, "lock" if number == errno.ENOLCK else "mkdir", refuse)
+    with pytest.raises(
+        DeviceError, match=r"prepare: refused \(/data/.*active is 000001-.*; (?!look at)|install: refused"
+    ):
+        flash(bundles[2], board)
+    assert active(board) == 1
+
+
 @pytest.mark.parametrize("at", range(0, 200, 7))
 def test_ctrl_c_at_any_step_leaves_the_old_or_the_new(board, bundles, at):
     for version in (1, 2):
@@ -484,7 +575,8 @@ def test_uninstall_leaves_the_owners_keys(board, bundles):
     board.disk.mkdir(f"{board.root}/keys", 0o755)
     board.disk.close(board.disk.open(f"{board.root}/keys/allowed_signers", "write"))
     assert [name[:7] for name in uninstall(board)] == ["000001-"]
-    assert set(board.disk.tree(board.root)) == {f"{board.root}/keys", f"{board.root}/keys/allowed_signers"}
+    left = {"keys", "keys/allowed_signers", "newest"}
+    assert set(board.disk.tree(board.root)) == {f"{board.root}/{name}" for name in left}
 
 
 def test_uninstall_of_nothing_is_nothing(board):

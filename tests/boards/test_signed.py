@@ -5,11 +5,12 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 from onboard import Here, contents, tiny
 
-from edgewright.boards.flash import flash, status
+from edgewright.boards.flash import flash, rollback, status, uninstall
 from edgewright.bundle import manifest
 from edgewright.bundle.signing import check_signature, sign
 from edgewright.bundle.sshsig import NAMESPACE
@@ -403,3 +404,91 @@ def test_what_is_too_large_to_be_read_is_not_cut(bundle, keys, name):
         file.truncate(most + 5)
     with pytest.raises(BundleError, match=f"{name} has {most + 5} bytes, at most {most} are read"):
         check(bundle, keys)
+
+
+@pytest.fixture
+def versions(tmp_path, keys):
+    """Bundles of three versions, signed by the owner, the first one by a key that may be revoked."""
+    every = {number: tiny(tmp_path / f"v{number}", number) for number in (1, 2, 3)}
+    for number, directory in every.items():
+        sign(directory, keys / ("old" if number == 1 else "owner"))
+    return every
+
+
+@pytest.fixture
+def owned(tmp_path, keys):
+    """A store with an owner's keys, none of them revoked."""
+    root = tmp_path / "owned"
+    (root / "keys").mkdir(parents=True)
+    shutil.copyfile(keys / "signers", root / "keys/allowed_signers")
+    return root
+
+
+@pytest.mark.parametrize("then", ["nothing", "damage", "uninstall", "rollback"])
+def test_the_sender_of_an_older_version_cannot_allow_it_by_himself(owned, versions, then):
+    board = Here(owned)
+    for number in (2, 3):
+        flash(versions[number], board, checks=CHECKS)
+    if then == "damage":
+        flip(owned / "current/manifest.json", 5)
+    if then == "uninstall":
+        uninstall(board)
+    if then == "rollback":
+        rollback(board, checks=CHECKS)
+    assert status(board).newest == 3
+    words = (
+        r"the bundle has version 1, .*version 3.*; the board's owner alone allows that, there: echo 1 > .*/keys/oldest"
+    )
+    with pytest.raises(BundleError, match=words):
+        flash(versions[1], board, checks=CHECKS, allow_downgrade=True)
+    (owned / "keys/oldest").write_text("2\n")
+    with pytest.raises(BundleError, match="owner alone"):
+        flash(versions[1], board, checks=CHECKS)
+    (owned / "keys/oldest").write_text("1\n")
+    assert flash(versions[1], board, checks=CHECKS).version == 1
+    assert status(board).newest == 3
+
+
+def test_a_release_of_a_key_that_was_revoked_since_is_not_gone_back_to(owned, versions, keys):
+    board = Here(owned)
+    for number in (1, 2):
+        flash(versions[number], board, checks=CHECKS)
+    shutil.copyfile(keys / "revoked", owned / "keys/revoked")
+    before = status(board).current
+    with pytest.raises(BundleError, match=r"may not be active: the signature of old@example\.org does not hold"):
+        rollback(board, checks=CHECKS)
+    assert status(board).current == before
+    (owned / "keys/revoked").unlink()
+    assert rollback(board, checks=CHECKS).before == before
+
+
+@pytest.fixture
+def full(tmp_path):
+    """A file system of 2 MiB."""
+    place = tmp_path / "full"
+    place.mkdir()
+    argv = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    done = subprocess.run(argv, capture_output=True, check=False, text=True)
+    if done.returncode:
+        pytest.skip(f"cannot mount a small file system: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_goes_back_though_temporary_files_lie_on_it_too(full, versions, owned, monkeypatch):
+    """A real file system, a real Python that answers, signatures that are checked, and checks that write."""
+    root = full / "board"
+    shutil.copytree(owned, root)
+    (full / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(full / "tmp"))
+    written = "import tempfile; file = tempfile.TemporaryFile(); file.write(bytes(5000)); file.flush(); print('{}')"
+    writes = (sys.executable, "-c", written)
+    checks = Checks.programs((), writes, writes)
+    for number in (1, 2):
+        flash(versions[number], Local(), root=str(root), checks=checks)
+    with (full / "fill").open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    assert not shutil.disk_usage(full).free
+    assert rollback(Local(), root=str(root), checks=checks).active.startswith("000001-")
+    assert json.loads((root / "current/manifest.json").read_text())["version"] == 1

@@ -1,13 +1,18 @@
+import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from edgewright.bundle import bundle as bundle_module
 from edgewright.bundle.bundle import Bundle
 from edgewright.bundle.manifest import Golden, decode, encode
 from edgewright.errors import BundleError, EdgewrightError, UsageError
+from edgewright.system.untrusted import MAX_FILES
 from edgewright.text.tokenizer import Tokenizer
 
 FILES = ["config.json", "golden.json", "onnx/model.onnx", "tokenizer.json", "tokenizer_config.json"]
@@ -367,3 +372,54 @@ def test_a_task_of_a_newer_edgewright_is_named(bundle_dir):
     rewrite(bundle_dir, lambda tree: tree.update(task="haiku"))
     with pytest.raises(UsageError, match=r"unknown task 'haiku'; choose from "):
         Bundle.open(bundle_dir).task()
+
+
+def with_files(root, count):
+    """Add so many empty files that the manifest lists, and give the time in seconds that opening and checking takes."""
+    (root / "more").mkdir()
+    for at in range(count):
+        (root / f"more/{at}").touch()
+    empty = {"size_bytes": 0, "sha256": hashlib.sha256(b"").hexdigest()}
+    rewrite(root, lambda tree: tree["files"].extend({"path": f"more/{at}", **empty} for at in range(count)))
+
+
+def test_the_files_of_a_bundle_have_a_largest_number(bundle_dir):
+    with_files(bundle_dir, MAX_FILES)
+    with pytest.raises(
+        BundleError, match=rf"the manifest lists {MAX_FILES + 5} files, a bundle has at most {MAX_FILES}"
+    ):
+        Bundle.open(bundle_dir)
+
+
+def test_strange_files_without_end_are_not_counted_to_the_end(bundle_dir):
+    (bundle_dir / "more").mkdir()
+    for at in range(MAX_FILES + 1):
+        (bundle_dir / f"more/{at}").touch()
+    with pytest.raises(BundleError, match=rf"it has over {MAX_FILES} files"):
+        Bundle.open(bundle_dir)
+
+
+def test_each_file_is_looked_for_once(bundle_dir, monkeypatch):
+    with_files(bundle_dir, 2000)
+    bundle, asked = Bundle.open(bundle_dir), []
+    monkeypatch.setattr(
+        bundle_module, "_listed", lambda manifest: asked.append(1) or (*manifest.artifacts, *manifest.files)
+    )
+    bundle.check_hashes()
+    assert len(asked) <= 2, "the list was walked for each file anew"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may not read")
+@pytest.mark.parametrize("path", [".", "manifest.json", "onnx", "onnx/model.onnx"])
+def test_what_this_user_may_not_read_is_said(bundle_dir, path):
+    place = bundle_dir / path
+    place.chmod(0)
+    code = (
+        "import os\nfrom edgewright.bundle.bundle import Bundle\nfrom edgewright.errors import BundleError\n"
+        "os.setegid(65534); os.seteuid(65534)\n"
+        "try:\n    Bundle.open('bundle').check_hashes()\nexcept BundleError as error:\n    print(error)\n"
+    )
+    argv = [sys.executable, "-c", code]  # below the directory, as its parents are closed to others too
+    done = subprocess.run(argv, cwd=bundle_dir.parent, capture_output=True, text=True, check=True)
+    assert "cannot read" in done.stdout
+    assert "Permission denied" in done.stdout

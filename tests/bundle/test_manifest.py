@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from edgewright.bundle import manifest
 from edgewright.bundle.manifest import Golden, GoldenCase, Manifest, decode, encode
 from edgewright.errors import BundleError
-from edgewright.system.untrusted import MAX_JSON_BYTES, check_path, strict_json
+from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_JSON_ITEMS, check_path, strict_json
 
 words = st.text(max_size=12)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -69,7 +69,7 @@ cases = st.builds(
     outputs=st.dictionaries(words, st.lists(numbers, max_size=3).map(tuple), max_size=2),
     answer=values,
 )
-goldens = st.builds(Golden, cases=st.lists(cases, max_size=2).map(tuple))
+goldens = st.builds(Golden, cases=st.lists(cases, min_size=1, max_size=2).map(tuple))
 
 
 @settings(max_examples=40, deadline=None)
@@ -292,3 +292,27 @@ def test_an_allowed_path_never_leaves_its_directory(path):
     assert ".." not in path.split("/")
     assert path.isascii()
     assert path.isprintable()
+
+
+def test_golden_cases_are_at_least_one():
+    with pytest.raises(BundleError, match=r"golden\.json: Expected `array` of length >= 1"):
+        decode(b'{"schema": 1, "cases": []}', Golden, "golden.json")
+
+
+@pytest.mark.parametrize("text", [r"\ud800", r"a\udfffb", r"\udc00\ud800"])
+@pytest.mark.parametrize("tree", ['["%s"]', '{"%s": 1}', '{"a": {"b": ["%s"]}}'])
+def test_half_of_a_surrogate_pair_is_no_text(tree, text):
+    with pytest.raises(BundleError, match="m is not acceptable JSON: it holds half of a surrogate pair"):
+        strict_json((tree % text).encode(), "m")
+
+
+def test_a_whole_surrogate_pair_is_a_character():
+    assert strict_json(rb'["\ud83d\ude00"]', "m") == ["\U0001f600"]
+
+
+@pytest.mark.parametrize("piece", [b"[],", b"1,", b'{"":1},'])
+def test_small_values_without_end_are_refused_before_they_are_read(piece):
+    data = b"[" + piece * (MAX_JSON_ITEMS // piece.count(b",") + 1) + b"0]"
+    assert len(data) < MAX_JSON_BYTES
+    with pytest.raises(BundleError, match=rf"m has \d+ items, at most {MAX_JSON_ITEMS} are read"):
+        strict_json(data, "m")

@@ -154,3 +154,36 @@ def test_a_flipped_bit_or_an_early_end_anywhere(packed, data):
     for content in (flipped, whole[:at]):
         bad.write_bytes(content)
         refused(bad, packed.parent, ".")
+
+
+def test_what_no_header_can_describe_is_said_before_anything_is_read(bundle_dir, tmp_path):
+    name = "n" * 150
+    (bundle_dir / "config.json").rename(bundle_dir / name)
+    tree = json.loads((bundle_dir / "manifest.json").read_bytes())
+    next(file for file in tree["files"] if file["path"] == "config.json")["path"] = name
+    (bundle_dir / "manifest.json").write_text(json.dumps(tree))
+    with pytest.raises(BundleError, match=r"a name of 150 characters, which the packed form cannot hold; "):
+        pack(bundle_dir, tmp_path / "b.tar")
+    assert not (tmp_path / "b.tar").exists()
+
+
+def test_eight_gibibytes_are_too_many(bundle_dir, tmp_path):
+    with (bundle_dir / "onnx/model.onnx").open("r+b") as file:
+        file.truncate(2**33)  # of holes
+    tree = json.loads((bundle_dir / "manifest.json").read_bytes())
+    tree["artifacts"][0]["size_bytes"] = 2**33
+    (bundle_dir / "manifest.json").write_text(json.dumps(tree))
+    with pytest.raises(BundleError, match=f"onnx/model.onnx has {2**33} bytes .* which the packed form cannot hold"):
+        pack(bundle_dir, tmp_path / "b.tar")
+
+
+@pytest.mark.parametrize("path", ["n" * 150, "onnx/model.onnx"])
+def test_a_packed_manifest_of_what_no_header_can_describe_is_refused(packed, tmp_path, path):
+    (first, manifest), *rest = members(packed)
+    tree = json.loads(manifest)
+    tree["artifacts"][0].update(path=path, size_bytes=2**33)
+    data = json.dumps(tree).encode()
+    first.size = len(data)
+    write(tmp_path / "bad.tar", [(first, data), *rest])
+    with pytest.raises(BundleError, match="bytes should be"):
+        unpack(tmp_path / "bad.tar", tmp_path / "out")

@@ -56,7 +56,6 @@ def test_every_command_has_help(run, name):
         ["inspect", "a", "b"],
         ["inspect", "a", "--nonsense"],
         ["build", "model"],
-        ["run", "bundle"],
         ["run", "bundle", "text", "--input", "file"],
         ["run", "bundle", "text", "--threads", "many"],
         ["bench", "bundle", "--tokens", "16,many"],

@@ -39,21 +39,31 @@ def convert(kind, precision, path):
     return model
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The eager model and the path of its artifact, converted once."""
+    folder, known = tmp_path_factory.mktemp("made"), {}
+
+    def make(kind, precision):
+        if (kind, precision) not in known:
+            path = folder / f"{kind}-{precision}.pte"
+            known[kind, precision] = convert(kind, precision, path), path
+        return known[kind, precision]
+
+    return make
+
+
 @pytest.fixture(scope="module", params=CASES, ids="/".join)
-def artifact(request, tmp_path_factory):
+def artifact(request, made):
     """The eager model, its opened artifact and the precision."""
-    kind, precision = request.param
-    path = tmp_path_factory.mktemp(kind) / f"{precision}.pte"
-    model = convert(kind, precision, path)
-    return model, load("runtimes", "executorch")().open(path, threads=1), precision
+    model, path = made(*request.param)
+    return model, load("runtimes", "executorch")().open(path, threads=1), request.param[1]
 
 
 @pytest.fixture(scope="module")
-def good(tmp_path_factory):
+def good(made):
     """A file that opens."""
-    path = tmp_path_factory.mktemp("good") / "good.pte"
-    convert("DistilBert", "int8", path)
-    return path
+    return made("Bert", "int8")[1]
 
 
 @pytest.mark.parametrize("lengths", [[1], [64], [12, 3, 1], [5, 5]], ids=str)
@@ -130,7 +140,7 @@ def test_a_file_of_another_maker_is_refused(tmp_path):
 def test_the_same_model_makes_the_same_bytes(good, tmp_path):
     code = (
         f"import sys; from pathlib import Path; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from test_executorch import convert; convert('DistilBert', 'int8', Path(sys.argv[1]))"
+        "from test_executorch import convert; convert('Bert', 'int8', Path(sys.argv[1]))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "4"}
     subprocess.run([sys.executable, "-c", code, tmp_path / "again.pte"], check=True, env=environment)

@@ -38,13 +38,13 @@ def refused(read, name, content):
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("last", [True, False])
 def test_a_table_is_read_whatever_its_line_ends(read, end, last):
-    lines = ["sentence\tlabel", "not bad\t1", "a pity\tnegative"]
+    lines = ["sentence\tlabel", "not bad\tpositive", "a pity\tnegative"]
     assert read("rows.tsv", end.join(lines) + end * last) == GOOD
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_objects_are_read_whatever_their_line_ends(read, end):
-    lines = ['{"text": "not bad", "label": "positive"}', '{"sentence": "a pity", "label": 0, "id": 7}', "", " "]
+    lines = ['{"text": "not bad", "label": "1"}', '{"sentence": "a pity", "label": 0, "id": 7}', "", " "]
     assert read("rows.jsonl", end.join(lines)) == GOOD
 
 
@@ -68,9 +68,13 @@ def test_a_byte_order_mark_is_passed_over(read, name):
     assert read(name, content.encode("utf-8-sig")) == GOOD[:1]
 
 
-def test_bytes_that_are_not_utf_8_do_not_stop_a_table(read):
-    (row,) = read("rows.tsv", b"sentence\tlabel\ncaf\xe9\t1\n")
-    assert row.item.startswith("caf")
+@pytest.mark.parametrize("name", ["rows.tsv", "rows.csv", "rows.jsonl", "rows.txt"])
+def test_bytes_that_are_not_utf_8_are_told_with_what_they_may_be(read, items, name):
+    content = "sentence\tlabel\nfine\t1\nun café au lait\t1\n".encode("latin-1")
+    words = refused(read, name, content)
+    assert "is not UTF-8: line 3 has the byte 0xE9; as Windows-1252 it reads 'un café au lait" in words
+    with pytest.raises(DataError, match="line 3 has the byte 0xE9"):
+        items(name, content)
 
 
 def test_broken_rows_are_named_by_their_lines(read):
@@ -128,6 +132,7 @@ def test_parquet_is_read_row_by_row(tmp_path):
 
 def test_parquet_without_pyarrow_is_said_with_the_line_that_mends_it(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1")
     with pytest.raises(MissingExtra, match=r"pyarrow is not installed.*edgewright\[parquet\]"):
         data.examples(tmp_path / "rows.parquet", TASK)
 
@@ -190,7 +195,6 @@ def test_objects_strings_and_pairs(items):
         '"one"',
         '{"text": "two"}',
         '{"sentence": "three", "label": 1}',
-        '["four", "five"]',
         '{"text": "six", "text_pair": "seven"}',
         '{"text": "eight", "text_pair": null}',
         '"nine\\nten \\ud800"',
@@ -199,15 +203,14 @@ def test_objects_strings_and_pairs(items):
         "one",
         "two",
         "three",
-        ("four", "five"),
-        ("six", "seven"),
+        {"text": "six", "text_pair": "seven"},
         "eight",
         "nine\nten \ud800",
     ]
 
 
 @pytest.mark.parametrize(
-    "line", ["5", "null", "[]", '["a"]', '["a", "b", "c"]', '["a", 5]', "{}", '{"text": 5}', "true"]
+    "line", ["5", "null", "[]", '["a"]', '["a", "b"]', '["a", "b", "c"]', '["a", 5]', "{}", '{"text": 5}', "true"]
 )
 def test_a_line_without_a_text_is_named(items, line):
     with pytest.raises(DataError, match="line 2 holds no text; write "):
@@ -220,8 +223,11 @@ def test_a_line_that_is_not_json_is_named(items, line):
         items("in.jsonl", f'"fine"\n\n{line}\n')
 
 
-def test_bytes_that_are_not_utf_8_become_the_replacement_character(items):
-    assert items("in.txt", b"caf\xe9 au lait\n") == ["caf\ufffd au lait"]
+def test_bytes_of_a_pipe_that_are_not_utf_8_become_the_replacement_character(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "pipe").open("r+b", buffering=0) as writer:
+        writer.write(b"caf\xe9 au lait\n")
+        assert next(data.items(tmp_path / "pipe")) == "caf\ufffd au lait"
 
 
 def test_an_item_comes_as_soon_as_its_line_is_there(tmp_path):

@@ -117,10 +117,8 @@ class Bundles(dict):
 
     def __init__(self, root, versions):
         super().__init__(versions)
-        self.root = root
-
-    def kit(self, version):
-        return outfitter(self.root / f"kit{version}", version) if version else None
+        kits = {version: outfitter(root / f"kit{version}", version) for version in (1, 2)}
+        self.kit = {0: None, **kits}.get
 
 
 @pytest.fixture(scope="module")

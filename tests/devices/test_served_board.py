@@ -44,6 +44,12 @@ def test_a_unit_can_be_read_again(root, argv):
     assert Unit.read("[Service]\n") is None
 
 
+def test_a_crash_loop_is_counted_and_given_up():
+    lines = str(Unit("/x", ("py",), "r")).splitlines()
+    assert {"Restart=on-failure", "StartLimitIntervalSec=300", "StartLimitBurst=5"} <= set(lines)
+    assert lines.index("StartLimitBurst=5") < lines.index("[Service]"), "systemd reads it in [Unit] alone"
+
+
 def test_words_reach_systemd_as_they_are():
     unit = Unit("/x", ("py", 'a b "c" \\d $e 100%'), "r")
     assert 'ExecStart="py" "a b \\"c\\" \\\\d $$e 100%%"\n' in str(unit)

@@ -468,3 +468,14 @@ def test_dropbears_host_key_is_told_as_any(dropbear, monkeypatch):
     with pytest.raises(DeviceError, match="is not known here: it shows ssh-ed25519 SHA256:"):
         run(connect(dropbear.url), "true")
     dropbear.know()
+
+
+def test_an_ssh_that_ends_before_it_listens_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    for wait in (0.0, 0.05, 0.3):
+        master = ssh_master.Master()
+        assert not master.open(["sh", "-c", f"exec <&-; echo refused >&2; sleep {wait}"], 5)
+        assert "refused" in master.words()
+        master.close()
+    assert list(tmp_path.iterdir()) == []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import shutil
@@ -13,37 +15,56 @@ import sys
 from pathlib import Path
 
 import pytest
+from planted import Planted
 
+from edgewright import cli
 from edgewright.bundle import manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "tools" / "demo" / "model"
 SENTENCES = ROOT / "tools" / "demo" / "sentences.tsv"
+PROGRAM = Path(sys.executable).with_name("edgewright")
+OFFLINE = {"HF_HUB_OFFLINE": "1"}
 TFLITE_PRECISIONS = ("fp32", "fp16", "int8", "int8-static", "int4")
 EXECUTORCH_PRECISIONS = ("fp32", "int8", "int8-static", "int4")
 
 
 def edgewright(*args, check=0, cwd=None, timeout=600, **env):
-    """Run the command line; give standard output, or for a wanted failure the one line of standard error."""
-    argv = [sys.executable, "-m", "edgewright", *map(str, args)]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", **env}
-    done = subprocess.run(
-        argv,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        cwd=cwd,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
-    assert done.returncode == check, done.stderr
+    """Run the command line; give standard output, or for a wanted failure the one line of standard error.
+
+    It is a process of its own, but for builds and comparisons that need neither a directory nor variables of their
+    own: their children are forks of one process that has imported torch, which this one keeps for the next.
+    """
+    words = [*map(str, args)]
+    here = words[0] in ("build", "compare") and not cwd and not env
+    code, out, err = _in_this_process(words) if here else _in_its_own(words, cwd, timeout, env)
+    assert code == check, err
     if not check:
-        return done.stdout
-    lines = [line for line in done.stderr.splitlines() if line.startswith("edgewright: ")]
-    assert len(lines) == 1, done.stderr
-    assert "Traceback" not in done.stderr
+        return out
+    lines = [line for line in err.splitlines() if line.startswith("edgewright: ")]
+    assert len(lines) == 1, err
+    assert "Traceback" not in err
     return lines[0]
+
+
+def _in_its_own(words, cwd, timeout, env):
+    given = {**os.environ, **OFFLINE, **env}
+    program = [str(PROGRAM)] if cwd else [sys.executable, "-m", "edgewright"]
+    pipes = {"capture_output": True, "text": True, "stdin": subprocess.DEVNULL}
+    done = subprocess.run([*program, *words], timeout=timeout, cwd=cwd, env=given, check=False, **pipes)
+    return done.returncode, done.stdout, done.stderr
+
+
+def _in_this_process(words):
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as err,
+    ):
+        for name, value in OFFLINE.items():
+            patch.setenv(name, value)
+        code = cli._run(words)
+    return code, out.getvalue(), err.getvalue()
 
 
 def second(bundle, out):
@@ -92,11 +113,17 @@ def prints_answers_alone(bundle):
         assert done.stdout
 
 
+def planted(bundle):
+    """The directory in which a bundle was built."""
+    return bundle.with_suffix(".desk")
+
+
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
     """The demo model as a bundle of a format, by the command line, with the metric gate on; nobody may change it.
 
-    It is built once for all workers, and for all runs of pytest that share a $TEST_BUNDLES.
+    It is built once for all workers, and for all runs of pytest that share a $TEST_BUNDLES, in a directory full of
+    files that nothing may import (`planted`).
     """
     own = tmp_path_factory.getbasetemp()
     own = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
@@ -109,7 +136,8 @@ def built(tmp_path_factory):
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not out.exists():
                 asked = ("--format", name, "--precision", ",".join(precisions), "--data", SENTENCES)
-                edgewright("build", DEMO, "--out", out, *asked, timeout=3000)
+                desk = Planted(planted(out)).folder
+                edgewright("build", DEMO, "--out", out, *asked, timeout=3000, cwd=desk)
         return out
 
     return build

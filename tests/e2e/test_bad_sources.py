@@ -47,6 +47,37 @@ def test_nan_in_the_weights(model):
     assert "hold NaN or infinity" in refused(model)
 
 
+PLANTED = "from pathlib import Path\nPath({place!r}).write_text('ran')\n"
+
+
+def test_a_model_that_names_code_of_its_own_runs_none(model, tmp_path):
+    place = tmp_path.parent / f"{tmp_path.name}-ran"
+    for name in ("configuration_own.py", "modeling_own.py", "tokenization_own.py"):
+        (model / name).write_text(PLANTED.format(place=str(place)))
+    own = {"AutoConfig": "configuration_own.Own", "AutoModelForSequenceClassification": "modeling_own.Own"}
+    config(model, auto_map=own, model_type="of its own")
+    path = model / "tokenizer_config.json"
+    path.write_text(
+        json.dumps({**json.loads(path.read_text()), "auto_map": {"AutoTokenizer": ["tokenization_own.Own", None]}})
+    )
+    refused(model)
+    assert not place.exists()
+
+
+def test_weights_that_are_a_program_run_nothing(model, tmp_path):
+    place = tmp_path.parent / f"{tmp_path.name}-ran"
+
+    class Program:
+        def __reduce__(self):
+            return (Path.touch, (place,))
+
+    (model / "model.safetensors").unlink()
+    with (model / "pytorch_model.bin").open("wb") as file:
+        pickle.dump({"classifier.weight": Program()}, file)
+    refused(model)
+    assert not place.exists()
+
+
 def test_a_missing_head_is_not_made_up(model):
     def behead(tensors):
         for name in [n for n in tensors if n.startswith("classifier")]:
@@ -122,15 +153,6 @@ def outlier(model):
 
     weights(model, blow_up)
     return model
-
-
-def test_a_failed_gate_removes_the_artifact_alone(outlier):
-    out = outlier.parent / "out"
-    line = edgewright("build", outlier, "--out", out, check=4)
-    assert "onnx/int8" in line
-    assert "is wanted" in line
-    assert not (out / "onnx" / "model_quantized.onnx").exists()
-    assert [a.precision for a in ew.Bundle.open(out).manifest.artifacts] == ["fp32"]
 
 
 def test_a_failed_gate_replaces_nothing(outlier, demo_bundle, tmp_path):

@@ -7,6 +7,8 @@ import shutil
 import pytest
 from conftest import DEMO, edgewright
 
+import edgewright as ew
+
 VALUE = "electra.encoder.layer.1.attention.self.value"
 
 
@@ -33,5 +35,8 @@ def crushed(tmp_path):
 def test_the_broken_layer_is_named_with_its_stage_and_numbers(crushed, tmp_path):
     line = edgewright("build", crushed, "--out", tmp_path / "b", "--precision", "fp32,int8", check=4)
     assert "onnx/int8" in line
+    assert "is wanted" in line
     assert f"departs in stage quantize, first at {VALUE}: SQNR" in line
     assert f"{tmp_path / 'b'} holds what passed: onnx/fp32" in line
+    assert not (tmp_path / "b/onnx/model_quantized.onnx").exists()
+    assert [artifact.precision for artifact in ew.Bundle.open(tmp_path / "b").manifest.artifacts] == ["fp32"]

@@ -41,7 +41,7 @@ def test_verify_replays_every_golden_case(demo_bundle):
 def test_answers(demo_bundle):
     (row,) = [json.loads(line) for line in edgewright("run", demo_bundle, GOOD).splitlines()]
     assert row["text"] == GOOD
-    assert row["answer"][0]["name"] == "positive"
+    assert row["answer"][0]["label"] == "positive"
     assert 0.5 < row["answer"][0]["score"] <= 1
 
 

@@ -89,13 +89,20 @@ def checks(python):
 @pytest.mark.usefixtures("board")
 def test_a_board_from_first_to_last(int8, tmp_path):
     there = ["--root", tmp_path / "board"]
+    assert "nothing is installed in" in edgewright("bench", int8, *there, "--device", URL, "-q", check=5)
     first = json.loads(edgewright("flash", int8, URL, *there, "--json", "-q"))
     assert [(row["engine"], row["golden"]) for row in first["rows"]] == [("onnxruntime", "7 of 7")]
     argv = ["python3", "-m", "edgewright", "run", str(tmp_path / "board/current"), "a charming and affecting journey"]
-    assert json.loads(connect(URL).run(argv, timeout_s=60).stdout)["answer"][0]["name"] == "positive"
+    assert json.loads(connect(URL).run(argv, timeout_s=60).stdout)["answer"][0]["label"] == "positive"
+    (row,) = json.loads(edgewright("bench", int8, "--tokens", "16", *there, "--device", URL, "--json", "-q"))["rows"]
+    assert row["instructions"] > 10**6
+    assert row["score"]["metric"] == "accuracy"
+    assert not [name for name in row if name.endswith("_ms")]
     quick, root = checks(connect(URL).python), str(tmp_path / "board")
     after = flash(second(int8, tmp_path / "2"), connect(URL), root=root, checks=quick)
     assert (after.sent, after.version) == (("config.json",), 2)
+    line = edgewright("bench", int8, *there, "--device", URL, "-q", check=3)
+    assert "active on the board is 000002-" in line
     assert rollback(connect(URL), root=root, checks=quick).active.startswith("000001-")
     rows = json.loads(edgewright("status", URL, *there, "--json"))["rows"]
     assert [(row["role"], row["problem"]) for row in rows] == [("previous", None), ("active", None)]
@@ -133,22 +140,11 @@ def test_counts_repeat_and_none_has_grown(board, counted):
 
 
 @pytest.mark.usefixtures("board")
-def test_a_bench_counts_and_gives_no_time(int8, tmp_path):
+def test_what_is_of_times_is_refused_there(tmp_path):
     there = ["--root", tmp_path / "board", "--device", URL]
-    assert "nothing is installed in" in edgewright("bench", int8, *there, "-q", check=5)
-    quick = checks(connect(URL).python)
-    flash(int8, connect(URL), root=str(tmp_path / "board"), checks=quick)
-    (row,) = json.loads(edgewright("bench", int8, "--tokens", "16", *there, "--json", "-q"))["rows"]
-    assert row["instructions"] > 10**6
-    assert row["score"]["metric"] == "accuracy"
-    assert not [name for name in row if name.endswith("_ms")]
-    flash(second(int8, tmp_path / "2"), connect(URL), root=str(tmp_path / "board"), checks=quick)
-    assert "active on the board is 000002-" in edgewright("bench", int8, *there, "-q", check=3)
-    assert "its instructions are counted: --threads is for times" in edgewright(
-        "bench", "-", "--threads", 2, *there, check=2
-    )
-    line = edgewright("profile", "-", *there, check=2)
-    assert "qemu://cortex-a72 is emulated: milliseconds" in line
+    line = edgewright("bench", "-", "--threads", 2, *there, check=2)
+    assert "its instructions are counted: --threads is for times" in line
+    assert "qemu://cortex-a72 is emulated: milliseconds" in edgewright("profile", "-", *there, check=2)
 
 
 def test_what_cannot_be_counted_is_said(board, int8):

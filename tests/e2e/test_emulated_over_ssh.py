@@ -48,7 +48,7 @@ def test_a_bare_board_from_first_to_last(sshd, int8, tmp_path):
     assert [(row["engine"], row["golden"]) for row in first["rows"]] == [("onnxruntime", "7 of 7")]
     assert {name.partition("-")[0] for name in first["flash"]["installed"]} >= {"edgewright", "onnxruntime", "numpy"}
     there = ["--device", sshd.url]
-    assert json.loads(edgewright("run", int8, TEXT, *there))["answer"][0]["name"] == "positive"
+    assert json.loads(edgewright("run", int8, TEXT, *there))["answer"][0]["label"] == "positive"
     line = edgewright("bench", int8, *there, "-q", check=2)
     assert "this machine is emulated (qemu-aarch64-static): its times would mean nothing" in line
     way = connect(sshd.url)

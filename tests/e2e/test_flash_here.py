@@ -50,7 +50,7 @@ def test_a_board_from_first_to_last(bundles, tmp_path):
         ("previous", 0, None),
     ]
     answer = json.loads(edgewright("run", tmp_path / "board/current", "a charming and often affecting journey"))
-    assert answer["answer"][0]["name"] == "positive"
+    assert answer["answer"][0]["label"] == "positive"
     assert "000001-" in edgewright("rollback", "local", *root, "-q")
     assert version(tmp_path / "board") == 0
     assert "2 releases were removed" in edgewright("uninstall", "local", *root)

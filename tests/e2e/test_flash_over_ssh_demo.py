@@ -59,7 +59,7 @@ def test_texts_are_answered_as_here(flashed, board, sshd, bundles, tmp_path):
     here = edgewright("run", bundles[0], "--input", tmp_path / "texts of mine.jsonl")
     assert far(board, sshd, "run", bundles[0], "--input", tmp_path / "texts of mine.jsonl") == here
     rows = json.loads(far(board, sshd, "run", "-", "--precision", "fp32", "--json", TEXT))["rows"]
-    assert rows[0]["answer"][0]["name"] == "positive"
+    assert rows[0]["answer"][0]["label"] == "positive"
 
 
 def test_it_is_verified_and_scored_there(flashed, board, sshd, bundles, tmp_path):
@@ -129,7 +129,7 @@ def test_a_race_is_run_there_and_its_winner_flashed(flashed, board, sshd, bundle
     (choice,) = json.loads((bundle / "manifest.json").read_text())["choices"]
     assert (choice["machine"], choice["path"]) == (model(), "onnx/model_quantized.onnx")
     active = json.loads(far(board, sshd, "run", bundle, "--json", TEXT))  # the active release is this very manifest
-    assert active["rows"][0]["answer"][0]["name"] == "positive"
+    assert active["rows"][0]["answer"][0]["label"] == "positive"
     line = far(board, sshd, "race", bundles[0], *quick, check=3)
     assert "active on the board is" in line
     assert "give the one that is active" in far(board, sshd, "race", "-", *quick, check=2)
@@ -161,7 +161,7 @@ def test_upgraded_and_rolled_back(flashed, board, sshd, bundles):
     )
     second = json.loads(board("flash", bundles[2], sshd.url, "--json", "-q"))["flash"]
     assert (second["sent"], second["version"]) == (["config.json"], 2)
-    assert json.loads(far(board, sshd, "run", bundles[2], TEXT))["answer"][0]["name"] == "positive"
+    assert json.loads(far(board, sshd, "run", bundles[2], TEXT))["answer"][0]["label"] == "positive"
     assert first in board("rollback", sshd.url, "-q")
     rows = json.loads(board("status", sshd.url, "--json"))["rows"]
     assert sorted((row["role"], row["version"], row["problem"]) for row in rows) == [

@@ -10,18 +10,20 @@ from conftest import ROOT
 
 pytest.importorskip("transformers")
 
+EVERY = ("fp32", "fp16", "int8", "int8-static", "int4")
 PART = [
-    ("onnx", "token-classification"),
-    ("ort", "feature-extraction"),
-    ("tflite", "question-answering"),
-    ("executorch", "fill-mask"),
-    ("torchscript", "text-classification"),
+    ("onnx", "token-classification", EVERY),
+    ("ort", "feature-extraction", EVERY),
+    ("tflite", "question-answering", EVERY),
+    ("executorch", "fill-mask", ("fp32", "int8")),  # the others take half a minute each: test_executorch.py
+    ("torchscript", "text-classification", EVERY),
 ]
 
 
-@pytest.mark.parametrize(("name", "task"), PART, ids=[f"{name}-{task}" for name, task in PART])
-def test_every_cell_is_made_or_a_known_gap(name, task, tmp_path):
+@pytest.mark.parametrize(("name", "task", "precisions"), PART, ids=[f"{name}-{task}" for name, task, _ in PART])
+def test_every_cell_is_made_or_a_known_gap(name, task, precisions, tmp_path):
     argv = [sys.executable, "tools/matrix.py", "--architecture", "bert", "--task", task, "--format", name]
+    argv += ["--precision", ",".join(precisions)]
     done = subprocess.run(
         [*argv, "--out", tmp_path], cwd=ROOT, env={**os.environ, "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True,
         check=False,
@@ -29,9 +31,8 @@ def test_every_cell_is_made_or_a_known_gap(name, task, tmp_path):
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "matrix.json").read_text())["rows"]
     assert {(row["format"], row["task"]) for row in rows} == {(name, task)}
-    assert [row["precision"] for row in rows] == ["fp32", "fp16", "int8", "int8-static", "int4"]
-    assert rows[0]["status"] == "ok"
-    assert rows[2]["status"] == "ok"
+    assert [row["precision"] for row in rows] == list(precisions)
+    assert {row["precision"] for row in rows if row["status"] == "ok"} >= {"fp32", "int8"}
     assert all(row["status"] == "ok" or row["status"].startswith("unsupported: ") for row in rows)
     assert all(row["sqnr_db"] > 5 and row["size_bytes"] > 0 for row in rows if row["status"] == "ok")
     assert f"## {name}" in (tmp_path / "matrix.md").read_text()
@@ -40,5 +41,5 @@ def test_every_cell_is_made_or_a_known_gap(name, task, tmp_path):
 def test_the_published_table_has_no_failed_cell():
     rows = json.loads((ROOT / "docs" / "matrix.json").read_text())["rows"]
     assert all(row["status"] == "ok" or row["status"].startswith("unsupported: ") for row in rows)
-    assert {row["format"] for row in rows} >= {name for name, _ in PART}
-    assert {row["task"] for row in rows} >= {task for _, task in PART}
+    assert {row["format"] for row in rows} >= {name for name, _, _ in PART}
+    assert {row["task"] for row in rows} >= {task for _, task, _ in PART}

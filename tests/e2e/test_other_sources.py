@@ -21,7 +21,7 @@ def test_a_hub_id_is_found_in_the_local_cache(tmp_path):
     (home / "refs" / "main").write_text(revision)
     out = tmp_path / "b"
     edgewright("build", "someone/sentiment", "--out", out, "--precision", "int8", HF_HUB_CACHE=str(tmp_path / "hub"))
-    assert ew.load(out)("a delight")[0].name == "positive"
+    assert ew.load(out)("a delight")[0]["label"] == "positive"
 
 
 def test_a_checkpoint_of_tensors_alone_is_taken(tmp_path):
@@ -31,7 +31,7 @@ def test_a_checkpoint_of_tensors_alone_is_taken(tmp_path):
     (tmp_path / "model" / "model.safetensors").unlink()
     torch.save(tensors, tmp_path / "model" / "pytorch_model.bin")
     edgewright("build", tmp_path / "model", "--out", tmp_path / "b", "--precision", "int8")
-    assert ew.load(tmp_path / "b")("a delight")[0].name == "positive"
+    assert ew.load(tmp_path / "b")("a delight")[0]["label"] == "positive"
 
 
 def test_an_unknown_hub_id(tmp_path):

@@ -26,7 +26,7 @@ def test_a_board_behind_adb_from_first_to_last(demo_bundle, tmp_path):
     done = device.run([sys.executable, "-m", "edgewright", "verify", current, "--json"], timeout_s=60)
     assert [row["golden"] for row in json.loads(done.stdout)["rows"]] == ["7 of 7"]
     argv = [sys.executable, "-m", "edgewright", "run", current, "a charming and often affecting journey"]
-    assert json.loads(device.run(argv, timeout_s=60).stdout)["answer"][0]["name"] == "positive"
+    assert json.loads(device.run(argv, timeout_s=60).stdout)["answer"][0]["label"] == "positive"
     assert "000001-" in edgewright("rollback", URL, *there, "-q")
     rows = json.loads(edgewright("status", URL, *there, "--json"))["rows"]
     assert [(row["role"], row["problem"]) for row in rows] == [("previous", None), ("active", None)]

@@ -57,7 +57,7 @@ def test_runs_a_bundle_without_torch(board, demo_bundle):
     subprocess.run([str(board / "python"), "-c", PROBE], check=True)
     argv = [str(board / "edgewright"), "run", str(demo_bundle), "a charming and often affecting journey"]
     row = json.loads(subprocess.run(argv, check=True, capture_output=True, text=True, cwd=board).stdout)
-    assert row["answer"][0]["name"] == "positive"
+    assert row["answer"][0]["label"] == "positive"
 
 
 def test_verify_and_doctor_without_torch(board, demo_bundle):

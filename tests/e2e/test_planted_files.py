@@ -8,12 +8,12 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from adb_world import ADBD
+from conftest import PROGRAM, planted
 from loopback import Sshd, serve
-from planted import PYTHONS, Planted, python_of
+from planted import PYTHONS, Planted, python_of, ran
 
 from edgewright.boards.connect import connect
 from edgewright.boards.flash import flash, rollback, status, uninstall
@@ -25,7 +25,6 @@ from edgewright.system.interpreter import line, there
 ROWS = "sentence\tlabel\n" + "a cold sea\t0\na bright sea\t1\n" * 8
 QUICK = ("--tokens", "16", "--processes", "1", "--runs", "2", "--least-ms", "1")
 OPTIONS = {"bench": (*QUICK, "-q"), "profile": ("--tokens", "16", "--runs", "2"), "run": ("a sea",)}
-PROGRAM = Path(sys.executable).with_name("edgewright")
 
 
 def typed(*words, cwd, **env):
@@ -68,10 +67,11 @@ def test_a_model_is_built_in_its_directory(model):
 
 
 @pytest.mark.parametrize(("name", "library"), [("tflite", "litert_torch"), ("executorch", "executorch")])
-def test_another_format_is_built_there(name, library, model, tmp_path):
+def test_another_format_is_built_in_such_a_directory(name, library, request):
     pytest.importorskip(library)
-    typed("build", ".", "--out", tmp_path / "bundle", "--format", name, "--precision", "fp32", "-q", cwd=model.folder)
-    assert model.ran() == []
+    desk = planted(request.getfixturevalue(f"{name}_bundle"))
+    assert (desk / "torch.py").is_file()
+    assert ran(desk) == []
 
 
 def test_a_model_is_trained_there(model, tmp_path):

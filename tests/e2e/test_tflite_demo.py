@@ -40,7 +40,7 @@ def test_eval_repeats_the_metric_of_the_manifest(bundle):
 def test_run_answers_without_a_word_of_the_engine(bundle):
     argv = [sys.executable, "-m", "edgewright", "run", str(bundle), "a charming and often affecting journey"]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["answer"][0]["name"] == "positive"
+    assert json.loads(done.stdout)["answer"][0]["label"] == "positive"
     assert done.stderr == ""
 
 

@@ -49,7 +49,7 @@ def test_a_device_without_python_from_first_to_last(int8, runner, there, tmp_pat
     assert [(row["engine"], row["golden"]) for row in flashed["rows"]] == [("litert", "7 of 7")]
     on = ["--device", URL, *there]
     assert [row["golden"] for row in rows("verify", int8, *on, "-q")] == ["7 of 7"]
-    assert json.loads(edgewright("run", int8, TEXT, *on))["answer"][0]["name"] == "positive"
+    assert json.loads(edgewright("run", int8, TEXT, *on))["answer"][0]["label"] == "positive"
     few = tmp_path / "few.tsv"
     few.write_text("".join(SENTENCES.read_text().splitlines(keepends=True)[:21]))
     (scored,) = rows("eval", int8, *on, "--data", few, "-q")

@@ -11,12 +11,12 @@ import pytest
 from edgewright.errors import DeviceError, EngineError
 from edgewright.measure import process
 from edgewright.measure.process import AskAbout, AskCount, AskMemory, AskPeaks, AskTimes, answered, known
-from edgewright.measure.rows import Machine, Moment
+from edgewright.measure.rows import Machine, MachineState
 
 ARTIFACT = {"format": "onnx", "precision": "int8"}
 MEASURE = {**ARTIFACT, "threads": 1, "tokens": (16,), "texts": (["a", "b"], "c"), "runs": 50}
-MOMENT = dict.fromkeys(Moment.__struct_fields__)
-SERIES = {"tokens": 16, "lengths": [16], "samples_ms": [1.0, 2], "others": 0.0, "before": MOMENT, "after": MOMENT}
+STATE = dict.fromkeys(MachineState.__struct_fields__)
+SERIES = {"tokens": 16, "lengths": [16], "samples_ms": [1.0, 2], "others": 0.0, "before": STATE, "after": STATE}
 TIMES = {"import_ms": 300.0, "modules": 312, "load_ms": 20.0, "first_ms": 2.0, "series": [SERIES]}
 MACHINE = {"edgewright": "9", "python": "3.14", "system": "Linux", "model": "m", "cores": 4, "ram_mib": 900, "cpu": ""}
 
@@ -67,14 +67,14 @@ def test_a_request_is_answered_by_what_its_type_says(kind):
 
 
 def test_an_answer_of_a_newer_version_is_read_as_far_as_it_is_known():
-    newer = {**TIMES, "gpu": 1, "series": [{**SERIES, "volts": [5], "before": {**MOMENT, "load": 1.5, "fan_rpm": 900}}]}
+    newer = {**TIMES, "gpu": 1, "series": [{**SERIES, "volts": [5], "before": {**STATE, "load": 1.5, "fan_rpm": 900}}]}
     found = answered(AskTimes(**MEASURE), json.dumps(newer).encode())
     (series,) = found.series
     assert series.samples_ms == (1.0, 2.0)
     assert (series.energy_mj, series.energy_meter, series.sustained_ms, series.parts) == (None, None, (), None)
-    moment = known(series.before, Moment)
-    assert moment == Moment(load=1.5)
-    assert type(moment) is Moment
+    state = known(series.before, MachineState)
+    assert state == MachineState(load=1.5)
+    assert type(state) is MachineState
 
 
 def test_a_machine_that_says_more_is_the_machine_of_a_row(bundle_dir):
@@ -85,7 +85,7 @@ def test_a_machine_that_says_more_is_the_machine_of_a_row(bundle_dir):
     assert found.config is None
 
 
-@pytest.mark.parametrize("theirs", [process.TheirMachine, process.TheirMoment, process.TheirParts])
+@pytest.mark.parametrize("theirs", [process.TheirMachine, process.TheirState, process.TheirParts])
 def test_what_another_version_describes_has_the_fields_of_a_row(theirs):
     assert theirs.__struct_fields__ == theirs.__mro__[1].__struct_fields__
 

@@ -1,26 +1,21 @@
 """Rows of a measurement: their file, their grade, two of them held against each other."""
 
 import collections
-import dataclasses
 import itertools
 import json
 import random
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from measured import ARTIFACT, STEADY, row, run, samples
+from measured import ARTIFACT, row, run, samples
 
 from edgewright.bundle.bundle import Bundle
-from edgewright.errors import BundleError, DataError, DeviceError, GateFailed
-from edgewright.measure import race
+from edgewright.errors import DataError, DeviceError
 from edgewright.measure import regression as comparison
 from edgewright.measure.bench import Measured
-from edgewright.measure.grading import drift, grade
 from edgewright.measure.plan import Plan, Target
-from edgewright.measure.regression import Comparison, check, with_baseline
-from edgewright.measure.rows import Moment, read, write
-from edgewright.statistics.latency import _rank_sums, compare, summarize
+from edgewright.measure.rows import read, write
+from edgewright.statistics.latency import _rank_sums, compare
 
 
 def test_a_file_of_rows_is_read_as_it_was_written(tmp_path):
@@ -47,64 +42,6 @@ def test_a_bad_file_of_rows_is_refused_in_one_line(tmp_path):
             read(path)
     with pytest.raises(DataError, match="cannot read"):
         read(tmp_path / "none.json")
-
-
-@pytest.mark.parametrize(
-    ("change", "others", "words"),
-    [
-        ({}, 0.5, "other processes took 50% of the machine"),
-        ({"swapped_pages": 9}, 0.0, "2 pages were swapped"),
-        ({"clock_mhz": 1800.0}, 0.0, "the clock fell from 2000 to 1800 MHz"),
-        ({"throttled": 0x50005}, 0.0, "throttled or under-voltage"),
-        ({"throttled": 0x40000}, 0.0, "throttled or under-voltage"),
-    ],
-)
-def test_a_machine_that_was_not_itself_voids_the_row(change, others, words):
-    found = samples(2.0)
-    flat = summarize([sample for process in found for sample in process])
-    after = Moment(**{**{name: getattr(STEADY["after"], name) for name in Moment.__struct_fields__}, **change})
-    mark, reasons = grade(found, flat, [{**STEADY, "after": after}], [others])
-    assert mark == "void"
-    assert words in reasons[0]
-
-
-def test_a_bit_that_was_set_before_the_run_does_not_count():
-    found = samples(2.0, noise=0.001)
-    flat = summarize([sample for process in found for sample in process])
-    moments = {when: Moment(throttled=0x50000) for when in ("before", "after")}
-    assert grade(found, flat, [moments], [0.0]) == ("A", ())
-
-
-def test_a_drift_voids_and_few_processes_lower_the_grade():
-    slower = tuple(tuple(2 + 0.01 * at for at in range(60)) for _ in range(5))
-    assert row(slower).grade == "void"
-    assert drift(slower[0]) == pytest.approx(0.4 / 2.095, rel=0.1)
-    assert row(samples(2.0, noise=0.001)).grade == "A"
-    assert row(samples(2.0, 3, noise=0.001)).grade == "B"
-    assert row(samples(2.0, 2, noise=0.001)).grade == "C"
-
-
-def test_a_baseline_of_another_model_or_of_other_rows_is_refused():
-    here = run(row(samples(2.0)))
-    with pytest.raises(DataError, match="the baseline is of the model bbbbbbbbbbbb"):
-        with_baseline(here, run(row(samples(2.0)), source="b" * 64))
-    with pytest.raises(DataError, match="no row of the artifacts"):
-        with_baseline(here, run(row(samples(2.0), tokens=128)))
-
-
-def test_only_a_shown_slow_down_beyond_the_limit_fails():
-    before = run(row(samples(2.0, 10, seed=1)))
-    check(with_baseline(run(row(samples(2.02, 10, seed=2))), before), 0.05)
-    slower = with_baseline(run(row(samples(2.4, 10, seed=3))), before)
-    with pytest.raises(GateFailed, match=r"onnx/fp32, 16 tokens, 1 thread: 1\.\d+ .* at most 1.05 is allowed"):
-        check(slower, 0.05)
-    check([dataclasses.replace(c, row=row(samples(2.4), grade="void")) for c in slower], 0.05)
-
-
-def test_too_few_processes_show_nothing():
-    found = compare(samples(2.0, 1), samples(4.0, 1))
-    assert not found.shown
-    assert isinstance(Comparison(row(samples(2.0)), row(samples(2.0)), found).ratio.value, float)
 
 
 RECORDED = json.loads((Path(__file__).parent / "recorded_processes.json").read_text())["median_ms"]
@@ -142,24 +79,6 @@ def test_a_disturbed_process_does_not_hide_a_difference():
 def test_the_inputs_of_a_row_are_whole_whatever_its_file_is_called():
     assert row(samples(2.0), data="a, b.txt").inputs == "texts of a, b.txt"
     assert row(samples(2.0), tokens=64).inputs == "64 tokens"
-
-
-def winner(bundle, machine, **fields):
-    about = SimpleNamespace(machine=SimpleNamespace(model=machine))
-    target = Target(bundle, SimpleNamespace(about=about), bundle.manifest.artifacts[0], 1)
-    return race.Entrant(target, [row(samples(2.0), tokens=n, **fields) for n in range(16, 100)], 5)
-
-
-def test_a_choice_is_written_as_it_can_be_read_again(bundle_dir):
-    bundle = Bundle.open(bundle_dir)
-    (choice,) = race.choose(bundle, winner(bundle, "a board")).manifest.choices
-    assert choice.inputs.startswith("16 tokens; 17 tokens; ")
-    assert (len(choice.inputs), choice.inputs[-1]) == (300, "…")
-    before = (bundle_dir / "manifest.json").read_bytes()
-    with pytest.raises(BundleError, match=r"length <= 200 - at `\$\.choices\[1\]\.machine`"):
-        race.choose(Bundle.open(bundle_dir), winner(bundle, "m" * 201))
-    assert (bundle_dir / "manifest.json").read_bytes() == before
-    assert [path.name for path in bundle_dir.parent.iterdir()] == ["bundle"]
 
 
 def test_bundles_are_not_compared_where_one_of_them_did_not_run(bundle_dir, monkeypatch):

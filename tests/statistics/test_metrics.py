@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from edgewright.bundle.manifest import Settings
@@ -172,14 +172,17 @@ def test_a_task_lists_its_metrics():
 
 
 def test_the_f1_of_a_classifier_is_that_of_its_second_label():
-    answers = [[Label(name, 0.9)] for name in ("yes", "yes", "yes", "no")]
+    answers = [Label(label=name, score=0.9) for name in ("yes", "yes", "yes", "no")]
     assert labelled(classifier(), "f1", answers, [1, 1, 0, 1]) == pytest.approx(200 / 3)
     assert labelled(classifier(), "matthews", answers, [1, 1, 0, 1]) == pytest.approx(-100 / 3)
 
 
 def test_several_labels_are_classes_of_their_own():
     task = classifier(("a", "b", "c"), "multi_label")
-    answers = [[Label("a", 0.9), Label("b", 0.8)], [], [Label("a", 0.7)]]
+    answers = [
+        [Label(label=name, score=score) for name, score in zip("abc", row, strict=True)]
+        for row in ((0.9, 0.8, 0.1), (0.2, 0.5, 0.4), (0.7, 0.1, 0.0))
+    ]
     wanted = [frozenset({0}), frozenset({1}), frozenset({0})]
     assert labelled(task, "accuracy", answers, wanted) == pytest.approx(100 / 3)
     assert labelled(task, "f1-micro", answers, wanted) == pytest.approx(100 * 4 / 6)
@@ -189,7 +192,7 @@ def test_several_labels_are_classes_of_their_own():
 def asked(metric, answer, *golds):
     task = QuestionAnswering(Settings(max_length=8))
     example = task.example({"question": "?", "context": ".", "answers": list(golds)})
-    return metrics.value(task.measured(metric, [Passage(answer, 0, 0, 1.0)], [example]), 1)
+    return metrics.value(task.measured(metric, [Passage(score=1.0, start=0, end=0, answer=answer)], [example]), 1)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +218,7 @@ def test_answers_as_the_script_of_squad_matches_them(answer, golds, exact, f1):
 def test_entities_by_name():
     task = TokenClassification(Settings(max_length=8, labels=("O", "B-PER", "I-PER", "B-LOC")))
     example = task.example({"tokens": ["Ada", "Bo", "Rome"], "tags": ["B-PER", "B-PER", "B-LOC"]})
-    answers = [[Entity("PER", 0.9, 0, 3, "Ada"), Entity("PER", 0.9, 4, 6, "Bo"), Entity("PER", 0.9, 7, 11, "Rome")]]
+    answers = [[Entity(entity_group="PER", score=0.9, word="", start=a, end=b) for a, b in ((0, 3), (4, 6), (7, 11))]]
     micro, macro = (metrics.value(task.measured(name, answers, [example]), 1) for name in ("f1", "f1-macro"))
     assert micro == pytest.approx(100 * 4 / 6)
     assert macro == pytest.approx(100 * (4 / 5 + 0) / 2)
@@ -224,3 +227,18 @@ def test_entities_by_name():
 def test_a_metric_that_is_no_number_is_an_error():
     with pytest.raises(DataError, match="pearson over 3 rows is not a number"):
         classifier(problem="regression").checked("pearson", float("nan"), 3)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.integers(-4, 4), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=12), st.data())
+def test_the_best_threshold_is_that_of_all_that_can_be(rows, data):
+    near, said, unsaid = (np.array(side, float) for side in zip(*rows, strict=True))
+    weights = np.array([data.draw(st.lists(st.integers(0, 3), min_size=len(rows), max_size=len(rows)))], float)
+    assume(weights.sum() > 0)
+
+    def at(threshold):
+        return 100 * (weights[0] * np.where(near > threshold, unsaid, said)).sum() / weights.sum()
+
+    best, chosen = (metrics.best_threshold(near, said, unsaid, threshold=which)(weights)[0] for which in (False, True))
+    assert best == pytest.approx(max(at(threshold) for threshold in np.arange(-6, 6, 0.5)))
+    assert at(chosen) == pytest.approx(best)

@@ -35,6 +35,7 @@ class Order(Struct, frozen=True):
 
 class Birth(Struct, frozen=True):
     parent: int
+    above: int
     imported: bool
     directory: str
 
@@ -154,7 +155,8 @@ def birth(request, progress):
     """Who started this child, where it works, and whether this module was imported before it."""
     del request, progress
     imported = os.getpid() != IMPORTED_BY
-    return Birth(os.getppid(), imported, str(Path.cwd()))
+    above = int(Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()[1])
+    return Birth(os.getppid(), above, imported, str(Path.cwd()))
 
 
 def path(request, progress):
@@ -169,3 +171,34 @@ def nap(request, progress):
     progress("here")
     time.sleep(3)
     return "rested"
+
+
+def runaway(request, progress):
+    """Start a sleeper that leaves the session and whose parent ends, as a daemon does; then as the words say."""
+    code = (
+        "import os, sys, time\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\n"
+        "open(sys.argv[1], 'w').write(str(os.getpid()) + '\\n')\ntime.sleep(60)"
+    )
+    subprocess.run([sys.executable, "-c", code, request.path], check=True)
+    while not (request.path.exists() and request.path.read_text().endswith("\n")):
+        time.sleep(0.01)
+    progress("started")
+    if request.words == "sleep":
+        time.sleep(60)
+    if request.words == "abort":
+        os.abort()
+
+
+def eat_elsewhere(request, progress):
+    """Let another process take memory."""
+    del request, progress
+    subprocess.run(
+        [sys.executable, "-c", "import time; held = bytearray(b'x') * (200 << 20); time.sleep(60)"], check=True
+    )
+
+
+def babble(request, progress):
+    """Say what is no message, and end."""
+    del progress
+    os.write(int(sys.argv[2]), request.words.encode("latin-1") + b"\n")
+    os._exit(0)

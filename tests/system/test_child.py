@@ -198,12 +198,40 @@ call(child(sys.argv[1]), Order(seconds=60), progress=lambda pid: print(pid, flus
 """
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("target", ["sleep", "nest"])
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's signal on a parent's death is Linux's own")
-def test_a_child_dies_with_its_parent(target):
+def test_a_child_dies_with_its_parent(target, number):
     argv = [sys.executable, "-c", PARENT, target]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, env={**os.environ, **ENV}, text=True) as parent:
         pid = int(parent.stdout.readline())
         assert not gone(pid, within_s=0.1)
-        parent.kill()
-    assert gone(pid)
+        parent.send_signal(number)
+    assert gone(pid, within_s=2.0)
+
+
+@pytest.mark.parametrize("then", ["return", "abort", "sleep"])
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans come to a process below on Linux alone")
+def test_what_left_the_session_is_found_all_the_same(tmp_path, then):
+    pid_file = tmp_path / "pid"
+    try:
+        run("runaway", Order(path=pid_file, words=then), limits=Limits(timeout_s=4))
+    except ChildFailed:
+        assert then != "return"
+    pid = int(pid_file.read_text())
+    lives = not gone(pid, within_s=2.0)
+    if lives:
+        os.kill(pid, signal.SIGKILL)
+    assert not lives
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as above")
+def test_what_another_process_of_the_child_takes_counts():
+    words = fails("eat_elsewhere", limits=Limits(memory_mib=150, timeout_s=30))
+    assert "MiB of memory, its limit is 150 MiB" in words
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("words", ["garbage", "[1]", "7", "null", "[" * 100_000, '{"progress": {}}}', "\xff"])
+def test_what_is_no_message_is_a_failure_and_no_traceback(words):
+    assert "babble answered " in fails("babble", Order(words=words))

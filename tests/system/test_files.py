@@ -1,5 +1,6 @@
 """Outputs: files replaced whole, links kept, devices and pipes written to as they stand, nothing planted followed."""
 
+import io
 import os
 import pty
 import re
@@ -19,10 +20,14 @@ from edgewright.errors import BundleError, DataError, StorageError
 from edgewright.measure import rows
 from edgewright.system import files
 from edgewright.system.files import (
+    MAX_LINE_BYTES,
+    capped_lines,
     check_free,
     compressed_bytes,
+    plain,
     read_capped,
     scratch_beside,
+    sha256,
     size_of,
     write_whole,
     writing,
@@ -358,3 +363,79 @@ def test_what_compressing_leaves_is_that_of_deflate_file_by_file(tmp_path):
     assert compressed_bytes([zeros]) == len(zlib.compress(zeros.read_bytes(), 6)) < 10_000
     assert compressed_bytes([noise]) > 1 << 20
     assert compressed_bytes([zeros, noise, empty]) == sum(compressed_bytes([one]) for one in (zeros, noise, empty))
+
+
+# inputs
+
+
+@pytest.fixture
+def node(tmp_path):
+    """A device node of our own that gives zeros without end, as /dev/zero does."""
+    if os.geteuid() != 0:
+        pytest.skip("only root makes device nodes")
+    os.mknod(tmp_path / "zero", stat.S_IFCHR | 0o600, os.makedev(1, 5))
+    return tmp_path / "zero"
+
+
+def test_a_device_is_no_file(node):
+    with pytest.raises(OSError, match="it is a device, where a file should be"):
+        plain(node)
+
+
+def test_a_named_pipe_is_no_file_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="it is a named pipe, where a file should be"):
+        plain(tmp_path / "pipe")
+    with pytest.raises(OSError, match=r"nothing came through the pipe in 0\.1 s"):
+        plain(tmp_path / "pipe", pipe_s=0.1)
+
+
+def test_a_directory_is_no_file(tmp_path):
+    with pytest.raises(IsADirectoryError):
+        plain(tmp_path)
+
+
+def test_an_open_descriptor_is_read_as_it_stands():
+    reader, writer = os.pipe()
+    os.write(writer, b"came")
+    os.close(writer)
+    with plain(Path(f"/dev/fd/{reader}")) as file:
+        assert file.read() == b"came"
+    os.close(reader)
+
+
+@pytest.mark.parametrize("read", [sha256, lambda path: read_capped(path, 10), lambda path: compressed_bytes([path])])
+def test_every_reader_looks_at_what_it_opens(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="it is a named pipe"):
+        read(tmp_path / "pipe")
+
+
+def test_a_line_without_end_is_not_read_to_its_end():
+    lines = capped_lines(io.StringIO("short\n" + "x" * (MAX_LINE_BYTES + 1)), "in.txt", DataError)
+    assert next(lines) == "short\n"
+    with pytest.raises(DataError, match=f"line 2 of in.txt has over {MAX_LINE_BYTES} characters"):
+        next(lines)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from edgewright.system.files import writing
+with writing(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    print("writes", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_process_left_unfinished_goes_with_the_next_output(tmp_path):
+    argv = [sys.executable, "-c", KILLED, tmp_path / "out"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        writer.stdout.readline()
+        write_whole(tmp_path / "other", b"beside one that is being written")
+        assert len(list(tmp_path.glob(".edgewright-*.part"))) == 1
+        writer.kill()
+    (tmp_path / ".edgewright-link.part").symlink_to(tmp_path / "other")
+    write_whole(tmp_path / "out", b"whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".edgewright-link.part", "other", "out"]

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from child_targets import Birth, Order, child
 
+from edgewright.errors import ChildFailed
 from edgewright.system import preload
-from edgewright.system.child import call
+from edgewright.system.child import Limits, call
 from edgewright.system.preload import close
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux alone")
@@ -21,17 +22,18 @@ ENV = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get
 
 
 def birth(**options):
-    """The process that forked a child, and whether the child had its library from it."""
+    """The process that forked a child, the one above it, and whether the child had its library from it."""
     options = {"preload": ("decimal", "child_targets"), "env": ENV, **options}
     found = call(child("birth", Birth), Order(), **options)
-    return found.parent, found.imported
+    return found.parent, found.above, found.imported
 
 
 def test_two_children_are_forks_of_one_process():
-    (first, imported), (second, _) = birth(), birth()
+    (first, keeper, imported), (second, _, _) = birth(), birth()
     assert imported
-    assert first == second != os.getpid()
-    assert birth(preload=()) == (os.getpid(), False)
+    assert first == second
+    assert os.getpid() not in (first, keeper)
+    assert birth(preload=())[1:] == (os.getpid(), False)
 
 
 def test_what_was_warmed_is_what_the_next_child_is_forked_from(monkeypatch):
@@ -40,11 +42,11 @@ def test_what_was_warmed_is_what_the_next_child_is_forked_from(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", ENV["PYTHONPATH"])
     preload.warm(("decimal", "child_targets"))
     (warmed,) = preload._kept
-    assert birth(env={})[0] == warmed._process.pid
+    assert birth(env={})[1] == warmed._process.pid
 
 
 def test_another_process_imports_where_libraries_would_read_other_variables():
-    first, _ = birth()
+    first, *_ = birth()
     assert birth(env={**ENV, "UNREAD": "1"})[0] == first
     assert birth(env={**ENV, "HF_HUB_OFFLINE": "2"})[0] != first
 
@@ -69,16 +71,16 @@ def test_a_child_imports_from_no_directory_that_it_works_in(tmp_path, monkeypatc
 
 
 def test_a_process_that_is_gone_is_started_again():
-    first, _ = birth()
+    first, *_ = birth()
     os.kill(first, signal.SIGKILL)
-    second, imported = birth()
+    second, _, imported = birth()
     assert imported
     assert second != first
 
 
 def test_what_cannot_be_imported_is_the_childs_own_affair():
-    parent, _ = birth(preload=("no_such_module",))
-    assert parent == os.getpid()
+    _, above, _ = birth(preload=("no_such_module",))
+    assert above == os.getpid()
 
 
 def test_a_second_child_at_the_same_time_is_a_fresh_interpreter():
@@ -92,7 +94,7 @@ def test_a_second_child_at_the_same_time_is_a_fresh_interpreter():
     thread = threading.Thread(target=slow)
     thread.start()
     assert started.wait(60)
-    assert birth() == (os.getpid(), False)
+    assert birth()[1:] == (os.getpid(), False)
     thread.join()
     assert seen == ["rested"]
 
@@ -111,7 +113,7 @@ def test_it_goes_with_its_parent():
         pid = int(parent.stdout.readline())
         assert Path(f"/proc/{pid}").exists()
         parent.kill()
-    end = time.monotonic() + 20
+    end = time.monotonic() + 2
     while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -123,3 +125,40 @@ def test_it_ends_at_once_when_it_is_not_wanted():
     preload.close()
     preload.close()
     assert time.monotonic() - begin < 2
+
+
+IMPORTING = """
+import sys, time
+from edgewright.system import preload
+preload.warm(("endless",))
+print(preload._kept[0]._process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_it_goes_with_its_parent_while_it_imports(tmp_path):
+    told = tmp_path / "told"
+    (tmp_path / "endless.py").write_text(
+        f"import os, time\nopen({str(told)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(tmp_path)])}
+    with subprocess.Popen([sys.executable, "-c", IMPORTING], env=env, stdout=subprocess.PIPE) as parent:
+        parent.stdout.readline()
+        while not (told.exists() and told.read_text()):
+            time.sleep(0.05)
+        parent.send_signal(signal.SIGINT)
+    importing = Path(f"/proc/{told.read_text()}")
+    end = time.monotonic() + 2
+    while importing.exists() and "\nState:\tZ" not in (importing / "status").read_text():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_the_time_limit_counts_the_imports(tmp_path, monkeypatch):
+    (tmp_path / "endless.py").write_text("import time\ntime.sleep(60)")
+    monkeypatch.setenv("PYTHONPATH", f"{ENV['PYTHONPATH']}:{tmp_path}")
+    begin = time.monotonic()
+    with pytest.raises(ChildFailed, match="took longer than its limit of 1 s"):
+        call(child("birth", Birth), Order(), preload=("endless",), limits=Limits(timeout_s=1))
+    assert time.monotonic() - begin < 5
+    assert birth()[2], "the next one finds a process that works"

@@ -55,7 +55,7 @@ def tagged(tokenizer, text, tags, labels=TAGS):
         first = word is not None and word != words[token - 1]
         logits[0, token, labels.index(tags[word]) if first else -1] = 4.0
     (found,) = task.decode({"logits": logits}, encoding)
-    return [(entity.name, entity.text) for entity in found]
+    return [(entity["entity_group"], text[entity["start"] : entity["end"]]) for entity in found]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_an_entity_has_the_mean_probability_of_its_words(tokenizer):
     encoding = task.encode(tokenizer, ["the and"])
     logits = np.log(np.array([[[0.5, 0.5], [0.2, 0.8], [0.4, 0.6], [0.5, 0.5]]], np.float32))
     (found,) = task.decode({"logits": logits}, encoding)
-    assert found == [Entity("A", pytest.approx(0.7), 0, 7, "the and")]
+    assert found == [{"entity_group": "A", "score": pytest.approx(0.7), "word": "the and", "start": 0, "end": 7}]
     (choice,) = task.choices({"logits": logits}, encoding)
     assert choice.classes.tolist() == [[1], [1]]
     assert choice.margins == pytest.approx([np.log(4), np.log(1.5)])
@@ -100,9 +100,10 @@ def test_offsets_slice_back_to_the_text(tokenizer, text, seed):
     (found,) = task.decode({"logits": np.random.default_rng(seed).normal(size=shape).astype(np.float32)}, encoding)
     whole = encoding.texts[0]
     for entity in found:
-        assert entity.text == whole[entity.start : entity.end] == entity.text.strip() != ""
-        assert 0 <= entity.start < entity.end <= len(whole)
-    assert [e.start for e in found] == sorted(e.start for e in found)
+        inside = whole[entity["start"] : entity["end"]]
+        assert inside == inside.strip() != ""
+        assert 0 <= entity["start"] < entity["end"] <= len(whole)
+    assert [e["start"] for e in found] == sorted(e["start"] for e in found)
 
 
 def test_a_row_of_words_and_one_of_a_text():
@@ -133,7 +134,7 @@ def test_a_row_that_cannot_be_meant_is_refused(row):
 
 
 def entity(start, end, name="LOC"):
-    return Entity(name, 1.0, start, end, "")
+    return Entity(entity_group=name, score=1.0, word="", start=start, end=end)
 
 
 def test_f1_counts_exact_spans():
@@ -170,6 +171,10 @@ def test_entities_of_something_else_than_a_text(tokenizer, item):
 # question-answering
 
 
+def passage(answer, score=1.0):
+    return Passage(score=score, start=0, end=0, answer=answer)
+
+
 def logits_for(encoding, rate):
     """Start and end logits, zeros but for what `rate` gives: {(row, token): (start, end)}."""
     outputs = {name: np.zeros(encoding.feeds["input_ids"].shape, np.float32) for name in asker.outputs}
@@ -187,8 +192,8 @@ def test_the_best_passage_lies_in_the_context(tokenizer):
     (found,) = asker.decode(outputs, encoding)
     allowed = 1 + sides.count(1)
     share = np.exp(5 - 90) / (1 + np.exp(5 - 90) + (allowed - 2) * np.exp(-90.0))
-    assert found.text == CONTEXT[found.start : found.end] == "the and"
-    assert found.score == pytest.approx(share**2, rel=1e-3)
+    assert found["answer"] == CONTEXT[found["start"] : found["end"]] == "the and"
+    assert found["score"] == pytest.approx(share**2, rel=1e-3)
 
 
 def test_an_end_before_its_start_or_too_far_from_it_is_no_passage(tokenizer):
@@ -197,8 +202,8 @@ def test_an_end_before_its_start_or_too_far_from_it_is_no_passage(tokenizer):
     backwards = logits_for(encoding, {(0, first + 9): (5, 0), (0, first + 3): (0, 5)})
     too_far = logits_for(encoding, {(0, first): (5, 0), (0, first + 30): (0, 5)})
     (one,), (other,) = asker.decode(backwards, encoding), asker.decode(too_far, encoding)
-    assert one.start == 18 or one.end == 7
-    assert other.end - other.start < 60
+    assert one["start"] == 18 or one["end"] == 7
+    assert other["end"] - other["start"] < 60
 
 
 def test_windows_cover_every_token_and_the_best_one_of_them_wins(tokenizer):
@@ -216,7 +221,7 @@ def test_windows_cover_every_token_and_the_best_one_of_them_wins(tokenizer):
             if offset[0] == start and encoding.sequences[at][offsets.index(offset)] == 1
         )
         found, _ = asker.decode(logits_for(encoding, {(at, token): (7, 7)}), encoding)
-        assert found.start == start
+        assert found["start"] == start
 
 
 @ANY
@@ -256,7 +261,7 @@ def test_each_window_is_a_run_of_its_own(tokenizer):
 def test_a_context_without_a_token_has_the_empty_passage(tokenizer, context):
     encoding = asker.encode(tokenizer, [("who?", context)])
     outputs = logits_for(encoding, {})
-    assert asker.decode(outputs, encoding) == [Passage("", 0, 0, 0.0)]
+    assert asker.decode(outputs, encoding) == [passage("", 0.0)]
     assert asker.choices(outputs, encoding)[0].classes.tolist() == [[0, 0]]
 
 
@@ -289,6 +294,62 @@ def test_a_window_too_small_for_a_pair(home):
 
 
 @pytest.mark.parametrize(
+    ("null", "threshold", "answer"), [(11, None, ""), (9, None, "the and"), (11, 1.5, "the and"), (9, -1.5, "")]
+)
+def test_no_answer_is_one_where_it_is_rated_above_the_best(tokenizer, null, threshold, answer):
+    encoding = asker.encode(tokenizer, [("had?", CONTEXT)])
+    first = encoding.sequences[0].index(1)
+    outputs = logits_for(encoding, {(0, 0): (null, 0), (0, first): (5, 0), (0, first + 1): (0, 5)})
+    task = asker.asking(handle_impossible_answer=True, null_threshold=threshold)
+    (found,) = task.decode(outputs, encoding)
+    assert found["answer"] == answer
+    assert (found["start"], found["end"]) == ((0, 0) if not answer else (0, 7))
+    assert asker.decode(outputs, encoding)[0]["answer"] == "the and"
+    (several,) = task.asking(top_k=3).decode(outputs, encoding)
+    assert (several[0], len(several)) == (found, 3)
+    (every,) = task.asking(top_k=None).decode(outputs, encoding)
+    assert [one["answer"] for one in every].count("") == 1
+
+
+def test_the_window_that_wants_no_answer_least_decides(tokenizer):
+    context = " ".join(f"river {number}" for number in range(80))
+    encoding = asker.encode(tokenizer, [("good?", context)])
+    assert len(encoding.offsets) > 2
+    everywhere = {(at, 0): (30, 30) for at in range(len(encoding.offsets))}
+    task = asker.asking(handle_impossible_answer=True)
+    assert task.decode(logits_for(encoding, everywhere), encoding)[0]["answer"] == ""
+    (found,) = task.decode(logits_for(encoding, {**everywhere, (1, 0): (-5, -5)}), encoding)
+    assert found["answer"] != ""
+
+
+def test_the_longest_answer_can_be_said(tokenizer):
+    encoding = asker.encode(tokenizer, [("had?", CONTEXT)])
+    first = encoding.sequences[0].index(1)
+    outputs = logits_for(encoding, {(0, first): (9, 0), (0, first + 4): (0, 9)})
+    assert asker.decode(outputs, encoding)[0]["answer"] == "the and risen in"
+    assert len(asker.asking(max_answer_len=3).decode(outputs, encoding)[0]["answer"].split()) <= 3
+
+
+def test_metrics_of_questions_that_may_have_no_answer(tokenizer):
+    """Three questions, the last without an answer; no answer is rated above the best passage by 1, -2 and 3."""
+    examples = [asker.example({"question": "q", "context": "c", "answers": a}) for a in (["river"], ["soup"], [])]
+    task = asker.variant("best-f1")
+    said = [("river", 1.0), ("soup", -2.0), ("night", 3.0)]
+    one, half = np.ones((1, 3)), np.array([[1.0, 1.0, 0.0]])
+    for metric, values in {"best-f1": (100, 100), "best-exact-match": (100, 100), "best-f1-threshold": (2, 2)}.items():
+        measured = task.measured(metric, said, examples)
+        assert [measured(weights)[0] for weights in (one, half)] == pytest.approx(values)
+    assert asker.variant("squad2-f1").asked.handle_impossible_answer
+    assert asker.variant("f1") is asker
+    right = [passage("river"), passage(""), passage("")]
+    assert asker.measured("squad2-exact-match", right, examples)(one)[0] == pytest.approx(200 / 3)
+    encoding = asker.encode(tokenizer, [("had?", "soup")])
+    outputs = logits_for(encoding, {(0, 0): (3, 1)})
+    ((text, near),) = task.decode(outputs, encoding)
+    assert (text, near) == ("soup", 4.0)
+
+
+@pytest.mark.parametrize(
     ("answer", "gold", "f1"),
     [
         ("the Denver Broncos!", ["Denver Broncos"], 1),
@@ -302,7 +363,7 @@ def test_a_window_too_small_for_a_pair(home):
 )
 def test_f1_is_squads_own(answer, gold, f1):
     example = asker.example({"question": "q", "context": "c", "answers": {"text": gold}})
-    assert asker.score([Passage(answer, 0, 0, 1.0)], [example]) == pytest.approx(100 * f1)
+    assert asker.score([passage(answer)], [example]) == pytest.approx(100 * f1)
 
 
 @pytest.mark.parametrize("given", ["a", ["a"], {"text": ["a"]}, [{"text": "a", "answer_start": 0}]])
@@ -324,7 +385,7 @@ def test_a_file_of_squad(tmp_path):
     path.write_text(json.dumps(tree))
     assert [e.item for e in data.examples(path, asker)] == [("who?", "me"), ("who?", "you")]
     assert data.texts(path) == [("who?", "me"), ("who?", "you")]
-    for broken in ("[]", "{", '{"data": [{"paragraphs": 5}]}'):
+    for broken in ("{", '{"data": [{"paragraphs": 5}]}'):
         path.write_text(broken)
         with pytest.raises(DataError, match="not a file of SQuAD"):
             data.examples(path, asker)
@@ -351,11 +412,14 @@ def test_fillings_are_the_likeliest_tokens_best_first(tokenizer):
     outputs = picked({"logits": logits}, encoding.feeds)
     assert outputs["logits"].shape == (3, vocabulary)
     one, two = filler.decode(outputs, encoding)
-    assert [len(mask) for mask in (*one, *two)] == [5, 5, 5]
+    assert [len(mask) for mask in (one, *two)] == [5, 5, 5]
     total = np.exp(5) + np.exp(4) + vocabulary - 2
-    assert one[0][0] == Filling("the", pytest.approx(np.exp(5) / total, rel=1e-5), "the the and")
-    assert two[1][0].token == tokenizer.decode([soup])
-    assert two[1][0].sequence.startswith("[MASK] and ")
+    score = pytest.approx(np.exp(5) / total, rel=1e-5)
+    assert one[0] == {"score": score, "token": river, "token_str": "the", "sequence": "the the and"}
+    assert two[1][0]["token_str"] == tokenizer.decode([soup])
+    assert two[1][0]["sequence"].startswith("[CLS] [MASK] and ")
+    few = filler.asking(top_k=2).decode(outputs, encoding)
+    assert few == [one[:2], [mask[:2] for mask in two]]
     assert [choice.classes.shape for choice in filler.choices(outputs, encoding)] == [(1, 1), (2, 1)]
     assert [row.shape for row in filler.reduce(outputs, encoding)] == [(1, vocabulary), (2, vocabulary)]
 
@@ -377,7 +441,8 @@ def test_any_text_becomes_an_item_with_one_mask(tokenizer, text):
 def test_the_share_of_right_masks():
     rows = [{"text": "a [MASK]", "label": "river"}, {"text": "[MASK] [MASK]", "label": ["a", " pity "]}]
     examples = [filler.example(row) for row in rows]
-    answers = [[[Filling(word, 1.0, "")] for word in words] for words in (["river"], ["the", "pity"])]
+    one, *two = ([Filling(score=1.0, token=0, token_str=word, sequence="")] for word in ("river", "the", "pity"))
+    answers = [one, two]
     assert filler.score(answers, examples) == pytest.approx(200 / 3)
     with pytest.raises(DataError, match="1 masks and 2 labels"):
         filler.score([answers[0], answers[0]], examples)
@@ -418,4 +483,4 @@ def test_pairs_of_a_classifier(tmp_path):
     assert task.example({"text": "a", "text_pair": None, "label": 1}).item == "a"
     path = tmp_path / "in.jsonl"
     path.write_text('{"question": "q", "context": "c"}\n{"tokens": ["a", "b"]}\n')
-    assert list(data.items(path)) == [("q", "c"), "a b"]
+    assert list(data.items(path)) == [{"text": "q", "text_pair": "c"}, "a b"]

@@ -4,21 +4,15 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from edgewright import registry
 from edgewright.bundle.manifest import Settings
-from edgewright.errors import DataError, StorageError, UsageError
+from edgewright.errors import DataError, UsageError
 from edgewright.system.files import into
 from edgewright.text.tokenizer import Tokenizer
 from edgewright.training import corpus
-from edgewright.training.heads import labels_in
 from edgewright.training.objectives import IGNORED, objective_of
 from edgewright.training.recipe import Recipe
-from edgewright.training.student import Shape
-from edgewright.training.unfinished import Unfinished
-from edgewright.training.variations import Variations
 
 
 def task_of(name, **fields):
@@ -113,81 +107,11 @@ def test_of_two_equal_words_the_one_that_the_data_means_is_the_answer(tmp_path, 
 
 
 @pytest.mark.parametrize(
-    ("content", "labels"),
-    [
-        ("sentence\tlabel\na\t2\nb\t0\n", ("LABEL_0", "LABEL_1", "LABEL_2")),
-        ("sentence\tlabel\na\tup\nb\tdown\n", ("down", "up")),
-    ],
-)
-def test_the_labels_of_a_new_head_are_those_of_the_rows(tmp_path, content, labels):
-    path = tmp_path / "rows.tsv"
-    path.write_text(content)
-    assert labels_in(path) == labels
-
-
-def test_tasks_without_labels_are_not_trained():
-    with pytest.raises(UsageError, match="feature-extraction cannot be trained"):
-        objective_of(task_of("feature-extraction"))
-
-
-@pytest.mark.parametrize(
     "fields", [{"learning_rate": 0.0}, {"epochs": -1.0}, {"batch": 0}, {"warmup": 1.5}, {"clip": float("nan")}]
 )
 def test_a_recipe_of_impossible_values_is_refused(fields):
     with pytest.raises(UsageError, match=next(iter(fields))):
         Recipe(**fields)
-
-
-@pytest.mark.parametrize("fields", [{"take": (2, 1)}, {"take": (0,), "width": 64}, {"take": (1, 1)}])
-def test_a_shape_that_cannot_be_is_refused(fields):
-    with pytest.raises(UsageError):
-        Shape(**fields)
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    st.lists(st.text("abc ", min_size=1, max_size=30), min_size=1, max_size=20), st.integers(0, 3), st.integers(0, 9)
-)
-def test_variations_follow_their_row_have_no_label_and_repeat(texts, copies, seed):
-    from edgewright.tasks import Example
-
-    vary = Variations({"a": ["b", "c"]}, copies, seed)
-    rows = list(vary(Example(text, 1) for text in texts))
-    assert [row.item for row in rows if row.label is not None] == texts
-    assert len(rows) == len(texts) * (1 + copies)
-    assert rows == list(vary(Example(text, 1) for text in texts))
-
-
-def test_an_unfinished_run_is_only_gone_on_with_when_asked_and_only_when_it_is_the_same(tmp_path):
-    run = Unfinished(tmp_path / "model")
-    assert run.begin({"seed": 1}, resume=False) is None
-    with pytest.raises(StorageError, match="holds an unfinished run"):
-        run.begin({"seed": 1}, resume=False)
-    with pytest.raises(StorageError, match="seed was 1, now 2"):
-        run.begin({"seed": 2}, resume=True)
-    for step, state in ((3, "{}"), (12, "{"), (7, "{}")):
-        folder = run.directory / f"checkpoint-{step}"
-        folder.mkdir()
-        (folder / "trainer_state.json").write_text(state)
-    assert run.begin({"seed": 1}, resume=True) == str(run.directory / "checkpoint-7")
-    assert not (run.directory / "checkpoint-12").exists()
-
-
-def test_a_directory_that_is_no_runs_is_left_alone(tmp_path):
-    """All that lies in the directory of a run goes when the run ends."""
-    run = Unfinished(tmp_path / "model")
-    run.directory.mkdir()
-    (run.directory / "thesis").write_text("mine")
-    with pytest.raises(StorageError, match="model-training holds something else; move it"):
-        run.begin({"seed": 1}, resume=False)
-    assert (run.directory / "thesis").read_text() == "mine"
-
-
-def test_what_differs_is_counted_where_not_all_is_shown(tmp_path):
-    run, names = Unfinished(tmp_path / "model"), "abcde"
-    run.begin(dict.fromkeys(names, 1), resume=False)
-    with pytest.raises(StorageError, match="c was 1, now 2; and 2 more"):
-        run.begin(dict.fromkeys(names, 2), resume=True)
 
 
 def test_a_corpus_takes_no_memory_of_its_own(rows, tokenizer_dir, tmp_path):

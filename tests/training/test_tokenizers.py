@@ -120,7 +120,7 @@ def test_rows_are_a_corpus_too(tmp_path):
 
 def test_a_corpus_is_read_in_pieces(tmp_path, monkeypatch):
     monkeypatch.setattr(tokenizers, "_PIECE_BYTES", 50)
-    (tmp_path / "c.txt").write_bytes(b"the river " * 400 + b"\xff\xfe the end")
+    (tmp_path / "c.txt").write_bytes(b"the river " * 400 + b" the end")
     pieces = list(tokenizers._read([tmp_path / "c.txt"]))
     assert max(map(len, pieces)) <= 50
     assert "".join(pieces).count("river") >= 360

@@ -84,8 +84,11 @@ def _run(there: _Native) -> Answer:
     path, pair = given["input_"], given["pair"]
     texts = given["texts"] or items(None if path == "-" else Path(path))
     with there.release.start(artifact, given["threads"] or 1) as talk:
-        pipeline = there.release.pipeline(artifact, there.release.opened(talk).session)
-        asked = texts if pair is None else ((text, pair) for text in texts)
+        opened = there.release.pipeline(artifact, there.release.opened(talk).session)
+        pipeline = opened.asking(**given.get("answers", {}))
+        asked = texts if pair is None else ({"text": text, "text_pair": pair} for text in texts)
+        if given["query"] is not None:
+            asked = iter([{"query": given["query"], "texts": list(texts)}])
         return Answer({"rows": list(map(pipeline.row, asked))}, {})
 
 
@@ -104,6 +107,6 @@ def _eval(there: _Native) -> Answer:
     for artifact in there.artifacts():
         with there.release.start(artifact, given["threads"]) as talk:
             pipeline = there.release.pipeline(artifact, there.release.opened(talk).session)
-            scored = score_all(pipeline, Path(given["data"]), given["metric"])
+            scored = score_all(pipeline.asking(**given.get("answers", {})), Path(given["data"]), given["metric"])
         rows += Evaluation(artifact, scored, artifact.total_bytes).rows(given["threads"])
     return Answer({"rows": rows}, {})

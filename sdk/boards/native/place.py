@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import tempfile
 import time
 from functools import cached_property
@@ -17,8 +16,9 @@ from edgewright._version import __version__
 from edgewright.boards.native.commands import native_release
 from edgewright.boards.native.release import ENGINE, FORMATS
 from edgewright.errors import UsageError
+from edgewright.inference.footprint import model_config
 from edgewright.measure.place import About, Place
-from edgewright.measure.process import Apart, Measure, MemoryAnswer, Series, TheirMoment, TimesAnswer
+from edgewright.measure.process import Apart, Measure, MemoryAnswer, Series, TheirState, TimesAnswer
 from edgewright.measure.rows import Machine
 from edgewright.system import vitals
 
@@ -33,6 +33,7 @@ __all__ = ["NativePlace"]
 
 _VERSION = "by a runner, tokenization not included"
 _MOST_RUNS = 1000
+"""As in `edgewright.runtimes._measuring.worker`."""
 
 
 class NativePlace(Place):
@@ -55,9 +56,8 @@ class NativePlace(Place):
     def about(self) -> About:
         """See `Place.about`."""
         bundle, facts = self.opened(), self._board.machine().described()
-        path = bundle.directory / "config.json"
         kind = msgspec.convert({"edgewright": __version__, "python": "none", **facts}, Machine)
-        return About(kind, FORMATS, bundle.manifest, json.loads(path.read_text()) if path.is_file() else None)
+        return About(kind, FORMATS, bundle.manifest, model_config(bundle.directory) or None)
 
     def peaks(self, threads: int) -> Roofline:
         """Not to be had. Raises UsageError."""
@@ -83,7 +83,7 @@ class NativePlace(Place):
     def _timed(self, opened: Any, request: Measure[Any], lengths: list[int], feeds: Sequence[Any]) -> Series:
         """One series, and what the device did meanwhile."""
         place = self._board.machine()
-        before, begin, busy = vitals.moment(place), time.monotonic(), vitals.busy_s(place)
+        before, begin, busy = vitals.machine_state(place), time.monotonic(), vitals.busy_s(place)
         measured = opened.bench(feeds, _runs(request))
         # The runner's own share is not told apart from the others': its threads are taken to have worked throughout
         others = (vitals.busy_s(place) - busy) / (time.monotonic() - begin) - request.threads
@@ -92,8 +92,8 @@ class NativePlace(Place):
             lengths=tuple(lengths),
             samples_ms=tuple(measured.samples_ms),
             others=max(0.0, others) / place.cores(),
-            before=TheirMoment(**before),
-            after=TheirMoment(**vitals.moment(place)),
+            before=TheirState(**before),
+            after=TheirState(**vitals.machine_state(place)),
         )
 
 

@@ -36,7 +36,7 @@ def command(url: str, *, profiles: str | None, root: str, python: str, as_json: 
 
     probed = probe_board(connect(url), root=root, python=python, profiles=profiles)
     facts, found = probed.facts, probed.match
-    lines = {**_board(facts, found), **_moment(facts)} | ({"note": _EMULATED} if probed.emulated else {})
+    lines = {**_board(facts, found), **_state(facts)} | ({"note": _EMULATED} if probed.emulated else {})
     title = "\n".join(f"{name:<13}{one_line(str(value))}" for name, value in lines.items() if value not in (None, ""))
     record: dict[str, Any] = (
         {"url": url, "emulated": probed.emulated, "match": found, "facts": facts} if as_json else {}
@@ -64,7 +64,7 @@ def _board(facts: Facts, found: Match) -> dict[str, Any]:
     }
 
 
-def _moment(facts: Facts) -> dict[str, Any]:
+def _state(facts: Facts) -> dict[str, Any]:
     """The lines of what does."""
     from edgewright.boards.facts import throttling
 

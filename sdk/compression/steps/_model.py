@@ -42,7 +42,7 @@ def skeleton(source: Source) -> Any:
     import transformers
 
     try:
-        config = transformers.AutoConfig.from_pretrained(source.directory)
+        config = transformers.AutoConfig.from_pretrained(source.directory, trust_remote_code=False)
         with torch.device("meta"):
             return getattr(transformers, task_of(source).auto_class).from_config(config)
     except (OSError, ValueError, KeyError) as error:

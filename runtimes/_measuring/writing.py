@@ -1,0 +1,77 @@
+"""The process that measures a decoder: prompts read, tokens written, each timed by itself."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edgewright.inference.engines import engine_for
+from edgewright.inference.pipeline import load
+from edgewright.measure.process import TheirState
+from edgewright.measure.writing import Timed, WritingAnswer
+from edgewright.system.vitals import Watch, machine_state, peak_rss_mib
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgewright.generation.session import CacheSession
+    from edgewright.measure.writing import WritingRequest
+
+__all__ = ["write"]
+
+_FILLER = "The river had risen in the night, and by morning the lower path was gone. "
+
+
+def write(request: WritingRequest, progress: Callable[[str], None]) -> WritingAnswer:
+    """Open the artifact, and measure each length of a prompt in turn."""
+    del progress
+    begin = time.perf_counter()
+    generator = load(request.bundle, format=request.format, precision=request.precision, threads=request.threads)
+    load_ms = _since(begin)
+    longest = max(request.prompts)
+    text = generator.tokenizer.ids(_FILLER * (longest // 8 + 2))[:longest]
+    session: CacheSession = generator.session
+    session.prompt(text[: min(request.prompts)]).argmax()
+    first_ms = _alive_ms()
+    timed = tuple(_timed(session, text[:count], request) for count in request.prompts)
+    return WritingAnswer(
+        first_ms=first_ms,
+        load_ms=load_ms,
+        peak_rss_mib=peak_rss_mib(),
+        version=engine_for(request.format).version(),
+        timed=timed,
+    )
+
+
+def _timed(session: CacheSession, ids: list[int], request: WritingRequest) -> Timed:
+    read_ms, token_ms = [], []
+    before, watch = _state(), Watch()
+    for _ in range(request.readings):
+        session.rewind(0)
+        begin = time.perf_counter()
+        token = int(session.prompt(ids).argmax())
+        read_ms.append(_since(begin))
+    for _ in range(request.written):
+        begin = time.perf_counter()
+        token = int(session.step(token).argmax())
+        token_ms.append(_since(begin))
+    return Timed(read_ms=tuple(read_ms), token_ms=tuple(token_ms), before=before, after=_state(), others=watch.others())
+
+
+def _since(begin: float) -> float:
+    return (time.perf_counter() - begin) * 1e3
+
+
+def _alive_ms() -> float:
+    """Since this process was started, as the kernel has it (proc(5), field 22 of stat): the interpreter's start too."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return (time.clock_gettime(time.CLOCK_BOOTTIME) - started) * 1e3
+
+
+def _state() -> TheirState:
+    return msgspec.convert(machine_state(), TheirState)

@@ -1,0 +1,49 @@
+"""What a build shall make, and what is refused before any work."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from edgewright.builder.plan import planned, supported, wanted_of
+from edgewright.errors import UnsupportedConversion, UsageError
+
+
+def test_the_usual_artifacts_are_those_of_onnx():
+    assert wanted_of(None, None, None) == {"onnx": ["fp32", "int8"]}
+    assert wanted_of(["ort", "onnx"], ["int4"], None) == {"ort": ["int4"], "onnx": ["int4"]}
+
+
+@pytest.mark.parametrize("given", [([], None), (None, [])])
+def test_nothing_is_not_what_is_usual(given):
+    with pytest.raises(UsageError, match="no format or no precision was given"):
+        wanted_of(*given, None)
+
+
+def test_a_board_says_what_it_runs_best():
+    found = wanted_of(None, None, "raspberry-pi-4")
+    assert found
+    assert wanted_of(["onnx"], ["fp32"], "raspberry-pi-4") == {"onnx": ["fp32"]}
+
+
+def test_what_a_format_has_not_is_refused_with_what_it_has():
+    with pytest.raises(UnsupportedConversion, match="ort at precision 'fp16' is not supported: ") as caught:
+        planned({"ort": ["fp32", "fp16"]}, leave_gaps=False)
+    assert caught.value.hint
+    ((converter, left),) = planned({"ort": ["fp32", "fp16", "fp32"]}, leave_gaps=True)
+    assert (converter.format, left) == ("ort", ["fp32"])
+
+
+def test_what_a_model_has_not_is_refused_unless_something_is_left():
+    source = SimpleNamespace(keras=False, model_type="mobilebert", task="text-classification", architecture="M")
+    plan = planned({"tflite": ["fp32"], "onnx": ["fp32"]}, leave_gaps=False)
+    with pytest.raises(UnsupportedConversion, match="tflite at fp32 of M is not supported: it reads each token's"):
+        supported(plan, source, leave_gaps=False)
+    assert [converter.format for converter, _ in supported(plan, source, leave_gaps=True)] == ["onnx"]
+    with pytest.raises(UnsupportedConversion):
+        supported(plan[:1], source, leave_gaps=True)
+
+
+def test_a_keras_model_has_one_format():
+    source = SimpleNamespace(keras=True, model_type="keras", task="text-classification", architecture="K")
+    with pytest.raises(UnsupportedConversion, match="a Keras source converts to tflite only, not to onnx"):
+        supported(planned({"onnx": ["fp32"]}, leave_gaps=False), source, leave_gaps=False)
