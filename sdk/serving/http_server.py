@@ -208,7 +208,7 @@ class HttpServer(ABC):
         """Have an answer written for as long as the block lasts and its client is there. Raises Refused."""
         with self.place():
             self._held.add(writing)
-            self.in_turn(writing.work)
+            self._engine.submit(writing.work)
             watch = asyncio.create_task(_watch(connection, writing))
             try:
                 yield

@@ -165,6 +165,9 @@ class DecoderServer(_OpenAI):
     async def _chat(self, connection: Connection, request: Request) -> None:
         asked = decoded(request.body, request.headers, ChatRequest)
         turns = asked.turns()
+        if not self._generator.has_template:
+            what = f"The model {self.name!r} has no chat template; ask {self.ways[1]}."
+            raise Refused(HTTPStatus.BAD_REQUEST, what, param="messages", code="unsupported_value")
         await self._written(connection, asked, Chat(self.name), lambda generator: generator.ids(turns))
 
     async def _complete(self, connection: Connection, request: Request) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import closing
+from contextlib import closing, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,7 +99,8 @@ class Writing:
         return self._generator.options(**{"max_new_tokens": context, **self._options})
 
     def _tell(self, item: Any) -> None:
-        self._loop.call_soon_threadsafe(self._told.put_nowait, item)
+        with suppress(RuntimeError):  # the server has ended meanwhile
+            self._loop.call_soon_threadsafe(self._told.put_nowait, item)
 
     async def begun(self) -> None:
         """Wait until the prompt was found good. Raises what was wrong with it, or Refused where it was cut short."""

@@ -190,6 +190,43 @@ def test_a_stop_string_a_seed_and_no_limit(served, generator):
     served(talk)
 
 
+def test_a_model_that_does_not_converse_says_where_it_answers(served, generator, tmp_path):
+    generator._directory = tmp_path
+
+    def talk(port):
+        status, tree = ask(port, "/v1/chat/completions", CHAT)
+        assert (status, tree["error"]["param"]) == (400, "messages")
+        assert tree["error"]["message"] == "The model 'tiny' has no chat template; ask /v1/completions."
+        assert ask(port, "/v1/completions", PLAIN)[0] == 200
+
+    served(talk)
+
+
+def test_a_failing_engine_is_an_error_of_the_server_and_ends_nothing(served, generator, capfd):
+    decoder, run_it = generator.session.decoder, generator.session.decoder._run
+    failing = [0, 0]
+
+    def fail(ids, kept):
+        failing[0] += 1
+        if failing[0] > failing[1]:
+            raise ValueError("out of luck")
+        return run_it(ids, kept)
+
+    def talk(port):
+        decoder._run = fail
+        status, tree = ask(port, "/v1/completions", PLAIN)
+        assert (status, tree["error"]["type"]) == (500, "server_error")
+        failing[:] = [0, 4]
+        *pieces, last = stream(port, "/v1/completions", PLAIN)
+        assert len(pieces) > 2
+        assert "out of luck" in json.loads(last)["error"]["message"]
+        decoder._run = run_it
+        assert ask(port, "/v1/completions", PLAIN)[0] == 200
+
+    served(talk)
+    assert capfd.readouterr().err.count("decoding failed at token") == 2
+
+
 def test_models(served):
     def talk(port):
         tree = ask(port, "/v1/models", method="GET")[1]
