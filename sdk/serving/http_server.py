@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,14 +26,15 @@ from edgewright.serving.openai_answers import refusal, send_refused
 from edgewright.serving.systemd import notify
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Awaitable, Iterator, Mapping
 
     from edgewright.serving.http_connection import Request
     from edgewright.serving.writing import Writing
 
-    Route = Callable[[Connection, Request], Coroutine[Any, Any, None]]
+__all__ = ["HttpBounds", "HttpServer", "Route", "bound", "loopback"]
 
-__all__ = ["HttpBounds", "HttpServer", "bound", "loopback"]
+Route = Callable[[Connection, "Request"], Coroutine[Any, Any, None]]
+"""What answers a request."""
 
 _LOOK_S = 0.1
 """How often a client that waits is looked after: no more than some tokens are written for one that left."""
