@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from edgewright.measure.race import Entrant, Rules, choose, race
     from edgewright.measure.regression import Comparison, bench_against
     from edgewright.measure.rows import Row, Run
+    from edgewright.model.identify import Identity, identify
     from edgewright.model.source import Source, open_source
     from edgewright.proof.compare import Difference, compare
     from edgewright.proof.score import Evaluation, evaluate
@@ -84,6 +85,7 @@ __all__ = [
     "Estimate",
     "Evaluation",
     "Flashed",
+    "Identity",
     "Install",
     "Limits",
     "Listing",
@@ -144,6 +146,7 @@ __all__ = [
     "flash",
     "flash_all",
     "heads",
+    "identify",
     "inspect",
     "listing",
     "load",
@@ -186,6 +189,7 @@ _HOMES = {
     "Estimate": "boards.estimate",
     "Evaluation": "proof.score",
     "Flashed": "boards.flash",
+    "Identity": "model.identify",
     "Install": "exporting._updater",
     "Limits": "system.child",
     "Listing": "contracts.board_answers",
@@ -243,6 +247,7 @@ _HOMES = {
     "flash": "boards.flash",
     "flash_all": "boards.many",
     "heads": "analysis.attention",
+    "identify": "model.identify",
     "inspect": "bundle.bundle",
     "listing": "boards.flash",
     "load": "inference.pipeline",

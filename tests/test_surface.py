@@ -281,6 +281,7 @@ RESULTS = [
     ATTENTION,
     edgewright.Probed("texts", (EVIL, "b"), 10, 5, 50.0, ()),
     edgewright.Report(RUN, RUN, (FOUND,)),
+    edgewright.Identity("model", EVIL, EVIL, EVIL),
 ]
 SETTINGS = {"Bounds", "Distillation", "Install", "Limits", "Plan", "Recipe", "Rules", "SearchLimits", "Shape"}
 """What is given to a function: written as it is made."""
@@ -437,7 +438,7 @@ def _with_model(directory, data):
     return directory
 
 
-TEXTS = ["good", "the river had risen in the night", "a pity"]
+TEXTS = ["good", "the river had risen in the night", "not good"]
 
 
 def test_a_pipeline_says_what_runs_where(live):

@@ -64,9 +64,9 @@ def replaced(
         attend: an attention -> (batch, length, heads, width).
         bidirectional: bool (batch, keys), number of queries, dtype -> the mask that every layer adds, made once.
         other: what to make of transformers' own additive mask (batch, 1, queries, keys), of windows and causal models.
-        biased: whether `attend` adds a position bias; else a model that has one is refused.
+        biased: whether `attend` adds a position bias; else the attention of a model that has one is left as it is.
     """
-    if not hasattr(model, "set_attn_implementation"):
+    if not _hooked(model) or (not biased and _adds_positions(model)):
         yield
         return
     from transformers import AttentionInterface, AttentionMaskInterface
@@ -79,6 +79,15 @@ def replaced(
         yield
     finally:
         cast("Any", model).set_attn_implementation(before)
+
+
+def _hooked(model: torch.nn.Module) -> bool:
+    return hasattr(model, "set_attn_implementation") and getattr(model, "config", None) is not None
+
+
+def _adds_positions(model: torch.nn.Module) -> bool:
+    """Whether its layers add a bias of positions to their scores, as T5's do."""
+    return any(getattr(module, "has_relative_attention_bias", False) for module in model.modules())
 
 
 def _function(attend: Callable[[Attention], torch.Tensor], unsaid: tuple[str, ...]) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import transformers
 
 from edgewright.converters._model.eager import load
 from edgewright.model.decoding import EagerAnswer
@@ -30,7 +31,26 @@ def eager(request: EagerRequest, progress: Callable[[str], None]) -> EagerAnswer
     _write_logits(model.model, texts, request)
     progress(f"let the eager model write {texts.written} tokens after {len(texts.prompts)} prompts")
     written = _greedy(model.model, texts)
-    return EagerAnswer(model.parameters_count(), tuple(w[0] for w in written), tuple(w[1] for w in written))
+    words, chat = _tokens(request)
+    return EagerAnswer(
+        parameters=model.parameters_count(),
+        greedy=tuple(w[0] for w in written),
+        margins=tuple(w[1] for w in written),
+        words=words,
+        chat=chat,
+        library=f"transformers {transformers.__version__}",
+    )
+
+
+def _tokens(request: EagerRequest) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]:
+    """The ids of the words and of the conversation, by the source's own tokenizer."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(request.source.directory), local_files_only=True)
+    words = tuple(tuple(tokenizer(text)["input_ids"]) for text in request.words)
+    if not tokenizer.chat_template:
+        return words, ()
+    turn = [{"role": "user", "content": request.chat}]
+    found = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=True)
+    return words, tuple(found["input_ids"])
 
 
 def _write_logits(model: Any, texts: Texts, request: EagerRequest) -> None:

@@ -12,8 +12,11 @@ import torch
 
 from edgewright import registry
 from edgewright.converters._model.last_layer import cut
+from edgewright.converters._model.vectors import around
 from edgewright.errors import SourceError
+from edgewright.model.loading import body_class
 from edgewright.model.pruned import mend
+from edgewright.model.source import beyond
 from edgewright.text.encoding import picked
 
 if TYPE_CHECKING:
@@ -65,7 +68,7 @@ def load(source: SourceJob) -> Eager:
     """
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
-    outputs = registry.load("tasks", source.task).outputs
+    outputs = registry.load("tasks", source.task)(source.settings).outputs
     if source.exported:
         model, inputs = _exported(source.exported)
     else:
@@ -104,9 +107,17 @@ def _exported(path: Path) -> tuple[torch.nn.Module, list[str]]:
 
 
 def _pretrained(source: SourceJob) -> tuple[torch.nn.Module, list[str]]:
+    body = None if source.kind == "static" else _transformer(source)
+    model = around(source, body) or body
+    return model, _inputs(model)
+
+
+def _transformer(source: SourceJob) -> torch.nn.Module:
     import transformers
 
-    kind = getattr(transformers, registry.load("tasks", source.task).auto_class)
+    vectors = source.kind == "setfit" or source.task == "feature-extraction"
+    name = body_class(source.directory) if vectors else registry.load("tasks", source.task).auto_class
+    kind = getattr(transformers, name)
     try:
         model, info = kind.from_pretrained(
             str(source.directory),
@@ -122,13 +133,14 @@ def _pretrained(source: SourceJob) -> tuple[torch.nn.Module, list[str]]:
         raise SourceError(f"{source.directory} does not load: {type(error).__name__}: {error}") from error
     info["mismatched_keys"] = mend(model, source.directory, info["mismatched_keys"])
     _check_complete(info, source)
-    return model, _inputs(model)
+    return model
 
 
 def _inputs(model: Any) -> list[str]:
     """The tokenizer's arrays that the model takes; segment ids only where there is more than one segment."""
-    taken = inspect.signature(model.forward).parameters
-    segments = getattr(model.config, "type_vocab_size", 2) > 1
+    segments = getattr(getattr(model, "config", None), "type_vocab_size", 2) > 1
+    taken = getattr(model, "body", model)
+    taken = inspect.signature(taken.forward).parameters
     return [name for name in _FEEDS if name in taken and (segments or name != "token_type_ids")]
 
 
@@ -138,7 +150,7 @@ def _check_complete(info: Mapping[str, Any], source: SourceJob) -> None:
         source.directory,
         f"is it a {source.task} model? fine-tune it first, or name its own task with --task",
     )
-    spare = source.task == "feature-extraction"
+    spare = source.task == "feature-extraction" or source.kind == "setfit"
     missing = sorted(key for key in info["missing_keys"] if not (spare and "pooler" in key))
     if missing:
         shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
@@ -151,8 +163,9 @@ def _check_complete(info: Mapping[str, Any], source: SourceJob) -> None:
 def _check_size(model: Any, source: SourceJob) -> None:
     rows = model.get_input_embeddings().weight.shape[0]
     if source.largest_id >= rows:
-        hint = "the tokenizer belongs to another model"
-        raise SourceError(f"tokenizer.json has token id {source.largest_id}, the embedding has {rows} rows", hint=hint)
+        raise beyond(source.directory, source.largest_id, rows)
+    if source.kind == "setfit":
+        return  # its own labels fit its own head
     head, labels = getattr(model.config, "num_labels", None), len(source.settings.labels)
     if labels and head != labels:
         raise SourceError(f"config.json names {labels} labels, the head has {head}")

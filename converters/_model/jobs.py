@@ -7,30 +7,51 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
 from edgewright.contracts.converter import ConversionSpec
-from edgewright.errors import EdgewrightError
+from edgewright.errors import EdgewrightError, GateFailed, one_line
 from edgewright.model.conversion import ConversionAnswer
 from edgewright.model.eager import ReferenceAnswer
 from edgewright.system import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from edgewright.model.conversion import Conversion, Wanted
-    from edgewright.model.eager import Look
+    from edgewright.model.eager import ReferenceRequest
     from edgewright.model.source import SourceJob
 
 __all__ = ["attempt", "convert", "read_spec", "reference"]
 
 
-def reference(request: Look, progress: Callable[[str], None]) -> ReferenceAnswer:
-    """Run the eager model on the batches and write its outputs; answer what it says of itself."""
+def reference(request: ReferenceRequest, progress: Callable[[str], None]) -> ReferenceAnswer:
+    """Run the eager model on the batches and write its outputs; answer what it says of itself.
+
+    Where the source has a library of its own, that is asked about the same texts.
+    """
     progress("load the model")
     library = _library(request.source, request.threads)
     model = library.load(request.source)
     batches = arrays.load(request.feeds)
     progress(f"run the eager model on {len(batches)} batches")
     arrays.save(request.out, library.run_all(model, batches, request.threads))
-    return ReferenceAnswer(model.parameters_count())
+    count = model.parameters_count()
+    del model, batches  # the source's own library loads it once more
+    if request.asked is not None:
+        _ask_outside(request, request.asked, progress)
+    return ReferenceAnswer(count)
+
+
+def _ask_outside(request: ReferenceRequest, asked: Path, progress: Callable[[str], None]) -> None:
+    from edgewright.converters._model import outside
+
+    try:
+        outside.ask(request.source, asked, request.told, progress)
+    except (EdgewrightError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic of tokenizers is no Exception
+        words = one_line(f"{type(error).__name__}: {error}", 300)
+        what = f"the library of {request.source.origin} fails where edgewright does not: {words}"
+        raise GateFailed(what, hint="what it says of these texts is not known") from error
 
 
 def convert(request: Conversion, progress: Callable[[str], None]) -> ConversionAnswer:

@@ -18,8 +18,8 @@ from edgewright.bundle.manifest import Source as Origin
 from edgewright.contracts.precision import weight_bits
 from edgewright.errors import ChildFailed, EdgewrightError, GateFailed, StorageError, from_record
 from edgewright.inference.engines import engine_for
-from edgewright.model.config import read_json
 from edgewright.model.conversion import CONVERT, Conversion, Wanted
+from edgewright.model.known import read_json
 from edgewright.proof.bisect import locate
 from edgewright.proof.decoding import DecoderProof
 from edgewright.system import arrays
@@ -212,7 +212,7 @@ class Assembly:
 
     def _copied(self) -> tuple[str, ...]:
         """What a bundle takes from the source's directory, which for a module or a Keras model is its tokenizer's."""
-        own = not (self.source.exported or self.source.keras)
+        own = not (self.source.exported or self.source.keras) and self.source.kind not in ("static", "setfit")
         more = _GENERATING if self.source.task == "text-generation" else ()
         return ("config.json", *_TOKENIZER, *more) if own else _TOKENIZER
 
@@ -227,6 +227,8 @@ class Assembly:
             parameters=self.proof.parameters,
             sha256=self.source.sha256(),
             licence=self.source.licence(),
+            unread=self.source.unread,
+            outside=self.proof.outside,
         )
 
 

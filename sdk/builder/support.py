@@ -85,6 +85,7 @@ GAPS: tuple[Gap, ...] = (
     Gap(
         "a decoder's activations are quantized on the fly alone",
         "int8 or int4",
+        format="onnx",
         precision="int8-static",
         task="text-generation",
     ),

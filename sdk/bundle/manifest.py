@@ -194,22 +194,42 @@ class Choice(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a task needs to know of the model, beyond the task's name."""
+    """What a task needs to know of the model, beyond the task's name.
+
+    Attributes:
+        max_length: tokens at which texts are cut, special ones included.
+        labels: of a classifier, in the order of its outputs.
+        problem: what its outputs are.
+        pooling: how the vectors of tokens become one; `model` where the artifact gives the one vector itself.
+        normalize: whether that vector is brought to length 1.
+        prompt: a text that is put before every text, as the source says.
+        prompts: others that it names, by name.
+        activation: what a regression's outputs go through, `sigmoid` where the source says so.
+    """
 
     max_length: Annotated[int, Meta(ge=1)]
     labels: tuple[str, ...] = ()
     problem: Literal["single_label", "multi_label", "regression"] = "single_label"
-    pooling: Literal["mean", "cls", "max"] = "mean"
+    pooling: Literal["mean", "cls", "max", "model"] = "mean"
     normalize: bool = False
+    prompt: str = ""
+    prompts: dict[str, str] = {}
+    activation: Literal["identity", "sigmoid"] = "identity"
 
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the model came from: its architecture, its number of parameters, the SHA-256 over its files."""
+    """Where the model came from: its architecture, its number of parameters, the SHA-256 over its files.
+
+    unread are keys of its config.json that neither transformers nor edgewright knows; outside says what its answers
+    were held against beside the eager model, null where nothing of the kind exists.
+    """
 
     architecture: str
     parameters: _Size
     sha256: _Sha256
     licence: str | None = None
+    unread: tuple[str, ...] = ()
+    outside: str | None = None
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -267,9 +287,20 @@ class Golden(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     cases: Annotated[tuple[GoldenCase, ...], Meta(min_length=1)]
 
 
+_LATER: dict[str, dict[str, Any]] = {
+    "settings": {"activation": "identity", "prompt": "", "prompts": {}},
+    "source": {"outside": None, "unread": ()},
+}
+"""Fields of a manifest that came after the first release, with what they are where nothing is said: an edgewright that
+does not know them reads every bundle that does not need them."""
+
+
 def encode(record: Struct) -> bytes:
     """Indented JSON with sorted keys, the same bytes for the same record."""
-    return json.dumps(msgspec.to_builtins(record), indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+    tree = msgspec.to_builtins(record)
+    for part, later in _LATER.items() if isinstance(record, Manifest) else ():
+        tree[part] = {name: value for name, value in tree[part].items() if name not in later or value != later[name]}
+    return json.dumps(tree, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
 
 def decode(data: bytes, kind: type[Any], name: str) -> Any:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import errno
-import io
 import logging
 import os
 import signal
@@ -75,32 +73,9 @@ class _Notices(logging.Handler):
             click.echo(f"edgewright: {one_line(record.getMessage())}", err=True)
 
 
-def _unicode() -> None:
-    """Let streams carry every character whatever the locale is.
-
-    A pipe or a file gets UTF-8, which is what reads it on the next machine. A terminal of another encoding shows what
-    it can, and the rest as the escapes of JSON, so that an answer stays one.
-    """
-    codecs.register_error("json", _escaped)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            encoding = stream.encoding if stream.isatty() else "utf-8"
-            stream.reconfigure(encoding=encoding, errors="json")
-
-
-def _escaped(error: UnicodeError) -> tuple[str, int]:
-    """What an encoding has not, in the escapes of JSON, which has them in UTF-16."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
-    pairs = (units[at : at + 2].hex() for at in range(0, len(units), 2))
-    return "".join(f"\\u{pair}" for pair in pairs), error.end
-
-
 def main() -> None:
     """Run the command line and end the process with the exit code of what happened."""
     mend()
-    _unicode()
     notices = logging.getLogger("edgewright")
     notices.addHandler(_Notices())
     notices.setLevel(logging.INFO)

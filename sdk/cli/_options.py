@@ -184,7 +184,6 @@ def listed(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
 _GENERATION: tuple[tuple[str, Any, str], ...] = (
     ("--max-new-tokens", int, "A decoder: the most tokens of an answer."),
     ("--temperature", float, "A decoder: 0 always takes the likeliest token."),
-    ("--top-k", int, "A decoder: draw from so many of the likeliest tokens."),
     ("--top-p", float, "A decoder: draw from the likeliest tokens that together have this probability."),
     ("--min-p", float, "A decoder: draw from tokens with this share of the likeliest one's probability."),
     ("--repetition-penalty", float, "A decoder: above 1, tokens that were there already are less likely."),

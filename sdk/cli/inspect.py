@@ -24,9 +24,20 @@ _CACHE = ("past_key_values.", "present.")
 @click.argument("bundle", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(bundle: str, *, as_json: bool) -> None:
-    """Show what BUNDLE says of itself. Names and sizes are checked, hashes are not: that is `verify`."""
-    from edgewright.bundle.bundle import inspect
+    """Show what BUNDLE says of itself. Names and sizes are checked, hashes are not: that is `verify`.
 
+    Of anything else, a model in whatever form, it says in one line what it is, and the command that takes it.
+    """
+    from pathlib import Path
+
+    from edgewright.bundle.bundle import inspect
+    from edgewright.model.identify import identify
+
+    found = identify(bundle)
+    if found.command and not Path(bundle, "manifest.json").exists():
+        row = {"kind": found.kind, "is": found.what, "then": found.then, "command": found.command or None}
+        emit([row] if as_json else [], as_json=as_json, title="" if as_json else found.line(bundle))
+        return
     manifest = inspect(bundle)
     rows = [
         {
@@ -53,6 +64,8 @@ def _title(manifest: Manifest) -> str:
         "labels": ", ".join(settings.labels) or "-",
         "max length": f"{settings.max_length} tokens",
         "source": f"{source.architecture}, {source.parameters:,} parameters, licence {source.licence or 'unknown'}",
+        "held to": source.outside or "-",
+        "unread": ", ".join(source.unread) or "-",
         "chosen": "; ".join(_chosen(choice) for choice in manifest.choices) or "-",
         "made with": ", ".join(f"{name} {version}" for name, version in manifest.toolchain.items()),
     }

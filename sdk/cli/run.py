@@ -71,36 +71,33 @@ def command(
 ) -> None:
     """Answer texts, one JSON line each, as they come; talk with a decoder."""
     from edgewright.bundle.bundle import Bundle
-    from edgewright.generation.generator import Generator
     from edgewright.inference.pipeline import load
 
     if texts and input_:
         raise click.UsageError("give texts or --input, one of the two")
-    if device or not Bundle.of(bundle).task().generates:
-        _one_of(texts, input_)
+    writes = not device and Bundle.of(bundle).task().generates
+    if not (writes or texts or input_):
+        raise click.UsageError("give texts or --input, one of the two")
     if device:
         from edgewright.cli._on_device import ask
 
         _print(ask().tree["rows"], as_json=as_json)
         return
     chosen: dict[str, Any] = {"format": format_, "precision": precision, "engine": engine, "threads": threads}
-    pipeline = load(bundle, **chosen, context=context, careful=True, **asked(options))
-    if isinstance(pipeline, Generator):
-        _generate(pipeline, texts, input_, generation, system=system, raw=raw, stats=stats, as_json=as_json)
+    if writes:
+        generator = load(bundle, **chosen, context=context, careful=True)
+        given = {**generation, **asked(options)}
+        _generate(generator, texts, input_, given, system=system, raw=raw, stats=stats, as_json=as_json)
         return
+    pipeline = load(bundle, **chosen, careful=True, **asked(options))
     if generation or system or raw or stats or context:
         what = f"{pipeline.task.name} gives its answer at once: the options of a decoder mean nothing"
         raise click.UsageError(what)
     items = iter(texts) if texts else _items(str(input_))
-    given = items if pair is None else ({"text": item, "text_pair": pair} for item in items)
+    every: Any = items if pair is None else ({"text": item, "text_pair": pair} for item in items)
     if query is not None:
-        given = iter([{"query": query, "texts": list(items)}])
-    _print(map(pipeline.row, given), as_json=as_json)
-
-
-def _one_of(texts: tuple[str, ...], input_: str | None) -> None:
-    if not texts and not input_:
-        raise click.UsageError("give texts or --input, one of the two")
+        every = iter([{"query": query, "texts": list(items)}])
+    _print(map(pipeline.row, every), as_json=as_json)
 
 
 def _generate(

@@ -10,6 +10,7 @@ from edgewright.system.files import plain
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
 __all__ = ["encoding_of"]
 
@@ -29,9 +30,10 @@ def encoding_of(path: Path) -> str:
     try:
         with plain(path) as file:
             found = _marked(file.read(4096))
-            if found:
-                return found
             file.seek(0)
+            if found:
+                _check_decodes(path, file, found)
+                return found
             decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
             while piece := file.read(_PIECE):
                 if b"\0" in piece:
@@ -47,6 +49,18 @@ def encoding_of(path: Path) -> str:
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     return "utf-8"
+
+
+def _check_decodes(path: Path, file: BinaryIO, encoding: str) -> None:
+    """Raise DataError where a file is not in the encoding that its first bytes tell, to the last of them."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        while piece := file.read(_PIECE):
+            decoder.decode(piece)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        what = f"{path} begins as {encoding.upper()} and is not: {error.reason} at byte {error.start}"
+        raise DataError(what, hint="was it copied whole? save it as UTF-8") from error
 
 
 def _marked(begin: bytes) -> str:

@@ -90,7 +90,10 @@ def _check_task(manifest: Manifest) -> None:
             "MediaPipe's embedder reads one vector for each text, the artifact gives one for each token",
             hint="pooling is not in the file; `edgewright run` pools with LiteRT",
         )
+    hint = "it has a text classifier; `edgewright run` answers every task"
     if manifest.task != "text-classification" or not manifest.settings.labels:
         kind = manifest.task if manifest.settings.labels else f"{manifest.task} without labels"
-        hint = "it has a text classifier; `edgewright run` answers every task"
         raise UnsupportedConversion(f"MediaPipe has no task for {kind}", hint=hint)
+    if manifest.settings.prompt or manifest.settings.activation != "identity":
+        own = "a prompt before every text" if manifest.settings.prompt else "a sigmoid behind its output"
+        raise UnsupportedConversion(f"the model has {own}, MediaPipe has no place for it", hint=hint)

@@ -183,6 +183,7 @@ def load(
     buckets: tuple[int, ...] | None = None,
     context: int | None = None,
     careful: bool = False,
+    prompt: str | None = None,
     **options: Any,
 ) -> Any:
     """Open a bundle's artifact: what `edgewright race` chose for this kind of machine, else the smallest that opens.
@@ -199,13 +200,14 @@ def load(
             for. Memory grows with what is used of it.
         careful: open the artifact in a child first, the first time that this machine sees it: one that kills the
             engine is then an error.
+        prompt: the name of one of the source's prompts, to stand before every text; by default the source's own choice.
         options: of the task, for every call, such as `top_k` or `aggregation_strategy`.
 
     Returns:
         A `Pipeline`; of a decoder an `edgewright.generation.generator.Generator`.
 
     Raises:
-        UsageError: the task has no such option.
+        UsageError: the task has no such option, or the source no such prompt.
         BundleError: the bundle is not what its manifest says, or has no such artifact.
         MissingExtra: no engine for the format is installed.
         ChildFailed: `careful`, and the engine dies of the artifact.
@@ -221,6 +223,7 @@ def load(
         if not careful:
             runtime.import_engine()
         task = bundle.task().asking(**options)
+        task = task if prompt is None else task.prompted(prompt)
     finally:
         intact()
     if careful:

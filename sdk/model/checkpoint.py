@@ -71,7 +71,7 @@ def open_checkpoint(model: str | Path, jobs: Jobs, *, tokenizer: str | Path | No
     vocabulary = None if gguf else _vocabulary(path, tokenizer)
     request = UnpackRequest(path, out, "gguf" if gguf else "llama2c", vocabulary)
     grid = jobs.run(UNPACK, request, preload=EAGER).grid
-    return replace(open_source(out, task=task), origin=path, grid=grid)
+    return replace(open_source(out, task=task), packed=path, grid=grid)
 
 
 def _vocabulary(path: Path, given: str | Path | None) -> Path:

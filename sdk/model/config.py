@@ -4,33 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
 from msgspec import Struct
 
 from edgewright.bundle.manifest import Settings
 from edgewright.errors import SourceError, UnsupportedConversion
+from edgewright.model.sentence import activation
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FIRST_TOKEN", "Config", "read_json", "read_settings"]
+    from edgewright.model.sentence import Sentence
+    from edgewright.model.settle import SettleAnswer
+
+__all__ = ["FIRST_TOKEN", "GIVE_VECTORS", "Config", "read_settings"]
 
 FIRST_TOKEN = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta")
 """Families whose classifiers read the first token alone: the converters cut their last layer to it."""
 
-# These models count positions from the padding id + 1, so that many rows of the position table are never used.
-_OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl", "longformer", "ibert"}
+GIVE_VECTORS = ("static", "clip", "clip_text_model")
+"""Families that give one vector of a text themselves: there is nothing left to pool."""
+
 _MOST_LABELS = 10**6
 """A choice: above every vocabulary, and little enough to be counted."""
 _NO_LENGTH = 10**6
 """Above every model's context; transformers writes 10**30 where a tokenizer knows no length."""
 # Models that answer questions are trained on windows of so many tokens (BERT's run_squad.py, transformers' pipeline).
 _LONGEST_WINDOW = 384
-_POOLING: dict[str, Literal["mean", "cls", "max"]] = {
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max",
-}
+_LONGEST_STATIC = 8192
+"""A choice: a mean over a table takes any number of tokens, formats of fixed shapes do not."""
+_UNSAID = 512
+"""A choice where neither the model nor the tokenizer says a length: BERT's, and that of most encoders."""
 
 
 class Config(Struct, frozen=True):
@@ -45,35 +48,89 @@ class Config(Struct, frozen=True):
     n_positions: int | None = None
     pad_token_id: int | None = None
     vocab_size: int | None = None
+    task_specific_params: dict[str, Any] | None = None
+    sentence_transformers: dict[str, Any] | None = None
+    sbert_ce_default_activation_function: str | None = None
 
 
-class _Module(Struct, frozen=True):
-    """One step of a sentence-transformers model, as modules.json lists it."""
+def read_settings(
+    directory: Path, config: Config, task: str, sentence: Sentence | None, found: SettleAnswer
+) -> Settings:
+    """Labels, largest length, pooling, prompts and activation.
 
-    type: str
-    path: str = ""
+    Args:
+        directory: of config.json.
+        config: what it says.
+        task: the task's key.
+        sentence: what sentence-transformers saved beside it, None where it did not.
+        found: what transformers makes of the files.
 
-
-def read_json(path: Path, kind: Any) -> Any:
-    """A JSON file of the source as a value of `kind`. Raises SourceError, which names the field."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.MsgspecError, RecursionError) as error:
-        raise SourceError(
-            f"{path} cannot be read: {error}", hint="is it a Hugging Face model, whole and undamaged?"
-        ) from error
-
-
-def read_settings(directory: Path, config: Config, task: str) -> Settings:
-    """Labels, largest length and pooling. Raises SourceError and UnsupportedConversion."""
-    pooling, normalize = _pooling(directory)
+    Raises:
+        SourceError: settings that contradict each other.
+        UnsupportedConversion: one that is not carried out.
+    """
+    _check_own_settings(directory, config, task)
+    labels = (found.labels or _labels(config)) if task.endswith("classification") else ()
+    vectors = sentence if sentence and task == "feature-extraction" else None
+    problem = "single_label" if found.labels else _problem(config)
     return Settings(
-        max_length=min(_max_length(directory, config), _LONGEST_WINDOW if task == "question-answering" else _NO_LENGTH),
-        labels=_labels(config) if task.endswith("classification") else (),
-        problem=_problem(config),
-        pooling=pooling,
-        normalize=normalize,
+        max_length=_max_length(config, task, sentence, found),
+        labels=labels,
+        problem=problem,
+        pooling=_pooling(config, vectors),
+        normalize=bool(vectors and vectors.plain and vectors.normalized),
+        prompt=sentence.prompt if sentence else "",
+        prompts=dict(vectors.prompts) if vectors else {},
+        activation=_activation(directory, config, task, sentence),
     )
+
+
+def _check_own_settings(directory: Path, config: Config, task: str) -> None:
+    """Refuse settings that transformers' pipelines take for this very task, and that nothing here carries out."""
+    own = (config.task_specific_params or {}).get(task)
+    if own:
+        what = f"task_specific_params of {task} in {directory / 'config.json'} is {own}"
+        raise UnsupportedConversion(what, hint="take it out if it changes no answer")
+
+
+def _pooling(config: Config, vectors: Sentence | None) -> Literal["mean", "cls", "max", "model"]:
+    """Who makes one vector of a text, and how: the mean for a model that says nothing of it."""
+    if config.model_type in GIVE_VECTORS:
+        return "model"
+    return (vectors.plain or "model") if vectors else "mean"
+
+
+def _activation(
+    directory: Path, config: Config, task: str, sentence: Sentence | None
+) -> Literal["identity", "sigmoid"]:
+    """What the one output of a classifier goes through.
+
+    The saved activation of a cross-encoder, by whichever of its names; else transformers' own rule for one label
+    without a problem_type, which is sentence-transformers' default as well: the sigmoid.
+
+    Raises:
+        UnsupportedConversion: a saved activation that would change the scores of several labels, or is another one.
+    """
+    if task != "text-classification":
+        return "identity"
+    saved = config.sentence_transformers or {}
+    names = (saved.get("activation_fn"), config.sbert_ce_default_activation_function)
+    found = [one for name in names if (one := activation(name, directory / "config.json"))]
+    found += [sentence.activation] if sentence and sentence.activation else []
+    if len(set(found)) > 1:
+        raise SourceError(f"{directory} saves the activations {' and '.join(found)}", hint="leave one")
+    if len(_labels(config)) > 1:
+        if found and found[0] not in ("Identity", "Softmax"):
+            what = f"{directory} saves the activation {found[0]} over {len(_labels(config))} labels"
+            hint = 'for labels that exclude nothing write "problem_type": "multi_label_classification"'
+            raise UnsupportedConversion(what, hint=hint)
+        return "identity"
+    if found and found[0] not in ("Identity", "Sigmoid"):
+        hint = "known for one output: Identity, Sigmoid"
+        raise UnsupportedConversion(f"{directory} saves the activation {found[0]}", hint=hint)
+    if found:
+        return "sigmoid" if found[0] == "Sigmoid" else "identity"
+    return "sigmoid" if config.problem_type is None else "identity"
 
 
 def _problem(config: Config) -> Literal["single_label", "multi_label", "regression"]:
@@ -94,38 +151,14 @@ def _labels(config: Config) -> tuple[str, ...]:
     return tuple(names[at] for at in range(len(names)))
 
 
-def _max_length(directory: Path, config: Config) -> int:
-    """The least of what the position table, the tokenizer and sentence-transformers allow; 512 if none says so."""
-    positions = config.max_position_embeddings or config.n_positions or _NO_LENGTH
-    if config.model_type in _OFFSET_POSITIONS:
-        positions -= (1 if config.pad_token_id is None else config.pad_token_id) + 1
-    bounds = [positions, _optional(directory, "tokenizer_config.json").get("model_max_length")]
-    bounds.append(_optional(directory, "sentence_bert_config.json").get("max_seq_length"))
-    real = [int(bound) for bound in bounds if isinstance(bound, int | float) and 0 < bound < _NO_LENGTH]
-    return min(real, default=512)
+def _max_length(config: Config, task: str, sentence: Sentence | None, found: SettleAnswer) -> int:
+    """Where the source's own library cuts, and never beyond the model's table of positions.
 
-
-def _optional(directory: Path, name: str) -> dict[str, Any]:
-    path = directory / name
-    return dict(read_json(path, dict[str, Any])) if path.is_file() else {}
-
-
-def _pooling(directory: Path) -> tuple[Literal["mean", "cls", "max"], bool]:
-    """Pooling and normalisation as sentence-transformers saves them; the mean, not normalised, for any other model."""
-    if not (directory / "modules.json").is_file():
-        return "mean", False
-    modules: list[_Module] = read_json(directory / "modules.json", list[_Module])
-    kinds = {module.type.rsplit(".", 1)[-1]: module.path for module in modules}
-    known = {"Transformer", "Pooling", "Normalize"}
-    if not kinds.keys() <= known:
-        strangers = ", ".join(sorted(kinds.keys() - known))
-        raise UnsupportedConversion(f"modules.json has {strangers}", hint=f"known: {', '.join(sorted(known))}")
-    if "Pooling" not in kinds:
-        return "mean", "Normalize" in kinds
-    config = _optional(directory, f"{kinds['Pooling'] or '1_Pooling'}/config.json")
-    modes = [key for key, value in config.items() if key.startswith("pooling_mode_") and value is True]
-    if len(modes) != 1 or modes[0] not in _POOLING:
-        raise UnsupportedConversion(
-            f"pooling {' + '.join(modes) or 'of an unknown kind'}", hint="known: mean, cls, max"
-        )
-    return _POOLING[modes[0]], "Normalize" in kinds
+    sentence-transformers' max_seq_length takes the place of the tokenizer's own length (`Transformer.__init__`).
+    """
+    if config.model_type == "static":
+        return _LONGEST_STATIC
+    said = sentence.max_length if sentence and sentence.max_length is not None else found.length
+    bounds = [bound for bound in (said, found.positions) if bound is not None and 0 < bound < _NO_LENGTH]
+    bounds += [_LONGEST_WINDOW] if task == "question-answering" else []
+    return min(bounds, default=_UNSAID)

@@ -39,18 +39,34 @@ class Texts(Struct, frozen=True):
 
 
 class EagerRequest(Look, frozen=True, kw_only=True):
-    """Write the logits of the taught texts, one after the other, float32 (tokens, vocabulary), to `logits`."""
+    """Write the logits of the taught texts, one after the other, float32 (tokens, vocabulary), to `logits`.
+
+    Attributes:
+        words: texts, to be tokenized as transformers does it.
+        chat: what a person says in a conversation, for a model with a chat template.
+    """
 
     texts: Texts
     logits: Path
+    words: tuple[str, ...] = ()
+    chat: str = ""
 
 
 class EagerAnswer(Struct, frozen=True):
-    """The number of weights, the greedy tokens of each prompt, and how far apart the two likeliest logits were."""
+    """The number of weights, the greedy tokens of each prompt, and how far apart the two likeliest logits were.
+
+    Attributes:
+        words: the token ids of `EagerRequest.words`.
+        chat: those of the conversation, () where the tokenizer has no template.
+        library: what told them.
+    """
 
     parameters: int
     greedy: tuple[tuple[int, ...], ...]
     margins: tuple[tuple[float, ...], ...]
+    words: tuple[tuple[int, ...], ...]
+    chat: tuple[int, ...]
+    library: str
 
 
 EAGER = Child("edgewright.converters._model.decoding:eager", EagerRequest, EagerAnswer)

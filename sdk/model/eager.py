@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Batch = dict[str, NDArray[Any]]
 
-__all__ = ["FEEDS", "REFERENCE", "Look", "ReferenceAnswer", "ask", "ask_in"]
+__all__ = ["FEEDS", "REFERENCE", "Look", "ReferenceAnswer", "ReferenceRequest", "ask", "ask_in"]
 
 FEEDS = "feeds.npz"
 """The file in a scratch directory that the batches lie in; whoever asked may use it again."""
@@ -45,13 +45,25 @@ class Look(Struct, frozen=True, kw_only=True):
     out: Path = Path()
 
 
+class ReferenceRequest(Look, frozen=True, kw_only=True):
+    """Run the batches; then ask the source's own library, which this process has imported already.
+
+    Attributes:
+        asked: the file of an `edgewright.model.outside.Asked`, None for a source that has no library of its own.
+        told: the file for its `Told`.
+    """
+
+    asked: Path | None = None
+    told: Path = Path()
+
+
 class ReferenceAnswer(Struct, frozen=True):
     """What the eager model says of itself: the number of its weights, shared ones once."""
 
     parameters: int
 
 
-REFERENCE = Child("edgewright.converters._model.jobs:reference", Look, ReferenceAnswer)
+REFERENCE = Child("edgewright.converters._model.jobs:reference", ReferenceRequest, ReferenceAnswer)
 """Run the batches, and write the outputs."""
 
 _Looking = TypeVar("_Looking", bound=Look)

@@ -14,20 +14,26 @@ from msgspec import Struct
 from edgewright import registry
 from edgewright.bundle.manifest import Settings  # noqa: TC001 - msgspec reads annotations
 from edgewright.errors import SourceError, UnsupportedConversion
-from edgewright.model.config import Config, read_json, read_settings
+from edgewright.model.config import Config, read_settings
+from edgewright.model.identify import identify
+from edgewright.model.known import read_json
+from edgewright.model.sentence import Sentence, read_sentence
+from edgewright.model.settle import settled
 from edgewright.system.files import read_capped, sha256
 from edgewright.system.untrusted import MAX_JSON_BYTES
 from edgewright.text.tokenizer import Tokenizer
 
-__all__ = ["EAGER", "Source", "SourceJob", "open_source"]
+__all__ = ["EAGER", "Source", "SourceJob", "beyond", "open_source"]
 
 EAGER = ("torch", "transformers.modeling_utils")
 """What a child that loads a model needs, unless it is a Keras model: seconds of imports."""
 
+_TRIED_LENGTH = 512
+"""Any number will do to see whether a tokenizer loads; this one leaves room for special tokens."""
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _MOST_NAME = 60
 """Characters of four bytes, as a file's name has 255 bytes at most (NAME_MAX of limits.h); those of shards have 40."""
-_HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*.bin", "README.md"]
+_HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*.bin", "model_head.npz", "README.md"]
 
 
 class SourceJob(Struct, frozen=True):
@@ -35,6 +41,9 @@ class SourceJob(Struct, frozen=True):
 
     Attributes:
         largest_id: of the tokenizer, which the embedding must have a row for.
+        sentence: what sentence-transformers saved beside the model.
+        kind: of `edgewright.model.identify.Identity`.
+        origin: what the user gave, for whoever reads it in another way.
     """
 
     directory: Path
@@ -43,6 +52,9 @@ class SourceJob(Struct, frozen=True):
     largest_id: int
     exported: Path | None = None
     keras: Path | None = None
+    sentence: Sentence | None = None
+    kind: str = "model"
+    origin: Path = Path()
 
     @property
     def preload(self) -> tuple[str, ...]:
@@ -62,8 +74,12 @@ class Source:
         model_type: the family of its architecture as config.json names it, such as `bert`; empty for a module.
         keras: for a Keras source, its `.keras` file or SavedModel directory, else None.
         exported: for a `torch.nn.Module`, the file of its `torch.export` program, else None.
-        origin: the file that `directory` was unpacked from, or None.
+        packed: the file that `directory` was unpacked from, or None.
         grid: the kind of grid of fewer bits that its weights lie on, such as GGUF's `Q4_1`, "" for none.
+        sentence: what sentence-transformers saved beside the model, else None.
+        kind: of `edgewright.model.identify.Identity`.
+        origin: the directory as the user gave it; `directory` is another one where something had to be made plain.
+        unread: keys of its config.json that neither transformers nor edgewright knows.
     """
 
     directory: Path
@@ -73,8 +89,12 @@ class Source:
     model_type: str = ""
     exported: Path | None = None
     keras: Path | None = None
-    origin: Path | None = None
+    packed: Path | None = None
     grid: str = ""
+    sentence: Sentence | None = None
+    kind: str = "model"
+    origin: Path = Path()
+    unread: tuple[str, ...] = ()
 
     def tokenizer(self) -> Tokenizer:
         """The source's tokenizer, cutting at the model's length."""
@@ -87,25 +107,35 @@ class Source:
 
     def job(self) -> SourceJob:
         """What a child needs to load it."""
-        return SourceJob(self.directory, self.task, self.settings, self.largest_id, self.exported, self.keras)
+        given = (self.directory, self.task, self.settings, self.largest_id, self.exported, self.keras)
+        return SourceJob(*given, self.sentence, self.kind, self.origin)
 
     def files(self) -> list[Path]:
         """Everything that the artifacts depend on, sorted by path."""
-        if self.origin:
-            return [self.origin]
+        if self.packed:
+            return [self.packed]
         if self.exported:
             return [self.exported, self.directory / "tokenizer.json"]
         if self.keras:
             own = [self.keras] if self.keras.is_file() else [p for p in self.keras.rglob("*") if p.is_file()]
             return [*sorted(own), self.directory / "tokenizer.json"]
-        kinds = ("*.json", "*.safetensors", "pytorch_model*.bin", "1_Pooling/config.json")
-        return sorted({path for kind in kinds for path in self.directory.glob(kind)})
+        kinds = ("*.json", "*.safetensors", "pytorch_model*.bin")
+        return sorted({path for kind in kinds for path in (*self.directory.glob(kind), *self._of_modules(kind))})
+
+    def _of_modules(self, kind: str) -> list[Path]:
+        """The files of sentence-transformers' modules, which lie in directories of their own."""
+        listed = self.directory / "modules.json"
+        paths = [one.get("path") for one in read_json(listed, list[dict[str, Any]])] if listed.is_file() else []
+        return [file for path in paths if path for file in (self.directory / str(path)).glob(kind)]
 
     def sha256(self) -> str:
         """One hash over the names and contents of `files`."""
         total = hashlib.sha256()
         for path in self.files():
             total.update(f"{path.name}\0{sha256(path)}\n".encode())
+        if self.origin not in (Path(), self.directory):
+            for path in sorted(self.origin.glob("*.json")):  # what `directory` was made of
+                total.update(f"{path.name}\0{sha256(path)}\n".encode())
         return total.hexdigest()
 
     def weight_bytes(self) -> int:
@@ -139,17 +169,47 @@ def open_source(model: str | Path, *, task: str | None = None) -> Source:
 
     Raises:
         SourceError: not there, empty, no configuration, weights or tokenizer, corrupt weights, labels that do not fit.
-        UnsupportedConversion: no task takes this architecture.
+        UnsupportedConversion: no task takes this architecture, or a setting has consequences and is not carried out.
     """
-    directory = _directory(model)
+    origin = _directory(model)
+    identity = identify(origin)
+    if not identity.taken and (task is None or identity.kind not in ("decoder", "translator")):
+        raise SourceError(f"{origin} is {identity.what}", hint=f"{identity.then} {identity.command}".strip())
+    if identity.kind != "adapter":
+        _look_through(origin / identity.inside, identity.kind)
+    if task is not None:
+        registry.load("tasks", task)
+    said = read_sentence(origin)
+    plain = settled(origin, identity.kind, identity.inside, EAGER, lower=bool(said and said.lower))
+    directory, answer = plain.directory, plain.answer
     config = _config(directory)
-    architecture = (config.architectures or ["unknown"])[0]
-    found = task or _task_of(architecture)
+    architecture = "SetFit" if identity.kind == "setfit" else (config.architectures or ["unknown"])[0]
+    found = task or _task_of(architecture, identity.kind)
     registry.load("tasks", found)
-    _check_weights(directory)
-    source = Source(directory, found, architecture, read_settings(directory, config, found), config.model_type)
+    source = Source(
+        directory,
+        found,
+        architecture,
+        read_settings(directory, config, found, said, answer),
+        config.model_type,
+        sentence=said,
+        kind=identity.kind,
+        origin=origin,
+        unread=answer.unread,
+    )
     _check_tokenizer(source, config)
     return source
+
+
+def _look_through(home: Path, kind: str) -> None:
+    """Refuse what is not whole before a child is asked: configuration, weights, tokenizer.json where there is one."""
+    if kind != "static":
+        _config(home)
+    _check_weights(home)
+    if (home / "tokenizer_config.json").is_file():
+        read_json(home / "tokenizer_config.json", dict[str, Any])
+    if (home / "tokenizer.json").is_file():
+        Tokenizer(home, _TRIED_LENGTH)
 
 
 def _directory(model: str | Path) -> Path:
@@ -182,10 +242,13 @@ def _config(directory: Path) -> Config:
     return config
 
 
-def _task_of(architecture: str) -> str:
-    kinds = {name: registry.load("tasks", name) for name in registry.names("tasks")}
-    for name, kind in kinds.items():
-        if architecture.endswith(kind.heads):
+def _task_of(architecture: str, kind: str) -> str:
+    own = {"setfit": "text-classification", "static": "feature-extraction"}.get(kind)
+    if own:
+        return own
+    kinds: dict[str, Any] = {name: registry.load("tasks", name) for name in registry.names("tasks")}
+    for name, task in kinds.items():
+        if architecture.endswith(task.heads):
             return name
     hint = f"name one with --task: {', '.join(kinds)}"
     raise UnsupportedConversion(f"architecture {architecture!r} belongs to no known task", hint=hint)
@@ -220,5 +283,16 @@ def _check_shards(index: Path) -> None:
 def _check_tokenizer(source: Source, config: Config) -> None:
     largest, rows = source.largest_id, config.vocab_size
     if rows is not None and largest >= rows:
-        hint = "the tokenizer belongs to another model"
-        raise SourceError(f"tokenizer.json has token id {largest}, the embedding has {rows} rows", hint=hint)
+        raise beyond(source.directory, largest, rows)
+
+
+def beyond(directory: Path, largest: int, rows: int) -> SourceError:
+    """The error of a tokenizer with ids that the embedding has no row for; says whether tokens were added to it."""
+    spec = read_json(directory / "tokenizer.json", dict[str, Any])
+    added = sorted(one["content"] for one in spec.get("added_tokens", ()) if one.get("id", -1) >= rows)
+    what = f"tokenizer.json has token id {largest}, the embedding has {rows} rows"
+    if len(added) != largest + 1 - rows:
+        return SourceError(what, hint="the tokenizer belongs to another model")
+    shown = ", ".join(added[:3]) + (f" and {len(added) - 3} more" if len(added) > 3 else "")
+    what = f"{len(added)} tokens ({shown}) were added after the embedding of {rows} rows"
+    return SourceError(what, hint="call model.resize_token_embeddings(len(tokenizer)) and train, or remove them")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from edgewright.bundle.manifest import Decoding, Golden, GoldenCase, Parity, Score
-from edgewright.errors import GateFailed, SourceError
+from edgewright.errors import GateFailed, SourceError, quoted
+from edgewright.generation.chat_template import ChatTemplate
 from edgewright.inference.engines import engine_for
 from edgewright.model.decoding import ARTIFACT, EAGER, ArtifactRequest, EagerRequest, Texts
 from edgewright.model.eager import ask_in
@@ -19,6 +20,7 @@ from edgewright.proof.held import Held
 from edgewright.system.limits import allowed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
@@ -49,6 +51,8 @@ _TIE = 1e-3
 """Two logits are tied within so much of the root mean square of all: what fp32 arithmetic in another order moves."""
 _GOLDEN = ("The capital of France is", "Once upon a time there was a", "def main():", "Q: Why is the sky blue?\nA:")
 """Prompts of golden cases: a fact, a story, code, a question."""
+_CHAT = "What's the way to the river? <b>Tell me</b> in one line."
+"""What a person says to a model with a chat template: quotes and brackets that a template might escape."""
 _CALIBRATED = 16
 """Pieces of the texts that a precision may measure activations on."""
 
@@ -72,10 +76,32 @@ class DecoderProof:
         if not all(self._golden):
             raise SourceError(f"the tokenizer of {source.directory} makes no token of {_GOLDEN[0]!r}")
         self._logits = jobs.scratch / "logits.npy"
-        request = EagerRequest(source=source.job(), threads=allowed().threads, texts=self._texts, logits=self._logits)
+        request = EagerRequest(
+            source=source.job(),
+            threads=allowed().threads,
+            texts=self._texts,
+            logits=self._logits,
+            words=(*_GOLDEN, *stored.values()),
+            chat=_CHAT,
+        )
         self._eager, _ = ask_in(jobs, EAGER, request)
         self.parameters = self._eager.parameters
+        self._check_tokens(source.directory, request.words)
+        self.outside: str | None = f"{self._eager.library} on {len(self._eager.words)} texts"
         self._answers: dict[str, ArtifactAnswer] = {}
+
+    def _check_tokens(self, directory: Path, texts: Sequence[str]) -> None:
+        """Raise GateFailed where transformers makes other tokens of a text, or of a conversation, than edgewright."""
+        ours = [tuple(self._tokenizer.ids(text)) for text in texts]
+        pairs = list(zip(map(quoted, texts), ours, self._eager.words, strict=True))
+        if self._eager.chat:
+            turn = ChatTemplate(directory).encode(self._tokenizer, [{"role": "user", "content": _CHAT}])
+            pairs.append(("a conversation", tuple(turn), self._eager.chat))
+        for what, found, wanted in pairs:
+            if found != wanted:
+                at = next((i for i, (a, b) in enumerate(zip(found, wanted, strict=False)) if a != b), len(found))
+                made = f"{self._eager.library} makes {len(wanted)} tokens of {what}, edgewright {len(found)}"
+                raise GateFailed(f"{made}, first difference at {at}", hint="does tokenizer.json say it all?")
 
     def _taught(self, streams: list[list[int]]) -> list[tuple[int, ...]]:
         """Pieces of each text in turn, the first as long as may be, until there are tokens enough."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from edgewright import registry
 from edgewright.bundle.manifest import Golden, GoldenCase, Parity, Score
 from edgewright.data import rows
@@ -11,8 +13,8 @@ from edgewright.errors import GateFailed
 from edgewright.inference import golden
 from edgewright.inference.engines import engine_for
 from edgewright.inference.run_batches import RUN, RunRequest
-from edgewright.model.eager import FEEDS, REFERENCE, Look, ask_in
-from edgewright.proof import cases, limits
+from edgewright.model.eager import FEEDS, REFERENCE, ReferenceRequest, ask_in
+from edgewright.proof import cases, limits, oracle
 from edgewright.proof import parity as gates
 from edgewright.proof.held import Held
 from edgewright.statistics import signal
@@ -52,6 +54,10 @@ class Proof:
         feeds: the file of all batches: those of the gate cases, then those of each item of the labelled rows.
         calibration: at most `_MOST_CALIBRATED` texts, a batch each, evenly taken from what was given.
         parameters: the number of the model's weights.
+        outside: what the source's own library was asked, in words; None where it has none.
+
+    Raises:
+        GateFailed: the source's own library gives other token ids or answers than edgewright.
     """
 
     def __init__(
@@ -62,8 +68,8 @@ class Proof:
         self.examples: list[Example] = rows.examples(labelled, self.task) if labelled else []
         self.data_name = labelled.name if labelled else ""
         self.cases = cases.cases(self.task, self.tokenizer)
-        items = self.task.items(self.examples)
-        self.rows = [self.task.encode(self.tokenizer, [item]) for item in items]
+        self._items = self.task.items(self.examples)
+        self.rows = [self.task.encode(self.tokenizer, [item]) for item in self._items]
         self.calibration = self._calibration(calibration)
         self.feeds = jobs.scratch / FEEDS
         self._jobs = jobs
@@ -73,10 +79,22 @@ class Proof:
 
     def _run_eager(self, source: Source, jobs: Jobs) -> None:
         batches = [batch for encoding in self._encodings for batch in encoding.batches]
-        request = Look(source=source.job(), threads=allowed().threads)
+        foreign = bool(source.exported or source.keras) or source.task not in oracle.TASKS
+        asked, told = jobs.scratch / "asked.json", jobs.scratch / "told.json"
+        asked.write_bytes(msgspec.json.encode(oracle.asked_of(self.cases, self.rows, self._items)))
+        request = ReferenceRequest(
+            source=source.job(), threads=allowed().threads, asked=None if foreign else asked, told=told
+        )
         answer, outputs = ask_in(jobs, REFERENCE, request, batches)
         self.parameters = answer.parameters
         self.reference = self.regrouped(outputs)
+        self.outside = None if foreign else oracle.hold(source, self.task, self._questions(), told)
+
+    def _questions(self) -> list[oracle.Question]:
+        """What the source's own library was asked, in that order, with the eager model's outputs."""
+        items = [list(case.items) if len(case.items) > 1 else case.items[0] for case in self.cases]
+        items += self._items[: oracle.MOST_ROWS]
+        return list(zip(items, self._encodings, self.reference, strict=False))
 
     def regrouped(self, outputs: Sequence[Batch]) -> list[Batch]:
         """The outputs of all batches in `feeds` -> one entry for each gate case, then for each labelled item."""

@@ -96,7 +96,7 @@ class EvaluateRequest(Look, frozen=True, kw_only=True):
     data: Path
     metric: tuple[str, ...] = ()
     timed: int = 0
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, str | int | float | bool | None] = field(default_factory=dict)
 
 
 class EvaluateAnswer(Struct, frozen=True):

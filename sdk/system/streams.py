@@ -14,10 +14,11 @@ _HALVES = (0xD800, 0xDC00)
 
 
 def mend() -> None:
-    """See that there are three streams, and that a character which one cannot write is escaped as JSON does.
+    """See that there are three streams, and that they carry every character whatever the locale is.
 
     A stream that is missing leads to /dev/null: the next file that is opened would take its number, and be written
-    into. What is written stays JSON where it was JSON, in Latin-1 too.
+    into. A pipe or a file gets UTF-8, which is what reads it on the next machine, unless PYTHONIOENCODING says more. A
+    terminal of another encoding shows what it can, and the rest as JSON escapes it, so that JSON stays JSON.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         _open(number)
@@ -27,7 +28,8 @@ def mend() -> None:
     codecs.register_error("edgewright", _escaped)
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):  # a notebook's, or one of a test
-            stream.reconfigure(errors="edgewright")  # type: ignore[union-attr]  # suppressed above
+            own = stream.isatty() or "PYTHONIOENCODING" in os.environ
+            stream.reconfigure(encoding=None if own else "utf-8", errors="edgewright")  # type: ignore[union-attr]
 
 
 def _open(number: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypedDict
 
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from edgewright.errors import DataError, EngineError, UsageError, quoted
 from edgewright.statistics import metrics
@@ -179,6 +179,10 @@ def number(value: Any) -> float:
     return found
 
 
+def _prompted(prompt: str, item: Any) -> Any:
+    return (prompt + text(item[0]), *item[1:]) if isinstance(item, tuple | list) else prompt + text(item)
+
+
 class Task(ABC):
     """One task with a model's settings. A task that runs the engine once for each row needs only the abstract methods.
 
@@ -203,8 +207,8 @@ class Task(ABC):
     name: ClassVar[str]
     auto_class: ClassVar[str]
     heads: ClassVar[tuple[str, ...]]
-    outputs: ClassVar[tuple[str, ...]]
-    per_token: ClassVar[bool] = False
+    outputs: tuple[str, ...]
+    per_token: bool = False
     gate: ClassVar[str] = "texts"
     metrics: tuple[str, ...]
     generates: ClassVar[bool] = False
@@ -295,8 +299,16 @@ class Task(ABC):
         return self.decode(encoding.run(run), encoding)
 
     def encode(self, tokenizer: Tokenizer, items: Sequence[Any]) -> Encoding:
-        """Items -> token arrays. The default takes texts and pairs of texts."""
-        return tokenizer.encode(items)
+        """Items -> token arrays. The default takes texts and pairs, and puts the source's prompt before each."""
+        prompt = self.settings.prompt
+        return tokenizer.encode([_prompted(prompt, item) for item in items] if prompt else items)
+
+    def prompted(self, name: str) -> Task:
+        """The task with one of the source's prompts before every text. Raises UsageError: it has none of that name."""
+        known = self.settings.prompts
+        if name not in known:
+            raise UsageError(f"no prompt {name!r}", hint=f"the source has {', '.join(known) or 'none'}")
+        return type(self)(structs.replace(self.settings, prompt=known[name]), self.asked)
 
     def item(self, given: Any, tokenizer: Tokenizer) -> Any:
         """A plain text of ours, or an entry of `gate`, as an item of the task, for the gate and for measuring."""

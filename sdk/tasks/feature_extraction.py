@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgewright.bundle.manifest import Settings
     from edgewright.statistics.metrics import Metric
     from edgewright.text.encoding import Encoding
 
@@ -50,21 +51,29 @@ class FeatureExtraction(Task):
     """The answer to one text is its embedding, float32 (width,).
 
     Pooling and normalisation follow sentence-transformers (Reimers and Gurevych 2019, arXiv 1908.10084, section 3): the
-    mean over real tokens, the first token, or the largest value over real tokens.
+    mean over real tokens, the first token, or the largest value over real tokens. Where the artifact gives the vector
+    itself (`pooling` is `model`) it stays as it is.
     """
 
     name = "feature-extraction"
     auto_class = "AutoModel"
     heads = ("Model",)
-    outputs = ("last_hidden_state",)
-    per_token = True
+    outputs: tuple[str, ...] = ("last_hidden_state",)
+    per_token: bool = True
     metrics: tuple[str, ...] = ("spearman", "pearson", "recall@10")
     columns: ClassVar[tuple[tuple[str, ...], ...]] = (("sentence1",), ("sentence2",), ("score", "label"))
     asks = _Asked
     asked: _Asked
 
+    def __init__(self, settings: Settings, asked: _Asked | None = None) -> None:
+        super().__init__(settings, asked)
+        if settings.pooling == "model":
+            self.outputs, self.per_token = ("sentence_embedding",), False
+
     def reduce(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[NDArray[Any]]:
-        """Hidden states (n, length, width) -> n embeddings float32 (width,)."""
+        """Hidden states (n, length, width), or vectors (n, width) -> n embeddings float32 (width,)."""
+        if self.settings.pooling == "model":
+            return list(outputs[self.outputs[0]])
         pooled = self._pool(outputs["last_hidden_state"], encoding.feeds["attention_mask"])
         if self.settings.normalize:
             pooled = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
@@ -72,7 +81,8 @@ class FeatureExtraction(Task):
 
     def _pool(self, hidden: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
         if self.settings.pooling == "cls":
-            return hidden[:, 0]
+            first: NDArray[Any] = hidden[np.arange(len(hidden)), mask.argmax(axis=1)]
+            return first
         weights = mask.astype(np.float32)
         if self.settings.pooling == "max":
             largest: NDArray[Any] = np.where(weights[:, :, None] > 0, hidden, -np.inf).max(axis=1)

@@ -50,7 +50,8 @@ class TextClassification(Task):
     """The answer to one text is the likeliest label, as transformers' pipeline of that name gives it.
 
     Scores are the softmax of the logits; the sigmoid where a text may have several labels, and of a model with one
-    output; and the outputs as they are of a regression. A text by itself is answered by a list of that one label, texts
+    output; and the outputs as they are of a regression, unless the source names the sigmoid, as a
+    cross-encoder does. A text by itself is answered by a list of that one label, texts
     in a list and pairs by the label. With `top_k` each answer is a list.
     """
 
@@ -94,6 +95,8 @@ class TextClassification(Task):
         """What makes scores of logits."""
         if self.asked.function_to_apply:
             return self.asked.function_to_apply
+        if self.settings.activation == "sigmoid":
+            return "sigmoid"
         return _OF_PROBLEM[self.settings.problem]
 
     def alone(self, item: Any, answer: Any) -> Any:

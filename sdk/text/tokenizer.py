@@ -61,6 +61,8 @@ class Tokenizer:
 
             self._backend = Backend.from_file(str(path))
             self._pad_id, self._pad_type = _padding(self._backend, directory)
+            self._pads_left = _named(directory, "padding_side") == "left"
+            self._cuts_left = _named(directory, "truncation_side") == "left"
             self._backend.no_padding()
         self._directory = directory
         self.marks_pieces = bool(getattr(self._backend.model, "continuing_subword_prefix", None))
@@ -73,7 +75,7 @@ class Tokenizer:
             raise TokenizerError(f"cannot cut texts at {tokens} tokens")
         self._limit = tokens
         with _narrowed(f"cannot cut texts at {tokens} tokens"):
-            self._backend.enable_truncation(tokens)
+            self._backend.enable_truncation(tokens, direction="left" if self._cuts_left else "right")
 
     @cached_property
     def sha256(self) -> str:
@@ -122,9 +124,9 @@ class Tokenizer:
         if longest == 0:
             raise TokenizerError("the text has no tokens", hint="this tokenizer adds no special tokens; send some text")
         feeds = {
-            "input_ids": _stack([e.ids for e in encoded], longest, self._pad_id),
-            "attention_mask": _stack([e.attention_mask for e in encoded], longest, 0),
-            "token_type_ids": _stack([e.type_ids for e in encoded], longest, self._pad_type),
+            "input_ids": _stack([e.ids for e in encoded], longest, self._pad_id, left=self._pads_left),
+            "attention_mask": _stack([e.attention_mask for e in encoded], longest, 0, left=self._pads_left),
+            "token_type_ids": _stack([e.type_ids for e in encoded], longest, self._pad_type, left=self._pads_left),
         }
         return Encoding(
             feeds,
@@ -193,7 +195,7 @@ class Tokenizer:
             try:
                 encoded = self._backend.encode(first, second)
             finally:
-                self._backend.enable_truncation(self._limit)
+                self.limit(self._limit)
         return [encoded, *encoded.overflowing]
 
     @cached_property
@@ -260,12 +262,12 @@ def _clean(text: str) -> str:
     return text
 
 
-def _stack(rows: Sequence[Sequence[int]], longest: int, fill: int) -> NDArray[np.int64]:
+def _stack(rows: Sequence[Sequence[int]], longest: int, fill: int, *, left: bool) -> NDArray[np.int64]:
     if len(rows) == 1:
         return np.array(rows, dtype=np.int64)
     out = np.full((len(rows), longest), fill, dtype=np.int64)
     for target, row in zip(out, rows, strict=True):
-        target[: len(row)] = row
+        target[longest - len(row) if left else 0 :][: len(row)] = row
     return out
 
 

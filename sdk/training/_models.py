@@ -10,6 +10,8 @@ import transformers
 from torch import nn
 
 from edgewright.errors import SourceError, one_line
+from edgewright.model.carried import check_whole
+from edgewright.model.loading import body_class
 from edgewright.model.pruned import mend
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ def load(source: Source, task: Task, *, seed: int = 0) -> Model:
         }
     if settings.labels and task.name == "text-classification":
         given["problem_type"] = {"regression": "regression"}.get(settings.problem, f"{settings.problem}_classification")
-    kind = getattr(transformers, task.auto_class)
+    check_whole(source, "training")
+    kind = getattr(transformers, body_class(source.directory) if task.name == "feature-extraction" else task.auto_class)
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:

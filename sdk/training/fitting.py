@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from edgewright import registry
 from edgewright._version import __version__
 from edgewright.data import rows as data
 from edgewright.errors import StorageError
+from edgewright.model.carried import carry
 from edgewright.model.source import open_source
 from edgewright.system.atomic import staged
 from edgewright.system.progress import silent
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Lesson", "Trained", "plain_loss", "train", "train_into"]
 
 _RECORD = "training.json"
-_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "README.md")
 
 
 @dataclass(frozen=True)
@@ -240,9 +239,7 @@ def _save(trained: Trained, model: Any, curves: Any, source: Source, facts: dict
         model.inner.save_pretrained(work)
         for path in work.iterdir():
             path.chmod(0o644)
-        for name in _TOKENIZER:
-            if (source.directory / name).is_file():
-                shutil.copyfile(source.directory / name, work / name)
+        carry(source, work)
         notes = work / "training"
         notes.mkdir()
         record = {**asdict(trained), "directory": trained.directory.name, "edgewright": __version__, "settings": facts}

@@ -151,7 +151,7 @@ def test_a_firmware_that_hangs_is_no_reason_to_wait(tmp_path, monkeypatch):
     (tmp_path / "vcgencmd").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(vitals, "_ASK_S", 0.2)
-    assert vitals.moment()["throttled"] is None
+    assert vitals.machine_state()["throttled"] is None
 
 
 def test_a_kernel_that_does_not_tell_the_peak_of_memory_is_asked_in_another_way(monkeypatch):

@@ -590,7 +590,7 @@ class _Kernel(vitals.Here):
 @reader
 def kernel_files(seeds, folder, luck):
     del seeds, folder
-    vitals.moment(_Kernel(luck))
+    vitals.machine_state(_Kernel(luck))
     vitals.busy_s(_Kernel(luck))
 
 

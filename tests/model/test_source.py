@@ -158,11 +158,18 @@ def test_token_ids_past_the_embedding(source_dir):
 # task and labels
 
 
-@pytest.mark.parametrize("architectures", [["T5ForConditionalGeneration"], ["Magic"], [], None])
+@pytest.mark.parametrize("architectures", [["Magic"], [], None])
 def test_an_architecture_of_no_task(source_dir, architectures):
     configure(source_dir, architectures=architectures)
     words = refused(source_dir, UnsupportedConversion)
     assert "belongs to no known task; name one with --task: feature-extraction, " in words
+
+
+@pytest.mark.parametrize("architecture", ["T5ForConditionalGeneration", "GPT2LMHeadModel", "LlamaForCausalLM"])
+def test_a_model_that_writes_says_what_it_is_unless_a_task_is_named(source_dir, architecture):
+    configure(source_dir, architectures=[architecture])
+    assert f"is a Hugging Face model, {architecture}" in refused(source_dir)
+    assert open_source(source_dir, task="feature-extraction").task == "feature-extraction"
 
 
 @pytest.mark.parametrize(
@@ -218,7 +225,6 @@ def test_labels_without_names_are_numbered(source_dir):
         ("regression", {"0": "a", "1": "b"}, "regression"),
         ("multi_label_classification", {"0": "a", "1": "b"}, "multi_label"),
         ("multi_label_classification", {"0": "a"}, "multi_label"),
-        ("single_label_classification", {"0": "a"}, "single_label"),
     ],
 )
 def test_the_kind_of_classification(source_dir, problem, names, found):
@@ -236,26 +242,47 @@ def test_the_kind_of_classification(source_dir, problem, names, found):
         (128, 512, None, 128),
         (512, 10**30, None, 512),
         (512, 512, 256, 256),
-        (512, None, 10**9, 512),
+        (512, 128, 256, 256),
+        (512, 128, 10**9, 512),
         (None, 200, None, 200),
-        (None, None, None, 512),
-        (512, 0, -1, 512),
-        (512, "128", None, 512),
+        (512, 0, None, 512),
     ],
 )
-def test_the_least_of_all_lengths_counts(source_dir, positions, tokenizer, sentences, length):
+def test_the_cut_is_that_of_the_sources_own_library(source_dir, positions, tokenizer, sentences, length):
     configure(
         source_dir, drop=["max_position_embeddings"], **({"max_position_embeddings": positions} if positions else {})
     )
     configure(source_dir, "tokenizer_config.json", model_max_length=tokenizer)
     if sentences is not None:
+        pooled(source_dir, ["Transformer", "Pooling"])
         configure(source_dir, "sentence_bert_config.json", max_seq_length=sentences)
-    assert opened(source_dir).max_length == length
+    assert opened(source_dir, task="feature-extraction").max_length == length
+
+
+def test_what_lies_beside_a_model_without_modules_is_not_read_as_its_library_does_not(source_dir):
+    configure(source_dir, "sentence_bert_config.json", max_seq_length=8)
+    assert opened(source_dir).max_length == 64
+
+
+@pytest.mark.parametrize("length", ["128", [3], {"a": 1}])
+def test_a_length_that_is_no_number_is_one_line(source_dir, length):
+    configure(source_dir, "tokenizer_config.json", model_max_length=length)
+    assert "cannot be read as transformers reads it" in refused(source_dir)
+
+
+@pytest.mark.parametrize("length", [0, -1, "64", 6.5])
+def test_a_length_of_sentences_that_is_no_number_is_one_line(source_dir, length):
+    pooled(source_dir, ["Transformer", "Pooling"])
+    configure(source_dir, "sentence_bert_config.json", max_seq_length=length)
+    assert f"is {length!r}, a number from 1 is wanted" in refused(source_dir)
 
 
 @pytest.mark.parametrize(
     ("kind", "pad", "length"),
-    [("roberta", 1, 512), ("xlm-roberta", 1, 512), ("camembert", 0, 513), ("mpnet", 1, 512), ("bert", 1, 514)],
+    [
+        *(("roberta", 1, 512), ("xlm-roberta", 1, 512), ("camembert", 0, 513), ("mpnet", 1, 512), ("bert", 1, 514)),
+        *(("data2vec-text", 1, 512), ("roberta-prelayernorm", 1, 512), ("xmod", 1, 512), ("esm", 1, 512)),
+    ],
 )
 def test_some_models_count_positions_from_the_padding_id(source_dir, kind, pad, length):
     configure(source_dir, model_type=kind, max_position_embeddings=514, pad_token_id=pad)
@@ -265,6 +292,7 @@ def test_some_models_count_positions_from_the_padding_id(source_dir, kind, pad, 
 
 @pytest.mark.parametrize("name", ["tokenizer_config.json", "sentence_bert_config.json"])
 def test_a_broken_file_beside_the_configuration(source_dir, name):
+    pooled(source_dir, ["Transformer", "Pooling"])
     (source_dir / name).write_text("{")
     assert f"{name} cannot be read" in refused(source_dir)
 
@@ -299,30 +327,115 @@ def test_pooling_is_that_of_sentence_transformers(source_dir, mode, pooling, nor
 
 
 @pytest.mark.parametrize(
-    ("modes", "shown"),
+    "modes",
     [
-        ({"pooling_mode_lasttoken": True}, "pooling pooling_mode_lasttoken"),
-        ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}, "mean_tokens + pooling_mode_cls_token"),
-        ({}, "pooling of an unknown kind"),
-        ({"pooling_mode_mean_tokens": 1}, "pooling of an unknown kind"),
+        {"pooling_mode_lasttoken": True},
+        {"pooling_mode_weightedmean_tokens": True},
+        {"pooling_mode_mean_sqrt_len_tokens": True},
+        {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True},
+        {"pooling_mode": ["mean", "max"]},
+        {"pooling_mode": "lasttoken"},
     ],
 )
-def test_other_pooling_is_refused(source_dir, modes, shown):
-    pooled(source_dir, ["Transformer", "Pooling"], **modes)
-    words = refused(source_dir, UnsupportedConversion)
-    assert shown in words
-    assert words.endswith("known: mean, cls, max")
+def test_other_pooling_is_done_in_the_artifact(source_dir, modes):
+    pooled(source_dir, ["Transformer", "Pooling", "Normalize"], **modes)
+    settings = opened(source_dir, task="feature-extraction")
+    assert (settings.pooling, settings.normalize) == ("model", False)
 
 
-def test_another_module_is_refused(source_dir):
-    pooled(source_dir, ["Transformer", "Pooling", "Dense"], pooling_mode_mean_tokens=True)
-    assert "modules.json has Dense" in refused(source_dir, UnsupportedConversion)
+@pytest.mark.parametrize(("mode", "pooling"), [("mean", "mean"), ("cls", "cls"), (["max"], "max"), (None, "mean")])
+def test_the_new_spelling_of_pooling(source_dir, mode, pooling):
+    pooled(source_dir, ["Transformer", "Pooling"], pooling_mode=mode, include_prompt=True)
+    assert opened(source_dir, task="feature-extraction").pooling == pooling
+
+
+def test_two_spellings_that_contradict_each_other_are_refused(source_dir):
+    pooled(source_dir, ["Transformer", "Pooling"], pooling_mode="cls", pooling_mode_mean_tokens=True)
+    assert "says pooling ['cls'] and ['mean']; leave one" in refused(source_dir)
 
 
 def test_a_pooling_whose_file_is_gone_is_refused(source_dir):
     pooled(source_dir, ["Transformer", "Pooling"], pooling_mode_mean_tokens=True)
     shutil.rmtree(source_dir / "1_Pooling")
-    assert "pooling of an unknown kind" in refused(source_dir, UnsupportedConversion)
+    assert "1_Pooling/config.json cannot be read" in refused(source_dir)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "shown"),
+    [
+        (["Transformer", "Pooling", "CNN"], "modules.json in {} has CNN; known: Transformer, Pooling, Dense"),
+        (["Transformer"], "has 0 poolings, one is needed"),
+        (["Transformer", "Pooling", "Pooling"], "has 2 poolings, one is needed"),
+        (["Transformer", "Normalize", "Pooling"], "has 1 poolings, one is needed, behind the transformer"),
+    ],
+)
+def test_modules_that_no_one_knows_or_that_stand_wrong_are_refused(source_dir, kinds, shown):
+    pooled(source_dir, kinds, pooling_mode_mean_tokens=True)
+    assert shown.format(source_dir) in refused(source_dir, UnsupportedConversion)
+
+
+@pytest.mark.parametrize(
+    ("file", "fields", "shown"),
+    [
+        ("1_Pooling/config.json", {"pooling_mode": "attention"}, "has the pooling 'attention'; known: cls, max, mean"),
+        ("1_Pooling/config.json", {"magic": 3}, "has magic = 3, which edgewright does not carry out"),
+        ("sentence_bert_config.json", {"magic": [1]}, "has magic = [1], which edgewright does not carry out"),
+        ("sentence_bert_config.json", {"query_length": 32}, "has query_length = 32"),
+        ("sentence_bert_config.json", {"processing_kwargs": {"text": {"padding": "max_length"}}}, "processing_kwargs"),
+        ("sentence_bert_config.json", {"model_args": {"add_pooling_layer": False}}, "has model_args = "),
+        ("config_sentence_transformers.json", {"truncate_dim": 32}, "has truncate_dim = 32"),
+        ("config_sentence_transformers.json", {"model_type": "SparseEncoder"}, "is of a SparseEncoder"),
+        ("tokenizer_config.json", {"split_special_tokens": True}, "has split_special_tokens = True"),
+        ("config.json", {"function_to_apply": "sigmoid"}, "has function_to_apply = 'sigmoid'"),
+        (
+            "config.json",
+            {"task_specific_params": {"feature-extraction": {"x": 1}}},
+            "task_specific_params of feature-extraction",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+)
+def test_what_is_said_and_not_carried_out_is_refused_by_name(source_dir, file, fields, shown):
+    pooled(source_dir, ["Transformer", "Pooling"], pooling_mode_mean_tokens=True)
+    configure(source_dir, file, **fields)
+    assert shown in refused(source_dir, UnsupportedConversion, task="feature-extraction")
+
+
+def test_keys_that_no_one_knows_are_reported(source_dir):
+    configure(source_dir, my_own_key=3, hidden_act="gelu")
+    assert open_source(source_dir).unread == ("my_own_key",)
+
+
+def test_a_default_prompt_that_is_not_there_is_refused(source_dir):
+    pooled(source_dir, ["Transformer", "Pooling"], pooling_mode_mean_tokens=True)
+    configure(source_dir, "config_sentence_transformers.json", prompts={"query": "q: "}, default_prompt_name="passage")
+    assert "names the default prompt 'passage', its prompts are: query" in refused(source_dir)
+    configure(source_dir, "config_sentence_transformers.json", default_prompt_name="query")
+    assert opened(source_dir, task="feature-extraction").prompt == "q: "
+    configure(source_dir, "1_Pooling/config.json", include_prompt=False)
+    assert "leaves the prompt 'q: ' out of the pooling" in refused(source_dir, UnsupportedConversion)
+
+
+@pytest.mark.parametrize(
+    ("saved", "labels", "found"),
+    [
+        ({}, 1, "sigmoid"),
+        ({"problem_type": "regression"}, 1, "identity"),
+        ({"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid"}}, 1, "sigmoid"),
+        ({"sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity"}}, 1, "identity"),
+        ({"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"}, 1, "identity"),
+        ({"sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity"}}, 2, "identity"),
+        ({"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid"}}, 2, "over 2 labels"),
+        ({"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Tanh"}}, 1, "the activation Tanh"),
+        ({"sentence_transformers": {"activation_fn": "my.own.Magic"}}, 1, "the activation my.own.Magic"),
+    ],
+)
+def test_the_saved_activation_of_a_cross_encoder(source_dir, saved, labels, found):
+    configure(source_dir, id2label={str(at): f"l{at}" for at in range(labels)}, **saved)
+    if found in ("sigmoid", "identity"):
+        assert opened(source_dir).activation == found
+    else:
+        assert found in refused(source_dir, UnsupportedConversion)
 
 
 @pytest.mark.parametrize("text", ["null", "{}", '{"a": 1}', '["Transformer"]', "5"])

@@ -67,7 +67,7 @@ def test_a_burst_waits_and_everyone_is_answered(serving):
 
     def ask():
         with Client(path) as client:
-            answers.append(client("a text")[0]["name"])
+            answers.append(client("a text")[0]["label"])
 
     threads = [threading.Thread(target=ask) for _ in range(count)]
     for thread in threads:

@@ -11,7 +11,7 @@ from measured import STEADY, samples
 
 from edgewright.errors import UsageError
 from edgewright.measure.grading import grade
-from edgewright.measure.rows import Moment
+from edgewright.measure.rows import MachineState
 from edgewright.statistics.latency import summarize
 from edgewright.system import limits as module
 from edgewright.system.limits import Limits, allowed, check_threads
@@ -145,10 +145,10 @@ def test_a_quota_of_the_kernel_that_runs_this_is_seen(group):
     code = (
         "import os, sys, time\nfrom pathlib import Path\n"
         "Path(sys.argv[1], 'cgroup.procs').write_text(str(os.getpid()))\n"
-        "from edgewright.system.limits import allowed\nfrom edgewright.system.vitals import moment\n"
-        "before, end = moment(), time.monotonic() + 1\n"
+        "from edgewright.system.limits import allowed\nfrom edgewright.system.vitals import machine_state\n"
+        "before, end = machine_state(), time.monotonic() + 1\n"
         "while time.monotonic() < end: pass\n"
-        "print(allowed().cores, allowed().threads, moment()['stopped_periods'] - before['stopped_periods'])"
+        "print(allowed().cores, allowed().threads, machine_state()['stopped_periods'] - before['stopped_periods'])"
     )
     done = subprocess.run([sys.executable, "-c", code, group], capture_output=True, check=False, text=True)
     cores, threads, stopped = done.stdout.split() or pytest.fail(done.stderr)
@@ -158,7 +158,7 @@ def test_a_quota_of_the_kernel_that_runs_this_is_seen(group):
 
 def test_a_row_of_a_process_that_was_stopped_is_void():
     runs = samples(1.0)
-    moments = [{"before": Moment(stopped_periods=3), "after": Moment(stopped_periods=122)}]
+    moments = [{"before": MachineState(stopped_periods=3), "after": MachineState(stopped_periods=122)}]
     mark, reasons = grade(runs, summarize([one for run in runs for one in run]), moments, [0.0])
     assert (mark, reasons) == ("void", ("a quota of the control group stopped the process in 119 periods (cpu.stat)",))
     assert grade(runs, summarize([one for run in runs for one in run]), [STEADY], [0.0])[0] == "A"

@@ -42,7 +42,7 @@ def test_a_machine_that_tells_nothing_is_none_of_it():
         text = staticmethod({}.get)
         names = staticmethod(lambda _: [])
 
-    assert MachineState(**machine_state(Silent())) == MachineState(load=0.0, swapped_pages=0)
+    assert MachineState(**machine_state(Silent())) == MachineState(load=None, swapped_pages=0)
 
 
 def test_this_machine_has_worked_and_this_process_has_memory():

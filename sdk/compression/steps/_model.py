@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from edgewright import registry
 from edgewright.errors import SourceError, UsageError, one_line
+from edgewright.model.carried import carry
+from edgewright.model.loading import body_class
 from edgewright.training import corpus
 from edgewright.training._batches import collate
 from edgewright.training._models import load
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from edgewright.tasks import Task
 
 __all__ = ["attentions", "batches", "keep_inputs", "keep_outputs", "loaded", "save", "skeleton", "task_of"]
-
-_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "README.md")
 
 
 def task_of(source: Source) -> Task:
@@ -44,20 +43,21 @@ def skeleton(source: Source) -> Any:
     try:
         config = transformers.AutoConfig.from_pretrained(source.directory, trust_remote_code=False)
         with torch.device("meta"):
-            return getattr(transformers, task_of(source).auto_class).from_config(config)
+            vectors = source.task == "feature-extraction"
+            name = body_class(source.directory) if vectors else task_of(source).auto_class
+            kind = getattr(transformers, name)
+            return kind.from_config(config) if name.startswith("Auto") else kind(config)
     except (OSError, ValueError, KeyError) as error:
         raise SourceError(f"{source.directory} does not load: {one_line(str(error), 300)}") from error
 
 
 def save(model: Any, source: Source, out: Path, *, tokenizer: bool = True) -> None:
-    """Write a model, and the tokenizer of the one that it was made of."""
+    """Write a model, and everything that the one that it was made of says of itself."""
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out)
     for path in out.iterdir():
         path.chmod(0o644)
-    for name in _TOKENIZER if tokenizer else ():
-        if (source.directory / name).is_file():
-            shutil.copyfile(source.directory / name, out / name)
+    carry(source, out, tokenizer=tokenizer)
 
 
 def batches(

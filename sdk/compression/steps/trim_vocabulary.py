@@ -57,8 +57,6 @@ class TrimVocabulary(Step, frozen=True, kw_only=True, forbid_unknown_fields=True
         _cut(model, kept)
         save(model, source, out, tokenizer=False)
         rewrite(spec, kept, source.directory, out)
-        if (source.directory / "README.md").is_file():
-            (out / "README.md").write_bytes((source.directory / "README.md").read_bytes())
 
     @staticmethod
     def _used(source: Source, file: Path) -> Counter[int]:

@@ -1,0 +1,75 @@
+"""Static embeddings: a table of token vectors as sentence-transformers or model2vec saves it, in one form."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from edgewright.errors import SourceError
+from edgewright.model.known import read_json
+from edgewright.model.settle import TABLE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["write"]
+
+
+def write(home: Path, out: Path) -> None:
+    """Write the table in `home` to `out` as float32 `TABLE`, with a config.json that says what is to be done with it.
+
+    model2vec's `mapping` and `weights` are folded in: row i is embeddings[mapping[i]] * weights[i]. Where model2vec's
+    own configuration lies beside it, its rules hold: unknown tokens do not count, and vectors may be normalised.
+
+    Raises:
+        SourceError: no table, or one that does not fit the tokenizer.
+    """
+    from safetensors.torch import save_file
+
+    path = home / "model.safetensors"
+    weights = _loaded(path)
+    own = TABLE not in weights  # only model2vec's own files are folded, as sentence-transformers does it
+    table = weights.get("embeddings" if own else TABLE)
+    if table is None or table.dim() != 2:
+        names = ", ".join(sorted(weights)) or "nothing"
+        raise SourceError(f"{path} holds {names}, a table {TABLE} or embeddings is wanted")
+    table = table.float()
+    if own and "mapping" in weights:
+        table = table[weights["mapping"].long()]
+    if own and "weights" in weights:
+        table = table * weights["weights"].float()[:, None]
+    save_file({TABLE: table.contiguous()}, out / "model.safetensors", metadata={"format": "pt"})
+    config = {
+        "architectures": ["StaticEmbedding"],
+        "model_type": "static",
+        "vocab_size": int(table.shape[0]),
+        "hidden_size": int(table.shape[1]),
+        **_rules(home),
+    }
+    (out / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+
+
+def _rules(home: Path) -> dict[str, Any]:
+    """model2vec's own rules, where there is no modules.json that says sentence-transformers' instead."""
+    path = home / "config.json"
+    if (home / "modules.json").is_file() or not path.is_file():
+        return {}
+    config = read_json(path, dict[str, Any])
+    spec = json.loads((home / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+    unknown = spec.get("unk_token")
+    at = spec["vocab"].get(unknown) if isinstance(spec.get("vocab"), dict) else spec.get("unk_id")
+    found: dict[str, Any] = {"normalize": bool(config.get("normalize", False))}
+    return found | ({"unknown_id": at} if at is not None else {})
+
+
+def _loaded(path: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise SourceError(f"{path.parent} has no model.safetensors", hint="a table in a pickle is not read")
+    try:
+        found: dict[str, Any] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise SourceError(f"{path} is corrupt: {error}", hint="copy or download it again") from error
+    return found

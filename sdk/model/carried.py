@@ -1,0 +1,76 @@
+"""What goes along when a model is changed and saved anew: all that its source says of itself beside the weights."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from edgewright.errors import UnsupportedConversion
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgewright.model.source import Source
+
+__all__ = ["carry", "check_whole"]
+
+_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+_SENTENCE = ("modules.json", "config_sentence_transformers.json", "sentence_*_config.json")
+
+
+def carry(source: Source, out: Path, *, tokenizer: bool = True) -> None:
+    """Copy to `out` the tokenizer, the model card, and what sentence-transformers saved beside the model.
+
+    The last goes along where the model still is what it was: a model of vectors, or the cross-encoder of one score.
+
+    Args:
+        source: what the changed model was made of.
+        out: its directory, which has weights and config.json already.
+        tokenizer: whether the tokenizer goes along as well.
+    """
+    for name in (*(_TOKENIZER if tokenizer else ()), "README.md"):
+        if (source.directory / name).is_file():
+            shutil.copyfile(source.directory / name, out / name)
+    if not _is_still(source):
+        return
+    for kind in _SENTENCE:
+        for path in sorted(source.directory.glob(kind)):
+            shutil.copyfile(path, out / path.name)
+    for name in _modules(source):
+        shutil.copytree(source.directory / name, out / name, dirs_exist_ok=True)
+
+
+def _is_still(source: Source) -> bool:
+    said = source.sentence
+    if said is None:
+        return False
+    if said.cross:
+        return source.task == "text-classification" and len(source.settings.labels) == 1
+    return source.task == "feature-extraction"
+
+
+def _modules(source: Source) -> list[str]:
+    """The folders of the modules behind the transformer, as they lie in the plain directory."""
+    found = source.directory.glob("*/config.json")
+    names = {path.parent.name for path in found} | {
+        step.path for step in (source.sentence.steps if source.sentence else ())
+    }
+    return sorted(name for name in names if name and (source.directory / name).is_dir())
+
+
+def check_whole(source: Source, what: str) -> None:
+    """Refuse a model that only its vectors or its head make whole, for work on a model of transformers alone.
+
+    Args:
+        source: the model.
+        what: the work, such as `train`.
+
+    Raises:
+        UnsupportedConversion: static embeddings, SetFit, or modules with weights of their own.
+    """
+    kinds = {"static": "static embeddings", "setfit": "a SetFit model"}
+    own = kinds.get(source.kind) or ("modules behind its pooling" if source.settings.pooling == "model" else "")
+    if own:
+        raise UnsupportedConversion(
+            f"{source.origin} has {own}: {what} works on a transformer alone", hint="build takes it"
+        )
