@@ -63,7 +63,8 @@ def writer(tmp_path_factory):
     checkpoint = llama2c(root, context=512)
     unpack(checkpoint, root / "tok.bin", source)
     (source / "chat_template.jinja").write_text(TEMPLATE)
-    command("build", source, "--out", root / "tiny", "--precision", "fp32", "--allow-divergence", "-q")
+    asked = ("--task", "text-generation", "--precision", "fp32", "--allow-divergence", "-q")
+    command("build", source, "--out", root / "tiny", *asked)
     return root / "tiny"
 
 
