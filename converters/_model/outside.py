@@ -223,9 +223,12 @@ class _SentenceTransformers(_Embedder):
 
     def __init__(self, source: SourceJob) -> None:
         super().__init__(source)
+        import torch
         from sentence_transformers import SentenceTransformer
 
-        self.own = SentenceTransformer(str(source.origin), device="cpu", local_files_only=True)
+        # In float32, also where the weights are stored in half of that: so is the eager model
+        given = {"model_kwargs": {"dtype": torch.float32}}
+        self.own = SentenceTransformer(str(source.origin), device="cpu", local_files_only=True, **given)
         self.name = f"sentence-transformers {_version('sentence-transformers')}"
         self.length = min(self.length, int(self.own.max_seq_length or self.length))
 
