@@ -45,6 +45,9 @@ _WINDOW, _OVERLAP = 384, 128
 
 def ask(source: SourceJob, asked: Path, told: Path, progress: Callable[[str], None]) -> None:
     """Answer the items in the file `asked` as the source's own library does, and write that to `told`."""
+    import torch
+
+    torch.set_num_threads(1)  # several on one short text wait for each other longer than they work
     wanted = msgspec.json.decode(asked.read_bytes(), type=Asked)
     progress(f"ask the source's own library about {len(wanted.items)} texts")
     library = _Static(source) if source.kind == "static" else _library(source)
