@@ -102,7 +102,10 @@ def whole(disk: Disk, folder: str) -> bool:
 
 def listed(record: bytes) -> list[tuple[str, str]]:
     """The paths in a tree that a RECORD names, with their hashes as it writes them. Raises ValueError."""
-    rows = [row for row in csv.reader(io.StringIO(record.decode())) if len(row) == 3 and row[1]]
+    try:
+        rows = [row for row in csv.reader(io.StringIO(record.decode())) if len(row) == 3 and row[1]]
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
     return [(path, row[1]) for row in rows if (path := _placed(row[0]))]
 
 

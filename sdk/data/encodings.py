@@ -6,7 +6,7 @@ import codecs
 from typing import TYPE_CHECKING
 
 from edgewright.errors import DataError, quoted
-from edgewright.system.files import plain
+from edgewright.system.files import MAX_LINE_BYTES, plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,11 +21,15 @@ _AROUND = 20
 """Characters shown before and behind a byte that is not UTF-8: a few words tell whether they were read right."""
 
 
-def encoding_of(path: Path) -> str:
+def encoding_of(path: Path, *, lines: bool) -> str:
     """The name of the encoding, for `open`; the whole file is read for it.
 
+    Args:
+        path: the file.
+        lines: whether it is one of lines, none of which may be without end.
+
     Raises:
-        DataError: the file cannot be read, is in another encoding, or is no text.
+        DataError: the file cannot be read, is in another encoding, is no text, or has a line of over `MAX_LINE_BYTES`.
     """
     try:
         with plain(path) as file:
@@ -34,7 +38,7 @@ def encoding_of(path: Path) -> str:
             if found:
                 _check_decodes(path, file, found)
                 return found
-            decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
+            decoder, line, length = codecs.getincrementaldecoder("utf-8")(), 1, 0
             while piece := file.read(_PIECE):
                 if b"\0" in piece:
                     raise DataError(f"{path} is no text: it has NUL bytes", hint="is it a file of another kind?")
@@ -43,6 +47,10 @@ def encoding_of(path: Path) -> str:
                 except UnicodeDecodeError as error:
                     raise _other(path, line, error) from error
                 line += piece.count(b"\n")
+                length = len(piece) - 1 - piece.rfind(b"\n") if b"\n" in piece else length + len(piece)
+                if lines and length > MAX_LINE_BYTES:
+                    what = f"line {line} of {path} has over {MAX_LINE_BYTES} bytes"
+                    raise DataError(what, hint="is it a file of lines?")
             decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         raise _other(path, line, error) from error

@@ -22,7 +22,7 @@ from edgewright.data import arrow
 from edgewright.data.encodings import encoding_of
 from edgewright.data.tables import SURPLUS, Table, named, table_of
 from edgewright.errors import DataError, one_line
-from edgewright.system.files import capped_lines, plain, read_capped, sha256
+from edgewright.system.files import MAX_LINE_BYTES, capped_lines, plain, read_capped, sha256
 from edgewright.text.encoding import pair
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _file(path: Path) -> File:
     suffix = _SUFFIXES.get(path.suffix.lower(), "")
     if suffix == "parquet":
         return File(path, "parquet")
-    encoding = encoding_of(path)
+    encoding = encoding_of(path, lines=suffix != "json")
     try:
         if suffix == "json":
             return File(path, _kind_of_json(path, encoding), encoding)
@@ -188,7 +188,8 @@ def _has_header(table: Table) -> bool:
 def _kind_of_json(path: Path, encoding: str) -> _Kind:
     """Lines, an array or SQuAD: by the first character, and of a brace by whether the first line is whole."""
     with io.TextIOWrapper(plain(path), encoding=encoding) as file:
-        line = next((line for line in capped_lines(file, str(path), DataError) if line.strip()), "")
+        while (line := file.readline(MAX_LINE_BYTES)) and not line.strip():  # SQuAD's own files are a single line
+            pass
     begin = line.lstrip()[:1]
     if path.suffix.lower() != ".json" and not (begin == "[" and _is(line, list) is not True):
         return "json lines"

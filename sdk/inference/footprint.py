@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edgewright.errors import BundleError
 from edgewright.inference.engines import engines_of
 from edgewright.model.sizes import Sizes
 from edgewright.system.files import read_capped
@@ -47,8 +48,12 @@ def model_config(directory: Path) -> dict[str, Any]:
 
 
 def engine_of(artifact: Artifact, among: Collection[str] = ()) -> Runtime:
-    """The engine that opens an artifact: the first of those `among`, by their keys, or of all."""
+    """The engine that opens an artifact: the first of those `among`, by their keys, or of all. Raises BundleError."""
     fits = engines_of(artifact.format)
+    if not fits:
+        raise BundleError(
+            f"no engine opens {artifact.format}, the format of {artifact.path}", hint="upgrade edgewright"
+        )
     order = list(among)
     return min(fits, key=lambda engine: order.index(engine.engine) if engine.engine in order else len(order))
 
@@ -91,7 +96,8 @@ def least_memory_mib(bundle: Bundle) -> dict[str, float]:
     """The parts for the artifact of a bundle that takes least, at the model's largest length."""
     manifest, config = bundle.manifest, model_config(bundle.directory)
     longest = manifest.settings.max_length
-    each = [memory_mib(manifest, one, config, longest, engine_of(one)) for one in manifest.artifacts]
+    known = [one for one in manifest.artifacts if engines_of(one.format)] or manifest.artifacts[:1]
+    each = [memory_mib(manifest, one, config, longest, engine_of(one)) for one in known]
     return min(each, key=lambda parts: sum(parts.values()))
 
 

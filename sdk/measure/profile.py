@@ -276,6 +276,10 @@ def _slices(found: Profile) -> list[tuple[Operator, float, float]]:
     return slices
 
 
+_LONGEST_MS, _SLOWEST = 1e12, 1e-6
+"""Beyond 30 years of milliseconds, and below a thousand operations a second, a file says what cannot be."""
+
+
 class Kept(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The root object of the file."""
 
@@ -302,6 +306,11 @@ def read(path: str | Path) -> Profile:
         raise DataError(f"cannot read {path}: {error.strerror or error}", hint=hint) from error
     except EdgewrightError as error:
         raise DataError(error.message, hint=error.hint or hint) from error
-    if not kept.profile.trace.operators or kept.profile.trace.run_ms <= 0:
+    trace, peaks = kept.profile.trace, kept.profile.peaks
+    if not trace.operators or trace.run_ms <= 0:
         raise DataError(f"{Path(path).name} has no operators", hint=hint)
+    times = [time for one in trace.operators for time in (one.time_ms, one.start_ms)]
+    speeds = (peaks.fp32_gmac_s, peaks.int8_gmac_s, peaks.read_gb_s)
+    if not all(0 <= time < _LONGEST_MS for time in (*times, trace.run_ms)) or min(speeds) < _SLOWEST:
+        raise DataError(f"{Path(path).name} has times or peaks that no machine has", hint=hint)
     return kept.profile

@@ -22,6 +22,8 @@ __all__ = ["MOST_WORDS", "SCHEMA", "Machine", "MachineState", "Parts", "Row", "R
 SCHEMA = 1
 """The first one; it goes up when an older reader would misread rows."""
 _MAX_BYTES = MAX_JSON_BYTES
+_LONGEST_MS = 1e12
+"""Thirty years: a file that says more was not written by a clock."""
 
 MOST_WORDS = 1000
 """Characters of a field of words: a line for people, which a file of rows does not grow by."""
@@ -232,4 +234,22 @@ def read(path: str | Path) -> Run:
         raise DataError(f"cannot read {path}: {error.strerror or error}", hint=hint) from error
     except EdgewrightError as error:
         raise DataError(error.message, hint=error.hint or hint) from error
+    for at, row in enumerate(run.rows):
+        problem = _problem(row)
+        if problem:
+            raise DataError(f"{Path(path).name}: {problem} - at `$.rows[{at}]`", hint=hint)
     return run
+
+
+def _problem(row: Row) -> str:
+    """What a row says that cannot be, in words; "" where it may be true."""
+    times = [time for process in row.samples_ms for time in process]
+    took = row.latency_ms
+    if not all(row.samples_ms) or not times:
+        return "a process without a sample"
+    said = [time for time in (took.minimum, took.median, took.low, took.high, took.maximum) if time is not None]
+    if not all(0 < time < _LONGEST_MS for time in (*times, *said, *row.sustained_ms)):
+        return "a time that no run takes"
+    if (took.low is None) != (took.high is None):
+        return "an interval with one end"
+    return ""

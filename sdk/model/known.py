@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edgewright.errors import SourceError, UnsupportedConversion
+from edgewright.system.files import read_capped
+from edgewright.system.untrusted import MAX_JSON_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,7 +110,7 @@ VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
 def read_json(path: Path, kind: Any) -> Any:
     """A JSON file of the source as a value of `kind`. Raises SourceError, which names the field."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return msgspec.json.decode(read_capped(path, MAX_JSON_BYTES, SourceError), type=kind)
     except (OSError, msgspec.MsgspecError, RecursionError) as error:
         raise SourceError(
             f"{path} cannot be read: {error}", hint="is it a Hugging Face model, whole and undamaged?"

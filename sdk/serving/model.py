@@ -100,7 +100,7 @@ def _accelerated(bundle: Bundle, options: Mapping[str, Any]) -> dict[str, Any]:
 def parsed(line: bytes) -> dict[str, Any]:
     """A request. Raises DataError, UsageError."""
     try:
-        tree = strict_json(line, "the request")
+        tree = strict_json(line, "the request", halves=True)
     except BundleError as error:
         raise DataError(error.message) from error
     keys = set(tree) if isinstance(tree, dict) else set()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import glob
 import hashlib
+import json
 import os
 import re
 import secrets
@@ -23,7 +24,7 @@ import tempfile
 import zlib
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from edgewright.errors import BundleError, StorageError
 
@@ -41,6 +42,7 @@ __all__ = [
     "home",
     "into",
     "locked",
+    "own_record",
     "plain",
     "read_capped",
     "scratch_beside",
@@ -55,6 +57,8 @@ _MOST_LINKS = 40
 _DESCRIPTORS = re.compile(r"/proc/(\d+)(?:/task/\d+)?/fd")
 """Where each name is an open descriptor of a process: its link names a file, but is more than that name."""
 _KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+_MOST_RECORD_BYTES = 2**24
+"""A choice: settings and shapes have some kilobytes."""
 MAX_LINE_BYTES = 2**22
 """A choice: four times the longest text that a tokenizer takes, as JSON escapes it."""
 
@@ -125,6 +129,21 @@ def plain(path: Path, *, pipe_s: float = 0.0) -> BinaryIO:
     found = _KINDS.get(kind, "no file")
     words = f"nothing came through the pipe in {pipe_s:g} s" if kind == stat.S_IFIFO and pipe_s else ""
     raise OSError(errno.EINVAL, words or f"it is {found}, where a file should be", str(path))
+
+
+def own_record(path: Path) -> dict[str, Any]:
+    """What a small file of our own says, a JSON object.
+
+    Raises:
+        StorageError: it cannot be read, or is damaged, as by a disk that filled.
+    """
+    try:
+        tree = json.loads(read_capped(path, _MOST_RECORD_BYTES, StorageError).decode())
+    except (OSError, ValueError, RecursionError) as error:
+        raise StorageError(f"{path} cannot be read: {error}", hint=f"remove {path.parent}, and run it again") from error
+    if not isinstance(tree, dict):
+        raise StorageError(f"{path} is not what was written there", hint=f"remove {path.parent}, and run it again")
+    return tree
 
 
 def capped_lines(file: IO[str], name: str, kind: type[EdgewrightError]) -> Iterator[str]:

@@ -33,8 +33,13 @@ MAX_SIGNATURE_BYTES = 16 * 2**10
 """A choice: a signature of ssh-keygen has under 2 kB, with an RSA key of 4096 bits too."""
 
 
-def strict_json(data: bytes, name: str) -> Any:
+def strict_json(data: bytes, name: str, *, halves: bool = False) -> Any:
     """JSON with no duplicate keys, no NaN or infinity, no character that UTF-8 has not, bounded in bytes and items.
+
+    Args:
+        data: the JSON, in UTF-8.
+        name: what to call it in messages.
+        halves: whether an escape may be half of a surrogate pair: in a text that is asked it counts as U+FFFD.
 
     Raises:
         BundleError: it is not, or more than `MAX_JSON_BYTES` or `MAX_JSON_ITEMS`.
@@ -45,10 +50,13 @@ def strict_json(data: bytes, name: str) -> Any:
     if items > MAX_JSON_ITEMS:
         raise BundleError(f"{name} has {items} items, at most {MAX_JSON_ITEMS} are read")
     try:
-        tree = json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
+        # decoded here: for bytes, Python's JSON guesses an encoding, and lets halves of surrogate pairs through
+        tree = json.loads(
+            data.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
+        )
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{name} is not acceptable JSON: {error}") from error
-    if b"\\u" in data and not encodable(tree):
+    if not halves and b"\\u" in data and not encodable(tree):
         raise BundleError(f"{name} is not acceptable JSON: it holds half of a surrogate pair, which no text can")
     return tree
 

@@ -58,7 +58,7 @@ class FeatureExtraction(Task):
 
     name = "feature-extraction"
     auto_class = "AutoModel"
-    heads = ("Model",)
+    heads = ("Model", "ModelWithProjection")
     outputs: tuple[str, ...] = ("last_hidden_state",)
     per_token: bool = True
     metrics: tuple[str, ...] = ("spearman", "pearson", "recall@10")

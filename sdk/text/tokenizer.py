@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_TEXT_BYTES", "Tokenizer"]
 
+_MAX_FILE_BYTES = 1 << 27
+"""A choice: the largest tokenizer.json of a published model has some 35 MB."""
 MAX_TEXT_BYTES = 1 << 20
 """A choice: far more than any model reads at once, and soon tokenized even without a space in it."""
 _LARGEST_OVERLAP = 128
@@ -59,11 +61,13 @@ class Tokenizer:
         with _narrowed(f"{path} does not load"):
             from tokenizers import Tokenizer as Backend
 
-            self._backend = Backend.from_file(str(path))
+            self._backend = Backend.from_buffer(read_capped(path, _MAX_FILE_BYTES, TokenizerError))
             self._pad_id, self._pad_type = _padding(self._backend, directory)
             self._pads_left = _named(directory, "padding_side") == "left"
             self._cuts_left = _named(directory, "truncation_side") == "left"
             self._backend.no_padding()
+            self._backend.no_truncation()
+            self._segments = any(self._backend.encode("a", "a").type_ids)
         self._directory = directory
         self.marks_pieces = bool(getattr(self._backend.model, "continuing_subword_prefix", None))
         self.max_length = max_length
@@ -126,7 +130,7 @@ class Tokenizer:
         feeds = {
             "input_ids": _stack([e.ids for e in encoded], longest, self._pad_id, left=self._pads_left),
             "attention_mask": _stack([e.attention_mask for e in encoded], longest, 0, left=self._pads_left),
-            "token_type_ids": _stack([e.type_ids for e in encoded], longest, self._pad_type, left=self._pads_left),
+            "token_type_ids": _stack([self._types(e) for e in encoded], longest, self._pad_type, left=self._pads_left),
         }
         return Encoding(
             feeds,
@@ -159,7 +163,7 @@ class Tokenizer:
                 return list(backend.encode(clean, add_special_tokens=special).ids)
             finally:
                 backend.encode_special_tokens = before
-                backend.enable_truncation(self._limit)
+                self.limit(self._limit)
 
     def token(self, id: int) -> str:  # noqa: A002
         """The token of an id as the vocabulary has it, "" for none."""
@@ -169,6 +173,10 @@ class Tokenizer:
     def special_tokens(self) -> tuple[str, ...]:
         """The tokens that are special wherever they stand in a text."""
         return tuple(token.content for token in self._backend.get_added_tokens_decoder().values() if token.special)
+
+    def _types(self, encoded: Any) -> list[int]:
+        """Segment ids. The library gives later windows those of their texts even where its template says 0 for all."""
+        return list(encoded.type_ids) if self._segments else [0] * len(encoded.ids)
 
     def windows(self, pairs: Sequence[tuple[str, str]]) -> Encoding:
         """Tokenize pairs whose second text may be longer than the model: overlapping windows of it, a row each.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from edgewright.errors import StorageError
-from edgewright.system.files import alone, home, write_whole
+from edgewright.system.files import alone, home, own_record, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ class Answers:
     """For each row of a corpus its outputs float32, one for the row (k,) or one for each token (tokens, ...)."""
 
     def __init__(self, directory: Path, corpus: Corpus) -> None:
-        record = json.loads((directory / _RECORD).read_text(encoding="utf-8"))
+        record = own_record(directory / _RECORD)
         self._ends = np.cumsum(corpus.lengths) if record["per_token"] else np.arange(1, len(corpus) + 1)
         shapes = record["shapes"]
         self._arrays = [
@@ -124,9 +124,7 @@ class _Files:
         self._per_token = per_token
         self._starts = np.cumsum(corpus.lengths) - corpus.lengths if per_token else np.arange(len(corpus))
         record = out / _RECORD
-        found: dict[str, Any] = (
-            json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {"rows": 0, "shapes": []}
-        )
+        found: dict[str, Any] = own_record(record) if record.is_file() else {"rows": 0, "shapes": []}
         self.rows, self._shapes = int(found["rows"]), list(found["shapes"])
         self._stack = ExitStack()
         self._files: list[BinaryIO] = []

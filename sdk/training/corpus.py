@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -21,7 +21,7 @@ import numpy as np
 
 from edgewright.data import rows as data
 from edgewright.errors import StorageError
-from edgewright.system.files import into, write_whole
+from edgewright.system.files import into, own_record, write_whole
 from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Corpus:
     """
 
     def __init__(self, directory: Path) -> None:
-        record = json.loads((directory / _RECORD).read_text(encoding="utf-8"))
+        record = own_record(directory / _RECORD)
         self.directory, self.key, self.items = directory, str(record["key"]), int(record["items"])
         self._ids = np.memmap(directory / "ids.bin", record["ids"], "r")
         self._types = np.memmap(directory / "types.bin", "u1", "r")
@@ -115,8 +115,9 @@ def write(
         StorageError: the disk is full or read-only.
     """
     key = _key(path, task, tokenizer, more)
-    if (out / _RECORD).is_file() and json.loads((out / _RECORD).read_text(encoding="utf-8"))["key"] == key:
-        return Corpus(out)
+    with suppress(StorageError):  # what is damaged is made anew
+        if (out / _RECORD).is_file() and own_record(out / _RECORD).get("key") == key:
+            return Corpus(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / _RECORD).unlink(missing_ok=True)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.data import rows as data
 from edgewright.errors import DataError, EdgewrightError, StorageError, TokenizerError, UsageError
-from edgewright.system.files import write_whole
+from edgewright.system.files import plain, write_whole
 from edgewright.system.progress import silent
 from edgewright.system.shown import brief
 from edgewright.text.tokenizer import Tokenizer
@@ -156,7 +156,7 @@ def _lines(path: Path) -> Iterator[str]:
     try:
         encoding = data.opened(path).encoding
         decoder = codecs.getincrementaldecoder(encoding)()  # a piece may end within a character
-        with path.open("rb") as file:
+        with plain(path) as file:
             while piece := file.readline(_PIECE_BYTES):
                 text = decoder.decode(piece).strip("\r\n")
                 if text.strip():

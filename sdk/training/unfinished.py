@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from edgewright.errors import StorageError
-from edgewright.system.files import write_whole
+from edgewright.system.files import own_record, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ class Unfinished:
         note = self.directory / _NOTE
         if note.is_file() and not resume:
             raise StorageError(f"{self.directory} holds an unfinished run", hint="give --resume, or remove it")
-        was = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else facts
+        was = own_record(note) if note.is_file() else facts
         differ = sorted(name for name in {*facts, *was} if was.get(name) != facts.get(name))
         if differ:
             what = "; ".join(f"{name} was {was.get(name)}, now {facts.get(name)}" for name in differ[:3])

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from edgewright.bundle.signing import check_signature, sign
 from edgewright.bundle.sshsig import NAMESPACE
 from edgewright.contracts.board_commands import Checks
 from edgewright.devices.local import Local
-from edgewright.errors import BundleError, EdgewrightError, UsageError
+from edgewright.errors import BundleError, DeviceError, EdgewrightError, UsageError
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
 PASS = (sys.executable, "-c", "")
@@ -492,3 +493,12 @@ def test_a_full_disk_goes_back_though_temporary_files_lie_on_it_too(full, versio
     assert not shutil.disk_usage(full).free
     assert rollback(Local(), root=str(root), checks=checks).active.startswith("000001-")
     assert json.loads((root / "current/manifest.json").read_text())["version"] == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_a_store_of_another_user_is_left_alone(owned, versions):
+    os.chown(owned, 65534, 65534)
+    before = contents(owned)
+    with pytest.raises(DeviceError, match=f"{owned} belongs to another user of the board; come as that user"):
+        flash(versions[1], Here(owned), checks=CHECKS)
+    assert contents(owned) == before

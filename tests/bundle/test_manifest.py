@@ -316,3 +316,9 @@ def test_small_values_without_end_are_refused_before_they_are_read(piece):
     assert len(data) < MAX_JSON_BYTES
     with pytest.raises(BundleError, match=rf"m has \d+ items, at most {MAX_JSON_ITEMS} are read"):
         strict_json(data, "m")
+
+
+@pytest.mark.parametrize("data", [b'["\xed\xa0\x80"]', '["a"]'.encode("utf-16"), b'["\xff"]'])
+def test_other_bytes_than_utf_8_are_no_json(data):
+    with pytest.raises(BundleError, match="m is not acceptable JSON: 'utf-8' codec"):
+        strict_json(data, "m")

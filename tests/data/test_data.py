@@ -273,3 +273,17 @@ def test_a_file_without_texts_is_said(tmp_path, name, content):
 @pytest.mark.shared_data
 def test_every_row_of_the_sentiment_data_is_read(shared):
     assert len(data.examples(shared / "sst2/dev.tsv", TASK)) == 872
+
+
+def test_a_file_of_squad_may_be_one_long_line(tmp_path):
+    asked = {"question": "where?", "id": "1", "answers": [{"text": "Rome", "answer_start": 3}]}
+    tree = {"data": [{"paragraphs": [{"context": f"in Rome {'x' * 3000}", "qas": [asked]}]}] * 2000}
+    (tmp_path / "squad.json").write_text(json.dumps(tree))
+    assert (tmp_path / "squad.json").stat().st_size > 2**22
+    assert len(list(data.rows(tmp_path / "squad.json"))) == 2000
+
+
+def test_a_line_without_end_is_no_line_of_data(tmp_path):
+    (tmp_path / "a.tsv").write_bytes(b"sentence\tlabel\n" + b"x" * (2**22 + 2**20))
+    with pytest.raises(DataError, match=r"line 2 of .*a\.tsv has over 4194304 bytes"):
+        list(data.rows(tmp_path / "a.tsv"))

@@ -125,3 +125,22 @@ def test_a_kept_profile_is_read_as_it_was_and_a_bad_one_refused(tmp_path):
 def test_an_engine_that_cannot_be_profiled_says_why(tmp_path):
     with pytest.raises(UsageError, match=r"tensorrt is not profiled: .*; onnx, tflite, executorch and torchscript are"):
         registry.load("runtimes", "tensorrt")().profile(tmp_path / "none", {}, threads=1, runs=1)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda tree: tree["peaks"].update(read_gb_s=0.0),
+        lambda tree: tree["peaks"].update(int8_gmac_s=-1.0),
+        lambda tree: tree["trace"]["operators"][0].update(time_ms=-1.0),
+        lambda tree: tree["trace"]["operators"][0].update(time_ms=1e308),
+    ],
+)
+def test_a_profile_that_says_what_cannot_be_is_refused(tmp_path, spoil):
+    path = tmp_path / "profile.json"
+    profile.write(FOUND, path)
+    tree = json.loads(path.read_text())
+    spoil(tree["profile"])
+    path.write_text(json.dumps(tree))
+    with pytest.raises(DataError, match="has times or peaks that no machine has"):
+        profile.read(path)

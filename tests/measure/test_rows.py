@@ -91,3 +91,24 @@ def test_bundles_are_not_compared_where_one_of_them_did_not_run(bundle_dir, monk
     monkeypatch.setattr(comparison, "measured", lambda *_: Measured([[row(samples(2.0))]] * 2, [], "the way broke"))
     with pytest.raises(DeviceError, match="the way broke"):
         comparison.bench_against(bundle_dir, bundle_dir, plan)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda row: row.update(samples_ms=[]), "a process without a sample"),
+        (lambda row: row.update(samples_ms=[[1.0], []]), "a process without a sample"),
+        (lambda row: row.update(samples_ms=[[0.0, 1.0]]), "a time that no run takes"),
+        (lambda row: row.update(samples_ms=[[1e300]]), "a time that no run takes"),
+        (lambda row: row["latency_ms"].update(median=-1.0), "a time that no run takes"),
+        (lambda row: row["latency_ms"].update(high=None), "an interval with one end"),
+    ],
+)
+def test_a_row_that_says_what_cannot_be_is_refused(tmp_path, spoil, words):
+    path = tmp_path / "rows.json"
+    write(run(row(samples(2.0))), path)
+    tree = json.loads(path.read_text())
+    spoil(tree["rows"][0])
+    path.write_text(json.dumps(tree))
+    with pytest.raises(DataError, match=rf"rows\.json: {words} - at `\$\.rows\[0\]`"):
+        read(path)

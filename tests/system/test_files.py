@@ -24,6 +24,7 @@ from edgewright.system.files import (
     capped_lines,
     check_free,
     compressed_bytes,
+    own_record,
     plain,
     read_capped,
     scratch_beside,
@@ -439,3 +440,10 @@ def test_what_a_killed_process_left_unfinished_goes_with_the_next_output(tmp_pat
     (tmp_path / ".edgewright-link.part").symlink_to(tmp_path / "other")
     write_whole(tmp_path / "out", b"whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".edgewright-link.part", "other", "out"]
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b"null"])
+def test_a_record_of_our_own_that_is_damaged_is_said_with_what_helps(tmp_path, data):
+    (tmp_path / "note.json").write_bytes(data)
+    with pytest.raises(StorageError, match=rf"note\.json .*; remove {tmp_path}, and run it again"):
+        own_record(tmp_path / "note.json")

@@ -326,3 +326,10 @@ def test_every_naughty_string_is_tokenized(tokenizer, shared):
             assert feeds["input_ids"][0, 0] == CLS
             assert feeds["input_ids"].max() <= tokenizer.largest_id
             assert feeds["input_ids"].shape[1] <= 64
+
+
+def test_a_file_of_holes_is_not_read_into_memory(tokenizer_dir):
+    with (tokenizer_dir / "tokenizer.json").open("r+b") as file:
+        file.truncate(2**33)
+    with pytest.raises(TokenizerError, match=r"tokenizer\.json has 8589934592 bytes, at most 134217728 are read"):
+        Tokenizer(tokenizer_dir, 64)
