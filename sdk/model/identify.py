@@ -17,7 +17,9 @@ from edgewright import registry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ENCODERS", "Identity", "identify"]
+__all__ = ["ENCODERS", "Identity", "identify", "task_of"]
+
+_UNNAMED = "a task that you name with --task"
 
 _LARGEST_JSON = 1 << 22
 """Bytes. A choice: configurations take some kilobytes, a list of labels some hundred."""
@@ -196,7 +198,7 @@ def _model(place: Path) -> Identity | None:
         return Identity("foreign-weights", f"a model with {other}", then) if other else None
     if architecture.endswith(_TRANSLATORS):
         return Identity("translator", what, "an encoder-decoder that writes text: it has no task here yet", "")
-    return Identity("model", what, f"build makes artifacts for {_task(architecture)}", _build(place))
+    return Identity("model", what, f"build makes artifacts for {task_of(architecture) or _UNNAMED}", _build(place))
 
 
 def _architecture(config: dict[str, Any]) -> str:
@@ -204,11 +206,11 @@ def _architecture(config: dict[str, Any]) -> str:
     return str(named[0]) if isinstance(named, list) and named else "unknown"
 
 
-def _task(architecture: str) -> str:
-    for name in registry.names("tasks"):
-        if architecture.endswith(registry.load("tasks", name).heads):
-            return name
-    return "a task that you name with --task"
+def task_of(architecture: str) -> str | None:
+    """The task of an architecture: that of the longest ending, as `GPT2LMHeadModel` is no `Model`; None of no known."""
+    kinds = [(name, registry.load("tasks", name).heads) for name in registry.names("tasks")]
+    fits = [(len(head), name) for name, heads in kinds for head in heads if architecture.endswith(head)]
+    return max(fits, key=lambda fit: fit[0])[1] if fits else None
 
 
 def _keras(place: Path) -> Identity | None:

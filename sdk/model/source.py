@@ -15,7 +15,7 @@ from edgewright import registry
 from edgewright.bundle.manifest import Settings  # noqa: TC001 - msgspec reads annotations
 from edgewright.errors import SourceError, UnsupportedConversion
 from edgewright.model.config import Config, read_settings
-from edgewright.model.identify import identify
+from edgewright.model.identify import identify, task_of
 from edgewright.model.known import read_json
 from edgewright.model.sentence import Sentence, read_sentence
 from edgewright.model.settle import settled
@@ -246,11 +246,10 @@ def _task_of(architecture: str, kind: str) -> str:
     own = {"setfit": "text-classification", "static": "feature-extraction"}.get(kind)
     if own:
         return own
-    kinds: dict[str, Any] = {name: registry.load("tasks", name) for name in registry.names("tasks")}
-    for name, task in kinds.items():
-        if architecture.endswith(task.heads):
-            return name
-    hint = f"name one with --task: {', '.join(kinds)}"
+    found = task_of(architecture)
+    if found:
+        return found
+    hint = f"name one with --task: {', '.join(registry.names('tasks'))}"
     raise UnsupportedConversion(f"architecture {architecture!r} belongs to no known task", hint=hint)
 
 

@@ -78,7 +78,7 @@ KINDS = {
         "quantized",
         "whose weights are quantized already (gptq); build from the model in float",
     ),
-    "decoder": ({"config.json": {"architectures": ["GPT2LMHeadModel"]}, **WEIGHTS}, "decoder", "text-generation"),
+    "decoder": ({"config.json": {"architectures": ["GPT2LMHeadModel"]}, **WEIGHTS}, "model", "artifacts for text-generation"),
     "translator": ({"config.json": {"architectures": ["MarianMTModel"]}, **WEIGHTS}, "translator", "no task here yet"),
     "tensorflow": ({"config.json": BERT, "tf_model.h5": b"x"}, "foreign-weights", "weights of TensorFlow"),
     "gguf": ({"model-q8_0.gguf": b"GGUF", "tokenizer.json": {}}, "gguf", "a directory with model-q8_0.gguf, a GGUF"),
