@@ -67,9 +67,9 @@ HEADS = {
     "question-answering": "ForQuestionAnswering",
     "fill-mask": "ForMaskedLM",
     "feature-extraction": "Model",
-    "text-ranking": "ForSequenceClassification",
-    "zero-shot-classification": "ForSequenceClassification",
 }
+OTHERS = {"text-ranking": "ForSequenceClassification", "zero-shot-classification": "ForSequenceClassification"}
+"""Tasks that are asked of classifiers: what converts is what converts of those."""
 LABELS = {
     "text-ranking": ("LABEL_0",),
     "zero-shot-classification": ("contradiction", "neutral", "entailment"),
@@ -85,7 +85,7 @@ def make(
 
     Args:
         architecture: a key of ARCHITECTURES.
-        task: a key of HEADS.
+        task: a key of HEADS or OTHERS.
         out: the directory.
         labels: the names of the classes; by default those of LABELS.
         length: the largest number of tokens.
@@ -100,7 +100,8 @@ def make(
     sizes = {**SIZES, "max_position_embeddings": length + 2, "vocab_size": len(tokenizer), **own, **names, **ids}
     config = getattr(transformers, f"{prefix}Config")(**sizes, attn_implementation="eager")
     torch.manual_seed(7)
-    model = getattr(transformers, f"{prefix}{HEADS[task]}")(config).eval()
+    head = {**HEADS, **OTHERS}[task]
+    model = getattr(transformers, f"{prefix}{head}")(config).eval()
     for parameter in model.parameters():
         if parameter.dim() == 2:
             torch.nn.init.normal_(parameter, std=std or STD.get(architecture, 0.1))
@@ -171,7 +172,7 @@ _BUILDERS = {"wordpiece": _wordpiece, "bytes": _bytes, "unigram": _unigram}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("architecture", choices=ARCHITECTURES)
-    parser.add_argument("task", choices=HEADS)
+    parser.add_argument("task", choices=[*HEADS, *OTHERS])
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
     make(args.architecture, args.task, args.out)

@@ -10,10 +10,12 @@ from contextlib import suppress
 
 import pytest
 
+from edgewright.bundle.bundle import Bundle
 from edgewright.errors import ConnectionLost, DataError, DeviceError, StorageError, UsageError
+from edgewright.inference.pipeline import load
 from edgewright.serving import client
 from edgewright.serving.client import Client
-from edgewright.serving.model import items_of, parsed
+from edgewright.serving.model import Model, items_of, parsed
 from edgewright.serving.systemd import inherited, notify, watchdog_s
 from edgewright.serving.unix_socket import listening
 
@@ -114,6 +116,24 @@ def test_sockets_of_another_process_are_not_inherited(monkeypatch):
 def test_requests_that_cannot_be(line, words):
     with pytest.raises((DataError, UsageError), match=words):
         parsed(line)
+
+
+def test_a_request_may_have_options():
+    line = b'{"texts": ["a"], "options": {"top_k": 2}}'
+    assert parsed(line) == {"texts": ["a"], "options": {"top_k": 2}}
+    with pytest.raises(UsageError, match="the options of the request are no object"):
+        parsed(b'{"texts": ["a"], "options": ["top_k"]}')
+    with pytest.raises(UsageError, match="neither texts nor health"):
+        parsed(b'{"health": true, "options": {}}')
+
+
+def test_options_are_those_of_the_task(live):
+    model = Model(Bundle.open(live), load(live))
+    pair = {"text": "good", "text_pair": "bad"}
+    assert [one["label"] for one in model.row("good", {"top_k": 2})["answer"]] == ["negative", "positive"]
+    assert model.row(pair, {})["text"] == pair
+    assert model.row("good", {"truncate_dim": 2})["error"]["code"] == "usage-error"
+    assert model.row({"question": "a"}, {})["error"]["code"] == "data-error"
 
 
 def test_items_are_texts_and_pairs():
