@@ -45,7 +45,8 @@ def sentence(source, modules=("Normalize",), *, pooling=None, options=None, own=
         for at, (kind, path) in enumerate(zip(kinds, paths, strict=True))
     ]
     (source / "modules.json").write_text(json.dumps(listed))
-    edited(source / paths[1] / "config.json", **(pooling or {"pooling_mode_mean_tokens": True}))
+    modes = pooling or {"pooling_mode_mean_tokens": True}
+    edited(source / paths[1] / "config.json", word_embedding_dimension=WIDTH, **modes)
     edited(source / "sentence_bert_config.json", **(options or {}))
     edited(source / "config_sentence_transformers.json", **(own or {}))
     for kind, path in zip(kinds[2:], paths[2:], strict=True):

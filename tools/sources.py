@@ -27,7 +27,7 @@ from edgewright import registry
 from edgewright.model.eager import REFERENCE, ReferenceRequest, ask_in
 from edgewright.model.outside import Asked
 from edgewright.model.source import Source, open_source
-from edgewright.proof import oracle
+from edgewright.proof.oracle import hold
 from edgewright.system.jobs import Jobs
 from edgewright.text.encoding import regroup
 
@@ -93,7 +93,7 @@ def answered(source: Source, texts: Sequence[str]) -> int:
         request = ReferenceRequest(source=source.job(), threads=os.cpu_count() or 1, asked=asked, told=told)
         _, outputs = ask_in(jobs, REFERENCE, request, [batch for one in encodings for batch in one.batches])
         given = regroup(encodings, outputs)
-        oracle.hold(source, task, list(zip(items, encodings, given, strict=True)), told)
+        hold(source, task, list(zip(items, encodings, given, strict=True)), told)
     return len(items)
 
 

@@ -195,6 +195,68 @@ class _Answerer(_Library):
         return answer
 
 
+class _Rows(_Library):
+    """A task whose item is an object, and several rows of the model: pairs of texts."""
+
+    cut: str | bool = True
+
+    def pairs(self, item: dict[str, Any]) -> list[list[str]]:
+        """The pairs that the model reads of an item."""
+        raise NotImplementedError
+
+    def shaped(self, text: list[Any]) -> list[str]:
+        return self.pairs(text[0])[0]
+
+    def _pads(self) -> bool:
+        return False  # the rows of one item are no padded batch of several
+
+    def ids(self, text: list[Any]) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...] | None]:
+        # As a list of pairs, as CrossEncoder has it: by itself a pair whose second text is empty counts as one text
+        pairs = [tuple(pair) for pair in self.pairs(text[0])]
+        made = self.tokenizer(pairs, truncation=self.cut, max_length=self.length)
+        types = made.get("token_type_ids")
+        return tuple(map(tuple, made["input_ids"])), None if types is None else tuple(map(tuple, types))
+
+
+class _Ranker(_Rows):
+    """The sigmoid of each pair's one output, or of two the second one's softmax, by the pipeline that classifies.
+
+    None of an empty text, which that pipeline takes for none.
+    """
+
+    def pairs(self, item: dict[str, Any]) -> list[list[str]]:
+        return [[item["query"], one] for one in item["texts"]]
+
+    def answers(self, texts: list[list[Any]]) -> list[Any]:
+        pipe, names = _pipeline("text-classification", self), self.model.config.id2label
+        more = {"function_to_apply": "sigmoid"} if len(names) == 1 else {"function_to_apply": "softmax"}
+        found = []
+        for (item,) in texts:
+            rated: list[float | None] = []
+            for one, other in self.pairs(item):
+                asked = {"text": one, "text_pair": other}
+                told = pipe(asked, top_k=None, truncation=True, max_length=self.length, **more) if other else []
+                scores = {label["label"]: label["score"] for label in told}
+                rated.append(scores.get(names[len(names) - 1]))
+            found.append(rated)
+        return found
+
+
+class _ZeroShot(_Rows):
+    cut = "only_first"
+
+    def pairs(self, item: dict[str, Any]) -> list[list[str]]:
+        return [[item["sequence"], f"This example is {label}."] for label in item["candidate_labels"]]
+
+    def answers(self, texts: list[list[Any]]) -> list[Any]:
+        # Its pipeline cuts at the tokenizer's own length and takes no other
+        self.tokenizer.model_max_length = self.length
+        pipe = _pipeline("zero-shot-classification", self)
+        asked = [(item["sequence"], item["candidate_labels"]) for (item,) in texts]
+        # It takes no text that is empty
+        return [pipe(one, labels) if one else None for one, labels in asked]
+
+
 class _Embedder(_Library):
     """Vectors by sentence-transformers' documented arithmetic on the model's own hidden states."""
 
@@ -311,6 +373,8 @@ def _library(source: SourceJob) -> _Library:
         "fill-mask": _Filler,
         "question-answering": _Answerer,
         "feature-extraction": _Embedder,
+        "text-ranking": _Ranker,
+        "zero-shot-classification": _ZeroShot,
     }
     installed = importlib.util.find_spec("sentence_transformers") is not None
     if (source.origin / "modules.json").is_file() and installed and source.task == "feature-extraction":

@@ -105,12 +105,15 @@ def _opened(directory: Path) -> Any:
     if config.is_file():
         check_values("tokenizer_config.json", read_json(config, dict[str, Any]), config)
     try:
-        return AutoTokenizer.from_pretrained(str(directory), local_files_only=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(str(directory), local_files_only=True, trust_remote_code=False)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a panic of tokenizers is no Exception
         words = one_line(f"{type(error).__name__}: {error}", 300)
         raise TokenizerError(f"transformers does not open the tokenizer of {directory}: {words}") from error
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what its class makes of no vocabulary at all
+        raise TokenizerError(f"the tokenizer of {directory} has special tokens alone", hint="copy its files again")
+    return tokenizer
 
 
 def tokenizer_json(tokenizer: Any, *, lower: bool = False) -> str:
@@ -270,12 +273,16 @@ def _tokenizer_config(tokens: Path, out: Path, named: dict[str, Any]) -> None:
     (out / "tokenizer_config.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
+_DONE = ("special_tokens_map.json", "added_tokens.json", "adapter_config.json", "adapter_model.safetensors")
+"""What tokenizer.json and the merged weights hold already; transformers would apply an adapter once more."""
+
+
 def _link_rest(place: Path, out: Path) -> None:
     """Links to every file and folder of `place` whose name is free in `out`; code is left where it is."""
     for path in sorted(place.iterdir()):
         there = out / path.name
         if there.exists() or path.suffix in (".py", ".pkl", ".pt") or path.name.startswith("."):
             continue
-        if path.name in ("special_tokens_map.json", "added_tokens.json"):
-            continue  # tokenizer.json has them
+        if path.name in _DONE:
+            continue
         there.symlink_to(path.resolve())

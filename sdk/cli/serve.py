@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from edgewright.serving.model import Model
+    from edgewright.serving.openai import Served
 
 __all__ = ["command"]
 
@@ -25,16 +26,28 @@ __all__ = ["command"]
 @click.option(
     "--socket", "path", type=click.Path(), help="Where to listen; without it on the socket that systemd gave."
 )
+@click.option(
+    "--http",
+    metavar="HOST:PORT",
+    help="Speak OpenAI's HTTP interface there instead; a port alone is one of the loopback, 0 a free one.",
+)
+@click.option("--model-name", help="With --http: the model's name in requests; by default the bundle's directory.")
+@click.option("--context", type=int, help="With --http: the most tokens of a conversation; memory goes with them.")
+@click.option("--max-waiting", type=int, help="With --http: requests that wait for the model at once.  [default: 32]")
 @click.option("--engine", help="The engine, where a format has several.")
 @click.option("--threads", type=int, help="Engine threads; by default what a race chose for this machine, or 1.")
 @click.option("--max-connections", default=64, show_default=True, help="Clients at once.")
-@click.option("--max-request-bytes", default=2**20, show_default=True, help="The longest line that is read.")
+@click.option("--max-request-bytes", default=2**20, show_default=True, help="The longest line or body that is read.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when it serves.")
 @artifact_options
 def command(
     bundle: str,
     *,
     path: str | None,
+    http: str | None,
+    model_name: str | None,
+    context: int | None,
+    max_waiting: int | None,
     engine: str | None,
     threads: int | None,
     max_connections: int,
@@ -43,11 +56,29 @@ def command(
     format_: str | None,
     precision: str | None,
 ) -> None:
-    """Serve BUNDLE, or what a link such as ROOT/current leads to, on a Unix socket.
+    """Serve BUNDLE, or what a link such as ROOT/current leads to, on a Unix socket or by HTTP.
 
-    A request is a line of JSON, {"texts": ["...", ["question", "context"]]} or {"health": true}, and so is its answer.
-    SIGHUP follows the link anew, SIGTERM ends. Under systemd it says when it is ready and feeds the watchdog.
+    On a socket a request is a line of JSON, {"texts": ["...", ["question", "context"]]} or {"health": true}, and so is
+    its answer. SIGHUP follows the link anew, SIGTERM ends. Under systemd it says when it is ready and feeds the
+    watchdog. By HTTP a decoder answers /v1/chat/completions and /v1/completions, a feature-extraction model
+    /v1/embeddings, as OpenAI's interface has them; SIGTERM lets what was accepted end.
     """
+    options: dict[str, Any] = {"format": format_, "precision": precision, "engine": engine, "threads": threads}
+    if http is not None:
+        if path:
+            raise click.UsageError("give --socket or --http, one of the two")
+        of_http = {"connections": max_connections, "request_bytes": max_request_bytes, "waiting": max_waiting}
+        _by_http(bundle, http, model_name or "", {**options, "context": context}, of_http, as_json=as_json)
+        return
+    if model_name or context or max_waiting:
+        raise click.UsageError("--model-name, --context and --max-waiting go with --http")
+    bounds = {"request_bytes": max_request_bytes, "connections": max_connections}
+    _at_a_socket(bundle, path, options, bounds, as_json=as_json)
+
+
+def _at_a_socket(
+    bundle: str, path: str | None, options: dict[str, Any], bounds: dict[str, int], *, as_json: bool
+) -> None:
     from edgewright.serving.server import Bounds, serve
     from edgewright.serving.systemd import inherited
     from edgewright.serving.unix_socket import listening
@@ -59,9 +90,7 @@ def command(
     elif given and not path:
         way = nullcontext(given)
     else:
-        raise click.UsageError("give --socket, or start it by systemd's socket activation, one of the two")
-    options: dict[str, Any] = {"format": format_, "precision": precision, "engine": engine, "threads": threads}
-    bounds = Bounds(request_bytes=max_request_bytes, connections=max_connections)
+        raise click.UsageError("give --socket or --http, or start it by systemd's socket activation, one of the three")
 
     def ready(model: Model) -> None:
         artifact, where = model.pipeline.artifact, path or "the socket that systemd gave"
@@ -69,4 +98,20 @@ def command(
         emit([row], as_json=as_json, title=f"serving at {where}", socket=path)
 
     with way as sock:
-        serve(bundle, sock, options=options, bounds=bounds, ready=ready)
+        serve(bundle, sock, options=options, bounds=Bounds(**bounds), ready=ready)
+
+
+def _by_http(
+    bundle: str, place: str, name: str, options: dict[str, Any], bounds: dict[str, int | None], *, as_json: bool
+) -> None:
+    from edgewright.serving.http_server import HttpBounds, bound
+    from edgewright.serving.openai import serve_http
+
+    def ready(served: Served) -> None:
+        row = {"model": served.name, **(artifact_row(served.artifact) if served.artifact else {})}
+        notes = () if served.local else ("whoever reaches this address may use the model: there is no password",)
+        emit([row], as_json=as_json, title=f"serving at {served.url}", notes=notes, url=served.url)
+
+    given = {name: most for name, most in bounds.items() if most is not None}
+    with bound(place) as sock:
+        serve_http(bundle, sock, name=name, options=options, bounds=HttpBounds(**given), ready=ready)

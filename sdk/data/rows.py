@@ -174,7 +174,7 @@ def _file(path: Path) -> File:
         table = table_of(path, encoding, _DELIMITERS.get(suffix, ("\t", ",", ";")), known)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    if suffix or (table and _has_header(table)):
+    if suffix or _has_header(table):
         return File(path, "cells", encoding, table)
     return File(path, "lines", encoding)
 

@@ -99,11 +99,11 @@ def _plain(name: object) -> str:
     return str(name).strip().casefold()
 
 
-def table_of(path: Path, encoding: str, delimiters: Sequence[str], known: set[str]) -> Table | None:
-    """How a file is read whose header has one of the `known` columns; with a single delimiter, any header will do.
+def table_of(path: Path, encoding: str, delimiters: Sequence[str], known: set[str]) -> Table:
+    """How a file is read: between the delimiter that gives its header most of the `known` columns, then most columns.
 
     Raises:
-        DataError: two readings are as good.
+        DataError: two readings with known columns are as good.
         OSError: it cannot be read.
     """
     with io.TextIOWrapper(plain(path), encoding=encoding, newline="") as file:
@@ -117,10 +117,8 @@ def table_of(path: Path, encoding: str, delimiters: Sequence[str], known: set[st
     found = [(delimiter, _cells(lines, delimiter)) for delimiter in delimiters]
     rated = [(len(known & {*map(_plain, cells)}), len(cells)) for _, cells in found]
     best = max(rated, default=(0, 0))
-    if len(delimiters) > 1 and not best[0]:
-        return None
     delimiter, header = found[rated.index(best)]
-    if best[0] and rated.count(best) > 1:
+    if best[0] and best[1] > 1 and rated.count(best) > 1:
         readings = " or ".join(f"{_DELIMITERS[d]}: {', '.join(cells)}" for d, cells in found)
         raise DataError(f"the header of {path} can be read as {readings}", hint="rename the columns")
     quotes = delimiter != "\t" or _quotes(path, encoding, skipped)

@@ -10,6 +10,7 @@ The cache stays from one call to the next, so that a conversation's next turn re
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -157,6 +158,10 @@ class Generator:
         """
         return self._stream(self.ids(prompt), self.options(**options))
 
+    def _stream(self, ids: list[int], options: Options) -> Iterator[str]:
+        with closing(self.pieces(ids, options)) as pieces:
+            yield from filter(None, pieces)
+
     def options(self, **given: Any) -> Options:
         """Options by name, the model's own where they are not given. Raises UsageError."""
         sampling = {name: given.pop(name) for name in Sampling.__dataclass_fields__ if name in given}
@@ -193,19 +198,18 @@ class Generator:
         except SourceError:
             return False
 
-    def _stream(self, ids: list[int], options: Options) -> Iterator[str]:
+    def pieces(self, ids: Sequence[int], options: Options) -> Generating[str, None, None]:
+        """The text that each token of an answer lets out, "" for many; `stream` gives what is not empty."""
         decode: Callable[[Sequence[int]], str] = self.tokenizer.decode
         text = TextStream(decode, self.tokenizer.token, options.stop, after=ids)
         writing = self.write(ids, options)
         try:
             for token in writing:
-                if piece := text.push(token):
-                    yield piece
+                yield text.push(token)
                 if text.stopped:
                     self.last.reason = "stop"
                     return
-            if piece := text.finish():
-                yield piece
+            yield text.finish()
         finally:
             writing.close()
 

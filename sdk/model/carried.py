@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgewright.errors import UnsupportedConversion
+from edgewright.model.known import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,12 +51,10 @@ def _is_still(source: Source) -> bool:
 
 
 def _modules(source: Source) -> list[str]:
-    """The folders of the modules behind the transformer, as they lie in the plain directory."""
-    found = source.directory.glob("*/config.json")
-    names = {path.parent.name for path in found} | {
-        step.path for step in (source.sentence.steps if source.sentence else ())
-    }
-    return sorted(name for name in names if name and (source.directory / name).is_dir())
+    """The folders of the modules behind the transformer, as the plain directory's modules.json has them."""
+    listed = read_json(source.directory / "modules.json", list[dict[str, Any]])
+    names = (str(one.get("path") or "") for one in listed)
+    return [name for name in names if name and (source.directory / name).is_dir()]
 
 
 def check_whole(source: Source, what: str) -> None:

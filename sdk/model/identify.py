@@ -42,7 +42,6 @@ _WEIGHTS = {
     "flax_model.msgpack": "weights of Flax, which transformers 5 no longer reads",
     "model.ckpt.index": "a checkpoint of TensorFlow 1",
 }
-_DECODERS = ("LMHeadModel", "ForCausalLM")
 _TRANSLATORS = ("ForConditionalGeneration", "MTModel")
 _FIRST = ("Transformer", "StaticEmbedding", "CLIPModel")
 ENCODERS = ("t5", "mt5", "umt5")
@@ -195,8 +194,6 @@ def _model(place: Path) -> Identity | None:
         other = next((words for name, words in _WEIGHTS.items() if (place / name).is_file()), "")
         then = "load it with an older transformers and save_pretrained"
         return Identity("foreign-weights", f"a model with {other}", then) if other else None
-    if architecture.endswith(_DECODERS):
-        return Identity("decoder", what, "a decoder that writes text: its task is text-generation", "")
     if architecture.endswith(_TRANSLATORS):
         return Identity("translator", what, "an encoder-decoder that writes text: it has no task here yet", "")
     return Identity("model", what, f"build makes artifacts for {_task(architecture)}", _build(place))

@@ -13,7 +13,7 @@ class Asked(Struct, frozen=True):
     """The items of the gate and the first of the labelled rows.
 
     Attributes:
-        items: a text, or two as a list.
+        items: a text, two as a list, or an object of what a task asks.
         batch: places of items that make one padded batch.
     """
 

@@ -227,12 +227,36 @@ def _numbers(task: Task, encoding: Encoding, outputs: Batch, told: list[Any]) ->
     return f"the largest error is {error:.3g} at a root mean square of {unit:.3g}, cosine {cosine:.4f}"
 
 
+def _ranks(task: Task, encoding: Encoding, outputs: Batch, told: list[float | None]) -> str:
+    """text-ranking: the score of each text that has one there."""
+    (answer,) = task.asking(top_k=None).decode(outputs, encoding)
+    for one in answer:
+        wanted = told[one["corpus_id"]]
+        if wanted is not None and not _near(one["score"], wanted):
+            return f"text {one['corpus_id']} has the score {one['score']:.6g}, {wanted:.6g} there"
+    return ""
+
+
+def _chosen(task: Task, encoding: Encoding, outputs: Batch, told: dict[str, Any] | None) -> str:
+    """zero-shot-classification: the score of each label; None of the empty text, which the library does not take."""
+    if told is None:
+        return ""
+    (answer,) = task.decode(outputs, encoding)
+    theirs = dict(zip(told["labels"], told["scores"], strict=True))
+    for label, score in zip(answer["labels"], answer["scores"], strict=True):
+        if not _near(score, theirs[label]):
+            return f"label {label!r} has the score {score:.6g}, {theirs[label]:.6g} there"
+    return ""
+
+
 _JUDGES: dict[str, Any] = {
     "text-classification": _labels,
     "token-classification": _tags,
     "fill-mask": _fillings,
     "question-answering": _numbers,
     "feature-extraction": _numbers,
+    "text-ranking": _ranks,
+    "zero-shot-classification": _chosen,
 }
 """By task: what differs between the eager model's outputs and the library's answer, in words; "" where all agrees."""
 

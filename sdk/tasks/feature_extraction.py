@@ -29,6 +29,7 @@ __all__ = ["FeatureExtraction"]
 
 
 _NEAREST = 10
+"""Neighbours, as recall@10 has them."""
 _QUERIES = 512
 """Rows of similarities at a time: 512 to 50,000 texts are 100 MB."""
 
@@ -57,7 +58,7 @@ class FeatureExtraction(Task):
 
     name = "feature-extraction"
     auto_class = "AutoModel"
-    heads = ("Model",)
+    heads = ("Model", "ModelWithProjection")
     outputs: tuple[str, ...] = ("last_hidden_state",)
     per_token: bool = True
     metrics: tuple[str, ...] = ("spearman", "pearson", "recall@10")

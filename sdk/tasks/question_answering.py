@@ -110,7 +110,7 @@ class QuestionAnswering(Task):
     def taken(self, given: Any, where: str = "the item") -> Any:
         """A question and its context, as {"question", "context"}. Raises DataError."""
         if isinstance(given, str):
-            raise DataError(f"{where} is a question that needs its context", hint=_PAIR)
+            raise DataError(f"{where} is a text, and a question needs its context", hint=_PAIR)
         return super().taken(given, where)
 
     def item(self, given: Any, tokenizer: Tokenizer) -> Any:

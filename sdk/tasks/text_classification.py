@@ -95,7 +95,7 @@ class TextClassification(Task):
         """What makes scores of logits."""
         if self.asked.function_to_apply:
             return self.asked.function_to_apply
-        if self.settings.activation == "sigmoid":
+        if self.settings.problem == "regression" and self.settings.activation == "sigmoid":
             return "sigmoid"
         return _OF_PROBLEM[self.settings.problem]
 

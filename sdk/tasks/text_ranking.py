@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["TextRanking"]
 
 _DEPTH = 10
+"""Places that count, as nDCG@10 has them."""
 _FORM = 'give {"query": "...", "texts": ["...", "..."]}'
 
 
@@ -54,8 +55,8 @@ class _Asked(Asked, frozen=True):
 class TextRanking(Task):
     """The answer to a query with texts is the texts, the best first, as CrossEncoder.rank of sentence-transformers.
 
-    The model reads each text behind the query, all of them in one run of the engine (Nogueira and Cho 2019, arXiv
-    1901.04085). A score is the sigmoid of a model's one output, or of two the second one's softmax.
+    The model reads each text behind the query (Nogueira and Cho 2019, arXiv 1901.04085), texts of like length in one
+    run of the engine. A score is the sigmoid of a model's one output, or of two the second one's softmax.
     """
 
     name = "text-ranking"

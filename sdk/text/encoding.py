@@ -53,7 +53,7 @@ class Encoding:
         items: per row the number of the item that it belongs to, ascending; empty where each row is an item.
         to_text: the tokenizer's way back from ids, special tokens kept.
         tokenizer: what made it, None of one made by hand.
-        together: whether the rows of a single item are run together, in as few runs as memory allows, or one by one.
+        together: whether the rows of a single item are run together, those of like length, or one by one.
         labels: per row the label that it asks about, where a task has such.
     """
 
@@ -119,8 +119,9 @@ class Encoding:
         return {name: array[place] for name, array in found.items()} if self.together else found
 
 
-_MOST_TOKENS = 16_384
-"""Tokens of a run, padding and all: more than fills any CPU, and the attention of a base model takes 1.5 GB at most."""
+_MOST_TOKENS = 256
+"""Tokens of a run, padding and all. Measured with MiniLM on a server core, 100 texts of 14 to 59 tokens: one by one 625
+ms in fp32 and 159 in int8, padded to one run 832 and 351, in runs of 150 to 330 tokens 367 and 137."""
 
 
 def picked(outputs: Outputs, feeds: Mapping[str, NDArray[Any]]) -> Outputs:

@@ -66,6 +66,8 @@ class Tokenizer:
             self._pads_left = _named(directory, "padding_side") == "left"
             self._cuts_left = _named(directory, "truncation_side") == "left"
             self._backend.no_padding()
+            self._backend.no_truncation()
+            self._segments = any(self._backend.encode("a", "a").type_ids)
         self._directory = directory
         self.marks_pieces = bool(getattr(self._backend.model, "continuing_subword_prefix", None))
         self.max_length = max_length
@@ -128,7 +130,7 @@ class Tokenizer:
         feeds = {
             "input_ids": _stack([e.ids for e in encoded], longest, self._pad_id, left=self._pads_left),
             "attention_mask": _stack([e.attention_mask for e in encoded], longest, 0, left=self._pads_left),
-            "token_type_ids": _stack([e.type_ids for e in encoded], longest, self._pad_type, left=self._pads_left),
+            "token_type_ids": _stack([self._types(e) for e in encoded], longest, self._pad_type, left=self._pads_left),
         }
         return Encoding(
             feeds,
@@ -161,7 +163,7 @@ class Tokenizer:
                 return list(backend.encode(clean, add_special_tokens=special).ids)
             finally:
                 backend.encode_special_tokens = before
-                backend.enable_truncation(self._limit)
+                self.limit(self._limit)
 
     def token(self, id: int) -> str:  # noqa: A002
         """The token of an id as the vocabulary has it, "" for none."""
@@ -171,6 +173,10 @@ class Tokenizer:
     def special_tokens(self) -> tuple[str, ...]:
         """The tokens that are special wherever they stand in a text."""
         return tuple(token.content for token in self._backend.get_added_tokens_decoder().values() if token.special)
+
+    def _types(self, encoded: Any) -> list[int]:
+        """Segment ids. The library gives later windows those of their texts even where its template says 0 for all."""
+        return list(encoded.type_ids) if self._segments else [0] * len(encoded.ids)
 
     def windows(self, pairs: Sequence[tuple[str, str]]) -> Encoding:
         """Tokenize pairs whose second text may be longer than the model: overlapping windows of it, a row each.

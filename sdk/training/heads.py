@@ -41,9 +41,10 @@ def labels_in(rows: Path) -> tuple[str, ...]:
     names: set[str] = set()
     for _, row in data.rows(rows):
         given = next((row[column] for column in _COLUMNS if row.get(column) is not None), None)
-        names |= {str(one) for one in (given if isinstance(given, list) else [given]) if one is not None}
+        names |= {str(one).strip() for one in (given if isinstance(given, list) else [given]) if one is not None}
     if not names:
         raise DataError(f"{rows} names no labels", hint="it needs a column `label`, or `tags`; or give --labels")
-    if all(name.isdecimal() for name in names):
-        return tuple(f"LABEL_{at}" for at in range(max(map(int, names)) + 1))
+    numbers = [name.removesuffix(".0") for name in names]  # pandas makes 1.0 of 1 beside a missing value
+    if all(number.isdecimal() for number in numbers):
+        return tuple(f"LABEL_{at}" for at in range(max(map(int, numbers)) + 1))
     return tuple(sorted(names, key=lambda name: (name != "O", name)))

@@ -215,3 +215,29 @@ def test_parquet_of_datasets_names_its_classes(tmp_path):
 def test_an_id_of_the_hub_is_told_apart():
     with pytest.raises(DataError, match=r"cannot read stanfordnlp/sst2: .*; data sets of the hub are not fetched"):
         data.examples("stanfordnlp/sst2", TASK)
+
+
+def test_items_of_tasks_of_more_than_a_text(tmp_path):
+    rows = [
+        {"query": "q", "texts": ["a"], "labels": [1], "id": 7},
+        {"sequence": "a", "candidate_labels": ["b"]},
+        {"text": "a", "label": "b"},
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = [{"query": "q", "texts": ["a"]}, {"sequence": "a", "candidate_labels": ["b"]}, "a"]
+    assert list(data.items(tmp_path / "rows.jsonl")) == data.texts(tmp_path / "rows.jsonl") == found
+
+
+@pytest.mark.parametrize("header", ["Review;Stars", "Review,Stars", "Review\tStars"])
+def test_a_header_that_nobody_knows_is_still_one(tmp_path, header):
+    (tmp_path / "a.csv").write_text(header + "\n" + header.replace("Review", "fine").replace("Stars", "good") + "\n")
+    assert list(data.rows(tmp_path / "a.csv")) == [(2, {"review": "fine", "stars": "good"})]
+    with pytest.raises(DataError, match=r"no column label or labels, found review, stars"):
+        data.examples(tmp_path / "a.csv", TASK)
+    with pytest.raises(DataError, match="line 2 holds no text"):
+        list(data.items(tmp_path / "a.csv"))
+
+
+def test_a_column_of_texts_alone(tmp_path):
+    (tmp_path / "a.csv").write_text('text\n"fine; good, fine"\nso so\n')
+    assert list(data.items(tmp_path / "a.csv")) == ["fine; good, fine", "so so"]

@@ -127,8 +127,8 @@ def built(tmp_path_factory):
     """
     own = tmp_path_factory.getbasetemp()
     own = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    root = Path(os.environ.get("TEST_BUNDLES", own / "built"))
-    root.mkdir(exist_ok=True)
+    root = Path(os.environ.get("TEST_BUNDLES", own / "built")).resolve()
+    root.mkdir(parents=True, exist_ok=True)
 
     def build(name, *precisions):
         out = root / name

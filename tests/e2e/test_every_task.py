@@ -234,7 +234,7 @@ DATA = {
     "fill-mask": [{"text": "Nobody <mask> .", "label": "laughed"}, {"text": "<mask> soup", "label": "the"}],
     "text-classification": [
         {"premise": "Nobody laughed.", "hypothesis": "It was quiet.", "label": "yes"},
-        {"text": "The river had risen.", "label": 0},
+        {"text": "The river had risen.", "label": "no"},
     ],
 }
 
@@ -267,6 +267,11 @@ def test_the_command_line(models, tmp_path, family, task):
     assert (bundle / "golden.json").stat().st_size < 200_000
 
 
+def outside(bundle):
+    """What the answers of a bundle's source were held against."""
+    return json.loads((bundle / "manifest.json").read_text())["source"]["outside"]
+
+
 def test_texts_are_ranked_by_the_command_line(models, tmp_path):
     source, bundle, path = models("bert", "text-ranking"), tmp_path / "bundle", tmp_path / "rows.jsonl"
     row = {"query": "Who brought soup?", "texts": TEXTS[:4], "labels": [0, 0, 1, 0]}
@@ -274,6 +279,7 @@ def test_texts_are_ranked_by_the_command_line(models, tmp_path):
     asked = ("--task", "text-ranking", "--precision", "fp32", "--data", path)
     (built,) = rows("build", source, "--out", bundle, *asked)
     assert (built["top1"], built["score"]["metric"]) == (1, "ndcg@10")
+    assert outside(bundle).startswith("transformers ")
     scored = rows("eval", bundle, "--data", path, "--metric", "ndcg@10,mrr@10")
     assert scored[0]["score"]["value"] == pytest.approx(built["score"]["value"])
     (found,) = rows("run", bundle, *TEXTS[:4], "--query", "Who brought soup?")
@@ -289,6 +295,7 @@ def test_labels_of_the_askers_own_on_the_command_line(models, tmp_path):
     asked = ("--task", "zero-shot-classification", "--precision", "fp32", "--data", path)
     (built,) = rows("build", source, "--out", bundle, *asked)
     assert built["top1"] == 1
+    assert outside(bundle).startswith("transformers ")
     (scored,) = rows("eval", bundle, "--data", path)
     assert scored["score"]["value"] == pytest.approx(built["score"]["value"])
     (found,) = rows("run", bundle, RIVER, "--candidate-labels", "soup,river", "--multi-label")

@@ -67,7 +67,7 @@ def test_a_tokenizer_json_is_made_of_a_sentencepiece_model(source_dir):
     sentencepiece = pytest.importorskip("sentencepiece", reason="transformers reads such a model with it")
     lines, made = (Path(__file__).parents[1] / "story.txt").read_text().splitlines(), io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines), model_writer=made, vocab_size=250, model_type="unigram", minloglevel=2
+        sentence_iterator=iter(lines), model_writer=made, vocab_size=150, model_type="unigram", minloglevel=2
     )
     (source_dir / "sentencepiece.bpe.model").write_bytes(made.getvalue())
     (source_dir / "tokenizer.json").unlink()
@@ -171,7 +171,7 @@ def test_modules_behind_the_pooling_are_in_every_artifact(source_dir, tmp_path, 
 
 def test_dense_is_built_at_int8_and_its_golden_cases_hold(source_dir, tmp_path):
     bundle = built(
-        sentence(source_dir, ("Dense",), pooling={"pooling_mode": ["cls", "max"]}), tmp_path, ("onnx",), ("int8",)
+        sentence(source_dir, ("Dense",), pooling={"pooling_mode": "weightedmean"}), tmp_path, ("onnx",), ("int8",)
     )
     pipeline = load(bundle)
     assert pipeline.prove(bundle) > 5

@@ -13,6 +13,8 @@ from edgewright.model.outside import Told, ToldRow
 from edgewright.proof import oracle
 from edgewright.text.tokenizer import Tokenizer
 
+FEEDS = ("input_ids", "token_type_ids")
+
 
 def told_by(row, **fields):
     given = {"library": "their library 1.0", "rows": (row,), "batch": (), "length": 64, "tokenizer": "{}"}
@@ -34,6 +36,10 @@ def look(tokenizer_dir, tmp_path):
             name: np.asarray(value(shape) if callable(value) else value, np.float32) for name, value in outputs.items()
         }
         row = ToldRow((tuple(own),), None if types is None else (tuple(types),), answer)
+        if isinstance(text, dict):  # several rows, each as it is
+            kept = encoding.feeds["attention_mask"].astype(bool)
+            both = ([line[real] for line, real in zip(encoding.feeds[name], kept, strict=True)] for name in FEEDS)
+            row = ToldRow(*(tuple(tuple(map(int, line)) for line in lines) for lines in both), answer)
         more.setdefault("tokenizer", (tokenizer_dir / "tokenizer.json").read_text())
         (tmp_path / "told.json").write_bytes(msgspec.json.encode(told_by(row, **more)))
         source = SimpleNamespace(directory=tokenizer_dir, settings=settings)
@@ -62,7 +68,7 @@ def test_the_same_labels_and_scores_pass(look):
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (shares(1, 2.01), "label 'yes' has the score 0.731059, 0.733019 there"),
+        (shares(1, 2.01), "label 'yes' has the score 0.731059, 0.73302 there"),
         ([{"label": "maybe", "score": 1.0}], "label 'yes', which is none of maybe"),
         (shares(2, 1), "label 'yes' has the score 0.731059, 0.268941 there"),
     ],
@@ -135,3 +141,27 @@ def test_a_vector_of_another_width_is_said(look):
 def test_numbers_that_are_none_do_not_pass(look):
     words = look("feature-extraction", {"last_hidden_state": lambda length: np.full((1, length, 4), np.nan)}, [1.0] * 4)
     assert "the largest error is nan" in words
+
+
+RANKED = {"query": "a good story", "texts": ["the river", "soup"]}
+CHOSEN = {"sequence": "a good story", "candidate_labels": ["river", "soup"]}
+NLI = Settings(max_length=64, labels=("contradiction", "neutral", "entailment"))
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [([0.5, 0.880797], ""), ([0.5, None], ""), ([0.5, 0.8], "text 1 has the score 0.880797, 0.8 there")],
+)
+def test_the_score_of_each_text_that_is_ranked(look, told, words):
+    found = look("text-ranking", {"logits": [[0.0], [2.0]]}, told, text=RANKED, settings=Settings(max_length=64))
+    assert found[found.find("text 1") :].startswith(words) if words else found == ""
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [([0.731059, 0.268941], ""), (None, ""), ([0.5, 0.5], "label 'soup' has the score 0.731059, 0.5 there")],
+)
+def test_the_score_of_each_label_of_the_askers_own(look, scores, words):
+    told = scores and {"sequence": CHOSEN["sequence"], "labels": ["soup", "river"], "scores": scores}
+    found = look("zero-shot-classification", {"logits": [[0, 0, 1], [3, 0, 2]]}, told, text=CHOSEN, settings=NLI)
+    assert words in found if words else found == ""

@@ -1,0 +1,76 @@
+"""Options of answers, names of columns and what a file was read as, by the command line and one bundle."""
+
+import json
+
+import pytest
+
+from edgewright import cli
+from edgewright.data import rows as data
+
+
+@pytest.fixture
+def run(live, capsys):
+    """Run a command on the bundle: exit code, standard output, standard error."""
+
+    def call(command, *argv):
+        code = cli._run([command, str(live), *map(str, argv)])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def answers(out):
+    return [json.loads(line)["answer"] for line in out.splitlines()]
+
+
+def test_an_answer_is_a_list_of_as_many_labels_as_were_asked(run):
+    code, out, _ = run("run", "the river had risen in the night")
+    assert (code, [[one["label"] for one in answer] for answer in answers(out)]) == (0, [["positive"]])
+    _, out, _ = run("run", "good", "--top-k", "0")
+    assert [[one["label"] for one in answer] for answer in answers(out)] == [["negative", "positive"]]
+
+
+def test_an_option_of_another_task_is_told(run):
+    code, out, err = run("run", "good", "--truncate-dim", "8")
+    assert (code, out) == (2, "")
+    assert "text-classification has no option truncate_dim; it has top_k, function_to_apply" in err
+
+
+def test_a_pair_is_printed_by_its_names(run):
+    _, out, _ = run("run", "good", "--pair", "a pity")
+    assert json.loads(out)["text"] == {"text": "good", "text_pair": "a pity"}
+
+
+@pytest.mark.parametrize("command", ["run", "eval"])
+def test_columns_are_called_as_they_are_said_to_be(run, tmp_path, command):
+    path = tmp_path / "reviews.csv"
+    path.write_text('Review;Stars\ngood;negative\n"the river had; risen in the night";positive\n')
+    given = ("--input", path) if command == "run" else ("--data", path, "--json")
+    code, _, err = run(command, *given)
+    assert code == 3
+    assert "line 2" in err
+    named = ("--text-column", "review", *(("--label-column", "stars") if command == "eval" else ()))
+    code, out, err = run(command, *given, *named)
+    assert code == 0, err
+    if command == "run":
+        texts = [json.loads(line)["text"] for line in out.splitlines()]
+        assert texts == ["good", "the river had; risen in the night"]
+    else:
+        (row,) = json.loads(out)["rows"]
+        assert (row["score"]["value"], row["score"]["n"], row["score"]["data"]) == (100, 2, "reviews.csv.jsonl")
+
+
+def test_the_same_rows_are_counted_and_said(tmp_path, caplog):
+    train, dev = tmp_path / "train.tsv", tmp_path / "dev.jsonl"
+    train.write_text("text\tlabel\ngood\tpositive\na pity\tnegative\n")
+    dev.write_text('{"text": "a pity", "label": 0}\n{"text": "fine", "label": 1}\n')
+    assert data.shared(train, dev) == (1, 2)
+    assert caplog.messages[-1] == (
+        "1 of the 2 rows of dev.jsonl are rows of train.tsv too: a score on them says little of others"
+    )
+    caplog.clear()
+    assert data.shared(train, train) == (2, 2)
+    dev.write_text('{"text": "fine", "label": 1}\n')
+    caplog.clear()
+    assert data.shared(train, dev) == (0, 1)
+    assert not any("too" in message for message in caplog.messages)
