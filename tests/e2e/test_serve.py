@@ -60,7 +60,8 @@ def test_a_served_model_from_first_to_last(served, demo_bundle):
     with Client(path) as ask:
         assert ask(CHARMING)[0]["label"] == "positive"
         assert ask([]) == []
-        assert ask([("good", "bad")]) == [ask(("good", "bad"))]
+        pair = {"text": "good", "text_pair": "bad"}
+        assert ask([pair]) == [ask(pair)]
         assert [row["text"] for row in ask.rows(["\ud800"])] == ["\ufffd"]
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
