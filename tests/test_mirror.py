@@ -31,7 +31,6 @@ ELSEWHERE = {
     "boards/place.py": ("boards/test_connect.py", "there is no place without a way"),
     "boards/remote.py": ("e2e/test_planted_files.py", "commands on real far sides"),
     "boards/transfer.py": ("boards/test_flash.py", "the sending half of a flash"),
-    "boards/wheels.py": ("boards/test_install.py", "which wheels a kit has"),
     "builder/artifacts.py": ("e2e/test_demo.py", "a whole build"),
     "builder/build.py": ("e2e/test_demo.py", "a whole build"),
     "bundle/onnx_bytes.py": ("bundle/test_external_data.py", "the reader that it needs"),
@@ -42,7 +41,6 @@ ELSEWHERE = {
     "contracts/engine.py": ("contracts/test_converter.py", "both seams narrow what is raised"),
     "contracts/operators.py": ("measure/test_profile.py", "what a profile consists of"),
     "contracts/transport.py": ("contracts/test_examples.py", "its example, run"),
-    "data/parquet.py": ("data/test_data.py", "rows, whatever the file"),
     "data/rows.py": ("data/test_data.py", "rows, whatever the file"),
     "exporting/_updater.py": ("e2e/test_fleets.py", "by the real updaters"),
     "exporting/mender.py": ("e2e/test_fleets.py", "by the real updater"),
@@ -79,7 +77,11 @@ ELSEWHERE = {
     "searching/trial.py": ("searching/test_halving.py", "what is tried"),
     "serving/client.py": ("serving/test_unix_socket.py", "both ends of a socket"),
     "serving/model.py": ("serving/test_unix_socket.py", "both ends of a socket"),
-    "serving/server.py": ("e2e/test_serve.py", "a served bundle"),
+    "serving/http_connection.py": ("serving/test_http.py", "requests over real sockets"),
+    "serving/http_server.py": ("serving/test_http.py", "requests over real sockets"),
+    "serving/openai_answers.py": ("serving/test_openai.py", "read by the real client"),
+    "serving/openai_requests.py": ("serving/test_openai.py", "written by the real client"),
+    "serving/writing.py": ("serving/test_openai.py", "a decoder, asked by many"),
     "serving/systemd.py": ("serving/test_unix_socket.py", "a socket that systemd opened"),
     "system/child_side.py": ("system/test_child.py", "both ends of a child"),
     "system/jobs.py": ("e2e/test_demo.py", "the children of a build"),
@@ -91,7 +93,37 @@ ELSEWHERE = {
     "system/untrusted.py": ("bundle/test_manifest.py", "what a manifest is read with"),
     "tasks/fill_mask.py": ("tasks/test_task_tokens.py", "tasks that answer for tokens"),
     "tasks/question_answering.py": ("tasks/test_task_tokens.py", "tasks that answer for tokens"),
+    "tasks/text_ranking.py": ("tasks/test_task_rows.py", "and e2e/test_every_task.py, beside transformers"),
+    "tasks/zero_shot_classification.py": ("tasks/test_task_rows.py", "and e2e/test_every_task.py, beside transformers"),
     "tasks/token_classification.py": ("tasks/test_task_tokens.py", "tasks that answer for tokens"),
+    # decoders: what writes is proven by writing
+    "builder/genai.py": ("e2e/test_other_clients.py", "by the client that reads it"),
+    "contracts/decoder.py": ("contracts/test_examples.py", "its example, run, and generation/test_session.py"),
+    "generation/defaults.py": ("generation/test_generator.py", "what an answer ends with"),
+    "generation/lookup.py": ("generation/test_generator.py", "guesses, and that they change no token"),
+    "inference/decoding.py": ("e2e/test_decoders.py", "a bundle that writes"),
+    "measure/writing.py": ("e2e/test_decoders.py", "a real decoder, measured"),
+    "model/checkpoint.py": ("e2e/test_decoders.py", "files of GGUF and of llama2.c"),
+    "model/decoding.py": ("test_children.py", "the two ends of a child"),
+    "proof/decoder_limits.py": ("e2e/test_decoders.py", "a gate, passed and failed"),
+    "proof/decoding.py": ("e2e/test_decoders.py", "a gate, passed and failed"),
+    "proof/decoding_artifact.py": ("e2e/test_decoders.py", "what a gate asks of an artifact"),
+    "proof/held.py": ("proof/test_parity.py", "what a gate found"),
+    "system/huge_pages.py": ("converters/test_decoder_families.py", "every decoder is opened on them"),
+    "tasks/text_generation.py": ("e2e/test_decoders.py", "what it says of itself"),
+    # read of a source, and held against its own library
+    "model/known.py": ("e2e/test_settings_of_sources.py", "each setting ignored on purpose"),
+    "model/loading.py": ("e2e/test_sources_from_the_field.py", "sources as people have them"),
+    "model/outside.py": ("proof/test_oracle.py", "what the library tells"),
+    "model/sentence.py": ("e2e/test_settings_of_sources.py", "each setting ignored on purpose"),
+    "model/settle.py": ("e2e/test_sources_from_the_field.py", "sources as people have them"),
+    "data/arrow.py": ("data/test_data.py", "rows, whatever the file"),
+    "data/encodings.py": ("data/test_data.py", "rows, whatever the file"),
+    "data/tables.py": ("data/test_data.py", "rows, whatever the file"),
+    "system/keeper.py": ("system/test_child.py", "what a child leaves behind"),
+    "system/streams.py": ("cli/test_surroundings.py", "streams as programs find them"),
+    "tasks/_aggregation.py": ("tasks/test_task_tokens.py", "tasks that answer for tokens"),
+    "tasks/_labels.py": ("tasks/test_text_classification.py", "labels as files write them"),
     "text/encoding.py": ("tasks/test_task_tokens.py", "what tasks encode"),
 }
 """Who tests a module, or all below a folder, and why under another name: paths below sdk/ and below tests/."""
@@ -134,4 +166,4 @@ def test_no_two_test_files_have_one_name():
 def test_what_a_room_is_called_is_a_room():
     rooms = {path.name for path in HERE.iterdir() if path.is_dir() and re.fullmatch("[a-z0-9]+", path.name)}
     code = {path.name for path in (HERE.parent / "sdk").iterdir()} | {"converters", "runtimes", "devices", "tools"}
-    assert rooms - code == {"e2e"}
+    assert rooms - code == {"e2e", "fire"}

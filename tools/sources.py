@@ -3,7 +3,7 @@
 Ids: SST-2's dev sentences, the first 5,000 of Tatoeba, the naughty strings, and every code point between `good` and
 `bad`, for each family of `tiny_models.py`. Answers: 100 sentences for each family and task, by the build's own gate.
 
-.venv/bin/python tools/sources.py DATA --out docs/sources.json
+.venv/bin/python tools/sources.py DATA --out docs/sources.json --code-points
 """
 
 from __future__ import annotations
@@ -101,10 +101,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="where sst2, tatoeba and strings lie")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--code-points", action="store_true", help="all of Unicode too: minutes for each tokenizer")
     parser.add_argument("--architecture", nargs="*", default=list(tiny_models.ARCHITECTURES))
     args = parser.parse_args()
     texts = data_sets(args.data)
-    every, seen, rows = code_points(), set[str](), []
+    every, seen, rows = code_points() if args.code_points else [], set[str](), []
     for architecture in args.architecture:
         tasks = tiny_models.HEADS if architecture in ("bert", "roberta") else ("text-classification",)
         row: dict[str, Any] = {"family": architecture, "answers": {}}
@@ -123,7 +124,7 @@ def main() -> None:
 def _ids(source: Source, texts: dict[str, list[str]], every: list[str], seen: set[str]) -> dict[str, list[int]]:
     """For each data set how many texts, and how many have other ids; code points once for each kind of tokenizer."""
     own = hashlib.sha256((source.directory / "tokenizer.json").read_bytes()).hexdigest()
-    sets = texts if own in seen else {**texts, "code points": every}
+    sets = texts if own in seen or not every else {**texts, "code points": every}
     seen.add(own)
     return {name: [len(these), len(different(source, these))] for name, these in sets.items()}
 

@@ -45,6 +45,9 @@ _WINDOW, _OVERLAP = 384, 128
 
 def ask(source: SourceJob, asked: Path, told: Path, progress: Callable[[str], None]) -> None:
     """Answer the items in the file `asked` as the source's own library does, and write that to `told`."""
+    import torch
+
+    torch.set_num_threads(1)  # several on one short text wait for each other longer than they work
     wanted = msgspec.json.decode(asked.read_bytes(), type=Asked)
     progress(f"ask the source's own library about {len(wanted.items)} texts")
     library = _Static(source) if source.kind == "static" else _library(source)
@@ -285,9 +288,12 @@ class _SentenceTransformers(_Embedder):
 
     def __init__(self, source: SourceJob) -> None:
         super().__init__(source)
+        import torch
         from sentence_transformers import SentenceTransformer
 
-        self.own = SentenceTransformer(str(source.origin), device="cpu", local_files_only=True)
+        # In float32, also where the weights are stored in half of that: so is the eager model
+        given = {"model_kwargs": {"dtype": torch.float32}}
+        self.own = SentenceTransformer(str(source.origin), device="cpu", local_files_only=True, **given)
         self.name = f"sentence-transformers {_version('sentence-transformers')}"
         self.length = min(self.length, int(self.own.max_seq_length or self.length))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,6 +32,7 @@ def command(bundle: str, *, as_json: bool) -> None:
     from pathlib import Path
 
     from edgewright.bundle.bundle import inspect
+    from edgewright.bundle.manifest import encode
     from edgewright.model.identify import identify
 
     found = identify(bundle)
@@ -54,7 +56,7 @@ def command(bundle: str, *, as_json: bool) -> None:
         }
         for a in manifest.artifacts
     ]
-    emit(rows, as_json=as_json, title="" if as_json else _title(manifest), manifest=manifest)
+    emit(rows, as_json=as_json, title="" if as_json else _title(manifest), manifest=json.loads(encode(manifest)))
 
 
 def _title(manifest: Manifest) -> str:

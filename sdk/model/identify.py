@@ -19,12 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ENCODERS", "Identity", "identify", "task_of"]
 
-_UNNAMED = "a task that you name with --task"
-
 _LARGEST_JSON = 1 << 22
 """Bytes. A choice: configurations take some kilobytes, a list of labels some hundred."""
 _FILES = {
-    ".gguf": ("a GGUF file, llama.cpp's", "edgewright build takes Hugging Face directories", ""),
+    ".gguf": ("a GGUF file, llama.cpp's", "edgewright build takes the file itself", ""),
     ".onnx": ("an ONNX file, already converted", "edgewright builds from the model it was made of", ""),
     ".ort": ("an ONNX Runtime file, already converted", "edgewright builds from the model it was made of", ""),
     ".tflite": ("a TFLite file, already converted", "edgewright builds from the model it was made of", ""),
@@ -198,7 +196,12 @@ def _model(place: Path) -> Identity | None:
         return Identity("foreign-weights", f"a model with {other}", then) if other else None
     if architecture.endswith(_TRANSLATORS):
         return Identity("translator", what, "an encoder-decoder that writes text: it has no task here yet", "")
-    return Identity("model", what, f"build makes artifacts for {task_of(architecture) or _UNNAMED}", _build(place))
+    return Identity(
+        "model",
+        what,
+        f"build makes artifacts for {task_of(architecture) or 'a task that you name with --task'}",
+        _build(place),
+    )
 
 
 def _architecture(config: dict[str, Any]) -> str:
@@ -206,11 +209,11 @@ def _architecture(config: dict[str, Any]) -> str:
     return str(named[0]) if isinstance(named, list) and named else "unknown"
 
 
-def task_of(architecture: str) -> str | None:
-    """The task of an architecture: that of the longest ending, as `GPT2LMHeadModel` is no `Model`; None of no known."""
-    kinds = [(name, registry.load("tasks", name).heads) for name in registry.names("tasks")]
-    fits = [(len(head), name) for name, heads in kinds for head in heads if architecture.endswith(head)]
-    return max(fits, key=lambda fit: fit[0])[1] if fits else None
+def task_of(architecture: str) -> str:
+    """The task whose head a saved architecture ends in, "" for none; `LMHeadModel` is more than a `Model`."""
+    every = [(end, name) for name in registry.names("tasks") for end in registry.load("tasks", name).heads]
+    found = [(-len(end), name) for end, name in every if architecture.endswith(end)]
+    return min(found)[1] if found else ""
 
 
 def _keras(place: Path) -> Identity | None:

@@ -173,7 +173,7 @@ def open_source(model: str | Path, *, task: str | None = None) -> Source:
     """
     origin = _directory(model)
     identity = identify(origin)
-    if not identity.taken and (task is None or identity.kind not in ("decoder", "translator")):
+    if not identity.taken and (task is None or identity.kind != "translator"):
         raise SourceError(f"{origin} is {identity.what}", hint=f"{identity.then} {identity.command}".strip())
     if identity.kind != "adapter":
         _look_through(origin / identity.inside, identity.kind)
@@ -243,12 +243,9 @@ def _config(directory: Path) -> Config:
 
 
 def _task_of(architecture: str, kind: str) -> str:
-    own = {"setfit": "text-classification", "static": "feature-extraction"}.get(kind)
+    own = {"setfit": "text-classification", "static": "feature-extraction"}.get(kind) or task_of(architecture)
     if own:
         return own
-    found = task_of(architecture)
-    if found:
-        return found
     hint = f"name one with --task: {', '.join(registry.names('tasks'))}"
     raise UnsupportedConversion(f"architecture {architecture!r} belongs to no known task", hint=hint)
 

@@ -157,7 +157,8 @@ def test_weights_of_an_adapter_that_fit_nothing_are_refused(source_dir, tmp_path
     assert shown in refused(made, tmp_path)
 
 
-FORMATS = ("onnx", "tflite", "executorch", "torchscript")
+FORMATS = ("onnx", "tflite", "executorch")
+"""The lite interpreter is tried on static embeddings: it is traced at more tokens than this model has positions for."""
 
 
 @pytest.mark.parametrize("modules", [("Dense",), ("LayerNorm", "Dense", "Normalize")], ids="+".join)
@@ -179,12 +180,12 @@ def test_dense_is_built_at_int8_and_its_golden_cases_hold(source_dir, tmp_path):
 
 def test_static_embeddings_are_a_table_and_a_mean_in_every_format(source_dir, tmp_path):
     made = static(source_dir, tmp_path / "static")
-    bundle = built(made, tmp_path, FORMATS)
+    bundle = built(made, tmp_path, (*FORMATS, "torchscript"))
     table = load_file(made / "0_StaticEmbedding/model.safetensors")["embedding.weight"]
     ids = Tokenizer.from_file(str(made / "0_StaticEmbedding/tokenizer.json")).encode(
         "a story", add_special_tokens=False
     )
-    for name in FORMATS:
+    for name in (*FORMATS, "torchscript"):
         assert np.allclose(load(bundle, format=name)("a story"), table[ids.ids].mean(axis=0), atol=1e-5)
 
 

@@ -78,7 +78,7 @@ KINDS = {
         "quantized",
         "whose weights are quantized already (gptq); build from the model in float",
     ),
-    "decoder": ({"config.json": {"architectures": ["GPT2LMHeadModel"]}, **WEIGHTS}, "model", "artifacts for text-generation"),
+    "decoder": ({"config.json": {"architectures": ["GPT2LMHeadModel"]}, **WEIGHTS}, "model", "text-generation"),
     "translator": ({"config.json": {"architectures": ["MarianMTModel"]}, **WEIGHTS}, "translator", "no task here yet"),
     "tensorflow": ({"config.json": BERT, "tf_model.h5": b"x"}, "foreign-weights", "weights of TensorFlow"),
     "gguf": ({"model-q8_0.gguf": b"GGUF", "tokenizer.json": {}}, "gguf", "a directory with model-q8_0.gguf, a GGUF"),
@@ -149,8 +149,8 @@ def test_what_is_not_there_says_so(tmp_path):
 
 def test_every_head_of_a_task_is_a_model(tmp_path):
     """Ranking and labels of one's own are asked of a classifier by name: its head tells the first of its tasks."""
-    kinds = {name: registry.load("tasks", name) for name in registry.names("tasks")}
-    for head in {head for kind in kinds.values() for head in kind.heads}:
-        task = next(name for name, kind in kinds.items() if head in kind.heads)
+    heads = {name: registry.load("tasks", name).heads for name in registry.names("tasks")}
+    for head in {head for own in heads.values() for head in own}:
+        task = next(name for name, own in heads.items() if head in own)
         written(tmp_path, {"config.json": {"architectures": [f"Bert{head}"], "model_type": "bert"}, **WEIGHTS})
         assert f"build makes artifacts for {task}" in identify(tmp_path).line(tmp_path)
