@@ -153,8 +153,8 @@ def test_what_is_not_there_says_so(tmp_path):
 
 def test_every_head_of_a_task_is_a_model(tmp_path):
     """Ranking and labels of one's own are asked of a classifier by name: its head tells the first of its tasks."""
-    kinds = {name: registry.load("tasks", name) for name in registry.names("tasks")}
-    for head in {head for kind in kinds.values() for head in kind.heads}:
-        task = next(name for name, kind in kinds.items() if head in kind.heads)
+    heads = {name: registry.load("tasks", name).heads for name in registry.names("tasks")}
+    for head in {head for own in heads.values() for head in own}:
+        task = next(name for name, own in heads.items() if head in own)
         written(tmp_path, {"config.json": {"architectures": [f"Bert{head}"], "model_type": "bert"}, **WEIGHTS})
         assert f"build makes artifacts for {task}" in identify(tmp_path).line(tmp_path)
