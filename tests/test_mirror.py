@@ -33,7 +33,7 @@ ELSEWHERE = {
     "boards/transfer.py": ("boards/test_flash.py", "the sending half of a flash"),
     "builder/artifacts.py": ("e2e/test_demo.py", "a whole build"),
     "builder/build.py": ("e2e/test_demo.py", "a whole build"),
-    "builder/genai.py": ("e2e/test_decoders.py", "what onnxruntime-genai reads beside a real decoder"),
+    "builder/genai.py": ("e2e/test_other_clients.py", "onnxruntime-genai itself reads it"),
     "bundle/onnx_bytes.py": ("bundle/test_external_data.py", "the reader that it needs"),
     "bundle/signing.py": ("boards/test_signed.py", "beside what a board makes of a signature"),
     "bundle/sshsig.py": ("boards/test_signed.py", "beside what a board makes of a signature"),
