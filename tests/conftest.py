@@ -3,13 +3,11 @@
 import hashlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import hypothesis
@@ -43,7 +41,9 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def _tokenizer(tmp_path_factory):
-    backend = Tokenizer(models.WordPiece(_vocabulary((HERE / "story.txt").read_text()), unk_token="[UNK]"))
+    # What a trainer made of story.txt once: it breaks ties by chance, so that each process would have another one
+    pieces = (HERE / "vocabulary.txt").read_text().splitlines()
+    backend = Tokenizer(models.WordPiece({piece: at for at, piece in enumerate(pieces)}, unk_token="[UNK]"))
     backend.add_special_tokens(SPECIAL)
     backend.normalizer = normalizers.BertNormalizer(lowercase=True)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -56,14 +56,6 @@ def _tokenizer(tmp_path_factory):
     config = {"tokenizer_class": "BertTokenizer", "model_max_length": POSITIONS, "do_lower_case": True, **names}
     (directory / "tokenizer_config.json").write_text(json.dumps(config))
     return directory
-
-
-def _vocabulary(text):
-    """Letters and the words seen twice, the same in each process: a trainer breaks its ties by chance."""
-    words = Counter(re.findall(r"\w+|[^\w\s]", text.lower()))
-    letters = sorted({letter for word in words for letter in word})
-    often = sorted(word for word, count in words.items() if count > 1 and len(word) > 1)
-    return {piece: at for at, piece in enumerate([*SPECIAL, *letters, *(f"##{one}" for one in letters), *often])}
 
 
 @pytest.fixture(scope="session")

@@ -165,7 +165,14 @@ def test_an_architecture_of_no_task(source_dir, architectures):
     assert "belongs to no known task; name one with --task: feature-extraction, " in words
 
 
-@pytest.mark.parametrize("architecture", ["T5ForConditionalGeneration", "GPT2LMHeadModel", "LlamaForCausalLM"])
+@pytest.mark.parametrize("architecture", ["GPT2LMHeadModel", "LlamaForCausalLM"])
+def test_a_decoder_is_a_model_of_a_task_unless_another_is_named(source_dir, architecture):
+    configure(source_dir, architectures=[architecture])
+    assert open_source(source_dir).task == "text-generation"
+    assert open_source(source_dir, task="feature-extraction").task == "feature-extraction"
+
+
+@pytest.mark.parametrize("architecture", ["T5ForConditionalGeneration", "MarianMTModel"])
 def test_a_model_that_writes_says_what_it_is_unless_a_task_is_named(source_dir, architecture):
     configure(source_dir, architectures=[architecture])
     assert f"is a Hugging Face model, {architecture}" in refused(source_dir)
