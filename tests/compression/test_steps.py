@@ -158,7 +158,7 @@ def test_a_step_is_not_done_again_because_its_score_was_not_taken(model, files, 
     taken = chain._score
 
     def dies(source, setting):
-        if source.directory != model:
+        if source.origin != model:
             raise KeyboardInterrupt
         return taken(source, setting)
 
