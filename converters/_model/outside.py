@@ -169,9 +169,9 @@ class _Answerer(_Library):
             question = question[: ids["offset_mapping"][room // 2 - 1][1]]
             ids = self.tokenizer(question, add_special_tokens=False)
         left = room - len(ids["input_ids"])
-        return self.tokenizer(
-            question,
-            context,
+        return self.tokenizer(  # as lists: by itself a pair whose second text is empty counts as one text
+            [question],
+            [context],
             truncation="only_second",
             max_length=self.length,
             stride=min(_OVERLAP, self.length // 2, left // 2),

@@ -36,7 +36,7 @@ _MAKE = """\
 ours='blobs|releases|incoming|native|keys|env|lock|current|state.json|journal.jsonl'
 strange=$(ls -A "$1" 2>/dev/null | grep -vxE "($ours)([.]new)?")
 [ -n "$strange" ] && [ ! -e "$1/state.json" ] && exit 9
-mkdir -p "$1" && umask 077 && mkdir -p "$1/native" && chmod 700 "$1/native"
+umask 022 && mkdir -p "$1" && umask 077 && mkdir -p "$1/native" && chmod 700 "$1/native"
 """
 _HAS = '[ -f "$1" ] && h=$(sha256sum <"$1") && [ "${h%% *}" = "$2" ]'
 _TAKE = 'h=$(sha256sum <"$1") && [ "${h%% *}" = "$3" ] && chmod 700 "$1" && mv -f "$1" "$2"'

@@ -88,7 +88,8 @@ def _writes(bundle: str, lengths: tuple[int, ...], options: dict[str, Any]) -> b
     """Measure a decoder: how fast it reads and writes. False for a bundle of another task."""
     from edgewright.bundle.bundle import Bundle
 
-    if not Bundle.open(bundle).task().generates:
+    far = options["device"] and not Path(bundle).is_dir()  # whatever is there, or a release of that name
+    if far or not Bundle.open(bundle).task().generates:
         return False
     if options["device"]:
         from edgewright.cli._on_device import ask

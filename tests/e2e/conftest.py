@@ -9,6 +9,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,8 @@ DEMO = ROOT / "tools" / "demo" / "model"
 SENTENCES = ROOT / "tools" / "demo" / "sentences.tsv"
 PROGRAM = Path(sys.executable).with_name("edgewright")
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
+_HOW_READ = re.compile(r"edgewright: [^ ]+\.(tsv|csv|jsonl|json|txt|parquet): [^:]*$")
+"""What a data file was read as, said before anything else."""
 TFLITE_PRECISIONS = ("fp32", "fp16", "int8", "int8-static", "int4")
 EXECUTORCH_PRECISIONS = ("fp32", "int8", "int8-static", "int4")
 
@@ -41,7 +44,8 @@ def edgewright(*args, check=0, cwd=None, timeout=600, **env):
     assert code == check, err
     if not check:
         return out
-    lines = [line for line in err.splitlines() if line.startswith("edgewright: ")]
+    said = [line for line in err.splitlines() if line.startswith("edgewright: ")]
+    lines = [line for line in said if not _HOW_READ.match(line)]
     assert len(lines) == 1, err
     assert "Traceback" not in err
     return lines[0]

@@ -177,7 +177,6 @@ def by_hand(directory, question, context):
     made = tokenizer(
         question, context, truncation="only_second", max_length=LENGTH,
         stride=min(48, room // 2), return_overflowing_tokens=True, return_offsets_mapping=True,
-        return_token_type_ids=model.config.type_vocab_size > 1,
     )  # fmt: skip
     best = (-np.inf, None)
     names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in made]

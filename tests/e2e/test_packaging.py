@@ -37,7 +37,7 @@ def board(wheel, tmp_path_factory):
 
 
 def test_size(wheel):
-    assert wheel.stat().st_size < 800_000  # source alone; what is heavy is an extra
+    assert wheel.stat().st_size < 1_000_000  # source alone, of host and board; what is heavy is an extra
 
 
 def test_holds_every_module_and_profile_under_one_name(wheel):

@@ -215,7 +215,7 @@ def test_setfit_is_a_classifier_with_its_own_labels(source_dir, tmp_path):
     bundle = built(setfit(source_dir), tmp_path, ("onnx", "tflite"))
     assert bundle.manifest.task == "text-classification"
     assert bundle.manifest.settings.labels == ("class 0", "class 1", "class 2")
-    assert load(bundle, format="onnx")("good")[0][0] == load(bundle, format="tflite")("good")[0][0]
+    assert load(bundle, format="onnx")("good")[0]["label"] == load(bundle, format="tflite")("good")[0]["label"]
 
 
 @pytest.mark.parametrize(
@@ -313,8 +313,8 @@ def test_checkpoints_in_every_form_give_the_same_answers(source_dir, tmp_path, k
     else:
         model.to(getattr(torch, kind)).save_pretrained(source_dir)
     found = load(built(source_dir, tmp_path))("a good story")[0]
-    assert found[0] == wanted[0]
-    assert found[1] == pytest.approx(wanted[1], abs=0.02 if "float" in kind else 1e-5)
+    assert found["label"] == wanted["label"]
+    assert found["score"] == pytest.approx(wanted["score"], abs=0.02 if "float" in kind else 1e-5)
 
 
 def test_the_encoder_of_t5_makes_vectors(tmp_path, source_dir):

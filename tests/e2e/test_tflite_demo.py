@@ -47,7 +47,7 @@ def test_run_answers_without_a_word_of_the_engine(bundle):
 def test_a_batch_gets_the_answers_of_its_texts(bundle):
     pipeline, texts = ew.load(bundle, precision="int8"), ["fine", "a much longer sentence of quite another kind", "no"]
     together, alone = pipeline(texts), [pipeline(text) for text in texts]
-    assert [a[0].score for a in together] == [b[0].score for b in alone]
+    assert [a["score"] for a in together] == [b[0]["score"] for b in alone]
 
 
 def test_mediapipe_gets_one_length_with_vocabulary_and_labels(bundle, tmp_path):
