@@ -68,7 +68,7 @@ def test_buckets_race_too_and_load_pads_as_was_chosen(tflite_bundle, tmp_path):
     (bundle / "manifest.json").write_text(json.dumps({**tree, "choices": [{**choice, "buckets": [128]}]}))
     padded = ew.load(bundle)
     assert padded.session._program.lengths == [128]
-    assert padded("a charming journey")[0].score == pytest.approx(whole[0].score, abs=1e-3)
+    assert padded("a charming journey")[0]["score"] == pytest.approx(whole[0]["score"], abs=1e-3)
     assert ew.load(bundle, buckets=()).session._program.lengths == [16, 32, 64, 128]
     (bundle / "manifest.json").write_text(json.dumps({**tree, "choices": [{**choice, "buckets": [77, 128]}]}))
     with pytest.raises(EngineError, match="lengths 77, 128 were chosen, the file has 16, 32, 64, 128; race again"):
