@@ -287,20 +287,33 @@ class Golden(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     cases: Annotated[tuple[GoldenCase, ...], Meta(min_length=1)]
 
 
-_LATER: dict[str, dict[str, Any]] = {
-    "settings": {"activation": "identity", "prompt": "", "prompts": {}},
-    "source": {"outside": None, "unread": ()},
-}
-"""Fields of a manifest that came after the first release, with what they are where nothing is said: an edgewright that
-does not know them reads every bundle that does not need them."""
+_LATER = {"activation": "identity", "prompt": "", "prompts": {}}
+"""Settings that came after the first release, with what they are where nothing is said: an edgewright that does not
+know them reads every bundle that does not need them, and rightly refuses the others."""
+_ASIDE = {"outside": "held against", "unread": "keys unread"}
+"""Fields of the source that came later and that no answer needs: they lie among the tools, where every edgewright takes
+any name."""
 
 
 def encode(record: Struct) -> bytes:
     """Indented JSON with sorted keys, the same bytes for the same record."""
     tree = msgspec.to_builtins(record)
-    for part, later in _LATER.items() if isinstance(record, Manifest) else ():
-        tree[part] = {name: value for name, value in tree[part].items() if name not in later or value != later[name]}
+    if isinstance(record, Manifest):
+        said = {name: value for name, value in tree["settings"].items() if name not in _LATER or value != _LATER[name]}
+        aside = {name: tree["source"].pop(field) for field, name in _ASIDE.items()}
+        words = {name: value if isinstance(value, str) else "\n".join(value) for name, value in aside.items() if value}
+        tree |= {"settings": said, "toolchain": {**tree["toolchain"], **words}}
     return json.dumps(tree, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+
+def _put_back(tree: Any) -> None:
+    """What `encode` laid aside goes back into the source."""
+    tools, source = (tree.get(name) if isinstance(tree, dict) else None for name in ("toolchain", "source"))
+    if isinstance(tools, dict) and isinstance(source, dict):
+        for field, name in _ASIDE.items():
+            words = tools.pop(name, None)
+            if isinstance(words, str):
+                source[field] = words if field == "outside" else words.split("\n")
 
 
 def decode(data: bytes, kind: type[Any], name: str) -> Any:
@@ -315,6 +328,8 @@ def decode(data: bytes, kind: type[Any], name: str) -> Any:
         raise BundleError(
             f"{name} has schema {schema}, this edgewright reads up to {SCHEMA}", hint="upgrade edgewright"
         )
+    if kind is Manifest:
+        _put_back(tree)
     try:
         return msgspec.convert(tree, kind, strict=True)
     except msgspec.ValidationError as error:

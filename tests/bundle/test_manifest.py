@@ -3,6 +3,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from edgewright.bundle import manifest
 from edgewright.bundle.manifest import Golden, GoldenCase, Manifest, decode, encode
@@ -322,3 +323,16 @@ def test_small_values_without_end_are_refused_before_they_are_read(piece):
 def test_other_bytes_than_utf_8_are_no_json(data):
     with pytest.raises(BundleError, match="m is not acceptable JSON: 'utf-8' codec"):
         strict_json(data, "m")
+
+
+def test_what_came_later_lies_where_an_older_edgewright_looks_past_it(make_manifest):
+    """Its Source and Settings knew none of these names; among the tools any name is taken."""
+    plain = make_manifest()
+    source = structs.replace(plain.source, outside="transformers 5.23.0 on 35 texts", unread=("one", "two"))
+    tree = json.loads(encode(structs.replace(plain, source=source)))
+    assert set(tree["source"]) == {"architecture", "licence", "parameters", "sha256"}
+    assert set(tree["settings"]) == {"labels", "max_length", "normalize", "pooling", "problem"}
+    assert tree["toolchain"]["held against"] == "transformers 5.23.0 on 35 texts"
+    assert decode(json.dumps(tree).encode(), Manifest, "m").source == source
+    prompted = structs.replace(plain, settings=structs.replace(plain.settings, prompt="query: "))
+    assert json.loads(encode(prompted))["settings"]["prompt"] == "query: "  # it would answer otherwise
