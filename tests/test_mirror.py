@@ -106,7 +106,6 @@ ELSEWHERE = {
     "model/checkpoint.py": ("e2e/test_decoders.py", "files of GGUF and of llama2.c"),
     "model/decoding.py": ("test_children.py", "the two ends of a child"),
     "proof/decoder_limits.py": ("e2e/test_decoders.py", "a gate, passed and failed"),
-    "proof/decoding.py": ("e2e/test_decoders.py", "a gate, passed and failed"),
     "proof/decoding_artifact.py": ("e2e/test_decoders.py", "what a gate asks of an artifact"),
     "proof/held.py": ("proof/test_parity.py", "what a gate found"),
     "system/huge_pages.py": ("converters/test_decoder_families.py", "every decoder is opened on them"),

@@ -405,39 +405,6 @@ def test_a_bundle_is_inspected_by_its_directory_or_as_it_is(bundle_dir):
 # a pipeline
 
 
-@pytest.fixture
-def live(bundle_dir):
-    """A bundle whose model runs: a text is as positive as it is long."""
-    from onnx import TensorProto, helper
-
-    nodes = [
-        helper.make_node("Cast", ["attention_mask"], ["real"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceSum", ["real", "axes"], ["length"], keepdims=1),
-        helper.make_node("Sub", ["limit", "length"], ["short"]),
-        helper.make_node("Sub", ["length", "limit"], ["long"]),
-        helper.make_node("Concat", ["short", "long"], ["logits"], axis=1),
-    ]
-    given = helper.make_tensor_value_info("attention_mask", TensorProto.INT64, ["batch", "length"])
-    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 2])
-    axes = helper.make_tensor("axes", TensorProto.INT64, [1], [1])
-    limit = helper.make_tensor("limit", TensorProto.FLOAT, [], [5.0])
-    graph = helper.make_graph(nodes, "g", [given], [logits], [axes, limit])
-    data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
-    return _with_model(bundle_dir, data)
-
-
-def _with_model(directory, data):
-    import hashlib
-
-    from msgspec.structs import replace
-
-    record = manifest.decode((directory / "manifest.json").read_bytes(), manifest.Manifest, "manifest.json")
-    (directory / "onnx/model.onnx").write_bytes(data)
-    artifact = replace(record.artifacts[0], size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-    (directory / "manifest.json").write_bytes(manifest.encode(replace(record, artifacts=(artifact,))))
-    return directory
-
-
 TEXTS = ["good", "the river had risen in the night", "not good"]
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright.errors import SourceError
+from edgewright.system.files import read_capped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,8 @@ __all__ = ["is_llama2c", "unpack"]
 _HEAD = struct.Struct("<7i")
 _LARGEST = 2**20
 """Of each size in the head: above any model that is a file of this kind, and no product of them overflows."""
+_MOST_WORDS_BYTES = 2**26
+"""Of a vocabulary: a choice, a hundred times that of Llama 2 with its 32,000 tokens."""
 _EPSILON = 1e-5
 """Of its RMS norms, as its program has it."""
 _BEGIN, _END = 1, 2
@@ -147,7 +150,7 @@ def _config(head: tuple[int, ...]) -> dict[str, Any]:
 
 def _pieces(path: Path) -> list[tuple[float, str]]:
     """Score and text of each token: float32, int32, so many bytes, after the largest length. Raises SourceError."""
-    data, at = path.read_bytes(), 4
+    data, at = read_capped(path, _MOST_WORDS_BYTES, SourceError), 4
     found: list[tuple[float, str]] = []
     try:
         while at < len(data):

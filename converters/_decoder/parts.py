@@ -10,7 +10,7 @@ Weights are float32 views of the eager model's, (outputs, inputs) as `torch.nn.L
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -150,8 +150,3 @@ class Decoder:
     def width(self) -> int:
         """Numbers of a hidden state."""
         return int(self.embedding.shape[1])
-
-    def sizes(self) -> dict[str, Any]:
-        """Layers, heads of keys and the width of a head: what a cache of it is made of; equal in all layers."""
-        first = self.blocks[0].attention
-        return {"layers": len(self.blocks), "key_heads": first.key_heads, "head_dim": first.head_dim}

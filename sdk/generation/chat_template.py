@@ -35,6 +35,10 @@ _MOST_CHARACTERS = 1 << 22
 """Rendered: a choice, four times the largest text that the tokenizer takes."""
 _MOST_ROUNDS = 100_000
 """Of all loops over numbers together: Jinja's own limit for one of them (MAX_RANGE)."""
+_MOST_POWER = 8
+"""A choice: no template has a use for powers."""
+_PADDING = {"center", "expandtabs", "format", "format_map", "ljust", "rjust", "zfill"}
+"""Methods of texts that pad to any width."""
 _NAMED = ("bos_token", "eos_token", "unk_token", "pad_token")
 """Tokens that a template may ask for by their role."""
 
@@ -78,7 +82,21 @@ class ChatTemplate:
         def raise_exception(message: str) -> None:
             raise TemplateError(message)
 
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+        class Bounded(ImmutableSandboxedEnvironment):
+            """The sandbox, in which no operator makes a text or a number without end."""
+
+            intercepted_binops = frozenset(("*", "**", "%"))
+
+            def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+                _check_small(operator, left, right)
+                return super().call_binop(context, operator, left, right)
+
+            def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+                return attr not in _PADDING and super().is_safe_attribute(obj, attr, value)
+
+        environment = Bounded(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+        for name in ("center", "indent", "wordwrap"):
+            del environment.filters[name]
         environment.filters["tojson"] = _to_json
         environment.globals |= {"raise_exception": raise_exception, "strftime_now": _now}
         try:
@@ -188,6 +206,19 @@ def _counted_range() -> Callable[..., range]:
         return given
 
     return counted
+
+
+def _check_small(operator: str, left: Any, right: Any) -> None:
+    """Raise OverflowError for an operation whose result could be larger than anything that is rendered."""
+    if operator == "*":
+        sizes = [len(one) if isinstance(one, (str, list, tuple)) else abs(one) for one in (left, right)]
+        small = sizes[0] * sizes[1] <= _MOST_CHARACTERS
+    elif operator == "**":
+        small = abs(right) <= _MOST_POWER and abs(left) <= _MOST_CHARACTERS
+    else:
+        small = not isinstance(left, str)
+    if not small:
+        raise OverflowError(f"{operator} makes more than {_MOST_CHARACTERS}")
 
 
 def _to_json(value: Any, **options: Any) -> str:

@@ -6,17 +6,19 @@ A session can be saved and resumed, with the hash of the artifact that its cache
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
 
 from edgewright.errors import DataError, UsageError
-from edgewright.system.files import write_whole
+from edgewright.system.files import plain, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from zipfile import ZipFile
 
     from numpy.typing import NDArray
 
@@ -121,7 +123,8 @@ class CacheSession:
 def _saved(path: Path) -> tuple[dict[str, Any], list[NDArray[Any]]]:
     """The head and the arrays of a saved session. Raises DataError."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with plain(path) as opened, np.load(opened, allow_pickle=False) as file:
+            _check_stored(file.zip, os.fstat(opened.fileno()).st_size)
             head = json.loads(file["head"].tobytes())
             names = [f"a{at}" for at in range(len(file.files) - 1)]
             arrays = [file[name] for name in names[:_MOST_ARRAYS]]
@@ -132,6 +135,13 @@ def _saved(path: Path) -> tuple[dict[str, Any], list[NDArray[Any]]]:
     if not isinstance(tokens, list) or not all(type(token) is int and 0 <= token < 2**31 for token in tokens):
         raise DataError(f"{path} is no saved session: it has no tokens", hint="begin a new one")
     return head, arrays
+
+
+def _check_stored(archive: ZipFile, size: int) -> None:
+    """Raise ValueError where parts are larger than the file: `save` compresses nothing, a bomb does."""
+    whole = sum(part.file_size for part in archive.infolist())
+    if whole > size:
+        raise ValueError(f"its parts have {whole} bytes, the file has {size}")
 
 
 def _shared(a: Sequence[int], b: Sequence[int]) -> int:

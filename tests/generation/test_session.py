@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -71,6 +72,12 @@ def test_what_is_no_session_is_said(tmp_path):
     np.savez(tmp_path / "u.npz", head=head, a0=np.zeros((3, 3)))
     with pytest.raises(DataError, match="cache of another shape"):
         CacheSession(Bigram()).resume(tmp_path / "u.npz")
+    np.savez_compressed(tmp_path / "w.npz", head=head, a0=np.zeros(10**6))
+    with pytest.raises(DataError, match="its parts have 800"):
+        CacheSession(Bigram()).resume(tmp_path / "w.npz")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="it is a named pipe"):
+        CacheSession(Bigram()).resume(tmp_path / "pipe")
     np.savez(tmp_path / "v.npz", head=np.array([object()], dtype=object))
     with pytest.raises(DataError, match="no saved session"):
         CacheSession(Bigram()).resume(tmp_path / "v.npz")
