@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from edgewright.errors import quoted
 from edgewright.serving.http_connection import Refused
@@ -19,7 +19,7 @@ from edgewright.serving.http_connection import Refused
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ChatRequest", "CompletionRequest", "EmbeddingRequest", "GenerationRequest", "decoded"]
+__all__ = ["ChatRequest", "CompletionRequest", "EmbeddingRequest", "GenerationRequest", "Message", "Part", "decoded"]
 
 _MOST_STOPS = 4
 """The interface's own limit."""
@@ -96,10 +96,31 @@ class GenerationRequest(Struct, kw_only=True):
             _unsupported(self, name)
 
 
+class Part(Struct):
+    """A part of a message's content: words where `type` is `text`; others are refused by the chat template."""
+
+    type: str
+    text: str | None = None
+
+
+class Message(Struct, kw_only=True):
+    """What one side said."""
+
+    role: str
+    content: str | list[Part] | None = None
+    tool_calls: list[Any] | None = None
+    function_call: Any = None
+
+    def turn(self) -> dict[str, Any]:
+        """As chat templates know it: the developer's words are the system's."""
+        content = [to_builtins(part) for part in self.content] if isinstance(self.content, list) else self.content
+        return {"role": "system" if self.role == "developer" else self.role, "content": content}
+
+
 class ChatRequest(GenerationRequest, kw_only=True, forbid_unknown_fields=True):
     """A conversation that the assistant shall go on with."""
 
-    messages: list[dict[str, Any]]
+    messages: list[Message]
     max_completion_tokens: int | None = None
     response_format: dict[str, Any] | None = None
     tools: list[Any] | None = None
@@ -130,13 +151,13 @@ class ChatRequest(GenerationRequest, kw_only=True, forbid_unknown_fields=True):
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
     def turns(self) -> list[dict[str, Any]]:
-        """The messages with roles that chat templates know: the developer's words are the system's. Raises Refused."""
+        """The messages as chat templates know them. Raises Refused."""
         if not self.messages:
             _refuse("messages", "is empty, at least one message is wanted")
         for at, message in enumerate(self.messages):
-            if message.get("tool_calls") or message.get("function_call"):
+            if message.tool_calls or message.function_call:
                 _refuse(f"messages[{at}].tool_calls", "is not supported", "unsupported_parameter")
-        return [{**each, "role": "system"} if each.get("role") == "developer" else each for each in self.messages]
+        return [message.turn() for message in self.messages]
 
     def _check(self) -> None:
         super()._check()
