@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT, edgewright, rows
 
 from edgewright import registry
+from edgewright.bundle.bundle import Bundle
 from edgewright.errors import DataError
 from edgewright.inference.pipeline import Pipeline
 from edgewright.model.source import open_source
@@ -266,7 +267,7 @@ def test_the_command_line(models, tmp_path, family, task):
 
 def outside(bundle):
     """What the answers of a bundle's source were held against."""
-    return json.loads((bundle / "manifest.json").read_text())["source"]["outside"]
+    return Bundle.open(bundle).manifest.source.outside
 
 
 def test_texts_are_ranked_by_the_command_line(models, tmp_path):
