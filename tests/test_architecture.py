@@ -70,17 +70,36 @@ def arrows(tree):
 GRAPH = {name: sorted(set(arrows(tree)) - {name}) for name, tree in TREES.items() if name not in FACES_OF_THE_PACKAGE}
 
 
-@pytest.mark.parametrize("name", HUB)
+def each(names):
+    """Let one test look at every file: three thousand tests of a millisecond take a minute to be handed around."""
+
+    def hold(look):
+        def test():
+            wrong = {}
+            for name in names:
+                try:
+                    look(name)
+                except AssertionError as error:
+                    wrong[name] = str(error)
+            assert not wrong, "\n".join(f"{name}: {words}" for name, words in wrong.items())
+
+        test.__name__, test.__doc__ = look.__name__, look.__doc__
+        return test
+
+    return hold
+
+
+@each(HUB)
 def test_the_hub_imports_no_room(name):
     assert rooms_of(TREES[name]) == set()
 
 
-@pytest.mark.parametrize("name", [name for name in TREES if name not in HUB])
+@each([name for name in TREES if name not in HUB])
 def test_a_room_imports_no_other_room(name):
     assert rooms_of(TREES[name]) <= {name.split("/")[0]}
 
 
-@pytest.mark.parametrize("name", GRAPH)
+@each(GRAPH)
 def test_no_arrow_leads_to_a_higher_floor(name):
     own = FLOORS.index(room(name))
     assert {other for other in GRAPH[name] if FLOORS.index(room(other)) > own} == set()
@@ -158,7 +177,7 @@ MAKERS = ("sdk/training/_", "sdk/searching/_", "sdk/compression/steps/_")
 MADE_OF_TORCH = [name for name in HUB if name.startswith(MAKERS) and "__init__" not in name]
 
 
-@pytest.mark.parametrize("name", [name for name in HUB if name not in MADE_OF_TORCH])
+@each([name for name in HUB if name not in MADE_OF_TORCH])
 def test_the_hub_imports_nothing_heavy_at_module_level(name):
     inner = {f"edgewright.{made[4:-3].replace('/', '.')}" for made in MADE_OF_TORCH}
     assert not {module for node in TREES[name].body for module, _ in own_imports(node)} & inner
@@ -199,7 +218,7 @@ FACES = {
 
 
 # Size and Name in sdk/bundle/manifest.py, Label in sdk/tasks/text_classification.py (whose `__all__` is its one key).
-@pytest.mark.parametrize("name", TREES)
+@each(TREES)
 def test_every_public_name_is_in_all(name):
     listed = written_all(TREES[name])
     assert listed is not None
@@ -224,13 +243,13 @@ def test_every_name_of_the_package_is_there():
         edgewright.nonsense  # noqa: B018
 
 
-@pytest.mark.parametrize("name", [name for name in TREES if name.split("/")[-2] in (*ROOMS, "tasks", "cli")])
+@each([name for name in TREES if name.split("/")[-2] in (*ROOMS, "tasks", "cli")])
 def test_a_file_that_is_a_key_names_one_object(name):
     key = not Path(name).name.startswith("_")
     assert not key or len(written_all(TREES[name])) == 1
 
 
-@pytest.mark.parametrize("name", TREES)
+@each(TREES)
 def test_a_module_says_what_it_is_for(name):
     assert ast.get_docstring(TREES[name])
 
@@ -270,7 +289,7 @@ def without_reason(text):
 PRAGMA = re.compile(r"# (fmt|noqa|type|pragma)\b")
 
 
-@pytest.mark.parametrize("name", TREES)
+@each(TREES)
 def test_a_number_has_its_reason_beside_it(name):
     assert set(without_reason((ROOT / name).read_text())) - {"__version__"} == set()
 
@@ -334,7 +353,7 @@ def by_hand(tree):
             yield from (node.lineno for _ in SHELL.finditer(node.value))
 
 
-@pytest.mark.parametrize("name", [name for name in TREES if name != "sdk/system/interpreter.py"])
+@each([name for name in TREES if name != "sdk/system/interpreter.py"])
 def test_no_python_is_started_but_by_the_one_that_keeps_the_working_directory_out(name):
     # a program on standard input runs nothing of that directory, and drops the entry in its first line
     assert len(list(by_hand(TREES[name]))) == (1 if name == "sdk/boards/agent.py" else 0)

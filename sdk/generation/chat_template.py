@@ -18,7 +18,7 @@ from edgewright.system.files import read_capped
 from edgewright.system.untrusted import MAX_JSON_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from edgewright.text.tokenizer import Tokenizer
@@ -31,14 +31,6 @@ FILE = "chat_template.jinja"
 """Where transformers 5 saves it; before, it stood in tokenizer_config.json."""
 ROLES = ("system", "user", "assistant", "tool")
 """Who speaks, in transformers' and OpenAI's words."""
-_MOST_CHARACTERS = 1 << 22
-"""Rendered: a choice, four times the largest text that the tokenizer takes."""
-_MOST_ROUNDS = 100_000
-"""Of all loops over numbers together: Jinja's own limit for one of them (MAX_RANGE)."""
-_MOST_POWER = 8
-"""A choice: no template has a use for powers."""
-_PADDING = {"center", "expandtabs", "format", "format_map", "ljust", "rjust", "zfill"}
-"""Methods of texts that pad to any width."""
 _NAMED = ("bos_token", "eos_token", "unk_token", "pad_token")
 """Tokens that a template may ask for by their role."""
 
@@ -76,32 +68,17 @@ class ChatTemplate:
     def _compiled(self) -> Any:
         registry.require(("jinja2",), "chat")
         from jinja2 import TemplateError
-        from jinja2.ext import loopcontrols
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        from edgewright.generation.template_sandbox import Sandbox
 
         def raise_exception(message: str) -> None:
             raise TemplateError(message)
 
-        class Bounded(ImmutableSandboxedEnvironment):
-            """The sandbox, in which no operator makes a text or a number without end."""
-
-            intercepted_binops = frozenset(("*", "**", "%"))
-
-            def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-                _check_small(operator, left, right)
-                return super().call_binop(context, operator, left, right)
-
-            def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-                return attr not in _PADDING and super().is_safe_attribute(obj, attr, value)
-
-        environment = Bounded(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-        for name in ("center", "indent", "wordwrap"):
-            del environment.filters[name]
-        environment.filters["tojson"] = _to_json
+        environment = Sandbox()
         environment.globals |= {"raise_exception": raise_exception, "strftime_now": _now}
         try:
             return environment.from_string(self.source)
-        except TemplateError as error:
+        except (TemplateError, RecursionError) as error:
             raise SourceError(f"the chat template does not parse: {error}", hint="is it the model's own?") from error
 
     def render(self, messages: Sequence[Message], *, answer: bool = True) -> str:
@@ -110,8 +87,10 @@ class ChatTemplate:
         Raises:
             DataError: a message is none, or the template refuses them.
         """
-        plain = [_plain(at, message) for at, message in enumerate(messages)]
-        compiled, parts, size = self._compiled, [], 0
+        plain, compiled = [_plain(at, message) for at, message in enumerate(messages)], self._compiled
+        from edgewright.generation.template_sandbox import MOST_CHARACTERS, rendering
+
+        parts, size = [], 0
         given: dict[str, Any] = {
             "messages": plain,
             "add_generation_prompt": answer,
@@ -119,18 +98,18 @@ class ChatTemplate:
             "documents": None,
             **self._tokens(),
         }
-        given |= {"range": _counted_range()}
         try:
-            for part in compiled.generate(**given):
-                size += len(part)
-                parts.append(part)
-                if size > _MOST_CHARACTERS:
-                    break
+            with rendering():
+                for part in compiled.generate(**given):
+                    size += len(part)
+                    parts.append(part)
+                    if size > MOST_CHARACTERS:
+                        break
         except Exception as error:  # a template may raise whatever it likes
             what = f"the chat template refuses {len(plain)} messages: {type(error).__name__}: {error}"
             raise DataError(what, hint="most want user and assistant in turn, and system first") from error
-        if size > _MOST_CHARACTERS:
-            what = f"the chat template renders more than {_MOST_CHARACTERS} characters"
+        if size > MOST_CHARACTERS:
+            what = f"the chat template renders more than {MOST_CHARACTERS} characters"
             raise DataError(what, hint="shorten the conversation")
         return "".join(parts)
 
@@ -191,40 +170,6 @@ def _plain(at: int, message: Any) -> dict[str, Any]:
     if role not in ROLES:
         raise UsageError(f"message {at} has the role {quoted(role)}", hint=f"roles are {', '.join(ROLES)}")
     return {"role": role, "content": content}
-
-
-def _counted_range() -> Callable[..., range]:
-    """Python's range for one rendering, which gives no more than `_MOST_ROUNDS` numbers in all."""
-    left = _MOST_ROUNDS
-
-    def counted(*bounds: int) -> range:
-        nonlocal left
-        given = range(*bounds)
-        left -= len(given)
-        if left < 0:
-            raise OverflowError(f"it goes round more than {_MOST_ROUNDS} times")
-        return given
-
-    return counted
-
-
-def _check_small(operator: str, left: Any, right: Any) -> None:
-    """Raise OverflowError for an operation whose result could be larger than anything that is rendered."""
-    if operator == "*":
-        sizes = [len(one) if isinstance(one, (str, list, tuple)) else abs(one) for one in (left, right)]
-        small = sizes[0] * sizes[1] <= _MOST_CHARACTERS
-    elif operator == "**":
-        small = abs(right) <= _MOST_POWER and abs(left) <= _MOST_CHARACTERS
-    else:
-        small = not isinstance(left, str)
-    if not small:
-        raise OverflowError(f"{operator} makes more than {_MOST_CHARACTERS}")
-
-
-def _to_json(value: Any, **options: Any) -> str:
-    """As JSON, without HTML's escapes."""
-    known = {name: options[name] for name in ("indent", "separators", "sort_keys") if name in options}
-    return json.dumps(value, ensure_ascii=options.get("ensure_ascii", False), **known)
 
 
 def _now(form: str) -> str:

@@ -100,6 +100,7 @@ class _Server:
         self._talks: dict[asyncio.Task[Any], float] = {}
         self._busy: set[asyncio.Task[Any]] = set()
         self._room = asyncio.Semaphore(bounds.connections)
+        self._ending = False
 
     async def run(self, sock: socket.socket, ready: Callable[[], None]) -> None:
         loop, ended, again = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
@@ -122,7 +123,8 @@ class _Server:
         self._engine.shutdown(wait=False, cancel_futures=True)
 
     async def _end(self) -> None:
-        """Let the requests at hand end; connections without one end at once."""
+        """Let the requests at hand end; connections without one end at once, the others behind their answer."""
+        self._ending = True
         for task in self._talks.keys() - self._busy:
             task.cancel()
         if self._talks:
@@ -188,7 +190,7 @@ class _Server:
         task = asyncio.current_task()
         assert task  # noqa: S101 - it is made as one
         try:
-            while line := await asyncio.wait_for(self._line(reader), self._bounds.idle_s):
+            while not self._ending and (line := await asyncio.wait_for(self._line(reader), self._bounds.idle_s)):
                 self._busy.add(task)
                 writer.write(json.dumps(await self._answer(line), ensure_ascii=False).encode() + b"\n")
                 await asyncio.wait_for(writer.drain(), self._bounds.idle_s)

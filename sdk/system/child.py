@@ -15,8 +15,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "Child", "Given", "Limits", "call", "death"]
 
 _POLL_S = 0.05
-"""A choice: beside the seconds that a child takes nobody sees it, and 20 looks a second cost nothing."""
+"""A choice: how often the limits are looked at; 20 looks a second cost nothing."""
 _LOOK_S, _LOOK_TIMES = 0.1, 50
 """A choice: how often the memory of all that a child started is added up, and that it takes 2 % of a core at most."""
 _END_S = 5.0
@@ -178,20 +180,27 @@ class _Fresh:
             argv, stdin=stdin, stdout=log, stderr=log, pass_fds=(answers,), env=environment, start_new_session=True
         )
         self.pid = self._process.pid
+        self._pidfd = os.pidfd_open(self.pid) if sys.platform == "linux" else None
 
-    def running(self) -> bool:
-        """Whether it has not ended yet. One that has keeps its number until `end`."""
-        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    def ended(self, within_s: float) -> bool:
+        """Whether it ends within that time. One that has keeps its number until `end`."""
+        if self._pidfd is None:
+            time.sleep(within_s)
+        else:
+            select.select([self._pidfd], [], [], within_s)
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def end(self) -> int:
         """End it where it runs; the exit code, that of a signal negative."""
-        if self.running():
+        if not self.ended(0):
             os.kill(self.pid, signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_END_S)
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
+        if self._pidfd is not None:
+            os.close(self._pidfd)
         return self._process.wait()
 
 
@@ -233,9 +242,9 @@ def _late(limits: Limits) -> str:
 def _watch(child: _Fresh | Forked, limits: Limits, end_s: float) -> str:
     from edgewright.system.keeper import descendants, resident_mib
 
-    look = 0.0
-    while child.running():
-        now = time.monotonic()
+    look, wait_s = 0.0, 0.0
+    while not child.ended(wait_s):
+        wait_s, now = _POLL_S, time.monotonic()
         if now >= look:
             used = resident_mib([child.pid, *descendants(child.pid)], limits.memory_mib)
             if used > limits.memory_mib:
@@ -243,7 +252,6 @@ def _watch(child: _Fresh | Forked, limits: Limits, end_s: float) -> str:
             look = time.monotonic() + max(_LOOK_S, _LOOK_TIMES * (time.monotonic() - now))
         if now > end_s:
             return _late(limits)
-        time.sleep(_POLL_S)
     return ""
 
 

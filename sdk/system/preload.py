@@ -90,13 +90,13 @@ class Forked:
     def __init__(self, channel: socket.socket, pid: int) -> None:
         self.pid, self._channel, self._code = pid, channel, -int(signal.SIGKILL)
 
-    def running(self) -> bool:
-        """Whether it has not ended yet. One that has keeps its number until `end`."""
-        return not _readable(self._channel, 0)
+    def ended(self, within_s: float) -> bool:
+        """Whether it ends within that time. One that has keeps its number until `end`."""
+        return _readable(self._channel, within_s)
 
     def end(self) -> int:
         """End it where it runs; the exit code, that of a signal negative."""
-        if self.running():
+        if not self.ended(0):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
         _readable(self._channel, None)

@@ -85,29 +85,6 @@ def test_a_special_token_in_a_persons_words_is_text(place):
     assert ours.encode(tokenizer, [{"role": "user", "content": "hi"}])[:8] == ids[:8]
 
 
-@pytest.mark.parametrize(
-    "template",
-    [
-        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
-        "{{ messages.append({}) }}",
-        "{{ cycler.__init__.__globals__.os.system('true') }}",
-        "{% for a in range(100000000) %}x{% endfor %}",
-        "{{ messages[0].content.format_map({}).__class__.__base__.__subclasses__() }}",
-        "{{ undefined.attribute }}",
-        "{{ 'x' * 10000000000 }}",
-        "{{ 10 ** 10 ** 10 }}",
-        "{{ '%10000000000d' % 1 }}",
-        "{{ 'x'.ljust(10000000000) }}",
-        "{{ '{:10000000000}'.format(1) }}",
-        "{% for a in range(99) %}{{ messages[0].content * 99999 }}{% endfor %}",
-        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
-    ],
-)
-def test_a_strangers_template_runs_nothing(place, template):
-    with pytest.raises(DataError, match="the chat template"):
-        written(place, template).render([{"role": "user", "content": "{x}"}])
-
-
 def test_a_template_that_does_not_parse_or_is_not_there(place):
     with pytest.raises(SourceError, match="does not parse"):
         written(place, "{% for %}").render(TALK)

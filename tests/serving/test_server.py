@@ -127,6 +127,7 @@ def test_what_it_holds_is_answered_at_the_end(serving):
         client.close()
 
 
+@pytest.mark.slow
 def test_a_burst_leaves_its_memory_behind(serving):
     path, process = serving(64)
 

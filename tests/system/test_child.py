@@ -27,6 +27,7 @@ def preload(request, monkeypatch):
 
 
 OPTIONS = {"env": ENV}
+OTHERS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def run(target, request=Order(), answer=type(None), **options):  # noqa: B008 - frozen
@@ -136,6 +137,7 @@ def test_the_time_limit_ends_the_child():
     assert [gone(int(pid)) for pid in pids] == [True]
 
 
+@pytest.mark.slow
 def test_a_child_that_is_too_slow_takes_what_it_started_along(tmp_path):
     pid_file = tmp_path / "pid"
     fails("grandchild", Order(path=pid_file, words="sleep"), limits=Limits(timeout_s=1.5))
@@ -198,7 +200,7 @@ call(child(sys.argv[1]), Order(seconds=60), progress=lambda pid: print(pid, flus
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGKILL, *(pytest.param(n, marks=pytest.mark.slow) for n in OTHERS)])
 @pytest.mark.parametrize("target", ["sleep", "nest"])
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's signal on a parent's death is Linux's own")
 def test_a_child_dies_with_its_parent(target, number):
@@ -210,7 +212,7 @@ def test_a_child_dies_with_its_parent(target, number):
     assert gone(pid, within_s=2.0)
 
 
-@pytest.mark.parametrize("then", ["return", "abort", "sleep"])
+@pytest.mark.parametrize("then", ["return", "abort", pytest.param("sleep", marks=pytest.mark.slow)])
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans come to a process below on Linux alone")
 def test_what_left_the_session_is_found_all_the_same(tmp_path, then):
     pid_file = tmp_path / "pid"

@@ -83,6 +83,7 @@ def test_what_cannot_be_imported_is_the_childs_own_affair():
     assert above == os.getpid()
 
 
+@pytest.mark.slow
 def test_a_second_child_at_the_same_time_is_a_fresh_interpreter():
     started, seen = threading.Event(), []
 
