@@ -1,6 +1,7 @@
 """The arrows between the rooms, read from the source text and from fresh processes."""
 
 import ast
+import functools
 import io
 import itertools
 import json
@@ -141,19 +142,23 @@ def test_no_command_imports_another():
         }, name
 
 
-def functions_that_import(tree, library):
-    """The functions in which a library is imported; None stands for the module's own level."""
+@functools.cache
+def importers(name):
+    """Each library that a file imports, with the function in which it does; None stands for the module's own level."""
     found = set()
 
     def visit(node, function):
         for child in ast.iter_child_nodes(node):
             inner = child.name if isinstance(child, ast.FunctionDef) else function
-            if any(module.split(".")[0] == library for module, _ in own_imports(child)):
-                found.add(inner)
+            found.update((module.split(".")[0], inner) for module, _ in own_imports(child))
             visit(child, inner)
 
-    visit(tree, None)
+    visit(TREES[name], None)
     return found
+
+
+def functions_that_import(name, library):
+    return {function for one, function in importers(name) if one == library}
 
 
 def own_imports(node):
@@ -161,7 +166,7 @@ def own_imports(node):
 
 
 def test_torch_is_imported_only_where_models_are_made_or_exported_and_where_an_engine_takes_its_tensors():
-    users = {name: functions_that_import(tree, "torch") for name, tree in TREES.items()}
+    users = {name: functions_that_import(name, "torch") for name in TREES}
     makers = ("converters/", "sdk/compression/", "sdk/searching/", "sdk/training/")
     outside = {name: where for name, where in users.items() if where and not name.startswith(makers)}
     # ExecuTorch's Python bindings take and give torch tensors
@@ -181,9 +186,7 @@ MADE_OF_TORCH = [name for name in HUB if name.startswith(MAKERS) and "__init__" 
 def test_the_hub_imports_nothing_heavy_at_module_level(name):
     inner = {f"edgewright.{made[4:-3].replace('/', '.')}" for made in MADE_OF_TORCH}
     assert not {module for node in TREES[name].body for module, _ in own_imports(node)} & inner
-    assert {
-        library for library in HEAVY | {"tokenizers"} if None in functions_that_import(TREES[name], library)
-    } == set()
+    assert {library for library in HEAVY | {"tokenizers"} if None in functions_that_import(name, library)} == set()
     assert name.startswith("sdk/cli/") or "click" not in {module for module, _ in imported(TREES[name])}
 
 

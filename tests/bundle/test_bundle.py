@@ -383,6 +383,7 @@ def with_files(root, count):
     rewrite(root, lambda tree: tree["files"].extend({"path": f"more/{at}", **empty} for at in range(count)))
 
 
+@pytest.mark.slow
 def test_the_files_of_a_bundle_have_a_largest_number(bundle_dir):
     with_files(bundle_dir, MAX_FILES)
     with pytest.raises(
@@ -391,6 +392,7 @@ def test_the_files_of_a_bundle_have_a_largest_number(bundle_dir):
         Bundle.open(bundle_dir)
 
 
+@pytest.mark.slow
 def test_strange_files_without_end_are_not_counted_to_the_end(bundle_dir):
     (bundle_dir / "more").mkdir()
     for at in range(MAX_FILES + 1):
