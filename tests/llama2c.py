@@ -6,6 +6,7 @@ import numpy as np
 
 VOCABULARY = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
 VOCABULARY += [" ", *"etaoinshrdlu", "th", "he", " t", "an", " the", "in", "er", "on", " a", "nd"]
+TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:"
 
 
 def llama2c(root, context=64):
@@ -25,3 +26,14 @@ def llama2c(root, context=64):
     body = b"".join(struct.pack("<fi", score, len(text)) + text for score, text in pieces)
     (root / "tok.bin").write_bytes(struct.pack("<i", 8) + body)
     return root / "model.bin"
+
+
+def talker(root, context=512):
+    """A directory of such a model with a chat template."""
+    from edgewright.converters._decoder.llama2c import unpack
+
+    source = root / "source"
+    source.mkdir()
+    unpack(llama2c(root, context=context), root / "tok.bin", source)
+    (source / "chat_template.jinja").write_text(TEMPLATE)
+    return source

@@ -12,13 +12,12 @@ import time
 import numpy as np
 import openai
 import pytest
-from llama2c import llama2c
+from llama2c import talker
 
 import edgewright
 
 pytestmark = pytest.mark.slow
 
-TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:"
 TURN = [{"role": "user", "content": "the road"}]
 
 
@@ -55,16 +54,9 @@ def client_of(url, **options):
 @pytest.fixture(scope="module")
 def writer(tmp_path_factory):
     """A random Llama of llama2.c's kind with a chat template, as a bundle."""
-    from edgewright.converters._decoder.llama2c import unpack
-
     root = tmp_path_factory.mktemp("writer")
-    source = root / "source"
-    source.mkdir()
-    checkpoint = llama2c(root, context=512)
-    unpack(checkpoint, root / "tok.bin", source)
-    (source / "chat_template.jinja").write_text(TEMPLATE)
     asked = ("--task", "text-generation", "--precision", "fp32", "--allow-divergence", "-q")
-    command("build", source, "--out", root / "tiny", *asked)
+    command("build", talker(root), "--out", root / "tiny", *asked)
     return root / "tiny"
 
 
