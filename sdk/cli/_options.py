@@ -189,6 +189,9 @@ _GENERATION: tuple[tuple[str, Any, str], ...] = (
     ("--repetition-penalty", float, "A decoder: above 1, tokens that were there already are less likely."),
     ("--seed", int, "A decoder: the same draws again."),
     ("--lookup", int, "A decoder: guess so many tokens at once from the text before; the answer is the same."),
+    ("--choices", str, "A decoder: the answer is one of these, separated by commas."),
+    ("--regex", str, "A decoder: the answer is a text that this regular expression matches as a whole."),
+    ("--json-schema", click.Path(), "A decoder: the answer is JSON that the schema in this file allows."),
 )
 
 
@@ -198,6 +201,17 @@ def generation_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(**given: Any) -> Any:
         names = [name.removeprefix("--").replace("-", "_") for name, _, _ in _GENERATION]
         generation = {name: value for name in names if (value := given.pop(name)) is not None}
+        if "choices" in generation:
+            generation["choices"] = [word.strip() for word in generation["choices"].split(",") if word.strip()]
+        if "json_schema" in generation:
+            from pathlib import Path
+
+            from edgewright.errors import DataError
+            from edgewright.system.files import read_capped
+            from edgewright.system.untrusted import MAX_JSON_BYTES
+
+            read = read_capped(Path(generation["json_schema"]), MAX_JSON_BYTES, DataError)
+            generation["json_schema"] = read.decode("utf-8", "replace")
         return command(**given, generation=generation)
 
     wrapped.__doc__ = command.__doc__

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edgewright.errors import DataError, SourceError, UsageError
 from edgewright.generation.chat_template import ChatTemplate
+from edgewright.generation.constraint import Constraint, Constraints, Form
 from edgewright.generation.lookup import drafted
 from edgewright.generation.sampling import Sampler, Sampling
 from edgewright.generation.text_stream import TextStream
@@ -36,6 +37,7 @@ __all__ = ["Generator", "Options", "Written"]
 
 _Reason = Literal["end", "stop", "length", "context", "cancelled"]
 
+_FORMS = ("choices", "regex", "json_schema")
 _NEW_TOKENS = 256
 """A choice: transformers' own 20 cut most answers."""
 
@@ -53,6 +55,8 @@ class Options:
         lookup: how many tokens to guess at once from what came after the same words before; the tokens are those that
             come without it, and 0 guesses none.
         ignore_end: write on after a token that ends an answer, for measuring.
+        form: what the whole answer must be; one that is cut by `max_new_tokens` only begins so. By name it is one of
+            `choices` (texts), `regex` and `json_schema`.
     """
 
     max_new_tokens: int = _NEW_TOKENS
@@ -61,6 +65,7 @@ class Options:
     when_full: Literal["stop", "slide", "refuse"] = "stop"
     lookup: int = 0
     ignore_end: bool = False
+    form: Form | None = None
 
 
 @dataclass
@@ -120,6 +125,7 @@ class Generator:
         self.last = Written()
         self._directory, self._closed = directory, False
         self._template: ChatTemplate | None = None
+        self._constraints: Constraints | None = None
 
     def __repr__(self) -> str:
         from edgewright.system.shown import brief
@@ -167,9 +173,13 @@ class Generator:
         sampling = {name: given.pop(name) for name in Sampling.__dataclass_fields__ if name in given}
         if isinstance(given.get("stop"), str):
             given["stop"] = (given["stop"],)
+        forms = {name: given.pop(name) for name in _FORMS if name in given}
+        if form := Form.of(**forms):
+            given["form"] = form
         strangers = sorted(given.keys() - Options.__dataclass_fields__)
         if strangers:
-            known = sorted({*Options.__dataclass_fields__, *Sampling.__dataclass_fields__} - {"sampling"})
+            names = {*Options.__dataclass_fields__, *Sampling.__dataclass_fields__, *_FORMS}
+            known = sorted(names - {"sampling", "form"})
             raise UsageError(f"no option is called {strangers[0]}", hint=f"options are {', '.join(known)}")
         if given.get("max_new_tokens", 1) < 1:
             raise UsageError(f"max_new_tokens is {given['max_new_tokens']}, at least 1 is wanted")
@@ -224,13 +234,15 @@ class Generator:
             raise UsageError(
                 f"{what} are more than the context of {session.decoder.context}", hint="shorten one of them"
             )
+        held = self.constraint(options)
         sampler, began = Sampler(options.sampling), time.perf_counter()
         logits = session.prompt(ids)
         written.reused = session.reused
-        guessing = options.lookup if options.sampling == Sampling() else 0
+        guessing = options.lookup if options.sampling == Sampling() and not held else 0
         first = 0.0
         while True:
-            token = sampler.choose(logits, session.tokens)
+            token = sampler.choose(held.held(logits) if held else logits, session.tokens)
+            over = held is not None and held.take(token)
             first = first or time.perf_counter()
             written.first_s, written.rest_s = first - began, time.perf_counter() - first
             if token in self.defaults.ends and not options.ignore_end:
@@ -238,8 +250,8 @@ class Generator:
                 return
             written.tokens.append(token)
             yield token
-            if len(written.tokens) >= options.max_new_tokens:
-                written.reason = "length"
+            if over or len(written.tokens) >= options.max_new_tokens:
+                written.reason = "end" if over else "length"
                 return
             if session.room == 0 and not self._slid(len(ids), options):
                 written.reason = "context"
@@ -252,6 +264,15 @@ class Generator:
             if written.reason != "cancelled":
                 return
             logits = self._after
+
+    def constraint(self, options: Options) -> Constraint | None:
+        """What an answer is held to. Raises UsageError: no answer has that form."""
+        if not options.form:
+            return None
+        self._constraints = self._constraints or Constraints(
+            self._directory, self.session.decoder.vocabulary, self.defaults.ends
+        )
+        return self._constraints.begin(options.form)
 
     def _guessed(self, draft: list[int], written: Written, options: Options, first: float) -> Iterator[int]:
         """Read a token and what may follow it at once; give what does follow, and leave the logits after it."""

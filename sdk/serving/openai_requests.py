@@ -38,6 +38,25 @@ class _StreamOptions(Struct):
     include_obfuscation: bool | None = None
 
 
+class _Text(Struct, tag_field="type", tag="text"):
+    pass
+
+
+class _JsonObject(Struct, tag_field="type", tag="json_object"):
+    pass
+
+
+class _Schema(Struct, kw_only=True):
+    schema: dict[str, Any]
+    name: str = ""
+    description: str | None = None
+    strict: bool | None = None
+
+
+class _JsonSchema(Struct, tag_field="type", tag="json_schema"):
+    json_schema: _Schema
+
+
 class GenerationRequest(Struct, kw_only=True):
     """What chat and plain completions have in common; `top_k`, `min_p` and `repetition_penalty` are ours."""
 
@@ -122,7 +141,7 @@ class ChatRequest(GenerationRequest, kw_only=True, forbid_unknown_fields=True):
 
     messages: list[Message]
     max_completion_tokens: int | None = None
-    response_format: dict[str, Any] | None = None
+    response_format: _Text | _JsonObject | _JsonSchema | None = None
     tools: list[Any] | None = None
     tool_choice: Any = None
     functions: list[Any] | None = None
@@ -150,6 +169,15 @@ class ChatRequest(GenerationRequest, kw_only=True, forbid_unknown_fields=True):
             _refuse("max_tokens", "and max_completion_tokens say the same, give one of the two")
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
+    def options(self) -> dict[str, Any]:
+        """Options of `Generator.options`, those that are given. Raises Refused."""
+        given = super().options()
+        if isinstance(self.response_format, _JsonSchema):
+            given["json_schema"] = self.response_format.json_schema.schema
+        elif isinstance(self.response_format, _JsonObject):
+            given["json_schema"] = {"type": "object"}
+        return given
+
     def turns(self) -> list[dict[str, Any]]:
         """The messages as chat templates know them. Raises Refused."""
         if not self.messages:
@@ -166,8 +194,6 @@ class ChatRequest(GenerationRequest, kw_only=True, forbid_unknown_fields=True):
             _unsupported(self, name)
         if self.tool_choice not in (None, "none", "auto"):
             _refuse("tool_choice", "is not supported", "unsupported_parameter")
-        if self.response_format not in (None, {"type": "text"}):
-            _refuse("response_format", "is not supported, an answer is a text", "unsupported_parameter")
         if self.modalities not in (None, ["text"]):
             _refuse("modalities", "is not supported, an answer is a text", "unsupported_parameter")
 

@@ -89,14 +89,16 @@ class Writing:
         return generator.last
 
     def _checked(self, ids: list[int]) -> Options:
-        """The options. Raises Refused for a prompt that cannot be read."""
+        """The options. Raises Refused for a prompt that cannot be read, UsageError for a form that no answer has."""
         context = self._generator.session.decoder.context
         if not ids:
             raise Refused(HTTPStatus.BAD_REQUEST, "The prompt has no tokens; write something.", code="invalid_value")
         if len(ids) > context:
             what = f"This model's maximum context length is {context} tokens. The request has {len(ids)}; shorten it."
             raise Refused(HTTPStatus.BAD_REQUEST, what, code="context_length_exceeded")
-        return self._generator.options(**{"max_new_tokens": context, **self._options})
+        options = self._generator.options(**{"max_new_tokens": context, **self._options})
+        self._generator.constraint(options)
+        return options
 
     def _tell(self, item: Any) -> None:
         with suppress(RuntimeError):  # the server has ended meanwhile

@@ -47,6 +47,18 @@ def test_one_prompt_is_written_out_and_several_are_rows(bundle):
     assert edgewright("run", bundle, "the road", *options, "--temperature", "1", "--seed", "3") != text
 
 
+def test_an_answer_keeps_to_its_form(bundle, tmp_path):
+    alone = ("--precision", "fp32", "--max-new-tokens", "40", "--temperature", "1", "--seed", "4")
+    assert edgewright("run", bundle, "the road", *alone, "--choices", "left, right").strip() in ("left", "right")
+    assert 10 <= int(edgewright("run", bundle, "the road", *alone, "--regex", "[1-9][0-9]")) <= 99
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "array", "items": {"enum": ["a", "b"]}, "minItems": 2, "maxItems": 3}')
+    assert set(json.loads(edgewright("run", bundle, "the road", *alone, "--json-schema", schema))) <= {"a", "b"}
+    schema.write_text('{"enum": []}')
+    words = edgewright("run", bundle, "the road", "--json-schema", schema, check=2)
+    assert "no answer can have this form" in words
+
+
 def test_tokens_are_those_of_transformers(bundle, checkpoint):
     """The directory that is unpacked is the oracle's as well: 40 greedy tokens by `generate`, from one word."""
     import torch

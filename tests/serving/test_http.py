@@ -243,7 +243,8 @@ def test_models(served):
 REFUSED = [
     ({"n": 2}, 400, "n", "unsupported_value"),
     ({"tools": [{"type": "function"}]}, 400, "tools", "unsupported_parameter"),
-    ({"response_format": {"type": "json_object"}}, 400, "response_format", "unsupported_parameter"),
+    ({"response_format": {"type": "xml"}}, 400, "response_format.type", "invalid_type"),
+    ({"response_format": {"type": "json_schema"}}, 400, "json_schema", None),
     ({"logprobs": True}, 400, "logprobs", "unsupported_parameter"),
     ({"frequency_penalty": 0.5}, 400, "frequency_penalty", "unsupported_parameter"),
     ({"stop": ["a"] * 5}, 400, "stop", "invalid_value"),

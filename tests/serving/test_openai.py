@@ -79,6 +79,27 @@ def streamed(pieces):
     return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices), chunks
 
 
+def test_an_answer_is_json_of_a_schema(client):
+    schema = {
+        "type": "object",
+        "properties": {"n": {"type": "integer", "minimum": 3, "maximum": 99}},
+        "required": ["n"],
+    }
+    asked = {"model": "tiny", "messages": TURN, "max_tokens": 60, "temperature": 1, "seed": 3}
+    form = {
+        "type": "json_schema",
+        "json_schema": {"name": "count", "schema": {**schema, "additionalProperties": False}},
+    }
+    whole = client.chat.completions.create(**asked, response_format=form)
+    assert 3 <= json.loads(whole.choices[0].message.content)["n"] <= 99
+    assert whole.choices[0].finish_reason == "stop"
+    text, _ = streamed(client.chat.completions.create(**asked, response_format=form, stream=True))
+    assert text == whole.choices[0].message.content
+    form["json_schema"]["schema"] = {"enum": []}
+    with pytest.raises(openai.BadRequestError, match="no answer can have this form"):
+        client.chat.completions.create(**asked, response_format=form, stream=True)
+
+
 def test_chat_is_the_generators_text_at_once_and_in_pieces(client, writer):
     asked = {"model": "tiny", "messages": TURN, "max_tokens": 40}
     with edgewright.load(writer) as generator:
