@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from functools import wraps
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
 __all__ = [
     "answer_options",
@@ -101,38 +99,20 @@ def artifact_options(command: Any) -> Any:
     return click.option("--format", "format_", help="Only this format.")(command)
 
 
-def column_options(*files: str) -> Callable[[Any], Any]:
-    """`--text-column` and `--label-column`: what the columns of the data files in these options are called."""
+def column_options(command: Any) -> Any:
+    """`--text-column` and `--label-column`: what the columns of a command's data files are called."""
 
-    def decorated(command: Any) -> Any:
-        @wraps(command)
-        def renaming(*given: Any, text_column: str, label_column: str, **options: Any) -> Any:
-            if not (text_column or label_column):
-                return command(*given, **options)
-            with TemporaryDirectory(prefix="edgewright-") as scratch:
-                _rename(scratch, files, text_column, label_column, options)
-                return command(*given, **options)
+    @wraps(command)
+    def naming(*given: Any, text_column: str, label_column: str, **options: Any) -> Any:
+        if not (text_column or label_column):
+            return command(*given, **options)
+        from edgewright.data.rows import called
 
-        labels = click.option("--label-column", default="", help="What the column of labels is called.")(renaming)
-        return click.option("--text-column", default="", help="What the column of texts is called.")(labels)
+        with called(text_column, label_column):
+            return command(*given, **options)
 
-    return decorated
-
-
-def _rename(scratch: str, files: Sequence[str], text: str, label: str, options: dict[str, Any]) -> None:
-    """Give the command copies of its files, in which the columns have the names that it knows."""
-    from pathlib import Path
-
-    from edgewright.data.rows import renamed
-
-    context = click.get_current_context()
-    for name in files:
-        if options.get(name) and options[name] != "-":
-            (place := Path(scratch, name)).mkdir()
-            options[name] = context.params[name] = str(renamed(options[name], text, label, place))
-    for name in ("text_column", "label_column"):  # a board is asked about the copies
-        context.params[name] = ""
-        context.set_parameter_source(name, ParameterSource.DEFAULT)
+    labels = click.option("--label-column", default="", help="What the column of labels is called.")(naming)
+    return click.option("--text-column", default="", help="What the column of texts is called.")(labels)
 
 
 def board_options(command: Any) -> Any:

@@ -43,7 +43,7 @@ __all__ = ["command"]
 @artifact_options
 @device_options
 @output_options
-@column_options("input_")
+@column_options
 def command(bundle: str, **options: Any) -> None:
     """Measure latency, load time and peak memory of the artifacts of BUNDLE.
 

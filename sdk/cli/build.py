@@ -39,7 +39,7 @@ __all__ = ["command"]
 @click.option("--memory-mib", default=8192, show_default=True, help="Most memory of one child process.")
 @click.option("--timeout", "timeout_s", default=1800.0, show_default=True, help="Most seconds of one child process.")
 @output_options
-@column_options("data", "calibration")
+@column_options
 def command(
     source: str,
     *,

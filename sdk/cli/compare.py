@@ -27,7 +27,7 @@ __all__ = ["command"]
 @click.option("--threads", default=1, show_default=True, help="Threads of the engine, or of torch.")
 @artifact_options
 @output_options
-@column_options("data")
+@column_options
 def command(first: str, second: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
     """Show what SECOND changed from FIRST, each a source directory or a bundle: answers, bytes, score, latency.
 

@@ -40,7 +40,7 @@ _SHAPE = ("take", "layers", "width", "heads", "feed_forward", "embedding")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
 @click.option("--force", is_flag=True, help="Replace OUT.")
 @output_options
-@column_options("train", "dev")
+@column_options
 def command(teacher: str, train: str, dev: str, out: str, *, as_json: bool, quiet: bool, **settings: Any) -> None:
     """Train a student on the outputs of TEACHER, a fine-tuned model directory or hub id."""
     from edgewright.training import Recipe, distill

@@ -32,7 +32,7 @@ __all__ = ["command"]
 @artifact_options
 @device_options
 @output_options
-@column_options("data")
+@column_options
 def command(model: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
     """Score the artifacts of a bundle, or the eager model of a source, on labelled data.
 

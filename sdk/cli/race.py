@@ -50,7 +50,7 @@ _EVERY = "onnx,tflite,executorch,torchscript"
 @click.option("--flash", is_flag=True, help="With --device: flash the bundle before, and again with the choice in it.")
 @device_options
 @output_options
-@column_options("data", "input_")
+@column_options
 def command(source: str, **options: Any) -> None:
     """Find the fastest artifact of SOURCE, a bundle or a model, and write it into the bundle.
 

@@ -48,7 +48,7 @@ __all__ = ["command"]
 @answer_options
 @artifact_options
 @device_options
-@column_options("input_")
+@column_options
 def command(
     bundle: str,
     texts: tuple[str, ...],

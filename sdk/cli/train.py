@@ -27,7 +27,7 @@ __all__ = ["command"]
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
 @click.option("--force", is_flag=True, help="Replace OUT.")
 @output_options
-@column_options("labelled", "dev")
+@column_options
 def command(
     source: str,
     labelled: str,

@@ -12,7 +12,8 @@ import json
 import logging
 import os
 import stat
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -32,13 +33,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "File",
+    "called",
     "examples",
     "fingerprint",
     "given",
     "is_table",
     "items",
     "opened",
-    "renamed",
     "rows",
     "shared",
     "stream",
@@ -60,6 +61,9 @@ _LABELS = ("label", "labels", "score", "tags", "ner_tags", "entities", "answers"
 _ITEMS = (("query", "texts"), ("sequence", "candidate_labels"), ("text", "candidate_labels"))
 """Columns of items that are more than a text or a pair: of text-ranking, of zero-shot-classification."""
 
+_COLUMNS = {"EDGEWRIGHT_TEXT_COLUMN": "text", "EDGEWRIGHT_LABEL_COLUMN": "label"}
+"""Variables that say what a file calls its columns: children of a command read the same files, in its environment."""
+
 _PIPE_S = 30.0
 """A choice: whoever fills a pipe has begun by then, and no command hangs for ever on one that nobody fills."""
 _MAX_WHOLE_BYTES = 2**28
@@ -76,12 +80,14 @@ class File:
         kind: what it is.
         encoding: of its text.
         table: the dialect of cells.
+        columns: names of columns as the file has them, and those that they stand for, see `called`.
     """
 
     path: Path
     kind: _Kind
     encoding: str = ""
     table: Table | None = None
+    columns: tuple[tuple[str, str], ...] = ()
 
     @property
     def said(self) -> str:
@@ -97,7 +103,7 @@ class File:
     def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """The rows by the names of their columns, in lower case, each with its line. Raises DataError, MissingExtra."""
         try:
-            yield from self._rows()
+            yield from ((number, self._named(row, number)) for number, row in self._rows())
         except OSError as error:
             raise DataError(f"cannot read {self.path}: {error.strerror or error}") from error
 
@@ -112,10 +118,31 @@ class File:
             read = arrow.rows if self.kind == "parquet" else arrow.saved_rows
             yield from ((number, _row(row, number)) for number, row in read(self.path))
         else:
-            yield from ((number, _row(value, number)) for number, value in self.values())
+            yield from ((number, _row(value, number)) for number, value in self._values())
+
+    def _named(self, row: dict[str, Any], number: int) -> dict[str, Any]:
+        """A row whose columns have the names that they stand for; others of these names are left out."""
+        if not self.columns:
+            return row
+        missing = [name for name, _ in self.columns if name not in row]
+        if missing:
+            found = ", ".join(map(str, row))
+            what = f"line {number} of {self.path} has no column {', '.join(missing)}, found {found}"
+            raise DataError(what, hint="name one of those")
+        taken = {name for pair in self.columns for name in pair}
+        others = {name: value for name, value in row.items() if name not in taken}
+        return {**others, **{new: row[old] for old, new in self.columns}}
 
     def values(self) -> Iterator[tuple[int, Any]]:
-        """The values of JSON, whatever they are. Raises DataError, OSError."""
+        """The values of JSON, whatever they are; objects as `rows` has them, where columns are named.
+
+        Raises DataError, OSError.
+        """
+        for number, value in self._values():
+            named = self.columns and isinstance(value, dict)
+            yield number, self._named(_row(value, number), number) if named else value
+
+    def _values(self) -> Iterator[tuple[int, Any]]:
         if self.kind == "json":
             yield from enumerate(_json(_whole(self), 1), start=1)
             return
@@ -142,15 +169,37 @@ def opened(path: str | Path) -> File:
         hint = "data sets of the hub are not fetched: save one with to_parquet or save_to_disk"
         hub = not found.is_absolute() and not found.suffix
         raise DataError(f"cannot read {path}: {error.strerror}", hint=hint if hub else "") from error
-    return _opened(found, (status.st_ino, status.st_size, status.st_mtime_ns))
+    return _opened(found, (status.st_ino, status.st_size, status.st_mtime_ns), _columns())
 
 
 @lru_cache(maxsize=64)
-def _opened(path: Path, _: tuple[int, ...]) -> File:
+def _opened(path: Path, _: tuple[int, ...], columns: tuple[tuple[str, str], ...]) -> File:
     """As `opened`; once for each state of a file, as it may be long and is read for this."""
-    found = _directory(path) if path.is_dir() else _file(path)
+    found = _directory(path) if path.is_dir() else _file(path, {name for name, _ in columns})
     _LOG.info("%s", found.said)
-    return found
+    if columns and found.kind == "lines":
+        names = " and ".join(name for name, _ in columns)
+        raise DataError(f"{path} was read as a text a line, and has no column {names}", hint=_HEADER)
+    return replace(found, columns=columns)
+
+
+def _columns() -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (plain, new) for name, new in _COLUMNS.items() if (plain := os.environ.get(name, "").strip().casefold())
+    )
+
+
+@contextmanager
+def called(text: str = "", label: str = "") -> Iterator[None]:
+    """Until it ends, files are read whose columns of texts and of labels are called so, here and in children."""
+    before = {name: os.environ.get(name) for name in _COLUMNS}
+    os.environ.update(dict(zip(_COLUMNS, (text, label), strict=True)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ.update({} if value is None else {name: value})
 
 
 def _directory(path: Path) -> File:
@@ -162,7 +211,7 @@ def _directory(path: Path) -> File:
     raise DataError(f"cannot read {path}: Is a directory", hint="give a file, or what `datasets` saved to disk")
 
 
-def _file(path: Path) -> File:
+def _file(path: Path, named_so: set[str]) -> File:
     suffix = _SUFFIXES.get(path.suffix.lower(), "")
     if suffix == "parquet":
         return File(path, "parquet")
@@ -170,18 +219,20 @@ def _file(path: Path) -> File:
     try:
         if suffix == "json":
             return File(path, _kind_of_json(path, encoding), encoding)
-        known = {*_TEXTS, *_LABELS}
+        known = named_so or {*_TEXTS, *_LABELS}
         table = table_of(path, encoding, _DELIMITERS.get(suffix, ("\t", ",", ";")), known)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    if suffix or _has_header(table):
+    if suffix or _has_header(table, named_so):
         return File(path, "cells", encoding, table)
     return File(path, "lines", encoding)
 
 
-def _has_header(table: Table) -> bool:
+def _has_header(table: Table, named_so: set[str]) -> bool:
     """Whether a file that no ending calls a table has the header of one: a column of texts, and another known one."""
     names = named(table.header, table.path)
+    if named_so & {*names}:
+        return True
     return len(names) > 1 and bool({*names} & {*_TEXTS}) and bool({*names} & {*_LABELS, "text_pair", "sentence2", "id"})
 
 
@@ -363,37 +414,16 @@ def shared(train: str | Path, dev: str | Path) -> tuple[int, int]:
 
 
 def fingerprint(path: str | Path) -> str:
-    """A hash over the bytes of a data file, or of the files of a directory. Raises DataError."""
-    file = opened(path)
-    if file.kind != "datasets":
-        return sha256(file.path)
-    parts = [sha256(part) for part in arrow.parts_of(file.path)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    """A hash over the bytes of a data file, or of the files of a directory, and the columns that are read of it.
 
-
-def renamed(path: str | Path, text: str, label: str, out: Path) -> Path:
-    """A copy of a file's rows as JSONL in `out`, in which the columns `text` and `label` are called so.
-
-    Raises:
-        DataError: the file has no such column.
+    Raises DataError.
     """
-    file, names = opened(path), {_column(text): "text", _column(label): "label"}
-    names.pop("", None)
-    target = out / f"{Path(path).name}.jsonl"
-    with target.open("w", encoding="utf-8") as written:
-        for number, row in file.rows():
-            missing = [name for name in names if name not in row]
-            if missing:
-                what = f"line {number} of {path} has no column {', '.join(missing)}, found {', '.join(map(str, row))}"
-                raise DataError(what, hint="name one of those")
-            others = {name: value for name, value in row.items() if name not in {*names, *names.values()}}
-            kept = {**others, **{new: row[old] for old, new in names.items()}}
-            written.write(json.dumps(kept, default=str) + "\n")
-    return target
-
-
-def _column(name: str) -> str:
-    return name.strip().casefold()
+    file = opened(path)
+    if file.kind != "datasets" and not file.columns:
+        return sha256(file.path)
+    files = arrow.parts_of(file.path) if file.kind == "datasets" else [file.path]
+    parts = [*(sha256(part) for part in files), *(f"{old} is {new}" for old, new in file.columns)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _item(value: Any, number: int) -> Any:

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import NDArray
 
     Outputs = dict[str, NDArray[Any]]
     Run = Callable[[Mapping[str, NDArray[Any]]], Outputs]
 
-__all__ = ["Encoding", "Text", "Words", "pair", "picked", "regroup"]
+__all__ = ["Each", "Encoding", "Text", "Words", "pair", "picked", "regroup"]
 
 Text = str | tuple[str, str]
+
+
+_Made = TypeVar("_Made")
+
+
+class Each(Sequence[_Made], Generic[_Made]):
+    """What `make` makes of each of some things, made where it is asked for: most tasks never ask for most of it."""
+
+    __slots__ = ("_make", "_things")
+
+    def __init__(self, things: Sequence[Any], make: Callable[[Any], _Made]) -> None:
+        self._things, self._make = things, make
+
+    def __len__(self) -> int:
+        return len(self._things)
+
+    def __getitem__(self, at: Any) -> Any:
+        return tuple(map(self._make, self._things[at])) if isinstance(at, slice) else self._make(self._things[at])
 
 
 class Words(Protocol):
@@ -58,10 +77,10 @@ class Encoding:
     """
 
     feeds: dict[str, NDArray[np.int64]]
-    offsets: tuple[list[tuple[int, int]], ...]
+    offsets: Sequence[list[tuple[int, int]]]
     texts: tuple[Text, ...] = ()
-    sequences: tuple[list[int | None], ...] = ()
-    words: tuple[Sequence[int | None], ...] = ()
+    sequences: Sequence[list[int | None]] = ()
+    words: Sequence[Sequence[int | None]] = ()
     items: tuple[int, ...] = ()
     to_text: Callable[[Sequence[int]], str] = field(default=str, repr=False, compare=False)
     tokenizer: Words | None = field(default=None, repr=False, compare=False)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from edgewright.errors import TokenizerError, quoted
 from edgewright.system.files import read_capped, sha256
 from edgewright.system.untrusted import MAX_JSON_BYTES
-from edgewright.text.encoding import Encoding, Text
+from edgewright.text.encoding import Each, Encoding, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,6 +39,13 @@ MAX_TEXT_BYTES = 1 << 20
 _LARGEST_OVERLAP = 128
 """Tokens that two windows share: the document stride of BERT's run_squad.py."""
 _MASKS = ("[MASK]", "<mask>")
+_OFFSETS, _SEQUENCES, _WORDS = attrgetter("offsets"), attrgetter("sequence_ids"), attrgetter("word_ids")
+"""What the library knows of a text's tokens: lists that it makes anew, which together take as long as encoding it."""
+
+
+def _every(encoded: Any) -> range:
+    """Each token as a word of its own."""
+    return range(len(encoded))
 
 
 class Tokenizer:
@@ -124,24 +132,28 @@ class Tokenizer:
                 self._backend.enable_truncation(self._limit, strategy="only_first")
 
     def _batch(self, texts: Sequence[Text], encoded: Sequence[Any], items: Sequence[int] = ()) -> Encoding:
-        longest = max(len(e.ids) for e in encoded)
+        ids = [e.ids for e in encoded]
+        longest = max(map(len, ids))
         if longest == 0:
             raise TokenizerError("the text has no tokens", hint="this tokenizer adds no special tokens; send some text")
         feeds = {
-            "input_ids": _stack([e.ids for e in encoded], longest, self._pad_id, left=self._pads_left),
-            "attention_mask": _stack([e.attention_mask for e in encoded], longest, 0, left=self._pads_left),
-            "token_type_ids": _stack([self._types(e) for e in encoded], longest, self._pad_type, left=self._pads_left),
+            "input_ids": _stack(ids, longest, self._pad_id, left=self._pads_left),
+            "attention_mask": _mask(list(map(len, ids)), longest, left=self._pads_left),
+            "token_type_ids": self._types(encoded, longest),
         }
         return Encoding(
             feeds,
-            offsets=tuple(e.offsets for e in encoded),
+            offsets=Each(encoded, _OFFSETS),
             texts=tuple(texts),
-            sequences=tuple(e.sequence_ids for e in encoded),
-            words=tuple(e.word_ids if self.marks_pieces else range(len(e.ids)) for e in encoded),
+            sequences=Each(encoded, _SEQUENCES),
+            words=Each(encoded, _WORDS if self.marks_pieces else _every),
             items=tuple(items),
-            to_text=lambda ids: self.decode(ids, skip_special=False),
+            to_text=self._with_special,
             tokenizer=self,
         )
+
+    def _with_special(self, ids: Sequence[int]) -> str:
+        return self.decode(ids, skip_special=False)
 
     def ids(self, text: str, *, special: bool = True, literal: bool = False) -> list[int]:
         """The token ids of a text, however many.
@@ -174,9 +186,12 @@ class Tokenizer:
         """The tokens that are special wherever they stand in a text."""
         return tuple(token.content for token in self._backend.get_added_tokens_decoder().values() if token.special)
 
-    def _types(self, encoded: Any) -> list[int]:
+    def _types(self, encoded: Sequence[Any], longest: int) -> NDArray[np.int64]:
         """Segment ids. The library gives later windows those of their texts even where its template says 0 for all."""
-        return list(encoded.type_ids) if self._segments else [0] * len(encoded.ids)
+        if not self._segments and not self._pad_type:
+            return np.zeros((len(encoded), longest), np.int64)
+        types = [e.type_ids if self._segments else [0] * len(e) for e in encoded]
+        return _stack(types, longest, self._pad_type, left=self._pads_left)
 
     def windows(self, pairs: Sequence[tuple[str, str]]) -> Encoding:
         """Tokenize pairs whose second text may be longer than the model: overlapping windows of it, a row each.
@@ -245,10 +260,14 @@ class Tokenizer:
 
     def _encode(self, text: Text) -> Any:
         parts = text if isinstance(text, tuple) else (text,)
-        with _narrowed(f"cannot tokenize {quoted(parts[0])}"):
+        try:  # what `_narrowed` does, which for a short text would take longer than the text itself
             encoded = self._backend.encode(*parts)
-        if len(encoded.ids) > self._limit:
-            what = f"a text keeps {len(encoded.ids)} tokens where at most {self._limit} are allowed"
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            raise _narrow(f"cannot tokenize {quoted(parts[0])}", error) from error
+        if len(encoded) > self._limit:
+            what = f"a text keeps {len(encoded)} tokens where at most {self._limit} are allowed"
             raise TokenizerError(what, hint="special tokens alone take so many; allow more")
         return encoded
 
@@ -277,6 +296,14 @@ def _stack(rows: Sequence[Sequence[int]], longest: int, fill: int, *, left: bool
     for target, row in zip(out, rows, strict=True):
         target[longest - len(row) if left else 0 :][: len(row)] = row
     return out
+
+
+def _mask(lengths: Sequence[int], longest: int, *, left: bool) -> NDArray[np.int64]:
+    if len(lengths) == 1:
+        return np.ones((1, longest), np.int64)
+    places = np.arange(longest)[::-1] if left else np.arange(longest)
+    mask: NDArray[np.int64] = (places < np.array(lengths)[:, None]).astype(np.int64)
+    return mask
 
 
 def _padding(backend: Any, directory: Path) -> tuple[int, int]:
@@ -313,4 +340,8 @@ def _narrowed(what: str) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit, GeneratorExit, TokenizerError):
         raise
     except BaseException as error:
-        raise TokenizerError(f"{what}: {type(error).__name__}: {error}") from error
+        raise _narrow(what, error) from error
+
+
+def _narrow(what: str, error: BaseException) -> TokenizerError:
+    return TokenizerError(f"{what}: {type(error).__name__}: {error}")

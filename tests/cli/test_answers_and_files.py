@@ -57,7 +57,7 @@ def test_columns_are_called_as_they_are_said_to_be(run, tmp_path, command):
         assert texts == ["good", "the river had; risen in the night"]
     else:
         (row,) = json.loads(out)["rows"]
-        assert (row["score"]["value"], row["score"]["n"], row["score"]["data"]) == (100, 2, "reviews.csv.jsonl")
+        assert (row["score"]["value"], row["score"]["n"], row["score"]["data"]) == (100, 2, "reviews.csv")
 
 
 def test_the_same_rows_are_counted_and_said(tmp_path, caplog):

@@ -4,6 +4,9 @@ import csv
 import io
 import json
 import logging
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -169,13 +172,39 @@ def test_vectors_and_names_in_one_file_are_refused(tmp_path):
         data.examples(tmp_path / "rows.jsonl", HOT)
 
 
-def test_columns_can_be_named(tmp_path):
-    (tmp_path / "reviews.csv").write_text("Review,Stars,text\nit drags,bad,x\n")
-    found = data.renamed(tmp_path / "reviews.csv", "review", "stars", tmp_path)
-    assert found.name == "reviews.csv.jsonl"
-    assert data.examples(found, TASK) == [Example("it drags", 0)]
-    with pytest.raises(DataError, match="has no column body, found review, stars, text; name one of those"):
-        data.renamed(tmp_path / "reviews.csv", "body", "", tmp_path)
+FORMS_OF_COLUMNS = {
+    "reviews.csv": b"Review,Stars,text\nit drags,bad,x\n",
+    "reviews.tsv": b'Review\tStars\ttext\nit drags\tbad\t"a ""x"""\n',
+    "reviews.txt": b"Review;Stars\nit drags;bad\n",
+    "reviews.jsonl": b'{"Review": "it drags", "Stars": 0, "text": "x"}\n',
+    "reviews.json": b'[{"Review": "it drags", "Stars": "bad"}]',
+}
+
+
+@pytest.mark.parametrize("name", FORMS_OF_COLUMNS)
+def test_columns_can_be_named(tmp_path, caplog, name):
+    path = tmp_path / name
+    path.write_bytes(FORMS_OF_COLUMNS[name])
+    caplog.set_level(logging.INFO, "edgewright.data")
+    with data.called("review ", "stars"):
+        assert data.examples(path, TASK) == [Example("it drags", 0)]
+        assert list(data.items(path)) == data.texts(path) == ["it drags"]
+        named = data.fingerprint(path)
+    assert [message.split(":")[0] for message in caplog.messages] == [name]
+    assert data.fingerprint(path) != named
+    with data.called("body"), pytest.raises(DataError, match="has no column body") as caught:
+        data.texts(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_names_of_columns_reach_children_and_end_with_the_command(monkeypatch):
+    monkeypatch.setenv("EDGEWRIGHT_LABEL_COLUMN", "grade")
+    read = "import os; print(os.environ['EDGEWRIGHT_TEXT_COLUMN'], os.environ['EDGEWRIGHT_LABEL_COLUMN'])"
+    with data.called("review", "stars"):
+        done = subprocess.run([sys.executable, "-c", read], capture_output=True, text=True, check=True)
+    assert done.stdout == "review stars\n"
+    assert os.environ["EDGEWRIGHT_LABEL_COLUMN"] == "grade"
+    assert "EDGEWRIGHT_TEXT_COLUMN" not in os.environ
 
 
 def saved_by_datasets(directory, rows, names):

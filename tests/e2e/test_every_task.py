@@ -6,7 +6,6 @@ import sys
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pytest
 from conftest import ROOT, edgewright, rows
 
@@ -20,6 +19,7 @@ transformers = pytest.importorskip("transformers")
 sys.path.insert(0, str(ROOT / "tools"))
 import tiny_models  # noqa: E402
 import torch  # noqa: E402
+from sources import passage, same  # noqa: E402
 
 torch.set_num_threads(1)  # more cost tiny models more than they gain, and much where others are at work
 
@@ -73,15 +73,6 @@ def theirs(directory, task, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return transformers.pipeline(task, model=str(directory), dtype="float32", **options)
-
-
-def same(found, wanted):
-    """Whether answers are equal, but for scores that differ by less than 1e-4."""
-    if isinstance(wanted, (list, tuple)):
-        return len(found) == len(wanted) and all(map(same, found, wanted))
-    if isinstance(wanted, dict):
-        return found.keys() == wanted.keys() and all(same(found[name], wanted[name]) for name in wanted)
-    return abs(found - wanted) < 1e-4 if isinstance(wanted, float | np.floating) else found == wanted
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -169,31 +160,6 @@ def test_ranks_are_those_of_transformers_scores(models, family):
     )
 
 
-def by_hand(directory, question, context):
-    """The best passage in plain loops, over the windows that transformers' own tokenizer makes."""
-    tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
-    model = transformers.AutoModelForQuestionAnswering.from_pretrained(directory).eval()
-    room = LENGTH - tokenizer.num_special_tokens_to_add(pair=True)
-    room -= len(tokenizer(question, add_special_tokens=False)["input_ids"])
-    made = tokenizer(
-        question, context, truncation="only_second", max_length=LENGTH,
-        stride=min(48, room // 2), return_overflowing_tokens=True, return_offsets_mapping=True,
-    )  # fmt: skip
-    best = (-np.inf, None)
-    names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in made]
-    for at in range(len(made["input_ids"])):
-        feeds = {name: torch.tensor([made[name][at]]) for name in names}
-        with torch.inference_mode():
-            out = model(**feeds)
-        start, end = (logits[0].tolist() for logits in (out.start_logits, out.end_logits))
-        inside = [token for token, side in enumerate(made.sequence_ids(at)) if side == 1]
-        for i in inside:
-            for j in range(i, min(i + 30, inside[-1] + 1)):
-                offsets = made["offset_mapping"][at]
-                best = max(best, (start[i] + end[j], (offsets[i][0], offsets[j][1])), key=lambda pair: pair[0])
-    return len(made["input_ids"]), context[slice(*best[1])].strip()
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_passages_are_those_of_the_eager_model(models, family):
     directory = models(family, "question-answering")
@@ -206,14 +172,14 @@ def test_passages_are_those_of_the_eager_model(models, family):
         "駅から五分、静かで清潔な宿でした。",
     ]
     for context in contexts:
-        windows, wanted = by_hand(directory, "Who brought soup?", context)
+        windows, wanted = passage(directory, "Who brought soup?", context, length=LENGTH)
         found = ours(question="Who brought soup?", context=context)
         assert found["answer"] == context[found["start"] : found["end"]] == wanted
         assert 0 < found["score"] <= 1
         best, *others = ours({"question": "Who brought soup?", "context": context}, top_k=4)
         assert best == found
         assert len({(one["start"], one["end"]) for one in (best, *others)}) == 1 + len(others)
-    assert by_hand(directory, "Who brought soup?", RIVER * 12)[0] > 2 >= windows
+    assert passage(directory, "Who brought soup?", RIVER * 12, length=LENGTH)[0] > 2 >= windows
 
 
 DATA = {

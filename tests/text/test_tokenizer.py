@@ -47,7 +47,7 @@ def test_ids_masks_types_and_offsets_are_the_librarys_own(pair_of_tokenizers, te
         assert encoding.feeds["input_ids"].tolist() == [raw.ids]
         assert encoding.feeds["attention_mask"].tolist() == [raw.attention_mask]
         assert encoding.feeds["token_type_ids"].tolist() == [raw.type_ids]
-        assert encoding.offsets == (raw.offsets,)
+        assert tuple(encoding.offsets) == (raw.offsets,)
 
 
 def test_a_batch_is_padded_to_the_longest(tokenizer):
