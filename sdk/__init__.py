@@ -24,17 +24,19 @@ if TYPE_CHECKING:
     from edgewright.boards.emulated import emulate
     from edgewright.boards.estimate import Estimate, estimate
     from edgewright.boards.facts import ProbedBoard, probe_board
-    from edgewright.boards.flash import Flashed, flash, listing, rollback, status, uninstall
+    from edgewright.boards.flash import Flashed, flash, listing, rekey, rollback, status, uninstall
     from edgewright.boards.install import by_pip, by_wheels
     from edgewright.boards.instructions import Count, count_instructions
     from edgewright.boards.many import Outcome, flash_all
     from edgewright.builder.build import build
     from edgewright.bundle.bundle import Bundle, inspect
-    from edgewright.bundle.manifest import Artifact, Manifest
+    from edgewright.bundle.manifest import Artifact, Manifest, Target
     from edgewright.bundle.packing import pack, unpack
+    from edgewright.bundle.rotation import countersign as countersign_keys
+    from edgewright.bundle.rotation import rotate as rotate_keys
     from edgewright.bundle.signing import check_signature, sign
     from edgewright.compression.chain import Stage, compress
-    from edgewright.contracts.board_answers import Listing, Rolled, Status
+    from edgewright.contracts.board_answers import Listing, Rekeyed, Rolled, Status
     from edgewright.errors import EdgewrightError
     from edgewright.exporting._updater import Install
     from edgewright.exporting.mediapipe import export_mediapipe
@@ -97,6 +99,7 @@ __all__ = [
     "ProbedBoard",
     "Profile",
     "Recipe",
+    "Rekeyed",
     "Replay",
     "Report",
     "Result",
@@ -111,6 +114,7 @@ __all__ = [
     "Source",
     "Stage",
     "Status",
+    "Target",
     "Trained",
     "TrainedTokenizer",
     "Trial",
@@ -132,6 +136,7 @@ __all__ = [
     "connect",
     "contracts",
     "count_instructions",
+    "countersign_keys",
     "disconnect",
     "distill",
     "emulate",
@@ -157,8 +162,10 @@ __all__ = [
     "profile",
     "race",
     "read_profile",
+    "rekey",
     "report",
     "rollback",
+    "rotate_keys",
     "search",
     "serve",
     "shares",
@@ -174,8 +181,8 @@ __all__ = [
 
 _HOMES = {
     "Artifact": "bundle.manifest",
-    "Board": "boards.board",
     "Attention": "analysis.attention",
+    "Board": "boards.board",
     "BoardProfile": "boards.catalogue:Profile",
     "Bounds": "serving.server",
     "Bundle": "bundle.bundle",
@@ -201,6 +208,7 @@ _HOMES = {
     "ProbedBoard": "boards.facts",
     "Profile": "measure.profile",
     "Recipe": "training.recipe",
+    "Rekeyed": "contracts.board_answers",
     "Replay": "proof.verify",
     "Report": "reporting.report",
     "Result": "searching.search",
@@ -215,6 +223,7 @@ _HOMES = {
     "Source": "model.source",
     "Stage": "compression.chain",
     "Status": "contracts.board_answers",
+    "Target": "bundle.manifest",
     "Trained": "training.fitting",
     "TrainedTokenizer": "training.tokenizers",
     "Trial": "searching.front",
@@ -234,6 +243,7 @@ _HOMES = {
     "compress": "compression.chain",
     "connect": "boards.connect",
     "count_instructions": "boards.instructions",
+    "countersign_keys": "bundle.rotation:countersign",
     "disconnect": "boards.connect",
     "distill": "training.distilling",
     "emulate": "boards.emulated",
@@ -258,8 +268,10 @@ _HOMES = {
     "profile": "measure.profile",
     "race": "measure.race",
     "read_profile": "boards.catalogue",
+    "rekey": "boards.flash",
     "report": "reporting.report",
     "rollback": "boards.flash",
+    "rotate_keys": "bundle.rotation:rotate",
     "search": "searching.search",
     "serve": "serving.server",
     "shares": "measure.profile",

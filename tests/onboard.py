@@ -93,7 +93,18 @@ def litter(board):
     for name in kept:
         tree = json.loads(board.disk.peek(f"{board.root}/releases/{name}/manifest.json"))
         digests |= {file["sha256"] for file in (*tree["artifacts"], *tree["files"])}
-    wanted = {"current", "state.json", "journal.jsonl", "lock", "blobs", "releases", "incoming", "newest", "reserve"}
+    wanted = {
+        "current",
+        "state.json",
+        "journal.jsonl",
+        "journal.head",
+        "lock",
+        "blobs",
+        "releases",
+        "incoming",
+        "newest",
+        "reserve",
+    }
     wanted |= _of_environment(board) | {f"releases/{name}" for name in kept} | {f"blobs/{digest}" for digest in digests}
     found = {path.removeprefix(f"{board.root}/") for path in board.disk.tree(board.root)}
     inside = tuple(f"{path}/" for path in wanted if path.startswith(("releases/", "wheels/")))

@@ -22,7 +22,7 @@ from edgewright import contracts, registry
 from edgewright.boards.facts import Match
 from edgewright.bundle import manifest
 from edgewright.bundle.manifest import Score
-from edgewright.contracts.board_answers import Cores, Event, Facts
+from edgewright.contracts.board_answers import Chain, Cores, Event, Facts
 from edgewright.contracts.board_answers import Row as Release
 from edgewright.contracts.transport import Tally
 from edgewright.errors import DataError, GateFailed, UsageError
@@ -59,6 +59,9 @@ VERBS = {
     "export rauc": "export_rauc",
     "flash": "flash",
     "inspect": "inspect",
+    "keys rotate": "rotate_keys",
+    "keys send": "rekey",
+    "keys sign": "countersign_keys",
     "list": "listing",
     "pack": "pack",
     "profile": "profile",
@@ -265,10 +268,19 @@ RESULTS = [
     edgewright.Outcome("ssh://board", 1.0, error=GateFailed(EVIL)),
     edgewright.Outcome("ssh://board", 1.0, edgewright.Flashed("r", changed=False, version=1)),
     edgewright.Status(
-        **LISTED, free_bytes=1, signed_only=False, newest=0, journal=(Event(EVIL, "", 1),) * 99, service=None
+        **LISTED,
+        free_bytes=1,
+        signed_only=False,
+        newest=0,
+        keys=0,
+        fleets=(EVIL,),
+        journal=(Event(EVIL, "", 1),) * 99,
+        chain=Chain(1, EVIL, EVIL),
+        service=None,
     ),
     edgewright.Listing(**LISTED),
     edgewright.Rolled("r", EVIL, ""),
+    edgewright.Rekeyed(1, 2, 1, (EVIL,) * 9, (EVIL,)),
     edgewright.Count(ARTIFACT, "onnxruntime", "1", 16, Tally(1, 10**9, 0, 0, 0)),
     edgewright.Estimate(ARTIFACT, "onnxruntime", measured=True, **NEEDS),
     edgewright.ProbedBoard(FACTS, Match("raspberry-pi-4", "name"), emulated=False),
@@ -283,7 +295,7 @@ RESULTS = [
     edgewright.Report(RUN, RUN, (FOUND,)),
     edgewright.Identity("model", EVIL, EVIL, EVIL),
 ]
-SETTINGS = {"Bounds", "Distillation", "Install", "Limits", "Plan", "Recipe", "Rules", "SearchLimits", "Shape"}
+SETTINGS = {"Bounds", "Distillation", "Install", "Limits", "Plan", "Recipe", "Rules", "SearchLimits", "Shape", "Target"}
 """What is given to a function: written as it is made."""
 WORKERS = {"Board", "Client", "EdgewrightError", "Pipeline", "Results", "Source"}
 """Have their own tests."""

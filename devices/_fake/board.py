@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from edgewright.boards.agent import heard
 from edgewright.boards.board import Board
 from edgewright.boards.wire import plain, unframe
+from edgewright.bundle.sshsig import NAMESPACE
 from edgewright.contracts.board_commands import Engines, Health, Program, Verify
 from edgewright.contracts.transport import Completed, Transport
 from edgewright.devices._fake.disk import FakeDisk, PowerCut
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from edgewright.bundle.sshsig import Signers
     from edgewright.contracts.board import Call
     from edgewright.contracts.board_commands import Command
     from edgewright.devices._onboard.commands import Place
@@ -201,13 +203,12 @@ class _Programs(Machine):
     def boot(self) -> str:
         return str(self.board.boots)
 
-    def who_signed(self, manifest: bytes, signature: bytes, signers: str, revoked: str | None) -> str:
-        """A stand-in: a signature is the key's name and the manifest's hash."""
-        name, _, digest = signature.decode().partition(" ")
-        if name not in self.board.disk.peek(signers).decode().split() or (
-            revoked and name in self.board.disk.peek(revoked).decode().split()
-        ):
+    def who_signed(self, data: bytes, signatures: bytes, signers: Signers, namespace: str = NAMESPACE) -> str:
+        """A stand-in: a signature is the key's name and the hash of what is signed."""
+        del namespace
+        name, _, digest = signatures.decode().partition(" ")
+        if name not in signers.allowed.decode().split() or name in signers.revoked.decode().split():
             raise BundleError("no allowed signer made the signature")
-        if digest != hashlib.sha256(manifest).hexdigest():
+        if digest != hashlib.sha256(data).hexdigest():
             raise BundleError(f"the signature of {name} does not hold")
         return name

@@ -9,14 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edgewright.bundle.sshsig import who_signed
+from edgewright.bundle.sshsig import NAMESPACE, Signers, who_signed
 from edgewright.contracts.board_commands import Engines, Verify
 from edgewright.devices._onboard.checks import usable
 from edgewright.devices._onboard.files import get, put, remove
 from edgewright.devices._onboard.machine import Machine, Manager, Ran
 from edgewright.devices._onboard.release import MANIFEST, SIGNATURE
 from edgewright.errors import BundleError, ConnectionLost, DeviceError, EdgewrightError, one_line
-from edgewright.system.untrusted import MAX_JSON_BYTES
+from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
 from edgewright.system.vitals import Here, machine_state
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NativeMachine", "Runner"]
 
-_MAX_FACTS_BYTES, _MAX_KEYS_BYTES = 2**20, 2**20
-"""Choices: /proc/cpuinfo of 256 cores, and a thousand signers, are well below."""
+_MAX_FACTS_BYTES = 2**20
+"""A choice: /proc/cpuinfo of 256 cores is well below."""
 _MAX_FILE_BYTES = 2**28
 """A choice: the largest tokenizer.json, of 256,000 words, has some 30 MB; artifacts are not fetched."""
 _PROBE_S = 60.0
@@ -121,7 +121,7 @@ class NativeMachine(Machine, Here):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(get(self._disk, f"{folder}/{name}", _MAX_FILE_BYTES))
         if self._disk.stat(f"{folder}/{SIGNATURE}"):
-            (into / SIGNATURE).write_bytes(get(self._disk, f"{folder}/{SIGNATURE}", _MAX_KEYS_BYTES))
+            (into / SIGNATURE).write_bytes(get(self._disk, f"{folder}/{SIGNATURE}", MAX_SIGNATURE_BYTES))
 
     def adopt(self, board: Board) -> None:
         """Let the given runner and engine be those in use, once the active release passes its golden cases with them.
@@ -203,19 +203,9 @@ class NativeMachine(Machine, Here):
         board = (self.text("/proc/device-tree/model") or "").rstrip("\0")
         return product or one_line(board, 200) or (one_line(found[1], 200) if found else "unknown")
 
-    def who_signed(self, manifest: bytes, signature: bytes, signers: str, revoked: str | None) -> str:
-        """As `edgewright.bundle.sshsig.who_signed`, by the device's keys and this machine's ssh-keygen."""
-        with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-            paths = [
-                self._key(path, Path(scratch, name)) for path, name in ((signers, "signers"), (revoked, "revoked"))
-            ]
-            return who_signed(manifest, signature, str(paths[0]), paths[1])
-
-    def _key(self, path: str | None, into: Path) -> str | None:
-        if path is None:
-            return None
-        into.write_bytes(get(self._disk, path, _MAX_KEYS_BYTES))
-        return str(into)
+    def who_signed(self, data: bytes, signatures: bytes, signers: Signers, namespace: str = NAMESPACE) -> str:
+        """As `edgewright.bundle.sshsig.who_signed`, by this machine's ssh-keygen."""
+        return who_signed(data, signatures, signers, namespace)
 
 
 def _others(manifest: bytes) -> list[str]:

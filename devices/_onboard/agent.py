@@ -27,6 +27,7 @@ from edgewright.contracts.board import (
     List,
     Offer,
     Prepare,
+    Rekey,
     Request,
     RollBack,
     Serve,
@@ -40,7 +41,9 @@ from edgewright.devices._onboard.equip import equip, offer, survey
 from edgewright.devices._onboard.facts import facts
 from edgewright.devices._onboard.files import remove
 from edgewright.devices._onboard.install import install, rollback, serve
+from edgewright.devices._onboard.keys import fleets_of, keys_of
 from edgewright.devices._onboard.machine import Machine, RealMachine
+from edgewright.devices._onboard.rekey import rekey
 from edgewright.devices._onboard.send import end, prepare
 from edgewright.devices._onboard.state import State
 from edgewright.devices._onboard.visit import visit
@@ -54,7 +57,7 @@ __all__ = ["OPERATIONS", "answer", "listing", "main", "status", "told", "uninsta
 _JOURNAL_LINES = 20
 """A choice: what fits a screen; the whole journal stays on the board."""
 _WORK = (
-    *("env", "native", "wheels", "releases", "blobs", "incoming", "journal.jsonl"),
+    *("env", "native", "wheels", "releases", "blobs", "incoming", "journal.jsonl", "journal.head"),
     *("reserve", "current.new", "newest.new", "state.json.new", "state.json", "lock"),
 )
 """In the order in which they go."""
@@ -86,12 +89,16 @@ def status(board: Board, request: Inspect) -> Status:
     del request
     board.store.check_ours()
     store, there = board.store, board.disk.stat(board.store.root) is not None
+    keys = keys_of(store)
     return Status(
         **_overview(board, store.problem),
         free_bytes=board.disk.free(store.root).free_bytes if there else None,
-        signed_only=bool(store.owned("allowed_signers")),
+        signed_only=keys is not None,
         newest=store.newest(),
+        keys=keys.root.version if keys and keys.root else 0,
+        fleets=tuple(sorted(fleets_of(store))),
         journal=tuple(board.journal.last(_JOURNAL_LINES)),
+        chain=board.journal.chain(),
         service=board.service.state(),
     )
 
@@ -130,7 +137,7 @@ def uninstall(board: Board, request: Uninstall) -> Removed:
         board.service.remove()
         store.write(State(sequence=state.sequence))
         store.switch("")
-        for name in (*(() if store.owned("allowed_signers") else ("newest",)), *_WORK):
+        for name in (*(() if keys_of(store) else ("newest",)), *_WORK):
             remove(disk, f"{store.root}/{name}")
     if not disk.list(store.root):
         disk.rmdir(store.root)
@@ -142,6 +149,7 @@ OPERATIONS: dict[type[Request[Any]], Callable[[Board, Any], Any]] = {
     Install: install,
     End: end,
     RollBack: rollback,
+    Rekey: rekey,
     Serve: serve,
     List: listing,
     Inspect: status,

@@ -1,4 +1,4 @@
-"""What a release must show on the board: signature, version, files that keep to it, memory, engines, golden cases."""
+"""What a release must show on the board: its version, files that keep to it, memory, engines, golden cases."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.bundle.external_data import check_content, weights_of
 from edgewright.contracts.board_commands import Verify
 from edgewright.devices._onboard.commands import argv
+from edgewright.devices._onboard.keys import keys_of
 from edgewright.errors import BundleError, DeviceError, GateFailed, one_line
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = [
     "check_contained",
     "check_memory",
-    "check_signature",
     "check_version",
     "last_words",
     "memory_bytes",
@@ -39,19 +39,6 @@ _BASE_BYTES, _COPIES = 64 * 2**20, 2
 _INSTALL = "run it with --install, or on the board: pip install 'edgewright[onnx]' (or [litert]), or give --python"
 
 
-def check_signature(store: Store, machine: Machine, release: Release) -> str:
-    """Who signed a release, after the board's own keys; "" on a board that has none, where anything goes.
-
-    Raises:
-        BundleError: the board has a key file, and no key in it made the release's signature, or that key is revoked.
-        DeviceError: others than the owner may change the keys.
-    """
-    signers, revoked = store.owned("allowed_signers"), store.owned("revoked")
-    if not signers:
-        return ""
-    return machine.who_signed(release.manifest, release.signature, signers, revoked or None)
-
-
 def check_version(store: Store, active: str, release: Release, *, allow_downgrade: bool) -> None:
     """Check that a release is not older than what counts on the board.
 
@@ -62,7 +49,7 @@ def check_version(store: Store, active: str, release: Release, *, allow_downgrad
         BundleError: it is older, and that is not allowed.
         DeviceError: what the board noted of versions cannot be read.
     """
-    have, owned = _active_version(store, active), bool(store.owned("allowed_signers"))
+    have, owned = _active_version(store, active), keys_of(store) is not None
     words = f"active on the board is version {have}"
     if have is None or (owned and have < store.newest()):
         have = store.newest()

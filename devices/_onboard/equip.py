@@ -6,9 +6,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from edgewright.contracts.board_answers import Equipped, Prepared, Survey
-from edgewright.devices._onboard.checks import check_signature, check_version, last_words, probe, replay, usable
+from edgewright.devices._onboard.checks import check_version, last_words, probe, replay, usable
 from edgewright.devices._onboard.env import Recipe
 from edgewright.devices._onboard.files import ensure_dir, remove
+from edgewright.devices._onboard.keys import check_allowed
 from edgewright.devices._onboard.release import Part
 from edgewright.devices._onboard.send import begin, check_room, wanted
 from edgewright.errors import DeviceError, EdgewrightError
@@ -33,7 +34,7 @@ def survey(board: Board, request: Examine) -> Survey:
     """
     board.store.check_ours()
     release = board.release(request.candidate)
-    check_signature(board.store, board.machine, release)
+    check_allowed(board.store, board.machine, release)
     active, downgrade = board.store.state().active, request.candidate.allow_downgrade
     check_version(board.store, active, release, allow_downgrade=downgrade)
     recipe, lacks = board.store.env.recipe(), ""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from edgewright.contracts.board_answers import Installed, Rolled, Served
 from edgewright.contracts.board_commands import Health
-from edgewright.devices._onboard.checks import check_contained, check_signature, check_version, replay
+from edgewright.devices._onboard.checks import check_contained, check_version, replay
 from edgewright.devices._onboard.commands import Place, argv
+from edgewright.devices._onboard.keys import check_allowed
 from edgewright.devices._onboard.state import State, sequence_of
 from edgewright.errors import BundleError, DeviceError, EdgewrightError
 
@@ -31,7 +32,7 @@ def install(board: Board, request: Install) -> Installed:
     """
     release, store = board.release(request.candidate), board.store
     with board.locked() as state:
-        signer = check_signature(store, board.machine, release)
+        signer = check_allowed(store, board.machine, release)
         check_version(store, state.active, release, allow_downgrade=request.candidate.allow_downgrade)
         board.session(request.token).check(board.disk, store.incoming)
         store.adopt(release.parts)
@@ -113,7 +114,7 @@ def serve(board: Board, request: Serve) -> Served:
             return Served("")
         if not state.active:
             raise DeviceError(f"nothing is installed in {board.store.root}", hint="flash a bundle")
-        _check_still_signed(board, state.active)
+        _check_still_allowed(board, state.active)
         check_contained(board.store, state.active)
         served = service.unit()
         try:
@@ -147,7 +148,7 @@ def rollback(board: Board, request: RollBack) -> Rolled:
         if request.heal and not problem:
             return Rolled(state.active, state.active, _clean(board, state))
         _check_previous(board, state, f"; the active one, {state.active}, is too: {problem}" if problem else "")
-        _check_still_signed(board, state.previous)
+        _check_still_allowed(board, state.previous)
         _proven(board, request.checks, state.previous)
         left = _try(board, request.checks, None, state, state.previous)
         why = f": {problem}" if problem else ""
@@ -155,10 +156,10 @@ def rollback(board: Board, request: RollBack) -> Rolled:
     return Rolled(state.previous, state.active, left)
 
 
-def _check_still_signed(board: Board, name: str) -> None:
+def _check_still_allowed(board: Board, name: str) -> None:
     """Raise BundleError where the board's keys do not allow a release any more, as one whose key was revoked since."""
     try:
-        check_signature(board.store, board.machine, board.store.read(name))
+        check_allowed(board.store, board.machine, board.store.read(name))
     except BundleError as error:
         board.journal.note("refused", f"{name}: {error.message}")
         hint = f"its owner alone allows it again, in {board.store.root}/keys there"

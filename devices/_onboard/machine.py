@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from edgewright.bundle.sshsig import who_signed
+from edgewright.bundle.sshsig import NAMESPACE, Signers, who_signed
 from edgewright.devices._onboard.commands import argv
 from edgewright.errors import DeviceError, one_line
 from edgewright.system.interpreter import environment
@@ -104,7 +104,7 @@ class Machine(ABC):
         """What decides which wheels run: python (3.11), implementation, machine (aarch64), glibc (2.36, "" without)."""
 
     @abstractmethod
-    def who_signed(self, manifest: bytes, signature: bytes, signers: str, revoked: str | None) -> str:
+    def who_signed(self, data: bytes, signatures: bytes, signers: Signers, namespace: str = NAMESPACE) -> str:
         """As `edgewright.bundle.sshsig.who_signed`."""
 
 
@@ -179,8 +179,8 @@ class RealMachine(Machine):
             "glibc": _glibc(),
         }
 
-    def who_signed(self, manifest: bytes, signature: bytes, signers: str, revoked: str | None) -> str:
-        return who_signed(manifest, signature, signers, revoked)
+    def who_signed(self, data: bytes, signatures: bytes, signers: Signers, namespace: str = NAMESPACE) -> str:
+        return who_signed(data, signatures, signers, namespace)
 
 
 def _glibc() -> str:

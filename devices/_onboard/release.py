@@ -1,16 +1,16 @@
-"""What a board reads of a bundle's manifest: the names, sizes and hashes of its files, and its version."""
+"""What a board reads of a bundle's manifest: the names, sizes and hashes of its files, its version, whom it is for."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 from edgewright.errors import BundleError
 from edgewright.system.untrusted import MAX_FILES, MAX_SIGNATURE_BYTES, check_path, strict_json
 
-__all__ = ["MANIFEST", "SIGNATURE", "Part", "Release"]
+__all__ = ["MANIFEST", "SIGNATURE", "Part", "Release", "Target"]
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.json.sig"
 _SCHEMA = 1
@@ -27,10 +27,21 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Target:
+    """The boards that a bundle is for, as `edgewright.bundle.manifest.Target`."""
+
+    models: tuple[str, ...]
+    architectures: tuple[str, ...]
+    fleets: tuple[str, ...]
+    until: Optional[int]  # noqa: UP045
+
+
+@dataclass(frozen=True)
 class Release:
     """A bundle as it is installed: the manifest's own bytes, its signature (empty without one), and what it lists.
 
-    largest_bytes is the size of its largest artifact; formats are those of its artifacts, by their paths.
+    largest_bytes is the size of its largest artifact; formats are those of its artifacts, by their paths; target is
+    None where it is for any board.
     """
 
     manifest: bytes
@@ -39,6 +50,7 @@ class Release:
     parts: tuple[Part, ...]
     largest_bytes: int
     formats: tuple[tuple[str, str], ...]
+    target: Optional[Target] = None  # noqa: UP045
 
     @property
     def digest(self) -> str:
@@ -72,7 +84,7 @@ class Release:
         version = _count(tree.get("version", 0), "version")
         largest = max((artifact.size_bytes for artifact in artifacts), default=0)
         formats = tuple((part.path, _format(entry)) for part, entry in zip(artifacts, tree["artifacts"]))  # noqa: B905
-        return cls(manifest, signature, version, parts, largest, formats)
+        return cls(manifest, signature, version, parts, largest, formats, _target(tree.get("target")))
 
 
 def _check_schema(tree: Any) -> None:
@@ -105,6 +117,21 @@ def _format(entry: dict[str, Any]) -> str:
     if not isinstance(found, str):
         raise BundleError(f"{MANIFEST}: {entry['path']} has no format")
     return found
+
+
+def _target(tree: Any) -> Target | None:
+    """Raises BundleError: what this board's part does not know may not be overlooked."""
+    if tree is None:
+        return None
+    names = ("models", "architectures", "fleets")
+    if not isinstance(tree, dict) or set(tree) != {*names, "until"}:
+        raise BundleError(f"{MANIFEST}: a target that is not understood - at `$.target`", hint="upgrade edgewright")
+    for name in names:
+        if not isinstance(tree[name], list) or not all(isinstance(word, str) for word in tree[name]):
+            raise BundleError(f"{MANIFEST}: expected a list of words - at `$.target.{name}`")
+    until = None if tree["until"] is None else _count(tree["until"], "target.until")
+    models, architectures, fleets = (tuple(tree[name]) for name in names)
+    return Target(models, architectures, fleets, until)
 
 
 def _count(value: Any, where: str) -> int:

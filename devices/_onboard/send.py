@@ -6,8 +6,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from edgewright.contracts.board_answers import Ended, Prepared, Sender, Wanted
-from edgewright.devices._onboard.checks import check_memory, check_signature, check_version, probe
+from edgewright.devices._onboard.checks import check_memory, check_version, probe
 from edgewright.devices._onboard.files import remove
+from edgewright.devices._onboard.keys import check_allowed
 from edgewright.devices._onboard.session import NOTE, QUIET_S, Session
 from edgewright.errors import DeviceError
 
@@ -34,7 +35,7 @@ def prepare(board: Board, request: Prepare) -> Prepared:
     store.check_ours()
     if request.server:
         board.service.check()
-    signer = check_signature(store, board.machine, release)
+    signer = check_allowed(store, board.machine, release)
     active = store.state().active
     check_version(store, active, release, allow_downgrade=request.candidate.allow_downgrade)
     if not release.is_called(active):

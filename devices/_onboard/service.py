@@ -137,7 +137,9 @@ class Service:
         limit = _RELEASES * memory_bytes(self.store.read(name).largest_bytes)
         unit = Unit(self.store.root, tuple(argv), name, limit, self.manager.user, self.manager.target)
         gpu = any(self.disk.stat(path) for path in _GPUS)
-        places = (self.store.root, *(word for word in argv[:1] if word.startswith("/")), *self.manager.needs)
+        keys = f"{self.store.root}/keys"
+        owned = (f"{keys}/allowed_signers",) if self.disk.stat(keys) else ()  # the server looks at them
+        places = (self.store.root, *owned, *(word for word in argv[:1] if word.startswith("/")), *self.manager.needs)
         dynamic = not self.manager.user and all(map(self._open_to_all, places))
         return replace(unit, needs=self.manager.needs, gpu=gpu, dynamic=dynamic)
 

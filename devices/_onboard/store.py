@@ -4,12 +4,13 @@
     ROOT/releases/ID/                               bundles, of hard links to blobs, or where these are forbidden copies
     ROOT/blobs/SHA256                               a file of any release, read-only
     ROOT/incoming/                                  what is being sent, mode 0700; interrupted transfers go on here
-    ROOT/state.json  journal.jsonl  lock            active, previous, trial; what happened and why; one writer at a time
+    ROOT/state.json  lock                           active, previous, trial; one writer at a time
+    ROOT/journal.jsonl  journal.head                what happened and why, each line chained to the one before it
     ROOT/env/bin/python  wheels/                    a Python with edgewright and engines, of `flash --install`
     ROOT/native/                                    a runner and an engine, where there is no Python: `devices/_native/`
     ROOT/newest                                     the highest version that was ever active; see `Store.newest`
     ROOT/reserve                                    space for the way back on a full disk; see `Store.write`
-    ROOT/keys/allowed_signers  keys/revoked         the owner's: with the first, nothing unsigned is installed
+    ROOT/keys/                                      the owner's: where they are, nothing unsigned; see `keys.py`
     ROOT/keys/oldest                                the owner's too: a lower version that may be installed all the same
 
 `current` alone decides what is active: it leads to a whole release before and after every operation. The state tells
@@ -40,7 +41,7 @@ __all__ = ["Store"]
 
 _FOLDERS = {"blobs": 0o755, "releases": 0o755, "incoming": 0o700}
 """Others may read what is installed; what is still coming is the owner's alone."""
-_FILES = {"lock", "current", "state.json", "journal.jsonl", "newest", "reserve"}
+_FILES = {"lock", "current", "state.json", "journal.jsonl", "journal.head", "newest", "reserve"}
 _OURS = {*_FOLDERS, *_FILES, "keys", "env", "native", "wheels"}
 _RESERVE_BYTES = 2**15
 """A choice: a state, a link and some lines of the journal, a block each, and as much again."""
@@ -373,7 +374,14 @@ class Store:
             facts = self.disk.stat(self.blob(name))
             if name not in needed and facts and facts.links == 1:
                 remove(self.disk, self.blob(name))
-        for name in ("current.new", "state.json.new", "journal.jsonl.new", "newest.new"):
+        for name in (
+            "current.new",
+            "state.json.new",
+            "journal.jsonl.new",
+            "journal.head.new",
+            "newest.new",
+            "keys/root.json.new",
+        ):
             remove(self.disk, f"{self.root}/{name}")
         self.env.clean(keep)
         self.keep_reserve()

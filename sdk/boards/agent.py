@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["MODULES", "PythonBoard", "heard", "pack", "source_of"]
 
 MODULES = (
-    *("errors", "system.untrusted", "bundle.sshsig", "bundle.onnx_bytes", "bundle.external_data"),
+    *("errors", "system.untrusted", "bundle.sshsig", "bundle.keys", "bundle.onnx_bytes", "bundle.external_data"),
     *(
         "contracts.board_commands",
         "contracts.board_answers",
@@ -41,8 +41,8 @@ MODULES = (
     ),
     *(f"devices._onboard.{name}" for name in ("disk", "files", "commands")),
     *(f"devices._onboard.{name}" for name in ("wheel", "env", "journal", "release", "state", "session")),
-    *(f"devices._onboard.{name}" for name in ("store", "machine", "checks", "unit", "service")),
-    *(f"devices._onboard.{name}" for name in ("board", "send", "equip", "install", "visit", "facts", "agent")),
+    *(f"devices._onboard.{name}" for name in ("store", "machine", "keys", "checks", "unit", "service")),
+    *(f"devices._onboard.{name}" for name in ("board", "send", "equip", "install", "rekey", "visit", "facts", "agent")),
 )
 """In the order in which they need each other."""
 

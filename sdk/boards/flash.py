@@ -16,8 +16,10 @@ from edgewright.boards.connect import board_of
 from edgewright.boards.install import Equipment, equip
 from edgewright.boards.transfer import Transfer
 from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
+from edgewright.bundle.keys import written
 from edgewright.bundle.manifest import Manifest, decode
-from edgewright.contracts.board import Candidate, Inspect, Install, List, Prepare, RollBack, Serve, Uninstall
+from edgewright.bundle.rotation import roots_in
+from edgewright.contracts.board import Candidate, Inspect, Install, List, Prepare, Rekey, RollBack, Serve, Uninstall
 from edgewright.contracts.board_commands import Checks, Server
 from edgewright.errors import BundleError
 from edgewright.inference.footprint import least_memory_mib
@@ -33,10 +35,10 @@ if TYPE_CHECKING:
     from edgewright.boards.board import Board
     from edgewright.boards.install import Outfitter
     from edgewright.bundle.manifest import Artifact, File
-    from edgewright.contracts.board_answers import Cell, Installed, Listing, Prepared, Rolled, Row, Status
+    from edgewright.contracts.board_answers import Cell, Installed, Listing, Prepared, Rekeyed, Rolled, Row, Status
     from edgewright.contracts.transport import Transport
 
-__all__ = ["Flashed", "flash", "listing", "releases", "rollback", "status", "uninstall"]
+__all__ = ["Flashed", "flash", "listing", "rekey", "releases", "rollback", "status", "uninstall"]
 
 _HASHING_S, _ASK_S = 600.0, 120.0
 """Choices: 6 GB of releases from a card that reads 10 MB a second; a Python that starts on a busy board."""
@@ -191,6 +193,17 @@ def rollback(
     there = board_of(board, root, python)
     checks = checks or Checks.of(there.python, (), timeout_s)
     return there.answer(RollBack(heal, checks), within_s=2 * checks.timeout_s + _HASHING_S)
+
+
+def rekey(board: Board | Transport, roots: str | Path, *, root: str = "", python: str = "") -> Rekeyed:
+    """Give a board a newer root of keys, see `edgewright.bundle.keys`.
+
+    Raises:
+        UsageError: the file cannot be read.
+        BundleError: it holds no roots, or one does not follow the board's.
+        DeviceError: the board has no root yet, or cannot be reached.
+    """
+    return board_of(board, root, python).answer(Rekey(written(roots_in(roots))), within_s=_ASK_S)
 
 
 def status(board: Board | Transport, *, root: str = "", python: str = "") -> Status:

@@ -28,6 +28,7 @@ __all__ = [
     "Score",
     "Settings",
     "Source",
+    "Target",
     "TensorSpec",
     "decode",
     "encode",
@@ -232,10 +233,27 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     outside: str | None = None
 
 
+class Target(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The boards that a bundle is for; of each kind that is named a board must be one, and () is any.
+
+    Attributes:
+        models: what a board calls itself, as a device tree or Android has it; `*` and `?` stand for anything.
+        architectures: such as `aarch64`.
+        fleets: what a board's owner calls it, in `keys/fleet` there.
+        until: the last version of the owner's root of keys (`edgewright.bundle.keys`) for which it is good.
+    """
+
+    models: tuple[Annotated[str, Meta(min_length=1, max_length=200)], ...] = ()
+    architectures: tuple[_Name, ...] = ()
+    fleets: tuple[_Name, ...] = ()
+    until: Annotated[int, Meta(ge=1, lt=2**53)] | None = None
+
+
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The root object of manifest.json.
 
     version is a counter that the owner raises with each release, 0 where none is kept: boards do not know the date.
+    An edgewright that knows no target refuses a bundle that has one.
     """
 
     schema: Annotated[int, Meta(ge=1)] = SCHEMA
@@ -247,6 +265,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     source: Source
     toolchain: dict[str, str]
     choices: tuple[Choice, ...] = ()
+    target: Target | UnsetType = UNSET
 
     @property
     def summary(self) -> str:

@@ -1,6 +1,7 @@
-"""Who signed a manifest: signatures of OpenSSH (PROTOCOL.sshsig), checked by `ssh-keygen -Y` and no code of our own.
+"""Who signed some bytes: signatures of OpenSSH (PROTOCOL.sshsig), checked by `ssh-keygen -Y` and no code of our own.
 
-Standard library alone, for Python 3.9 on: a board that has a key file checks with this very module.
+A file of signatures holds one or several, one behind the other. Standard library alone, for Python 3.9 on: a board that
+has its owner's keys checks with this very module.
 """
 
 from __future__ import annotations
@@ -8,20 +9,45 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgewright.errors import BundleError, MissingExtra, one_line
 
-__all__ = ["NAMESPACE", "ssh_keygen", "who_signed"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["NAMESPACE", "Signers", "signatures_in", "ssh_keygen", "who_signed"]
 
 NAMESPACE = "edgewright-bundle"
 """A signature is good for this purpose alone: one of the same key over an e-mail or a commit is none over a bundle."""
 
 _TIMEOUT_S = 30.0
 """A choice: signing takes milliseconds, but a key in an agent may wait for a touch."""
+_BEGIN = b"-----BEGIN SSH SIGNATURE-----"
+"""How ssh-keygen begins each."""
+_MOST = 16
+"""A choice: each costs two processes, and no owner asks for so many."""
 
 
-def ssh_keygen(*arguments: str, stdin: bytes = b"") -> tuple[int, str]:
+class Signers(NamedTuple):
+    """Whose signatures count.
+
+    Attributes:
+        allowed: the text of an allowed signers file (ssh-keygen(1), ALLOWED SIGNERS).
+        revoked: that of a key revocation list, or of a file of revoked public keys; empty for none.
+        threshold: of how many keys signatures are needed.
+        where: the file where the keys stand, for messages.
+    """
+
+    allowed: bytes
+    revoked: bytes = b""
+    threshold: int = 1
+    where: str = "the allowed signers"
+
+
+def ssh_keygen(*arguments: str, stdin: bytes = b"", inherit: tuple[int, ...] = ()) -> tuple[int, str]:
     """Run ssh-keygen without a terminal, so that it never asks: its exit code, and what it printed.
 
     Raises:
@@ -38,6 +64,7 @@ def ssh_keygen(*arguments: str, stdin: bytes = b"") -> tuple[int, str]:
             check=False,
             start_new_session=True,
             env={**os.environ, "SSH_ASKPASS_REQUIRE": "never"},
+            pass_fds=inherit,
         )
     except FileNotFoundError as error:
         raise MissingExtra("ssh-keygen is not installed", hint="run: apt install openssh-client") from error
@@ -47,43 +74,92 @@ def ssh_keygen(*arguments: str, stdin: bytes = b"") -> tuple[int, str]:
     return done.returncode, printed.decode(errors="replace")
 
 
-def who_signed(manifest: bytes, signature: bytes, signers: str, revoked: str | None = None) -> str:
-    """The principal of `signers` whose key signed these very bytes.
+def signatures_in(data: bytes) -> list[bytes]:
+    """The signatures in a file of them; one that does not begin as such stands alone, for ssh-keygen to refuse."""
+    first, *others = data.split(_BEGIN)
+    return [*([first] if first.strip() else []), *(_BEGIN + other for other in others)]
+
+
+def who_signed(data: bytes, signatures: bytes, signers: Signers, namespace: str = NAMESPACE) -> str:
+    """Who of `signers` signed these very bytes, as many as are needed; a key counts once, whatever its names.
 
     Args:
-        manifest: the bytes of manifest.json.
-        signature: those of manifest.json.sig.
-        signers: the path of an allowed signers file (ssh-keygen(1), ALLOWED SIGNERS).
-        revoked: the path of a key revocation list, or of a file of revoked public keys.
+        data: what is signed, such as the bytes of manifest.json.
+        signatures: those of manifest.json.sig.
+        signers: whose signatures count.
+        namespace: the purpose that they are good for.
 
     Raises:
-        BundleError: no signature, another key's, another purpose's, over other bytes, or of a revoked key.
+        BundleError: too few signatures: none, another key's, another purpose's, over other bytes, of a revoked key.
         MissingExtra: ssh-keygen is not installed.
     """
-    if not signature:
-        raise BundleError("the bundle is not signed, and a signature is required", hint="run: edgewright sign BUNDLE")
-    if not Path(signers).is_file():
-        raise BundleError(f"{signers} is no file of allowed signers", hint="lines of: NAME KEY-TYPE KEY")
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        path = Path(scratch, "sig")
-        path.write_bytes(signature)
-        principal = _principal(str(path), signers)
-        words = ["-Y", "verify", "-n", NAMESPACE, "-f", signers, "-I", principal, "-s", str(path)]
-        code, printed = ssh_keygen(*words, *(["-r", revoked] if revoked else []), stdin=manifest)
+    each = signatures_in(signatures)
+    if not each:
+        hint = "run: edgewright sign BUNDLE --key KEY"
+        raise BundleError("the bundle is not signed, and a signature is required", hint=hint)
+    if len(each) > _MOST:
+        raise BundleError(f"there are {len(each)} signatures, at most {_MOST} are read")
+    found: dict[str, str] = {}
+    problems = []
+    for signature in each:
+        try:
+            name, key = _signed(data, signature, signers, namespace)
+        except BundleError as error:
+            problems.append(error)
+        else:
+            found.setdefault(key, name)
+    names = ", ".join(found.values())
+    if len(found) >= signers.threshold:
+        return names
+    if problems:
+        raise problems[0]
+    what = f"{signers.threshold} keys have to sign, {len(found)} did: {names}"
+    raise BundleError(what, hint="let another one sign it too: edgewright sign BUNDLE --add --key KEY")
+
+
+def _signed(data: bytes, signature: bytes, signers: Signers, namespace: str) -> tuple[str, str]:
+    """The name and the fingerprint of the key that made a signature. Raises BundleError."""
+    given = (signature, signers.allowed, *([signers.revoked] if signers.revoked else []))
+    with _as_files(given) as (paths, handles):
+        principal = _principal(paths[0], paths[1], signers.where, handles)
+        words = ["-Y", "verify", "-n", namespace, "-f", paths[1], "-I", principal, "-s", paths[0]]
+        revoked = ["-r", paths[2]] if signers.revoked else []
+        code, printed = ssh_keygen(*words, *revoked, stdin=data, inherit=handles)
     if code != 0:
         what = f"the signature of {principal} does not hold: {one_line(printed, 200)}"
-        raise BundleError(what, hint="the manifest was changed, or signed for another purpose, or the key is revoked")
-    return principal
+        raise BundleError(what, hint="what it is over was changed, or signed for another purpose, or the key revoked")
+    return principal, printed.split()[-1]  # Good "..." signature for NAME with ED25519 key SHA256:...
 
 
-def _principal(signature: str, signers: str) -> str:
+def _principal(signature: str, signers: str, where: str, handles: tuple[int, ...]) -> str:
     """Who has the signature's key, after the allowed signers."""
-    code, printed = ssh_keygen("-Y", "find-principals", "-s", signature, "-f", signers)
+    code, printed = ssh_keygen("-Y", "find-principals", "-s", signature, "-f", signers, inherit=handles)
     names = [name for line in printed.splitlines() for name in line.strip().split(",")]
     found = next((name for name in names if name and not name.startswith("!")), "")
     if code != 0 or not found:
         reason = one_line(printed, 200) or "no such key"
-        raise BundleError(
-            f"no allowed signer made the signature: {reason}", hint=f"the allowed keys stand in {signers}"
-        )
+        raise BundleError(f"no allowed signer made the signature: {reason}", hint=f"the allowed keys stand in {where}")
     return found
+
+
+@contextmanager
+def _as_files(given: tuple[bytes, ...]) -> Iterator[tuple[list[str], tuple[int, ...]]]:
+    """Paths by which a program that inherits the handles reads some bytes: from memory, as a disk may take nothing."""
+    if not (hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir()):
+        with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+            paths = [Path(scratch, str(at)) for at in range(len(given))]
+            for path, data in zip(paths, given):  # noqa: B905 - from Python 3.10 on
+                path.write_bytes(data)
+            yield list(map(str, paths)), ()
+        return
+    handles: list[int] = []
+    try:
+        for data in given:
+            handles.append(os.memfd_create("edgewright"))
+            with open(handles[-1], "wb", closefd=False) as file:
+                file.write(data)
+        yield [f"/proc/self/fd/{handle}" for handle in handles], tuple(handles)
+    finally:
+        for handle in handles:
+            with suppress(OSError):
+                os.close(handle)

@@ -27,6 +27,7 @@ from edgewright.contracts.board_answers import (
     Installed,
     Listing,
     Prepared,
+    Rekeyed,
     Removed,
     Rolled,
     Served,
@@ -50,6 +51,7 @@ __all__ = [
     "Module",
     "Offer",
     "Prepare",
+    "Rekey",
     "Request",
     "RollBack",
     "Serve",
@@ -162,6 +164,14 @@ class RollBack(Request[Rolled]):
     op: ClassVar[str] = "rollback"
     heal: bool
     checks: Checks
+
+
+@dataclass(frozen=True)
+class Rekey(Request[Rekeyed]):
+    """Take the newest of some roots of keys, a file of `edgewright.bundle.keys`."""
+
+    op: ClassVar[str] = "rekey"
+    roots: bytes
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from edgewright.errors import one_line
 
 __all__ = [
     "Cell",
+    "Chain",
     "Cores",
     "Ended",
     "Equipped",
@@ -21,6 +22,7 @@ __all__ = [
     "Listing",
     "Package",
     "Prepared",
+    "Rekeyed",
     "Removed",
     "Rolled",
     "Row",
@@ -96,6 +98,21 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Chain:
+    """Whether a board's journal is what was written: each line names the one before it by its hash.
+
+    Attributes:
+        lines: the number of the last line that was written.
+        head: its hash, in hexadecimal.
+        problem: which line was altered or is missing, "" where none is.
+    """
+
+    lines: int
+    head: str
+    problem: str
+
+
+@dataclass(frozen=True)
 class Serving:
     """Where a board's service listens, and its state in systemd's words."""
 
@@ -167,6 +184,28 @@ class Rolled:
 
 
 @dataclass(frozen=True)
+class Rekeyed:
+    """The root of keys that a board has now.
+
+    Attributes:
+        before: the version that it had, now the one that it has.
+        threshold: of how many keys a signature is needed.
+        names: who has keys.
+        refused: the active and previous releases that these keys did not sign.
+    """
+
+    before: int
+    now: int
+    threshold: int
+    names: tuple[str, ...]
+    refused: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        refused = f"{len(self.refused)} releases refused" if self.refused else ""
+        return _line(self, f"root {self.now}", f"{self.before} was", f"{self.threshold} of {len(self.names)}", refused)
+
+
+@dataclass(frozen=True)
 class Served:
     """Where a service serves the active release, "" where it was removed or there was none."""
 
@@ -204,13 +243,18 @@ class Status(Listing):
     Attributes:
         signed_only: whether the board has its owner's keys.
         newest: the highest version that was ever active there.
+        keys: the version of its owner's root of keys; 0 where it has none.
+        fleets: what its owner calls it.
         service: the socket and state of the service, where one is installed.
     """
 
     free_bytes: Optional[int]  # noqa: UP045
     signed_only: bool
     newest: int
+    keys: int
+    fleets: tuple[str, ...]
     journal: tuple[Event, ...]
+    chain: Chain
     service: Optional[Serving]  # noqa: UP045
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
 from edgewright.bundle.bundle import Bundle
+from edgewright.bundle.signing import check_placed
 from edgewright.errors import BundleError, DataError, EdgewrightError, UsageError
 from edgewright.inference.pipeline import load, printable
 from edgewright.system.untrusted import strict_json
@@ -76,6 +77,7 @@ def open_model(directory: str | Path, options: Mapping[str, Any]) -> Model:
         place = Path(os.path.realpath(directory))
         try:
             bundle = Bundle.open(place)
+            check_placed(bundle)
             check_at_once(bundle.task(), "served at a socket")
             pipeline = load(bundle, **_accelerated(bundle, options), careful=True)
             pipeline.prove(bundle)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright.bundle.bundle import Bundle
+from edgewright.bundle.signing import check_placed
 from edgewright.errors import EdgewrightError
 from edgewright.generation.generator import Options, Written
 from edgewright.inference.golden import prompts, sample, written
@@ -136,6 +137,7 @@ def open_generator(directory: str | Path, options: Mapping[str, Any]) -> tuple[B
         GateFailed: the engine here gives other logits or tokens than it should.
     """
     bundle = Bundle.open(Path(os.path.realpath(directory)))
+    check_placed(bundle)
     generator: Generator = load(bundle, **options, careful=True)
     _prove(bundle, generator)
     return bundle, generator

@@ -11,13 +11,16 @@ from contextlib import suppress
 import pytest
 from onboard import Here, contents, tiny
 
-from edgewright.boards.flash import flash, rollback, status, uninstall
+from edgewright.boards.flash import flash, rekey, rollback, status, uninstall
 from edgewright.bundle import manifest
-from edgewright.bundle.signing import check_signature, sign
+from edgewright.bundle.bundle import Bundle
+from edgewright.bundle.rotation import rotate
+from edgewright.bundle.signing import check_placed, check_signature, sign
 from edgewright.bundle.sshsig import NAMESPACE
 from edgewright.contracts.board_commands import Checks
 from edgewright.devices.local import Local
 from edgewright.errors import BundleError, DeviceError, EdgewrightError, UsageError
+from edgewright.serving.model import open_model
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
 PASS = (sys.executable, "-c", "")
@@ -502,3 +505,304 @@ def test_a_store_of_another_user_is_left_alone(owned, versions):
     with pytest.raises(DeviceError, match=f"{owned} belongs to another user of the board; come as that user"):
         flash(versions[1], Here(owned), checks=CHECKS)
     assert contents(owned) == before
+
+
+# whom a bundle is for
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """This machine as a board of a model and an architecture of the test's choice."""
+    from edgewright.devices._onboard.machine import RealMachine
+
+    facts = {"model": "Raspberry Pi 4 Model B Rev 1.4", "product": "", "architecture": "aarch64"}
+    monkeypatch.setattr(RealMachine, "facts", lambda _: facts)
+    return facts
+
+
+def taken(bundle, root, keys, **target):
+    sign(bundle, keys / "owner", target=manifest.Target(**target))
+    return flash(bundle, Here(root), checks=CHECKS)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"models": ("Raspberry Pi 4 Model B*",), "architectures": ("aarch64",)},
+        {"models": ("Jetson*", "Raspberry Pi 4*")},
+        {"architectures": ("armv7l", "aarch64")},
+        {},
+    ],
+)
+def test_a_bundle_for_this_board_is_taken(bundle, root, keys, target):
+    assert taken(bundle, root, keys, **target).changed
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ({"models": ("Raspberry Pi 5*",)}, r"is for Raspberry Pi 5\*, this board is a Raspberry Pi 4 Model B Rev 1\.4"),
+        ({"architectures": ("x86_64",)}, "is for x86_64, this board is aarch64"),
+        ({"models": ("Raspberry*",), "architectures": ("armv7l",)}, "is for armv7l, this board is aarch64"),
+        ({"fleets": ("kitchen",)}, r"is for the fleet kitchen, this board is of none; its owner says so there: echo"),
+    ],
+)
+def test_a_bundle_for_other_boards_is_refused_and_nothing_changes(bundle, root, keys, target, words):
+    before = contents(root)
+    with pytest.raises(BundleError, match=words):
+        taken(bundle, root, keys, **target)
+    assert contents(root) == before
+
+
+def test_a_board_of_a_fleet_takes_what_is_signed_for_it_alone(bundle, owned, keys):
+    (owned / "keys/fleet").write_text("kitchen cellar\n")
+    sign(bundle, keys / "owner")
+    with pytest.raises(BundleError, match="this board is of the fleet cellar, kitchen, the bundle is for none"):
+        flash(bundle, Here(owned), checks=CHECKS)
+    with pytest.raises(BundleError, match="the bundle is for attic"):
+        taken(bundle, owned, keys, fleets=("attic",))
+    assert taken(bundle, owned, keys, fleets=("attic", "cellar")).changed
+    assert status(Here(owned)).fleets == ("cellar", "kitchen")
+    (owned / "keys/fleet").write_text("attic2")
+    with pytest.raises(BundleError, match="attic2"):
+        flash(bundle, Here(owned), checks=CHECKS)
+
+
+def test_a_target_stands_in_what_is_signed(bundle, keys):
+    sign(bundle, keys / "owner", target=manifest.Target(fleets=("kitchen",)))
+    text = (bundle / "manifest.json").read_text()
+    (bundle / "manifest.json").write_text(text.replace('"kitchen"', '"cellar"'))
+    with pytest.raises(BundleError, match="does not hold"):
+        check(bundle, keys)
+
+
+def test_a_target_of_a_later_edgewright_is_not_overlooked(bundle, root, keys):
+    def field(bundle):
+        edit(bundle, target={"models": [], "architectures": [], "fleets": [], "until": None, "moons": ["full"]})
+
+    from edgewright.devices._onboard.release import Release
+
+    signed(field)(bundle, keys)
+    with pytest.raises(BundleError, match=r"\$\.target"):
+        flash(bundle, Here(root), checks=CHECKS)
+    with pytest.raises(BundleError, match="a target that is not understood"):
+        Release.read((bundle / "manifest.json").read_bytes(), b"")
+
+
+# a root of keys
+
+
+@pytest.fixture
+def rooted(tmp_path, keys):
+    """A store whose owner put a root of keys there: the owner's and the old one's, of which one has to sign."""
+    root = tmp_path / "rooted"
+    (root / "keys").mkdir(parents=True)
+    both = {f"{name}@example.org": keys / f"{name}.pub" for name in ("owner", "old")}
+    rotate(tmp_path / "keys.json", [keys / "owner"], add=both)
+    shutil.copyfile(tmp_path / "keys.json", root / "keys/root.json")
+    return root
+
+
+def test_a_root_of_keys_is_asked_for_a_signature_as_a_file_of_signers_is(bundle, rooted, keys, tmp_path):
+    assert flash(bundle, Here(rooted), checks=CHECKS).signer == "owner@example.org"
+    assert check_signature(bundle, tmp_path / "keys.json") == "owner@example.org"
+    sign(bundle, keys / "stranger")
+    with pytest.raises(BundleError, match="no allowed signer"):
+        flash(bundle, Here(rooted), checks=CHECKS)
+    found = status(Here(rooted))
+    assert (found.signed_only, found.keys, found.chain.problem) == (True, 1, "")
+
+
+def test_of_two_signatures_one_is_not_enough(bundle, rooted, keys, tmp_path):
+    rotate(tmp_path / "keys.json", [keys / "owner", keys / "old"], threshold=2)
+    assert rekey(Here(rooted), tmp_path / "keys.json").threshold == 2
+    before = contents(rooted)
+    for _ in range(2):
+        with pytest.raises(BundleError, match=r"2 keys have to sign, 1 did: owner@example.org; let another one sign"):
+            flash(bundle, Here(rooted), checks=CHECKS)
+        sign(bundle, keys / "owner", add=True)
+    one = (bundle / "manifest.json.sig").read_bytes()
+    (bundle / "manifest.json.sig").write_bytes(one + one)  # a signature twice is one
+    with pytest.raises(BundleError, match="2 keys have to sign, 1 did"):
+        flash(bundle, Here(rooted), checks=CHECKS)
+    (bundle / "manifest.json.sig").write_bytes(one)
+    sign(bundle, keys / "stranger", add=True)
+    with pytest.raises(BundleError, match="no allowed signer made the signature"):
+        flash(bundle, Here(rooted), checks=CHECKS)
+    assert contents(rooted) == before
+    sign(bundle, keys / "old", add=True)
+    assert flash(bundle, Here(rooted), checks=CHECKS).signer == "owner@example.org, old@example.org"
+
+
+def test_a_signature_too_many_is_refused(bundle, keys):
+    path = bundle / "manifest.json.sig"
+    path.write_bytes(path.read_bytes() * 17)
+    with pytest.raises(BundleError, match="there are 17 signatures, at most 16 are read"):
+        check(bundle, keys)
+
+
+def test_another_target_is_not_signed_beside(bundle, keys):
+    with pytest.raises(UsageError, match="the others signed another target; leave out --add"):
+        sign(bundle, keys / "old", target=manifest.Target(fleets=("a",)), add=True)
+    assert check(bundle, keys) == "owner@example.org"
+
+
+def test_the_next_root_comes_to_a_board_and_what_its_keys_did_not_sign_is_not_gone_back_to(
+    rooted, versions, keys, tmp_path
+):
+    board, file = Here(rooted), tmp_path / "keys.json"
+    for number in (1, 2):
+        flash(versions[number], board, checks=CHECKS)
+    rotate(file, [keys / "owner"], remove=["old@example.org"])
+    done = rekey(board, file)
+    assert (done.before, done.now, done.names) == (1, 2, ("owner@example.org",))
+    assert done.refused == (status(board).previous,)
+    with pytest.raises(BundleError, match=r"may not be active: no allowed signer made the signature"):
+        rollback(board, checks=CHECKS)
+    assert rekey(board, file).before == 2
+    assert [event.what for event in status(board).journal].count("keys") == 1
+
+
+def forged_rotation(rooted, keys, file):  # noqa: ARG001
+    rotate(file, [keys / "stranger"], add={"stranger@example.org": keys / "stranger.pub"})
+    return BundleError, "root 2 is not signed as root 1 asks for: no allowed signer"
+
+
+def older_root(rooted, keys, file):
+    old = file.read_bytes()
+    rotate(file, [keys / "owner"])
+    rekey(Here(rooted), file)
+    file.write_bytes(old)
+    return BundleError, "here is version 2; versions never go down"
+
+
+def steps_left_out(rooted, keys, file):  # noqa: ARG001
+    for _ in range(2):
+        rotate(file, [keys / "owner"])
+    tree = json.loads(file.read_text())
+    file.write_text(json.dumps({**tree, "roots": tree["roots"][2:]}))
+    return BundleError, "root 3 was sent, 1 is known here"
+
+
+def revoked_root_key(rooted, keys, file):
+    rotate(file, [keys / "old"])
+    shutil.copyfile(keys / "revoked", rooted / "keys/revoked")
+    return BundleError, "the signature of old@example.org does not hold"
+
+
+def two_files_of_keys(rooted, keys, file):
+    rotate(file, [keys / "owner"])
+    shutil.copyfile(keys / "signers", rooted / "keys/allowed_signers")
+    return DeviceError, "has both root.json and allowed_signers"
+
+
+def none_there(rooted, keys, file):  # noqa: ARG001
+    (rooted / "keys/root.json").unlink()
+    return DeviceError, "has no root of keys; its owner puts the first one there"
+
+
+def others_may_write(rooted, keys, file):  # noqa: ARG001
+    (rooted / "keys/root.json").chmod(0o666)
+    return DeviceError, "may be written by other users"
+
+
+def garbage_there(rooted, keys, file):  # noqa: ARG001
+    (rooted / "keys/root.json").write_text("{}")
+    return BundleError, "is no file of roots of keys"
+
+
+ROTATIONS = [
+    forged_rotation,
+    older_root,
+    steps_left_out,
+    revoked_root_key,
+    two_files_of_keys,
+    none_there,
+    others_may_write,
+    garbage_there,
+]
+
+
+@pytest.mark.parametrize("attack", ROTATIONS, ids=lambda attack: attack.__name__)
+def test_a_root_that_does_not_follow_is_refused_and_the_keys_stay(rooted, keys, tmp_path, attack):
+    kind, words = attack(rooted, keys, tmp_path / "keys.json")
+    before = contents(rooted / "keys")
+    with pytest.raises(kind, match=words):
+        rekey(Here(rooted), tmp_path / "keys.json")
+    assert contents(rooted / "keys") == before
+
+
+def test_what_was_good_until_an_earlier_root_is_not_installed_nor_gone_back_to(rooted, versions, keys, tmp_path):
+    board, file = Here(rooted), tmp_path / "keys.json"
+    for number, until in ((1, 1), (2, 2)):
+        sign(versions[number], keys / "owner", target=manifest.Target(until=until))
+        flash(versions[number], board, checks=CHECKS)
+    sign(versions[3], keys / "owner", target=manifest.Target(until=1))
+    rotate(file, [keys / "owner"])
+    rekey(board, file)
+    with pytest.raises(BundleError, match=r"good until version 1 of the root of keys, this board has 2; sign it again"):
+        flash(versions[3], board, checks=CHECKS)
+    with pytest.raises(BundleError, match=r"may not be active: the bundle was good until version 1"):
+        rollback(board, checks=CHECKS)
+    sign(versions[3], keys / "owner", target=manifest.Target(until=2))
+    assert flash(versions[3], board, checks=CHECKS).changed
+
+
+def test_a_release_is_looked_at_again_when_it_is_served(rooted, versions, keys):
+    """Of the store's owner, wherever the link leads; a bundle that lies elsewhere is not asked."""
+    board = Here(rooted)
+    flash(versions[1], board, checks=CHECKS)
+    release = Bundle.open((rooted / "current").resolve())
+    check_placed(release)
+    check_placed(Bundle.open(versions[2]))
+    shutil.copyfile(keys / "revoked", rooted / "keys/revoked")
+    with pytest.raises(BundleError, match=rf"{release.directory.name} may not be served: the signature of old@"):
+        check_placed(release)
+    with pytest.raises(BundleError, match="may not be served"):
+        open_model(rooted / "current", {})
+
+
+@pytest.mark.slow
+def test_the_journal_of_a_real_board_is_looked_at_by_status(owned, versions, capfd):
+    flash(versions[1], Here(owned), checks=CHECKS)
+    path = owned / "journal.jsonl"
+    argv = [sys.executable, "-m", "edgewright", "status", "local", "--root", str(owned), "--journal"]
+    assert subprocess.run(argv, check=False).returncode == 0
+    assert "the journal is as it was written, to line 1" in capfd.readouterr().out
+    path.write_text(path.read_text().replace("version 1", "version 7"))
+    assert subprocess.run(argv, check=False).returncode == 5
+    assert "the board's journal is not what was written: line 1 was altered" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_keys_are_rotated_and_sent_by_commands(rooted, keys, tmp_path, bundle, capfd):
+    """Typed, as an owner would: a second key, two signatures, a target, a board that has missed a root."""
+
+    def run(*words, code=0):
+        argv = [sys.executable, "-m", "edgewright", *map(str, words)]
+        assert subprocess.run(argv, check=False).returncode == code
+        return capfd.readouterr()
+
+    file, board = tmp_path / "keys.json", ("local", "--root", rooted)
+    run("keys", "rotate", file, "--key", keys / "owner", "--add", f"new@example.org={keys / 'stranger.pub'}")
+    two = ("--remove", "old@example.org", "--threshold", "2")
+    assert "2 keys have to sign, 1 did" in run("keys", "rotate", file, "--key", keys / "owner", *two).out
+    assert "2 keys have to sign, 1 did" in run("keys", "send", file, *board, code=3).err
+    assert f"{file}: root 3, signed" in run("keys", "sign", file, "--key", keys / "stranger").out
+    sent = run("keys", "send", file, *board).out
+    assert "root 3, 1 was; 2 of 2 keys sign: new@example.org, owner@example.org" in sent
+    assert "root 3, as it was before" in run("keys", "send", file, *board).out
+    run("sign", bundle, "--key", keys / "owner", "--target", "board=raspberry-pi-4", "--until", "3")
+    run("sign", bundle, "--key", keys / "stranger", "--add")
+    assert check_signature(bundle, file) == "owner@example.org, new@example.org"
+    target = manifest.decode((bundle / "manifest.json").read_bytes(), manifest.Manifest, "manifest.json").target
+    assert target == manifest.Target(models=("Raspberry Pi 4 Model B*",), until=3)
+    assert (
+        "names no boards; give board=NAME" in run("sign", bundle, "--key", keys / "owner", "--target", "x", code=2).err
+    )
+    assert (
+        "no profile 'raspberry'"
+        in run("sign", bundle, "--key", keys / "owner", "--target", "board=raspberry", code=2).err
+    )

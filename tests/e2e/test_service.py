@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,10 +16,11 @@ from conftest import only, second
 from debian import need
 
 from edgewright.boards.flash import flash, rollback, status, uninstall
+from edgewright.bundle.signing import sign
 from edgewright.contracts.board_commands import Checks
 from edgewright.devices._onboard.unit import Unit
 from edgewright.devices.local import Local
-from edgewright.errors import DeviceError
+from edgewright.errors import BundleError, DeviceError
 
 ROOT, SOCKET = "/srv/board", "/run/edgewright/socket"
 QUICK = (sys.executable, "-m", "edgewright", "verify", "{bundle}", "--json", "--quiet", "--quick")
@@ -146,6 +148,44 @@ def test_a_release_that_does_not_come_up_is_taken_back(world, bundles):
         flash(bundles[2], world, root="/srv/other", service=True, checks=CHECKS)
     assert uninstall(world, root=ROOT) == (first.release,)
     assert not world.tell("ls", "/srv/board", "/srv/other", check=False)
+
+
+def test_a_release_of_a_revoked_key_is_not_started(world, served, bundles, tmp_path):
+    """The owner's word is asked at each start: by the server, inside of what systemd lets it see."""
+    keygen = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key"))
+    subprocess.run(keygen, check=True)
+    public, upgrade = (tmp_path / "key.pub").read_text(), shutil.copytree(bundles[2], tmp_path / "signed")
+    world.tell("sh", "-c", f"mkdir -p {ROOT}/keys && echo 'owner@example.org {public}' > {ROOT}/keys/allowed_signers")
+    with pytest.raises(BundleError, match="the bundle is not signed, and a signature is required"):
+        flash(bundles[0], world, root=ROOT, service=True, checks=CHECKS)
+    sign(upgrade, tmp_path / "key")
+    done = flash(upgrade, world, root=ROOT, checks=CHECKS)
+    assert (done.signer, world.health()["release"]) == ("owner@example.org", done.release)
+    world.tell("systemctl", "restart", "edgewright")
+    assert world.healthy_again()["release"] == done.release
+    world.tell("sh", "-c", f"echo '{public}' > {ROOT}/keys/revoked")
+    assert world.healthy_again()["release"] == done.release, "what runs goes on"
+    world.tell("systemctl", "restart", "edgewright", check=False)
+    assert world.tell("systemctl", "is-active", "edgewright", check=False).strip() != "active"
+    world.tell("sh", "-c", f"rm -r {ROOT}/keys")
+    world.tell("systemctl", "restart", "edgewright")
+    assert world.healthy_again()["release"] == done.release
+    assert served.release != done.release
+
+
+def test_a_crash_loop_is_given_up(world, served):
+    """Five starts in five minutes, and no sixth."""
+    for starts in range(5):
+        assert world.healthy_again()["release"] == served.release, starts
+        os.kill(world.main_pid(), signal.SIGKILL)
+    until = time.monotonic() + 60
+    while world.tell("systemctl", "is-active", "edgewright", check=False).strip() != "failed":
+        assert time.monotonic() < until, world.tell("systemctl", "status", "edgewright", check=False)
+        time.sleep(0.1)
+    with pytest.raises(AssertionError, match="too quickly"):
+        world.tell("systemctl", "start", "edgewright")
+    assert status(world, root=ROOT).service.state == "failed"
+    world.tell("systemctl", "reset-failed", "edgewright")
 
 
 def test_no_systemd_is_said_before_anything_changes(bundles, tmp_path):

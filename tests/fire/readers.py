@@ -22,10 +22,11 @@ from edgewright.boards import agent, wire
 from edgewright.boards.catalogue import read_profile
 from edgewright.boards.flash import flash, rollback, status
 from edgewright.boards.many import read_hosts
-from edgewright.bundle import manifest
+from edgewright.bundle import keys, manifest
 from edgewright.bundle.bundle import Bundle
 from edgewright.bundle.external_data import check_file
 from edgewright.bundle.packing import pack, unpack
+from edgewright.bundle.rotation import roots_in
 from edgewright.compression import recipe
 from edgewright.contracts import board as requests
 from edgewright.contracts import board_answers as answers
@@ -35,6 +36,7 @@ from edgewright.devices._fake.board import Fake
 from edgewright.devices._onboard import wheel as wheels
 from edgewright.devices._onboard.agent import told
 from edgewright.devices._onboard.disk import RealDisk
+from edgewright.devices._onboard.journal import Journal
 from edgewright.devices._onboard.unit import Unit
 from edgewright.errors import BundleError, DeviceError
 from edgewright.inference.footprint import least_memory_mib
@@ -448,7 +450,7 @@ def board_request(seeds, folder, luck):
             requests.List(), requests.Inspect(), requests.RollBack(heal=False, checks=checks), requests.Uninstall(), requests.End("t"),
             requests.Prepare("t", "", candidate, checks, None, {"python": 3.0}), requests.Install("t", candidate, checks, None),
             requests.Offer("t", "", (requests.WheelFile("a.whl", 5, "0" * 64, 9, 1),)), requests.Serve(None, 5.0),
-            requests.Examine(candidate, checks.probe, 5.0),
+            requests.Examine(candidate, checks.probe, 5.0), requests.Rekey(b"{}"),
         )
     )  # fmt: skip
     spoiled = mutate.tree(wire.plain(requests.Call("/data/edgewright", requests.Asker("a", "b", 1), asked)), luck)
@@ -471,11 +473,12 @@ def _machine(board):
 
 ANSWERS = {
     requests.List: answers.Listing("/r", "", "", "", "", 0, (), ()),
-    requests.Inspect: answers.Status("/r", "a", "a", "", "", 1, ("onnx",), (answers.Row("a", "active", 1, 5, ""),), 5, False, 1, (answers.Event("a", "b", 1),), None),
+    requests.Inspect: answers.Status("/r", "a", "a", "", "", 1, ("onnx",), (answers.Row("a", "active", 1, 5, ""),), 5, False, 1, 2, ("f",), (answers.Event("a", "b", 1),), answers.Chain(1, "aa", ""), None),
     requests.Prepare: answers.Prepared("", "", "/r/incoming", (answers.Wanted("a", 1, "0" * 64),), None),
     requests.Install: answers.Installed("a", ({"engine": "e", "n": 1},), "", "", ""),
     requests.RollBack: answers.Rolled("a", "b", ""),
     requests.Uninstall: answers.Removed(("a",)),
+    requests.Rekey: answers.Rekeyed(1, 2, 1, ("a",), ("r",)),
     requests.Visit: answers.Visited(0, {"": b"x"}, ""),
     requests.Examine: answers.Survey("3.11", "cpython", "aarch64", "2.36", ""),
 }  # fmt: skip
@@ -570,6 +573,41 @@ def board_wheel(seeds, folder, luck):
         content = out.getvalue()
     wheels.lay_out(RealDisk(), content, str(folder / "tree"), 2**20)
     wheels.whole(RealDisk(), str(folder / "tree"))
+
+
+@reader
+def keys_file(seeds, folder, luck):
+    """A file of roots of keys, whose signatures are asked for where it is one."""
+    del seeds
+    root = {"version": 2, "threshold": 1, "keys": {"a@b": "ssh-ed25519 " + "A" * 68, "c": "ssh-rsa " + "B" * 300}}
+    text = some(luck, root).decode(errors="replace") if luck.random() < 0.7 else json.dumps(root)
+    first = {"root": keys.text_of(1, 1, {"a@b": root["keys"]["a@b"]}), "signatures": "signed by a@b"}
+    tree = {"schema": 1, "roots": [first, {"root": text, "signatures": "signed by c"}]}
+    data = json.dumps(tree).encode() if luck.random() < 0.5 else some(luck, tree)
+    path = placed(folder, "keys.json", luck, b"{}", data)
+    roots = roots_in(path)
+    keys.followed(roots[0], roots, who=lambda *given: given[1].decode(errors="replace"))
+    assert keys.read_roots(keys.written(roots), "again") == roots
+
+
+@reader
+def board_journal(seeds, folder, luck):
+    """A journal and its head, as they lie on a board's disk; a note can be added to any."""
+    del folder
+    board = seeds.fresh()
+    for name in ("journal.jsonl", "journal.head"):
+        path = f"{board.root}/{name}"
+        good = board.disk.peek(path)
+        handle = board.disk.open(path, "write")
+        board.disk.write(handle, mutate.blob(good, luck))
+        board.disk.close(handle)
+    journal = Journal(board.disk, board.root)
+    journal.chain(), journal.last(20)
+    journal.note("said", "more")
+    assert journal.last(1)[0].why == "more"
+    found = journal.chain()
+    if "altered" not in found.problem and "missing" not in found.problem:
+        raise BundleError("nothing was spoiled")
 
 
 class _Kernel(vitals.Here):

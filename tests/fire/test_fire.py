@@ -15,8 +15,8 @@ from edgewright.model.source import open_source
 
 EACH = int(os.environ.get("FIRE_EACH", "180"))
 """For each reader: together some 5,000, in a minute."""
-SILENT = {"board_request", "child_answer", "kernel_files", "unit_file"}
-"""They refuse by an answer, or by none."""
+SILENT = {"board_disk", "board_request", "child_answer", "kernel_files", "unit_file"}
+"""They refuse by an answer, or by none, or so seldom that some inputs show none."""
 FIRST = int(os.environ.get("FIRE_FIRST", "0"))
 
 
