@@ -11,7 +11,8 @@
     │   ├── ConversionFailed        the converter's library gave up
     │   ├── EngineError             the engine cannot open or run an artifact
     │   ├── ChildFailed             a child process crashed, hung or took too much memory
-    │   └── StorageError            the disk: full, read-only, already taken
+    │   ├── StorageError            the disk: full, read-only, already taken
+    │   └── HubError                a model hub: not reached, not allowed, nothing under that name
     ├── GateFailed              4   an artifact does not give the right answers
     ├── DeviceError             5   the device or the way to it
     │   └── ConnectionLost          the way broke; what ran on the device may have gone on
@@ -39,6 +40,7 @@ __all__ = [
     "EdgewrightError",
     "EngineError",
     "GateFailed",
+    "HubError",
     "InputError",
     "MissingExtra",
     "SourceError",
@@ -124,6 +126,10 @@ class ChildFailed(InputError):
 
 class StorageError(InputError):
     """The disk is full, read-only, or holds something that must not be overwritten."""
+
+
+class HubError(InputError):
+    """A model hub cannot be reached, refuses, or has nothing, or something else, under a name."""
 
 
 class GateFailed(EdgewrightError):
