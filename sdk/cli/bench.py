@@ -199,7 +199,7 @@ def _compared(one: Comparison) -> dict[str, Any]:
         "ratio": one.ratio.value,
         "low": one.ratio.low,
         "high": one.ratio.high,
-        "difference": "shown" if one.ratio.shown else "none shown",
+        "difference": one.difference,
         "score": score_record(one.row.artifact.score),
         "grade": one.row.grade,
         "other_grade": one.other.grade,

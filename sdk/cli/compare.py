@@ -127,7 +127,8 @@ def _costs(found: Difference) -> list[dict[str, str]]:
     a, b = found.first.cost, found.second.cost
     if a is None or b is None:
         return []
-    change = _ratio(found.ratio) if found.ratio else _times(b.latency_ms, a.latency_ms)
+    change = _ratio(found.ratio) if found.ratio else "not timed in turn"
+    change = "void" if "void" in (a.grade, b.grade) else change
     return [
         _line("latency, ms", f"{a.latency_ms:.3g}", f"{b.latency_ms:.3g}", change),
         _line("timed", a.timed, b.timed),

@@ -186,5 +186,5 @@ def _row(entrant: Entrant, winner: Entrant) -> dict[str, Any]:
         "of_winner": entrant.median_ms / winner.median_ms if ran else None,
         "peak_rss_mib": max(row.peak_rss_mib for row in entrant.rows) if ran else None,
         "grade": entrant.rows[0].grade if ran else None,
-        "verdict": entrant.lost or "the winner",
+        "verdict": entrant.lost or ("the winner, of void rows" if entrant.rows[0].void else "the winner"),
     }

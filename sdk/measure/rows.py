@@ -164,7 +164,13 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return f"{self.artifact.key}, {self.inputs}{padded}{batch}, {self.threads} thread{'s' * (self.threads > 1)}"
 
     def __repr__(self) -> str:
-        return brief(self, f"{self.latency_ms.median:.3g} ms", f"grade {self.grade}", self.key)
+        took = "void" if self.void else f"{self.latency_ms.median:.3g} ms"
+        return brief(self, took, f"grade {self.grade}", self.key)
+
+    @property
+    def void(self) -> bool:
+        """Whether its times say nothing: they are kept, and are never a result."""
+        return self.grade == "void"
 
     def cells(self) -> dict[str, Any]:
         """The columns of a table."""
