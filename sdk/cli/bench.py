@@ -15,6 +15,7 @@ from edgewright.cli._options import artifact_options, column_options, device_opt
 from edgewright.cli._progress import status
 from edgewright.cli._tables import artifact_row, emit, score_record
 from edgewright.errors import ConnectionLost, one_line
+from edgewright.system.words import counted
 
 if TYPE_CHECKING:
     from edgewright.measure.regression import Comparison
@@ -214,4 +215,5 @@ def _notes(rows: tuple[Row, ...], problems: tuple[str, ...]) -> list[str]:
             kind = re.sub(r"[-+.\d]+", "#", f"{row.grade}: {reason}")
             found.setdefault(kind, []).append(f"{row.grade}: {reason} ({row.key})")
     alike = {first: len(others) for first, *others in found.values()}
-    return [*(f"{first}{f', and {n} more rows alike' * bool(n)}" for first, n in alike.items()), *problems]
+    more = {first: f", and {counted(n, 'more row')} alike" * bool(n) for first, n in alike.items()}
+    return [*(first + words for first, words in more.items()), *problems]

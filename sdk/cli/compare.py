@@ -8,12 +8,13 @@ import click
 
 from edgewright.cli._options import artifact_options, column_options, output_options
 from edgewright.cli._progress import status
-from edgewright.cli._tables import emit, human, score_record
+from edgewright.cli._tables import emit, score_record
 
 if TYPE_CHECKING:
     from edgewright.proof.compare import Difference
     from edgewright.proof.subjects import Side
     from edgewright.statistics.latency import Ratio
+from edgewright.system.words import human
 
 __all__ = ["command"]
 

@@ -10,6 +10,7 @@ import click
 from edgewright.cli._options import output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
+from edgewright.system.words import counted
 
 __all__ = ["command"]
 
@@ -41,4 +42,4 @@ def command(source: str, recipe: str, out: str, *, as_json: bool, quiet: bool, *
         sparsity = round(100 * (1 - stage.nonzero / stage.parameters), 1)
         rows.append({**asdict(stage), "sparsity_percent": sparsity})
         rows[-1].pop("nonzero") if not as_json else None
-    emit(rows, as_json=as_json, title=f"{out}: {len(stages) - 1} steps")
+    emit(rows, as_json=as_json, title=f"{out}: {counted(len(stages) - 1, 'step')}")

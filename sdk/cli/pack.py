@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from edgewright.cli._options import output_options
-from edgewright.cli._tables import emit, human, wrote
+from edgewright.cli._tables import emit, wrote
+from edgewright.system.words import human
 
 __all__ = ["command"]
 

@@ -10,6 +10,7 @@ import click
 from edgewright.cli._options import output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
+from edgewright.system.words import counted
 
 if TYPE_CHECKING:
     from edgewright.searching.front import Trial
@@ -56,7 +57,7 @@ def command(
     notes = [f"{left} combinations were left out: {next(iter(found.infeasible))}"] if left else []
     notes += [f"the winner is trial {found.winner.number}, as {found.artifact}; {out}/search.html has the charts"]
     notes += [f"the full run: {shlex.join(words)} --out MODEL"]
-    title = f"{len(found.front)} of {len(found.trials)} trials are on the front"
+    title = f"{len(found.front)} of {counted(len(found.trials), 'trial')} on the front"
     emit(rows, as_json=as_json, title=title, notes=notes, winner=found.winner.number)
 
 

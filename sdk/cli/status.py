@@ -10,6 +10,7 @@ from msgspec import to_builtins
 from edgewright.cli._options import board_options, output_options
 from edgewright.cli._tables import emit
 from edgewright.errors import DeviceError, one_line
+from edgewright.system.words import human
 
 if TYPE_CHECKING:
     from edgewright.contracts.board_answers import Status
@@ -41,7 +42,7 @@ def command(url: str, *, lines: int, root: str, python: str, as_json: bool, quie
 
 
 def _title(url: str, found: Status, lines: int) -> str:
-    free = "" if found.free_bytes is None else f", {found.free_bytes / 1e6:.0f} MB free"
+    free = "" if found.free_bytes is None else f", {human(found.free_bytes)} free"
     signed = f", signed bundles from version {found.newest} on only" if found.signed_only else ""
     facts = [f"{one_line(url)}: {one_line(found.root)}{free}{signed}"]
     if not found.releases:

@@ -6,6 +6,7 @@ import click
 
 from edgewright.cli._options import board_options, output_options
 from edgewright.cli._tables import emit
+from edgewright.system.words import counted
 
 __all__ = ["command"]
 
@@ -21,5 +22,5 @@ def command(url: str, *, root: str, python: str, as_json: bool, quiet: bool) -> 
     from edgewright.boards.flash import uninstall
 
     removed = uninstall(board_behind(connect(url), root=root, python=python))
-    title = f"{url}: {len(removed)} releases were removed"
+    title = f"{url}: {counted(len(removed), 'release')} removed"
     emit([{"release": name} for name in removed], as_json=as_json, title=title)

@@ -20,6 +20,7 @@ from edgewright.system.atomic import staged
 from edgewright.system.files import plain, read_capped
 from edgewright.system.progress import silent
 from edgewright.system.untrusted import MAX_FILES, MAX_JSON_BYTES, MAX_SIGNATURE_BYTES, check_path
+from edgewright.system.words import counted, human
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -81,7 +82,7 @@ def push(
             what = f"{repo} holds no bundle, but {len(strangers)} other files such as {strangers[0]}"
             raise HubError(what, hint="they are left alone; choose another name")
         size = sum((opened.directory / path).stat().st_size for path in paths)
-        progress(f"send {len(paths)} files, {size / 1e6:.1f} MB")
+        progress(f"send {counted(len(paths), 'file')}, {human(size)}")
         operations: list[Any] = [CommitOperationAdd(path, str(opened.directory / path)) for path in paths]
         operations += [CommitOperationDelete(path) for path in strangers if path not in paths]
         message = f"edgewright push: {opened.manifest.summary}, version {opened.manifest.version}"
@@ -178,7 +179,7 @@ def _fetch(api: Any, repo: str, revision: str | None, work: Path, progress: Call
     listed = {check_path(one.path): one.size_bytes for one in (*record.artifacts, *record.files)}
     _check_listed(repo, listed, sizes)
     for at, (path, size) in enumerate(sorted(listed.items()), start=1):
-        progress(f"fetch {path}, {size / 1e6:.1f} MB, {at} of {len(listed)}")
+        progress(f"fetch {path}, {human(size)}, {at} of {len(listed)}")
         get(path)
     shutil.rmtree(work / _CLIENTS_OWN, ignore_errors=True)
 

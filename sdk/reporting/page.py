@@ -16,6 +16,7 @@ from edgewright.reporting.markup import document
 from edgewright.reporting.operators import check, facts, section
 from edgewright.statistics.latency import median, percentile
 from edgewright.system.markup import Markup, table, tag
+from edgewright.system.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +73,7 @@ def _summary(run: Run) -> Markup:
     tiles = _tiles(_headline(sound)) if sound else []
     void = len(run.rows) - len(sound)
     none = "" if sound else " No artifact is the fastest of this run: measure again on a quieter machine."
-    said = f"{void} of {len(run.rows)} rows are void: see their reasons below.{none}"
+    said = f"{void} of {counted(len(run.rows), 'row')} void: see the reasons below.{none}"
     words = [tag("p", said, class_="void")] if void else []
     words += [tag("p", problem, class_="void") for problem in (run.cut_short, *run.problems) if problem]
     return tag("section", tag("div", *tiles, class_="tiles"), *words)

@@ -120,7 +120,7 @@ def test_no_void_row_is_the_fastest_nor_on_the_line_of_the_best():
     page = report.html(run(made_void(first), second))
     assert f">fastest</span><b>{second.artifact.key}<" in page
     assert f"{first.artifact.key} void" in page
-    assert "1 of 2 rows are void" in page
+    assert "1 of 2 rows void" in page
     assert 'class="front"' not in page
 
 

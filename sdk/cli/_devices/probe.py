@@ -8,12 +8,13 @@ import click
 from msgspec import to_builtins
 
 from edgewright.cli._options import board_options, output_options, profiles_option
-from edgewright.cli._tables import emit, human
+from edgewright.cli._tables import emit
 from edgewright.errors import one_line
 
 if TYPE_CHECKING:
     from edgewright.boards.facts import Match
     from edgewright.contracts.board_answers import Facts
+from edgewright.system.words import human
 
 __all__ = ["command"]
 

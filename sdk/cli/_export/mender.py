@@ -6,7 +6,8 @@ import click
 
 from edgewright.cli._options import fleet_options
 from edgewright.cli._progress import status
-from edgewright.cli._tables import emit, human
+from edgewright.cli._tables import emit
+from edgewright.system.words import human
 
 __all__ = ["command"]
 
