@@ -27,7 +27,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "TokenizerError",
     "UnsupportedConversion",
     "UsageError",
+    "did_you_mean",
     "from_record",
     "one_line",
     "quoted",
@@ -159,6 +160,14 @@ def one_line(text: str, limit: int = 600) -> str:
     plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
     flat = " ".join("".join(c if c.isprintable() else " " for c in plain).split())
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`, did you mean X?` for the known name that is nearest, or nothing."""
+    import difflib
+
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f", did you mean {near[0]}?" if near else ""
 
 
 def quoted(text: str, limit: int = 40) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import artifact_options, column_options, output_options
+from edgewright.cli._options import artifact_options, column_options, example, output_options, task_option
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit, score_record
 
@@ -19,12 +19,12 @@ from edgewright.system.words import human
 __all__ = ["command"]
 
 
-@click.command("compare")
+@click.command("compare", epilog=example("compare path/to/model sentiment --data dev.tsv"))
 @click.argument("first", type=click.Path())
 @click.argument("second", type=click.Path())
 @click.option("--data", type=click.Path(), help="Labelled rows to score both on; without, the gate's texts are asked.")
 @click.option("--metric", default="", help="A metric of the task; by default its own.")
-@click.option("--task", help="The task of a source; by default the one of its architecture.")
+@task_option("The task of a source; by default the one of its architecture.")
 @click.option("--threads", default=1, show_default=True, help="Threads of the engine, or of torch.")
 @artifact_options
 @output_options

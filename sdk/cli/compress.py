@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgewright.cli._options import output_options
+from edgewright.cli._options import example, output_options, task_option
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
 from edgewright.system.words import counted
@@ -15,11 +15,13 @@ from edgewright.system.words import counted
 __all__ = ["command"]
 
 
-@click.command("compress")
+@click.command(
+    "compress", epilog=example("compress tuned --recipe recipe.toml --data train.tsv --eval dev.tsv --out small")
+)
 @click.argument("source")
 @click.option("--recipe", type=click.Path(), required=True, help="A TOML file that names the steps.")
-@click.option("--out", type=click.Path(), required=True, help="The new model directory.")
-@click.option("--task", help="By default that of the saved architecture.")
+@click.option("-o", "--out", type=click.Path(), required=True, help="The new model directory.")
+@task_option("By default that of the saved architecture.")
 @click.option("--data", "train", type=click.Path(), help="Labelled rows for the steps that need some.")
 @click.option("--eval", "dev", type=click.Path(), help="Other labelled rows, which choose and score.")
 @click.option("--measure", default="", help="Build this artifact at every stage and time it, such as onnx/int8.")

@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from edgewright.cli._fit import facts, width
+from edgewright.cli._options import example
 from edgewright.cli._tables import emit
 
 __all__ = ["command"]
 
 
-@click.command("doctor")
+@click.command("doctor", epilog=example("doctor --roofline"))
 @click.option("--roofline", is_flag=True, help="Measure the peaks of this machine too: a few seconds.")
 @click.option("--threads", default=1, show_default=True, help="Threads for the peaks.")
 @click.option("--android", is_flag=True, help="Say how to get what an Android device without Python needs.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import board_options, output_options
+from edgewright.cli._options import board_options, example, output_options
 from edgewright.cli._progress import live, status
 from edgewright.cli._tables import emit
 from edgewright.errors import DeviceError
@@ -29,7 +29,7 @@ class _Command(click.Command):
         return super().parse_args(ctx, ["--install=wheels" if word == "--install" else word for word in args])
 
 
-@click.command("flash", cls=_Command)
+@click.command("flash", epilog=example("flash sentiment ssh://pi@pi4.local --install"), cls=_Command)
 @click.argument("bundle", type=click.Path())
 @click.argument("url", required=False)
 @click.option("--hosts", type=click.Path(), help="A file of URLs, one a line: flash all of these boards.")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._options import output_options
+from edgewright.cli._options import example, output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import artifact_row, emit
 
 __all__ = ["command"]
 
 
-@click.command("pull")
+@click.command("pull", epilog=example("pull someone/sentiment --out sentiment"))
 @click.argument("repo", metavar="OWNER/NAME")
-@click.option("--out", required=True, type=click.Path(), help="The directory to write.")
+@click.option("-o", "--out", required=True, type=click.Path(), help="The directory to write.")
 @click.option("--revision", help="A branch, a tag or a commit; by default main.")
 @click.option("--force", is_flag=True, help="Replace a bundle that is there.")
 @output_options

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._options import output_options
+from edgewright.cli._options import example, output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
 
 __all__ = ["command"]
 
 
-@click.command("push")
+@click.command("push", epilog=example("push sentiment someone/sentiment --private"))
 @click.argument("bundle", type=click.Path())
 @click.argument("to", metavar="OWNER/NAME")
 @click.option("--private", is_flag=True, help="Make the repository a private one, where it is made.")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from edgewright.cli._options import output_options
+from edgewright.cli._options import example, output_options
 from edgewright.cli._tables import emit
 
 __all__ = ["command"]
 
 
-@click.command("sign")
+@click.command("sign", epilog=example("sign sentiment --key ~/.ssh/id_ed25519"))
 @click.argument("bundle", type=click.Path())
 @click.option("--key", required=True, type=click.Path(), help="An SSH private key, or a public one in ssh-agent.")
 @output_options

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._options import board_options, output_options
+from edgewright.cli._options import board_options, example, output_options
 from edgewright.cli._tables import emit
 from edgewright.errors import DeviceError, one_line
 from edgewright.system.words import human
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("status")
+@click.command("status", epilog=example("status ssh://pi@pi4.local"))
 @click.argument("url")
 @click.option("--journal", "lines", default=5, show_default=True, help="How many of the last events to show.")
 @board_options

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._options import board_options, output_options
+from edgewright.cli._options import board_options, example, output_options
 from edgewright.cli._tables import emit
 from edgewright.system.words import counted
 
 __all__ = ["command"]
 
 
-@click.command("uninstall")
+@click.command("uninstall", epilog=example("uninstall ssh://pi@pi4.local"))
 @click.argument("url")
 @board_options
 @output_options
