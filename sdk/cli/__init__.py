@@ -155,7 +155,7 @@ def _dashed(error: click.ClickException) -> str:
 
 def _unread(end: SystemExit | BrokenPipeError) -> int:
     """The exit code where whoever reads the answer has gone, for which click ends the process by itself."""
-    told = type(sys.stdout).__name__ == "PacifyFlushWrapper"  # so click leaves it where a pipe broke
+    told = type(sys.stdout).__name__.endswith("PacifyFlushWrapper")  # so click leaves it where a pipe broke
     cause = end.__context__
     if isinstance(end, SystemExit) and not (told or (isinstance(cause, OSError) and cause.errno == errno.EPIPE)):
         return end.code if isinstance(end.code, int) else 1
