@@ -59,7 +59,7 @@ class Adb(Talking):
 
     def __init__(self, serial: str = "") -> None:
         """Name a device; none is the only one. Raises UsageError: no serial number; DeviceError: no adb here."""
-        if serial.startswith("-") or not serial.isprintable() or " " in serial:
+        if serial.startswith("-") or not serial.isprintable():
             raise UsageError(f"{serial!r} is no serial number of a device", hint="adb devices lists them")
         self._adb = find_program("adb", "on Debian or Ubuntu run: apt install adb; or Android's platform tools")
         self._serial, self._found = serial, ""
@@ -110,7 +110,7 @@ class Adb(Talking):
         _, found, lines = done.stdout.decode(errors="replace").partition("List of devices attached")
         if done.exit_code != 0 or not found:
             raise DeviceError(f"adb cannot list devices: {last_line(done)}", hint="run: adb kill-server")
-        rows = (re.fullmatch(r"(\S+)\s+(.+)", line.strip()) for line in lines.splitlines())
+        rows = (re.fullmatch(r"(.+?)(?:\t\s*|\s+(?=\S+$))(.+)", line.strip()) for line in lines.splitlines())
         return {row[1]: row[2] for row in rows if row}
 
     def _run(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes) -> Completed:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Ssh"]
 
 _ADDRESS = re.compile(
-    r"(?:(?P<user>[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63})@)?"
-    r"(?:\[(?P<number>[0-9A-Fa-f:.]+(?:%[A-Za-z0-9]+)?)\]|(?P<host>[A-Za-z0-9_][A-Za-z0-9_.-]*))"
+    r"(?:(?P<user>[A-Za-z0-9_][A-Za-z0-9_.+@-]{0,126})@)?"
+    r"(?:\[(?P<number>[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?)\]|(?P<host>[A-Za-z0-9_][A-Za-z0-9_.-]*))"
     r"(?::(?P<port>[0-9]{1,5}))?"
 )
 _MARKED = 'trap "" PIPE; echo "$1"; echo "$1" >&2; m=$1; shift; "$@"; echo "$m $?" >&2'
@@ -49,6 +49,7 @@ class Ssh(Transport):
     def __init__(self, host: str, *, user: str = "", port: int = 0) -> None:
         self.host, self.user, self.port = host, user, port
         self._master: Master | None = None
+        self._greeting = ""
         self._reached = False
         self._end = weakref.finalize(self, lambda: None)
 
@@ -100,6 +101,7 @@ class Ssh(Transport):
         self._end = weakref.finalize(self, master.close)
         if master.open([*words, *master.arguments("yes"), *self._place(), "exec cat"], _OPEN_S):
             self._master, self._reached = master, True
+            self._greeting = master.words()  # the server's banner, which is the cause of nothing that comes later
             return
         said = Completed(255, b"", master.words().encode())
         self.close()
@@ -127,7 +129,7 @@ class Ssh(Transport):
     def _failure(self, said: Completed, *, started: bool) -> DeviceError:
         words = said.stderr.decode(errors="replace")
         if self._master is not None:
-            words += self._master.words()
+            words = self._master.words().removeprefix(self._greeting) + words
         broke = started or said.exit_code < 0 or (said.exit_code == 255 and self._reached)
         facts = {"target": self.target, "port": self.port, "started": broke}
         offered = self._offered() if "ost key" in words or "IDENTIFICATION" in words else ""

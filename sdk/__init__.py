@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from edgewright.contracts.board_answers import Listing, Rekeyed, Rolled, Status
     from edgewright.errors import EdgewrightError
     from edgewright.exporting._updater import Install
+    from edgewright.exporting.hub import pull, push
     from edgewright.exporting.mediapipe import export_mediapipe
     from edgewright.exporting.mender import export_mender
     from edgewright.exporting.rauc import export_rauc
@@ -160,6 +161,8 @@ __all__ = [
     "probe",
     "probe_board",
     "profile",
+    "pull",
+    "push",
     "race",
     "read_profile",
     "rekey",
@@ -266,6 +269,8 @@ _HOMES = {
     "probe": "analysis.probe",
     "probe_board": "boards.facts",
     "profile": "measure.profile",
+    "pull": "exporting.hub",
+    "push": "exporting.hub",
     "race": "measure.race",
     "read_profile": "boards.catalogue",
     "rekey": "boards.flash",

@@ -11,7 +11,8 @@
     │   ├── ConversionFailed        the converter's library gave up
     │   ├── EngineError             the engine cannot open or run an artifact
     │   ├── ChildFailed             a child process crashed, hung or took too much memory
-    │   └── StorageError            the disk: full, read-only, already taken
+    │   ├── StorageError            the disk: full, read-only, already taken
+    │   └── HubError                a model hub: not reached, not allowed, nothing under that name
     ├── GateFailed              4   an artifact does not give the right answers
     ├── DeviceError             5   the device or the way to it
     │   └── ConnectionLost          the way broke; what ran on the device may have gone on
@@ -26,7 +27,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "EdgewrightError",
     "EngineError",
     "GateFailed",
+    "HubError",
     "InputError",
     "MissingExtra",
     "SourceError",
@@ -46,6 +48,7 @@ __all__ = [
     "TokenizerError",
     "UnsupportedConversion",
     "UsageError",
+    "did_you_mean",
     "from_record",
     "one_line",
     "quoted",
@@ -126,6 +129,10 @@ class StorageError(InputError):
     """The disk is full, read-only, or holds something that must not be overwritten."""
 
 
+class HubError(InputError):
+    """A model hub cannot be reached, refuses, or has nothing, or something else, under a name."""
+
+
 class GateFailed(EdgewrightError):
     """An artifact differs from the eager model by more than its precision may."""
 
@@ -153,6 +160,14 @@ def one_line(text: str, limit: int = 600) -> str:
     plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
     flat = " ".join("".join(c if c.isprintable() else " " for c in plain).split())
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`, did you mean X?` for the known name that is nearest, or nothing."""
+    import difflib
+
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f", did you mean {near[0]}?" if near else ""
 
 
 def quoted(text: str, limit: int = 40) -> str:

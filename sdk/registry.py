@@ -13,7 +13,7 @@ import pkgutil
 from functools import cache
 from typing import Any
 
-from edgewright.errors import MissingExtra, UsageError
+from edgewright.errors import MissingExtra, UsageError, did_you_mean
 
 __all__ = ["load", "names", "require"]
 
@@ -30,8 +30,8 @@ _NOUNS = {
 @cache
 def names(room: str) -> tuple[str, ...]:
     """The keys of a room, sorted: `names("converters")` -> `("onnx", ...)`."""
-    package = importlib.import_module(f"edgewright.{room}")
-    found = (m.name for m in pkgutil.iter_modules(package.__path__))
+    spec = importlib.util.find_spec(f"edgewright.{room}")  # its face, which may import much, is not needed for this
+    found = (m.name for m in pkgutil.iter_modules(spec.submodule_search_locations if spec else ()))
     return tuple(sorted(name.replace("_", "-") for name in found if not name.startswith("_")))
 
 
@@ -43,7 +43,9 @@ def load(room: str, name: str) -> Any:
     """
     if name not in names(room):
         noun = _NOUNS.get(room, room)
-        raise UsageError(f"unknown {noun} {name!r}", hint=f"choose from {', '.join(names(room))}")
+        raise UsageError(
+            f"unknown {noun} {name!r}{did_you_mean(name, names(room))}", hint=f"choose from {', '.join(names(room))}"
+        )
     module = importlib.import_module(f"edgewright.{room}.{name.replace('-', '_')}")
     (public,) = module.__all__
     return getattr(module, public)

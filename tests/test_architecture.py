@@ -138,7 +138,16 @@ def test_no_command_imports_another():
         own = {module for module, _ in imported(TREES[name]) if module.startswith("edgewright.cli.")}
         assert own <= {
             f"edgewright.cli.{helper}"
-            for helper in ("_chat", "_options", "_tables", "_on_device", "_progress", "_instructions")
+            for helper in (
+                "_chat",
+                "_options",
+                "_tables",
+                "_on_device",
+                "_progress",
+                "_instructions",
+                "_fit",
+                "_settings",
+            )
         }, name
 
 

@@ -21,6 +21,7 @@ EXIT_CODES = {
     "EngineError": 3,
     "ChildFailed": 3,
     "StorageError": 3,
+    "HubError": 3,
     "GateFailed": 4,
     "DeviceError": 5,
     "ConnectionLost": 5,

@@ -65,6 +65,8 @@ VERBS = {
     "list": "listing",
     "pack": "pack",
     "profile": "profile",
+    "pull": "pull",
+    "push": "push",
     "race": "race",
     "report": "report",
     "rollback": "rollback",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Feeds = Mapping[str, NDArray[Any]]
 
-__all__ = ["attentions", "evaluate", "facts", "states"]
+__all__ = ["attentions", "evaluate", "facts", "opened", "states"]
 
 _WARM_UP_MS = 300.0
 """A choice: long enough for caches, allocators and threads, short beside what is timed after it."""
@@ -50,7 +50,7 @@ class _EagerSession(Session):
 
 def evaluate(request: EvaluateRequest, progress: Callable[[str], None]) -> EvaluateAnswer:
     """Score the model on the rows of `data`; with `timed` texts measure latency on so many, and peak memory."""
-    model, pipeline = _opened(request, progress)
+    model, pipeline = opened(request, progress)
     progress(f"score the eager model on {request.data.name}")
     pipeline = pipeline.asking(**request.options)
     scored = score_all(pipeline, request.data, request.metric)
@@ -64,7 +64,7 @@ def evaluate(request: EvaluateRequest, progress: Callable[[str], None]) -> Evalu
 
 def facts(request: FactsRequest, progress: Callable[[str], None]) -> FactsAnswer:
     """Run the batches in `feeds`, write the outputs to `out`; count weights and zeros; time a run; score on `data`."""
-    model, pipeline = _opened(request, progress)
+    model, pipeline = opened(request, progress)
     batches = arrays.load(request.feeds)
     progress(f"run the eager model on {len(batches)} batches")
     arrays.save(request.out, eager.run_all(model, batches, request.threads))
@@ -75,7 +75,7 @@ def facts(request: FactsRequest, progress: Callable[[str], None]) -> FactsAnswer
 
 def attentions(request: Look, progress: Callable[[str], None]) -> None:
     """Write the attention of each layer on the one batch in `feeds`, float32 (heads, queries, keys), to `out`."""
-    model, _ = _opened(request, progress)
+    model, _ = opened(request, progress)
     (batch,) = arrays.load(request.feeds)
     found = [one for one in _inside(model, batch, "attentions") if one is not None]
     if not found or any(one.ndim != 4 for one in found):
@@ -91,7 +91,7 @@ def states(request: StatesRequest, progress: Callable[[str], None]) -> None:
     """
     import torch
 
-    model, _ = _opened(request, progress)
+    model, _ = opened(request, progress)
     batches, found = arrays.load(request.feeds), []
     for at, batch in enumerate(batches):
         if at % 200 == 0:
@@ -102,7 +102,8 @@ def states(request: StatesRequest, progress: Callable[[str], None]) -> None:
     arrays.save(request.out, found)
 
 
-def _opened(request: Look, progress: Callable[[str], None]) -> tuple[eager.Eager, Pipeline]:
+def opened(request: Look, progress: Callable[[str], None]) -> tuple[eager.Eager, Pipeline]:
+    """The eager model, and a pipeline in which it stands where an artifact would."""
     import torch
 
     progress("load the model")

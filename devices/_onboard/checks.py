@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ __all__ = [
 
 _BASE_BYTES, _COPIES = 64 * 2**20, 2
 """A choice: a Python with its engine, and the weights twice, as they are read and as kernels pack them."""
+_OLDEST = (3, 10)
+"""As pyproject.toml has it: pip finds no edgewright for an older one."""
 _INSTALL = "run it with --install, or on the board: pip install 'edgewright[onnx]' (or [litert]), or give --python"
 
 
@@ -114,7 +117,11 @@ def probe(machine: Machine, command: Command, place: Place, timeout_s: float, hi
     """Raise DeviceError where `command`, which starts the engines, fails: before anything is sent."""
     ran = machine.check(command, place, timeout_s)
     if ran.exit_code != 0:
-        raise DeviceError(f"the board's {argv(command, place)[0]} cannot run the bundle: {last_words(ran)}", hint=hint)
+        what = f"the board's {argv(command, place)[0]} cannot run the bundle: {last_words(ran)}"
+        if sys.version_info < _OLDEST and hint is _INSTALL:  # this program runs on it, and edgewright does not
+            have, need = (".".join(map(str, version[:2])) for version in (sys.version_info, _OLDEST))
+            hint = f"its Python is {have}, edgewright needs {need} or newer: name another one there with --python"
+        raise DeviceError(what, hint=hint)
 
 
 def replay(machine: Machine, what: str, command: Command, place: Place, timeout_s: float) -> list[dict[str, Cell]]:

@@ -10,13 +10,21 @@ from edgewright.errors import ConnectionLost, DeviceError, one_line
 __all__ = ["failure"]
 
 
+_CAUSE_LINES = 3
+"""A choice: ssh says why it ends in one to three lines, the last that it prints."""
+
+
 class _Kind(NamedTuple):
-    """A pattern in what ssh prints, and the error; `way` for what passes, or may come back, with the network."""
+    """A pattern in what ssh prints, and the error; `way` for what passes, or may come back, with the network.
+
+    It is looked for at the end, where a server's banner is not; `everywhere` for what ssh frames in many lines.
+    """
 
     pattern: str
     what: str
     hint: str
     way: bool = False
+    everywhere: bool = False
 
 
 _KINDS = (
@@ -24,6 +32,7 @@ _KINDS = (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED|[Hh]ost key .* has changed",
         "{name} has another host key than the one in known_hosts{place}{offered}; nothing was sent",
         "if the board was set up anew, run: ssh-keygen -R '{known}', then: {line}; otherwise someone is in between",
+        everywhere=True,
     ),
     _Kind(
         r"Host key verification failed|host key is known for",
@@ -79,9 +88,11 @@ def failure(words: str, *, target: str, port: int, started: bool, reached: bool,
     name = f"{target}{f', port {port}' if port else ''}"
     known = f"[{host}]:{port}" if port else host
     line = f"ssh {f'-p {port} ' if port else ''}{target}"
-    said = next((one_line(row, 200) for row in reversed(words.splitlines()) if row.strip()), "not a word")
+    rows = [row for row in words.splitlines() if row.strip()]
+    said = one_line(rows[-1], 200) if rows else "not a word"
+    last = "\n".join(rows[-_CAUSE_LINES:])
     for kind in _KINDS:
-        found = re.search(kind.pattern, words)
+        found = re.search(kind.pattern, words if kind.everywhere else last)
         if found is None:
             continue
         at = _OFFENDING.search(words)
@@ -93,7 +104,7 @@ def failure(words: str, *, target: str, port: int, started: bool, reached: bool,
         what = kind.what.format(**facts, place=place, ways=ways, offered=shown)
         error = ConnectionLost if kind.way and (reached or started) else DeviceError
         return error(what, hint=kind.hint.format(**facts))
-    if started or _BROKEN.search(words):
+    if started or _BROKEN.search(last):
         return ConnectionLost(f"the connection to {name} broke: {said}", hint="try again; is the board still powered?")
     hint = f"can the account run commands there? try: {line} echo hello"
     return DeviceError(f"{name} ended the session before the command could begin: {said}", hint=hint)

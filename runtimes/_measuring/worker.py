@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Feeds = Mapping[str, NDArray[Any]]
 
-__all__ = ["main", "measure", "sample", "series"]
+__all__ = ["main", "measure", "sample", "series", "timed"]
 
 _FILLER = "The river had risen in the night, and by morning the lower path was gone. "
 _MOST_RUNS = 1000
@@ -68,7 +68,7 @@ def measure(asked: Mapping[str, Any]) -> MemoryAnswer | TimesAnswer:
             pipeline.session.run(feeds[-1])
         version = engine.version()
         return MemoryAnswer(peak_rss_mib(), _apart(request), engine.engine, version)
-    found = tuple(_timed(pipeline, request, *one) for one in rows)
+    found = tuple(timed(pipeline, request, *one) for one in rows)
     return TimesAnswer(import_ms, modules, load_ms, first_ms, found)
 
 
@@ -99,7 +99,7 @@ def series(
         yield [length], feeds, [item] * _MOST_ANSWERED if batch == 1 else []
 
 
-def _timed(
+def timed(
     pipeline: Pipeline, request: Asked, lengths: list[int], feeds: Sequence[Feeds], items: Sequence[Any]
 ) -> Series:
     """Warm up by count and by time, then run, and say what the machine did meanwhile."""

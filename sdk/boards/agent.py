@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from functools import cache
 from importlib import resources
@@ -49,10 +50,14 @@ MODULES = (
 _KILLED = (-9, 137)
 """By signal 9: as subprocess says it, and as a shell does."""
 
+_OLD = re.compile(r"Python (\d+\.\d+) is too old")
+"""What the program says by itself, in words that any Python 3 prints."""
+_OTHER = "name another one there with --python"
+
 _PROGRAM = """\
 {drop}# not what happens to lie in the directory of the login
 if sys.version_info < (3, 9):
-    sys.exit("Python %d.%d is too old, 3.9 or newer is needed" % sys.version_info[:2])
+    sys.exit("Python %d.%d is too old" % sys.version_info[:2])
 import base64, json, types, zlib
 for name, source in json.loads(zlib.decompress(base64.b64decode("{source}"))):
     module = sys.modules[name] = types.ModuleType(name)
@@ -116,5 +121,7 @@ def _no_answer(python: str, done: Completed) -> DeviceError:
         return DeviceError(f"{python} was killed on the board, before it could answer", hint=hint)
     lines = done.stderr.decode(errors="replace").splitlines()
     words = next((one_line(line, 300) for line in reversed(lines) if line.strip()), "not a word")
-    hint = "does it have Python 3.9 or newer? name it with --python"
+    if old := _OLD.fullmatch(words):
+        return DeviceError(f"{python} on the board is Python {old[1]}, edgewright runs on 3.10 or newer", hint=_OTHER)
+    hint = "does it have Python 3.10 or newer? name it with --python"
     return DeviceError(f"{python} on the board ended with exit code {done.exit_code} and no answer: {words}", hint=hint)

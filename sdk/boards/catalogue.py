@@ -16,11 +16,11 @@ from msgspec import Meta, Struct
 
 from edgewright import registry
 from edgewright.contracts.precision import PRECISIONS, Precision, known
-from edgewright.errors import StorageError, UsageError
+from edgewright.errors import StorageError, UsageError, did_you_mean
 from edgewright.inference.engines import engines_of
 from edgewright.system.files import home
 from edgewright.system.shown import brief
-from edgewright.system.toml import did_you_mean, read_toml, record
+from edgewright.system.toml import read_toml, record
 
 __all__ = [
     "Accelerator",
@@ -230,11 +230,23 @@ def board_profiles(directory: str | Path | None = None) -> dict[str, Profile]:
 
 
 def named(name: str, directory: str | Path | None = None) -> Profile:
-    """The profile called `name`. Raises UsageError: there is none, or its file is bad."""
+    """The profile called `name`, or the one board that people call so: `pi4` is raspberry-pi-4.
+
+    Raises:
+        UsageError: there is none, or its file is bad.
+    """
     files = written_profiles(directory)
+    short = [] if name in files else [each for each in files if len(name) > 2 and _plain(each).endswith(_plain(name))]
+    if len(short) == 1:
+        return read_profile(files[short[0]])
     if name not in files:
         raise UsageError(f"no profile {name!r}{did_you_mean(name, files)}", hint=f"profiles: {', '.join(files)}")
     return read_profile(files[name])
+
+
+def _plain(name: str) -> str:
+    """A name without what people leave out or write in another way."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def wanted(

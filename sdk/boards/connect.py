@@ -19,12 +19,18 @@ __all__ = ["board_behind", "board_of", "connect", "disconnect"]
 
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9-]{0,30})://(?P<rest>[A-Za-z0-9_\[][A-Za-z0-9._:@%+=,/\[\]-]{0,254})")
 """What may stand in a URL at all: nothing that a shell, a terminal or an option parser would read otherwise."""
+_SERIAL = re.compile(r"(?P<scheme>adb)://(?P<rest>[A-Za-z0-9_(][A-Za-z0-9._:@%+=,/ ()\[\]-]{0,254})")
+"""A serial number as adb lists it, which may have blanks: `adb-R5CT (2)._adb-tls-connect._tcp`; no shell reads it."""
+_HOST = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.+-]*@)?[a-z0-9_][a-z0-9_.-]{0,252}(?::[0-9]{1,5})?")
+"""A host as people give it to ssh, without a scheme; in small letters, so that no `Local` is looked for."""
 
 _opened: list[Transport | Board] = []
 
 
 def connect(url: str) -> Transport:
     """The transport to a device: `local` is this machine, `SCHEME://REST` one that `devices/SCHEME.py` reaches.
+
+    What ssh takes as a host, such as `pi4`, `pi@pi4.local` or a name of `~/.ssh/config`, is `ssh://` with that.
 
     Nothing is asked of the device yet.
 
@@ -34,7 +40,7 @@ def connect(url: str) -> Transport:
     if url == "local":
         local: Transport = registry.load("devices", "local")()
         return local
-    found = _URL.fullmatch(url)
+    found = _URL.fullmatch(f"ssh://{url}" if _HOST.fullmatch(url) else url) or _SERIAL.fullmatch(url)
     if found is None:
         raise UsageError(f"{url!r} is no device", hint="give local, or a URL such as ssh://user@host")
     transport: Transport = registry.load("devices", found["scheme"]).at(found["rest"])

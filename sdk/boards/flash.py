@@ -27,6 +27,7 @@ from edgewright.system.files import read_capped
 from edgewright.system.progress import silent
 from edgewright.system.shown import brief
 from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
+from edgewright.system.words import counted, human
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +72,9 @@ class Flashed:
     equipment: Equipment | None = None
 
     def __repr__(self) -> str:
-        sent = f"sent {len(self.sent)} files, {self.sent_bytes / 1e6:.1f} MB" if self.changed else "as it was before"
+        sent = (
+            f"sent {counted(len(self.sent), 'file')}, {human(self.sent_bytes)}" if self.changed else "as it was before"
+        )
         return brief(self, self.release, f"version {self.version}", sent, self.left)
 
 

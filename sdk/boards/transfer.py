@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edgewright.boards.board import here
 from edgewright.contracts.board import End
 from edgewright.errors import DeviceError, EdgewrightError
+from edgewright.system.words import human
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -54,7 +55,7 @@ class Transfer:
             source = files.get(file.sha256)
             if source is None:
                 raise DeviceError(f"the board asks for {file.path}, which is not in the bundle")
-            progress(f"send {file.path}, {file.size_bytes / 1e6:.1f} MB")
+            progress(f"send {file.path}, {human(file.size_bytes)}")
             self.board.way.push(source, f"{wanted.incoming}/{file.sha256}")
 
     @contextmanager

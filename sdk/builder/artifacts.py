@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from edgewright.builder import genai
+from edgewright.builder.model_card import bundle_card
 from edgewright.bundle.bundle import GOLDEN, MANIFEST
 from edgewright.bundle.external_data import check_file, weights_of
 from edgewright.bundle.manifest import Artifact, File, Manifest, encode
@@ -18,6 +21,7 @@ from edgewright.bundle.manifest import Source as Origin
 from edgewright.contracts.precision import weight_bits
 from edgewright.errors import ChildFailed, EdgewrightError, GateFailed, StorageError, from_record
 from edgewright.inference.engines import engine_for
+from edgewright.model.card import CARD, hub_id
 from edgewright.model.conversion import CONVERT, Conversion, Wanted
 from edgewright.model.known import read_json
 from edgewright.proof.bisect import locate
@@ -29,6 +33,7 @@ from edgewright.system.limits import allowed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edgewright.bundle.manifest import Golden
     from edgewright.contracts.converter import Converter
     from edgewright.contracts.precision import Precision
     from edgewright.model.source import Source
@@ -42,6 +47,12 @@ Plan: TypeAlias = "list[tuple[type[Converter], list[Precision]]]"
 
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 _GENERATING = ("chat_template.jinja", "generation_config.json")
+_LICENCE_NAME = re.compile(r"LICENSE[A-Za-z0-9._-]*")
+"""Names that a bundle may list."""
+_MOST_LICENCE_BYTES = 2**18
+"""A choice: the longest of the usual ones, the GPL, has 35 kB."""
+_MOST_EXAMPLE = 100
+"""Characters of the text that the card shows: it stands in a line of code."""
 
 
 @dataclass
@@ -189,18 +200,39 @@ class Assembly:
         for name in self._copied():
             if (self.source.directory / name).is_file():
                 shutil.copyfile(self.source.directory / name, self.stage / name)
-        (self.stage / GOLDEN).write_bytes(encode(self.proof.golden()))
+        golden = self.proof.golden()
+        (self.stage / GOLDEN).write_bytes(encode(golden))
         self._write_for_genai()
+        self._copy_licences()
         manifest = Manifest(
             version=version,
             task=self.source.task,
             settings=self.source.settings,
             artifacts=tuple(self.artifacts),
-            files=tuple(_file(self.stage, path) for path in self._others()),
+            files=(),
             source=self._origin(),
             toolchain={name: metadata.version(name) for name in sorted({p.replace("_", "-") for p in self.packages})},
         )
+        (self.stage / CARD).write_bytes(self._card(manifest, golden))
+        manifest = replace(manifest, files=tuple(_file(self.stage, path) for path in self._others()))
         (self.stage / MANIFEST).write_bytes(encode(manifest))
+
+    def _card(self, manifest: Manifest, golden: Golden) -> bytes:
+        """README.md, with the shortest text among those that a line holds as its example."""
+        card, base = self.source.card(), hub_id(self.source.origin)
+        heading = re.search(r"^# (.{1,80})$", card.body, re.MULTILINE)
+        title = base.rpartition("/")[2] if base else heading[1].strip() if heading else self.source.architecture
+        example = next(
+            (case for case in golden.cases if case.text and len(str(case.text)) < _MOST_EXAMPLE), golden.cases[0]
+        )
+        return bundle_card(manifest, card, example, title=title, base=base)
+
+    def _copy_licences(self) -> None:
+        """The source's own licence goes along: most of them ask for it."""
+        for home in {self.source.origin, self.source.directory} - {Path()}:
+            for path in sorted(home.glob("LICENSE*")):
+                if _LICENCE_NAME.fullmatch(path.name) and path.is_file() and path.stat().st_size <= _MOST_LICENCE_BYTES:
+                    shutil.copyfile(path, self.stage / path.name)
 
     def _write_for_genai(self) -> None:
         """For onnxruntime-genai, which wants a file of its own: the smallest of a decoder's ONNX artifacts."""

@@ -8,6 +8,7 @@ that an artifact names no file which the manifest does not list (`edgewright.bun
 from __future__ import annotations
 
 import os
+import re
 import stat
 import threading
 from collections import Counter
@@ -21,7 +22,7 @@ from edgewright import registry
 from edgewright.bundle.external_data import check_file, weights_of
 from edgewright.bundle.manifest import Artifact, File, Golden, Manifest, decode
 from edgewright.errors import BundleError
-from edgewright.system.files import read_capped, sha256
+from edgewright.system.files import is_lfs_pointer, read_capped, sha256
 from edgewright.system.machine import model
 from edgewright.system.untrusted import MAX_FILES, MAX_JSON_BYTES, check_path
 
@@ -36,10 +37,15 @@ __all__ = ["GOLDEN", "MANIFEST", "SIGNATURE", "Bundle", "inspect", "problems"]
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.json.sig"
 GOLDEN = "golden.json"
+_AGAIN = "copy the whole bundle again"
 _GENERATING = ("chat_template.jinja", "config.json", "generation_config.json")
 """What a decoder's bundle has beside its tokenizer, as transformers names it."""
 _CONTAINED: set[tuple[Artifact, int | None]] = set()
 """The artifacts that were found to name no other file, with the size of their weights; their hash is part of them."""
+_ASIDE = (".cache", ".git")
+"""What git and `hf download --local-dir` keep in the directory itself; it is not even looked into."""
+_BESIDE = re.compile(r"README\.md|LICENSE[A-Za-z0-9._-]*|\.gitattributes|\.git|\.cache|(?:.*/)?\.DS_Store", re.DOTALL)
+"""What hubs, git and a Mac's Finder lay beside the listed files. None of it is ever read, unless it is listed."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,8 @@ class Bundle:
         except OSError as error:
             raise _unreadable(root, error) from error
         if found:
-            raise BundleError(f"{root}: {'; '.join(found)}", hint="copy the whole bundle again")
+            hint = "git has not fetched its files: git lfs pull" if _pointers(root, manifest) else _AGAIN
+            raise BundleError(f"{root}: {'; '.join(found)}", hint=hint)
         return cls(root, manifest)
 
     @classmethod
@@ -215,8 +222,13 @@ def inspect(bundle: Bundle | str | Path) -> Manifest:
 
 
 def problems(manifest: Manifest, sizes: dict[str, int]) -> list[str]:
-    """What is wrong, in words, with a directory of files `path -> size in bytes` (-1: not a plain file)."""
+    """What is wrong, in words, with a directory of files `path -> size in bytes` (-1: not a plain file).
+
+    What lies beside the listed files and is ignored, such as an unlisted README.md, is no problem.
+    """
     paths = [file.path for file in _listed(manifest)]
+    own = set(paths)
+    sizes = {path: size for path, size in sizes.items() if path in own or not _BESIDE.fullmatch(path)}
     if max(len(paths), len(sizes)) > MAX_FILES:
         what = f"the manifest lists {len(paths)} files" if len(paths) > MAX_FILES else f"it has over {MAX_FILES} files"
         return [f"{what}, a bundle has at most {MAX_FILES}"]
@@ -253,6 +265,11 @@ def _unreadable(root: Path, error: Exception) -> BundleError:
     return BundleError(f"cannot read {where}: {getattr(error, 'strerror', None) or error}", hint=hint)
 
 
+def _pointers(root: Path, manifest: Manifest) -> bool:
+    """Whether a listed file is what git-lfs leaves in its place."""
+    return any(is_lfs_pointer(root / file.path) for file in _listed(manifest))
+
+
 def _raise(error: OSError) -> None:
     raise error
 
@@ -271,6 +288,8 @@ def _sizes(root: Path) -> dict[str, int]:
     for folder, folders, files in os.walk(root, onerror=_raise):
         if len(found) > MAX_FILES:
             break
+        if Path(folder) == root:
+            folders[:] = [name for name in folders if name not in _ASIDE]
         for name in [*files, *(f for f in folders if Path(folder, f).is_symlink())]:
             path = Path(folder, name)
             facts = path.lstat()

@@ -14,6 +14,7 @@ import click
 
 from edgewright import registry
 from edgewright._version import __version__
+from edgewright.cli._options import Room, example
 from edgewright.errors import EdgewrightError, StorageError, UsageError, one_line
 from edgewright.system.streams import mend
 
@@ -35,33 +36,57 @@ _SURROUNDINGS = {
 """What a machine runs out of: what could not be done, and what to do next."""
 
 
-class _Commands(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return [*registry.names("cli")]  # `list` is the command of that name, once it was imported
+_FILE = "edgewright.toml"
+_WITH_SETTINGS = ("build", "bench")
+"""Those that a project repeats as they are, and may give options in a file of its own."""
+_VERBOSE = ("-v", "--verbose", "--debug")
+"""Taken anywhere before `--`: who wants to see more types it behind what went wrong."""
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        if cmd_name not in registry.names("cli"):
-            return None
-        command: click.Command = registry.load("cli", cmd_name)
-        return command
+
+class _Commands(Room):
+    room = "cli"
+    sections = (
+        ("Make and prove", ("build", "inspect", "verify", "eval", "compare")),
+        ("Answer", ("run", "serve", "ask")),
+        ("Measure", ("bench", "race", "profile", "report")),
+        ("Boards", ("devices", "flash", "list", "status", "rollback", "uninstall")),
+        ("Pass on", ("push", "pull", "pack", "unpack", "sign", "export")),
+        ("Train and make smaller", ("train", "distill", "compress", "search", "tokenizer", "analyze")),
+        ("This machine", ("doctor",)),
+    )
 
 
 @click.group(
     cls=_Commands,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "EDGEWRIGHT"},
     invoke_without_command=True,
     no_args_is_help=False,
+    epilog=example("build path/to/model --out sentiment")
+    + "\n\nAn option may stand in the environment, such as EDGEWRIGHT_BENCH_THREADS, and those of build and bench in"
+    ' edgewright.toml. Completion: eval "$(_EDGEWRIGHT_COMPLETE=bash_source edgewright)", or zsh_source, fish_source.',
 )
-@click.version_option(__version__, prog_name="edgewright")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(__version__, "-V", "--version", prog_name="edgewright")
+@click.option("-v", "--verbose", "--debug", is_flag=True, help="Show the traceback of an error, and log more.")
 @click.pass_context
 def _edgewright(context: click.Context, /, **_: Any) -> None:
     """Small language models on edge devices: converted, proven, measured, installed."""
-    if context.invoked_subcommand is None:
+    name = context.invoked_subcommand
+    if name is None:
         click.echo(context.get_help(), err=True)
         context.exit(2)
+    if name in _WITH_SETTINGS and os.path.lexists(_FILE):
+        _take_settings(context, registry.load("cli", name))
+
+
+def _take_settings(context: click.Context, command: click.Command) -> None:
+    """Options of the project's file count less than those that are typed; that there are some is said."""
+    from edgewright.cli._settings import read_settings
+
+    found = read_settings(command)
+    if found:
+        context.default_map = {str(command.name): found}
+        if not {"-q", "--quiet"} & set(context.obj or ()):
+            click.echo(f"edgewright: {_FILE} gives {', '.join(found)}", err=True)
 
 
 class _Notices(logging.Handler):
@@ -99,27 +124,40 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _run(argv: list[str]) -> int:
+def _run(typed: list[str]) -> int:
+    argv, verbose = _said(typed)
     try:
-        result = _edgewright.main(argv, prog_name="edgewright", standalone_mode=False)
+        result = _edgewright.main(argv, prog_name="edgewright", standalone_mode=False, obj=argv)
     except (click.Abort, KeyboardInterrupt):
         return _say("interrupted; nothing was left behind", _INTERRUPTED)
     except click.ClickException as error:
-        return _say(error.format_message(), 2)
+        return _say(error.format_message() + _dashed(error), 2)
     except EdgewrightError as error:
-        return _fail(error, argv, error.exit_code)
+        return _fail(error, error.exit_code, verbose=verbose)
     except (SystemExit, BrokenPipeError) as end:
         return _unread(end)
     except Exception as error:  # noqa: BLE001 - the last resort: one line and exit code 70
         problem = _problem(error).with_traceback(error.__traceback__)
-        return _fail(problem, argv, problem.exit_code)
+        return _fail(problem, problem.exit_code, verbose=verbose)
     return result if isinstance(result, int) else 0
+
+
+def _dashed(error: click.ClickException) -> str:
+    """What helps where a text was taken for an option, of a command that takes texts."""
+    command = error.ctx.command if isinstance(error, click.NoSuchOption) and error.ctx else None
+    texts = [one for one in (command.params if command else ()) if isinstance(one, click.Argument) and one.nargs < 0]
+    return (
+        f" What begins with - and is no option comes behind --, as in: {command.name} … -- '-1'"
+        if command and texts
+        else ""
+    )
 
 
 def _unread(end: SystemExit | BrokenPipeError) -> int:
     """The exit code where whoever reads the answer has gone, for which click ends the process by itself."""
+    told = type(sys.stdout).__name__.endswith("PacifyFlushWrapper")  # so click leaves it where a pipe broke
     cause = end.__context__
-    if isinstance(end, SystemExit) and not (isinstance(cause, OSError) and cause.errno == errno.EPIPE):
+    if isinstance(end, SystemExit) and not (told or (isinstance(cause, OSError) and cause.errno == errno.EPIPE)):
         return end.code if isinstance(end.code, int) else 1
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return 0
@@ -138,12 +176,21 @@ def _problem(error: Exception) -> EdgewrightError:
     if isinstance(error, UnicodeEncodeError) and error.encoding == sys.getfilesystemencoding().replace("-", "_"):
         what = f"a name cannot be written in this locale's encoding, {sys.getfilesystemencoding()}"
         return UsageError(what, hint="set LC_ALL=C.UTF-8, or rename the file")
-    hint = "this is a bug; run again with --debug and report it"
+    hint = "this is a bug; run again with --verbose and report it"
     return EdgewrightError(f"{type(error).__name__}: {error}", hint=hint)
 
 
-def _fail(error: EdgewrightError, argv: list[str], code: int) -> int:
-    if "--debug" in argv:
+def _said(argv: list[str]) -> tuple[list[str], bool]:
+    """The words without those for more to be shown, and whether there were any."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    kept = [word for word in argv[:end] if word not in _VERBOSE]
+    verbose = len(kept) < end or os.environ.get("EDGEWRIGHT_VERBOSE", "") not in ("", "0")
+    logging.getLogger("edgewright").setLevel(logging.DEBUG if verbose else logging.INFO)
+    return [*kept, *argv[end:]], verbose
+
+
+def _fail(error: EdgewrightError, code: int, *, verbose: bool) -> int:
+    if verbose:
         import traceback
 
         traceback.print_exception(error)

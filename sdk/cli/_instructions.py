@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
+from edgewright.cli._options import GIVEN
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit, score_record
 
@@ -33,7 +33,7 @@ def counts(bundle: str, tokens: Sequence[int]) -> bool:
         return False
     for parameter in context.command.params:
         name = str(parameter.name)
-        if name not in _TAKEN and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        if name not in _TAKEN and context.get_parameter_source(name) in GIVEN:
             what = f"{given['device']} is emulated, its instructions are counted"
             raise click.UsageError(f"{what}: {parameter.opts[0]} is for times")
     from edgewright.boards.instructions import count_active

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from edgewright.boards.connect import board_behind, connect
 from edgewright.boards.remote import Remote
-from edgewright.cli._options import asked
+from edgewright.cli._options import GIVEN, asked
 from edgewright.errors import DataError
 from edgewright.system.files import read_capped
 
@@ -45,13 +44,13 @@ def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
     words, texts, files = [str(command.name), "{bundle}"], [], dict[str, bytes]()
     for parameter in command.params:
         name = str(parameter.name)
-        typed = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        typed = context.get_parameter_source(name) in GIVEN
         if name == bundle or name in _OURS or name in takes or name in keep or not typed:
             continue
         if isinstance(parameter, click.Argument):
             texts = list(given[name])
         elif getattr(parameter, "is_flag", False):
-            words.append(parameter.opts[-1])
+            words += [parameter.opts[-1]] if given[name] else []
         elif isinstance(parameter.type, click.Path):
             sent = _sendable(given[name], {*files, *takes})
             files[sent] = _read(given[name])

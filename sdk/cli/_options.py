@@ -6,17 +6,31 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
+from click.shell_completion import CompletionItem
+
+from edgewright.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
+    "DEVICES",
+    "FORMATS",
+    "GIVEN",
+    "PRECISIONS",
+    "PROFILES",
+    "TASKS",
+    "Keys",
+    "Listing",
+    "Room",
     "answer_options",
     "artifact_options",
     "asked",
     "board_options",
     "column_options",
     "device_options",
+    "example",
     "fleet_options",
     "generation_options",
     "listed",
@@ -24,6 +38,7 @@ __all__ = [
     "profiles_option",
     "recipe_options",
     "subcommands",
+    "task_option",
 ]
 
 
@@ -93,10 +108,70 @@ def asked(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in names if options.get(name) is not None}
 
 
+GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP)
+"""Where a value comes from that somebody gave: typed, in the environment, or in edgewright.toml."""
+
+
+class Keys(click.types.StringParamType):
+    """A key, or several by comma, which a shell completes; what is none of them is refused where it is used."""
+
+    name = "text"
+
+    def __init__(self, keys: Callable[[], Sequence[str]]) -> None:
+        self.keys = keys
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The keys that go on as the last word does."""
+        del ctx, param
+        before, comma, last = incomplete.rpartition(",")
+        return [CompletionItem(f"{before}{comma}{key}") for key in self.keys() if key.startswith(last)]
+
+
+def _of(room: str) -> Callable[[], Sequence[str]]:
+    def keys() -> Sequence[str]:
+        from edgewright import registry
+
+        return registry.names(room)
+
+    return keys
+
+
+def _precisions() -> Sequence[str]:
+    from edgewright.contracts.precision import PRECISIONS
+
+    return PRECISIONS
+
+
+def _profiles() -> Sequence[str]:
+    from edgewright.boards.catalogue import written_profiles
+
+    return sorted(written_profiles(None))
+
+
+FORMATS, PRECISIONS, TASKS, PROFILES = Keys(_of("converters")), Keys(_precisions), Keys(_of("tasks")), Keys(_profiles)
+DEVICES = Keys(lambda: [name if name == "local" else f"{name}://" for name in _of("devices")()])
+
+
+class Listing(click.Option):
+    """An option whose help ends with the keys that it takes, which are looked up when help is asked."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """What click shows, with the keys behind it."""
+        found = super().get_help_record(ctx)
+        if found is None or not isinstance(self.type, Keys):
+            return found
+        return found[0], f"{found[1]} [{', '.join(self.type.keys())}]"
+
+
+def task_option(what: str) -> Callable[[Any], Any]:
+    """`--task`; `what` says when it is to be given."""
+    return click.option("--task", cls=Listing, type=TASKS, help=what)
+
+
 def artifact_options(command: Any) -> Any:
     """`--format` and `--precision`, each to narrow the choice of artifacts."""
-    command = click.option("--precision", help="Only this precision.")(command)
-    return click.option("--format", "format_", help="Only this format.")(command)
+    command = click.option("--precision", cls=Listing, type=PRECISIONS, help="Only this precision.")(command)
+    return click.option("--format", "format_", cls=Listing, type=FORMATS, help="Only this format.")(command)
 
 
 def column_options(command: Any) -> Any:
@@ -127,7 +202,7 @@ def board_options(command: Any) -> Any:
 def device_options(command: Any) -> Any:
     """`--device`, with `--root` and `--python` there: the command runs on a board, on its active release."""
     what = "Run on the board at this URL; BUNDLE must be active there, - is whatever is."
-    return click.option("--device", metavar="URL", help=what)(board_options(command))
+    return click.option("--device", metavar="URL", type=DEVICES, help=what)(board_options(command))
 
 
 def fleet_options(command: Any) -> Any:
@@ -136,24 +211,67 @@ def fleet_options(command: Any) -> Any:
     where = "Where on the board the releases are."
     command = click.option("--root", default="/var/lib/edgewright", show_default=True, help=where)(command)
     command = click.option("--force", is_flag=True, help="Replace a file that is there.")(command)
-    return click.option("--out", required=True, type=click.Path(), help="The file to write.")(output_options(command))
+    return click.option("-o", "--out", required=True, type=click.Path(), help="The file to write.")(
+        output_options(command)
+    )
 
 
-def subcommands(room: str) -> type[click.Group]:
+class Room(click.Group):
+    """A group whose commands are the files of a room; help shows them by `sections`, each with its whole sentence."""
+
+    room = ""
+    sections: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the files."""
+        from edgewright import registry
+
+        del ctx
+        return [*registry.names(self.room)]  # `list` is the command of that name, once it was imported
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a file, which is imported now."""
+        from edgewright import registry
+
+        known = cmd_name in self.list_commands(ctx)
+        command: click.Command | None = registry.load(self.room, cmd_name) if known else None
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, with the nearest name where there is no such command."""
+        name = args[0]
+        if not name.startswith("-") and name not in self.list_commands(ctx):
+            near = did_you_mean(name, self.list_commands(ctx))
+            ctx.fail(f"no command {name!r}{near or f'; see {ctx.command_path} --help'}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands by sections."""
+        names = self.list_commands(ctx)
+        placed = {name for _, section in self.sections for name in section}
+        rest = tuple(name for name in names if name not in placed)
+        for title, section in (*self.sections, ("Commands", rest)):
+            found = [(name, self.get_command(ctx, name)) for name in section]
+            rows = [(name, command.get_short_help_str(_MOST_SUMMARY)) for name, command in found if command]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+_MOST_SUMMARY = 300
+"""Characters of a command's first sentence: all of it."""
+
+
+def subcommands(room: str) -> type[Room]:
     """The class of a group whose commands are the files of a room, such as `cli._devices`."""
-    from edgewright import registry
+    return type("Commands", (Room,), {"room": room})
 
-    class Commands(click.Group):
-        def list_commands(self, ctx: click.Context) -> list[str]:
-            del ctx
-            return list(registry.names(room))
 
-        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-            del ctx
-            command: click.Command | None = registry.load(room, cmd_name) if cmd_name in registry.names(room) else None
-            return command
-
-    return Commands
+def example(words: str) -> str:
+    """What a command's help ends with; click leaves a paragraph behind this mark as it is."""
+    return f"\b\nExample:\n  edgewright {words}"
 
 
 def listed(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:

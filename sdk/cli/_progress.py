@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import threading
@@ -67,14 +68,20 @@ class _Table:
 def status(*, quiet: bool, stages: int = 0) -> Callable[[str], None]:
     """A progress callback: a line that overwrites itself on a terminal, plain lines elsewhere, nothing if quiet.
 
-    With the expected number of `stages` the line begins with a bar.
+    Of steps that are counted, such as `step 12 of 600`, a line a second is printed where there is no terminal. With the
+    expected number of `stages` the line begins with a bar.
     """
     if quiet:
         return lambda _: None
     begin, done, live = time.monotonic(), 0, sys.stderr.isatty()
+    last, when = "", begin
 
     def show(phrase: str) -> None:
-        nonlocal done
+        nonlocal done, last, when
+        stem, now = re.sub(r"[-+.\d]+", "#", phrase), time.monotonic()
+        if not live and stem == last and now - when < 1:
+            return
+        last, when = stem, now
         line = f"{time.monotonic() - begin:6.1f} s  {phrase}"
         if live:
             line = f"\r\x1b[2K{_bar(done, stages)}{line}"[: shutil.get_terminal_size().columns + 4]

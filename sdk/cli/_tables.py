@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import UnsetType, to_builtins
 
+from edgewright.cli._fit import blocks, fitted, paragraphs, width
 from edgewright.cli._progress import clear
 from edgewright.errors import one_line
+from edgewright.system.words import human
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edgewright.bundle.manifest import Artifact, Score
 
-__all__ = ["artifact_row", "decoding_row", "emit", "human", "score_record", "wrote"]
-
-_BYTES = ("B", "kB", "MB", "GB")
+__all__ = ["artifact_row", "decoding_row", "emit", "score_record", "wrote"]
 
 
 def emit(
@@ -30,28 +30,34 @@ def emit(
     notes: Sequence[str] = (),
     **extra: Any,
 ) -> None:
-    """Print rows as `{"rows": [...], ...extra}`, or as a table, CSV or Markdown of the columns that hold anything.
+    """Print rows as `{"rows": [...], ...extra}`, or as a table, blocks, CSV or Markdown of the columns that are used.
 
-    `notes` go below a table, and to standard error beside the other forms.
+    A table is no wider than the terminal. `notes` go below it, and to standard error beside JSON, CSV and Markdown.
     """
     clear()
-    for note in notes if as_json or form != "table" else ():
+    shown = form in ("table", "blocks")
+    for note in notes if as_json or not shown else ():
         click.echo(note, err=True)
     if as_json:
         click.echo(json.dumps({**extra, "rows": [dict(row) for row in rows]}, ensure_ascii=False, default=to_builtins))
         return
     if title:
-        click.echo(title)
+        click.echo(paragraphs(title, width()) if shown else title)
     if title and not rows:
         return
     kept = [key for key in (rows[0] if rows else ()) if any(row[key] is not None for row in rows)]
     if form == "csv":
         click.echo(_csv([{key: row[key] for key in kept} for row in rows]), nl=False)
         return
-    table = _markdown if form == "markdown" else _table
-    click.echo("\n".join(table([{key: _cell(key, row[key]) for key in kept} for row in rows])))
-    if notes and form == "table":
-        click.echo("\n" + "\n".join(notes))
+    cells = [{key: _cell(key, row[key]) for key in kept} for row in rows]
+    if form == "blocks":
+        cells = [{key: cell for key, cell in row.items() if cell != "-"} for row in cells]
+        lines = blocks(cells, width())
+    else:
+        lines = _markdown(cells) if form == "markdown" else fitted(cells, width())
+    click.echo("\n".join(lines))
+    if notes and shown:
+        click.echo("\n" + paragraphs("\n".join(notes), width()))
 
 
 def wrote(out: str) -> None:
@@ -100,14 +106,6 @@ def score_record(score: Score | None) -> dict[str, Any] | None:
     return None if score is None else {name: getattr(score, name) for name in ("metric", "value", "n", "data")}
 
 
-def _table(rows: Sequence[Mapping[str, str]]) -> list[str]:
-    names = list(rows[0]) if rows else []
-    heads = [name.removesuffix("_bytes") for name in names]
-    widths = [max(len(head), *(len(row[name]) for row in rows)) for head, name in zip(heads, names, strict=True)]
-    lines = [heads, ["-" * width for width in widths], *([row[name] for name in names] for row in rows)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-
-
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return "-"
@@ -117,12 +115,3 @@ def _cell(name: str, value: Any) -> str:
         unit = "" if value["metric"] == "perplexity" else " %"
         return f"{value['value']:.2f}{unit} {value['metric']} (n {value['n']}, {value['data']})"
     return f"{value:.4g}" if isinstance(value, float) else one_line(str(value))
-
-
-def human(size: float) -> str:
-    """A number of bytes with three digits and a unit."""
-    for unit in _BYTES:
-        if size < 1000 or unit == _BYTES[-1]:
-            return f"{size:.3g} {unit}" if unit != "B" else f"{size} B"
-        size /= 1000
-    raise AssertionError

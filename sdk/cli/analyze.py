@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgewright.cli._options import output_options
+from edgewright.cli._options import example, output_options, task_option
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
 
@@ -21,14 +21,16 @@ def command() -> None:
     """Look inside a model: what its heads attend to, what its layers know. Each part takes --json."""
 
 
-@command.command("attention")
+@command.command("attention", epilog=example('analyze attention tuned "a fine film" --out heads.html'))
 @click.argument("source", type=click.Path())
 @click.argument("text")
 @click.argument("second", required=False)
-@click.option("--out", type=click.Path(dir_okay=False), help="Where to draw it: FILE.html, or FILE.png (matplotlib).")
+@click.option(
+    "-o", "--out", type=click.Path(dir_okay=False), help="Where to draw it: FILE.html, or FILE.png (matplotlib)."
+)
 @click.option("--tokens", default=64, show_default=True, help="Cut the text at so many tokens.")
 @click.option("--threads", default=1, show_default=True, help="Threads of torch.")
-@click.option("--task", help=_TASK_HELP)
+@task_option(_TASK_HELP)
 @output_options
 def _attention(source: str, text: str, *, second: str | None, as_json: bool, quiet: bool, **options: Any) -> None:
     """Show where each head of SOURCE looks in TEXT, or in a pair of texts, and draw the maps.
@@ -56,14 +58,14 @@ def _attention(source: str, text: str, *, second: str | None, as_json: bool, qui
     emit([asdict(head) for head in heads(found)], as_json=as_json, tokens=list(found.tokens))
 
 
-@command.command("probe")
+@command.command("probe", epilog=example("analyze probe tuned --data dev.tsv --out probe.html"))
 @click.argument("source", type=click.Path())
 @click.option("--data", required=True, type=click.Path(), help="Rows with a text and a label, or with tokens and tags.")
 @click.option("--rows", default=2000, show_default=True, help="Texts to take, evenly over the file.")
 @click.option("--seed", default=0, show_default=True, help="Of the control task.")
-@click.option("--out", type=click.Path(dir_okay=False), help="Draw the accuracies over the layers: FILE.html.")
+@click.option("-o", "--out", type=click.Path(dir_okay=False), help="Draw the accuracies over the layers: FILE.html.")
 @click.option("--threads", default=1, show_default=True, help="Threads of torch.")
-@click.option("--task", help=_TASK_HELP)
+@task_option(_TASK_HELP)
 @output_options
 def _probe(source: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
     """Show what a linear probe reads off each layer of SOURCE, beside a control task of random labels.

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from edgewright.cli._instructions import counts
-from edgewright.cli._options import artifact_options, column_options, device_options, output_options
+from edgewright.cli._options import GIVEN, artifact_options, column_options, device_options, example, output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import artifact_row, emit, score_record
 from edgewright.errors import ConnectionLost, one_line
+from edgewright.system.words import counted
 
 if TYPE_CHECKING:
     from edgewright.measure.regression import Comparison
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("bench")
+@click.command("bench", epilog=example("bench sentiment --tokens 16,128 --threads 1,2 --out run.json"))
 @click.argument("bundle", type=click.Path())
 @click.option("--tokens", default="16,128", show_default=True, help="Fixed lengths, by comma.")
 @click.option("--input", "input_", type=click.Path(), help="A file of texts, run at their own lengths.")
@@ -35,7 +35,7 @@ __all__ = ["command"]
 @click.option("--least-ms", default=250.0, show_default=True, help="Least time of a process's timed runs.")
 @click.option("--sustained", default=0.0, help="Go on for so many seconds, and show the drift.")
 @click.option("--roofline", is_flag=True, help="Measure the machine's peaks too, and each row's share of them.")
-@click.option("--out", type=click.Path(), help="Keep the rows, raw samples and all, in this file.")
+@click.option("-o", "--out", type=click.Path(), help="Keep the rows, raw samples and all, in this file.")
 @click.option("--against", type=click.Path(), help="Another bundle: measure both in turn and compare.")
 @click.option("--baseline", type=click.Path(), help="A file of --out: compare with its rows.")
 @click.option("--fail-over", default="5%", show_default=True, help="The slow-down that fails, with --baseline.")
@@ -98,7 +98,7 @@ def _writes(bundle: str, lengths: tuple[int, ...], options: dict[str, Any]) -> b
         return True
     from edgewright.measure.writing import WritingPlan, bench_writing
 
-    typed = click.get_current_context().get_parameter_source("tokens") is ParameterSource.COMMANDLINE
+    typed = click.get_current_context().get_parameter_source("tokens") in GIVEN
     plan = WritingPlan(
         prompts=lengths if typed else WritingPlan.prompts,
         written=options["written"],
@@ -199,7 +199,7 @@ def _compared(one: Comparison) -> dict[str, Any]:
         "ratio": one.ratio.value,
         "low": one.ratio.low,
         "high": one.ratio.high,
-        "difference": "shown" if one.ratio.shown else "none shown",
+        "difference": one.difference,
         "score": score_record(one.row.artifact.score),
         "grade": one.row.grade,
         "other_grade": one.other.grade,
@@ -214,4 +214,5 @@ def _notes(rows: tuple[Row, ...], problems: tuple[str, ...]) -> list[str]:
             kind = re.sub(r"[-+.\d]+", "#", f"{row.grade}: {reason}")
             found.setdefault(kind, []).append(f"{row.grade}: {reason} ({row.key})")
     alike = {first: len(others) for first, *others in found.values()}
-    return [*(f"{first}{f', and {n} more rows alike' * bool(n)}" for first, n in alike.items()), *problems]
+    more = {first: f", and {counted(n, 'more row')} alike" * bool(n) for first, n in alike.items()}
+    return [*(first + words for first, words in more.items()), *problems]

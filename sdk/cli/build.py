@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import column_options, listed, output_options, profiles_option
+from edgewright.cli._options import (
+    FORMATS,
+    PRECISIONS,
+    PROFILES,
+    Listing,
+    column_options,
+    example,
+    listed,
+    output_options,
+    profiles_option,
+    task_option,
+)
 from edgewright.cli._progress import status
 from edgewright.cli._tables import artifact_row, decoding_row, emit, score_record
 
@@ -16,14 +27,31 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("build")
+@click.command("build", epilog=example("build path/to/model --out sentiment --format onnx,tflite --data dev.tsv"))
 @click.argument("source")
-@click.option("--out", required=True, type=click.Path(), help="Where the bundle shall be.")
-@click.option("--format", "formats", callback=listed, help="Formats, by comma; by default onnx, or the board's.")
-@click.option("--precision", "precisions", callback=listed, help="By comma; by default fp32,int8, or the board's.")
-@click.option("--device", metavar="PROFILE", help="Make what this board runs best; see edgewright devices list.")
+@click.option("-o", "--out", required=True, type=click.Path(), help="Where the bundle shall be.")
+@click.option(
+    *("--format", "formats"),
+    cls=Listing,
+    type=FORMATS,
+    callback=listed,
+    help="Formats, by comma; by default onnx, or the board's.",
+)
+@click.option(
+    *("--precision", "precisions"),
+    cls=Listing,
+    type=PRECISIONS,
+    callback=listed,
+    help="By comma; by default fp32,int8, or the board's.",
+)
+@click.option(
+    *("--device",),
+    metavar="PROFILE",
+    type=PROFILES,
+    help="Make what this board runs best; see edgewright devices list.",
+)
 @profiles_option
-@click.option("--task", help="The task, where the source's architecture does not tell.")
+@task_option("The task, where the source's architecture does not tell.")
 @click.option("--data", type=click.Path(), help="Labelled rows: the task metric becomes a gate.")
 @click.option("--calibration", type=click.Path(), help="Texts for int8-static; by default those of --data.")
 @click.option(

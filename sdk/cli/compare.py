@@ -6,24 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import artifact_options, column_options, output_options
+from edgewright.cli._options import artifact_options, column_options, example, output_options, task_option
 from edgewright.cli._progress import status
-from edgewright.cli._tables import emit, human, score_record
+from edgewright.cli._tables import emit, score_record
 
 if TYPE_CHECKING:
     from edgewright.proof.compare import Difference
     from edgewright.proof.subjects import Side
     from edgewright.statistics.latency import Ratio
+from edgewright.system.words import human
 
 __all__ = ["command"]
 
 
-@click.command("compare")
+@click.command("compare", epilog=example("compare path/to/model sentiment --data dev.tsv"))
 @click.argument("first", type=click.Path())
 @click.argument("second", type=click.Path())
 @click.option("--data", type=click.Path(), help="Labelled rows to score both on; without, the gate's texts are asked.")
 @click.option("--metric", default="", help="A metric of the task; by default its own.")
-@click.option("--task", help="The task of a source; by default the one of its architecture.")
+@task_option("The task of a source; by default the one of its architecture.")
 @click.option("--threads", default=1, show_default=True, help="Threads of the engine, or of torch.")
 @artifact_options
 @output_options
@@ -127,7 +128,8 @@ def _costs(found: Difference) -> list[dict[str, str]]:
     a, b = found.first.cost, found.second.cost
     if a is None or b is None:
         return []
-    change = _ratio(found.ratio) if found.ratio else _times(b.latency_ms, a.latency_ms)
+    change = _ratio(found.ratio) if found.ratio else "not timed in turn"
+    change = "void" if "void" in (a.grade, b.grade) else change
     return [
         _line("latency, ms", f"{a.latency_ms:.3g}", f"{b.latency_ms:.3g}", change),
         _line("timed", a.timed, b.timed),

@@ -7,18 +7,21 @@ from typing import Any
 
 import click
 
-from edgewright.cli._options import output_options
+from edgewright.cli._options import example, output_options, task_option
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
+from edgewright.system.words import counted
 
 __all__ = ["command"]
 
 
-@click.command("compress")
+@click.command(
+    "compress", epilog=example("compress tuned --recipe recipe.toml --data train.tsv --eval dev.tsv --out small")
+)
 @click.argument("source")
 @click.option("--recipe", type=click.Path(), required=True, help="A TOML file that names the steps.")
-@click.option("--out", type=click.Path(), required=True, help="The new model directory.")
-@click.option("--task", help="By default that of the saved architecture.")
+@click.option("-o", "--out", type=click.Path(), required=True, help="The new model directory.")
+@task_option("By default that of the saved architecture.")
 @click.option("--data", "train", type=click.Path(), help="Labelled rows for the steps that need some.")
 @click.option("--eval", "dev", type=click.Path(), help="Other labelled rows, which choose and score.")
 @click.option("--measure", default="", help="Build this artifact at every stage and time it, such as onnx/int8.")
@@ -41,4 +44,4 @@ def command(source: str, recipe: str, out: str, *, as_json: bool, quiet: bool, *
         sparsity = round(100 * (1 - stage.nonzero / stage.parameters), 1)
         rows.append({**asdict(stage), "sparsity_percent": sparsity})
         rows[-1].pop("nonzero") if not as_json else None
-    emit(rows, as_json=as_json, title=f"{out}: {len(stages) - 1} steps")
+    emit(rows, as_json=as_json, title=f"{out}: {counted(len(stages) - 1, 'step')}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import column_options, listed, output_options, recipe_options
+from edgewright.cli._options import column_options, example, listed, output_options, recipe_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
 
@@ -19,11 +19,11 @@ __all__ = ["command"]
 _SHAPE = ("take", "layers", "width", "heads", "feed_forward", "embedding")
 
 
-@click.command("distill")
+@click.command("distill", epilog=example("distill tuned --take 0,2 --data train.tsv --eval dev.tsv --out student"))
 @click.argument("teacher")
 @click.option("--data", "train", type=click.Path(), required=True, help="Labelled rows to train on.")
 @click.option("--eval", "dev", type=click.Path(), required=True, help="Other labelled rows, which choose the model.")
-@click.option("--out", type=click.Path(), required=True, help="The student's directory.")
+@click.option("-o", "--out", type=click.Path(), required=True, help="The student's directory.")
 @click.option("--student", help="Where its weights and tokenizer come from, by default TEACHER.")
 @click.option("--take", callback=listed, default="", help="Layers to take over: 0,2,5. By default all.")
 @click.option("--layers", default=0, help="Their number, for a student that begins at random.")

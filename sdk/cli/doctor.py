@@ -6,12 +6,14 @@ from typing import Any
 
 import click
 
+from edgewright.cli._fit import facts, width
+from edgewright.cli._options import example
 from edgewright.cli._tables import emit
 
 __all__ = ["command"]
 
 
-@click.command("doctor")
+@click.command("doctor", epilog=example("doctor --roofline"))
 @click.option("--roofline", is_flag=True, help="Measure the peaks of this machine too: a few seconds.")
 @click.option("--threads", default=1, show_default=True, help="Threads for the peaks.")
 @click.option("--android", is_flag=True, help="Say how to get what an Android device without Python needs.")
@@ -26,10 +28,10 @@ def command(*, roofline: bool, threads: int, android: bool, as_json: bool) -> No
     from edgewright.inference.doctor import examine
     from edgewright.system.machine import machine
 
-    facts = machine()
-    facts |= _peaks(threads) if roofline else {}
-    title = "\n".join(f"{name:<12}{value}" for name, value in facts.items()) + "\n"
-    emit(examine(), as_json=as_json, title="" if as_json else title, machine=facts)
+    here = machine()
+    here |= _peaks(threads) if roofline else {}
+    title = facts({name: str(value) for name, value in here.items()}, width()) + "\n"
+    emit(examine(), as_json=as_json, title="" if as_json else title, machine=here)
 
 
 def _peaks(threads: int) -> dict[str, Any]:

@@ -12,8 +12,10 @@ from edgewright.cli._options import (
     asked,
     column_options,
     device_options,
+    example,
     listed,
     output_options,
+    task_option,
 )
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
@@ -21,12 +23,12 @@ from edgewright.cli._tables import emit
 __all__ = ["command"]
 
 
-@click.command("eval")
+@click.command("eval", epilog=example("eval sentiment --data dev.tsv --metric accuracy,f1"))
 @click.argument("model", type=click.Path())
 @click.option("--data", required=True, type=click.Path(), help="Labelled rows: .tsv, .csv, .jsonl, Parquet, SQuAD.")
 @click.option("--metric", default="", callback=listed, help="Names, comma-separated; by default the task's own.")
 @click.option("--cost", is_flag=True, help="Measure latency on texts of the data, and peak memory.")
-@click.option("--task", help="The task of a source; by default the one of its architecture.")
+@task_option("The task of a source; by default the one of its architecture.")
 @click.option("--threads", default=1, show_default=True, help="Engine threads.")
 @answer_options
 @artifact_options

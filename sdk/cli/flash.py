@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import board_options, output_options
+from edgewright.cli._options import board_options, example, output_options
 from edgewright.cli._progress import live, status
 from edgewright.cli._tables import emit
 from edgewright.errors import DeviceError
+from edgewright.system.words import counted, human
 
 if TYPE_CHECKING:
     from edgewright.boards.flash import Flashed
@@ -28,7 +29,7 @@ class _Command(click.Command):
         return super().parse_args(ctx, ["--install=wheels" if word == "--install" else word for word in args])
 
 
-@click.command("flash", cls=_Command)
+@click.command("flash", epilog=example("flash sentiment ssh://pi@pi4.local --install"), cls=_Command)
 @click.argument("bundle", type=click.Path())
 @click.argument("url", required=False)
 @click.option("--hosts", type=click.Path(), help="A file of URLs, one a line: flash all of these boards.")
@@ -110,13 +111,13 @@ def _title(url: str, done: Flashed) -> str:
     if not done.changed:
         return f"{what}, as it was before{installed}"
     left = f"\n{done.left}" if done.left else ""
-    return f"{what}; sent {len(done.sent)} files, {done.sent_bytes / 1e6:.1f} MB{installed}{left}"
+    return f"{what}; sent {counted(len(done.sent), 'file')}, {human(done.sent_bytes)}{installed}{left}"
 
 
 def _installed(equipment: Equipment | None) -> str:
     if equipment is None or not equipment.sent:
         return ""
-    return f"; installed {len(equipment.sent)} wheels, {equipment.sent_bytes / 1e6:.1f} MB"
+    return f"; installed {counted(len(equipment.sent), 'wheel')}, {human(equipment.sent_bytes)}"
 
 
 def _many(bundle: str, hosts: str, options: dict[str, Any], given: dict[str, Any]) -> None:
@@ -131,7 +132,7 @@ def _many(bundle: str, hosts: str, options: dict[str, Any], given: dict[str, Any
     bad = [one for one in found if one.error]
     if bad:
         names = ", ".join(one.url for one in bad)
-        raise DeviceError(f"{len(bad)} of {len(found)} boards failed: {names}", hint="the others are done")
+        raise DeviceError(f"{len(bad)} of {counted(len(found), 'board')} failed: {names}", hint="the others are done")
 
 
 def _outcome(one: Outcome) -> dict[str, Any]:

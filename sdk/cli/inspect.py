@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgewright.cli._fit import facts, width
+from edgewright.cli._options import example
 from edgewright.cli._tables import artifact_row, decoding_row, emit, score_record
 from edgewright.errors import one_line
 
@@ -21,7 +23,7 @@ _CACHE = ("past_key_values.", "present.")
 """What the names of keys and values begin with, as transformers exports them."""
 
 
-@click.command("inspect")
+@click.command("inspect", epilog=example("inspect sentiment"))
 @click.argument("bundle", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(bundle: str, *, as_json: bool) -> None:
@@ -56,12 +58,13 @@ def command(bundle: str, *, as_json: bool) -> None:
         }
         for a in manifest.artifacts
     ]
-    emit(rows, as_json=as_json, title="" if as_json else _title(manifest), manifest=json.loads(encode(manifest)))
+    title = "" if as_json else _title(manifest)
+    emit(rows, as_json=as_json, form="blocks", title=title, manifest=json.loads(encode(manifest)))
 
 
 def _title(manifest: Manifest) -> str:
     source, settings = manifest.source, manifest.settings
-    facts: dict[str, Any] = {
+    said: dict[str, Any] = {
         "task": manifest.task,
         "labels": ", ".join(settings.labels) or "-",
         "max length": f"{settings.max_length} tokens",
@@ -71,7 +74,7 @@ def _title(manifest: Manifest) -> str:
         "chosen": "; ".join(_chosen(choice) for choice in manifest.choices) or "-",
         "made with": ", ".join(f"{name} {version}" for name, version in manifest.toolchain.items()),
     }
-    return "\n".join(f"{name:<12}{one_line(value)}" for name, value in facts.items()) + "\n"
+    return facts({name: one_line(value) for name, value in said.items()}, width()) + "\n"
 
 
 def _chosen(choice: Choice) -> str:

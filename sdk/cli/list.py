@@ -7,14 +7,14 @@ from typing import Any
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._options import board_options, output_options
+from edgewright.cli._options import board_options, example, output_options
 from edgewright.cli._tables import emit
 from edgewright.errors import one_line
 
 __all__ = ["command"]
 
 
-@click.command("list")
+@click.command("list", epilog=example("list ssh://pi@pi4.local"))
 @click.argument("url")
 @board_options
 @output_options

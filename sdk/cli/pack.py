@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._options import output_options
-from edgewright.cli._tables import emit, human, wrote
+from edgewright.cli._options import example, output_options
+from edgewright.cli._tables import emit, wrote
+from edgewright.system.words import human
 
 __all__ = ["command"]
 
 
-@click.command("pack")
+@click.command("pack", epilog=example("pack sentiment --out sentiment.tar"))
 @click.argument("bundle", type=click.Path())
-@click.option("--out", required=True, type=click.Path(), help="The file to write, a plain tar.")
+@click.option("-o", "--out", required=True, type=click.Path(), help="The file to write, a plain tar.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @output_options
 def command(bundle: str, *, out: str, force: bool, as_json: bool, quiet: bool) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._options import artifact_options, device_options
+from edgewright.cli._options import artifact_options, device_options, example
 from edgewright.cli._tables import emit
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("profile")
+@click.command("profile", epilog=example("profile sentiment --precision fp32 --by layer"))
 @click.argument("bundle", type=click.Path())
 @click.option("--tokens", default=128, show_default=True, help="The length of the text.")
 @click.option("--threads", default=1, show_default=True, help="Engine threads.")
@@ -30,7 +30,7 @@ __all__ = ["command"]
 @click.option("--why", help="Instead, hold this precision against fp32 and say why it is as fast as it is.")
 @click.option("--trace", "trace_", type=click.Path(), help="Write one run as a trace that Perfetto opens.")
 @click.option("--html", "page_", type=click.Path(), help="Write a page with a flame chart of the model's modules.")
-@click.option("--out", type=click.Path(), help="Keep every operator in this file, for `edgewright report`.")
+@click.option("-o", "--out", type=click.Path(), help="Keep every operator in this file, for `edgewright report`.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with every operator.")
 @artifact_options
 @device_options

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import column_options, device_options, listed, output_options
+from edgewright.cli._options import (
+    FORMATS,
+    PRECISIONS,
+    Listing,
+    column_options,
+    device_options,
+    example,
+    listed,
+    output_options,
+)
 from edgewright.cli._progress import status
 from edgewright.cli._tables import artifact_row, emit, score_record
 from edgewright.errors import ConversionFailed, EdgewrightError, GateFailed, one_line
@@ -25,11 +34,27 @@ __all__ = ["command"]
 _EVERY = "onnx,tflite,executorch,torchscript"
 
 
-@click.command("race")
+@click.command("race", epilog=example("race sentiment --input texts.jsonl --threads 1,2 --max-loss 0.5"))
 @click.argument("source", type=click.Path())
-@click.option("--out", type=click.Path(), help="For a model: the bundle to build and to race.")
-@click.option("--format", "formats", default=_EVERY, show_default=True, callback=listed, help="For a model: formats.")
-@click.option("--precision", "precisions", default="fp32,int8", show_default=True, callback=listed, help="Precisions.")
+@click.option("-o", "--out", type=click.Path(), help="For a model: the bundle to build and to race.")
+@click.option(
+    *("--format", "formats"),
+    cls=Listing,
+    type=FORMATS,
+    default=_EVERY,
+    show_default=True,
+    callback=listed,
+    help="For a model: formats.",
+)
+@click.option(
+    *("--precision", "precisions"),
+    cls=Listing,
+    type=PRECISIONS,
+    default="fp32,int8",
+    show_default=True,
+    callback=listed,
+    help="Precisions.",
+)
 @click.option("--data", type=click.Path(), help="For a model: labelled rows, which give the score.")
 @click.option("--threads", default="1", show_default=True, callback=listed, help="Engine threads, by comma.")
 @click.option(
@@ -186,5 +211,5 @@ def _row(entrant: Entrant, winner: Entrant) -> dict[str, Any]:
         "of_winner": entrant.median_ms / winner.median_ms if ran else None,
         "peak_rss_mib": max(row.peak_rss_mib for row in entrant.rows) if ran else None,
         "grade": entrant.rows[0].grade if ran else None,
-        "verdict": entrant.lost or "the winner",
+        "verdict": entrant.lost or ("the winner, of void rows" if entrant.rows[0].void else "the winner"),
     }

@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 from msgspec import to_builtins
 
+from edgewright.cli._options import example
 from edgewright.cli._tables import wrote
 
 __all__ = ["command"]
 
 
-@click.command("report")
+@click.command("report", epilog=example("report run.json --html report.html"))
 @click.argument("run", type=click.Path())
 @click.argument("profiles", type=click.Path(), nargs=-1)
 @click.option("--html", "page", type=click.Path(), help="Write one page that needs nothing else here.")

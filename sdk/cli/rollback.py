@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._options import board_options, output_options
+from edgewright.cli._options import board_options, example, output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
 
 __all__ = ["command"]
 
 
-@click.command("rollback")
+@click.command("rollback", epilog=example("rollback ssh://pi@pi4.local"))
 @click.argument("url")
 @click.option("--heal", is_flag=True, help="Only if a file of the active release is damaged.")
 @board_options

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from edgewright.cli._options import (
     answer_options,
@@ -15,6 +18,7 @@ from edgewright.cli._options import (
     asked,
     column_options,
     device_options,
+    example,
     generation_options,
 )
 
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("run")
+@click.command("run", epilog=example('run sentiment "a fine film" "the second half drags"'))
 @click.argument("bundle", type=click.Path())
 @click.argument("texts", nargs=-1, metavar="TEXT...")
 @click.option(
@@ -77,7 +81,7 @@ def command(
         raise click.UsageError("give texts or --input, one of the two")
     writes = not device and Bundle.of(bundle).task().generates
     if not (writes or texts or input_):
-        raise click.UsageError("give texts or --input, one of the two")
+        input_ = _piped()
     if device:
         from edgewright.cli._on_device import ask
 
@@ -98,6 +102,16 @@ def command(
     if query is not None:
         every = iter([{"query": query, "texts": list(items)}])
     _print(map(pipeline.row, every), as_json=as_json)
+
+
+def _piped() -> str:
+    """What `--input` would be where texts come through a pipe. Raises click.UsageError: there is none."""
+    if sys.stdin is None or sys.stdin.isatty() or stat.S_ISCHR(os.fstat(0).st_mode):
+        raise click.UsageError("give texts, --input, or texts on standard input; what begins with - comes behind --")
+    context = click.get_current_context()
+    context.params["input_"] = "-"
+    context.set_parameter_source("input_", ParameterSource.COMMANDLINE)  # a board is asked about them
+    return "-"
 
 
 def _generate(

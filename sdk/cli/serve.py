@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import artifact_options
+from edgewright.cli._options import artifact_options, example
 from edgewright.cli._tables import artifact_row, emit
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("serve")
+@click.command("serve", epilog=example("serve sentiment --socket /run/user/1000/edgewright.sock"))
 @click.argument("bundle", type=click.Path())
 @click.option(
     "--socket", "path", type=click.Path(), help="Where to listen; without it on the socket that systemd gave."

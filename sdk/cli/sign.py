@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgewright.cli._options import output_options
+from edgewright.cli._options import example, output_options
 from edgewright.cli._tables import emit
 from edgewright.errors import UsageError
 
@@ -21,7 +21,7 @@ _KINDS = ("board", "model", "architecture", "fleet")
 """What a target may name: a profile of `edgewright devices list`, or what `devices probe` shows, or the owner says."""
 
 
-@click.command("sign")
+@click.command("sign", epilog=example("sign sentiment --key ~/.ssh/id_ed25519"))
 @click.argument("bundle", type=click.Path())
 @click.option("--key", required=True, type=click.Path(), help="An SSH private key, or a public one in ssh-agent.")
 @click.option("--add", is_flag=True, help="Keep the signatures that it has, for boards that ask for more than one.")

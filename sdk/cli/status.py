@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._options import board_options, output_options
+from edgewright.cli._options import board_options, example, output_options
 from edgewright.cli._tables import emit
 from edgewright.errors import DeviceError, one_line
+from edgewright.system.words import human
 
 if TYPE_CHECKING:
     from edgewright.contracts.board_answers import Status
@@ -29,7 +30,7 @@ class _Command(click.Command):
         return super().parse_args(ctx, words)
 
 
-@click.command("status", cls=_Command)
+@click.command("status", cls=_Command, epilog=example("status ssh://pi@pi4.local"))
 @click.argument("url")
 @click.option("--journal", "lines", metavar="[N]", default=5, show_default=True, help="How many of its last events.")
 @board_options
@@ -59,7 +60,7 @@ def command(url: str, *, lines: int, root: str, python: str, as_json: bool, quie
 
 
 def _title(url: str, found: Status, lines: int) -> str:
-    free = "" if found.free_bytes is None else f", {found.free_bytes / 1e6:.0f} MB free"
+    free = "" if found.free_bytes is None else f", {human(found.free_bytes)} free"
     signed = f", signed bundles from version {found.newest} on only" if found.signed_only else ""
     fleets = f", of the fleet {', '.join(map(one_line, found.fleets))}" if found.fleets else ""
     signed += f", by root {found.keys} of keys" if found.keys else ""

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from edgewright.cli._options import output_options
+from edgewright.cli._options import example, output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
 
@@ -18,11 +18,11 @@ def command() -> None:
     """Make tokenizers. Each part takes --json."""
 
 
-@command.command("train")
+@command.command("train", epilog=example("tokenizer train texts.txt --kind bpe --size 8000 --out tokenizer"))
 @click.argument("corpus", nargs=-1, required=True, type=click.Path())
 @click.option("--kind", required=True, type=click.Choice(["bpe", "wordpiece", "unigram"]), help="The algorithm.")
 @click.option("--size", required=True, type=click.IntRange(min=1), help="Tokens, special ones included.")
-@click.option("--out", required=True, type=click.Path(), help="The directory to make.")
+@click.option("-o", "--out", required=True, type=click.Path(), help="The directory to make.")
 @click.option("--lower-case", is_flag=True, help="Read every text in lower case.")
 @click.option("--special", multiple=True, help="A token of your own that no text is cut through; again for more.")
 @click.option(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import column_options, output_options, recipe_options
+from edgewright.cli._options import column_options, example, output_options, recipe_options, task_option
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("train")
+@click.command("train", epilog=example("train path/to/model --data train.tsv --eval dev.tsv --out tuned --epochs 2"))
 @click.argument("source")
 @click.option("--data", "labelled", type=click.Path(), required=True, help="Labelled rows to train on.")
 @click.option("--eval", "dev", type=click.Path(), required=True, help="Other labelled rows, which choose the model.")
-@click.option("--out", type=click.Path(), required=True, help="The new model directory.")
-@click.option("--task", help="By default that of the saved architecture.")
+@click.option("-o", "--out", type=click.Path(), required=True, help="The new model directory.")
+@task_option("By default that of the saved architecture.")
 @click.option("--labels", default="", help="Of a new head, in order: negative,positive. By default those in the data.")
 @recipe_options
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")

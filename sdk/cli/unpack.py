@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._options import output_options
+from edgewright.cli._options import example, output_options
 from edgewright.cli._tables import artifact_row, emit
 
 __all__ = ["command"]
 
 
-@click.command("unpack")
+@click.command("unpack", epilog=example("unpack sentiment.tar --out sentiment"))
 @click.argument("packed", type=click.Path())
-@click.option("--out", required=True, type=click.Path(), help="The directory to write.")
+@click.option("-o", "--out", required=True, type=click.Path(), help="The directory to write.")
 @click.option("--force", is_flag=True, help="Replace a bundle that is there.")
 @output_options
 def command(packed: str, *, out: str, force: bool, as_json: bool, quiet: bool) -> None:

@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from edgewright.cli._options import device_options, output_options
+from edgewright.cli._options import device_options, example, output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
 
 __all__ = ["command"]
 
 
-@click.command("verify")
+@click.command("verify", epilog=example("verify sentiment --signers keys"))
 @click.argument("bundle", type=click.Path())
 @click.option("--quick", is_flag=True, help="Only the artifact that `run` opens, and only the first golden case.")
 @click.option("--signers", type=click.Path(), help="Ask for a signature by one of these keys (allowed signers).")

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edgewright import registry
-from edgewright.errors import UsageError
-from edgewright.system.toml import did_you_mean, read_toml
+from edgewright.errors import UsageError, did_you_mean
+from edgewright.system.toml import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

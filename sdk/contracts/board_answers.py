@@ -233,7 +233,13 @@ class Listing:
     def __repr__(self) -> str:
         active = f"{self.active} is active" if self.active else "nothing is active"
         bad = sum(bool(row.problem) for row in self.releases)
-        return _line(self, active, f"{len(self.releases)} releases", f"{bad} of them damaged" if bad else "", self.root)
+        return _line(
+            self,
+            active,
+            f"{len(self.releases)} release{'s' * (len(self.releases) != 1)}",
+            f"{bad} of them damaged" if bad else "",
+            self.root,
+        )
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
-from edgewright.errors import UsageError
-from edgewright.system.toml import did_you_mean
+from edgewright.errors import UsageError, did_you_mean
 
 __all__ = ["PRECISIONS", "Precision", "activations", "by_integers", "known", "suffix", "weight_bits"]
 

@@ -23,7 +23,7 @@ from edgewright.data import arrow
 from edgewright.data.encodings import encoding_of
 from edgewright.data.tables import SURPLUS, Table, named, table_of
 from edgewright.errors import DataError, one_line
-from edgewright.system.files import MAX_LINE_BYTES, capped_lines, plain, read_capped, sha256
+from edgewright.system.files import MAX_LINE_BYTES, capped_lines, is_lfs_pointer, plain, read_capped, sha256
 from edgewright.text.encoding import pair
 
 if TYPE_CHECKING:
@@ -212,6 +212,8 @@ def _directory(path: Path) -> File:
 
 
 def _file(path: Path, named_so: set[str]) -> File:
+    if is_lfs_pointer(path):
+        raise DataError(f"{path} is a pointer of git-lfs", hint="git has not fetched the file: git lfs pull")
     suffix = _SUFFIXES.get(path.suffix.lower(), "")
     if suffix == "parquet":
         return File(path, "parquet")

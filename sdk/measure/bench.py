@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from edgewright.bundle.manifest import Artifact
     from edgewright.measure.place import Place
     from edgewright.measure.process import MemoryAnswer, TimesAnswer
     from edgewright.measure.rows import Row
 
-__all__ = ["Measured", "bench", "measured", "now", "run_of", "targets_of"]
+__all__ = ["Measured", "bench", "measured", "now", "openable", "run_of", "targets_of"]
 
 
 _ASKED_S = 600.0
@@ -68,7 +69,9 @@ def bench(
     place = place or Here(opened)
     targets = targets_of(opened, plan, format, precision, place)
     began = now()
-    return run_of(opened, measured(targets, plan, progress), place, began=began, command=command)
+    found = measured(targets, plan, progress)
+    found.problems.extend(_left_out(openable(opened.artifacts(format, precision), place)[1], place))
+    return run_of(opened, found, place, began=began, command=command)
 
 
 def now() -> str:
@@ -98,14 +101,32 @@ def targets_of(
     Raises what `bench` raises.
     """
     check_at_once(bundle.task(), "measured by single runs")
-    fits = bundle.artifacts(format_, precision)
     place = place or Here(bundle)
+    fits, _ = openable(bundle.artifacts(format_, precision), place)
     _check(plan, bundle.manifest.settings.max_length, place)
     return [
         Target(bundle, place, artifact, threads, buckets)
         for artifact in fits
         for threads in plan.threads
         for buckets in (plan.buckets if any(e.has_buckets for e in engines_of(artifact.format)) else ((),))
+    ]
+
+
+def openable(artifacts: Sequence[Artifact], place: Place) -> tuple[list[Artifact], list[str]]:
+    """Those that an engine at a place opens, and the formats of the others; all of them where none does, to say why."""
+    fits = [artifact for artifact in artifacts if artifact.format in place.about.formats]
+    if not fits:
+        return list(artifacts), []
+    return fits, sorted({artifact.format for artifact in artifacts} - {artifact.format for artifact in fits})
+
+
+def _left_out(formats: Sequence[str], place: Place) -> list[str]:
+    """What is said of formats that no engine at a place opens."""
+    where = "here" if place.name == "local" else f"on {place.name}"
+    extras = {name: next((engine.extra for engine in engines_of(name)), name) for name in formats}
+    return [
+        f"{name} is left out: no engine for it {where}; run: pip install 'edgewright[{extras[name]}]'"
+        for name in formats
     ]
 
 

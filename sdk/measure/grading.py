@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from edgewright.statistics.latency import median
+from edgewright.system.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +52,7 @@ def grade(
         return "void", tuple(void)
     reasons = []
     if len(samples_ms) < _PROCESSES["A"]:
-        reasons.append(f"{len(samples_ms)} processes, {_PROCESSES['A']} are wanted for A")
+        reasons.append(f"{counted(len(samples_ms), 'process')}, {_PROCESSES['A']} are wanted for A")
     noise = spread(samples_ms)
     if noise > _STEADY:
         reasons.append(f"processes differ by {noise:.1%}, at most {_STEADY:.0%} for A")

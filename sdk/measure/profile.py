@@ -22,6 +22,7 @@ from edgewright.system.files import read_capped, write_whole
 from edgewright.system.machine import model, require_clock
 from edgewright.system.shown import Results, brief, table_of
 from edgewright.system.untrusted import MAX_JSON_BYTES
+from edgewright.system.words import counted
 from edgewright.tasks import check_at_once
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Profile:
         return f"{self.artifact.key} on {self.engine}, {self.tokens} tokens: {self.trace.plain_ms:.3g} ms"
 
     def __repr__(self) -> str:
-        return brief(self, self.title, f"{len(self.trace.operators)} operators", self.machine)
+        return brief(self, self.title, counted(len(self.trace.operators), "operator"), self.machine)
 
     def _repr_html_(self) -> str:
         from edgewright.system.markup import tag
@@ -103,7 +104,7 @@ class Share:
     ran_by: str | None = None
 
     def __repr__(self) -> str:
-        return brief(self, f"{self.time_ms:.3g} ms", f"{self.share:.1%}", f"{self.calls} calls", self.what)
+        return brief(self, f"{self.time_ms:.3g} ms", f"{self.share:.1%}", counted(self.calls, "call"), self.what)
 
     def cells(self) -> dict[str, Any]:
         """The columns of a table."""

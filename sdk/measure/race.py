@@ -21,6 +21,7 @@ from edgewright.statistics.latency import compare
 from edgewright.system.files import write_whole
 from edgewright.system.progress import silent
 from edgewright.system.shown import Results, brief
+from edgewright.system.words import counted, human
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -154,7 +155,7 @@ def _out(artifact: Artifact, able: Sequence[str], rules: Rules) -> str:
     if artifact.parity.diverged:
         return f"it failed its gate: {artifact.parity.diverged}"
     if rules.max_size_bytes is not None and size > rules.max_size_bytes:
-        return f"{size / 1e6:.1f} MB, at most {rules.max_size_bytes / 1e6:.1f} MB are allowed"
+        return f"{human(size)}, at most {human(rules.max_size_bytes)} are allowed"
     if rules.max_loss is None:
         return ""
     if score is None or score.reference is None:
@@ -217,7 +218,7 @@ def _cost(entrant: Entrant) -> tuple[float, int]:
 
 def _more(loser: Entrant, winner: Entrant) -> str:
     if loser.target.threads > winner.target.threads:
-        return f"{loser.target.threads} threads for {winner.target.threads}"
+        return f"{counted(loser.target.threads, 'thread')} for {winner.target.threads}"
     if _cost(loser) < _cost(winner):
         return f"a median beyond {_NOISE:g} times the fastest's"
     return f"{_cost(loser)[0]:.0f} MiB for {_cost(winner)[0]:.0f}"

@@ -35,7 +35,17 @@ class Comparison:
     ratio: Ratio
 
     def __repr__(self) -> str:
-        return brief(self, str(self.ratio), self.row.key)
+        return brief(self, "void" if self.void else str(self.ratio), self.row.key)
+
+    @property
+    def void(self) -> bool:
+        """Whether one of the two says nothing, so that the ratio does not either."""
+        return self.row.void or self.other.void
+
+    @property
+    def difference(self) -> str:
+        """`shown`, `none shown` or `void`."""
+        return "void" if self.void else "shown" if self.ratio.shown else "none shown"
 
     def cells(self) -> dict[str, Any]:
         """The columns of a table."""
@@ -45,7 +55,7 @@ class Comparison:
             "other, ms": self.other.latency_ms.median,
             "times": f"{self.ratio.value:.3f}",
             "99 % interval": f"{self.ratio.low:.3f} to {self.ratio.high:.3f}",
-            "difference": "shown" if self.ratio.shown else "none shown",
+            "difference": self.difference,
             "grades": f"{self.row.grade}, {self.other.grade}",
         }
 
@@ -111,7 +121,7 @@ def check(comparisons: Sequence[Comparison], fail_over: float) -> None:
 
     A void row shows nothing, and fails nothing.
     """
-    slower = [c for c in comparisons if c.ratio.low > 1 + fail_over and "void" not in (c.row.grade, c.other.grade)]
+    slower = [c for c in comparisons if c.ratio.low > 1 + fail_over and not c.void]
     if slower:
         words = "; ".join(f"{c.row.key}: {c.ratio} of the baseline" for c in slower)
         raise GateFailed(f"{words}, at most {1 + fail_over:.2f} is allowed", hint="see what changed, or keep a new one")

@@ -16,6 +16,7 @@ from edgewright.statistics.latency import Summary  # noqa: TC001 - msgspec reads
 from edgewright.system.files import read_capped, write_whole
 from edgewright.system.shown import brief, table_of
 from edgewright.system.untrusted import MAX_JSON_BYTES
+from edgewright.system.words import counted
 
 __all__ = ["MOST_WORDS", "SCHEMA", "Machine", "MachineState", "Parts", "Row", "Run", "Startup", "read", "write"]
 
@@ -164,7 +165,13 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return f"{self.artifact.key}, {self.inputs}{padded}{batch}, {self.threads} thread{'s' * (self.threads > 1)}"
 
     def __repr__(self) -> str:
-        return brief(self, f"{self.latency_ms.median:.3g} ms", f"grade {self.grade}", self.key)
+        took = "void" if self.void else f"{self.latency_ms.median:.3g} ms"
+        return brief(self, took, f"grade {self.grade}", self.key)
+
+    @property
+    def void(self) -> bool:
+        """Whether its times say nothing: they are kept, and are never a result."""
+        return self.grade == "void"
 
     def cells(self) -> dict[str, Any]:
         """The columns of a table."""
@@ -206,7 +213,9 @@ class Run(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def __repr__(self) -> str:
         tasks = ", ".join(dict.fromkeys(f"{row.bundle}: {row.task}" for row in self.rows))
         wrong = f"{len(self.problems)} problems" if self.problems else ""
-        return brief(self, f"{len(self.rows)} rows on {self.device}", wrong, tasks, self.machine.model, self.began)
+        return brief(
+            self, f"{counted(len(self.rows), 'row')} on {self.device}", wrong, tasks, self.machine.model, self.began
+        )
 
     def _repr_html_(self) -> str:
         from edgewright.system.markup import tag

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from edgewright import registry
 from edgewright.errors import SourceError
-from edgewright.model.source import EAGER, open_source
+from edgewright.model.source import EAGER, check_fetched, open_source
 from edgewright.system.child import Child
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def open_checkpoint(model: str | Path, jobs: Jobs, *, tokenizer: str | Path | No
     """
     path, out = Path(model).absolute(), jobs.scratch / "unpacked"
     registry.require(("safetensors", "torch", "transformers"), "convert")
+    check_fetched([path])
     with path.open("rb") as file:
         gguf = file.read(len(_MAGIC)) == _MAGIC
     if gguf:

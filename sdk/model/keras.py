@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright import registry
 from edgewright.bundle.manifest import Settings
 from edgewright.errors import SourceError, UsageError
-from edgewright.model.source import Source
+from edgewright.model.source import Source, check_fetched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,6 +42,7 @@ def open_keras(
     registry.load("tasks", task)
     if task.endswith("classification") and not labels:
         raise UsageError(f"a Keras model for {task} needs labels", hint="give --labels, one name for each output")
+    check_fetched([path])
     name = _checked_file(path) if path.suffix == ".keras" else "SavedModel"
     registry.require(("tensorflow",), "tensorflow")
     settings = Settings(max_length=max_length, labels=tuple(labels))

@@ -7,23 +7,28 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from edgewright import registry
 from edgewright.bundle.manifest import Settings  # noqa: TC001 - msgspec reads annotations
 from edgewright.errors import SourceError, UnsupportedConversion
+from edgewright.model.card import read_card
 from edgewright.model.config import Config, read_settings
 from edgewright.model.identify import identify, task_of
 from edgewright.model.known import read_json
 from edgewright.model.sentence import Sentence, read_sentence
 from edgewright.model.settle import settled
-from edgewright.system.files import read_capped, sha256
-from edgewright.system.untrusted import MAX_JSON_BYTES
+from edgewright.system.files import is_lfs_pointer, sha256
 from edgewright.text.tokenizer import Tokenizer
 
-__all__ = ["EAGER", "Source", "SourceJob", "beyond", "open_source"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from edgewright.model.card import SourceCard
+
+__all__ = ["EAGER", "Source", "SourceJob", "beyond", "check_fetched", "open_source"]
 
 EAGER = ("torch", "transformers.modeling_utils")
 """What a child that loads a model needs, unless it is a Keras model: seconds of imports."""
@@ -146,18 +151,14 @@ class Source:
         """The files that hold its weights, sorted by path."""
         return [path for path in self.files() if path.suffix != ".json"]
 
-    def licence(self) -> str | None:
-        """The licence that the front matter of the model card (README.md) names. Raises SourceError: it is too large.
+    def card(self) -> SourceCard:
+        """What its model card says. Raises SourceError: it is too large."""
+        given = () if self.origin == Path() else (self.origin,)
+        return read_card(*given, self.directory)
 
-        Lists of benchmark results before it can be long.
-        """
-        card = self.directory / "README.md"
-        text = read_capped(card, MAX_JSON_BYTES, SourceError).decode(errors="replace") if card.is_file() else ""
-        front = re.match(r"---\r?\n(.*?)^---\s*$", text, re.DOTALL | re.MULTILINE)
-        found = (
-            re.search(r"^license:[ \t]*([\"']?)([\w.+-]+)\1[ \t]*\r?$", front.group(1), re.MULTILINE) if front else None
-        )
-        return found.group(2) if found else None
+    def licence(self) -> str | None:
+        """The licence that the front matter of the model card names. Raises SourceError: the card is too large."""
+        return self.card().licence
 
 
 def open_source(model: str | Path, *, task: str | None = None) -> Source:
@@ -172,6 +173,7 @@ def open_source(model: str | Path, *, task: str | None = None) -> Source:
         UnsupportedConversion: no task takes this architecture, or a setting has consequences and is not carried out.
     """
     origin = _directory(model)
+    check_fetched(path for kind in _HUB_FILES for depth in (kind, f"*/{kind}") for path in sorted(origin.glob(depth)))
     identity = identify(origin)
     if not identity.taken and (task is None or identity.kind != "translator"):
         raise SourceError(f"{origin} is {identity.what}", hint=f"{identity.then} {identity.command}".strip())
@@ -199,6 +201,13 @@ def open_source(model: str | Path, *, task: str | None = None) -> Source:
     )
     _check_tokenizer(source, config)
     return source
+
+
+def check_fetched(files: Iterable[Path]) -> None:
+    """Raise SourceError where one is what git-lfs leaves in the place of a file."""
+    pointer = next(filter(is_lfs_pointer, files), None)
+    if pointer:
+        raise SourceError(f"{pointer} is a pointer of git-lfs", hint="git has not fetched the file: git lfs pull")
 
 
 def _look_through(home: Path, kind: str) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from edgewright.errors import GateFailed, quoted
 from edgewright.inference.pipeline import printable
 from edgewright.model.outside import Asked, Told
+from edgewright.system.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +73,7 @@ def hold(source: Source, task: Task, questions: Sequence[Question], told_file: P
         count = len(item) if isinstance(item, list) else 1
         look.at(encoding, outputs, told.rows[at : at + count], item)
         at += count
-    return f"{told.library} on {len(told.rows)} texts"
+    return f"{told.library} on {counted(len(told.rows), 'text')}"
 
 
 class _Look:

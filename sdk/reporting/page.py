@@ -16,6 +16,7 @@ from edgewright.reporting.markup import document
 from edgewright.reporting.operators import check, facts, section
 from edgewright.statistics.latency import median, percentile
 from edgewright.system.markup import Markup, table, tag
+from edgewright.system.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +69,19 @@ def _sections(run: Run, profiles: Sequence[Profile]) -> list[Markup]:
 
 
 def _summary(run: Run) -> Markup:
-    fastest = min(_headline(run.rows), key=lambda row: row.latency_ms.median)
+    sound = [row for row in run.rows if not row.void]
+    tiles = _tiles(_headline(sound)) if sound else []
+    void = len(run.rows) - len(sound)
+    none = "" if sound else " No artifact is the fastest of this run: measure again on a quieter machine."
+    said = f"{void} of {counted(len(run.rows), 'row')} void: see the reasons below.{none}"
+    words = [tag("p", said, class_="void")] if void else []
+    words += [tag("p", problem, class_="void") for problem in (run.cut_short, *run.problems) if problem]
+    return tag("section", tag("div", *tiles, class_="tiles"), *words)
+
+
+def _tiles(rows: Sequence[Row]) -> list[Markup]:
+    """The fastest of some rows, none of them void."""
+    fastest = min(rows, key=lambda row: row.latency_ms.median)
     score = fastest.artifact.score
     facts = {
         "fastest": fastest.artifact.key,
@@ -78,15 +91,9 @@ def _summary(run: Run) -> Markup:
         "peak memory": f"{fastest.peak_rss_mib:.0f} MiB",
         "grade": fastest.grade,
     }
-    tiles = [
+    return [
         tag("div", tag("span", name, class_="faint"), tag("b", value), class_="tile") for name, value in facts.items()
     ]
-    void = sum(row.grade == "void" for row in run.rows)
-    words = (
-        [tag("p", f"{void} of {len(run.rows)} rows are void: see their reasons below.", class_="void")] if void else []
-    )
-    words += [tag("p", problem, class_="void") for problem in (run.cut_short, *run.problems) if problem]
-    return tag("section", tag("div", *tiles, class_="tiles"), *words)
 
 
 def _headline(rows: Sequence[Row]) -> list[Row]:
@@ -109,9 +116,9 @@ def _trade(rows: Sequence[Row]) -> list[Markup]:
             row.latency_ms.median,
             worth(row),
             row.artifact.total_bytes,
-            _name(row, rows),
+            _name(row, rows) + " void" * row.void,
             _facts(row),
-            _best(row, shown, worth),
+            not row.void and _best(row, [other for other in shown if not other.void], worth),
         )
         for row in shown
     ]
@@ -141,7 +148,7 @@ def _latency(rows: Sequence[Row]) -> list[Markup]:
         box = percentile(ordered, 25), percentile(ordered, 75)
         dots = tuple(median(sorted(process)) for process in row.samples_ms)
         name, took = f"{_name(row, rows)}, {_length(row)}", row.latency_ms
-        words = f"{took.median:.3g} ms" + (" void" if row.grade == "void" else "")
+        words = f"{took.median:.3g} ms" + " void" * row.void
         found.append(Interval(name, percentile(ordered, 1), box, took.median, percentile(ordered, 95), dots, words))
     words = "Box: the middle half of the runs; line: from the 1st to the 95th percentile; dots: each process's median."
     return [intervals(found, "ms"), tag("p", words, class_="faint")]
@@ -149,11 +156,12 @@ def _latency(rows: Sequence[Row]) -> list[Markup]:
 
 def _over_length(rows: Sequence[Row]) -> list[Markup]:
     fixed = [row for row in rows if row.data is None]
-    names = list(dict.fromkeys(_name(row, rows) for row in fixed))
-    series = [
-        Series(name, tuple(sorted((row.tokens, row.latency_ms.median) for row in fixed if _name(row, rows) == name)))
-        for name in names
-    ]
+    found: dict[str, list[Row]] = {}
+    for row in fixed:
+        found.setdefault(_name(row, rows), []).append(row)
+    names = [name + ", with void rows" * any(row.void for row in each) for name, each in found.items()]
+    points = [tuple(sorted((row.tokens, row.latency_ms.median) for row in each)) for each in found.values()]
+    series = [Series(name, each) for name, each in zip(names, points, strict=True)]
     return [legend(names), curves(series, "tokens", "median, ms")]
 
 
@@ -179,7 +187,7 @@ def _compared(found: Sequence[Comparison]) -> list[Markup]:
     rows = []
     for c in found:
         value, low, high = c.ratio.value, max(c.ratio.low, 0.2), min(c.ratio.high, 5.0)
-        verdict = (" slower" if value > 1 else " faster") if c.ratio.shown else ""
+        verdict = " void" if c.void else (" slower" if value > 1 else " faster") if c.ratio.shown else ""
         rows.append(Interval(c.row.key, low, (value, value), value, high, (), f"{value:.3f}{verdict}"))
     words = "Ratios of medians with their 99 % intervals, from 0.2 to 5; slower or faster where a difference is shown."
     chart = [intervals(rows, "times the baseline", line=1.0), tag("p", words, class_="faint")]
@@ -262,7 +270,10 @@ def markdown(run: Run, baseline: Run | None = None, profiles: Sequence[Profile] 
     lines = [_plain(f"**{run.rows[0].task} on {run.machine.model}**, {run.began}") + f", `{made}`", "", *_pipes(rows)]
     if baseline:
         found = with_baseline(run, baseline)
-        compared = [{"row": c.row.key, "of the baseline's time": str(c.ratio), "grade": c.row.grade} for c in found]
+        compared = [
+            {"row": c.row.key, "of the baseline's time": "void" if c.void else str(c.ratio), "grade": c.row.grade}
+            for c in found
+        ]
         lines += ["", *_pipes(compared)]
     for one in profiles:
         lines += ["", _plain(f"**{one.title}.** {facts(one)}"), "", *_pipes(_longest(one))]

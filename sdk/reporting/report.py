@@ -13,6 +13,7 @@ from edgewright.measure.rows import Run
 from edgewright.reporting import page
 from edgewright.system.markup import tag
 from edgewright.system.shown import brief
+from edgewright.system.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,9 @@ class Report:
     def __repr__(self) -> str:
         beside = f"{len(self.profiles)} profiles" if self.profiles else ""
         against = f"against {self.baseline.began}" if self.baseline else ""
-        return brief(self, f"{len(self.run.rows)} rows on {self.run.device}", beside, against, self.run.machine.model)
+        return brief(
+            self, f"{counted(len(self.run.rows), 'row')} on {self.run.device}", beside, against, self.run.machine.model
+        )
 
     def _repr_html_(self) -> str:
         # in a frame, the page's style stays its own

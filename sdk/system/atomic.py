@@ -32,7 +32,8 @@ def staged(out: Path, *, marker: str, force: bool) -> Iterator[Path]:
         force: replace an existing `out`.
 
     Raises:
-        StorageError: `out` exists and may not be replaced, or the disk is full or read-only.
+        StorageError: `out` exists and may not be replaced, as a checkout of git never is, or the disk is full or
+            read-only.
     """
     _check_free(out, marker, force=force)
     try:
@@ -56,6 +57,9 @@ def _check_free(out: Path, marker: str, *, force: bool) -> None:
         )
     if not force:
         raise StorageError(f"{out} exists", hint="use --force to replace it")
+    if os.path.lexists(out / ".git"):
+        hint = "--force would remove it with its history; make the new one elsewhere and copy its files"
+        raise StorageError(f"{out} has a .git", hint=hint)
 
 
 def _sync(work: Path) -> None:

@@ -41,6 +41,7 @@ __all__ = [
     "compressed_bytes",
     "home",
     "into",
+    "is_lfs_pointer",
     "locked",
     "own_record",
     "plain",
@@ -57,6 +58,8 @@ _MOST_LINKS = 40
 _DESCRIPTORS = re.compile(r"/proc/(\d+)(?:/task/\d+)?/fd")
 """Where each name is an open descriptor of a process: its link names a file, but is more than that name."""
 _KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+_LFS, _MOST_LFS_BYTES = b"version https://git-lfs.github.com/spec/", 1024
+"""How the pointer begins that git-lfs leaves in the place of a file, and its largest size (git-lfs, docs/spec.md)."""
 _MOST_RECORD_BYTES = 2**24
 """A choice: settings and shapes have some kilobytes."""
 MAX_LINE_BYTES = 2**22
@@ -70,6 +73,15 @@ def sha256(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether a file is what git-lfs leaves in its place until `git lfs pull`; False where it cannot be read."""
+    try:
+        facts = path.lstat()
+        return stat.S_ISREG(facts.st_mode) and facts.st_size <= _MOST_LFS_BYTES and path.read_bytes().startswith(_LFS)
+    except (OSError, ValueError):
+        return False
 
 
 def compressed_bytes(files: Iterable[Path]) -> int:

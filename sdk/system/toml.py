@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 import msgspec
 from msgspec import Struct
 
-from edgewright.errors import UsageError
+from edgewright.errors import UsageError, did_you_mean
 from edgewright.system.files import read_capped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["did_you_mean", "read_toml", "record"]
+__all__ = ["read_toml", "record"]
 
 _MAX_BYTES = 2**20
 """A choice: what people write by hand has some kilobytes, and no wrong file is read into memory whole."""
@@ -37,14 +36,6 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`, did you mean X?` for the known name that is nearest, or nothing."""
-    import difflib
-
-    near = difflib.get_close_matches(name, list(known), 1)
-    return f", did you mean {near[0]}?" if near else ""
 
 
 def record(tree: Any, kind: type[Any], name: str) -> Any:

@@ -161,7 +161,7 @@ def test_no_python_there_is_said(bare):
 def test_an_old_python_says_so():
     program = pack(Call("", Asker("me", "here", 1), Inspect())).decode().replace("< (3, 9)", "< (9, 9)")
     done = subprocess.run([sys.executable, "-"], input=program, text=True, capture_output=True, check=False)
-    assert (done.returncode, done.stderr.strip().endswith("is too old, 3.9 or newer is needed")) == (1, True)
+    assert (done.returncode, done.stderr.strip().endswith("is too old")) == (1, True)
 
 
 @pytest.mark.parametrize("answer", [{}, {"error": 3}, {"error": {"message": 3}}])

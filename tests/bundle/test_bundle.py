@@ -138,7 +138,57 @@ def test_an_extra_file_is_named(bundle_dir, path):
     assert f"extra: {path}" in refused(bundle_dir)
 
 
-@pytest.mark.parametrize("path", [".hidden", "onnx/.hidden", ".git/config", "a b", "new\nline", "-rf", "back\\slash"])
+BESIDE = ("README.md", "LICENSE", "LICENSE.txt", "LICENSE-MIT", ".gitattributes", ".DS_Store", "onnx/.DS_Store")
+LEFT = (".git/config", ".git/objects/ab/cd", ".cache/huggingface/download/onnx/model.onnx.lock")
+
+
+@pytest.mark.parametrize("path", [*BESIDE, *LEFT])
+def test_what_hubs_git_and_finder_lay_beside_it_is_ignored_and_never_read(bundle_dir, path):
+    """A pipe would be waited for, and a link to nowhere not found."""
+    (bundle_dir / path).parent.mkdir(parents=True, exist_ok=True)
+    for make in (os.mkfifo, lambda place: place.symlink_to("nowhere"), lambda place: place.write_bytes(b"\xff")):
+        make(bundle_dir / path)
+        Bundle.open(bundle_dir).check_hashes()
+        (bundle_dir / path).unlink()
+
+
+def test_a_file_in_the_place_of_a_checkout_is_ignored_too(bundle_dir):
+    (bundle_dir / ".git").write_text("gitdir: ../.git/modules/sentiment")
+    (bundle_dir / ".cache").symlink_to("/")
+    Bundle.open(bundle_dir)
+
+
+def test_what_is_ignored_is_a_closed_list(bundle_dir):
+    for path in ("readme.md", "onnx/README.md", "onnx/LICENSE", "LICENCE", ".gitignore", "onnx/.git/config", "NOTICE"):
+        (bundle_dir / path).parent.mkdir(exist_ok=True)
+        (bundle_dir / path).write_text("")
+        assert path in refused(bundle_dir) or "not allowed in a bundle" in refused(bundle_dir)
+        (bundle_dir / path).unlink()
+        if path == "onnx/.git/config":
+            (bundle_dir / "onnx/.git").rmdir()
+
+
+def test_a_listed_card_is_a_file_as_any_other(bundle_dir):
+    data = b"# A model"
+    entry = {"path": "README.md", "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    rewrite(bundle_dir, lambda tree: tree["files"].append(entry))
+    assert "missing: README.md" in refused(bundle_dir)
+    (bundle_dir / "README.md").write_bytes(data + b"s")
+    assert "README.md has 10 bytes" in refused(bundle_dir)
+    (bundle_dir / "README.md").write_bytes(b"# A medal")
+    with pytest.raises(BundleError, match=r"README\.md has SHA-256"):
+        Bundle.open(bundle_dir).check_hashes()
+
+
+def test_a_pointer_of_git_lfs_is_named(bundle_dir):
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 1\n"
+    (bundle_dir / "onnx/model.onnx").write_text(pointer)
+    assert refused(bundle_dir).endswith("git has not fetched its files: git lfs pull")
+
+
+@pytest.mark.parametrize(
+    "path", [".hidden", "onnx/.hidden", "onnx/.git/config", "a b", "new\nline", "-rf", "back\\slash"]
+)
 def test_an_extra_file_with_a_forbidden_name_is_refused(bundle_dir, path):
     (bundle_dir / path).parent.mkdir(exist_ok=True)
     (bundle_dir / path).write_text("")

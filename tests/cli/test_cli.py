@@ -194,7 +194,7 @@ def test_ctrl_c_ends_with_130(run, failing):
 @pytest.mark.parametrize("error", [GateFailed("no"), ZeroDivisionError("no")])
 def test_the_traceback_is_shown_on_demand(run, failing, error):
     failing(error)
-    _, _, err = run("--debug", "inspect", "bundle")
+    _, _, err = run("inspect", "bundle", "-v")
     assert "Traceback (most recent call last)" in err
     assert "in fail" in err
 

@@ -287,3 +287,10 @@ def test_a_line_without_end_is_no_line_of_data(tmp_path):
     (tmp_path / "a.tsv").write_bytes(b"sentence\tlabel\n" + b"x" * (2**22 + 2**20))
     with pytest.raises(DataError, match=r"line 2 of .*a\.tsv has over 4194304 bytes"):
         list(data.rows(tmp_path / "a.tsv"))
+
+
+def test_a_pointer_of_git_lfs_is_named(tmp_path):
+    for name in ("rows.tsv", "rows.parquet", "rows.jsonl"):
+        (tmp_path / name).write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 1\n")
+        with pytest.raises(DataError, match=rf"{name} is a pointer of git-lfs; .*git lfs pull"):
+            data.opened(tmp_path / name)

@@ -102,6 +102,8 @@ def run(way, *argv, stdin=b"", timeout_s=30.0):
         ("me@pi.local", "pi.local", "me", 0),
         ("pi:2222", "pi", "", 2222),
         ("me@[fe80::1%eth0]:22", "fe80::1%eth0", "me", 22),
+        ("[fe80::1%br-lan]", "fe80::1%br-lan", "", 0),
+        ("user@corp.example@host", "host", "user@corp.example", 0),
     ],
 )
 def test_an_address(rest, host, user, port):
@@ -110,7 +112,7 @@ def test_an_address(rest, host, user, port):
 
 
 @pytest.mark.parametrize(
-    "rest", ["me@", "@pi", "-pi", "me@-pi", "pi:", "pi:0", "pi:99999", "pi/x", "a@b@c", "[::1", "p i", "pi\n"]
+    "rest", ["me@", "@pi", "-pi", "me@-pi", "pi:", "pi:0", "pi:99999", "pi/x", "[::1", "p i", "pi\n"]
 )
 def test_an_address_that_cannot_be(rest):
     with pytest.raises(UsageError, match="is no address; give ssh://host, or ssh://user@host:port"):

@@ -93,4 +93,4 @@ def test_versions_work_together(way, host, board, pythons, demo_bundle, tmp_path
     assert "000001-" in asked("rollback", url, "-q")
     rows = json.loads(asked("status", url, "--json"))["rows"]
     assert [(row["role"], row["problem"]) for row in rows] == [("previous", None), ("active", None)]
-    assert "2 releases were removed" in asked("uninstall", url)
+    assert "2 releases removed" in asked("uninstall", url)

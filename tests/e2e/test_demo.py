@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -120,6 +121,17 @@ def test_doctor_says_ready_but_for_what_needs_a_gpu():
 def test_same_inputs_same_bytes(demo_bundle, tmp_path):
     edgewright("build", DEMO, "--out", tmp_path / "again", "--precision", "fp32,int8", "--data", SENTENCES)
     assert hashes(tmp_path / "again") == hashes(demo_bundle)
+
+
+def test_the_model_card_is_listed_and_its_python_gives_the_answer_it_says(demo_bundle):
+    listed = json.loads((demo_bundle / "manifest.json").read_text())["files"]
+    card = (demo_bundle / "README.md").read_text()
+    assert "README.md" in {file["path"] for file in listed}
+    script = card.partition("```python\n")[2].partition("```")[0].replace("PATH/OF/THIS/BUNDLE", str(demo_bundle))
+    found = {}
+    exec(script, found)  # noqa: S102 - what the card tells people to type
+    (said,) = json.loads(re.search(r"^# (\[.*\])$", script, re.MULTILINE)[1])
+    assert found["answer"][0]["label"] == said["label"]
 
 
 def test_one_flipped_byte_is_found(demo_bundle, tmp_path):

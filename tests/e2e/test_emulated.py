@@ -106,7 +106,7 @@ def test_a_board_from_first_to_last(int8, tmp_path):
     assert rollback(connect(URL), root=root, checks=quick).active.startswith("000001-")
     rows = json.loads(edgewright("status", URL, *there, "--json"))["rows"]
     assert [(row["role"], row["problem"]) for row in rows] == [("previous", None), ("active", None)]
-    assert "2 releases were removed" in edgewright("uninstall", URL, *there)
+    assert "2 releases removed" in edgewright("uninstall", URL, *there)
 
 
 @pytest.mark.usefixtures("board")

@@ -53,7 +53,7 @@ def test_a_board_from_first_to_last(bundles, tmp_path):
     assert answer["answer"][0]["label"] == "positive"
     assert "000001-" in edgewright("rollback", "local", *root, "-q")
     assert version(tmp_path / "board") == 0
-    assert "2 releases were removed" in edgewright("uninstall", "local", *root)
+    assert "2 releases removed" in edgewright("uninstall", "local", *root)
     assert not (tmp_path / "board").exists()
 
 

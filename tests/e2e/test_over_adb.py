@@ -30,7 +30,7 @@ def test_a_board_behind_adb_from_first_to_last(demo_bundle, tmp_path):
     assert "000001-" in edgewright("rollback", URL, *there, "-q")
     rows = json.loads(edgewright("status", URL, *there, "--json"))["rows"]
     assert [(row["role"], row["problem"]) for row in rows] == [("previous", None), ("active", None)]
-    assert "2 releases were removed" in edgewright("uninstall", URL, *there)
+    assert "2 releases removed" in edgewright("uninstall", URL, *there)
 
 
 @pytest.mark.usefixtures("adb_world")

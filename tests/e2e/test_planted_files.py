@@ -94,7 +94,7 @@ def test_this_machine_as_a_board(bundle, desk, tmp_path):
     assert "active" in typed("status", "local", *root, cwd=desk.folder)
     typed("flash", _second(bundle, tmp_path / "2"), "local", *root, "-q", cwd=desk.folder)
     assert "000001-" in typed("rollback", "local", *root, "-q", cwd=desk.folder)
-    assert "2 releases were removed" in typed("uninstall", "local", *root, cwd=desk.folder)
+    assert "2 releases removed" in typed("uninstall", "local", *root, cwd=desk.folder)
     assert desk.ran() == []
 
 

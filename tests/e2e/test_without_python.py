@@ -64,7 +64,7 @@ def test_a_device_without_python_from_first_to_last(int8, runner, there, tmp_pat
     assert "000001-" in edgewright("rollback", URL, *there, "-q")
     found = rows("status", URL, *there)
     assert [(row["role"], row["problem"]) for row in found] == [("previous", None), ("active", None)]
-    assert "2 releases were removed" in edgewright("uninstall", URL, *there)
+    assert "2 releases removed" in edgewright("uninstall", URL, *there)
     assert not (tmp_path / "board").exists()
 
 

@@ -122,13 +122,22 @@ def test_no_weights(source_dir):
         lambda data: b"\xff" * 8 + data[8:],
         lambda data: data[:8] + b"garbage!" + data[16:],
         lambda data: b"GGUF" + data[4:],
-        lambda data: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize %d\n" % len(data),
     ],
 )
 def test_corrupt_weights(source_dir, spoil):
     path = source_dir / "model.safetensors"
     path.write_bytes(spoil(path.read_bytes()))
     assert "model.safetensors is corrupt: " in refused(source_dir)
+
+
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 1\n"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "1_Pooling/model.safetensors"])
+def test_a_pointer_of_git_lfs_is_named(source_dir, name):
+    (source_dir / name).parent.mkdir(exist_ok=True)
+    (source_dir / name).write_text(POINTER)
+    assert f"{name} is a pointer of git-lfs; git has not fetched the file: git lfs pull" in refused(source_dir)
 
 
 def test_one_corrupt_shard(source_dir):

@@ -111,6 +111,33 @@ def test_hostile_names_of_operators_stay_text():
     assert "<script" not in report.markdown(run_, None, [evil])
 
 
+def made_void(one):
+    return one.__class__(**{**fields(one), "grade": "void", "reasons": ("other processes took 40% of the machine",)})
+
+
+def test_no_void_row_is_the_fastest_nor_on_the_line_of_the_best():
+    first, second, *_ = full(3).rows  # the first is the faster one
+    page = report.html(run(made_void(first), second))
+    assert f">fastest</span><b>{second.artifact.key}<" in page
+    assert f"{first.artifact.key} void" in page
+    assert "1 of 2 rows void" in page
+    assert 'class="front"' not in page
+
+
+def test_where_every_row_is_void_no_artifact_is_the_fastest():
+    page = report.html(run(*map(made_void, full(3).rows)))
+    assert "fastest</span>" not in page
+    assert "No artifact is the fastest of this run: measure again on a quieter machine." in page
+
+
+def test_a_void_row_is_neither_slower_nor_faster_than_the_baseline():
+    first, *others = full(3).rows
+    slower = first.__class__(**{**fields(first), "samples_ms": samples(5.0)})
+    for found, words in (((slower, *others), " slower<"), ((made_void(slower), *others), " void<")):
+        assert words in report.html(run(*found), full(3))
+    assert "| void | void |" in report.markdown(run(made_void(slower), *others), full(3))
+
+
 def test_a_run_that_was_cut_short_says_so():
     cut = full(2).__class__(**{**fields(full(2)), "cut_short": "the connection was lost at onnx/int8"})
     assert "the connection was lost at onnx/int8" in report.html(cut)

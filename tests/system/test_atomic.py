@@ -100,6 +100,15 @@ def test_what_is_no_bundle_is_never_replaced(out, kind, force):
     assert target.lstat() == facts
 
 
+@pytest.mark.parametrize("make", [Path.mkdir, Path.touch])
+def test_a_checkout_of_git_is_never_replaced_with_its_history(out, make):
+    make(out / ".git")
+    with pytest.raises(StorageError, match=r"out has a \.git; --force would remove it"):
+        write(out, "new", force=True)
+    assert (out / ".git").exists()
+    assert (out / MARKER).read_text() == "old"
+
+
 def test_a_marker_that_is_a_directory_is_no_marker(tmp_path):
     (tmp_path / "out" / MARKER).mkdir(parents=True)
     with pytest.raises(StorageError, match="not even by --force"):

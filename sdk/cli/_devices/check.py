@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from edgewright.cli._options import output_options
+from edgewright.cli._options import example, output_options
 from edgewright.cli._tables import emit
 from edgewright.errors import UsageError
 
 __all__ = ["command"]
 
 
-@click.command("check")
+@click.command("check", epilog=example("devices check my-board.toml"))
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @output_options
 def command(files: tuple[str, ...], *, as_json: bool, quiet: bool) -> None:

@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from edgewright.cli._options import output_options
+from edgewright.cli._options import example, output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
 
 __all__ = ["command"]
 
 
-@click.command("emulate")
+@click.command("emulate", epilog=example("devices emulate cortex-a72"))
 @click.argument("cpu")
 @click.option("--mirror", default="", help="A mirror of Debian; by default the one that apt uses here.")
 @click.option("--wheel", type=click.Path(), help="A wheel of edgewright for the board; by default this edgewright.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import output_options, profiles_option
+from edgewright.cli._options import PROFILES, example, output_options, profiles_option
 from edgewright.cli._tables import artifact_row, emit
 
 if TYPE_CHECKING:
@@ -20,9 +20,11 @@ _BOUND = (
 )
 
 
-@click.command("estimate")
+@click.command("estimate", epilog=example("devices estimate sentiment --device raspberry-pi-4"))
 @click.argument("bundle", type=click.Path())
-@click.option("--device", required=True, metavar="PROFILE", help="The board; see edgewright devices list.")
+@click.option(
+    "--device", required=True, metavar="PROFILE", type=PROFILES, help="The board; see edgewright devices list."
+)
 @click.option("--tokens", default=128, show_default=True, help="Length of the text.")
 @click.option("--threads", type=int, help="Threads of the bound; by default the profile's.")
 @profiles_option

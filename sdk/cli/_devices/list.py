@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import output_options, profiles_option
+from edgewright.cli._options import example, output_options, profiles_option
 from edgewright.cli._tables import emit
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("list")
+@click.command("list", epilog=example("devices list"))
 @profiles_option
 @output_options
 def command(*, profiles: str | None, as_json: bool, quiet: bool) -> None:

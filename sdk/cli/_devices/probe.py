@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._options import board_options, output_options, profiles_option
-from edgewright.cli._tables import emit, human
+from edgewright.cli._options import board_options, example, output_options, profiles_option
+from edgewright.cli._tables import emit
 from edgewright.errors import one_line
 
 if TYPE_CHECKING:
     from edgewright.boards.facts import Match
     from edgewright.contracts.board_answers import Facts
+from edgewright.system.words import human
 
 __all__ = ["command"]
 
 _EMULATED = "emulated: memory, disk, heat, clock and governor are this machine's"
 
 
-@click.command("probe")
+@click.command("probe", epilog=example("devices probe ssh://pi@pi4.local"))
 @click.argument("url")
 @profiles_option
 @board_options

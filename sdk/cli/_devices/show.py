@@ -7,13 +7,13 @@ from typing import Any
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._options import output_options, profiles_option
+from edgewright.cli._options import example, output_options, profiles_option
 from edgewright.cli._tables import emit
 
 __all__ = ["command"]
 
 
-@click.command("show")
+@click.command("show", epilog=example("devices show raspberry-pi-4"))
 @click.argument("name")
 @profiles_option
 @output_options

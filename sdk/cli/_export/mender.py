@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._options import fleet_options
+from edgewright.cli._options import example, fleet_options
 from edgewright.cli._progress import status
-from edgewright.cli._tables import emit, human
+from edgewright.cli._tables import emit
+from edgewright.system.words import human
 
 __all__ = ["command"]
 
 
-@click.command("mender")
+@click.command("mender", epilog=example("export mender sentiment --device-type raspberrypi4 --out update.mender"))
 @click.argument("bundle", type=click.Path())
 @click.option("--device-type", "device_types", required=True, multiple=True, help="For which boards; may stand again.")
 @click.option("--name", default="", help="The artifact's name; by default edgewright-, its version and hash.")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._options import fleet_options
+from edgewright.cli._options import example, fleet_options
 from edgewright.cli._progress import status
-from edgewright.cli._tables import emit, human, wrote
+from edgewright.cli._tables import emit, wrote
+from edgewright.system.words import human
 
 __all__ = ["command"]
 
 
-@click.command("rauc")
+@click.command(
+    "rauc",
+    epilog=example("export rauc sentiment --compatible my-board --cert cert.pem --key key.pem --out update.raucb"),
+)
 @click.argument("bundle", type=click.Path())
 @click.option("--compatible", required=True, help="The board's `compatible`, as its system.conf has it.")
 @click.option("--cert", required=True, type=click.Path(), help="The certificate to sign with.")

@@ -1,0 +1,63 @@
+"""What the quickstart prints: sides measured in turn, and no number that is void."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from measured import ARTIFACT, row, samples
+from msgspec.structs import replace
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+import quickstart  # noqa: E402
+
+from edgewright.bundle.manifest import Score  # noqa: E402
+
+
+def side(name, centre, **fields):
+    artifact = replace(ARTIFACT, format=name, score=Score("accuracy", 85.8, 268, "sentences.tsv", 85.8))
+    return [
+        row(samples(at), artifact=artifact, tokens=tokens, **fields) for tokens, at in ((16, centre), (128, 9 * centre))
+    ]
+
+
+VOID = {"grade": "void", "reasons": ("other processes took 40% of the machine",)}
+
+
+def test_a_table_of_sound_rows():
+    text = quickstart.table([side("eager", 4.0), side("onnx", 1.0)])
+    assert "eager fp32" in text
+    assert "(25%)" in text.splitlines()[-1]
+    assert "void" not in text
+
+
+@pytest.mark.parametrize(("eager", "onnx"), [({}, VOID), (VOID, {}), (VOID, VOID)])
+def test_void_cells_say_void_and_no_share_is_told(eager, onnx):
+    text = quickstart.table([side("eager", 4.0, **eager), side("onnx", 1.0, **onnx)])
+    line = next(line for line in text.splitlines() if line.lstrip().startswith("onnx fp32"))
+    assert "%)" not in line
+    assert "void" in line
+    assert text.endswith("void: other processes took 40% of the machine. Measure again when nothing else runs here.")
+
+
+@pytest.mark.slow
+def test_the_eager_model_is_a_side_of_the_run(tmp_path):
+    torch = pytest.importorskip("torch")
+    import eager
+
+    import edgewright
+    from edgewright.measure.bench import measured, targets_of
+    from edgewright.measure.plan import Plan
+    from edgewright.system.progress import silent
+
+    bundle = edgewright.build(
+        ROOT / "tools/demo/model", out=tmp_path / "b", precisions=["fp32"], data=ROOT / "tools/demo/sentences.tsv"
+    )
+    plan = Plan(tokens=(16,), texts=("good", "not so good"), processes=2, runs=3, least_ms=0, warmup_ms=0)
+    targets = [eager.target(bundle, "tools/demo/model"), *targets_of(bundle, plan, None, None)]
+    (texts, fixed), (ours, _) = measured(targets, plan, silent).rows
+    assert (texts.engine, texts.version) == ("torch", torch.__version__)
+    assert texts.artifact.score.value == ours.artifact.score.reference
+    assert fixed.tokens == 16
+    assert texts.peak_rss_mib > ours.peak_rss_mib
+    assert len(texts.samples_ms) == 2
