@@ -50,7 +50,7 @@ class _Commands(Room):
         ("Answer", ("run", "serve", "ask")),
         ("Measure", ("bench", "race", "profile", "report")),
         ("Boards", ("devices", "flash", "list", "status", "rollback", "uninstall")),
-        ("Pass on", ("push", "pull", "pack", "unpack", "sign", "export")),
+        ("Pass on", ("push", "pull", "pack", "unpack", "sign", "keys", "export")),
         ("Train and make smaller", ("train", "distill", "compress", "search", "tokenizer", "analyze")),
         ("This machine", ("doctor",)),
     )

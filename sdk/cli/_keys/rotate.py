@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._options import output_options
+from edgewright.cli._options import example, output_options
 from edgewright.cli._tables import emit
 
 __all__ = ["command"]
@@ -17,7 +17,9 @@ def _named(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dic
     return {name: path for name, _, path in pairs}
 
 
-@click.command("rotate")
+@click.command(
+    "rotate", epilog=example("keys rotate root.json --key ~/.ssh/id_ed25519 --add alice@example.org=alice.pub")
+)
 @click.argument("file", type=click.Path())
 @click.option("--key", "keys", multiple=True, required=True, type=click.Path(), help="A private key that signs it.")
 @click.option("--add", multiple=True, metavar="NAME=KEY.pub", callback=_named, help="Whose key counts from now on.")

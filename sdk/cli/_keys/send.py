@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._options import board_options, output_options
+from edgewright.cli._options import board_options, example, output_options
 from edgewright.cli._tables import emit
 from edgewright.errors import one_line
 
 __all__ = ["command"]
 
 
-@click.command("send")
+@click.command("send", epilog=example("keys send root.json ssh://pi@pi4.local"))
 @click.argument("file", type=click.Path())
 @click.argument("url")
 @board_options

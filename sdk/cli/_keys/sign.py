@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from edgewright.cli._options import output_options
+from edgewright.cli._options import example, output_options
 from edgewright.cli._tables import emit
 
 __all__ = ["command"]
 
 
-@click.command("sign")
+@click.command("sign", epilog=example("keys sign root.json --key ~/.ssh/id_ed25519"))
 @click.argument("file", type=click.Path())
 @click.option("--key", "keys", multiple=True, required=True, type=click.Path(), help="A private key that signs it.")
 @output_options
