@@ -36,6 +36,11 @@ class Linear:
     weight: Array
     bias: Array | None = None
 
+    @property
+    def source(self) -> str:
+        """The model's own parameter that it is, or is a part of, the first one of several."""
+        return self.name.split("+")[0].split("[")[0]
+
     @classmethod
     def stacked(cls, parts: Sequence[Linear]) -> Linear:
         """Several products of one x as one, their outputs side by side; all have a bias, or none."""

@@ -1,7 +1,8 @@
 """The ONNX models of one decoder, by precision.
 
 int8: MatMulNBits with blocks of 64, to the nearest. int4: blocks of 32, each weight rounded so that it makes up for the
-ones before it (GPTQ, arXiv 2210.17323), on pieces of text; what a rung of the ladder names has 8 bits instead.
+ones before it (GPTQ, arXiv 2210.17323), on pieces of text; what a rung of the ladder names has 8 bits instead. For a
+CPU without dot products of bytes int8 is `Rows`, of a model that is smoothed before.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgewright.converters._decoder.gguf import read_grids
+from edgewright.converters._decoder.smoothing import smoothed
 from edgewright.converters._onnx.carried import Carried, carries
 from edgewright.converters._onnx.products import Blocks, Plain, Products, nearest_int8, pairs
+from edgewright.converters._onnx.rows import Rows
 
 if TYPE_CHECKING:
     import onnx
@@ -44,13 +47,27 @@ class DecoderMaker:
         if self._decoder is None:
             spec.progress("read the parts")
             self._decoder = read(model.model, spec.settings.max_length)
+        decoder, products = self._decoder, self._products(model, spec)
+        if isinstance(products, Rows):
+            decoder = smoothed(decoder, self._observed(model, spec))
         spec.progress("write the graph")
-        made = decoder_model(self._decoder, self._products(model, spec))
+        made = decoder_model(decoder, products)
         return halve(made) if spec.precision == "fp16" else made
+
+    def _observed(self, model: Any, spec: ConversionSpec) -> Moments:
+        """What meets the weights."""
+        from edgewright.converters._decoder.observe import moments
+
+        if self._moments is None:
+            spec.progress("measure activations")
+            self._moments = moments(model.model, spec.calibration)
+        return self._moments
 
     def _products(self, model: Any, spec: ConversionSpec) -> Products:
         if spec.precision in ("fp32", "fp16"):
             return Plain()
+        if spec.precision == "int8" and not spec.byte_dots:
+            return Rows()
         bits = 8 if spec.precision == "int8" else 4
         grids = read_grids(spec.tokenizer)
         if not spec.keep_float and self._decoder and carries(grids, _weights(self._decoder), bits):
@@ -61,17 +78,12 @@ class DecoderMaker:
         return self._four_bits(model, spec)
 
     def _four_bits(self, model: Any, spec: ConversionSpec) -> Products:
-        from edgewright.converters._decoder.observe import moments
         from edgewright.converters._rounding.gptq import round_blocks
 
-        if self._moments is None:
-            spec.progress("measure activations")
-            self._moments = moments(model.model, spec.calibration)
-        found = self._moments
+        found = self._observed(model, spec)
 
         def rounded(linear: Linear, block: int) -> Rounded:
-            first = linear.name.split("+")[0].split("[")[0]
-            codes, scales, zeros = round_blocks(linear.weight.T, found.factor(first), block)
+            codes, scales, zeros = round_blocks(linear.weight.T, found.factor(linear.source), block)
             return pairs(codes), scales, pairs(zeros)
 
         wide = "embedding" in spec.keep_float

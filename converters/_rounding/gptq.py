@@ -42,6 +42,13 @@ class Moments:
         if sum(map(len, waiting)) >= _TOKENS_AT_ONCE:
             self._multiply(name)
 
+    def strength(self, name: Hashable) -> _Array:
+        """The root of the sum of squares of each of the inputs, float32 (inputs,)."""
+        import numpy as np
+
+        self._multiply(name)
+        return np.sqrt(self._found[name].diagonal()).astype(np.float32)
+
     def factor(self, *names: Hashable) -> _Array:
         """What `round_blocks` wants of a weight that meets these activations, float32 (inputs, inputs)."""
         import numpy as np

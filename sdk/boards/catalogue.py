@@ -81,6 +81,11 @@ class Cpu(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     clusters: tuple[Cluster, ...] = ()
     sources: _Sources
 
+    @property
+    def byte_dots(self) -> bool:
+        """Whether engines have fast products of blocks of bytes; on Arm they are made of FEAT_DotProd's."""
+        return self.architecture != "aarch64" or "dotprod" in self.instructions
+
 
 class Memory(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Main memory: the sizes that are sold, and the bandwidth of its interface, 10^9 bytes per second."""

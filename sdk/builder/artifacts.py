@@ -64,6 +64,7 @@ class Assembly:
     jobs: Jobs
     proof: Proof | DecoderProof
     allow_divergence: bool = field(kw_only=True)
+    byte_dots: bool = True
     artifacts: list[Artifact] = field(default_factory=list)
     failures: list[EdgewrightError] = field(default_factory=list)
     packages: set[str] = field(default_factory=lambda: {"edgewright", "numpy", "tokenizers"})
@@ -140,6 +141,7 @@ class Assembly:
             artifacts=tuple(Wanted(p, self.stage / converter.path(p), rung) for p, rung in rungs.items()),
             texts=texts,
             threads=allowed().threads,
+            byte_dots=self.byte_dots,
         )
         try:
             return list(self.jobs.run(CONVERT, request, preload=request.source.preload).errors)
@@ -186,7 +188,7 @@ class Assembly:
 
     def _carried(self, precision: Precision, rung: tuple[str, ...]) -> str | UnsetType:
         """The source's own grid, where the artifact has as many bits."""
-        grid = self.source.grid
+        grid = self.source.grid if self.byte_dots or precision != "int8" else None
         return grid if grid and not rung and grid.startswith(f"Q{weight_bits(precision)}_") else UNSET
 
     def _check_contained(self, format: str, path: str) -> None:  # noqa: A002

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
+from edgewright.boards.catalogue import named
 from edgewright.builder.artifacts import Assembly
 from edgewright.builder.plan import planned, supported, wanted_of
 from edgewright.bundle.bundle import MANIFEST, Bundle
@@ -62,7 +63,8 @@ def build(
         out: where the bundle shall be.
         formats: formats to convert to, by their keys; by default those that `device` runs best, or onnx.
         precisions: precisions of each format; by default those that `device` runs best, or fp32 and int8.
-        device: a board's profile, or its name (`edgewright.boards.catalogue`).
+        device: a board's profile, or its name (`edgewright.boards.catalogue`). A decoder's int8 weights are stored as
+            its CPU multiplies them best.
         task: the task's key; by default the one that the source's architecture belongs to. A module needs it.
         data: a TSV or JSONL file of labelled rows; then the task metric is a gate too.
         calibration: a file of labelled rows or of texts that int8-static measures ranges on; by default `data`, or
@@ -85,7 +87,8 @@ def build(
     """
     if not 0 <= version < 2**53:
         raise UsageError(f"version {version} is no counter", hint="give a whole number from 0")
-    plan = planned(wanted_of(formats, precisions, device), leave_gaps=leave_gaps)
+    board = named(device) if isinstance(device, str) else device
+    plan = planned(wanted_of(formats, precisions, board), leave_gaps=leave_gaps)
     there = os.path.lexists(out)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         jobs = Jobs(Path(scratch), limits, progress)
@@ -96,6 +99,7 @@ def build(
         with staged(Path(out), marker=MANIFEST, force=force) as stage:
             proof = _proof(source, jobs, data, calibration)
             work = Assembly(source, stage, jobs, proof, allow_divergence=allow_divergence)
+            work.byte_dots = board is None or board.cpu.byte_dots
             work.packages |= {"tensorflow"} if source.keras else set()
             work.make(plan)
             if work.failures and (there or not work.artifacts):

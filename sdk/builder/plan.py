@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgewright import registry
-from edgewright.boards.catalogue import named, wanted
+from edgewright.boards.catalogue import wanted
 from edgewright.builder.support import gap
 from edgewright.contracts.precision import known
 from edgewright.errors import UnsupportedConversion, UsageError
@@ -26,19 +26,18 @@ _PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
 
 
 def wanted_of(
-    formats: Sequence[str] | None, precisions: Sequence[str] | None, device: Profile | str | None
+    formats: Sequence[str] | None, precisions: Sequence[str] | None, device: Profile | None
 ) -> dict[str, list[Precision]]:
     """Precisions by format, as `build` takes them.
 
     Raises:
-        UsageError: none was given, or there is no such precision or profile.
+        UsageError: none was given, or there is no such precision.
     """
     if () in [tuple(names) for names in (formats, precisions) if names is not None]:
         raise UsageError("no format or no precision was given", hint="for example --format onnx --precision fp32,int8")
     chosen = tuple(known(name) for name in precisions or ())
     if device is not None:
-        profile = named(device) if isinstance(device, str) else device
-        return wanted(profile, tuple(formats or ()), chosen)
+        return wanted(device, tuple(formats or ()), chosen)
     return {name: list(chosen or _PRECISIONS) for name in formats or _FORMATS}
 
 

@@ -67,6 +67,7 @@ class ConversionSpec:
         tokenizer: the directory of the model's tokenizer, for formats that carry its vocabulary.
         calibration: real texts, each a batch of one row without padding, for precisions that measure ranges.
         keep_float: the rung of the converter's ladder to build, see `Converter.ladder`.
+        byte_dots: whether the CPU that it is for multiplies bytes by fours into 32 bits (Arm's dotprod, x86's VNNI).
         progress: called with a short phrase whenever a stage begins.
     """
 
@@ -79,6 +80,7 @@ class ConversionSpec:
     tokenizer: Path
     calibration: Sequence[Mapping[str, NDArray[Any]]] = ()
     keep_float: tuple[str, ...] = ()
+    byte_dots: bool = True
     progress: Callable[[str], None] = silent
 
 

@@ -27,6 +27,7 @@ class Conversion(Struct, frozen=True, kw_only=True):
     Attributes:
         texts: the file of real batches: the example that an exporter traces, then those to measure ranges on.
         threads: of torch.
+        byte_dots: see `ConversionSpec`.
     """
 
     source: SourceJob
@@ -34,6 +35,7 @@ class Conversion(Struct, frozen=True, kw_only=True):
     artifacts: tuple[Wanted, ...]
     texts: Path
     threads: int
+    byte_dots: bool = True
 
 
 class ConversionAnswer(Struct, frozen=True):

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from edgewright.boards.catalogue import named
 from edgewright.builder.plan import planned, supported, wanted_of
 from edgewright.errors import UnsupportedConversion, UsageError
 
@@ -20,9 +21,9 @@ def test_nothing_is_not_what_is_usual(given):
 
 
 def test_a_board_says_what_it_runs_best():
-    found = wanted_of(None, None, "raspberry-pi-4")
+    found = wanted_of(None, None, named("raspberry-pi-4"))
     assert found
-    assert wanted_of(["onnx"], ["fp32"], "raspberry-pi-4") == {"onnx": ["fp32"]}
+    assert wanted_of(["onnx"], ["fp32"], named("raspberry-pi-4")) == {"onnx": ["fp32"]}
 
 
 def test_what_a_format_has_not_is_refused_with_what_it_has():

@@ -65,7 +65,7 @@ def tiny(name, given):
     return model
 
 
-def opened(model, root, context=128):
+def opened(model, root, context=128, products=None, change=lambda decoder: decoder):
     from edgewright.converters._decoder.families import read
     from edgewright.converters._onnx.decoder import decoder_model
     from edgewright.converters._onnx.products import Plain
@@ -73,7 +73,7 @@ def opened(model, root, context=128):
     from edgewright.runtimes.onnxruntime import OnnxRuntime
 
     path = root / "model.onnx"
-    save_beside(decoder_model(read(model, context), Plain()), path, root / "model.onnx.data")
+    save_beside(decoder_model(change(read(model, context)), products or Plain()), path, root / "model.onnx.data")
     return OnnxRuntime().open_decoder(path, threads=1, context=context)
 
 
@@ -93,6 +93,62 @@ def test_logits_are_those_of_transformers_at_every_position(name, tmp_path):
     decoder.rewind(30)  # and after going back
     again = decoder.read(ids[0, 30:].numpy(), kept=70)
     assert np.abs(again - wanted[30:]).max() < 2e-5 * np.abs(wanted).max()
+
+
+def loud(model, times=100.0):
+    """Some channels of each norm so many times the others, as in trained models."""
+    import torch
+
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if ("norm" in name or ".ln_" in name) and name.endswith("weight") and parameter.numel() == 64:
+                parameter[::16] *= times
+    return model
+
+
+def seen(model, ids):
+    from edgewright.converters._decoder.observe import moments
+
+    return moments(model, [{"input_ids": ids.numpy()}])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_smoothing_changes_no_answer(name, tmp_path):
+    import torch
+
+    from edgewright.converters._decoder.smoothing import smoothed
+
+    model = loud(tiny(name, FAMILIES[name]))
+    ids = torch.randint(3, 97, (1, 60))
+    with torch.no_grad():
+        wanted = model(ids).logits[0].numpy()
+    found = seen(model, ids)
+    decoder = opened(model, tmp_path, change=lambda decoder: smoothed(decoder, found))
+    got = decoder.read(ids[0].numpy(), kept=60)
+    assert np.abs(got - wanted).max() < 1e-4 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("name", ["llama, wide heads, tied", "qwen2", "phi", "gemma", "gpt2"])
+def test_rows_of_eight_bits_are_near_and_do_not_depend_on_what_is_read_beside_them(name, tmp_path):
+    import torch
+
+    from edgewright.converters._decoder.smoothing import smoothed
+    from edgewright.converters._onnx.rows import Rows
+    from edgewright.statistics.signal import sqnr_db
+
+    model = loud(tiny(name, FAMILIES[name]), 8.0)
+    ids = torch.randint(3, 97, (1, 60))
+    with torch.no_grad():
+        wanted = model(ids).logits[0].numpy()
+    found = seen(model, ids)
+    decoder = opened(model, tmp_path, products=Rows(), change=lambda decoder: smoothed(decoder, found))
+    got = decoder.read(ids[0].numpy(), kept=60).copy()
+    assert sqnr_db(wanted, got - wanted) > 20
+    decoder.rewind(0)
+    alone = np.concatenate([decoder.read([int(token)]).copy() for token in ids[0]])
+    assert sqnr_db(got, alone - got) > 70, "float32 in another order alone"
+    plain = opened(model, tmp_path, products=Rows()).read(ids[0].numpy(), kept=60)
+    assert sqnr_db(wanted, plain - wanted) < sqnr_db(wanted, got - wanted), "what was not smoothed is worse"
 
 
 def test_a_cache_grows_and_is_taken_over_with_what_it_holds(tmp_path):
@@ -135,14 +191,16 @@ def test_tied_tables_lie_in_the_file_once(tmp_path):
     from edgewright.converters._decoder.families import read
     from edgewright.converters._onnx.decoder import decoder_model
     from edgewright.converters._onnx.products import Blocks, Plain, nearest_int8
+    from edgewright.converters._onnx.rows import Rows
     from edgewright.converters._onnx.storing import save_beside
 
     model = tiny("llama", {"tie_word_embeddings": True, "vocab_size": 3000})
     parts, table = read(model, 64), 3000 * 64
     apart = read(tiny("llama", {"vocab_size": 3000}), 64)
-    for products, bytes_each in ((Plain(), 4), (Blocks(8, 32, lambda one, block: nearest_int8(one.weight, block)), 1)):
+    blocks = Blocks(8, 32, lambda one, block: nearest_int8(one.weight, block))
+    for products, bytes_each in ((Plain, 4), (lambda: blocks, 1), (Rows, 1)):
         sizes = []
         for decoder in (parts, apart):
-            save_beside(decoder_model(decoder, products), tmp_path / "m.onnx", tmp_path / "m.onnx.data")
+            save_beside(decoder_model(decoder, products()), tmp_path / "m.onnx", tmp_path / "m.onnx.data")
             sizes.append((tmp_path / "m.onnx.data").stat().st_size)
         assert sizes[1] - sizes[0] >= table * bytes_each * 0.99

@@ -36,6 +36,22 @@ def test_every_artifact_is_proven_and_replayed(bundle):
     assert [row["golden"] for row in rows] == ["4 of 4", "4 of 4"]
 
 
+@pytest.mark.parametrize(
+    ("board", "wanted", "other"),
+    [("raspberry-pi-4", b"MatMulInteger", b"MatMulNBits"), ("raspberry-pi-5", b"MatMulNBits", b"MatMulInteger")],
+)
+def test_the_boards_cpu_chooses_how_bytes_are_multiplied(checkpoint, tmp_path, board, wanted, other):
+    asked = ("--format", "onnx", "--precision", "int8", "--device", board, "--allow-divergence", "-q")
+    edgewright("build", checkpoint, "--out", tmp_path / "b", *asked)
+    (int8,) = Bundle.open(tmp_path / "b").manifest.artifacts
+    graph = (tmp_path / "b" / int8.path).read_bytes()
+    assert wanted in graph
+    assert other not in graph
+    assert int8.decoding.kl < 0.02
+    (row,) = json.loads(edgewright("verify", tmp_path / "b", "--json"))["rows"]
+    assert row["golden"] == "4 of 4"
+
+
 def test_one_prompt_is_written_out_and_several_are_rows(bundle):
     options = ("--precision", "fp32", "--max-new-tokens", "12")
     text = edgewright("run", bundle, "the road", *options)
@@ -156,6 +172,6 @@ def test_what_a_decoder_is_not_asked_says_so(bundle, demo_bundle):
     assert "the options of a decoder mean nothing" in edgewright("run", demo_bundle, "x", "--seed", "1", check=2)
     assert "the prompt has" in edgewright("run", bundle, "the " * 100, check=2)
     assert "nowhere to put --system" in edgewright("run", bundle, "x", "--system", "be kind", check=3)
-    assert "give texts or --input" in edgewright("run", demo_bundle, check=2)
+    assert "give texts, --input" in edgewright("run", demo_bundle, check=2)
     for command in (("eval", bundle, "--data", "x.tsv"), ("race", bundle), ("profile", bundle)):
         assert "text-generation" in edgewright(*command, check=2)
