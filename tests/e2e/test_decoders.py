@@ -2,10 +2,10 @@
 
 import json
 
-import numpy as np
 import pytest
 from conftest import edgewright
-from llama2c import VOCABULARY, llama2c
+from gguf_file import gguf_file
+from llama2c import llama2c
 
 from edgewright.bundle.bundle import Bundle
 
@@ -98,55 +98,12 @@ def test_tokens_are_those_of_transformers(bundle, checkpoint):
 
 def test_a_carried_grid_gives_the_dequantized_model(tmp_path):
     """A GGUF of each kind: the artifact has its codes, and the eager model that transformers makes of it."""
-    import torch
-    from gguf import GGMLQuantizationType as Type
-    from gguf import GGUFWriter, quants
-
-    torch.manual_seed(0)
-    width, inner, heads, words = 64, 96, 4, len(VOCABULARY)
-    for kind, precision in ((Type.Q4_1, "int4"), (Type.Q4_0, "int4"), (Type.Q8_0, "int8")):
-        path = tmp_path / f"{kind.name}.gguf"
-        writer = GGUFWriter(str(path), "llama")
-        for add, value in (
-            (writer.add_block_count, 2),
-            (writer.add_context_length, 128),
-            (writer.add_embedding_length, width),
-            (writer.add_feed_forward_length, inner),
-            (writer.add_head_count, heads),
-            (writer.add_head_count_kv, 2),
-            (writer.add_layer_norm_rms_eps, 1e-5),
-            (writer.add_rope_freq_base, 10000.0),
-            (writer.add_rope_dimension_count, width // heads),
-            (writer.add_vocab_size, words),
-            (writer.add_tokenizer_model, "llama"),
-            (writer.add_token_list, [text.replace(" ", "\u2581") for text in VOCABULARY]),
-            (writer.add_token_scores, [-float(at) for at in range(words)]),
-            (writer.add_token_types, [2, 3, 3, *[6] * 256, *[1] * (words - 259)]),
-            (writer.add_bos_token_id, 1),
-            (writer.add_eos_token_id, 2),
-        ):
-            add(value)
-        shapes = {"attn_q": (width, width), "attn_k": (32, width), "attn_v": (32, width), "attn_output": (width, width)}
-        shapes |= {"ffn_gate": (inner, width), "ffn_up": (inner, width), "ffn_down": (width, inner)}
-        random = np.random.default_rng(1)
-        writer.add_tensor("output_norm.weight", np.ones(width, np.float32))
-        tables = {"token_embd.weight": (words, width)}
-        tables |= {f"blk.{at}.{name}.weight": shape for at in range(2) for name, shape in shapes.items()}
-        for name, shape in tables.items():
-            how = Type.Q8_0 if name == "token_embd.weight" else kind
-            value = random.normal(scale=0.2, size=shape).astype(np.float32)
-            writer.add_tensor(name, quants.quantize(value, how), raw_dtype=how)
-        for at in range(2):
-            for name in ("attn_norm", "ffn_norm"):
-                writer.add_tensor(f"blk.{at}.{name}.weight", np.ones(width, np.float32))
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
-        out = tmp_path / kind.name
+    for kind, precision in (("Q4_1", "int4"), ("Q4_0", "int4"), ("Q8_0", "int8")):
+        path = gguf_file(tmp_path / f"{kind}.gguf", kind)
+        out = tmp_path / kind
         edgewright("build", path, "--out", out, "--precision", precision, "--allow-divergence", "-q")
         (artifact,) = Bundle.open(out).manifest.artifacts
-        assert artifact.carried == kind.name
+        assert artifact.carried == kind
         assert artifact.parity.sqnr_db > 25  # the activations alone are rounded; a wrong code would be below 10
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
