@@ -155,9 +155,6 @@ CONTRADICTIONS = {
     "two ways of pooling": lambda source, _: sentence(
         source, pooling={"pooling_mode": "cls", "pooling_mode_mean_tokens": True}
     ),
-    "a pooling's width and the model's": lambda source, _: (
-        edited(sentence(source) / "1_Pooling/config.json", word_embedding_dimension=48).parent
-    ),
     "a default prompt that is none": lambda source, _: sentence(
         source, own={"prompts": {"query": "q: "}, "default_prompt_name": "passage"}
     ),
