@@ -1,9 +1,10 @@
-"""What answers cost on one core, and where the time goes: static embeddings by the second, ranking in runs or one by one.
+"""What answers cost on one core, and where the time goes: static embeddings, and ranking in runs or one by one.
 
 .venv/bin/python tools/answer_speed.py STATIC_BUNDLE TEXTS
 .venv/bin/python tools/answer_speed.py RANKING_BUNDLE QUERIES.jsonl [--precision int8] [--words 6]
 
-Times are of the process's CPU, in turn, the median of seven: on a machine that others share, clocks on the wall say little.
+Times are of the process's CPU, in turn, the median of seven: on a machine that others share, a clock on the wall says
+little.
 """
 
 from __future__ import annotations
