@@ -1,5 +1,6 @@
 """Small sources of the kinds that people bring: each function writes one, random weights and a trained tokenizer."""
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 WIDTH = 32
 ST = "sentence_transformers.models"
+IDENTITY = "torch.nn.modules.linear.Identity"
 
 
 def edited(path, *, drop=(), **fields):
@@ -114,6 +116,81 @@ def adapter(base, out, *, rank=4, **config):
     given |= {"base_model_name_or_path": str(base), "target_modules": ["query", "value"], "use_dora": False}
     edited(out / "adapter_config.json", **{**given, "modules_to_save": ["classifier", "score"], **config})
     return out
+
+
+def one_label(**config):
+    def make(source):
+        tensors = load_file(source / "model.safetensors")
+        tensors |= {name: tensors[name][:1].copy() for name in ("classifier.weight", "classifier.bias")}
+        save_file(tensors, source / "model.safetensors", metadata={"format": "pt"})
+        return edited(source / "config.json", id2label={"0": "LABEL_0"}, label2id={"LABEL_0": 0}, **config)
+
+    return make
+
+
+def saved_activation(source):
+    """As sentence-transformers 6 saves a cross-encoder."""
+    one_label(problem_type=None)(source)
+    listed = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.base.modules.transformer.Transformer"}]
+    (source / "modules.json").write_text(json.dumps(listed))
+    edited(source / "sentence_bert_config.json", transformer_task="sequence-classification")
+    return edited(source / "config_sentence_transformers.json", model_type="CrossEncoder", activation_fn=IDENTITY)
+
+
+def vocabulary_only(source):
+    """The words of tokenizer.json as vocab.txt, in its place."""
+    names = sorted(spec(source)["model"]["vocab"].items(), key=lambda pair: pair[1])
+    (source / "vocab.txt").write_text("".join(f"{name}\n" for name, _ in names), encoding="utf-8")
+    (source / "tokenizer.json").unlink()
+    return source
+
+
+def pieces_only(source):
+    """A sentencepiece model in the place of tokenizer.json, of a family that has such."""
+    import sentencepiece
+
+    lines, made = (Path(__file__).parent / "story.txt").read_text().splitlines(), io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines), model_writer=made, vocab_size=150, model_type="unigram", minloglevel=2
+    )
+    (source / "sentencepiece.bpe.model").write_bytes(made.getvalue())
+    (source / "tokenizer.json").unlink()
+    (source / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "XLMRobertaTokenizer"}))
+    return edited(
+        source / "config.json", model_type="xlm-roberta", architectures=["XLMRobertaForSequenceClassification"]
+    )
+
+
+def t5(source, out):
+    """The encoder of T5 alone, with the tokenizer of `source`."""
+    import transformers
+
+    sizes = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
+    config = transformers.T5Config(vocab_size=len(spec(source)["model"]["vocab"]), **sizes)
+    return _saved(transformers.T5EncoderModel(config), source, out)
+
+
+def gpt2(source, out, head="LMHeadModel"):
+    """GPT-2 with 96 positions, and the tokenizer of `source`."""
+    import transformers
+
+    words = spec(source)["model"]["vocab"]
+    ids = dict.fromkeys(("bos_token_id", "eos_token_id"), words["[SEP]"])
+    sizes = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 96}
+    config = transformers.GPT2Config(vocab_size=len(words), pad_token_id=words["[PAD]"], **ids, **sizes)
+    return _saved(getattr(transformers, f"GPT2{head}")(config), source, out)
+
+
+def _saved(model, source, out):
+    import torch
+
+    draw = torch.Generator().manual_seed(3)
+    for parameter in model.parameters():
+        parameter.data.normal_(0, 0.1, generator=draw) if parameter.dim() > 1 else None
+    model.save_pretrained(out)
+    shutil.copyfile(source / "tokenizer.json", out / "tokenizer.json")
+    plain = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]", "unk_token": "[UNK]"}
+    return edited(out / "tokenizer_config.json", **plain)
 
 
 def altered(directory, out, **changes):

@@ -138,10 +138,18 @@ def _transformer(source: SourceJob) -> torch.nn.Module:
 
 def _inputs(model: Any) -> list[str]:
     """The tokenizer's arrays that the model takes; segment ids only where there is more than one segment."""
-    segments = getattr(getattr(model, "config", None), "type_vocab_size", 2) > 1
     taken = getattr(model, "body", model)
     taken = inspect.signature(taken.forward).parameters
-    return [name for name in _FEEDS if name in taken and (segments or name != "token_type_ids")]
+    return [name for name in _FEEDS if name in taken and (name != "token_type_ids" or _has_segments(model))]
+
+
+def _has_segments(model: Any) -> bool:
+    """Whether segments have a table of their own: GPT-2 and its kin would look theirs up among the words."""
+    config = getattr(model, "config", None)
+    count = getattr(config, "type_vocab_size", None)
+    if config is None or count is not None:
+        return count is None or count > 1
+    return any(part in name for name, _ in model.named_parameters() for part in ("token_type", "seg_embed"))
 
 
 def _check_complete(info: Mapping[str, Any], source: SourceJob) -> None:

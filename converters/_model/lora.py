@@ -141,6 +141,10 @@ def _add(state: dict[str, Any], weights: dict[str, Any], config: dict[str, Any])
         if target not in state or first not in weights:
             continue
         down, up = (weights[one].float() for one in (first, name))
+        rank = _of(module, config.get("rank_pattern"), config.get("r"))
+        if rank is not None and rank != down.shape[0]:
+            what = f"{_FILE} says the rank {rank} of {module}, its weights have {down.shape[0]}"
+            raise SourceError(what, hint="do the two files belong to one adapter?")
         delta = (up @ down) * _scale(module, down.shape[0], config)
         turned = table or bool(config.get("fan_in_fan_out"))
         delta = delta.T if turned else delta
@@ -154,10 +158,14 @@ def _add(state: dict[str, Any], weights: dict[str, Any], config: dict[str, Any])
 
 def _scale(module: str, rank: int, config: dict[str, Any]) -> float:
     """Alpha / r, or alpha / sqrt(r) with rank-stabilised adapters (arXiv 2312.03732)."""
-    patterns = config.get("alpha_pattern") or {}
-    alpha = next((value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", module)), None)
-    alpha = config.get("lora_alpha", 8) if alpha is None else alpha
+    alpha = _of(module, config.get("alpha_pattern"), config.get("lora_alpha", 8))
     return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)
+
+
+def _of(module: str, patterns: dict[str, Any] | None, usual: Any) -> Any:
+    """What a pattern says of a module, or what is usual."""
+    given = (value for key, value in (patterns or {}).items() if re.match(rf"(.*\.)?({key})$", module))
+    return next(given, usual)
 
 
 def _replace(state: dict[str, Any], weights: dict[str, Any]) -> set[str]:

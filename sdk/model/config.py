@@ -42,6 +42,7 @@ class Config(Struct, frozen=True):
     model_type: str
     architectures: list[str] | None = None
     id2label: dict[int, str] | None = None
+    label2id: dict[str, int | float | str | None] | None = None
     num_labels: int | None = None
     problem_type: str | None = None
     max_position_embeddings: int | None = None
@@ -133,8 +134,19 @@ def _activation(
     return "sigmoid" if config.problem_type is None else "identity"
 
 
+_PROBLEMS = ("single_label_classification", "multi_label_classification", "regression")
+"""Of transformers' heads for sequences."""
+
+
 def _problem(config: Config) -> Literal["single_label", "multi_label", "regression"]:
-    """Transformers' own rule: one output is a regression, several are classes, unless the configuration says more."""
+    """Transformers' own rule: one output is a regression, several are classes, unless the configuration says more.
+
+    Raises:
+        UnsupportedConversion: a kind of problem that it does not know either.
+    """
+    if config.problem_type not in (*_PROBLEMS, None):
+        what = f"config.json has the problem_type {config.problem_type!r}"
+        raise UnsupportedConversion(what, hint=f"known: {', '.join(_PROBLEMS)}")
     if config.problem_type == "multi_label_classification":
         return "multi_label"
     alone = config.problem_type is None and len(_labels(config)) == 1
@@ -148,6 +160,11 @@ def _labels(config: Config) -> tuple[str, ...]:
     names = config.id2label or {at: f"LABEL_{at}" for at in range(count)}
     if sorted(names) != list(range(len(names))):
         raise SourceError(f"id2label in config.json has the ids {sorted(names)}, expected 0..{len(names) - 1}")
+    other = {name: at for at, name in names.items() if (config.label2id or {}).get(name, at) not in (at, str(at))}
+    if other and len({*names.values()}) == len(names):
+        name, at = next(iter(other.items()))
+        what = f"config.json has {name!r} as label {at} in id2label and {(config.label2id or {})[name]} in label2id"
+        raise SourceError(what, hint="correct the one that is wrong: answers follow the first, training the second")
     return tuple(names[at] for at in range(len(names)))
 
 

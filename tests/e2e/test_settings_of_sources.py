@@ -12,14 +12,26 @@ import numpy as np
 import pytest
 from msgspec import structs
 from safetensors.numpy import load_file, save_file
-from strange_sources import WIDTH, adapter, altered, edited, module, sentence, setfit, spec, static
+from strange_sources import (
+    IDENTITY,
+    WIDTH,
+    adapter,
+    altered,
+    edited,
+    module,
+    one_label,
+    saved_activation,
+    sentence,
+    setfit,
+    spec,
+    static,
+)
 
 from edgewright.errors import EdgewrightError
 from edgewright.model.source import open_source
 from edgewright.proof.reference import Proof
 from edgewright.system.jobs import Jobs
 
-IDENTITY = "torch.nn.modules.linear.Identity"
 PAIRS = "sentence1\tsentence2\tlabel\na good film\tit drags on\tpositive\nwhat a story\tthe end\tnegative\n"
 
 
@@ -179,25 +191,6 @@ def folded(source):
     rows = max(spec(source)["model"]["vocab"].values()) + 1
     extra = {"mapping": np.arange(rows)[::-1].copy(), "weights": np.linspace(0.1, 2, rows, dtype=np.float32)}
     return static(source, source.with_name("static"), name="embeddings", **extra)
-
-
-def one_label(**config):
-    def make(source):
-        tensors = load_file(source / "model.safetensors")
-        tensors |= {name: tensors[name][:1].copy() for name in ("classifier.weight", "classifier.bias")}
-        save_file(tensors, source / "model.safetensors", metadata={"format": "pt"})
-        return edited(source / "config.json", id2label={"0": "LABEL_0"}, label2id={"LABEL_0": 0}, **config)
-
-    return make
-
-
-def saved_activation(source):
-    """As sentence-transformers 6 saves a cross-encoder."""
-    one_label(problem_type=None)(source)
-    listed = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.base.modules.transformer.Transformer"}]
-    (source / "modules.json").write_text(json.dumps(listed))
-    edited(source / "sentence_bert_config.json", transformer_task="sequence-classification")
-    return edited(source / "config_sentence_transformers.json", model_type="CrossEncoder", activation_fn=IDENTITY)
 
 
 def st(*args, **kwargs):

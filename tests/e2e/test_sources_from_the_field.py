@@ -1,15 +1,26 @@
 """Sources as people have them: each is made here, and built, or refused in one line that is true, with nothing left."""
 
-import io
 import json
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from strange_sources import WIDTH, adapter, edited, numbers, sentence, setfit, spec, static
+from strange_sources import (
+    WIDTH,
+    adapter,
+    edited,
+    gpt2,
+    numbers,
+    pieces_only,
+    sentence,
+    setfit,
+    spec,
+    static,
+    t5,
+    vocabulary_only,
+)
 from tokenizers import AddedToken, Tokenizer
 
 from edgewright import build, load
@@ -48,13 +59,6 @@ def same_ids(source, texts=TEXTS):
     return ours == ids_of(source, texts, length)
 
 
-def vocabulary_only(source):
-    names = sorted(spec(source)["model"]["vocab"].items(), key=lambda pair: pair[1])
-    (source / "vocab.txt").write_text("".join(f"{name}\n" for name, _ in names), encoding="utf-8")
-    (source / "tokenizer.json").unlink()
-    return source
-
-
 def test_a_tokenizer_json_is_made_of_a_vocabulary_and_kept_in_the_bundle(source_dir, tmp_path):
     before = spec(source_dir)["model"]["vocab"]
     bundle = built(vocabulary_only(source_dir), tmp_path)
@@ -64,16 +68,8 @@ def test_a_tokenizer_json_is_made_of_a_vocabulary_and_kept_in_the_bundle(source_
 
 
 def test_a_tokenizer_json_is_made_of_a_sentencepiece_model(source_dir):
-    sentencepiece = pytest.importorskip("sentencepiece", reason="transformers reads such a model with it")
-    lines, made = (Path(__file__).parents[1] / "story.txt").read_text().splitlines(), io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines), model_writer=made, vocab_size=150, model_type="unigram", minloglevel=2
-    )
-    (source_dir / "sentencepiece.bpe.model").write_bytes(made.getvalue())
-    (source_dir / "tokenizer.json").unlink()
-    (source_dir / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "XLMRobertaTokenizer"}))
-    edited(source_dir / "config.json", model_type="xlm-roberta", architectures=["XLMRobertaForSequenceClassification"])
-    assert same_ids(source_dir)
+    pytest.importorskip("sentencepiece", reason="transformers reads such a model with it")
+    assert same_ids(pieces_only(source_dir))
 
 
 @pytest.mark.parametrize(
@@ -318,19 +314,22 @@ def test_checkpoints_in_every_form_give_the_same_answers(source_dir, tmp_path, k
 
 
 def test_the_encoder_of_t5_makes_vectors(tmp_path, source_dir):
-    import transformers
+    made = t5(source_dir, tmp_path / "t5")
+    assert load(built(made, tmp_path, ("onnx", "tflite")))("good").shape == (32,)
 
-    words = spec(source_dir)["model"]["vocab"]
-    config = transformers.T5Config(vocab_size=len(words), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
-    model, out = transformers.T5EncoderModel(config), tmp_path / "t5"
-    for parameter in model.parameters():
-        parameter.data.normal_(0, 0.1) if parameter.dim() > 1 else None
-    model.save_pretrained(out)
-    shutil.copyfile(source_dir / "tokenizer.json", out / "tokenizer.json")
-    edited(
-        out / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast", pad_token="[PAD]", unk_token="[UNK]"
-    )
-    assert load(built(out, tmp_path, ("onnx", "tflite")))("good").shape == (32,)
+
+def test_gpt2_with_a_language_head_writes(tmp_path, source_dir):
+    """In a context that is no longer than a prompt of the gate and what is written after it."""
+    bundle = built(gpt2(source_dir, tmp_path / "gpt2"), tmp_path)
+    assert (bundle.manifest.task, bundle.manifest.settings.max_length) == ("text-generation", 96)
+    assert bundle.manifest.artifacts[0].decoding.written == 24
+    assert load(bundle)("good", max_new_tokens=5)
+
+
+def test_gpt2_that_classifies_looks_no_segments_up_among_its_words(tmp_path, source_dir):
+    bundle = built(gpt2(source_dir, tmp_path / "gpt2", head="ForSequenceClassification"), tmp_path)
+    assert [spec.name for spec in bundle.manifest.artifacts[0].inputs] == ["input_ids", "attention_mask"]
+    assert bundle.manifest.source.outside.startswith("transformers ")
 
 
 @pytest.mark.parametrize("kind", ["CLIPModel", "CLIPTextModelWithProjection", "CLIPTextModel"])
