@@ -89,11 +89,11 @@ def command(
         return
     chosen: dict[str, Any] = {"format": format_, "precision": precision, "engine": engine, "threads": threads}
     if writes:
-        generator = load(bundle, **chosen, context=context, careful=True)
+        generator = load(bundle, **chosen, context=context)
         given = {**generation, **asked(options)}
         _generate(generator, texts, input_, given, system=system, raw=raw, stats=stats, as_json=as_json)
         return
-    pipeline = load(bundle, **chosen, careful=True, **asked(options))
+    pipeline = load(bundle, **chosen, **asked(options))
     if generation or system or raw or stats or context:
         what = f"{pipeline.task.name} gives its answer at once: the options of a decoder mean nothing"
         raise click.UsageError(what)

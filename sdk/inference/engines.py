@@ -1,17 +1,27 @@
-"""Which engine runs which format."""
+"""Which engine runs which format, and which artifacts it survived here."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright import registry
-from edgewright.errors import MissingExtra, UsageError
+from edgewright.errors import MissingExtra, StorageError, UsageError
+from edgewright.system.files import home
+from edgewright.system.machine import model
 
 if TYPE_CHECKING:
     from edgewright.bundle.bundle import Bundle
+    from edgewright.bundle.manifest import Artifact
     from edgewright.contracts.engine import Runtime
 
-__all__ = ["engine_for", "engines_of", "runnable"]
+__all__ = ["engine_for", "engines_of", "remember", "runnable", "survived"]
+
+_OWN_CHILD = ("tensorrt",)
+"""Engines that open an artifact in a child of their own."""
 
 
 def engines_of(format: str) -> list[Runtime]:  # noqa: A002
@@ -45,3 +55,29 @@ def runnable(bundle: Bundle) -> list[str]:
     """The formats of a bundle that an installed engine opens."""
     formats = dict.fromkeys(artifact.format for artifact in bundle.manifest.artifacts)
     return [name for name in formats if any(engine.installed() for engine in engines_of(name))]
+
+
+def survived(artifact: Artifact, runtime: Runtime) -> bool:
+    """Whether an engine of this version, on this machine, has run an artifact of this hash and did not die of it."""
+    mark = _mark(artifact, runtime)
+    return runtime.engine in _OWN_CHILD or (mark is not None and mark.is_file())
+
+
+def remember(artifact: Artifact, runtime: Runtime) -> None:
+    """Note that it has; where there is no place for a note, the next time looks again."""
+    mark = _mark(artifact, runtime)
+    if mark:
+        with suppress(OSError):
+            mark.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            mark.touch()
+
+
+def _mark(artifact: Artifact, runtime: Runtime) -> Path | None:
+    """The note, a file in the user's cache; None where there is no place for it."""
+    given = os.environ.get("CACHE_DIRECTORY")  # a service's own (systemd.exec(5))
+    try:
+        cache = Path(given) if given else home("XDG_CACHE_HOME", ".cache") / "edgewright"
+    except StorageError:
+        return None
+    known = f"{artifact.sha256} {runtime.engine} {runtime.version()} {model()}"
+    return cache / "opened" / hashlib.sha256(known.encode()).hexdigest()

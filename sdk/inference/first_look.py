@@ -1,24 +1,21 @@
 """An artifact's first time on a machine: opened and run in a child, so that one that kills its engine kills no other.
 
 A signature says who made a bundle, and a hash that it is whole; neither says that an engine survives it. What a child
-survived is remembered by the hash of the artifact, the engine's version and the machine, in the user's cache.
+survived, here or in `verify`, is remembered (`edgewright.inference.engines.survived`), and not looked at again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - read by msgspec
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from edgewright import registry
-from edgewright.errors import ChildFailed, EdgewrightError, StorageError
+from edgewright.errors import ChildFailed, EdgewrightError
+from edgewright.inference.engines import remember
 from edgewright.system.child import Child, Limits, call
-from edgewright.system.files import home
-from edgewright.system.machine import model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +30,6 @@ _LIMITS = Limits(timeout_s=600.0)
 """A choice: a slow card reads the largest model of a small board in minutes."""
 _TOKENS = 8
 """A choice: long enough to reach every operator, and no time is lost."""
-_OWN_CHILD = ("tensorrt",)
-"""Engines that open an artifact in a child of their own."""
 
 
 class LookRequest(Struct, frozen=True):
@@ -48,35 +43,18 @@ LOOK = Child("edgewright.inference.first_look:look_in_child", LookRequest, type(
 
 
 def first_look(bundle: Bundle, artifact: Artifact, runtime: Runtime) -> None:
-    """See that an engine survives an artifact, whose hash was checked, unless it did so here before.
+    """See that an engine survives an artifact, whose hash was checked, and remember it.
 
     Raises:
         ChildFailed: it does not.
         EngineError: it refuses the file.
     """
-    mark = _mark(artifact, runtime)
-    if runtime.engine in _OWN_CHILD or (mark and mark.is_file()):
-        return
     try:
         call(LOOK, LookRequest(runtime.engine, bundle.directory / artifact.path), limits=_LIMITS)
     except ChildFailed as error:
         how = error.message.removeprefix(f"{LOOK.name} ")
         raise ChildFailed(f"{artifact.path} is not opened: {runtime.engine} {how}", hint=error.hint) from error
-    if mark:
-        with suppress(OSError):  # the next time looks again
-            mark.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            mark.touch()
-
-
-def _mark(artifact: Artifact, runtime: Runtime) -> Path | None:
-    """The file that says that all went well; None where there is no place for it."""
-    given = os.environ.get("CACHE_DIRECTORY")  # a service's own (systemd.exec(5))
-    try:
-        cache = Path(given) if given else home("XDG_CACHE_HOME", ".cache") / "edgewright"
-    except StorageError:
-        return None
-    known = f"{artifact.sha256} {runtime.engine} {runtime.version()} {model()}"
-    return cache / "opened" / hashlib.sha256(known.encode()).hexdigest()
+    remember(artifact, runtime)
 
 
 def look_in_child(request: LookRequest, progress: Callable[[str], None]) -> None:

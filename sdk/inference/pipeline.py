@@ -9,7 +9,7 @@ from edgewright.bundle.bundle import Bundle
 from edgewright.contracts.engine import Session, held
 from edgewright.errors import DataError, UsageError
 from edgewright.inference.choice import chosen
-from edgewright.inference.engines import engine_for, runnable
+from edgewright.inference.engines import engine_for, runnable, survived
 from edgewright.system.limits import allowed
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def load(
     threads: int | None = None,
     buckets: tuple[int, ...] | None = None,
     context: int | None = None,
-    careful: bool = False,
+    careful: bool = True,
     prompt: str | None = None,
     **options: Any,
 ) -> Any:
@@ -198,8 +198,8 @@ def load(
             the race, else all.
         context: for a decoder, the most tokens of prompt and answer together; by default all that the model was made
             for. Memory grows with what is used of it.
-        careful: open the artifact in a child first, the first time that this machine sees it: one that kills the
-            engine is then an error.
+        careful: open the artifact in a child first, the first time that this machine sees it and where `verify` has
+            not: one that kills the engine is then an error. What was survived is remembered by its hash.
         prompt: the name of one of the source's prompts, to stand before every text; by default the source's own choice.
         options: of the task, for every call, such as `top_k` or `aggregation_strategy`.
 
@@ -220,13 +220,14 @@ def load(
     intact = bundle.checking([*bundle.parts(artifact), *bundle.text_files()])
     try:
         runtime = engine_for(artifact.format, engine)
-        if not careful:
+        known = not careful or survived(artifact, runtime)
+        if known:
             runtime.import_engine()
         task = bundle.task().asking(**options)
         task = task if prompt is None else task.prompted(prompt)
     finally:
         intact()
-    if careful:
+    if not known:
         from edgewright.inference.first_look import first_look
 
         first_look(bundle, artifact, runtime)

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import MissingExtra
 from edgewright.inference.choice import preferred
-from edgewright.inference.engines import engine_for
+from edgewright.inference.engines import engine_for, remember
 from edgewright.inference.golden import encoded, judged, prompts, written
 from edgewright.inference.run_batches import RUN, RunRequest
 from edgewright.model.decoding import WRITE, WriteRequest
@@ -116,6 +116,7 @@ def _replay_decoder(
         counts=tuple(map(len, recorded)),
     )
     answer = call(WRITE, request, progress=progress)
+    remember(artifact, engine)
     return Replay(artifact, engine.engine, len(ids), written(bundle, artifact, answer.samples, answer.tokens))
 
 
@@ -135,5 +136,6 @@ def _replay(bundle: Bundle, artifact: Artifact, task: Task, encodings: list[Enco
         per_token=task.per_token,
     )
     jobs.run(RUN, request)
+    remember(artifact, engine)
     worst = judged(bundle, artifact, task, encodings, arrays.load(out))
     return Replay(artifact, engine.engine, len(encodings), worst)

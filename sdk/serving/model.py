@@ -79,7 +79,7 @@ def open_model(directory: str | Path, options: Mapping[str, Any]) -> Model:
             bundle = Bundle.open(place)
             check_placed(bundle)
             check_at_once(bundle.task(), "served at a socket")
-            pipeline = load(bundle, **_accelerated(bundle, options), careful=True)
+            pipeline = load(bundle, **_accelerated(bundle, options))
             pipeline.prove(bundle)
         except (BundleError, OSError):
             if not left or Path(os.path.realpath(directory)) == place:  # else a flash has switched in between

@@ -138,7 +138,7 @@ def open_generator(directory: str | Path, options: Mapping[str, Any]) -> tuple[B
     """
     bundle = Bundle.open(Path(os.path.realpath(directory)))
     check_placed(bundle)
-    generator: Generator = load(bundle, **options, careful=True)
+    generator: Generator = load(bundle, **options)
     _prove(bundle, generator)
     return bundle, generator
 

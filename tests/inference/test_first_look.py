@@ -71,27 +71,27 @@ def opened_by(log):
 
 def test_an_artifact_that_kills_its_engine_kills_a_child_alone(engine, bundle):
     with pytest.raises(ChildFailed, match=r"onnx/model\.onnx is not opened: dying died of SIGSEGV"):
-        load(bundle(b"kill"), careful=True)
+        load(bundle(b"kill"))
     assert str(os.getpid()) not in opened_by(engine)
     with pytest.raises(ChildFailed):
-        load(bundle(b"kill"), careful=True)
+        load(bundle(b"kill"))
     assert len(opened_by(engine)) == 2, "what died once is not remembered as good"
 
 
 def test_what_was_survived_is_remembered(engine, bundle):
     place = bundle(b"fine")
     for _ in range(2):
-        load(place, careful=True)
+        load(place)
     assert [pid == str(os.getpid()) for pid in opened_by(engine)] == [False, True, True]
 
 
 def test_no_place_to_remember_is_no_reason_to_fail(engine, bundle, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none")
     for _ in range(2):
-        load(bundle(b"fine"), careful=True)
+        load(bundle(b"fine"))
     assert len(opened_by(engine)) == 4
 
 
 def test_nothing_is_looked_at_where_nobody_is_careful(engine, bundle):
-    load(bundle(b"fine"))
+    load(bundle(b"fine"), careful=False)
     assert opened_by(engine) == [str(os.getpid())]
