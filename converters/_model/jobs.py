@@ -75,6 +75,7 @@ def read_spec(request: Conversion, model: Any) -> ConversionSpec:
         settings=request.source.settings,
         tokenizer=request.source.directory,
         calibration=[_taken(model, batch) for batch in calibration],
+        about=request.about,
     )
 
 

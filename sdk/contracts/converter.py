@@ -35,7 +35,7 @@ It writes one class with an underscored method; the public one calls it, and nar
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgewright.errors import ConversionFailed, EdgewrightError, StorageError
@@ -67,6 +67,8 @@ class ConversionSpec:
         tokenizer: the directory of the model's tokenizer, for formats that carry its vocabulary.
         calibration: real texts, each a batch of one row without padding, for precisions that measure ranges.
         keep_float: the rung of the converter's ladder to build, see `Converter.ladder`.
+        about: what the artifact shall say of itself where its format has room for it: task, labels, source and its
+            hash, licence, hash of the tokenizer.
         progress: called with a short phrase whenever a stage begins.
     """
 
@@ -79,6 +81,7 @@ class ConversionSpec:
     tokenizer: Path
     calibration: Sequence[Mapping[str, NDArray[Any]]] = ()
     keep_float: tuple[str, ...] = ()
+    about: Mapping[str, str] = field(default_factory=dict)
     progress: Callable[[str], None] = silent
 
 

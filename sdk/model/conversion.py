@@ -27,6 +27,7 @@ class Conversion(Struct, frozen=True, kw_only=True):
     Attributes:
         texts: the file of real batches: the example that an exporter traces, then those to measure ranges on.
         threads: of torch.
+        about: what the artifacts shall say of themselves, see `edgewright.contracts.converter.ConversionSpec`.
     """
 
     source: SourceJob
@@ -34,6 +35,7 @@ class Conversion(Struct, frozen=True, kw_only=True):
     artifacts: tuple[Wanted, ...]
     texts: Path
     threads: int
+    about: dict[str, str] = {}
 
 
 class ConversionAnswer(Struct, frozen=True):
