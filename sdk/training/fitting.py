@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright import registry
 from edgewright._version import __version__
 from edgewright.data import rows as data
-from edgewright.errors import StorageError
+from edgewright.errors import DataError, StorageError
 from edgewright.model.carried import carry
 from edgewright.model.source import open_source
 from edgewright.system.atomic import staged
@@ -19,7 +19,7 @@ from edgewright.system.shown import brief
 from edgewright.text.tokenizer import Tokenizer
 from edgewright.training import corpus, threads
 from edgewright.training.curves import page
-from edgewright.training.heads import with_labels
+from edgewright.training.heads import other_labels, with_labels
 from edgewright.training.hush import hush
 from edgewright.training.objectives import objective_of
 from edgewright.training.recipe import Recipe
@@ -148,16 +148,12 @@ def train(
         MissingExtra: torch, transformers or accelerate is not installed.
     """
     source = with_labels(open_source(model, task=task), labels, Path(train))
-    return train_into(
-        Path(out),
-        source,
-        (Path(train), Path(dev)),
-        recipe or Recipe(),
-        Lesson(plain_loss, watch=watch),
-        resume=resume,
-        force=force,
-        progress=progress,
-    )
+    files, lesson = (Path(train), Path(dev)), Lesson(plain_loss, watch=watch)
+    given: dict[str, Any] = {"resume": resume, "force": force, "progress": progress}
+    try:
+        return train_into(Path(out), source, files, recipe or Recipe(), lesson, **given)
+    except DataError as error:
+        raise DataError(error.message, hint=other_labels(source, files) or error.hint) from error
 
 
 def train_into(
@@ -239,7 +235,7 @@ def _save(trained: Trained, model: Any, curves: Any, source: Source, facts: dict
         model.inner.save_pretrained(work)
         for path in work.iterdir():
             path.chmod(0o644)
-        carry(source, work)
+        carry(source, work, max_length=facts["max_length"])
         notes = work / "training"
         notes.mkdir()
         record = {**asdict(trained), "directory": trained.directory.name, "edgewright": __version__, "settings": facts}
