@@ -13,7 +13,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.bundle.onnx_layers import LAYERS, layers_of, unpacked
 from edgewright.contracts.operators import Operator, Trace
 from edgewright.statistics.latency import median
 
@@ -100,6 +99,8 @@ def layers(path: Path, said: Mapping[str, str]) -> dict[str, str]:
 
     A file of an older edgewright has none: then they are worked out, where the package `onnx` is installed.
     """
+    from edgewright.bundle.onnx_layers import LAYERS, layers_of, unpacked  # an answer waits for every import up there
+
     if LAYERS in said:
         return unpacked(said[LAYERS])
     if path.suffix != ".onnx" or find_spec("onnx") is None:
