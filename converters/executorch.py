@@ -21,7 +21,8 @@ class ExecutorchConverter(Converter):
 
     A file needs ExecuTorch's portable operators and its XNNPACK backend, which every published runtime has, and no
     other library. Methods beside `forward` tell an app what a `.pte` does not keep: `get_signature()` gives a JSON text
-    with the names, types and shapes of inputs and outputs in their order, `get_max_seq_len()` the most tokens.
+    with the names, types and shapes of inputs and outputs in their order, `get_max_seq_len()` the most tokens,
+    `get_about()` task, labels, source and licence as a JSON text.
     """
 
     format = "executorch"

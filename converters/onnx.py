@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.bundle.external_data import weights_of
 from edgewright.contracts.converter import ConversionSpec, Converter
 from edgewright.converters._onnx.decoder_maker import DecoderMaker
+from edgewright.converters._onnx.described import described
 from edgewright.converters._onnx.make import Maker, ladder
 from edgewright.converters._onnx.storing import save_beside
 
@@ -51,9 +52,10 @@ class OnnxConverter(Converter):
 
     def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
         if spec.task == "text-generation":
-            save_beside(self._decoders.make(model, spec), out, out.with_name(weights_of(out.name)))
+            made = described(self._decoders.make(model, spec), spec)
+            save_beside(made, out, out.with_name(weights_of(out.name)))
             return
-        _save(self._maker.make(model, spec), out)
+        _save(described(self._maker.make(model, spec), spec), out)
 
 
 def _save(model: Any, out: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.contracts.converter import ConversionSpec, Converter
 from edgewright.contracts.precision import suffix
+from edgewright.converters._onnx.described import described
 from edgewright.converters._onnx.make import Maker, ladder
 from edgewright.errors import UnsupportedConversion
 
@@ -49,7 +50,7 @@ class OrtConverter(Converter):
     def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
         import onnxruntime
 
-        made = self._maker.make(model, spec)
+        made = described(self._maker.make(model, spec), spec)
         if made.ByteSize() > _LARGEST:
             hint = "build the format onnx"
             raise UnsupportedConversion(f"{out.name} has {made.ByteSize()} bytes, at most {_LARGEST} fit", hint=hint)

@@ -47,6 +47,7 @@ class TfliteConverter(Converter):
 
     def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
         from edgewright.converters._model.keras import Keras
+        from edgewright.converters._tflite.file import described
         from edgewright.converters._tflite.quantize import quantize
 
         if isinstance(model, Keras):
@@ -59,7 +60,7 @@ class TfliteConverter(Converter):
         if spec.precision != "fp32":
             spec.progress("quantize")
             data = quantize(data, spec)
-        out.write_bytes(data)
+        out.write_bytes(described(data, {**spec.about, "precision": spec.precision}))
 
     def _export(self, model: Any, spec: ConversionSpec) -> bytes:
         from edgewright.converters._tflite.export import export

@@ -67,7 +67,8 @@ class OnnxRuntime(Runtime):
         with tempfile.TemporaryDirectory() as scratch:
             bare = self._session(path, threads, exact=exact)
             profiled = self._session(path, threads, exact=exact, profile=f"{scratch}/profile")
-            return trace(bare, profiled, {spec.name: feeds[spec.name] for spec in plain.inputs}, runs, layers(path))
+            layer = layers(path, bare.get_modelmeta().custom_metadata_map)
+            return trace(bare, profiled, {spec.name: feeds[spec.name] for spec in plain.inputs}, runs, layer)
 
     def _session(self, path: Path, threads: int, *, exact: bool, profile: str = "") -> Any:
         onnxruntime = self.import_engine()

@@ -21,6 +21,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from edgewright.bundle import manifest
 
 HERE = Path(__file__).parent
+os.environ.pop("COLUMNS", None)  # pytest's own plugins set it, and tables would fold to it
 hypothesis.settings.register_profile("busy", deadline=None)  # these machines are shared
 hypothesis.settings.load_profile("busy")
 SLOW_ROOMS = {"converters", "e2e"}

@@ -16,7 +16,7 @@ __all__ = ["lower"]
 
 
 def lower(program: torch.export.ExportedProgram, spec: ConversionSpec) -> bytes:
-    """The file, with the methods `get_signature` and `get_max_seq_len` beside `forward`.
+    """The file, with the methods `get_signature`, `get_max_seq_len` and `get_about` beside `forward`.
 
     Raises:
         ConversionFailed: the published runtimes lack an operator that XNNPACK does not take.
@@ -32,6 +32,7 @@ def lower(program: torch.export.ExportedProgram, spec: ConversionSpec) -> bytes:
         constant_methods={
             "get_signature": json.dumps(_signature(program, spec), separators=(",", ":")),
             "get_max_seq_len": spec.settings.max_length,
+            "get_about": json.dumps({**spec.about, "precision": spec.precision}, sort_keys=True),
         },
     )
     spec.progress("write")

@@ -76,6 +76,7 @@ def read_spec(request: Conversion, model: Any) -> ConversionSpec:
         tokenizer=request.source.directory,
         calibration=[_taken(model, batch) for batch in calibration],
         byte_dots=request.byte_dots,
+        about=request.about,
     )
 
 

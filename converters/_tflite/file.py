@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +11,16 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
 __all__ = [
-    "add_constant", "lengths", "operator_code", "operators", "operators_of", "read", "scope_of", "without_unused",
-    "write",
+    "add_constant", "described", "lengths", "operator_code", "operators", "operators_of", "read", "scope_of",
+    "without_unused", "write",
 ]  # fmt: skip
 
+_ABOUT = "edgewright"
 _IDENTIFIER = b"TFL3"
 _ALIGNMENT = 16
 """schema.fbs asks it of the buffers' data."""
@@ -65,6 +67,16 @@ def write(model: Any) -> bytes:
     builder = _SharingBuilder(1 << 20)
     builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
     return bytes(builder.Output())
+
+
+def described(data: bytes, about: Mapping[str, str]) -> bytes:
+    """A file with what it says of itself, as JSON under the name `edgewright` of its metadata."""
+    model, entry, buffer = read(data), schema.MetadataT(), schema.BufferT()
+    buffer.data = np.frombuffer(json.dumps(dict(about), sort_keys=True).encode(), np.uint8)
+    entry.name, entry.buffer = _ABOUT, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or ()), entry]
+    return write(model)
 
 
 def lengths(model: Any) -> dict[int, str]:

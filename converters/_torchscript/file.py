@@ -58,6 +58,7 @@ def _signature(frozen: Any, spec: ConversionSpec, example: Sequence[torch.Tensor
             {"name": name, "dtype": "float32", "shape": shape}
             for name, shape in zip(spec.outputs, outputs, strict=True)
         ],
+        "about": {**spec.about, "precision": spec.precision},
     }
 
 

@@ -17,7 +17,7 @@ from edgewright.contracts.operators import Operator, Trace
 from edgewright.statistics.latency import median
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["layers", "trace"]
 
@@ -94,68 +94,17 @@ def _macs(kind: str, given: Sequence[Sequence[int]], made: Sequence[Sequence[int
     return 0
 
 
-def layers(path: Path) -> dict[str, str]:
-    """The module of each node of an ONNX file, from the names of the weights that reach it.
+def layers(path: Path, said: Mapping[str, str]) -> dict[str, str]:
+    """The module of each node of an ONNX file: as its own metadata says, written when it was built.
 
-    A node that reads a weight belongs to the weight's module. Of the others those of a product, whose weight may have
-    lost its name as it was transposed, belong where their result goes, and the rest to the module that holds both what
-    comes before and what comes after. Empty without the package `onnx`, which a board does not need.
+    A file of an older edgewright has none: then they are worked out, where the package `onnx` is installed.
     """
+    from edgewright.bundle.onnx_layers import LAYERS, layers_of, unpacked  # an answer waits for every import up there
+
+    if LAYERS in said:
+        return unpacked(said[LAYERS])
     if path.suffix != ".onnx" or find_spec("onnx") is None:
         return {}
     import onnx
 
-    graph = onnx.load(str(path), load_external_data=False).graph
-    weights = {tensor.name for tensor in graph.initializer}
-    own = {node.output[0]: _module(name for name in node.input if name in weights) for node in graph.node}
-    makers = {name: node for node in graph.node for name in node.output}
-    order = [node.output[0] for node in graph.node]
-    after = _spread(order[::-1], own, _users(graph))
-    before = _spread(order, own, _sources(graph, makers))
-    found = {}
-    for node in graph.node:
-        key = node.output[0]
-        step = "/" in node.name or any(name in weights for name in node.input)
-        found[node.name] = own[key] or (after[key] if step else _common(before[key], after[key]))
-    return found
-
-
-def _module(names: Iterable[str]) -> str:
-    """The module of the first weight that the model's author named."""
-    named = (name.partition("/")[0] for name in names)
-    module = next((name for name in named if name.startswith("model.") and "." in name[6:]), "")
-    return module.removeprefix("model.").rpartition(".")[0]
-
-
-def _users(graph: Any) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for node in graph.node:
-        for name in node.input:
-            found.setdefault(name, []).append(node.output[0])
-    return {node.output[0]: [user for name in node.output for user in found.get(name, ())] for node in graph.node}
-
-
-def _sources(graph: Any, makers: Mapping[str, Any]) -> dict[str, list[str]]:
-    return {node.output[0]: [makers[name].output[0] for name in node.input if name in makers] for node in graph.node}
-
-
-def _spread(order: Sequence[str], own: Mapping[str, str], beside: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """For each node the module that all its neighbours on one side are in."""
-    found: dict[str, str] = {}
-    for key in order:
-        near = [own[other] or found.get(other, "") for other in beside[key]]
-        found[key] = _common(*[module for module in near if module])
-    return found
-
-
-def _common(*modules: str) -> str:
-    """The innermost module that holds all of them; of those that are known."""
-    known = [module.split(".") for module in modules if module]
-    if not known:
-        return ""
-    same = []
-    for parts in zip(*known, strict=False):
-        if len(set(parts)) > 1:
-            break
-        same.append(parts[0])
-    return ".".join(same)
+    return layers_of(onnx.load(str(path), load_external_data=False).graph)

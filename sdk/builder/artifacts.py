@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from dataclasses import dataclass, field
@@ -142,6 +143,7 @@ class Assembly:
             texts=texts,
             threads=allowed().threads,
             byte_dots=self.byte_dots,
+            about=self._about(),
         )
         try:
             return list(self.jobs.run(CONVERT, request, preload=request.source.preload).errors)
@@ -151,6 +153,20 @@ class Assembly:
             if len(rungs) > 1:  # one of them took the others along: each in a child of its own
                 return [self._convert(converter, {precision: rung})[0] for precision, rung in rungs.items()]
             return [type(error)(f"{converter.format}/{next(iter(rungs))}: {error.message}", hint=error.hint).record()]
+
+    def _about(self) -> dict[str, str]:
+        """What an artifact says of itself without its bundle."""
+        source, tokenizer = self.source, self.source.directory / "tokenizer.json"
+        facts = {
+            "task": source.task,
+            "labels": json.dumps(source.settings.labels, ensure_ascii=False) if source.settings.labels else "",
+            "max_length": str(source.settings.max_length),
+            "source": hub_id(source.origin) or source.architecture,
+            "source_sha256": source.sha256(),
+            "licence": source.licence() or "",
+            "tokenizer_sha256": sha256(tokenizer) if tokenizer.is_file() else "",
+        }
+        return {name: value for name, value in facts.items() if value}
 
     def _discard(self, path: str) -> None:
         for part in (self.stage / path).parent.glob(f"{Path(path).name}*"):

@@ -31,7 +31,19 @@ def command(*, roofline: bool, threads: int, android: bool, as_json: bool) -> No
     here = machine()
     here |= _peaks(threads) if roofline else {}
     title = facts({name: str(value) for name, value in here.items()}, width()) + "\n"
-    emit(examine(), as_json=as_json, title="" if as_json else title, machine=here)
+    emit(examine(), as_json=as_json, title="" if as_json else title, notes=_spared(), machine=here)
+
+
+def _spared() -> list[str]:
+    """What a small disk can do without: what others of edgewright's packages bring, and no answer needs."""
+    from importlib.util import find_spec
+
+    if find_spec("transformers") or not find_spec("huggingface_hub"):
+        return []
+    line = "pip install --no-deps edgewright numpy tokenizers click msgspec onnxruntime"
+    return [
+        f"tokenizers brought huggingface_hub and its like, some 30 MB that no answer needs; a small disk takes: {line}"
+    ]
 
 
 def _peaks(threads: int) -> dict[str, Any]:

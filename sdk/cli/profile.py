@@ -87,6 +87,9 @@ def _write(found: Profile, files: Mapping[str, str | None]) -> None:
 def _print(rows: list[dict[str, Any]], facts: dict[str, Any], *, as_json: bool) -> None:
     fell = facts["fallbacks"]
     notes = [fell["words"]] if fell and not as_json else []
+    by_layer = click.get_current_context().params["by"] == "layer"
+    if by_layer and not as_json and not any(one["layer"] for one in facts["trace"]["operators"]):
+        notes.append("no operator has a layer: the artifact names none; build it again, or for ONNX: pip install onnx")
     emit(rows, as_json=as_json, title="" if as_json else _title(facts), notes=notes, **(facts if as_json else {}))
 
 

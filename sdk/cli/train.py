@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import column_options, example, output_options, recipe_options, task_option
+from edgewright.cli._options import column_options, example, listed, output_options, recipe_options, task_option
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
 
@@ -24,6 +24,9 @@ __all__ = ["command"]
 @task_option("By default that of the saved architecture.")
 @click.option("--labels", default="", help="Of a new head, in order: negative,positive. By default those in the data.")
 @recipe_options
+@click.option(
+    "--report-to", default="", callback=listed, help="Losses and scores for tensorboard, wandb or mlflow too, by comma."
+)
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
 @click.option("--force", is_flag=True, help="Replace OUT.")
 @output_options
@@ -36,6 +39,7 @@ def command(
     task: str | None,
     labels: str,
     *,
+    report_to: tuple[str, ...],
     resume: bool,
     force: bool,
     as_json: bool,
@@ -57,6 +61,7 @@ def command(
         task=task,
         labels=[name.strip() for name in labels.split(",") if name.strip()],
         recipe=Recipe(**settings),
+        report_to=report_to,
         resume=resume,
         force=force,
         progress=status(quiet=quiet),

@@ -35,7 +35,7 @@ It writes one class with an underscored method; the public one calls it, and nar
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgewright.errors import ConversionFailed, EdgewrightError, StorageError
@@ -68,6 +68,8 @@ class ConversionSpec:
         calibration: real texts, each a batch of one row without padding, for precisions that measure ranges.
         keep_float: the rung of the converter's ladder to build, see `Converter.ladder`.
         byte_dots: whether the CPU that it is for multiplies bytes by fours into 32 bits (Arm's dotprod, x86's VNNI).
+        about: what the artifact shall say of itself where its format has room for it: task, labels, source and its
+            hash, licence, hash of the tokenizer.
         progress: called with a short phrase whenever a stage begins.
     """
 
@@ -81,6 +83,7 @@ class ConversionSpec:
     calibration: Sequence[Mapping[str, NDArray[Any]]] = ()
     keep_float: tuple[str, ...] = ()
     byte_dots: bool = True
+    about: Mapping[str, str] = field(default_factory=dict)
     progress: Callable[[str], None] = silent
 
 

@@ -120,7 +120,7 @@ def race(
         UsageError: a limit on the loss, and the bundle has no score.
         GateFailed: none is within the limits.
         ConnectionLost: the way to the board broke before it was decided.
-        What `edgewright.measure.bench.bench` raises.
+        EdgewrightError: as `edgewright.measure.bench.bench` does.
     """
     opened = Bundle.of(bundle)
     place = place or Here(opened)

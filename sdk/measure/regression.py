@@ -74,8 +74,9 @@ def bench_against(
     The same bundle twice gives the noise floor of this machine.
 
     Raises:
-        What `edgewright.measure.bench.bench` raises; UsageError where the bundles share no kind of artifact;
-        DeviceError where an artifact of one of them did not run.
+        BundleError: as `edgewright.measure.bench.bench` does.
+        UsageError: the bundles share no kind of artifact, or the plan cannot be.
+        DeviceError: an artifact of one of them did not run.
     """
     sides = [Bundle.of(side) for side in (bundle, other)]
     mine, theirs = ({_kind(t): t for t in targets_of(side, plan, format, precision)} for side in sides)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.jso
 _SENTENCE = ("modules.json", "config_sentence_transformers.json", "sentence_*_config.json")
 
 
-def carry(source: Source, out: Path, *, tokenizer: bool = True) -> None:
+def carry(source: Source, out: Path, *, tokenizer: bool = True, max_length: int = 0) -> None:
     """Copy to `out` the tokenizer, the model card, and what sentence-transformers saved beside the model.
 
     The last goes along where the model still is what it was: a model of vectors, or the cross-encoder of one score.
@@ -28,7 +29,22 @@ def carry(source: Source, out: Path, *, tokenizer: bool = True) -> None:
         source: what the changed model was made of.
         out: its directory, which has weights and config.json already.
         tokenizer: whether the tokenizer goes along as well.
+        max_length: where the changed model's texts are cut, in tokens, if that is below what its source says.
     """
+    _carry(source, out, tokenizer=tokenizer)
+    if 0 < max_length < source.settings.max_length:
+        _cut(out, max_length)
+
+
+def _cut(out: Path, max_length: int) -> None:
+    """Write a largest length where transformers and sentence-transformers look for it."""
+    for kind, key in (("tokenizer_config.json", "model_max_length"), ("sentence_*_config.json", "max_seq_length")):
+        for path in out.glob(kind):
+            tree = {**read_json(path, dict[str, Any]), key: max_length}
+            path.write_text(json.dumps(tree, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _carry(source: Source, out: Path, *, tokenizer: bool) -> None:
     for name in (*(_TOKENIZER if tokenizer else ()), "README.md"):
         if (source.directory / name).is_file():
             shutil.copyfile(source.directory / name, out / name)

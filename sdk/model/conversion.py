@@ -28,6 +28,7 @@ class Conversion(Struct, frozen=True, kw_only=True):
         texts: the file of real batches: the example that an exporter traces, then those to measure ranges on.
         threads: of torch.
         byte_dots: see `ConversionSpec`.
+        about: what the artifacts shall say of themselves, see `edgewright.contracts.converter.ConversionSpec`.
     """
 
     source: SourceJob
@@ -36,6 +37,7 @@ class Conversion(Struct, frozen=True, kw_only=True):
     texts: Path
     threads: int
     byte_dots: bool = True
+    about: dict[str, str] = {}
 
 
 class ConversionAnswer(Struct, frozen=True):

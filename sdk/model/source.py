@@ -135,6 +135,10 @@ class Source:
 
     def sha256(self) -> str:
         """One hash over the names and contents of `files`."""
+        return self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
         total = hashlib.sha256()
         for path in self.files():
             total.update(f"{path.name}\0{sha256(path)}\n".encode())

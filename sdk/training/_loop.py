@@ -11,7 +11,7 @@ import torch
 from edgewright.errors import EdgewrightError, StorageError
 from edgewright.training._batches import Rows
 from edgewright.training._models import load
-from edgewright.training._trainer import Progress, Run, arguments, score_of
+from edgewright.training._trainer import Progress, Run, arguments, board_of, score_of
 from edgewright.training.unfinished import processes
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class Loop:
     settled: float = 0.0
     rates: tuple[tuple[str, float], ...] = ()
     watch: Callable[[int, int, float], None] | None = None
+    report_to: tuple[str, ...] = ()
+    runs: Path | None = None
 
     def run(
         self, corpus: Corpus, dev: Sequence[Example], loss: Any, start: Any, answers: Any, checkpoint: str | None
@@ -78,7 +80,8 @@ class Loop:
             feeds = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
             return loss(wrapped, feeds, batch)
 
-        args = arguments(self.recipe, len(rows), self.work, processes().num_processes)
+        args = arguments(self.recipe, len(rows), self.work, processes().num_processes, self.report_to)
+        boards = [board_of(self.runs)] if "tensorboard" in self.report_to and self.runs else []
         return Run(
             model=model,
             args=args,
@@ -88,6 +91,7 @@ class Loop:
             settled=self.settled,
             rates=self.rates,
             progress=Progress(self.progress, self.recipe.patience, self.after, self.watch),
+            callbacks=boards,
         )
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Loss = Callable[[Any, dict[str, Any]], Any]
 
-__all__ = ["Progress", "Run", "arguments", "score_of"]
+__all__ = ["Progress", "Run", "arguments", "board_of", "score_of"]
 
 _SHOWN = 8
 """Rows of a bad batch that an error names."""
@@ -42,13 +42,14 @@ _ALWAYS = {
     "remove_unused_columns": False,
     "dataloader_pin_memory": False,
     "disable_tqdm": True,
-    "report_to": "none",
     "ddp_find_unused_parameters": False,
 }
 """Two checkpoints: the best one, which is the result, and the last one, from which an interrupted run goes on."""
 
 
-def arguments(recipe: Recipe, rows: int, work: Path, processes: int) -> TrainingArguments:
+def arguments(
+    recipe: Recipe, rows: int, work: Path, processes: int, report_to: Sequence[str] = ()
+) -> TrainingArguments:
     """A recipe as Trainer's own settings, for so many rows and processes."""
     per_epoch = max(1, -(-rows // (recipe.batch * recipe.accumulation * processes)))
     every = max(1, per_epoch // recipe.evaluations)
@@ -68,8 +69,18 @@ def arguments(recipe: Recipe, rows: int, work: Path, processes: int) -> Training
         save_steps=every,
         logging_steps=max(1, per_epoch // 100),
         use_cpu=not torch.cuda.is_available(),
+        report_to=[name for name in report_to if name != "tensorboard"] or "none",
         **_ALWAYS,
     )
+
+
+def board_of(runs: Path) -> TrainerCallback:
+    """TensorBoard's callback, which writes below a directory that outlives the run's own."""
+    from transformers.integrations import TensorBoardCallback
+
+    callback = TensorBoardCallback()
+    callback.logging_dir = str(runs)
+    return callback
 
 
 class Progress(TrainerCallback):  # type: ignore[misc]
@@ -147,10 +158,10 @@ class Run(Trainer):  # type: ignore[misc]
         settled: float,
         rates: Sequence[tuple[str, float]],
         progress: Progress,
+        callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
-        super().__init__(
-            model=model, args=args, train_dataset=rows, eval_dataset=rows, data_collator=collate, callbacks=[progress]
-        )
+        given = {"train_dataset": rows, "eval_dataset": rows, "callbacks": [progress, *callbacks]}
+        super().__init__(model=model, args=args, data_collator=collate, **given)
         self.remove_callback(PrinterCallback)
         self._loss_of, self._score_of, self._settled, self._rates = loss, score, settled, rates
         self.model_accepts_loss_kwargs = False

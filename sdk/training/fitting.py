@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright import registry
 from edgewright._version import __version__
 from edgewright.data import rows as data
-from edgewright.errors import StorageError
+from edgewright.errors import DataError, StorageError
 from edgewright.model.carried import carry
 from edgewright.model.source import open_source
 from edgewright.system.atomic import staged
@@ -19,10 +19,11 @@ from edgewright.system.shown import brief
 from edgewright.text.tokenizer import Tokenizer
 from edgewright.training import corpus, threads
 from edgewright.training.curves import page
-from edgewright.training.heads import with_labels
+from edgewright.training.heads import other_labels, with_labels
 from edgewright.training.hush import hush
 from edgewright.training.objectives import objective_of
 from edgewright.training.recipe import Recipe
+from edgewright.training.reporters import check_reporters
 from edgewright.training.unfinished import Unfinished, first_alone, is_first
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Lesson:
         finish: what becomes of the trained model before it is saved.
         rates: learning rates of their own, without weight decay, of parameters whose names end so.
         watch: see `train`.
+        report_to: see `train`.
         facts: what tells this run from others.
     """
 
@@ -100,6 +102,7 @@ class Lesson:
     finish: Callable[[Any], None] | None = None
     rates: tuple[tuple[str, float], ...] = ()
     watch: Callable[[int, int, float], None] | None = None
+    report_to: tuple[str, ...] = ()
     facts: tuple[tuple[str, Any], ...] = ()
 
 
@@ -119,6 +122,7 @@ def train(
     recipe: Recipe | None = None,
     resume: bool = False,
     force: bool = False,
+    report_to: Sequence[str] = (),
     progress: Callable[[str], None] = silent,
     watch: Callable[[int, int, float], None] | None = None,
 ) -> Trained:
@@ -137,6 +141,8 @@ def train(
         recipe: the settings.
         resume: go on with an interrupted run.
         force: replace `out`, if it holds a model.
+        report_to: who is told of losses and scores too: tensorboard, which finds them in `runs/NAME` beside `out`,
+            wandb, mlflow; each as transformers has it.
         progress: called with a phrase now and then.
         watch: called with the step, the number of steps and the score at every evaluation; what it raises ends the run.
 
@@ -148,16 +154,12 @@ def train(
         MissingExtra: torch, transformers or accelerate is not installed.
     """
     source = with_labels(open_source(model, task=task), labels, Path(train))
-    return train_into(
-        Path(out),
-        source,
-        (Path(train), Path(dev)),
-        recipe or Recipe(),
-        Lesson(plain_loss, watch=watch),
-        resume=resume,
-        force=force,
-        progress=progress,
-    )
+    files, lesson = (Path(train), Path(dev)), Lesson(plain_loss, watch=watch, report_to=check_reporters(report_to))
+    given: dict[str, Any] = {"resume": resume, "force": force, "progress": progress}
+    try:
+        return train_into(Path(out), source, files, recipe or Recipe(), lesson, **given)
+    except DataError as error:
+        raise DataError(error.message, hint=other_labels(source, files) or error.hint) from error
 
 
 def train_into(
@@ -191,7 +193,8 @@ def train_into(
         )
     answers = lesson.answers(rows) if lesson.answers else None
     place, more = unfinished.directory, (lesson.after, lesson.settled, lesson.rates, lesson.watch)
-    loop = Loop(source, task, tokenizer, recipe, place, progress if is_first() else silent, *more)
+    told: dict[str, Any] = {"report_to": lesson.report_to, "runs": out.absolute().parent / "runs" / out.name}
+    loop = Loop(source, task, tokenizer, recipe, place, progress if is_first() else silent, *more, **told)
     start = lesson.start() if lesson.start else None
     model, curves = loop.run(rows, dev, lesson.loss(objective), start, answers, checkpoint)
     if lesson.finish:
@@ -239,7 +242,7 @@ def _save(trained: Trained, model: Any, curves: Any, source: Source, facts: dict
         model.inner.save_pretrained(work)
         for path in work.iterdir():
             path.chmod(0o644)
-        carry(source, work)
+        carry(source, work, max_length=facts["max_length"])
         notes = work / "training"
         notes.mkdir()
         record = {**asdict(trained), "directory": trained.directory.name, "edgewright": __version__, "settings": facts}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from edgewright.model.source import Source
 
-__all__ = ["labels_in", "with_labels"]
+__all__ = ["labels_in", "other_labels", "with_labels"]
 
 _COLUMNS = ("label", "tags", "ner_tags", "labels")
 
@@ -30,6 +30,25 @@ def with_labels(source: Source, labels: Sequence[str], rows: Path) -> Source:
     if not labels and has_head:
         return source
     return replace(source, settings=structs.replace(source.settings, labels=tuple(labels) or labels_in(rows)))
+
+
+def other_labels(source: Source, files: Sequence[Path]) -> str:
+    """What to do where rows have labels that the source's head does not know; "" where it knows all of them."""
+    if not source.task.endswith("classification") or not source.settings.labels:
+        return ""
+    try:
+        found = [name for path in files for name in labels_in(path)]
+    except DataError:
+        return ""
+    known = source.settings.labels
+    numbers = all(name.startswith("LABEL_") for name in found)
+    strange = (
+        len(set(found)) > len(known) if numbers else not {n.casefold() for n in found} <= {n.casefold() for n in known}
+    )
+    if not strange:
+        return ""
+    every = ",".join(dict.fromkeys(found))
+    return f"the model knows {', '.join(known)}; for a new head give --labels {every} (in Python: labels)"
 
 
 def labels_in(rows: Path) -> tuple[str, ...]:

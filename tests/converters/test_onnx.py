@@ -135,3 +135,31 @@ def test_half_of_the_weights_bytes_at_fp16(bert, tmp_path):
     sizes = {p: made(bert, tmp_path, p)[1].stat().st_size for p in ("fp32", "fp16")}
     weights = sum(w.numel() for w in bert[1].parameters() if w.numel() >= 1024)
     assert sizes["fp32"] - sizes["fp16"] == pytest.approx(2 * weights, rel=0.05)
+
+
+def test_a_file_says_what_it_is(artifacts, tmp_path):
+    """To Netron and to ONNX Runtime, each precision of itself; and its layers are those of its graph."""
+    import json
+
+    import onnx
+    import onnxruntime
+
+    from edgewright import __version__
+    from edgewright.bundle.onnx_layers import LAYERS, layers_of, unpacked
+
+    model, _ = artifacts
+    about = {"task": "text-classification", "labels": '["no", "yes"]', "licence": "mit", "source_sha256": "0" * 64}
+    converter, first = load("converters", "onnx")(), tmp_path / "first.onnx"
+    for precision in ("fp32", "int8"):
+        path = tmp_path / f"{precision}.onnx"
+        converter.convert(model, replace(spec(precision, model), about=about), path)
+        said = onnxruntime.InferenceSession(str(path)).get_modelmeta().custom_metadata_map
+        proto = onnx.load(str(path))
+        assert {**about, "precision": precision}.items() <= said.items()
+        assert json.loads(said["axes"])["input_ids"] == ["batch", "sequence"]
+        found = {node: module for node, module in layers_of(proto.graph).items() if module}
+        assert unpacked(said[LAYERS]) == found
+        assert len(found) > 10
+        assert (proto.producer_name, proto.producer_version) == ("edgewright", __version__)
+    load("converters", "onnx")().convert(model, replace(spec("fp32", model), about=about), first)
+    assert first.read_bytes() == (tmp_path / "fp32.onnx").read_bytes()

@@ -30,7 +30,7 @@ def hashes(root):
 
 def test_layout_is_the_one_that_other_clients_open(demo_bundle):
     assert sorted(hashes(demo_bundle)) == [
-        "config.json", "golden.json", "manifest.json", "onnx/model.onnx", "onnx/model_quantized.onnx",
+        "README.md", "config.json", "golden.json", "manifest.json", "onnx/model.onnx", "onnx/model_quantized.onnx",
         "tokenizer.json", "tokenizer_config.json",
     ]  # fmt: skip
 

@@ -36,6 +36,39 @@ def board(wheel, tmp_path_factory):
     return home / "bin"
 
 
+@pytest.fixture(scope="module")
+def small(wheel, tmp_path_factory):
+    """The line of the README for a small disk, with nothing that the packages would bring."""
+    home = tmp_path_factory.mktemp("small") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+    pip = [str(home / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
+    packages = ["numpy", "tokenizers", "click", "msgspec", "onnxruntime"]
+    subprocess.run([*pip, str(wheel), *packages], check=True, stderr=subprocess.DEVNULL)
+    return home / "bin"
+
+
+def test_what_an_answer_needs_is_enough(small, demo_bundle):
+    """doctor says ready, run and verify work, and nothing of the hub's client is there."""
+    argv = [str(small / "edgewright"), "doctor", "--json"]
+    done = subprocess.run(argv, check=True, capture_output=True, text=True)
+    rows = {row["what"]: row for row in json.loads(done.stdout)["rows"]}
+    assert rows["run onnx, ort on onnxruntime"]["state"] == "ready"
+    assert "30 MB" not in done.stderr
+    done = subprocess.run([str(small / "edgewright"), "run", str(demo_bundle), "fine"], check=True, capture_output=True)
+    assert b"positive" in done.stdout
+    subprocess.run([str(small / "edgewright"), "verify", str(demo_bundle), "-q"], check=True, capture_output=True)
+    assert not list(small.parent.glob("lib/python*/site-packages/huggingface_hub"))
+    done = subprocess.run(
+        [str(small / "edgewright"), "push", str(demo_bundle), "a/b"], capture_output=True, check=False
+    )
+    assert (done.returncode, b"pip install 'edgewright[hub]'" in done.stderr) == (6, True)
+
+
+def test_doctor_says_what_a_small_disk_can_do_without(board):
+    done = subprocess.run([str(board / "edgewright"), "doctor"], check=True, capture_output=True, text=True)
+    assert "some 30 MB that no answer needs" in " ".join(done.stdout.split())
+
+
 def test_size(wheel):
     assert wheel.stat().st_size < 1_000_000  # source alone, of host and board; what is heavy is an extra
 

@@ -152,3 +152,34 @@ def test_what_cannot_be_a_student(teacher, data, tmp_path):
 def test_what_is_there_is_not_replaced(teacher, data, base):
     with pytest.raises(StorageError, match="exists"):
         train(base, *data, teacher, recipe=QUICK)
+
+
+def test_new_labels_on_a_fine_tuned_model_name_the_option(teacher, tmp_path):
+    train_rows, dev = tmp_path / "train.tsv", tmp_path / "dev.tsv"
+    for path in (train_rows, dev):
+        path.write_text("sentence\tlabel\nthe sea\tsports\nthe night\tbusiness\n")
+    with pytest.raises(
+        DataError, match=r"the model knows negative, positive; for a new head give --labels business,sports"
+    ):
+        train(teacher, train_rows, dev, tmp_path / "out", recipe=QUICK)
+    for path in (train_rows, dev):
+        path.write_text("sentence\tlabel\nthe sea\t0\nthe night\t3\n")
+    with pytest.raises(DataError, match=r"give --labels LABEL_0,LABEL_1,LABEL_2,LABEL_3"):
+        train(teacher, train_rows, dev, tmp_path / "out", recipe=QUICK)
+    for path in (train_rows, dev):
+        path.write_text("sentence\tlabel\nthe sea\n")
+    with pytest.raises(DataError, match=r"broken row") as caught:
+        train(teacher, train_rows, dev, tmp_path / "out", recipe=QUICK)
+    assert "--labels" not in str(caught.value)
+
+
+def test_a_largest_length_is_kept_in_the_result(base, data, tmp_path):
+    import transformers
+
+    from edgewright.model.source import open_source
+
+    train(base, *data, tmp_path / "short", recipe=replace(QUICK, epochs=1, max_length=24))
+    assert open_source(tmp_path / "short").settings.max_length == 24
+    assert transformers.AutoTokenizer.from_pretrained(tmp_path / "short").model_max_length == 24
+    train(base, *data, tmp_path / "long", recipe=replace(QUICK, epochs=1, max_length=4000))
+    assert open_source(tmp_path / "long").settings.max_length == open_source(base).settings.max_length
