@@ -134,18 +134,20 @@ class Fire:
 
     def strike(self, act, side, outcome):
         """Begin an act, kill a side at a random moment, and look at what is there; then do it again, to its end."""
-        for _ in range(5):  # a kill that came too late is none
-            sender = self.begin(*act.words)
+        for left in reversed(range(5)):  # a kill that came too late is none
+            sender, began = self.begin(*act.words), time.monotonic()
             time.sleep(self.luck.uniform(0.1, 1.0) * self.takes_s[act.name])
             done = self._killed(sender, side)
             _, err = sender.communicate(timeout=300)
+            took_s = time.monotonic() - began
             if done:
                 outcome.kills[act.name] += 1
             problem = self._told(sender.returncode, err) or self._standing(act) or self._finish(act)
             if problem:
                 outcome.losses.append(f"{self.way.name}, {side}, {act.name}: {problem}")
-            if done or problem:
+            if done or problem or not left:
                 return
+            self.takes_s[act.name] = min(self.takes_s[act.name], took_s)
             self._back(act)
 
     def _killed(self, sender, side):

@@ -2,9 +2,11 @@
 
     python tools/serve_load.py BUNDLE [CLIENTS] [SECONDS]
 
-Held against a plain loop of `edgewright.load` on the same texts, in a process of its own, before and after. Ends with 1
+Held against a plain loop of `edgewright.load` on the same texts, in a process of its own, in turn with it. Ends with 1
 where a request of a client that was accepted was lost.
 """
+
+from __future__ import annotations
 
 import os
 import random
@@ -15,6 +17,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from statistics import median
 
 from edgewright.errors import DeviceError, EdgewrightError
 from edgewright.serving.client import Client
@@ -26,19 +29,67 @@ TEXTS = ("a charming and often affecting journey", "it drags", "neither good nor
 LOOP = """
 import sys, time
 import edgewright as ew
-model, texts = ew.load(sys.argv[1]), sys.argv[3:]
-for text in texts: model(text)
-end, done = time.monotonic() + float(sys.argv[2]), 0
-while time.monotonic() < end:
-    model(texts[done % len(texts)]); done += 1
-print(done / float(sys.argv[2]))
+model, texts = ew.load(sys.argv[1]), sys.argv[2:]
+for line in sys.stdin:
+    cpu, end, done = time.process_time(), time.monotonic() + float(line), 0
+    while time.monotonic() < end:
+        model(texts[done % len(texts)]); done += 1
+    print(done / float(line), (time.process_time() - cpu) / done, flush=True)
 """
+ROUNDS, SLICE_S = 20, 3.0
+"""So many times in turn the plain loop and the server, so long each: what else the machine does meets both."""
 
 
-def plain(bundle: str, seconds: float) -> float:
-    """Answers a second of a plain loop."""
-    argv = [sys.executable, "-c", LOOP, bundle, str(seconds), *TEXTS]
-    return float(subprocess.run(argv, check=True, capture_output=True, text=True).stdout)
+class Plain:
+    """A process with a plain loop, which runs when it is told to."""
+
+    def __init__(self, bundle: str) -> None:
+        argv = [sys.executable, "-c", LOOP, bundle, *TEXTS]
+        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.run(0.5)
+
+    def run(self, seconds: float) -> tuple[float, float]:
+        """Answers a second, and seconds of the processor for each."""
+        assert self.process.stdin  # noqa: S101 - they are pipes
+        assert self.process.stdout  # noqa: S101
+        self.process.stdin.write(f"{seconds}\n")
+        self.process.stdin.flush()
+        rate, cpu_s = map(float, self.process.stdout.readline().split())
+        return rate, cpu_s
+
+
+def in_turn(plain: Plain, path: Path, want: dict[str, object], pid: int) -> dict[str, float]:
+    """Medians over rounds: the plain loop's rate, the server's as its multiple, and the processor's time for each."""
+    loops, ratios, own, theirs = [], [], [], []
+    for number in range(ROUNDS):
+        before, cost = plain.run(SLICE_S)
+        count, spent, begin = Count(), cpu_s(pid), time.monotonic()
+        load(path, want, begin + SLICE_S, count, 64, number)
+        took, spent = time.monotonic() - begin, cpu_s(pid) - spent
+        after, _ = plain.run(SLICE_S)
+        loops.append((before + after) / 2)
+        ratios.append(count.answered / took / loops[-1])
+        own.append(spent / count.answered * 1e3)
+        theirs.append(cost * 1e3)
+    least, most = sorted(ratios)[ROUNDS // 4], sorted(ratios)[-1 - ROUNDS // 4]
+    middle = {"loop": median(loops), "ratio": median(ratios), "own_ms": median(own), "loop_ms": median(theirs)}
+    return {**middle, "least": least, "most": most}
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of the processor that a process has taken."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def load(path: Path, want: dict[str, object], end: float, count: Count, clients: int, seed: int = 0) -> None:
+    """Let so many clients ask until the end."""
+    given = [(path, want, end, count, 1000 * seed + number) for number in range(clients)]
+    asking = [threading.Thread(target=client, args=one) for one in given]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
 
 
 def resident_mib(pid: int) -> float:
@@ -77,7 +128,7 @@ def client(path: Path, want: dict[str, object], end: float, count: Count, seed: 
 def main() -> None:
     bundle = sys.argv[1]
     clients, seconds = ([int(word) for word in sys.argv[2:]] + [200, 600][len(sys.argv) - 2 :])[:2]
-    before = plain(bundle, 10)
+    plain = Plain(bundle)
     with tempfile.TemporaryDirectory() as scratch:
         path, count = Path(scratch, "s"), Count()
         server = subprocess.Popen([*here("edgewright"), "serve", bundle, "--socket", str(path)], stderr=subprocess.PIPE)
@@ -95,10 +146,10 @@ def main() -> None:
         took = time.monotonic() - begin
         time.sleep(2)
         after = resident_mib(server.pid)
+        turns = in_turn(plain, path, want, server.pid)
         server.send_signal(signal.SIGTERM)
         code = server.wait(30)
-    loop = (before + plain(bundle, 10)) / 2
-    OUT.write_text(page(clients, took, count, (warm, memory, after), loop, code))
+    OUT.write_text(page(clients, took, count, (warm, memory, after), turns, code))
     sys.exit(bool(count.lost or count.wrong or code))
 
 
@@ -116,7 +167,12 @@ def first(path: Path) -> dict[str, object]:
 
 
 def page(
-    clients: int, took: float, count: Count, memory: tuple[float, list[float], float], loop: float, code: int
+    clients: int,
+    took: float,
+    count: Count,
+    memory: tuple[float, list[float], float],
+    turns: dict[str, float],
+    code: int,
 ) -> str:
     """The page."""
     warm, during, after = memory
@@ -128,7 +184,10 @@ def page(
         "requests answered": f"{count.answered:,}",
         "lost, of clients that were accepted": f"{count.lost}",
         "answers to another text": f"{count.wrong}",
-        "answers a second": f"{count.answered / took:.0f}, a plain loop's are {loop:.0f}",
+        "answers a second": f"{count.answered / took:.0f}",
+        "as a multiple of a plain loop's, in turn with it": "{ratio:.2f} ({least:.2f} to {most:.2f})".format(**turns),
+        "the plain loop's": "{loop:.0f}".format(**turns),
+        "the processor's time for an answer, ms": "{own_ms:.2f}, the loop's {loop_ms:.2f}".format(**turns),
         "memory when warm, MiB": f"{warm:.0f}",
         "then in the first third, the last, and after": f"{early:.0f}, {late:.0f}, {after:.0f}",
         "exit code after SIGTERM": f"{code}",

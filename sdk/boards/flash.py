@@ -9,6 +9,7 @@ What changes the board is done there, by what `edgewright.boards.agent` sends; t
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from edgewright.boards.transfer import Transfer
 from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
 from edgewright.bundle.keys import written
 from edgewright.bundle.manifest import Manifest, decode
+from edgewright.bundle.onnx_bytes import Malformed, stamp
 from edgewright.bundle.rotation import roots_in
 from edgewright.contracts.board import Candidate, Inspect, Install, List, Prepare, Rekey, RollBack, Serve, Uninstall
 from edgewright.contracts.board_commands import Checks, Server
@@ -140,7 +142,7 @@ def flash(
     there, manifest = board_of(board, root, python), package.bundle.manifest
     formats = tuple(dict.fromkeys(artifact.format for artifact in manifest.artifacts))
     own = "" if install else there.python
-    checks, transfer = checks or Checks.of(own, formats, timeout_s), Transfer(there)
+    checks, transfer = checks or Checks.of(own, formats, timeout_s, _stamps(package.bundle)), Transfer(there)
     candidate = Candidate(package.manifest, package.signature, allow_downgrade)
     server, needs = Server(own) if service else None, least_memory_mib(package.bundle)
     with transfer.ending():
@@ -158,6 +160,23 @@ def flash(
         done = there.answer(asking, within_s=3 * checks.timeout_s + _HASHING_S)
         socket = _serve(there, server, checks) if service is False else done.socket
     return replace(_flashed(done, wanted, manifest.version), equipment=equipment, socket=socket)
+
+
+def _stamps(bundle: Bundle) -> tuple[bytes, ...]:
+    """What ONNX its artifacts are, each once: an older engine is found before anything is sent."""
+    found = []
+    for artifact in bundle.manifest.artifacts:
+        if artifact.path.endswith(".onnx"):
+            with (bundle.directory / artifact.path).open("rb", buffering=0) as file:
+                found.append(_stamp(artifact, file.fileno()))
+    return tuple(dict.fromkeys(found))
+
+
+def _stamp(artifact: Artifact, number: int) -> bytes:
+    try:
+        return stamp(artifact.size_bytes, lambda at, count: os.pread(number, count, at))
+    except Malformed as error:
+        raise BundleError(f"{artifact.path}: {error}", hint="build the bundle again") from error
 
 
 def _serve(board: Board, server: Server | None, checks: Checks) -> str:

@@ -1,4 +1,4 @@
-"""The tensors of an ONNX file that lie elsewhere, found in its bytes as protobuf lays them on the wire.
+"""What an ONNX file says in its bytes, as protobuf lays them on the wire: which tensors lie elsewhere, its versions.
 
 After protobuf.dev/programming-guides/encoding and onnx.proto. What lies in between is skipped and not read, so that it
 costs the same for 2 GiB of weights. Standard library alone, for Python 3.9 on.
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Read = Callable[[int, int], bytes]
     """(position, count) -> so many bytes of a file, fewer at its end."""
 
-__all__ = ["External", "Malformed", "externals"]
+__all__ = ["External", "Malformed", "externals", "stamp"]
 
 _MOST_FIELDS = 2**20
 """MiniLM, of six layers, has 1,736; so many take a second or two."""
@@ -80,6 +80,45 @@ def externals(size: int, read: Read) -> Iterator[External]:
         yield from _Walk(size, read).message("model", 0, size, 0)
     except (IndexError, struct.error):
         raise Malformed("it is no ONNX file: cut short") from None
+
+
+_IR_VERSION, _GRAPH, _OPSET_IMPORT = 1, 7, 8
+"""Fields of ModelProto."""
+_IDENTITY = bytes.fromhex(
+    "0a100a01781201792208"
+    + b"Identity".hex()
+    + "12017a5a0b0a01781206"
+    + "0a0408011200"
+    + "620b0a01791206"
+    + "0a0408011200"
+)
+"""A GraphProto called z: y = Identity(x), both float scalars."""
+
+
+def stamp(size: int, read: Read) -> bytes:
+    """The smallest model of the same versions of ONNX's format and operators: an engine opens it or says what it takes.
+
+    Raises:
+        Malformed: the file is no ONNX file, or says more of versions than can be meant.
+    """
+    walk, found = _Walk(size, read), b""
+    try:
+        for number, wire, first, last in walk.fields(0, size):
+            if number == _IR_VERSION and wire == 0:
+                found += bytes([_IR_VERSION << 3]) + walk.text(first, last)
+            elif number == _OPSET_IMPORT and wire == 2:
+                content = walk.text(first, last)
+                found += bytes([_OPSET_IMPORT << 3 | 2, *_length(len(content))]) + content
+    except (IndexError, struct.error):
+        raise Malformed("it is no ONNX file: cut short") from None
+    if len(found) > _MOST_TEXT:
+        raise Malformed(f"its versions take {len(found)} bytes, at most {_MOST_TEXT} are read")
+    return found + bytes([_GRAPH << 3 | 2, *_length(len(_IDENTITY))]) + _IDENTITY
+
+
+def _length(count: int) -> list[int]:
+    """A length of up to 14 bits, as protobuf lays it down."""
+    return [count] if count < 128 else [count & 127 | 128, count >> 7]
 
 
 class _Walk:

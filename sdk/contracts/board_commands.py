@@ -35,12 +35,17 @@ class Command(Kind):
 
 @dataclass(frozen=True)
 class Engines(Command):
-    """Start the engines for artifacts of `formats`; with a `version` by exactly that edgewright."""
+    """Start the engines for artifacts of `formats`; with a `version` by exactly that edgewright.
+
+    `stamps`, without a version, are models that hold nothing (`edgewright.bundle.onnx_bytes.stamp`), which ONNX
+    Runtime must open where it is there.
+    """
 
     op: ClassVar[str] = "engines"
     formats: tuple[str, ...]
     version: str = ""
     python: str = ""
+    stamps: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,9 +100,10 @@ class Checks:
     timeout_s: float = 600.0
 
     @classmethod
-    def of(cls, python: str, formats: tuple[str, ...], timeout_s: float) -> Checks:
+    def of(cls, python: str, formats: tuple[str, ...], timeout_s: float, stamps: tuple[bytes, ...] = ()) -> Checks:
         """By the edgewright of a Python: golden cases in every engine, then one by `current`."""
-        return cls(Engines(formats, python=python), Verify(python=python), Verify(quick=True, python=python), timeout_s)
+        engines = Engines(formats, python=python, stamps=stamps)
+        return cls(engines, Verify(python=python), Verify(quick=True, python=python), timeout_s)
 
     @classmethod
     def programs(

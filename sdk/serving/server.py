@@ -15,7 +15,6 @@ import json
 import select
 import signal
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import DataError, EdgewrightError, one_line
+from edgewright.serving.engine_thread import EngineThread
 from edgewright.serving.model import items_of, open_model, parsed
 from edgewright.serving.systemd import notify, watchdog_s
 from edgewright.serving.unix_socket import listening
@@ -30,7 +30,7 @@ from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from edgewright.serving.model import Model
 
@@ -96,21 +96,26 @@ def serve(
 class _Server:
     def __init__(self, model: Model, reopen: Callable[[], Model], bounds: Bounds) -> None:
         self._model, self._reopen, self._bounds = model, reopen, bounds
-        self._engine = ThreadPoolExecutor(1, "engine")
+        self._engine: EngineThread
         self._talks: dict[asyncio.Task[Any], float] = {}
+        """Each connection, and since when it waits for its client."""
         self._busy: set[asyncio.Task[Any]] = set()
+        """Those with a request at hand."""
+        self._asking: set[asyncio.Task[Any]] = set()
+        """Those that wait for the engine."""
         self._room = asyncio.Semaphore(bounds.connections)
         self._ending = False
 
     async def run(self, sock: socket.socket, ready: Callable[[], None]) -> None:
         loop, ended, again = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+        self._engine = EngineThread()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
         loop.add_signal_handler(signal.SIGHUP, again.set)
         sock.settimeout(0)
         sock.listen(self._bounds.waiting)
         accepting = asyncio.create_task(self._accept(sock))
-        every = (self._reload(again), self._beat(), self._make_room(sock))
+        every = (self._reload(again), self._beat(), self._sweep(sock))
         beside = [asyncio.create_task(one) for one in every]
         notify("READY=1", f"STATUS=serving {self._model.bundle.directory.name}")
         ready()
@@ -120,11 +125,11 @@ class _Server:
         await self._end()
         for task in beside:
             task.cancel()
-        self._engine.shutdown(wait=False, cancel_futures=True)
+        self._engine.close()
 
     async def _end(self) -> None:
-        """Let the requests at hand end; connections without one end at once, the others behind their answer."""
-        self._ending = True
+        """Let the requests at hand end; connections without one end at once."""
+        self._ending = True  # who was answered is not listened to any more
         for task in self._talks.keys() - self._busy:
             task.cancel()
         if self._talks:
@@ -148,19 +153,24 @@ class _Server:
     def _gone(self, task: asyncio.Task[Any]) -> None:
         self._talks.pop(task, None)
         self._busy.discard(task)
+        self._asking.discard(task)
         self._room.release()
         if not self._talks:
             _give_back()
 
-    async def _make_room(self, sock: socket.socket) -> None:
-        """While others wait, end the connection that has been silent for longest, if that is long enough."""
+    async def _sweep(self, sock: socket.socket) -> None:
+        """End connections whose clients neither say nor take anything; while others wait the most silent one sooner."""
         while True:
             await asyncio.sleep(_BREATH_S)
+            now = asyncio.get_running_loop().time()
+            waits = {task: now - since for task, since in self._talks.items() if task not in self._asking}
+            for task in [task for task, silent_s in waits.items() if silent_s > self._bounds.idle_s]:
+                task.cancel()
             if not self._room.locked() or not select.select([sock], [], [], 0)[0]:
                 continue
-            idle = {task: since for task, since in self._talks.items() if task not in self._busy}
-            silent = min(idle, key=idle.__getitem__, default=None)
-            if silent and asyncio.get_running_loop().time() - idle[silent] > self._bounds.crowded_s:
+            idle = {task: silent_s for task, silent_s in waits.items() if task not in self._busy}
+            silent = max(idle, key=idle.__getitem__, default=None)
+            if silent and idle[silent] > self._bounds.crowded_s:
                 silent.cancel()
 
     async def _reload(self, again: asyncio.Event) -> None:
@@ -179,26 +189,27 @@ class _Server:
         """Tell the watchdog that the engine's thread takes work: one that hangs is ended by it."""
         due_s = watchdog_s()
         while due_s:
-            await self._in_turn(int)
+            await self._engine.ask(int)
             notify("WATCHDOG=1")
             await asyncio.sleep(due_s / 3)
 
-    def _in_turn(self, work: Callable[..., Any], *given: Any) -> Awaitable[Any]:
-        return asyncio.get_running_loop().run_in_executor(self._engine, work, *given)
-
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
+        task, now = asyncio.current_task(), asyncio.get_running_loop().time
         assert task  # noqa: S101 - it is made as one
         try:
-            while not self._ending and (line := await asyncio.wait_for(self._line(reader), self._bounds.idle_s)):
+            while not self._ending and (line := await self._line(reader)):  # the sweep looks how long that takes
                 self._busy.add(task)
-                writer.write(json.dumps(await self._answer(line), ensure_ascii=False).encode() + b"\n")
-                await asyncio.wait_for(writer.drain(), self._bounds.idle_s)
+                self._asking.add(task)
+                answer = await self._answer(line)
+                self._talks[task] = now()
+                self._asking.discard(task)
+                writer.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
+                await writer.drain()
                 self._busy.discard(task)
-                self._talks[task] = asyncio.get_running_loop().time()
+                self._talks[task] = now()
         except DataError as error:  # what follows it on the connection cannot be told apart
             writer.write(json.dumps({"error": error.record()}).encode() + b"\n")
-        except (OSError, asyncio.TimeoutError, asyncio.CancelledError):
+        except (OSError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
@@ -218,10 +229,10 @@ class _Server:
         try:
             request = parsed(line)
             if "health" in request:
-                return {"health": await self._in_turn(model.health)}
+                return {"health": await self._engine.ask(model.health)}
             items = items_of(request["texts"], self._bounds.texts)
             options = request.get("options", {})
-            return {"rows": [await self._in_turn(model.row, item, options) for item in items]}
+            return {"rows": [await self._engine.ask(model.row, item, options) for item in items]}
         except Exception as error:  # noqa: BLE001 - whatever it is, the other clients go on
             return {"error": _record(error)}
 

@@ -1,21 +1,25 @@
 """Flashing boards in memory: what travels, what is refused and why, what is taken back, what is told."""
 
 import errno
+import hashlib
 import json
 import random
 import re
 
 import pytest
+from msgspec.structs import replace
 from onboard import active, litter, tiny
 
 from edgewright.boards import board as boards
 from edgewright.boards.flash import flash, releases, rollback, status, uninstall
 from edgewright.boards.wire import frame, plain
+from edgewright.bundle import manifest
 from edgewright.contracts.board_answers import Prepared, Wanted
 from edgewright.contracts.board_commands import Checks
 from edgewright.devices._fake.board import Fake
 from edgewright.devices._fake.disk import Fault
 from edgewright.devices._onboard.disk import Free
+from edgewright.devices.local import Local
 from edgewright.errors import BundleError, DeviceError, EdgewrightError, GateFailed
 
 
@@ -613,3 +617,30 @@ def test_an_answer_of_another_shape_is_an_error_of_the_board(board, bundles, ans
     monkeypatch.setattr("edgewright.devices._fake.board.told", lambda *_: frame({"result": {**usual, **answer}}))
     with pytest.raises(DeviceError, match="the board's answer to prepare is not acceptable"):
         flash(bundles[1], board)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("ir_version", r"IR version: 99, max supported IR version: \d+"),
+        ("opset", r"Opset 99 is .*till opset \d+"),
+    ],
+)
+def test_an_onnx_newer_than_the_boards_engine_is_said_before_anything_is_sent(live, tmp_path, field, words):
+    """A real engine says both numbers, of a model that holds nothing but the versions."""
+    onnx = pytest.importorskip("onnx")
+    path = live / "onnx/model.onnx"
+    model = onnx.load(path)
+    if field == "opset":
+        model.opset_import[0].version = 99
+    else:
+        model.ir_version = 99
+    data = model.SerializeToString()
+    path.write_bytes(data)
+    record = manifest.decode((live / "manifest.json").read_bytes(), manifest.Manifest, "manifest.json")
+    artifact = replace(record.artifacts[0], size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    (live / "manifest.json").write_bytes(manifest.encode(replace(record, artifacts=(artifact,))))
+    with pytest.raises(DeviceError, match=rf"an artifact's ONNX is none that onnxruntime [\d.]+ opens: .*{words}"):
+        flash(live, Local(), root=str(tmp_path / "board"))
+    assert not (tmp_path / "board").exists()

@@ -86,6 +86,12 @@ def test_an_edgewright_of_another_version_is_told():
     assert "sys.exit(found != sys.argv[1]" in words[2]
 
 
+def test_what_an_engine_must_open_is_told_apart_from_formats():
+    words = argv(Engines(("onnx", "ort"), stamps=(b"one", b"two")), PLACE)
+    assert words[-4:] == ["onnx", "ort", "b25l", "dHdv"]
+    assert "range(2)" in words[2]
+
+
 def test_every_command_has_an_argument_vector():
     for kind in Command.__subclasses__():
         assert argv(kind(("x",)) if kind in (Engines, Program) else kind(), PLACE)
