@@ -3,8 +3,8 @@
 The tables are those of TensorFlow Lite's public metadata_schema.fbs, identifier M001, by the numbers of their fields.
 MediaPipe 1.2 takes files of one subgraph only, so what it shall open is cut out of an artifact: the longest length with
 its weights. The model has three inputs (ids, mask, segment ids) and a lower-case WordPiece vocabulary, as BERT and
-ELECTRA have; DistilBERT and RoBERTa take two inputs, which it refuses. It shows logits as scores. An encoder's output,
-a vector for each token, is no embedding of a text to it.
+ELECTRA have; DistilBERT and RoBERTa take two inputs, which it refuses. It shows scores as they come, so that a softmax
+stands behind the logits. An encoder's output, a vector for each token, is no embedding of a text to it.
 """
 
 from __future__ import annotations
@@ -61,8 +61,31 @@ def for_mediapipe(data: bytes, settings: Settings, tokenizer: Path) -> bytes:
     order = _order([first.tensors[at].name.decode() for at in first.inputs])
     model.subgraphs = [first]
     model.signatureDefs = [s for s in model.signatureDefs if s.subgraphIndex == 0]
+    _give_probabilities(model, first, settings.problem)
     _add(model, _tables(order, len(first.outputs)))
     return _packed(file.write(model), {_VOCABULARY: words, _LABELS: settings.labels})
+
+
+def _give_probabilities(model: Any, graph: Any, problem: str) -> None:
+    """Put a softmax behind the logits, or a sigmoid where labels exclude nothing."""
+    logits = graph.tensors[graph.outputs[0]]
+    found, step = schema.TensorT(), schema.OperatorT()
+    found.name, found.shape, found.type, found.buffer = b"probabilities", logits.shape, logits.type, 0
+    found.shapeSignature = logits.shapeSignature
+    graph.tensors.append(found)
+    at = len(graph.tensors) - 1
+    if problem == "multi_label":
+        step.opcodeIndex = file.operator_code(model, schema.BuiltinOperator.LOGISTIC)
+    else:
+        step.opcodeIndex = file.operator_code(model, schema.BuiltinOperator.SOFTMAX)
+        step.builtinOptionsType, step.builtinOptions = schema.BuiltinOptions.SoftmaxOptions, schema.SoftmaxOptionsT()
+        step.builtinOptions.beta = 1.0
+    step.inputs, step.outputs = [graph.outputs[0]], [at]
+    graph.operators.append(step)
+    graph.outputs = [at]
+    for signature in model.signatureDefs:
+        for output in signature.outputs:
+            output.name, output.tensorIndex = found.name, at
 
 
 def _order(inputs: Sequence[str]) -> list[str]:

@@ -42,6 +42,8 @@ _LEAST = (
     *("gmac_s", "of_peak", "top1", "cosine", "load_ms", "peak_rss_mib", "energy_mj", "batch", "buckets", "engine"),
 )
 """Columns that are left out where there is no room, the first one first; others never are."""
+_BESIDE = ("grade", "verdict", "difference")
+"""What says how a row's numbers are to be taken stands beside them, also where it is the same in all rows."""
 _KEYS = 2
 """The columns that a row is known by, which are never folded: format and precision, or their like."""
 
@@ -91,7 +93,7 @@ def _widths(rows: Sequence[Row]) -> dict[str, int]:
 
 def _folded(rows: Sequence[Row]) -> tuple[list[dict[str, str]], dict[str, str]]:
     """The rows without the columns in which all are alike, and what stands there."""
-    names = list(rows[0])[_KEYS:] if len(rows) > 1 else []
+    names = [name for name in list(rows[0])[_KEYS:] if name not in _BESIDE] if len(rows) > 1 else []
     same = {name: rows[0][name] for name in names if all(row[name] == rows[0][name] for row in rows)}
     return [{name: value for name, value in row.items() if name not in same} for row in rows], same
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +41,7 @@ __all__ = [
     "recipe_options",
     "subcommands",
     "task_option",
+    "typed",
 ]
 
 
@@ -272,6 +275,19 @@ def subcommands(room: str) -> type[Room]:
 def example(words: str) -> str:
     """What a command's help ends with; click leaves a paragraph behind this mark as it is."""
     return f"\b\nExample:\n  edgewright {words}"
+
+
+def typed() -> str:
+    """The command as it was typed, with the options that the environment and edgewright.toml gave to it."""
+    context = click.get_current_context()
+    more = []
+    for parameter in context.command.params:
+        name, value = str(parameter.name), context.params.get(str(parameter.name))
+        if context.get_parameter_source(name) in GIVEN[1:] and isinstance(parameter, click.Option):
+            option = max(parameter.opts, key=len)
+            given = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            more += [option] if value is True else [f"{option}={given}"] if value is not False else []
+    return shlex.join(["edgewright", *sys.argv[1:], *more])
 
 
 def listed(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgewright.cli._instructions import counts
-from edgewright.cli._options import GIVEN, artifact_options, column_options, device_options, example, output_options
+from edgewright.cli._options import (
+    GIVEN,
+    artifact_options,
+    column_options,
+    device_options,
+    example,
+    output_options,
+    typed,
+)
 from edgewright.cli._progress import status
 from edgewright.cli._tables import artifact_row, emit, score_record
 from edgewright.errors import ConnectionLost, one_line
@@ -72,9 +79,9 @@ def command(bundle: str, **options: Any) -> None:
         found = bench_against(bundle, options["against"], plan, **chosen, progress=show)
         emit([_compared(one) for one in found], **printed)
         return
-    typed = one_line(" ".join(["edgewright", *sys.argv[1:]]), rows.MOST_WORDS)
+    line = one_line(typed(), rows.MOST_WORDS)
     measured = place.opened() if place else bundle
-    run = bench(measured, plan, **chosen, place=place, command=typed, progress=show)
+    run = bench(measured, plan, **chosen, place=place, command=line, progress=show)
     if options["out"]:
         rows.write(run, Path(options["out"]))
     compared = with_baseline(run, kept) if kept else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from edgewright.cli._options import (
     example,
     listed,
     output_options,
+    typed,
 )
 from edgewright.cli._progress import status
 from edgewright.cli._tables import artifact_row, emit, score_record
@@ -194,7 +194,7 @@ def _keep(bundle: Bundle, entrants: Sequence[Entrant], path: Path) -> None:
     from edgewright.measure import rows
     from edgewright.measure.bench import Measured, now, run_of
 
-    command = one_line(" ".join(["edgewright", *sys.argv[1:]]), rows.MOST_WORDS)
+    command = one_line(typed(), rows.MOST_WORDS)
     found = Measured([entrant.rows for entrant in entrants if entrant.rows])
     rows.write(run_of(bundle, found, entrants[0].target.place, began=now(), command=command), path)
 

@@ -49,7 +49,7 @@ def export_mediapipe(
 ) -> Artifact:
     """Write a `.tflite` file that MediaPipe's text classifier opens, and give the artifact that it was made of.
 
-    The file holds one length, the longest, with the vocabulary and the labels; its scores are the model's logits.
+    The file holds one length, the longest, with the vocabulary and the labels; its scores are probabilities.
 
     Args:
         bundle: a bundle with a tflite artifact of a text classifier.

@@ -43,6 +43,11 @@ def test_what_all_rows_share_is_said_once_and_what_matters_least_goes():
     assert lines[-2:] == ["in all rows: n 250", "not shown, in --json: sha256"]
 
 
+def test_a_grade_stands_beside_the_numbers_that_it_is_of():
+    lines = fitted([{**row, "grade": "void"} for row in ROWS], 50)
+    assert [line.split()[-1] for line in lines[:4]] == ["grade", "-----", "void", "void"]
+
+
 def test_a_row_alone_keeps_what_would_be_shared():
     assert "250" in "\n".join(fitted(ROWS[:1], 58))
 

@@ -12,6 +12,7 @@ import pytest
 
 from edgewright import cli, registry
 from edgewright.boards.connect import connect
+from edgewright.cli._options import typed
 from edgewright.cli._progress import status
 from edgewright.system.interpreter import here
 
@@ -120,6 +121,16 @@ def test_a_projects_file_gives_options_that_typed_ones_and_the_environment_repla
     assert "lengths 5000 were asked" in run("bench", bundle_dir)[2]
     assert "edgewright.toml" not in run("bench", bundle_dir, "-q")[2]
     assert "edgewright.toml" not in run("inspect", bundle_dir)[2]
+
+
+def test_a_kept_run_names_what_was_not_typed_too(monkeypatch):
+    command = cli._edgewright.get_command(None, "bench")
+    monkeypatch.setenv("EDGEWRIGHT_BENCH_ROOFLINE", "1")
+    monkeypatch.setenv("EDGEWRIGHT_BENCH_THREADS", "1,2")
+    monkeypatch.setattr("sys.argv", ["edgewright", "bench", "my model", "--tokens", "8"])
+    root = cli._edgewright.make_context("edgewright", [], resilient_parsing=True, default_map={"bench": {"batch": "4"}})
+    with command.make_context("bench", ["my model", "--tokens", "8"], parent=root):
+        assert typed() == "edgewright bench 'my model' --tokens 8 --threads=1,2 --batch=4 --roofline"
 
 
 def test_a_required_option_may_stand_in_it(run, desk):

@@ -129,6 +129,6 @@ def test_what_a_decoder_is_not_asked_says_so(bundle, demo_bundle):
     assert "the options of a decoder mean nothing" in edgewright("run", demo_bundle, "x", "--seed", "1", check=2)
     assert "the prompt has" in edgewright("run", bundle, "the " * 100, check=2)
     assert "nowhere to put --system" in edgewright("run", bundle, "x", "--system", "be kind", check=3)
-    assert "give texts, --input" in edgewright("run", demo_bundle, check=2)
+    assert "give texts, --input, or texts on standard input" in edgewright("run", demo_bundle, check=2)
     for command in (("eval", bundle, "--data", "x.tsv"), ("race", bundle), ("profile", bundle)):
         assert "text-generation" in edgewright(*command, check=2)

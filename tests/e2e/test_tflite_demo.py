@@ -5,11 +5,13 @@ import subprocess
 import sys
 import zipfile
 
+import numpy as np
 import pytest
 from conftest import SENTENCES, prints_answers_alone, rows
 from conftest import TFLITE_PRECISIONS as PRECISIONS
 
 import edgewright as ew
+from edgewright import registry
 
 pytest.importorskip("litert_torch")
 
@@ -57,6 +59,11 @@ def test_mediapipe_gets_one_length_with_vocabulary_and_labels(bundle, tmp_path):
     out = tmp_path / "model.tflite"
     (row,) = rows("export", "mediapipe", bundle, "--out", out, "--precision", "int8")
     assert (row["precision"], row["size_bytes"]) == ("int8", out.stat().st_size)
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    engine = registry.load("runtimes", "litert")().open(out, threads=1)
+    (scores,) = engine.run({name: np.ones((1, 16), np.int64) for name in names}).values()
+    assert scores.sum() == pytest.approx(1, abs=1e-5)
+    assert scores.min() >= 0
     model = file.read(out.read_bytes())
     assert len(model.subgraphs) == len(model.signatureDefs) == 1
     assert b"TFLITE_METADATA" in [bytes(entry.name) for entry in model.metadata]
