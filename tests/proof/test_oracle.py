@@ -47,7 +47,7 @@ def look(tokenizer_dir, tmp_path):
             said = oracle.hold(source, kind, [(text, encoding, outputs)], tmp_path / "told.json")
         except GateFailed as error:
             return str(error)
-        assert said == "their library 1.0 on 1 texts"
+        assert said == "their library 1.0 on 1 text"
         return ""
 
     return hold
