@@ -27,7 +27,6 @@ ELSEWHERE = {
     "boards/board.py": ("boards/test_agent.py", "a board with a Python, and one that answers from here"),
     "boards/emulated.py": ("e2e/test_emulated.py", "a board that is emulated"),
     "boards/instructions.py": ("e2e/test_emulated.py", "counted by an emulator"),
-    "boards/own_wheel.py": ("boards/test_install.py", "what a kit begins with"),
     "boards/place.py": ("boards/test_connect.py", "there is no place without a way"),
     "boards/remote.py": ("e2e/test_planted_files.py", "commands on real far sides"),
     "boards/transfer.py": ("boards/test_flash.py", "the sending half of a flash"),

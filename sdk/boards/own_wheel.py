@@ -16,6 +16,8 @@ from edgewright.errors import UsageError
 __all__ = ["copy_package", "digest_of", "own_wheel"]
 
 _ROOMS = ("converters", "runtimes", "devices")
+_AT_HOME = ("analysis", "builder", "compression", "converters", "exporting", "searching", "training")
+"""What no board does: nothing that runs there imports them (docs/architecture.md has the rooms)."""
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 """The first date that a zip file can say: the same files make the same bytes."""
 
@@ -47,12 +49,15 @@ def _files(folder: Path) -> list[Path]:
 
 
 def own_wheel(out: Path) -> tuple[str, Path]:
-    """A wheel of the package that runs here, below `out`, and the digest of its files.
+    """A wheel of what a board needs of the package that runs here, below `out`, and the digest of its files.
 
-    The same package gives the same wheel, which is made once. Raises UsageError, OSError.
+    It lacks the rooms that make models and artifacts, a third of the bytes; a command that wants one says so there. The
+    same package gives the same wheel, which is made once. Raises UsageError, OSError.
     """
     with tempfile.TemporaryDirectory() as scratch:
         copy_package(Path(scratch))
+        for room in _AT_HOME:
+            shutil.rmtree(Path(scratch, "edgewright", room))
         digest = digest_of(Path(scratch))
         made = out / digest / f"edgewright-{__version__}-py3-none-any.whl"
         if not made.is_file():

@@ -15,7 +15,7 @@ import click
 from edgewright import registry
 from edgewright._version import __version__
 from edgewright.cli._options import Room, example
-from edgewright.errors import EdgewrightError, StorageError, UsageError, one_line
+from edgewright.errors import EdgewrightError, MissingExtra, StorageError, UsageError, one_line
 from edgewright.system.streams import mend
 
 __all__ = ["main"]
@@ -176,6 +176,9 @@ def _problem(error: Exception) -> EdgewrightError:
     if isinstance(error, UnicodeEncodeError) and error.encoding == sys.getfilesystemencoding().replace("-", "_"):
         what = f"a name cannot be written in this locale's encoding, {sys.getfilesystemencoding()}"
         return UsageError(what, hint="set LC_ALL=C.UTF-8, or rename the file")
+    if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("edgewright."):
+        what = f"this edgewright is a board's part alone, without {error.name}"
+        return MissingExtra(what, hint="do it on a workstation, or install the whole of edgewright")
     hint = "this is a bug; run again with --verbose and report it"
     return EdgewrightError(f"{type(error).__name__}: {error}", hint=hint)
 

@@ -29,7 +29,7 @@ def test_of_two_boards_one_is_equipped_by_pip_and_the_other_named(demo_bundle, b
     if here["problem"] and "pip on the board failed" in here["problem"]:
         pytest.skip(f"no package can be fetched here: {here['problem']}")
     assert (code, here["problem"], here["changed"]) == (5, None, True)
-    assert 0 < here["installed_bytes"] < 1_000_000, "edgewright alone was sent"
+    assert 0 < here["installed_bytes"] < 900_000, "edgewright alone was sent"
     assert other["problem"].startswith("device-error: ")
     assert "1 of 2 boards failed: ssh://127.0.0.1:1; the others are done" in said.splitlines()[-1]
     assert any("local: install edgewright and onnx there" in line for line in said.splitlines())

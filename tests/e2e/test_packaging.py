@@ -70,7 +70,8 @@ def test_doctor_says_what_a_small_disk_can_do_without(board):
 
 
 def test_size(wheel):
-    assert wheel.stat().st_size < 1_000_000  # source alone, of host and board; what is heavy is an extra
+    """All of the source; what a board is sent is held to less by tests/boards/test_own_wheel.py."""
+    assert wheel.stat().st_size < 1_100_000
 
 
 def test_holds_every_module_and_profile_under_one_name(wheel):
