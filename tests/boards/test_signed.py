@@ -556,6 +556,7 @@ def test_a_bundle_for_other_boards_is_refused_and_nothing_changes(bundle, root, 
     assert contents(root) == before
 
 
+@pytest.mark.slow
 def test_a_board_of_a_fleet_takes_what_is_signed_for_it_alone(bundle, owned, keys):
     (owned / "keys/fleet").write_text("kitchen cellar\n")
     sign(bundle, keys / "owner")
@@ -725,7 +726,11 @@ ROTATIONS = [
 ]
 
 
-@pytest.mark.parametrize("attack", ROTATIONS, ids=lambda attack: attack.__name__)
+SOME = [*ROTATIONS[:2], *(pytest.param(attack, marks=pytest.mark.slow) for attack in ROTATIONS[2:])]
+"""The others are tested in an instant each, but there are many."""
+
+
+@pytest.mark.parametrize("attack", SOME, ids=lambda attack: attack.__name__)
 def test_a_root_that_does_not_follow_is_refused_and_the_keys_stay(rooted, keys, tmp_path, attack):
     kind, words = attack(rooted, keys, tmp_path / "keys.json")
     before = contents(rooted / "keys")
@@ -734,6 +739,7 @@ def test_a_root_that_does_not_follow_is_refused_and_the_keys_stay(rooted, keys, 
     assert contents(rooted / "keys") == before
 
 
+@pytest.mark.slow
 def test_what_was_good_until_an_earlier_root_is_not_installed_nor_gone_back_to(rooted, versions, keys, tmp_path):
     board, file = Here(rooted), tmp_path / "keys.json"
     for number, until in ((1, 1), (2, 2)):
