@@ -23,7 +23,7 @@ def base(tmp_path_factory):
 
 @pytest.fixture
 def data(monkeypatch):
-    for name, value in {"STEPS": 3, "INFERENCE_STEPS": 3, "BATCH": 8, "FEW": 8, "QUERIES": 6}.items():
+    for name, value in {"STEPS": 3, "PAIR_STEPS": 3, "BATCH": 8, "FEW": 8, "QUERIES": 6}.items():
         monkeypatch.setattr(trained_sources, name, value)
     with (ROOT / "tools/demo/sentences.tsv").open(encoding="utf-8", newline="") as file:
         rows = [(row["sentence"], int(row["label"])) for row in csv.DictReader(file, delimiter="\t")]
