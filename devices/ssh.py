@@ -101,7 +101,7 @@ class Ssh(Transport):
         self._end = weakref.finalize(self, master.close)
         if master.open([*words, *master.arguments("yes"), *self._place(), "exec cat"], _OPEN_S):
             self._master, self._reached = master, True
-            self._greeting = master.words()  # the server's banner, which is the cause of nothing that comes later
+            self._greeting = master.printed()  # the server's banner, which is the cause of nothing that comes later
             return
         said = Completed(255, b"", master.words().encode())
         self.close()

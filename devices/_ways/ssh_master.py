@@ -68,6 +68,10 @@ class Master:
         if self._child is not None:
             with suppress(subprocess.TimeoutExpired):
                 self._child.wait(_END_S / 2)
+        return self.printed()
+
+    def printed(self) -> str:
+        """What it has printed on standard error until now."""
         log = self.folder / "log"
         return log.read_text(errors="replace") if log.is_file() else ""
 

@@ -124,7 +124,9 @@ def test_a_race_is_run_there_and_its_winner_flashed(flashed, board, sshd, bundle
     shutil.copytree(bundles[0], bundle)
     quick = ["--tokens", "16", "--processes", "2", "-q", "--json"]
     found = json.loads(far(board, sshd, "race", bundle, *quick, "--max-mb", "10", "--flash", "--rows", tmp_path / "r"))
-    assert [row["verdict"] for row in found["rows"]] == ["the winner", "15.4 MB, at most 10 MB are allowed"]
+    winner, other = (row["verdict"] for row in found["rows"])
+    assert winner.startswith("the winner")  # on a busy machine of void rows
+    assert other == "15.4 MB, at most 10 MB are allowed"
     assert json.loads((tmp_path / "r").read_text())["device"] == sshd.url
     (choice,) = json.loads((bundle / "manifest.json").read_text())["choices"]
     assert (choice["machine"], choice["path"]) == (model(), "onnx/model_quantized.onnx")

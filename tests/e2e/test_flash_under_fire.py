@@ -134,7 +134,7 @@ def test_a_hostile_environment_changes_nothing(bundles, tmp_path):
     with server(tmp_path / "odd", **{**HOSTILE, **kept}) as found:
         edgewright("flash", bundles[1], *there(found, root), PATH=found.path)
         assert version(root) == 1
-        assert "1 releases were removed" in edgewright("uninstall", *there(found, root)[:-1], PATH=found.path)
+        assert "1 release removed" in edgewright("uninstall", *there(found, root)[:-1], PATH=found.path)
 
 
 def test_hostile_names_are_names(bundles, tmp_path):
