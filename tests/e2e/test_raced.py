@@ -47,7 +47,7 @@ def test_a_choice_of_another_artifact_counts_until_one_is_asked_for(bundle):
 def test_limits_take_entrants_out_and_a_dry_run_writes_nothing(bundle):
     before = (bundle / "manifest.json").read_bytes()
     found = rows("race", bundle, "--tokens", "16", "--processes", "1", "--max-mb", "5", "--dry-run")
-    assert [r["verdict"] for r in found] == ["the winner", "15.4 MB, at most 5.0 MB are allowed"]
+    assert [r["verdict"] for r in found] == ["the winner", "15.4 MB, at most 5 MB are allowed"]
     assert "at most 0.1 MB are allowed" in edgewright("race", bundle, "--max-mb", "0.1", check=4)
     assert "MiB of memory, at most 5 are allowed" in edgewright("race", bundle, "--max-ram-mib", "5", check=4)
     assert (bundle / "manifest.json").read_bytes() == before
