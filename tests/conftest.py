@@ -25,13 +25,15 @@ os.environ.pop("COLUMNS", None)  # pytest's own plugins set it, and tables would
 hypothesis.settings.register_profile("busy", deadline=None)  # these machines are shared
 hypothesis.settings.load_profile("busy")
 SLOW_ROOMS = {"converters", "e2e"}
+SLOW_FILES = {"serving/test_openai.py", "tools/test_sources.py", "tools/test_trained_sources.py"}
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 HIDDEN, LAYERS, HEADS, INTERMEDIATE, POSITIONS, LABELS = 32, 2, 2, 64, 64, 2
 
 
 def pytest_ignore_collect(collection_path, config):
-    """Leave rooms out whose tests are all slow, before torch is imported only to be told that none is wanted."""
-    return True if config.option.markexpr == "not slow" and collection_path.name in SLOW_ROOMS else None
+    """Leave out what holds slow tests alone, before torch is imported only to be told that none is wanted."""
+    slow = collection_path.name in SLOW_ROOMS or collection_path.relative_to(HERE).as_posix() in SLOW_FILES
+    return True if config.option.markexpr == "not slow" and slow else None
 
 
 def pytest_collection_modifyitems(items):

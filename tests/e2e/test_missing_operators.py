@@ -1,4 +1,4 @@
-"""An artifact whose operator the engine at hand does not have, as one made for a newer engine: it is named, everywhere."""
+"""An artifact with an operator that the engine at hand does not have, as of a newer engine: it is named, everywhere."""
 
 import hashlib
 import json

@@ -106,6 +106,7 @@ def test_a_full_queue_is_said(serving):
         client.close()
 
 
+@pytest.mark.slow
 def test_what_it_holds_is_answered_at_the_end(serving):
     path, process = serving(4, takes_s=0.5)
     answers = []

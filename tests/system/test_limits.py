@@ -103,6 +103,7 @@ def test_no_core_is_asked_for_by_nobody():
         check_threads(0)
 
 
+@pytest.mark.slow
 def test_the_cores_of_others_are_none_of_ours():
     code = (
         "import subprocess, sys, time\nfrom edgewright.system.vitals import Watch\n"
@@ -141,6 +142,7 @@ def group():
             return
 
 
+@pytest.mark.slow
 def test_a_quota_of_the_kernel_that_runs_this_is_seen(group):
     code = (
         "import os, sys, time\nfrom pathlib import Path\n"
