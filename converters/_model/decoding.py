@@ -30,7 +30,7 @@ def eager(request: EagerRequest, progress: Callable[[str], None]) -> EagerAnswer
     progress(f"run the eager model on {sum(map(len, texts.taught))} tokens")
     _write_logits(model.model, texts, request)
     progress(f"let the eager model write {texts.written} tokens after {len(texts.prompts)} prompts")
-    written = _greedy(model.model, texts)
+    written = _greedy(model.model, texts, request.context)
     words, chat = _tokens(request)
     return EagerAnswer(
         parameters=model.parameters_count(),
@@ -66,13 +66,16 @@ def _write_logits(model: Any, texts: Texts, request: EagerRequest) -> None:
     out.flush()
 
 
-def _greedy(model: Any, texts: Texts) -> list[tuple[tuple[int, ...], tuple[float, ...]]]:
-    """For each prompt its tokens and margins; prompts of one length are one batch, which needs no padding."""
+def _greedy(model: Any, texts: Texts, context: int) -> list[tuple[tuple[int, ...], tuple[float, ...]]]:
+    """For each prompt its tokens and margins; prompts of one length are one batch, which needs no padding.
+
+    The last token that is written is not read, so that one more than the context is left for fits.
+    """
     found: dict[int, tuple[tuple[int, ...], tuple[float, ...]]] = {}
     ordered = sorted(range(len(texts.prompts)), key=lambda at: (len(texts.prompts[at]), at))
     for length, members in groupby(ordered, key=lambda at: len(texts.prompts[at])):
-        group = list(members)
-        found |= zip(group, _batch(model, [texts.prompts[at] for at in group], length, texts.written), strict=True)
+        group, count = list(members), min(texts.written, context - length + 1)
+        found |= zip(group, _batch(model, [texts.prompts[at] for at in group], length, count), strict=True)
     return [found[at] for at in range(len(texts.prompts))]
 
 

@@ -30,7 +30,7 @@ class Texts(Struct, frozen=True):
     Attributes:
         taught: texts whose every token is predicted from the true ones before it.
         prompts: what greedy tokens are written after.
-        written: how many of them for each prompt.
+        written: how many of them for each prompt, fewer where the context is full before.
     """
 
     taught: tuple[tuple[int, ...], ...]
@@ -42,11 +42,13 @@ class EagerRequest(Look, frozen=True, kw_only=True):
     """Write the logits of the taught texts, one after the other, float32 (tokens, vocabulary), to `logits`.
 
     Attributes:
+        context: the most tokens that the model reads.
         words: texts, to be tokenized as transformers does it.
         chat: what a person says in a conversation, for a model with a chat template.
     """
 
     texts: Texts
+    context: int
     logits: Path
     words: tuple[str, ...] = ()
     chat: str = ""

@@ -45,8 +45,8 @@ _PARTS = (0.5, 0.9)
 """Prompts of these parts of it, beside those of 1 and 17 tokens: angles, windows and masks differ by length."""
 _EACH = 5
 """Prompts of a length: twenty in all."""
-_WRITTEN, _SHARE = 64, 4
-"""Tokens after each prompt: a choice, some sentences; in a small context a fourth of it, and no prompt leaves less."""
+_WRITTEN = 64
+"""Tokens after each prompt: a choice, some sentences; fewer where the context is full before."""
 _TIE = 1e-3
 """Two logits are tied within so much of the root mean square of all: what fp32 arithmetic in another order moves."""
 _GOLDEN = ("The capital of France is", "Once upon a time there was a", "def main():", "Q: Why is the sky blue?\nA:")
@@ -71,8 +71,7 @@ class DecoderProof:
         self._context = source.settings.max_length
         stored = json.loads(resources.files("edgewright.proof").joinpath("gate_prose.json").read_text(encoding="utf-8"))
         streams = [self._tokenizer.ids(text) for text in stored.values()]
-        written = min(_WRITTEN, max(1, self._context // _SHARE))
-        self._texts = Texts(tuple(self._taught(streams)), tuple(self._prompts(streams, written)), written)
+        self._texts = Texts(tuple(self._taught(streams)), tuple(self._prompts(streams)), _WRITTEN)
         self._golden = [tuple(self._tokenizer.ids(text)) for text in _GOLDEN]
         if not all(self._golden):
             raise SourceError(f"the tokenizer of {source.directory} makes no token of {_GOLDEN[0]!r}")
@@ -81,6 +80,7 @@ class DecoderProof:
             source=source.job(),
             threads=allowed().threads,
             texts=self._texts,
+            context=self._context,
             logits=self._logits,
             words=(*_GOLDEN, *stored.values()),
             chat=_CHAT,
@@ -114,11 +114,10 @@ class DecoderProof:
                 kept.append(piece)
         return kept
 
-    def _prompts(self, streams: list[list[int]], written: int) -> list[tuple[int, ...]]:
-        """Five prompts of each length, from different places of the texts, with room for what is written."""
+    def _prompts(self, streams: list[list[int]]) -> list[tuple[int, ...]]:
+        """Five prompts of each length, from different places of the texts."""
         context = min(self._context, _PROMPTED)
-        most = max(1, self._context - written)
-        lengths = sorted({min(length, most) for length in (1, 17, *(int(context * part) for part in _PARTS))})
+        lengths = sorted({min(length, context - 1) for length in (1, 17, *(int(context * part) for part in _PARTS))})
         found = []
         for length in lengths:
             for at in range(_EACH):
@@ -203,7 +202,10 @@ def _parity(answer: ArtifactAnswer) -> Parity:
 def _decoding(answer: ArtifactAnswer, eager: EagerAnswer, texts: Texts) -> Decoding:
     first, margin, equal = None, None, 0
     for ours, theirs, margins in zip(answer.greedy, eager.greedy, eager.margins, strict=True):
-        at = next((at for at, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), None)
+        if len(ours) != len(theirs):
+            what = f"it wrote {len(ours)} tokens after a prompt, the eager model {len(theirs)}"
+            raise GateFailed(what, hint="it should stop where the context is full")
+        at = next((at for at, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b), None)
         equal += at is None
         if at is not None and (first is None or at < first):
             first, margin = at, margins[at] / answer.rms

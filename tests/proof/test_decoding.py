@@ -5,6 +5,7 @@ import math
 import pytest
 from msgspec.structs import replace
 
+from edgewright.errors import GateFailed
 from edgewright.model.decoding import ArtifactAnswer, EagerAnswer, Texts
 from edgewright.proof.decoder_limits import DECODER_LIMITS
 from edgewright.proof.decoding import _decoding, _failure
@@ -67,3 +68,9 @@ def test_at_fp32_another_token_fails_unless_two_were_tied():
     assert verdict(greedy=((4, 0, 0), (7, 8, 9))) == words
     assert verdict(greedy=((4, 5, 6), (7, 0, 0))) is None
     assert verdict("int8", greedy=((4, 0, 0), (7, 8, 9))) is None
+
+
+@pytest.mark.parametrize("greedy", [((4, 5), (7, 8, 9)), ((4, 5, 6, 7), (7, 8, 9)), ((), (7, 8, 9))])
+def test_fewer_or_more_tokens_than_the_eager_models_are_none_of_them(greedy):
+    with pytest.raises(GateFailed, match="after a prompt, the eager model 3"):
+        verdict(greedy=greedy)
