@@ -103,8 +103,8 @@ class Constraints:
         except ValueError as error:
             raise _refused(form, str(error)) from error
         constraint = Constraint(matcher, self._size)
-        if matcher.is_error() or not constraint.allowed().any():
-            raise _refused(form, matcher.get_error() or "no token of this model begins it")
+        if dead := constraint.dead():
+            raise _refused(form, dead)
         return constraint
 
 
@@ -121,28 +121,39 @@ class Constraint:
         self._matcher.unsafe_compute_mask_ptr(self._bits.ctypes.data, self._bits.nbytes)
         return np.unpackbits(self._bits.view(np.uint8), count=self._size, bitorder="little").view(np.bool_)
 
+    def dead(self) -> str:
+        """Why no token may come next, "" where one may."""
+        some = self.allowed().any()  # which also finds errors
+        return self._error() or ("" if some else "no token of this model goes on with it")
+
     def held(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """The logits, with minus infinity for each token that may not come. Raises DataError: none may."""
         allowed = self.allowed()
         if self._matcher.is_error() or not allowed.any():
-            words = self._matcher.get_error() or "no token of this model goes on with it"
-            raise DataError(f"the answer cannot keep to its form: {one_line(words)}", hint="ask for a simpler one")
+            raise DataError(f"the answer cannot keep to its form: {self.dead()}", hint="ask for a simpler one")
         return np.where(allowed, logits, np.float32(-np.inf))
 
     def take(self, token: int) -> bool:
         """Go on behind a token; whether nothing may follow it. Raises DataError: it was not allowed."""
         if not self._matcher.consume_token(token):
-            raise DataError(f"token {token} breaks the form of the answer", hint="ask for a simpler one")
+            words = f"token {token} cannot go on with the form of the answer: {self._error()}"
+            raise DataError(words, hint="ask for a simpler one")
         return bool(self._matcher.is_stopped())
+
+    def _error(self) -> str:
+        """What is wrong, without the state of the parser that stands behind it."""
+        return one_line(str(self._matcher.get_error()).partition("<state>")[0])
 
 
 def _schema(text: str) -> str:
     from llguidance import LLMatcher
 
-    # blanks between the parts, as many as it likes, are what a small model fills its answer with
-    made: str = LLMatcher.grammar_from_json_schema(text, overrides={"whitespace_flexible": False})
+    # blanks between the parts, as many as it likes, are what a small model fills its answer with; a keyword that is not
+    # carried out is an error, whatever the schema says of itself
+    made: str = LLMatcher.grammar_from_json_schema(text, overrides={"whitespace_flexible": False, "lenient": False})
     return made
 
 
 def _refused(form: Form, words: str) -> UsageError:
-    return UsageError(f"no answer can have this form, {form.kind}: {one_line(words)}", hint="try it on its own")
+    hint = "regular expressions are those of Rust's regex crate, schemas those of JSON Schema 2020-12"
+    return UsageError(f"no answer can have this form, {form.kind}: {one_line(words)}", hint=hint)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import nodes
 from jinja2.ext import loopcontrols
+from jinja2.filters import do_round
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
@@ -31,11 +32,11 @@ _MOST_WORK = 8 * MOST_CHARACTERS
 _ROUND = 256
 """What a round of a loop or a call counts: about the characters that are copied in its time, half a microsecond."""
 _ITEM = 32
-"""What an item of a list that is written out counts, as a round does."""
+"""What an item of a list counts: about the bytes that it takes, and its share of the time when it is written out."""
 _MOST_POWER = 8
 """A choice: no template has a use for powers."""
-_MOST_INDENT = 16
-"""A choice: the widest that a template was seen to ask of `tojson` is 4."""
+_MOST_WIDTH = 16
+"""Of what stands between the parts of JSON, and of places behind the point: a choice, templates ask for 4."""
 _FILTERS = (
     *(
         "abs",
@@ -95,7 +96,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def __init__(self) -> None:
         super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols], finalize=_written)
-        given = {**self.filters, "join": _join, "replace": _replace, "string": _written}
+        given = {**self.filters, "join": _join, "replace": _replace, "round": _round, "string": _written}
         self.filters = {name: _weighed(given[name]) for name in _FILTERS}
         self.filters |= {"tojson": _to_json, "sum": _sum, _ROUNDS: _rounds}
         del self.globals["lipsum"]
@@ -109,7 +110,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """An operator's result, refused where it would be too large."""
         if operator == "*":
             sizes = [len(one) if isinstance(one, (str, list, tuple)) else abs(one) for one in (left, right)]
-            _take(int(sizes[0] * sizes[1]) if any(hasattr(one, "__len__") for one in (left, right)) else 1)
+            many = _ITEM if any(isinstance(one, (list, tuple)) for one in (left, right)) else 1
+            _take(int(sizes[0] * sizes[1]) * many if any(hasattr(one, "__len__") for one in (left, right)) else 1)
             _check(sizes[0] * sizes[1], "*")
         elif operator == "**":
             _check(abs(right), "**", _MOST_POWER)
@@ -117,7 +119,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         elif operator == "%":
             _check(isinstance(left, str), "%", 0)
         else:
-            _take(sum(len(one) if isinstance(one, (str, list, tuple)) else 1 for one in (left, right)))
+            for one in (left, right):
+                _taken(one)
         return super().call_binop(context, operator, left, right)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
@@ -174,7 +177,7 @@ def _take(work: int) -> None:
 
 def _taken(made: Any) -> Any:
     """What was made, counted."""
-    _take(len(made) if isinstance(made, (str, list, tuple, dict)) else 1)
+    _take(len(made) if isinstance(made, str) else _ITEM * len(made) if isinstance(made, (list, tuple, dict)) else 1)
     return made
 
 
@@ -228,6 +231,12 @@ def _replace(text: Any, old: str, new: str, count: int | None = None) -> str:
     return str(text.replace(old, new, -1 if count is None else count))
 
 
+def _round(value: float, precision: int = 0, method: str = "common") -> float:
+    """Jinja's `round`, which raises 10 to the precision."""
+    _check(abs(precision), "round's precision", _MOST_WIDTH)
+    return do_round(value, precision, method)  # type: ignore[arg-type]  # it refuses other methods itself
+
+
 def _sum(numbers: Iterable[Any], attribute: str | None = None, start: float = 0) -> Any:
     """Jinja's `sum`, of numbers alone."""
     given = [one if attribute is None else _attribute(one, attribute) for one in numbers]
@@ -240,7 +249,8 @@ def _to_json(value: Any, **options: Any) -> str:
     """As JSON, without HTML's escapes, as transformers has it."""
     _weigh(value)
     known = {name: options[name] for name in ("indent", "separators", "sort_keys") if name in options}
-    _check(known.get("indent") or 0, "tojson's indent", _MOST_INDENT)
+    for between in (known.get("indent"), *(known.get("separators") or ())):
+        _check(len(between) if isinstance(between, str) else between or 0, "tojson's width", _MOST_WIDTH)
     return str(_taken(json.dumps(value, ensure_ascii=bool(options.get("ensure_ascii")), **known)))
 
 

@@ -72,7 +72,7 @@ class Writing:
             last = Written() if self._left else self._write()
         except (EdgewrightError, Refused) as error:
             last = error
-        except Exception as error:  # noqa: BLE001 - the one who waits gets it; an OSError here is none of the connection
+        except BaseException as error:  # noqa: BLE001 - the one who waits gets it, a panic of Rust's too
             last = EdgewrightError(f"{type(error).__name__}: {error}", hint="this is a bug of edgewright")
         self._tell(last)
 

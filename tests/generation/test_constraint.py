@@ -91,6 +91,10 @@ def test_guessing_ahead_keeps_to_the_form(writers):
         ({"json_schema": {"enum": []}}, "empty"),
         ({"json_schema": {"$ref": "http://127.0.0.1:9/x"}}, "does not fetch"),
         ({"json_schema": {"type": "object", "patternProperties": {"[": {}}}}, "json_schema"),
+        ({"json_schema": {"$ref": "#"}}, "json_schema"),
+        ({"json_schema": '{"items":' * 99999}, "recursion limit"),
+        ({"json_schema": {"type": "string", "format": "nope", "x-guidance": {"lenient": True}}}, "Unknown format"),
+        ({"regex": "\ud800"}, "surrogates not allowed"),
         ({"choices": []}, "must be texts"),
         ({"choices": "yes"}, "must be texts"),
         ({"choices": ["yes", ""]}, "must be texts"),
@@ -113,7 +117,7 @@ def test_a_token_that_is_not_allowed_is_refused(words):
     assert allowed.shape == (400,)
     assert not allowed[end]
     assert not allowed[390], "no token has this id"
-    with pytest.raises(DataError, match="breaks the form"):
+    with pytest.raises(DataError, match="cannot go on with the form"):
         constraint.take(int(np.flatnonzero(~allowed)[0]))
     with pytest.raises(DataError, match="cannot keep to its form"):
         constraint.held(np.zeros(400, np.float32))
