@@ -4,7 +4,8 @@
     format = ["onnx", "tflite"]
     data = "dev.tsv"
 
-A typed option counts more, and so does one in the environment, such as EDGEWRIGHT_BUILD_DATA.
+A typed option counts more, and so does one in the environment, such as EDGEWRIGHT_BUILD_DATA. What lets a failed gate
+pass, or replaces what is there, is typed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ __all__ = ["read_settings"]
 
 _FILE = "edgewright.toml"
 _TABLES = ("build", "bench")
+_TYPED = ("allow-divergence", "force")
+"""What lets a failed gate pass, or replaces what is there: a directory of a stranger's may hold such a file."""
 
 
 def read_settings(command: click.Command) -> dict[str, Any]:
@@ -54,6 +57,8 @@ def _by_parameter(command: click.Command, table: Mapping[str, Any]) -> dict[str,
         if name not in options:
             what = f"{_FILE}: {command.name} has no option {key!r}{did_you_mean(name, options)}"
             raise UsageError(what, hint=f"see edgewright {command.name} --help")
+        if name in _TYPED:
+            raise UsageError(f"{_FILE}: {command.name}.{key} is given by no file", hint=f"type --{name}")
         found[str(options[name].name)] = _value(f"{command.name}.{key}", value)
     return found
 

@@ -134,9 +134,7 @@ def test_a_kept_run_names_what_was_not_typed_too(monkeypatch):
 
 
 def test_a_required_option_may_stand_in_it(run, desk):
-    (desk / "edgewright.toml").write_text(
-        '[build]\nout = "made"\nprecision = ["int8", "int-4"]\nallow-divergence = true\n'
-    )
+    (desk / "edgewright.toml").write_text('[build]\nout = "made"\nprecision = ["int8", "int-4"]\nmemory-mib = 4096\n')
     assert "did you mean int4?" in run("build", "gone")[2]
 
 
@@ -156,6 +154,14 @@ def test_what_is_wrong_in_it_is_said(run, desk, text, words):
     assert code == 2
     assert "edgewright.toml" in err
     assert words in err
+
+
+@pytest.mark.parametrize("name", ["allow-divergence", "allow_divergence", "force"])
+def test_what_lets_a_gate_fail_or_replaces_what_is_there_is_typed(run, desk, name):
+    (desk / "edgewright.toml").write_text(f"[build]\nout = 'made'\n{name} = true\n")
+    code, _, err = run("build", "gone")
+    assert code == 2
+    assert f"build.{name} is given by no file; type --{name.replace('_', '-')}" in err
 
 
 # typos and short names
