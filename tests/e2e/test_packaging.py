@@ -70,7 +70,7 @@ def test_doctor_says_what_a_small_disk_can_do_without(board):
 
 
 def test_size(wheel):
-    """Source alone: what is heavy is an extra. What a board is sent is held to less by tests/boards/test_own_wheel.py."""
+    """Source alone: what is heavy is an extra. A board is sent less: tests/boards/test_own_wheel.py."""
     assert wheel.stat().st_size < 1_050_000
     with zipfile.ZipFile(wheel) as archive:
         parts = {part.filename: part.compress_size for part in archive.infolist() if "dist-info" not in part.filename}
