@@ -151,6 +151,35 @@ def test_rows_of_eight_bits_are_near_and_do_not_depend_on_what_is_read_beside_th
     assert sqnr_db(wanted, plain - wanted) < sqnr_db(wanted, got - wanted), "what was not smoothed is worse"
 
 
+def test_the_head_reads_a_state_to_twice_eight_bits():
+    """All but what the weights lose, which are taken as they were rounded."""
+    import onnx
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    from edgewright.converters._decoder.families import read
+    from edgewright.converters._onnx.rows import Rows
+    from edgewright.converters._onnx.writer import Writer
+    from edgewright.statistics.signal import sqnr_db
+
+    graph = Writer(read(tiny("llama", {}), 64))
+    Rows().head(graph, "state", "logits")
+    given = helper.make_tensor_value_info("state", TensorProto.FLOAT, [1, "n", 64])
+    told = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, "n", 97])
+    made = helper.make_graph(graph.nodes, "head", [given], [told], list(graph.constants.values()))
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    onnx.checker.check_model(model)
+    state = np.random.default_rng(0).normal(size=(1, 5, 64)).astype(np.float32)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (got,) = session.run(None, {"state": state})
+    kept = {name: numpy_helper.to_array(value).astype(np.float32) for name, value in graph.constants.items()}
+    (codes,), (scales,) = (
+        [value for name, value in kept.items() if name.endswith(f".{end}")] for end in ("codes", "scales")
+    )
+    wanted = state @ (codes * scales)
+    assert sqnr_db(wanted, got - wanted) > 75, "eight bits once are some 45 dB"
+
+
 def test_a_cache_grows_and_is_taken_over_with_what_it_holds(tmp_path):
     import torch
 

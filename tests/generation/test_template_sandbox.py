@@ -1,6 +1,7 @@
 """What a stranger's template may do, and that it ends."""
 
 import json
+import resource
 
 import pytest
 
@@ -16,6 +17,17 @@ from edgewright.generation.template_sandbox import MOST_CHARACTERS, Sandbox, ren
 def rendered(template, **given):
     with rendering():
         return Sandbox().from_string(template).render(**given)
+
+
+@pytest.fixture(autouse=True)
+def no_more_memory():
+    """A bomb that goes off is a MemoryError, not the end of the machine."""
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    with open("/proc/self/statm") as file:  # noqa: PTH123 - a file of the kernel
+        now = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + 2**29, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
 BOMBS = (
