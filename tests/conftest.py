@@ -42,6 +42,18 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.slow)
 
 
+@pytest.fixture
+def run(capsys):
+    """Run a command in this process: exit code, standard output, standard error."""
+    from edgewright.cli import _run
+
+    def call(*argv):
+        code = _run([str(word) for word in argv])
+        return code, *capsys.readouterr()
+
+    return call
+
+
 @pytest.fixture(scope="session")
 def _tokenizer(tmp_path_factory):
     # What a trainer made of story.txt once: it breaks ties by chance, so that each process would have another one

@@ -68,7 +68,7 @@ class Root(NamedTuple):
             raise BundleError(f"{name}: threshold {threshold!r} is no whole number from 1 to {len(keys)}, its keys")
         return cls(text, signatures, version, threshold, keys)
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, int | dict[str, str]]:
         """What it says, for people."""
         return {"version": self.version, "threshold": self.threshold, "keys": dict(self.keys)}
 

@@ -4,20 +4,9 @@ import sys
 
 import pytest
 
-from edgewright import cli, registry
+from edgewright import registry
 from edgewright.cli import _on_device
 from edgewright.errors import GateFailed
-
-
-@pytest.fixture
-def run(capsys):
-    """Run a command in this process: exit code, standard output, standard error."""
-
-    def call(*argv):
-        code = cli._run([str(word) for word in argv])
-        return code, *capsys.readouterr()
-
-    return call
 
 
 def fails(run, code, *argv):

@@ -17,17 +17,6 @@ from edgewright.cli._progress import status
 from edgewright.system.interpreter import here
 
 
-@pytest.fixture
-def run(capsys):
-    """Run a command in this process: exit code, standard output, standard error."""
-
-    def call(*argv):
-        code = cli._run([str(word) for word in argv])
-        return code, *capsys.readouterr()
-
-    return call
-
-
 def leaves(group=cli._edgewright, way=()):
     """Every command that does something, with the words that lead to it."""
     context = click.Context(group)
