@@ -29,7 +29,7 @@ class TensorrtConverter(Converter):
     format = "tensorrt"
     made_there = True
     precisions = ("fp32", "fp16")
-    extra = "tensorrt"
+    extra = "convert,tensorrt"
     requires = ("torch", "transformers", "onnx", "onnxscript", *(() if shutil.which("trtexec") else ("tensorrt",)))
 
     @staticmethod

@@ -199,6 +199,15 @@ def test_the_hub_imports_nothing_heavy_at_module_level(name):
     assert name.startswith("sdk/cli/") or "click" not in {module for module, _ in imported(TREES[name])}
 
 
+@each([name for name in TREES if name.startswith("devices/_onboard/")])
+def test_what_lies_on_a_board_is_read_as_json_in_one_place(name):
+    """`json_or_none` and `strict_json`: what is nested without end is torn, too."""
+    calls = [node.func for node in ast.walk(TREES[name]) if isinstance(node, ast.Call)]
+    assert not [
+        call for call in calls if isinstance(call, ast.Attribute) and ast.unparse(call) in ("json.loads", "json.load")
+    ]
+
+
 # names
 
 

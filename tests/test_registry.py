@@ -1,11 +1,14 @@
 import importlib
+import re
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from edgewright import registry
 from edgewright.errors import MissingExtra, UsageError
+from edgewright.system.toml import read_toml
 
 ROOMS = ["converters", "runtimes", "devices", "tasks", "cli"]
 
@@ -58,3 +61,56 @@ def test_require_imports_nothing():
     sys.modules.pop("this", None)
     registry.require(("this",), "onnx")
     assert "this" not in sys.modules
+
+
+PROJECT = read_toml(Path(__file__).parents[1] / "pyproject.toml")[1]["project"]
+
+
+def named(requirement):
+    """The package of a requirement, and the extras that it asks for."""
+    found = re.match(r"([A-Za-z0-9_.-]+)(?:\[([^]]*)\])?", requirement)
+    extras = tuple(name.strip() for name in (found[2] or "").split(",") if name.strip())
+    return re.sub(r"[-_.]+", "-", found[1]).lower(), extras
+
+
+def brought(extras):
+    """Every package that extras, by comma, bring, with what those need in turn where they are installed."""
+    own, found = extras.split(","), set()
+    for one in own:  # grows as it goes
+        for package, more in map(named, PROJECT["optional-dependencies"][one]):
+            own += [name for name in more if package == "edgewright" and name not in own]
+            found |= {package} - {"edgewright"}
+    waiting = [*found]
+    for package in waiting:
+        try:
+            needs = metadata.requires(package) or ()
+        except metadata.PackageNotFoundError:
+            continue
+        more = {named(need)[0] for need in needs if "extra ==" not in need} - found
+        found |= more
+        waiting += more
+    return found
+
+
+def required():
+    """Each extra that somebody is told to install for some modules: (modules, extra, where)."""
+    root = Path(__file__).parents[1]
+    for top in ("sdk", "converters", "runtimes", "devices"):
+        for path in (root / top).rglob("*.py"):
+            for call in re.finditer(r'registry\.require\(\(([^)]*)\), "([a-z-]+)"\)', path.read_text()):
+                yield tuple(re.findall(r'"([^"]+)"', call[1])), call[2], path.relative_to(root).as_posix()
+    for name in registry.names("converters"):
+        one = registry.load("converters", name)
+        yield one.requires, one.extra, f"converters/{name}"
+
+
+def test_an_extra_brings_what_one_is_told_to_install_it_for():
+    homes = metadata.packages_distributions()
+    wrong = {}
+    for modules, extra, where in required():
+        has = brought(extra)
+        for module in modules:
+            packages = {named(home)[0] for home in homes.get(module, [module])}
+            if not packages & has:
+                wrong[where] = f"{module} is not in {extra}"
+    assert wrong == {}

@@ -20,6 +20,7 @@ from edgewright.devices._onboard.env import Recipe
 from edgewright.devices._onboard.machine import Machine, Ran
 from edgewright.devices._onboard.wheel import listed, wheel_hash
 from edgewright.errors import BundleError, DeviceError
+from edgewright.system.untrusted import json_or_none
 
 if TYPE_CHECKING:
     import random
@@ -150,8 +151,8 @@ class _Programs(Machine):
         """Whether every tree of an environment has the files that the RECORDs in it name."""
         peek, wheels = self.board.disk.peek, f"{self.board.root}/wheels"
         try:
-            recipe = Recipe.of(json.loads(peek(script).splitlines()[1].lstrip(b"# ")))
-        except (ValueError, IndexError):  # no shell would make anything of it
+            recipe = Recipe.of(json_or_none(peek(script).splitlines()[1].lstrip(b"# ")))
+        except IndexError:  # no shell would make anything of it
             return False
         kinds = self.board.disk.tree(wheels)
         records = [path for path in kinds if path.endswith("/RECORD")]

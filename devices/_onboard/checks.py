@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from functools import partial
@@ -13,6 +12,7 @@ from edgewright.contracts.board_commands import Verify
 from edgewright.devices._onboard.commands import argv
 from edgewright.devices._onboard.keys import keys_of
 from edgewright.errors import BundleError, DeviceError, GateFailed, one_line
+from edgewright.system.untrusted import json_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -147,10 +147,7 @@ def replay(machine: Machine, what: str, command: Command, place: Place, timeout_
 
 def _rows(stdout: bytes) -> list[dict[str, Cell]]:
     """The rows of `--json`, as far as they are cells; none where something else was printed."""
-    try:
-        tree = json.loads(stdout)
-    except (ValueError, RecursionError):
-        return []
+    tree = json_or_none(stdout)
     rows = tree.get("rows") if isinstance(tree, dict) else None
     return [_cells(row) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 

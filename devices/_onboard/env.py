@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.devices._onboard.files import ensure_dir, fill, get, remove
 from edgewright.devices._onboard.wheel import MAX_WHEEL_BYTES, lay_out, whole
 from edgewright.errors import DeviceError
+from edgewright.system.untrusted import json_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -81,8 +82,8 @@ class Env:
         """What it is made of; None where there is none, or the script is torn."""
         try:
             lines = get(self.disk, self.script, _MAX_SCRIPT_BYTES).splitlines()
-            return Recipe.of(json.loads(lines[1].lstrip(b"# ")))
-        except (OSError, ValueError, IndexError):
+            return Recipe.of(json_or_none(lines[1].lstrip(b"# ")))
+        except (OSError, IndexError):
             return None
 
     def missing(self, digests: Iterable[str]) -> list[str]:

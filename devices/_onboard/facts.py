@@ -12,6 +12,7 @@ from edgewright.contracts.board_answers import Facts, Package
 from edgewright.devices._onboard.checks import last_words
 from edgewright.errors import DeviceError
 from edgewright.system.interpreter import line
+from edgewright.system.untrusted import json_or_none
 
 if TYPE_CHECKING:
     from edgewright.contracts.board import Describe
@@ -74,9 +75,8 @@ def _looked(board: Board, python: str, request: Describe) -> _Looked:
         ran = board.machine.run(line(python, _LOOK, packages), request.timeout_s)
     except DeviceError as error:
         return _Looked("", python, error.message, {})
-    try:
-        tree = json.loads(ran.stdout)
-    except ValueError:
+    tree = json_or_none(ran.stdout)
+    if not isinstance(tree, dict) or not {"python", "executable", "found"} <= tree.keys():
         return _Looked("", python, last_words(ran), {})
     return _Looked(tree["python"], tree["executable"], "", tree["found"])
 

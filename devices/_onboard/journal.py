@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from edgewright.contracts.board_answers import Chain, Event
 from edgewright.devices._onboard.files import fill, get, put
 from edgewright.errors import one_line
+from edgewright.system.untrusted import json_or_none
 
 if TYPE_CHECKING:
     from edgewright.devices._onboard.disk import Disk
@@ -148,7 +149,7 @@ def _lines(data: bytes) -> list[_Line]:
     found = []
     for line in data.splitlines():
         event = _event(line)
-        tree = json.loads(line) if event else {}
+        tree = json_or_none(line) if event else {}
         number, after = tree.get("n"), tree.get("after")
         if event and type(number) is int and isinstance(after, str):
             found.append(_Line(number, after, _hash(line), event))
@@ -156,10 +157,10 @@ def _lines(data: bytes) -> list[_Line]:
 
 
 def _event(line: bytes) -> Event | None:
+    tree = json_or_none(line)
     try:
-        tree = json.loads(line)
         return Event(str(tree["what"]), str(tree["why"]), int(tree.get("at_s", 0)))
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.devices._onboard.files import get, put
 from edgewright.errors import DeviceError
+from edgewright.system.untrusted import json_or_none
 
 if TYPE_CHECKING:
     from edgewright.devices._onboard.disk import Disk
@@ -50,8 +51,8 @@ class Session:
     def noted(cls, disk: Disk, incoming: str) -> Session | None:
         """The session of the note in `incoming`; None without one, or with a torn one."""
         try:
-            return cls.of(json.loads(get(disk, f"{incoming}/{NOTE}", _MAX_NOTE_BYTES)))
-        except (OSError, ValueError):
+            return cls.of(json_or_none(get(disk, f"{incoming}/{NOTE}", _MAX_NOTE_BYTES)))
+        except OSError:
             return None
 
     def note(self, disk: Disk, incoming: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgewright.errors import DeviceError
+from edgewright.system.untrusted import json_or_none
 
 __all__ = ["State", "is_release", "sequence_of"]
 
@@ -51,10 +52,7 @@ class State:
         Raises:
             DeviceError: a newer edgewright wrote it.
         """
-        try:
-            tree = json.loads(data)
-        except (ValueError, RecursionError):
-            return None
+        tree = json_or_none(data)
         if not isinstance(tree, dict) or type(tree.get("schema")) is not int:
             return None
         if tree["schema"] > _SCHEMA:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from edgewright.system.untrusted import json_or_none
+
 __all__ = ["NAME", "Unit"]
 
 NAME = "edgewright.service"
@@ -107,10 +109,10 @@ class Unit:
     def read(cls, text: str) -> Unit | None:
         """What a unit says of itself; None where it is none of ours."""
         line = next((line for line in text.splitlines() if line.startswith(_MARK)), "")
+        tree = json_or_none(line[len(_MARK) :])
         try:
-            tree = json.loads(line[len(_MARK) :])
             return cls(tree["root"], tuple(tree["argv"]), tree["release"])
-        except (ValueError, KeyError, TypeError):
+        except (KeyError, TypeError):
             return None
 
     def __str__(self) -> str:

@@ -65,7 +65,7 @@ def open_checkpoint(model: str | Path, jobs: Jobs, *, tokenizer: str | Path | No
     with path.open("rb") as file:
         gguf = file.read(len(_MAGIC)) == _MAGIC
     if gguf:
-        registry.require(("gguf",), "convert")
+        registry.require(("accelerate", "gguf"), "convert")  # the first is what transformers reads the second with
         if tokenizer:
             raise SourceError(f"{path} brings its own tokenizer", hint="leave out the one that was given")
     out.mkdir()

@@ -19,6 +19,7 @@ __all__ = [
     "MAX_SIGNATURE_BYTES",
     "check_path",
     "encodable",
+    "json_or_none",
     "strict_json",
 ]
 
@@ -59,6 +60,14 @@ def strict_json(data: bytes, name: str, *, halves: bool = False) -> Any:
     if not halves and b"\\u" in data and not encodable(tree):
         raise BundleError(f"{name} is not acceptable JSON: it holds half of a surrogate pair, which no text can")
     return tree
+
+
+def json_or_none(data: bytes | str) -> Any:
+    """What JSON says, None where it is none: for what may be torn, and was ours."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):  # nested ten thousand times it is no ValueError
+        return None
 
 
 def encodable(tree: Any) -> bool:

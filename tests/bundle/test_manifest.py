@@ -8,7 +8,7 @@ from msgspec import structs
 from edgewright.bundle import manifest
 from edgewright.bundle.manifest import Golden, GoldenCase, Manifest, decode, encode
 from edgewright.errors import BundleError
-from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_JSON_ITEMS, check_path, strict_json
+from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_JSON_ITEMS, check_path, json_or_none, strict_json
 
 words = st.text(max_size=12)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -336,3 +336,9 @@ def test_what_came_later_lies_where_an_older_edgewright_looks_past_it(make_manif
     assert decode(json.dumps(tree).encode(), Manifest, "m").source == source
     prompted = structs.replace(plain, settings=structs.replace(plain.settings, prompt="query: "))
     assert json.loads(encode(prompted))["settings"]["prompt"] == "query: "  # it would answer otherwise
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[" * 10**5, b'{"a":' * 10**5, b"\xff", b"9" * 10**5, b"NaNa", "\ud800"])
+def test_what_is_torn_is_none(data):
+    assert json_or_none(data) is None
+    assert json_or_none(b'{"a": [1]}') == {"a": [1]}
