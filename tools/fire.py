@@ -59,11 +59,11 @@ def page(found: dict[str, dict], first: int, seconds: float) -> str:
     """The page: a row for each reader."""
     inputs = {name: one["taken"] + sum(one["refused"].values()) + len(one["faults"]) for name, one in found.items()}
     faults = sum(len(one["faults"]) for one in found.values())
-    minutes, inputs_all = f"{seconds / 60:.0f}", f"{sum(inputs.values()):,}"
+    inputs_all = f"{sum(inputs.values()):,}"
     lines = [
         *INTRODUCTION.splitlines(),
         "",
-        f"{inputs_all} inputs, seeds from {first} on, {minutes} minutes: {faults} break these rules.",
+        f"{inputs_all} inputs, seeds from {first} on, {seconds:,.0f} s: {faults} break these rules.",
         "",
         "| reader | inputs | taken | refused, by error | outside | slowest |",
         "|---|---:|---:|---|---:|---:|",
