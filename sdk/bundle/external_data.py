@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     Read = Callable[[int, int], bytes]
     """(position, count) -> so many bytes of a file, fewer at its end."""
 
-__all__ = ["check_content", "check_file", "weights_of"]
+__all__ = ["check_content", "check_file", "encoder_of", "weights_of"]
 
 _MOST_OPERATORS = 2**12
 """Kinds of operators of a TFLite file: there are some 200, and a few of its own."""
@@ -53,6 +53,12 @@ _CUSTOM_CODE = 1
 def weights_of(path: str) -> str:
     """The one file that an artifact may have beside it."""
     return f"{path}.data"
+
+
+def encoder_of(path: str) -> str:
+    """The graph of the encoder, where the artifact at `path` is a decoder that has one; both read the same weights."""
+    place, slash, name = path.rpartition("/")
+    return f"{place}{slash}encoder_{name}"
 
 
 def check_file(format: str, place: str | os.PathLike[str], path: str, weights_bytes: int | None) -> None:  # noqa: A002
