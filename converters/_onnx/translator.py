@@ -212,7 +212,8 @@ class _Decoder(_Graph):
 
     def _layer(self, at: int, layer: Layer, state: str, distances: str) -> str:
         cross, cross_norm = layer.cross, layer.cross_norm
-        assert cross is not None and cross_norm is not None  # noqa: S101, PT018 - as above
+        assert cross is not None  # noqa: S101 - as above
+        assert cross_norm is not None  # noqa: S101 - and its norm
         state = self._added(
             f"{at}.attention_norm",
             layer.attention_norm,
