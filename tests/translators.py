@@ -68,7 +68,8 @@ def model(kind, vocabulary, *, seed=0, end=1.0):
         else:
             made.shared.weight.normal_(0, 1.0)
             made.decoder.final_layer_norm.weight.copy_(torch.randn(32).sign() * (4.0 if kind == "t5" else 1.0))
-    made.tie_weights()
+            if kind == "t5-v1.1":  # whose head is a table of its own
+                made.lm_head.weight = torch.nn.Parameter(torch.randn(vocabulary, 32) * 0.7)
     return made
 
 
@@ -135,3 +136,81 @@ def sources(tokens, count, *, seed=1):
         begin = int(rng.integers(len(whole)))
         found.append([*whole[begin : begin + int(rng.integers(1, 24))], ids[0][-1]])
     return found[:count]
+
+
+def opened(directory, kind, *, count=20, precision="fp32", **options):
+    """A model of `transformers`, the artifact of it that ONNX Runtime opens, its rules, and sources."""
+    from pathlib import Path
+    from types import SimpleNamespace
+
+    import torch
+    from transformers import AutoModelForSeq2SeqLM
+
+    from edgewright.bundle.manifest import Settings
+    from edgewright.contracts.converter import ConversionSpec
+    from edgewright.converters.onnx import OnnxConverter
+    from edgewright.generation.defaults import translation_defaults
+    from edgewright.runtimes.onnxruntime import OnnxRuntime
+
+    torch.set_num_threads(1)
+    home = Path(directory) / "model"
+    saved(home, kind, **options)
+    eager = AutoModelForSeq2SeqLM.from_pretrained(home).eval()
+    tokens = Tokenizer.from_file(str(home / "tokenizer.json"))
+    path = Path(directory) / "x.onnx"
+    spec = ConversionSpec(precision, ("input_ids",), ("logits",), {}, "translation", Settings(max_length=64), home)
+    OnnxConverter().convert(SimpleNamespace(model=eager), spec, path)
+    rules, _ = translation_defaults(home, 64)
+    model = OnnxRuntime().open_encoder_decoder(path, threads=1, context=64)
+    return SimpleNamespace(eager=eager, model=model, rules=rules, sources=sources(tokens, count), home=home)
+
+
+def generated(eager, ids, **how):
+    """What `generate` writes after each source, padded together: tokens without padding, and scores."""
+    from types import SimpleNamespace
+
+    import torch
+
+    longest, pad, end = max(map(len, ids)), eager.config.pad_token_id, eager.config.eos_token_id
+    found = eager.generate(
+        torch.tensor([[*one, *[pad] * (longest - len(one))] for one in ids]),
+        attention_mask=torch.tensor([[1] * len(one) + [0] * (longest - len(one)) for one in ids]),
+        do_sample=False,
+        return_dict_in_generate=True,
+        output_scores=True,
+        **how,
+    )
+    rows = found.sequences[:, 1:].tolist()
+    tokens = [row[: row.index(end) + 1] if end in row else row for row in rows]
+    scores = found.sequences_scores.tolist() if how.get("num_beams", 1) > 1 else None
+    return SimpleNamespace(tokens=tokens, scores=scores)
+
+
+def marian_tokenizer(directory, model_type="unigram"):
+    """source.spm, target.spm and vocab.json of a few texts, with the language `>>es<<`."""
+    from pathlib import Path
+
+    import sentencepiece
+
+    home = Path(directory)
+    home.mkdir(parents=True, exist_ok=True)
+    pieces = []
+    letters = ["".join(chr(at) + " " for at in range(33, 127))]  # what the source alone knows is looked up nowhere
+    for side, texts in (("source", TEXT[:5] + letters), ("target", TEXT[5:])):
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(texts * 20),
+            model_prefix=str(home / side),
+            vocab_size=140 if side == "source" else 40,
+            model_type=model_type,
+            hard_vocab_limit=False,
+            minloglevel=2,
+        )
+        (home / f"{side}.model").rename(home / f"{side}.spm")
+        (home / f"{side}.vocab").unlink()
+        read = sentencepiece.SentencePieceProcessor(str(home / f"{side}.spm"))
+        pieces += [read.id_to_piece(at) for at in range(read.get_piece_size())]
+    pieces = [piece for piece in pieces if piece not in ("<s>", "</s>", "<unk>")]
+    names = list(dict.fromkeys(["</s>", "<unk>", ">>es<<", *pieces, "<pad>"]))
+    (home / "vocab.json").write_text(json.dumps({name: at for at, name in enumerate(names)}))
+    (home / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "MarianTokenizer"}))
+    return home

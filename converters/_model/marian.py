@@ -1,9 +1,9 @@
 """Marian's tokenizer, two sentencepiece models over one vocabulary, as a tokenizer.json.
 
 Texts are cut by the source's model, and tokens read by the target's: the pieces of both stand in vocab.json. A piece
-that the source's model has not must not be cut out of a text, so its score is below those of all ways to do without.
-What transformers looks up in vocab.json without a model, a single character that the source's model does not know, is
-found so as well. The ids of the gate's texts are held against transformers' own.
+that the source's model has not must not be cut out of a text: it has a mark in front that no text has, and that is
+taken off when tokens are read. What transformers finds in vocab.json without a model, a single character between known
+ones that the target alone knows, is unknown here. The ids of the gate's texts are held against transformers' own.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from edgewright.errors import TokenizerError
 
 __all__ = ["marian_json"]
 
-_ASIDE = -1e6
-"""Far below the score of any text that is read at once, and its sums still keep four digits behind the point."""
+_MARK = "\ue000"
+"""Of Unicode's private use area: a text that has it all the same loses it."""
 _UNIGRAM = 1
 """TrainerSpec.ModelType.UNIGRAM of sentencepiece_model.proto."""
 _BYTE, _USER = 6, 4
@@ -34,17 +34,18 @@ def marian_json(tokenizer: Any) -> str:
         what = "this Marian tokenizer has a vocabulary of its own for the target"
         raise TokenizerError(what, hint="models with one vocab.json for both sides are taken")
     source = _read(tokenizer.spm_source)
-    scores = {piece.piece: piece.score for piece in source.pieces}
-    names = _names(tokenizer.encoder)
-    vocabulary = [(name, scores.get(name, _ASIDE)) for name in names]
+    specials = [str(one) for one in (tokenizer.eos_token, tokenizer.unk_token, tokenizer.pad_token)]
+    languages = tokenizer.supported_language_codes
+    vocabulary = _vocabulary(source, _names(tokenizer.encoder), [*specials, *languages])
     found = Tokenizer(models.Unigram(vocabulary, unk_id=tokenizer.unk_token_id, byte_fallback=False))
-    if source.normalizer_spec.precompiled_charsmap:
-        found.normalizer = normalizers.Precompiled(source.normalizer_spec.precompiled_charsmap)
+    charsmap = source.normalizer_spec.precompiled_charsmap
+    first = [normalizers.Replace(_MARK, "")]
+    found.normalizer = normalizers.Sequence(first + [normalizers.Precompiled(charsmap)] * bool(charsmap))
     # sentencepiece itself drops spaces at the ends and doubled ones
     found.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
-    found.decoder = decoders.Metaspace()
-    specials = (tokenizer.eos_token, tokenizer.unk_token, tokenizer.pad_token)
-    found.add_special_tokens([AddedToken(str(one), special=True, normalized=False) for one in specials])
+    found.decoder = decoders.Sequence([decoders.Replace(_MARK, ""), decoders.Metaspace()])
+    found.add_special_tokens([AddedToken(one, special=True, normalized=False) for one in specials])
+    found.add_tokens([AddedToken(one, normalized=False) for one in languages])
     end = str(tokenizer.eos_token)
     found.post_processor = processors.TemplateProcessing(
         single=f"$A {end}", pair=f"$A $B {end}", special_tokens=[(end, tokenizer.eos_token_id)]
@@ -66,6 +67,14 @@ def _read(model: Any) -> Any:
         what = f"source.spm has the piece {strange!r}, a byte or one of a user's own"
         raise TokenizerError(what, hint="Marian models without those are taken")
     return proto
+
+
+def _vocabulary(source: Any, names: list[str], specials: list[str]) -> list[tuple[str, float]]:
+    """The pieces by id with their scores in the source's model; what it lacks is marked, and as good as its worst."""
+    scores = {piece.piece: piece.score for piece in source.pieces}
+    worst = min(scores.values())
+    known = scores.keys() | set(specials)
+    return [(name if name in known else _MARK + name, scores.get(name, worst)) for name in names]
 
 
 def _names(encoder: dict[str, int]) -> list[str]:

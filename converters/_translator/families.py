@@ -84,9 +84,9 @@ def _t5(model: Any, context: int) -> Translator:
     does not.
     """
     config = model.config
-    table, head = array(model.shared.weight), array(model.lm_head.weight)
+    table, head = array(model.decoder.embed_tokens.weight), array(model.lm_head.weight)
     tied = np.shares_memory(table, head)
-    encoder = _t5_stack(model.encoder, table, "encoder", context)
+    encoder = _t5_stack(model.encoder, array(model.encoder.embed_tokens.weight), "encoder", context)
     decoder = _t5_stack(model.decoder, table, "decoder", context)
     decoder = Stack(
         table,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgewright.bundle.manifest import Artifact
     from edgewright.contracts.encoder_decoder import EncoderDecoder
     from edgewright.generation.beams import Hypothesis, Rules
+    from edgewright.tasks import Task
     from edgewright.text.tokenizer import Tokenizer
 
 __all__ = ["Options", "Translator", "read_target"]
@@ -64,6 +65,7 @@ class Translator:
     several for a list of `{"translation_text": ...}`.
 
     Attributes:
+        task: the task with the model's settings.
         artifact: what is opened.
         engine: the key of the engine.
         threads: those of the engine.
@@ -76,6 +78,7 @@ class Translator:
         rules: Rules,
         search: Search,
         *,
+        task: Task | None = None,
         prompt: str = "",
         artifact: Artifact | None = None,
         engine: str = "",
@@ -83,6 +86,7 @@ class Translator:
     ) -> None:
         self.tokenizer, self.model, self.rules, self.defaults = tokenizer, model, rules, Options(search)
         self.artifact, self.engine, self.threads = artifact, engine, threads
+        self.task = task
         self._prompt, self._closed = prompt, False
 
     def __repr__(self) -> str:
@@ -119,6 +123,10 @@ class Translator:
         """A text and its answer as plain JSON values: what `edgewright run` prints."""
         (answer,) = self.translate([text], options)
         return {"text": text, "answer": [{"translation_text": answer}]}
+
+    def answered(self, items: Iterable[str]) -> list[str]:
+        """The translations of texts, as the task scores them."""
+        return self.translate(list(items), self.defaults)
 
     def translate(self, texts: Sequence[str], options: Options) -> list[str]:
         """The translations of texts. Raises what a call raises."""
@@ -176,7 +184,7 @@ class Translator:
 
     def ids(self, words: str, first: Sequence[int] = ()) -> list[int]:
         """The token ids of a sentence, the source's prompt before it."""
-        return [*first, *self.tokenizer.ids(self._prompt + words, literal=True)]
+        return [*first, *self.tokenizer.ids(self._prompt + words)]
 
     def _target(self, target: str) -> int:
         """The token of a language. Raises UsageError where the model has none of it."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from edgewright.bundle.bundle import Bundle
     from edgewright.bundle.manifest import Artifact
     from edgewright.contracts.engine import Runtime
+    from edgewright.tasks import Task
 
 __all__ = ["open_generator", "open_translator"]
 
@@ -36,12 +37,21 @@ def open_generator(
 
 
 def open_translator(
-    bundle: Bundle, artifact: Artifact, runtime: Runtime, *, threads: int, prompt: str = "", context: int | None = None
+    bundle: Bundle, artifact: Artifact, runtime: Runtime, task: Task, *, threads: int, context: int | None = None
 ) -> Translator:
     """A translator over an artifact whose files have been checked, of sentences of at most `context` tokens."""
     most = bundle.manifest.settings.max_length
     rules, search = translation_defaults(bundle.directory, most)
     path = bundle.directory / artifact.path
     model = runtime.open_encoder_decoder(path, threads=threads, context=min(context or most, most))
-    given = {"prompt": prompt, "artifact": artifact, "engine": runtime.engine, "threads": threads}
-    return Translator(bundle.tokenizer(), model, rules, search, **given)
+    return Translator(
+        bundle.tokenizer(),
+        model,
+        rules,
+        search,
+        task=task,
+        prompt=task.settings.prompt,
+        artifact=artifact,
+        engine=runtime.engine,
+        threads=threads,
+    )

@@ -238,8 +238,7 @@ def load(
         from edgewright.inference.decoding import open_generator, open_translator
 
         if task.reads_source:
-            words = task.settings.prompt
-            return open_translator(bundle, artifact, runtime, threads=threads, prompt=words, context=context)
+            return open_translator(bundle, artifact, runtime, task, threads=threads, context=context)
         return open_generator(bundle, artifact, runtime, threads=threads, context=context)
     runtime.buckets = buckets if buckets is not None else choice.buckets if choice else ()
     session = runtime.open(bundle.directory / artifact.path, threads=threads)

@@ -6,7 +6,6 @@ from pathlib import Path  # noqa: TC003 - msgspec reads annotations
 
 from msgspec import Struct
 
-from edgewright.generation.defaults import translation_defaults
 from edgewright.model.decoding import ArtifactAnswer, WriteAnswer
 from edgewright.model.eager import Look
 from edgewright.system.child import Child
@@ -21,11 +20,7 @@ __all__ = [
     "TranslatedAnswer",
     "TranslatedRequest",
     "TranslationRequest",
-    "manner_of",
 ]
-
-_BEAMS = 4
-"""Where a model's own files ask for no beams: OPUS-MT's and T5's number."""
 
 
 class Manner(Struct, frozen=True, kw_only=True):
@@ -40,22 +35,6 @@ class Manner(Struct, frozen=True, kw_only=True):
     length_penalty: float = 1.0
     early_stopping: bool | str = False
     most: int = 1
-
-
-def manner_of(directory: Path, most: int) -> Manner:
-    """How the model in a directory writes, at most so many tokens; with four beams where it asks for none."""
-    rules, search = translation_defaults(directory, most)
-    return Manner(
-        start=rules.start,
-        ends=tuple(sorted(rules.ends)),
-        banned=rules.banned,
-        forced=rules.forced,
-        renormalize=rules.renormalize,
-        num_beams=search.num_beams if search.num_beams > 1 else _BEAMS,
-        length_penalty=search.length_penalty,
-        early_stopping=search.early_stopping,
-        most=most,
-    )
 
 
 class TranslationRequest(Look, frozen=True, kw_only=True):

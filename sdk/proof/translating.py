@@ -15,9 +15,10 @@ from msgspec.structs import replace
 
 from edgewright.bundle.manifest import Decoding, Golden, GoldenCase, Score
 from edgewright.errors import GateFailed, quoted
+from edgewright.generation.defaults import translation_defaults
 from edgewright.inference.engines import engine_for
 from edgewright.model.eager import ask_in
-from edgewright.model.translating import TRANSLATE, TRANSLATED, TranslatedRequest, TranslationRequest, manner_of
+from edgewright.model.translating import TRANSLATE, TRANSLATED, Manner, TranslatedRequest, TranslationRequest
 from edgewright.proof.decoder_limits import DECODER_LIMITS
 from edgewright.proof.decoding import TIE, batch_of, broken, exp_of, parity_of
 from edgewright.proof.held import Held
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from edgewright.model.translating import EagerTranslation, TranslatedAnswer
     from edgewright.system.jobs import Jobs
 
-__all__ = ["TranslatorProof"]
+__all__ = ["TranslatorProof", "manner_of"]
 
 _PROSE = 24
 """Sentences of the gate's prose: a choice, five hundred tokens to predict."""
@@ -46,6 +47,8 @@ _SEARCHED = 20
 """Sentences that are looked for with beams as well: a choice, sixty translations in all."""
 _WRITTEN = 48
 """Tokens of a translation: a choice, a long sentence."""
+_BEAMS = 4
+"""Where a model's own files ask for no beams: OPUS-MT's and T5's number."""
 _GOLDEN = ("Turn on the lights.", "The river had risen in the night.", "Where is the station?", "22 degrees, 10 AM!")
 """Sources of golden cases: a command, a statement, a question, numbers."""
 _GOLDEN_WRITTEN = 24
@@ -149,6 +152,22 @@ class TranslatorProof:
             answer=[{"translation_text": self._tokenizer.decode(first.golden[at][:_GOLDEN_WRITTEN]).strip()}],
             tokens={path: answer.golden[at][:_GOLDEN_WRITTEN] for path, answer in self._answers.items()},
         )
+
+
+def manner_of(directory: Path, most: int) -> Manner:
+    """How the model in a directory writes, at most so many tokens; with four beams where it asks for none."""
+    rules, search = translation_defaults(directory, most)
+    return Manner(
+        start=rules.start,
+        ends=tuple(sorted(rules.ends)),
+        banned=rules.banned,
+        forced=rules.forced,
+        renormalize=rules.renormalize,
+        num_beams=search.num_beams if search.num_beams > 1 else _BEAMS,
+        length_penalty=search.length_penalty,
+        early_stopping=search.early_stopping,
+        most=most,
+    )
 
 
 def _texts() -> Iterator[str]:

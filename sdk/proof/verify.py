@@ -17,7 +17,8 @@ from edgewright.inference.engines import engine_for, remember
 from edgewright.inference.golden import encoded, judged, prompts, written
 from edgewright.inference.run_batches import RUN, RunRequest
 from edgewright.model.decoding import WRITE, WriteRequest
-from edgewright.model.translating import TRANSLATED_AGAIN, AgainRequest, manner_of
+from edgewright.model.translating import TRANSLATED_AGAIN, AgainRequest
+from edgewright.proof.translating import manner_of
 from edgewright.system import arrays
 from edgewright.system.child import call
 from edgewright.system.jobs import Jobs

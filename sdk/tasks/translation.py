@@ -1,7 +1,7 @@
 """translation: a text -> the same in another language. Written token by token (`edgewright.generation.translator`).
 
 BLEU (Papineni et al. 2002) and chrF (Popović 2015) are those of sacrebleu (Post 2018, arXiv 1804.08771) with its own
-defaults, over a whole file: what papers report.
+defaults, over a whole file: what papers report. The task's own is chrF, which needs no tokenizer of words.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Translation(Task):
     generates = True
     reads_source = True
     lines = True
-    metrics = ("bleu", "chrf")
+    metrics = ("chrf", "bleu")
     columns = (("source", "text", "sentence"), ("target", "translation", "label"))
 
     def reduce(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[NDArray[Any]]:

@@ -41,7 +41,7 @@ def fitting(text: str, fits: int) -> list[str]:
     """The text in pieces of at most `fits` characters, cut behind spaces where there are some; joined they are it."""
     found, begin = [], 0
     while len(text) - begin > fits:
-        gap = text.rfind(" ", begin + fits // 2, begin + fits)
+        gap = text.rfind(" ", begin, begin + fits)
         end = gap + 1 if gap > begin else begin + fits
         found.append(text[begin:end])
         begin = end
