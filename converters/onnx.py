@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgewright.bundle.external_data import weights_of
+from edgewright.bundle.external_data import encoder_of, weights_of
 from edgewright.contracts.converter import ConversionSpec, Converter
 from edgewright.converters._onnx.decoder_maker import DecoderMaker
 from edgewright.converters._onnx.described import described
 from edgewright.converters._onnx.make import Maker, ladder
 from edgewright.converters._onnx.storing import save_beside
+from edgewright.converters._onnx.translator_maker import TranslatorMaker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,12 +49,17 @@ class OnnxConverter(Converter):
         return ladder(precision)
 
     def __init__(self) -> None:
-        self._maker, self._decoders = Maker(), DecoderMaker()
+        self._maker, self._decoders, self._translators = Maker(), DecoderMaker(), TranslatorMaker()
 
     def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
         if spec.task == "text-generation":
             made = described(self._decoders.make(model, spec), spec)
-            save_beside(made, out, out.with_name(weights_of(out.name)))
+            save_beside({out: made}, out.with_name(weights_of(out.name)))
+            return
+        if spec.task == "translation":
+            encoder, decoder = (described(one, spec) for one in self._translators.make(model, spec))
+            files = {out.with_name(encoder_of(out.name)): encoder, out: decoder}
+            save_beside(files, out.with_name(weights_of(out.name)))
             return
         _save(described(self._maker.make(model, spec), spec), out)
 

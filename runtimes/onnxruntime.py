@@ -6,6 +6,7 @@ import os
 import tempfile
 from typing import TYPE_CHECKING, Any
 
+from edgewright.bundle.external_data import encoder_of
 from edgewright.bundle.manifest import TensorSpec
 from edgewright.contracts.engine import Footprint, Runtime, Session
 from edgewright.errors import EngineError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.contracts.decoder import Decoder
+    from edgewright.contracts.encoder_decoder import EncoderDecoder
     from edgewright.contracts.operators import Trace
 
 __all__ = ["OnnxRuntime"]
@@ -61,6 +63,17 @@ class OnnxRuntime(Runtime):
             session = self._session(path, threads, exact=False)
             signature = (tuple(map(_spec, given)) for given in (session.get_inputs(), session.get_outputs()))
             return OnnxDecoder(session, self.import_engine().OrtValue.ortvalue_from_numpy, context, *signature)
+
+    def _open_encoder_decoder(self, path: Path, *, threads: int, context: int) -> EncoderDecoder:
+        from edgewright.runtimes._decoding.onnx_translator import OnnxTranslator
+        from edgewright.system.huge_pages import huge_pages
+
+        with huge_pages():
+            encoder = self._session(path.with_name(encoder_of(path.name)), threads, exact=False)
+            decoder = self._session(path, threads, exact=False)
+            signature = (tuple(map(_spec, given)) for given in (decoder.get_inputs(), decoder.get_outputs()))
+            value_of = self.import_engine().OrtValue.ortvalue_from_numpy
+            return OnnxTranslator(encoder, decoder, value_of, context, *signature)
 
     def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
         exact, plain = products_saturate(), self._open(path, threads=threads)

@@ -110,6 +110,11 @@ ELSEWHERE = {
     "proof/held.py": ("proof/test_parity.py", "what a gate found"),
     "system/huge_pages.py": ("converters/test_decoder_families.py", "every decoder is opened on them"),
     "tasks/text_generation.py": ("e2e/test_decoders.py", "what it says of itself"),
+    "contracts/encoder_decoder.py": ("contracts/test_examples.py", "its example, run"),
+    "model/translating.py": ("test_children.py", "the two ends of a child"),
+    "proof/translating.py": ("e2e/test_translators.py", "a gate, passed and failed"),
+    "proof/translating_artifact.py": ("e2e/test_translators.py", "what a gate asks of an artifact"),
+    "tasks/translation.py": ("e2e/test_translators.py", "what it says of itself"),
     # read of a source, and held against its own library
     "model/known.py": ("e2e/test_settings_of_sources.py", "each setting ignored on purpose"),
     "model/loading.py": ("e2e/test_sources_from_the_field.py", "sources as people have them"),

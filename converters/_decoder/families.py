@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgewright.converters._decoder.modules import activation, array, linear, norm
 from edgewright.converters._decoder.parts import Attention, Block, Decoder, FeedForward, Linear, Norm, Rotary
 from edgewright.errors import UnsupportedConversion
 
@@ -19,16 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FAMILIES", "read"]
 
-_ACTIVATIONS = {
-    "silu": "silu",
-    "swish": "silu",
-    "gelu": "gelu",
-    "gelu_new": "gelu_tanh",
-    "gelu_fast": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "relu": "relu",
-}
-"""What transformers calls each of ours."""
 _BY_LENGTH = ("dynamic", "longrope")
 """Rotary scalings that change with the length of the text: keys in the cache would have to be turned again."""
 
@@ -67,12 +58,12 @@ def _llama(model: Any, context: int) -> Decoder:
         query, key, value = _queries_keys_values(attention, config, where)
         blocks.append(
             Block(
-                before_attention=_norm(layer.input_layernorm, offset),
+                before_attention=norm(layer.input_layernorm, offset),
                 attention=Attention(
                     query,
                     key,
                     value,
-                    _linear(attention.o_proj, f"{where}self_attn.o_proj"),
+                    linear(attention.o_proj, f"{where}self_attn.o_proj"),
                     **_heads(attention, config),
                     window=_window(config, at),
                     rotary=rotary.of(at) if _turned(config, at) else None,
@@ -80,13 +71,13 @@ def _llama(model: Any, context: int) -> Decoder:
                     key_norm=_optional_norm(attention, "k_norm", offset),
                 ),
                 feed_forward=_gated(layer.mlp, config, f"{where}mlp."),
-                before_feed_forward=_norm(_second_norm(layer), offset),
+                before_feed_forward=norm(_second_norm(layer), offset),
                 after_attention=_optional_norm(layer, _after(layer, "post_attention_layernorm"), offset),
                 after_feed_forward=_optional_norm(layer, "post_feedforward_layernorm", offset),
             )
         )
     scale = float(np.float32(config.hidden_size**0.5)) if config.model_type.startswith("gemma") else 1.0
-    return _whole(model, inner.embed_tokens, blocks, _norm(inner.norm, offset), context, scale=scale)
+    return _whole(model, inner.embed_tokens, blocks, norm(inner.norm, offset), context, scale=scale)
 
 
 def _phi(model: Any, context: int) -> Decoder:
@@ -99,21 +90,21 @@ def _phi(model: Any, context: int) -> Decoder:
     for at, layer in enumerate(inner.layers):
         attention, where = layer.self_attn, f"model.layers.{at}."
         query, key, value = _queries_keys_values(attention, config, where)
-        output = _linear(attention.dense, f"{where}self_attn.dense")
+        output = linear(attention.dense, f"{where}self_attn.dense")
         found = Attention(query, key, value, output, **_heads(attention, config), rotary=rotary.of(at))
         blocks.append(
             Block(
-                before_attention=_norm(layer.input_layernorm),
+                before_attention=norm(layer.input_layernorm),
                 attention=found,
                 feed_forward=FeedForward(
-                    _linear(layer.mlp.fc1, f"{where}mlp.fc1"),
-                    _linear(layer.mlp.fc2, f"{where}mlp.fc2"),
-                    _activation(config.hidden_act),
+                    linear(layer.mlp.fc1, f"{where}mlp.fc1"),
+                    linear(layer.mlp.fc2, f"{where}mlp.fc2"),
+                    activation(config.hidden_act),
                 ),
                 before_feed_forward=None,
             )
         )
-    return _whole(model, inner.embed_tokens, blocks, _norm(inner.final_layernorm), context)
+    return _whole(model, inner.embed_tokens, blocks, norm(inner.final_layernorm), context)
 
 
 def _gpt2(model: Any, context: int) -> Decoder:
@@ -140,18 +131,18 @@ def _gpt2(model: Any, context: int) -> Decoder:
         )
         blocks.append(
             Block(
-                before_attention=_norm(layer.ln_1),
+                before_attention=norm(layer.ln_1),
                 attention=attention,
                 feed_forward=FeedForward(
                     _transposed(layer.mlp.c_fc, f"{where}mlp.c_fc"),
                     _transposed(layer.mlp.c_proj, f"{where}mlp.c_proj"),
-                    _activation(config.activation_function),
+                    activation(config.activation_function),
                 ),
-                before_feed_forward=_norm(layer.ln_2),
+                before_feed_forward=norm(layer.ln_2),
             )
         )
-    positions = _array(inner.wpe.weight)[:context]
-    return _whole(model, inner.wte, blocks, _norm(inner.ln_f), context, positions=positions)
+    positions = array(inner.wpe.weight)[:context]
+    return _whole(model, inner.wte, blocks, norm(inner.ln_f), context, positions=positions)
 
 
 FAMILIES: dict[str, Callable[[Any, int], Decoder]] = {
@@ -196,7 +187,7 @@ class _Rotaries:
         more = (kind,) if kind else ()
         cos, sin = self._module(torch.zeros(1, 1, dtype=torch.float32), positions, *more)
         half = cos.shape[-1] // 2
-        return Rotary(_array(cos[0, :, :half]), _array(sin[0, :, :half]))
+        return Rotary(array(cos[0, :, :half]), array(sin[0, :, :half]))
 
 
 def _whole(
@@ -209,7 +200,7 @@ def _whole(
     scale: float = 1.0,
     positions: NDArray[np.float32] | None = None,
 ) -> Decoder:
-    table, head = _array(embedding.weight), _linear(model.lm_head, "lm_head")
+    table, head = array(embedding.weight), linear(model.lm_head, "lm_head")
     tied = head.bias is None and (head.weight is table or np.shares_memory(head.weight, table))
     return Decoder(table, tuple(blocks), norm, context, None if tied else head, scale, positions)
 
@@ -218,22 +209,22 @@ def _queries_keys_values(attention: Any, config: Any, where: str) -> tuple[Linea
     if hasattr(attention, "qkv_proj"):
         heads = _heads(attention, config)
         sizes = tuple(count * heads["head_dim"] for count in (heads["heads"], heads["key_heads"], heads["key_heads"]))
-        query, key, value = _split(_linear(attention.qkv_proj, f"{where}self_attn.qkv_proj"), sizes)
+        query, key, value = _split(linear(attention.qkv_proj, f"{where}self_attn.qkv_proj"), sizes)
         return query, key, value
     query, key, value = (
-        _linear(getattr(attention, f"{part}_proj"), f"{where}self_attn.{part}_proj") for part in ("q", "k", "v")
+        linear(getattr(attention, f"{part}_proj"), f"{where}self_attn.{part}_proj") for part in ("q", "k", "v")
     )
     return query, key, value
 
 
 def _gated(mlp: Any, config: Any, where: str) -> FeedForward:
-    activation = _activation(getattr(config, "hidden_activation", None) or config.hidden_act)
+    kind = activation(getattr(config, "hidden_activation", None) or config.hidden_act)
     if hasattr(mlp, "gate_up_proj"):
-        packed = _linear(mlp.gate_up_proj, f"{where}gate_up_proj")
+        packed = linear(mlp.gate_up_proj, f"{where}gate_up_proj")
         gate, up = _split(packed, (packed.weight.shape[0] // 2,) * 2)
     else:
-        gate, up = _linear(mlp.gate_proj, f"{where}gate_proj"), _linear(mlp.up_proj, f"{where}up_proj")
-    return FeedForward(up, _linear(mlp.down_proj, f"{where}down_proj"), activation, gate)
+        gate, up = linear(mlp.gate_proj, f"{where}gate_proj"), linear(mlp.up_proj, f"{where}up_proj")
+    return FeedForward(up, linear(mlp.down_proj, f"{where}down_proj"), kind, gate)
 
 
 def _heads(attention: Any, config: Any) -> dict[str, Any]:
@@ -272,34 +263,12 @@ def _after(layer: Any, name: str) -> str:
 
 def _optional_norm(module: Any, name: str, offset: float) -> Norm | None:
     found = getattr(module, name, None) if name else None
-    return None if found is None else _norm(found, offset)
-
-
-def _norm(module: Any, offset: float = 0.0) -> Norm:
-    """Gemma stores its weights around 0: `offset` is what it adds."""
-    epsilon = next(getattr(module, name) for name in ("variance_epsilon", "eps") if hasattr(module, name))
-    weight, bias = _array(module.weight), getattr(module, "bias", None)
-    return Norm(
-        weight + np.float32(offset) if offset else weight, float(epsilon), None if bias is None else _array(bias)
-    )
-
-
-def _activation(name: str) -> str:
-    found = _ACTIVATIONS.get(name)
-    if found is None:
-        raise UnsupportedConversion(
-            f"the activation {name!r} is not converted", hint=f"known: {', '.join(_ACTIVATIONS)}"
-        )
-    return found
-
-
-def _linear(module: Any, name: str) -> Linear:
-    return Linear(f"{name}.weight", _array(module.weight), None if module.bias is None else _array(module.bias))
+    return None if found is None else norm(found, offset)
 
 
 def _transposed(module: Any, name: str) -> Linear:
     """GPT-2's `Conv1D`, (inputs, outputs)."""
-    return Linear(f"{name}.weight", _array(module.weight).T, _array(module.bias))
+    return Linear(f"{name}.weight", array(module.weight).T, array(module.bias))
 
 
 def _split(packed: Linear, sizes: tuple[int, ...]) -> tuple[Linear, ...]:
@@ -307,8 +276,3 @@ def _split(packed: Linear, sizes: tuple[int, ...]) -> tuple[Linear, ...]:
     weights = np.split(packed.weight, ends)
     biases = [None] * len(sizes) if packed.bias is None else np.split(packed.bias, ends)
     return tuple(Linear(f"{packed.name}[{at}]", w, b) for at, (w, b) in enumerate(zip(weights, biases, strict=True)))
-
-
-def _array(tensor: Any) -> NDArray[np.float32]:
-    found: NDArray[np.float32] = tensor.detach().float().numpy()
-    return found

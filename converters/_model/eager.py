@@ -133,6 +133,8 @@ def _transformer(source: SourceJob) -> torch.nn.Module:
         raise SourceError(f"{source.directory} does not load: {type(error).__name__}: {error}") from error
     info["mismatched_keys"] = mend(model, source.directory, info["mismatched_keys"])
     _check_complete(info, source)
+    if registry.load("tasks", source.task).reads_source:
+        _check_tables(model, info, source)
     return model
 
 
@@ -166,6 +168,22 @@ def _check_complete(info: Mapping[str, Any], source: SourceJob) -> None:
     for name, found, wanted in sorted(info["mismatched_keys"]):
         shapes = f"{list(found)}, config.json asks for {list(wanted)}"
         raise SourceError(f"weight {name} in {home} has the shape {shapes}", hint="do the labels fit the head?")
+
+
+def _check_tables(model: Any, info: Mapping[str, Any], source: SourceJob) -> None:
+    """Refuse an encoder-decoder whose tables are not those of its file: transformers ties what it misses in silence.
+
+    A T5 of version 1.1 has a head of its own; without it, or without its embedding, the one would stand for the other.
+    """
+    home, hint = source.directory, "copy or download the model again, or save it with the transformers that trained it"
+    unexpected = sorted(info["unexpected_keys"])
+    if unexpected:
+        shown = ", ".join(unexpected[:3]) + (f" and {len(unexpected) - 3} more" if len(unexpected) > 3 else "")
+        raise SourceError(f"{home} has weights that its model has no place for: {shown}", hint=hint)
+    one = model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    if one and getattr(model.config, "scale_decoder_outputs", True) is False:
+        what = f"{home} has one table for embedding and head, config.json says two (scale_decoder_outputs is false)"
+        raise SourceError(what, hint=hint)
 
 
 def _check_size(model: Any, source: SourceJob) -> None:

@@ -12,6 +12,8 @@ from edgewright.contracts.engine import Session
 from edgewright.converters._model import eager
 from edgewright.data import rows as data
 from edgewright.errors import UnsupportedConversion
+from edgewright.generation.defaults import translation_defaults
+from edgewright.generation.translator import Translator
 from edgewright.inference.pipeline import Pipeline
 from edgewright.proof.score import Cost, EvaluateAnswer, score_all
 from edgewright.proof.subjects import FactsAnswer
@@ -50,6 +52,8 @@ class _EagerSession(Session):
 
 def evaluate(request: EvaluateRequest, progress: Callable[[str], None]) -> EvaluateAnswer:
     """Score the model on the rows of `data`; with `timed` texts measure latency on so many, and peak memory."""
+    if registry.load("tasks", request.source.task).reads_source:
+        return _evaluate_translator(request, progress)
     model, pipeline = opened(request, progress)
     progress(f"score the eager model on {request.data.name}")
     pipeline = pipeline.asking(**request.options)
@@ -60,6 +64,21 @@ def evaluate(request: EvaluateRequest, progress: Callable[[str], None]) -> Evalu
         items = task.items(data.examples(request.data, task))[: request.timed]
         cost = _cost(model, [batch for item in items for batch in task.encode(pipeline.tokenizer, [item]).batches])
     return EvaluateAnswer(scored, cost)
+
+
+def _evaluate_translator(request: EvaluateRequest, progress: Callable[[str], None]) -> EvaluateAnswer:
+    """The scores of an encoder-decoder, which the search asks a step at a time."""
+    from edgewright.converters._model.stepping import EagerEncoderDecoder
+
+    model, pipeline = opened(request, progress)
+    progress(f"score the eager model on {request.data.name}")
+    most = pipeline.task.settings.max_length
+    rules, search = translation_defaults(request.source.directory, most)
+    words = pipeline.task.settings.prompt
+    translator = Translator(
+        pipeline.tokenizer, EagerEncoderDecoder(model.model, most), rules, search, task=pipeline.task, prompt=words
+    )
+    return EvaluateAnswer(score_all(translator, request.data, request.metric))
 
 
 def facts(request: FactsRequest, progress: Callable[[str], None]) -> FactsAnswer:

@@ -8,6 +8,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from edgewright.converters._model import heads, lora, tables
+from edgewright.converters._model.marian import marian_json
 from edgewright.errors import EdgewrightError, SourceError, TokenizerError, one_line
 from edgewright.model.known import check_values, read_json
 from edgewright.model.settle import SettleAnswer
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["has_vocabulary", "positions", "roles", "settle", "tokenizer_json"]
 
-_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "tekken.json", "*.tiktoken")
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.spm", "tekken.json", "*.tiktoken")
 _NO_LENGTH = 10**6
 """Above every model's context; transformers writes 10**30 where a tokenizer knows no length."""
 
@@ -127,6 +128,8 @@ def tokenizer_json(tokenizer: Any, *, lower: bool = False) -> str:
         TokenizerError: it runs in Python alone.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None and type(tokenizer).__name__ == "MarianTokenizer":
+        return marian_json(tokenizer)
     if backend is None:
         what = f"{type(tokenizer).__name__} runs in Python alone: no tokenizer.json says what it does"
         raise TokenizerError(what, hint="a fast tokenizer of transformers is taken")

@@ -92,12 +92,12 @@ class Carried(Products):
 
     def head(self, graph: Writer, state: str, out: str) -> None:
         """The same bytes once more where the embedding is the head."""
-        head = graph.decoder.head
+        head = graph.tables.head
         name = "model.embed_tokens.weight" if head is None else head.name
         grid = self._grids.get(name)
         if grid is None or grid.kind != "Q8_0":
             self._table.head(graph, state, out)
             return
-        linear = head or Linear("embedding", graph.decoder.embedding)
+        linear = head or Linear("embedding", graph.tables.embedding)
         found = nbits(graph, state, linear, (blocked(grid.codes, _BLOCK), grid.scales, None), 8, _BLOCK)
         graph.node("Identity", biased(graph, found, linear), outputs=[out])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.converters._onnx.writer import Writer
+from edgewright.converters._onnx.writer import ACTIVATIONS, DOMAIN, Writer
 
 if TYPE_CHECKING:
     import onnx
@@ -26,21 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["decoder_model"]
 
-_DOMAIN = "com.microsoft"
-_OPSET = 21
-"""The first with 4-bit types beside what is needed here; ONNX Runtime runs it from 1.20 on."""
-_IR_VERSION = 10
-"""That of ONNX 1.16."""
 _ROTARY_STEP = 8
 """GroupQueryAttention's own rotation takes tables whose width is a multiple of it (group_query_attention_helper.h)."""
 _END = 2**31 - 1
 """Behind every sequence: the end of a slice."""
-_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "silu": ("QuickGelu", {"domain": _DOMAIN, "alpha": 1.0}),  # x * sigmoid(alpha x), in one kernel
-    "gelu": ("Gelu", {}),
-    "gelu_tanh": ("Gelu", {"approximate": "tanh"}),
-    "relu": ("Relu", {}),
-}
 
 
 def decoder_model(decoder: Decoder, products: Products) -> onnx.ModelProto:
@@ -53,12 +42,10 @@ class _Graph(Writer):
 
     def __init__(self, decoder: Decoder, products: Products) -> None:
         super().__init__(decoder)
-        self._products = products
+        self.decoder, self._products = decoder, products
 
     def model(self) -> onnx.ModelProto:
         """The finished model."""
-        from onnx import helper
-
         decoder = self.decoder
         self._ends()
         state, added = self._embedded(), ""
@@ -68,9 +55,7 @@ class _Graph(Writer):
         minus = self.node("Neg", "num_logits_to_keep")
         state = self.node("Slice", state, minus, self.index(_END), self.index(1))
         self._products.head(self, state, "logits")
-        graph = helper.make_graph(self.nodes, "main", self._inputs(), self._outputs(), list(self.constants.values()))
-        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_DOMAIN, 1)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="edgewright")
+        return self.written(self._inputs(), self._outputs())
 
     def _inputs(self) -> list[Any]:
         from onnx import TensorProto, helper
@@ -168,7 +153,7 @@ class _Graph(Writer):
             added,
             weight,
             outputs=outputs,
-            domain=_DOMAIN,
+            domain=DOMAIN,
             epsilon=norm.epsilon,
         )
         return outputs[0], outputs[3]
@@ -189,7 +174,7 @@ class _Graph(Writer):
             "total",
             *tables,
             outputs=[f"{at}.attended", f"present.{at}.key", f"present.{at}.value"],
-            domain=_DOMAIN,
+            domain=DOMAIN,
             num_heads=attention.heads,
             kv_num_heads=attention.key_heads,
             scale=attention.scale,
@@ -216,7 +201,7 @@ class _Graph(Writer):
             if wide["rotary_embedding_dim"] == attention.head_dim:
                 wide = {}
             query, key = (
-                self.node("RotaryEmbedding", x, "position_ids", *tables, domain=_DOMAIN, num_heads=heads, **wide)
+                self.node("RotaryEmbedding", x, "position_ids", *tables, domain=DOMAIN, num_heads=heads, **wide)
                 for x, heads in ((query, attention.heads), (key, attention.key_heads))
             )
         return [query, key, value]
@@ -239,7 +224,7 @@ class _Graph(Writer):
         return [self.constant(f"{key}.cos", rotary.cos), self.constant(f"{key}.sin", rotary.sin)]
 
     def _feed_forward(self, part: FeedForward, state: str) -> str:
-        kind, attributes = _ACTIVATIONS[part.activation]
+        kind, attributes = ACTIVATIONS[part.activation]
         if part.gate is None:
             found = self.node(kind, self._products.product(self, state, part.up), **attributes)
         else:

@@ -71,18 +71,18 @@ class Plain(Products):
 
     def embedded(self, graph: Writer, ids: str) -> str:
         """Gather."""
-        found: str = graph.node("Gather", graph.constant("embedding", graph.decoder.embedding), ids)
+        found: str = graph.node("Gather", graph.constant("embedding", graph.tables.embedding), ids)
         return found
 
     def head(self, graph: Writer, state: str, out: str) -> None:
         """Gemm reads the embedding's own table where they are one: a Transpose would be folded into a copy."""
-        head = graph.decoder.head
+        head = graph.tables.head
         weight = "embedding" if head is None else graph.constant(head.name, head.weight)
         bias = [] if head is None or head.bias is None else [graph.constant(f"{head.name}.bias", head.bias)]
         flat = graph.node("Flatten", state, axis=2)
         rows = graph.node("Gemm", flat, weight, *bias, transB=1)
         shape = graph.node("Shape", state, start=0, end=2)
-        whole = graph.node("Concat", shape, graph.index(graph.decoder.vocabulary), axis=0)
+        whole = graph.node("Concat", shape, graph.index(graph.tables.vocabulary), axis=0)
         graph.node("Reshape", rows, whole, outputs=[out])
 
 
@@ -122,12 +122,12 @@ class Blocks(Products):
 
     def embedded(self, graph: Writer, ids: str) -> str:
         """GatherBlockQuantized: only the rows in use are ever made float."""
-        codes, scales, _ = self._table(graph.decoder.embedding)
+        codes, scales, _ = self._table(graph.tables.embedding)
         return gathered(graph, ids, self._packed(codes), scales, self._table_bits, self._table_block)
 
     def head(self, graph: Writer, state: str, out: str) -> None:
         """MatMulNBits over the embedding's own bytes where they are one."""
-        decoder = graph.decoder
+        decoder = graph.tables
         linear = decoder.head or Linear("embedding", decoder.embedding)
         codes, scales, _ = self._table(linear.weight)
         rounded = (self._packed(codes), scales, None)
@@ -169,7 +169,7 @@ def nbits(graph: Writer, state: str, linear: Linear, rounded: Rounded, bits: int
 
 def gathered(graph: Writer, ids: str, codes: Array, scales: Array, bits: int, block: int) -> str:
     """Rows of a table of codes (vocabulary, ...), made float, what fills their last block cut off."""
-    decoder = graph.decoder
+    decoder = graph.tables
     found: str = graph.node(
         "GatherBlockQuantized",
         graph.constant("embedding.rows", codes.reshape(decoder.vocabulary, -1)),

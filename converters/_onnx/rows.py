@@ -43,7 +43,7 @@ class Rows(Products):
 
     def embedded(self, graph: Writer, ids: str) -> str:
         """Columns of the table: it lies as the product with the head wants it, once."""
-        codes, scales = self._weight(graph, Linear("embedding", graph.decoder.embedding))
+        codes, scales = self._weight(graph, Linear("embedding", graph.tables.embedding))
         columns = graph.node("Gather", codes, ids, axis=1)  # (width, batch, n)
         rows = graph.node("Transpose", columns, perm=[1, 2, 0])
         scale = graph.node("Unsqueeze", graph.node("Gather", scales, ids), graph.index(-1))
@@ -56,7 +56,7 @@ class Rows(Products):
         The state is rounded to eight bits, and what that leaves to eight bits again: the head alone gave half of the
         divergence of SmolLM2-135M. Both are rows of one product, which reads the table once.
         """
-        head = graph.decoder.head or Linear("embedding", graph.decoder.embedding)
+        head = graph.tables.head or Linear("embedding", graph.tables.embedding)
         (high, scale), (low, fine) = self._row(graph, state), self._left(graph, state)
         both = graph.node("Concat", high, low, axis=1), graph.node("Concat", scale, fine, axis=1)
         first, second = graph.node("Split", self._product(graph, both, head), outputs=2, axis=1, num_outputs=2)

@@ -1,10 +1,11 @@
-"""Writing a decoder's ONNX file: its weights in one file beside it, where equal bytes have one place."""
+"""Writing ONNX files of what decodes: their weights in one file beside them, where equal bytes have one place."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import onnx
@@ -17,18 +18,18 @@ _ALIGNED = 4096
 """A page: an engine maps a tensor only where it begins at one (ONNX Runtime, external data)."""
 
 
-def save_beside(model: onnx.ModelProto, out: Path, beside: Path) -> None:
-    """Write `model` to `out` and its large constants to `beside`, from where an engine can map them.
+def save_beside(models: Mapping[Path, onnx.ModelProto], beside: Path) -> None:
+    """Write each model to its path and the large constants of all to `beside`, from where an engine can map them.
 
-    The embedding and the head of a quantized model are two constants of the same bytes: they lie there once, and are
-    in memory once.
+    The embedding and the head of a quantized model are two constants of the same bytes, and so are the tables of two
+    graphs: they lie there once, and are in memory once.
     """
     import onnx
 
     places: dict[bytes, int] = {}
     offset = 0
     with beside.open("wb") as data:
-        for tensor in model.graph.initializer:
+        for tensor in (tensor for model in models.values() for tensor in model.graph.initializer):
             raw = tensor.raw_data
             if len(raw) < _SMALL:
                 continue
@@ -41,4 +42,5 @@ def save_beside(model: onnx.ModelProto, out: Path, beside: Path) -> None:
             for key, value in (("location", beside.name), ("offset", places[raw]), ("length", len(raw))):
                 entry = tensor.external_data.add()
                 entry.key, entry.value = key, str(value)
-    onnx.save(model, str(out))
+    for out, model in models.items():
+        onnx.save(model, str(out))

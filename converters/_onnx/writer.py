@@ -2,25 +2,59 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import onnx
     from numpy.typing import NDArray
 
-    from edgewright.converters._decoder.parts import Decoder
+    from edgewright.converters._decoder.parts import Linear
 
-__all__ = ["Writer"]
+__all__ = ["ACTIVATIONS", "DOMAIN", "Tables", "Writer"]
+
+DOMAIN = "com.microsoft"
+_OPSET = 21
+"""The first with 4-bit types beside what is needed here; ONNX Runtime runs it from 1.20 on."""
+_IR_VERSION = 10
+"""That of ONNX 1.16."""
+ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "silu": ("QuickGelu", {"domain": DOMAIN, "alpha": 1.0}),  # x * sigmoid(alpha x), in one kernel
+    "gelu": ("Gelu", {}),
+    "gelu_tanh": ("Gelu", {"approximate": "tanh"}),
+    "relu": ("Relu", {}),
+}
+"""Activations as `edgewright.converters._decoder.parts.FeedForward` names them."""
+
+
+class Tables(Protocol):
+    """What `Products` reads of the model that a graph is of."""
+
+    @property
+    def embedding(self) -> NDArray[np.float32]:
+        """(vocabulary, width)."""
+
+    @property
+    def head(self) -> Linear | None:
+        """None where the embedding is the head as well."""
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens it knows."""
+
+    @property
+    def width(self) -> int:
+        """Numbers of a hidden state."""
 
 
 class Writer:
     """A graph in the making: `node` and `constant` are what `Products` writes with."""
 
-    def __init__(self, decoder: Decoder) -> None:
-        self.decoder = decoder
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
         self.nodes: list[Any] = []
         self.constants: dict[str, Any] = {}
 
@@ -46,3 +80,11 @@ class Writer:
     def index(self, *values: int) -> str:
         """A constant int64 vector."""
         return self.constant(f"index/{'_'.join(map(str, values))}", np.array(values, np.int64))
+
+    def written(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> onnx.ModelProto:
+        """The model of what was added."""
+        from onnx import helper
+
+        graph = helper.make_graph(self.nodes, "main", inputs, outputs, list(self.constants.values()))
+        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(DOMAIN, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="edgewright")

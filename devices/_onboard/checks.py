@@ -7,7 +7,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from edgewright.bundle.external_data import check_content, weights_of
+from edgewright.bundle.external_data import check_content, encoder_of, weights_of
 from edgewright.contracts.board_commands import Verify
 from edgewright.devices._onboard.commands import argv
 from edgewright.devices._onboard.keys import keys_of
@@ -81,12 +81,14 @@ def check_contained(store: Store, name: str) -> None:
     release, folder = store.read(name), store.release_dir(name)
     sizes = {part.path: part.size_bytes for part in release.parts}
     for path, kind in release.formats:
-        handle = store.disk.open(f"{folder}/{path}", "read")
-        try:
-            read = partial(store.disk.read_at, handle)
-            check_content(kind, path, sizes[path], read, sizes.get(weights_of(path)))
-        finally:
-            store.disk.close(handle)
+        weights = weights_of(path)
+        for graph in [path] + [encoder for encoder in [encoder_of(path)] if encoder in sizes]:
+            handle = store.disk.open(f"{folder}/{graph}", "read")
+            try:
+                read = partial(store.disk.read_at, handle)
+                check_content(kind, graph, sizes[graph], read, sizes.get(weights), weights=weights)
+            finally:
+                store.disk.close(handle)
 
 
 def usable(store: Store, name: str) -> bool:

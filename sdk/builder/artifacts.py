@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+from edgewright import registry
 from edgewright.builder import genai
 from edgewright.builder.model_card import bundle_card
 from edgewright.bundle.bundle import GOLDEN, MANIFEST
-from edgewright.bundle.external_data import check_file, weights_of
+from edgewright.bundle.external_data import check_file, encoder_of, weights_of
 from edgewright.bundle.manifest import Artifact, File, Manifest, encode
 from edgewright.bundle.manifest import Source as Origin
 from edgewright.contracts.precision import weight_bits
@@ -27,6 +28,7 @@ from edgewright.model.conversion import CONVERT, Conversion, Wanted
 from edgewright.model.known import read_json
 from edgewright.proof.bisect import locate
 from edgewright.proof.decoding import DecoderProof
+from edgewright.proof.translating import TranslatorProof
 from edgewright.system import arrays
 from edgewright.system.files import sha256
 from edgewright.system.limits import allowed
@@ -41,10 +43,12 @@ if TYPE_CHECKING:
     from edgewright.proof.reference import Proof
     from edgewright.system.jobs import Jobs
 
-__all__ = ["Assembly", "Plan"]
+__all__ = ["AnyProof", "Assembly", "Plan"]
 
 Plan: TypeAlias = "list[tuple[type[Converter], list[Precision]]]"
 """Which converter makes which precisions."""
+AnyProof: TypeAlias = "Proof | DecoderProof | TranslatorProof"
+"""What artifacts are held against: answers of one run, or what is written token by token."""
 
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 _GENERATING = ("chat_template.jinja", "generation_config.json")
@@ -63,7 +67,7 @@ class Assembly:
     source: Source
     stage: Path
     jobs: Jobs
-    proof: Proof | DecoderProof
+    proof: AnyProof
     allow_divergence: bool = field(kw_only=True)
     byte_dots: bool = True
     artifacts: list[Artifact] = field(default_factory=list)
@@ -108,13 +112,13 @@ class Assembly:
     def _explained(
         self,
         failure: GateFailed,
-        proof: Proof | DecoderProof,
+        proof: AnyProof,
         converter: type[Converter],
         precision: Precision,
         rung: tuple[str, ...],
     ) -> GateFailed:
         """The failure with what the bisector finds; the layers of a decoder are not bisected."""
-        if isinstance(proof, DecoderProof):
+        if isinstance(proof, DecoderProof | TranslatorProof):
             return failure
         self.jobs.progress(f"{converter.format} {precision}: {failure.message}; look for the layer")
         try:
@@ -171,6 +175,7 @@ class Assembly:
     def _discard(self, path: str) -> None:
         for part in (self.stage / path).parent.glob(f"{Path(path).name}*"):
             part.unlink()
+        (self.stage / encoder_of(path)).unlink(missing_ok=True)
 
     def _gate(self, converter: type[Converter], precision: Precision, rung: tuple[str, ...]) -> EdgewrightError | None:
         """Hold one artifact against the eager model; keep it, or remove it and say why."""
@@ -210,7 +215,10 @@ class Assembly:
     def _check_contained(self, format: str, path: str) -> None:  # noqa: A002
         """Raise BundleError where a converter made a file that names others, which no bundle of it would open."""
         beside = self.stage / weights_of(path)
-        check_file(format, self.stage / path, path, beside.stat().st_size if beside.is_file() else None)
+        weights_bytes = beside.stat().st_size if beside.is_file() else None
+        check_file(format, self.stage / path, path, weights_bytes)
+        if (self.stage / encoder_of(path)).is_file():
+            check_file(format, self.stage / encoder_of(path), encoder_of(path), weights_bytes, weights=weights_of(path))
 
     def write(self, version: int) -> None:
         """Put the tokenizer, the golden cases and the manifest beside the artifacts."""
@@ -255,7 +263,7 @@ class Assembly:
     def _write_for_genai(self) -> None:
         """For onnxruntime-genai, which wants a file of its own: the smallest of a decoder's ONNX artifacts."""
         decoders = [artifact for artifact in self.artifacts if artifact.decoding and artifact.format == "onnx"]
-        if decoders:
+        if decoders and isinstance(self.proof, DecoderProof):
             smallest = min(decoders, key=lambda artifact: artifact.total_bytes)
             config, generation = (_json_of(self.stage / name) for name in ("config.json", "generation_config.json"))
             (self.stage / genai.FILE).write_bytes(genai.genai_config(smallest, config, generation))
@@ -263,7 +271,7 @@ class Assembly:
     def _copied(self) -> tuple[str, ...]:
         """What a bundle takes from the source's directory, which for a module or a Keras model is its tokenizer's."""
         own = not (self.source.exported or self.source.keras) and self.source.kind not in ("static", "setfit")
-        more = _GENERATING if self.source.task == "text-generation" else ()
+        more = _GENERATING if registry.load("tasks", self.source.task).generates else ()
         return ("config.json", *_TOKENIZER, *more) if own else _TOKENIZER
 
     def _others(self) -> list[Path]:

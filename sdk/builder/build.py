@@ -19,6 +19,7 @@ from edgewright.model.source import EAGER, open_source
 from edgewright.model.torch_module import export_module
 from edgewright.proof.decoding import DecoderProof
 from edgewright.proof.reference import Proof
+from edgewright.proof.translating import TranslatorProof
 from edgewright.system.atomic import staged
 from edgewright.system.child import Limits
 from edgewright.system.jobs import Jobs
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from edgewright.boards.catalogue import Profile
+    from edgewright.builder.artifacts import AnyProof
     from edgewright.model.source import Source
 
 __all__ = ["build"]
@@ -110,13 +112,14 @@ def build(
     return Bundle.open(out)
 
 
-def _proof(source: Source, jobs: Jobs, data: str | Path | None, calibration: str | Path | None) -> Proof | DecoderProof:
+def _proof(source: Source, jobs: Jobs, data: str | Path | None, calibration: str | Path | None) -> AnyProof:
     """What the artifacts are held against: a decoder's are asked to predict and to write."""
-    if not registry.load("tasks", source.task).generates:
+    task = registry.load("tasks", source.task)
+    if not task.generates:
         return Proof(source, jobs, labelled=_path(data), calibration=_path(calibration))
     if data or calibration:
         raise UsageError("a decoder's gate has texts of its own", hint="leave out --data and --calibration")
-    return DecoderProof(source, jobs)
+    return TranslatorProof(source, jobs) if task.reads_source else DecoderProof(source, jobs)
 
 
 def _source(model: Any, example_inputs: Mapping[str, Any] | None, jobs: Jobs, given: dict[str, Any]) -> Source:

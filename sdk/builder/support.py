@@ -89,6 +89,15 @@ GAPS: tuple[Gap, ...] = (
         precision="int8-static",
         task="text-generation",
     ),
+    *(
+        Gap("encoder-decoders are made for ONNX alone", "--format onnx", format=name, task="translation")
+        for name in ("executorch", "ort", "tensorrt", "tflite", "torchscript")
+    ),
+    *(
+        Gap("encoder-decoders have fp32, int8 and int4", "int8", format="onnx", precision=precision, task="translation")
+        for precision in PRECISIONS
+        if precision in ("fp16", "int8-static")
+    ),
     Gap(
         "TensorFlow's converter has no int4",
         "int8 or int8-static",

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
-from edgewright.bundle.external_data import check_file, weights_of
+from edgewright.bundle.external_data import check_file, encoder_of, weights_of
 from edgewright.bundle.manifest import Artifact, File, Golden, Manifest, decode
 from edgewright.errors import BundleError
 from edgewright.system.files import is_lfs_pointer, read_capped, sha256
@@ -125,6 +125,9 @@ class Bundle:
         weights = found.size_bytes if isinstance(found, File) else None
         if (artifact, weights) not in _CONTAINED:
             check_file(artifact.format, self.directory / artifact.path, artifact.path, weights)
+            encoder = encoder_of(artifact.path)
+            if isinstance(self._by_path.get(encoder), File):
+                check_file(artifact.format, self.directory / encoder, encoder, weights, weights=beside)
             _CONTAINED.add((artifact, weights))
 
     def checking(self, paths: Iterable[str]) -> Callable[[], None]:
@@ -156,9 +159,9 @@ class Bundle:
             self.checked(file.path)
 
     def parts(self, artifact: Artifact) -> list[str]:
-        """The files of an artifact: itself, and weights that lie beside it, as ONNX has them above 2 GiB."""
-        beside = weights_of(artifact.path)
-        return [artifact.path, *([beside] if isinstance(self._by_path.get(beside), File) else [])]
+        """The files of an artifact: itself, its encoder's graph, and weights that lie beside it."""
+        beside = (encoder_of(artifact.path), weights_of(artifact.path))
+        return [artifact.path, *(path for path in beside if isinstance(self._by_path.get(path), File))]
 
     def tokenizer_files(self) -> list[str]:
         """The files that `tokenizer` reads."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     Read = Callable[[int, int], bytes]
     """(position, count) -> so many bytes of a file, fewer at its end."""
 
-__all__ = ["check_content", "check_file", "weights_of"]
+__all__ = ["check_content", "check_file", "encoder_of", "weights_of"]
 
 _MOST_OPERATORS = 2**12
 """Kinds of operators of a TFLite file: there are some 200, and a few of its own."""
@@ -55,14 +55,36 @@ def weights_of(path: str) -> str:
     return f"{path}.data"
 
 
-def check_file(format: str, place: str | os.PathLike[str], path: str, weights_bytes: int | None) -> None:  # noqa: A002
+def encoder_of(path: str) -> str:
+    """The graph of the encoder, where the artifact at `path` is a decoder that has one; both read the same weights."""
+    place, slash, name = path.rpartition("/")
+    return f"{place}{slash}encoder_{name}"
+
+
+def check_file(
+    format: str,  # noqa: A002
+    place: str | os.PathLike[str],
+    path: str,
+    weights_bytes: int | None,
+    *,
+    weights: str = "",
+) -> None:
     """As `check_content`, of the file at `place`. Raises BundleError."""
     with open(place, "rb", buffering=0) as file:  # noqa: PTH123 - a board has strings
         number = file.fileno()
-        check_content(format, path, os.fstat(number).st_size, lambda at, n: os.pread(number, n, at), weights_bytes)
+        size = os.fstat(number).st_size
+        check_content(format, path, size, lambda at, n: os.pread(number, n, at), weights_bytes, weights=weights)
 
 
-def check_content(format: str, path: str, size: int, read: Read, weights_bytes: int | None) -> None:  # noqa: A002
+def check_content(
+    format: str,  # noqa: A002
+    path: str,
+    size: int,
+    read: Read,
+    weights_bytes: int | None,
+    *,
+    weights: str = "",
+) -> None:
     """Check that an artifact names no file but its own weights.
 
     Args:
@@ -70,7 +92,8 @@ def check_content(format: str, path: str, size: int, read: Read, weights_bytes: 
         path: its name in the bundle.
         size: its bytes.
         read: how to read them.
-        weights_bytes: the size of the file `weights_of(path)`, as the manifest lists it; None where it lists none.
+        weights_bytes: the size of the file of its weights, as the manifest lists it; None where it lists none.
+        weights: that file, by default `weights_of(path)`; an encoder's are those of its decoder.
 
     Raises:
         BundleError: it names another one, or cannot be read for sure.
@@ -80,7 +103,7 @@ def check_content(format: str, path: str, size: int, read: Read, weights_bytes: 
         _check_ending(format, path)
         if path.endswith(".onnx"):
             for tensor in externals(size, read):
-                _check_external(path, tensor, weights_bytes)
+                _check_external(path, tensor, weights_bytes, weights or weights_of(path))
         if format == "tflite":
             _check_tflite(_Flat(size, read))
     except Malformed as error:
@@ -93,13 +116,13 @@ def _check_ending(format: str, path: str) -> None:  # noqa: A002
         raise Malformed(f"a file of the format {format} must end in .{format}")
 
 
-def _check_external(path: str, tensor: External, weights_bytes: int | None) -> None:
+def _check_external(path: str, tensor: External, weights_bytes: int | None, weights: str) -> None:
     found: dict[bytes, bytes] = {}
     for key, value in tensor.entries:
         if key not in _KEYS or value is None or key in found:
             raise Malformed(f"tensor {_shown(tensor.tensor)} has the external data key {_shown(key)} amiss")
         found[key] = value
-    name, allowed = found.get(b"location"), weights_of(path).rpartition("/")[2]
+    name, allowed = found.get(b"location"), weights.rpartition("/")[2]
     if name != allowed.encode() or weights_bytes is None:
         where = "names no file" if name is None else f"is in the file {_shown(name)}"
         listed = "" if weights_bytes is not None else ", which the manifest does not list"

@@ -306,6 +306,9 @@ _GENERATION: tuple[tuple[str, Any, str], ...] = (
     ("--choices", str, "A decoder: the answer is one of these, separated by commas."),
     ("--regex", str, "A decoder: the answer is a text that this regular expression matches as a whole."),
     ("--json-schema", click.Path(), "A decoder: the answer is JSON that the schema in this file allows."),
+    ("--num-beams", int, "A translator: texts that are followed at once; 1 is greedy."),
+    ("--length-penalty", float, "A translator: above 0 favours long texts, below 0 short ones."),
+    ("--batch-size", int, "A translator: sentences that are translated together."),
 )
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from edgewright.generation.generator import Generator
+    from edgewright.generation.translator import Translator
 
 __all__ = ["command"]
 
@@ -79,7 +80,8 @@ def command(
 
     if texts and input_:
         raise click.UsageError("give texts or --input, one of the two")
-    writes = not device and Bundle.of(bundle).task().generates
+    task = None if device else Bundle.of(bundle).task()
+    writes = task is not None and task.generates
     if not (writes or texts or input_):
         input_ = _piped()
     if device:
@@ -88,6 +90,13 @@ def command(
         _print(ask().tree["rows"], as_json=as_json)
         return
     chosen: dict[str, Any] = {"format": format_, "precision": precision, "engine": engine, "threads": threads}
+    if task is not None and task.reads_source:
+        refused = [name for name, value in (("--system", system), ("--raw", raw), ("--stats", stats)) if value]
+        if refused:
+            raise click.UsageError(f"{refused[0]} is of a decoder: a translator has no conversation")
+        translator = load(bundle, **chosen, context=context)
+        _translate(translator, texts, input_, {**generation, **asked(options)}, as_json=as_json)
+        return
     if writes:
         generator = load(bundle, **chosen, context=context)
         given = {**generation, **asked(options)}
@@ -134,6 +143,17 @@ def _generate(
     prompts = texts or _items(input_ or "-")
     several = len(texts) != 1
     answer(generator, prompts, options, system=system, raw=raw, stats=stats, as_json=as_json, rows=several)
+
+
+def _translate(
+    translator: Translator, texts: tuple[str, ...], input_: str | None, given: dict[str, Any], *, as_json: bool
+) -> None:
+    """One text is printed as its translation, several as JSON lines."""
+    options = translator.options(**given)
+    if len(texts) == 1 and not as_json:
+        click.echo(translator.translate(texts, options)[0])
+        return
+    _print((translator.row(text, options) for text in texts or _items(input_ or "-")), as_json=as_json)
 
 
 def _print(rows: Iterable[dict[str, Any]], *, as_json: bool) -> None:

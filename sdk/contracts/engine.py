@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 
     from edgewright.bundle.manifest import TensorSpec
     from edgewright.contracts.decoder import Decoder
+    from edgewright.contracts.encoder_decoder import EncoderDecoder
     from edgewright.contracts.operators import Trace
 
 __all__ = ["Footprint", "Runtime", "Session", "check_outputs", "held"]
@@ -190,6 +191,25 @@ class Runtime(ABC):
     def _open_decoder(self, path: Path, *, threads: int, context: int) -> Decoder:
         del path, threads, context
         raise UsageError(f"{self.engine} does not decode", hint="onnxruntime does")
+
+    def open_encoder_decoder(self, path: Path, *, threads: int, context: int) -> EncoderDecoder:
+        """Open the decoder at `path` with its encoder; see `edgewright.contracts.encoder_decoder`.
+
+        Raises:
+            UsageError: no such number of threads, or this engine has no encoder-decoders.
+            EngineError: the engine refuses a file.
+        """
+        check_threads(threads)
+        try:
+            return self._open_encoder_decoder(path, threads=threads, context=context)
+        except EdgewrightError:
+            raise
+        except Exception as error:
+            raise EngineError(f"{self.engine} cannot open {path.name}: {type(error).__name__}: {error}") from error
+
+    def _open_encoder_decoder(self, path: Path, *, threads: int, context: int) -> EncoderDecoder:
+        del path, threads, context
+        raise UsageError(f"{self.engine} has no encoder-decoders", hint="onnxruntime has")
 
     def profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
         """Time the operators of an artifact over `runs` inferences of int64 (batch, length) arrays, after as many more.

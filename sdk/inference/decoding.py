@@ -1,19 +1,21 @@
-"""From a decoder's bundle to a generator."""
+"""From a bundle of what writes to a generator, or to a translator."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgewright.generation.defaults import Defaults
+from edgewright.generation.defaults import Defaults, translation_defaults
 from edgewright.generation.generator import Generator
 from edgewright.generation.session import CacheSession
+from edgewright.generation.translator import Translator
 
 if TYPE_CHECKING:
     from edgewright.bundle.bundle import Bundle
     from edgewright.bundle.manifest import Artifact
     from edgewright.contracts.engine import Runtime
+    from edgewright.tasks import Task
 
-__all__ = ["open_generator"]
+__all__ = ["open_generator", "open_translator"]
 
 
 def open_generator(
@@ -28,6 +30,27 @@ def open_generator(
         CacheSession(decoder, artifact.sha256),
         Defaults.of(bundle.directory),
         directory=bundle.directory,
+        artifact=artifact,
+        engine=runtime.engine,
+        threads=threads,
+    )
+
+
+def open_translator(
+    bundle: Bundle, artifact: Artifact, runtime: Runtime, task: Task, *, threads: int, context: int | None = None
+) -> Translator:
+    """A translator over an artifact whose files have been checked, of sentences of at most `context` tokens."""
+    most = bundle.manifest.settings.max_length
+    rules, search = translation_defaults(bundle.directory, most)
+    path = bundle.directory / artifact.path
+    model = runtime.open_encoder_decoder(path, threads=threads, context=min(context or most, most))
+    return Translator(
+        bundle.tokenizer(),
+        model,
+        rules,
+        search,
+        task=task,
+        prompt=task.settings.prompt,
         artifact=artifact,
         engine=runtime.engine,
         threads=threads,

@@ -204,7 +204,8 @@ def load(
         options: of the task, for every call, such as `top_k` or `aggregation_strategy`.
 
     Returns:
-        A `Pipeline`; of a decoder an `edgewright.generation.generator.Generator`.
+        A `Pipeline`; of a decoder an `edgewright.generation.generator.Generator`, of an encoder-decoder a
+        `edgewright.generation.translator.Translator`.
 
     Raises:
         UsageError: the task has no such option, or the source no such prompt.
@@ -234,8 +235,10 @@ def load(
     if threads is None:
         threads = min(choice.threads, allowed().threads) if choice else 1
     if task.generates:
-        from edgewright.inference.decoding import open_generator
+        from edgewright.inference.decoding import open_generator, open_translator
 
+        if task.reads_source:
+            return open_translator(bundle, artifact, runtime, task, threads=threads, context=context)
         return open_generator(bundle, artifact, runtime, threads=threads, context=context)
     runtime.buckets = buckets if buckets is not None else choice.buckets if choice else ()
     session = runtime.open(bundle.directory / artifact.path, threads=threads)

@@ -81,7 +81,7 @@ def read_settings(
         pooling=_pooling(config, vectors),
         normalize=bool(vectors and vectors.plain and vectors.normalized),
         prompt=sentence.prompt if sentence else "",
-        prompts=dict(vectors.prompts) if vectors else {},
+        prompts=dict(vectors.prompts) if vectors else _prefixes(config) if task == "translation" else {},
         activation=_activation(directory, config, task, sentence),
     )
 
@@ -92,6 +92,12 @@ def _check_own_settings(directory: Path, config: Config, task: str) -> None:
     if own:
         what = f"task_specific_params of {task} in {directory / 'config.json'} is {own}"
         raise UnsupportedConversion(what, hint="take it out if it changes no answer")
+
+
+def _prefixes(config: Config) -> dict[str, str]:
+    """What T5 puts before a text for each language, by the name of that task."""
+    own = {name: params.get("prefix") for name, params in (config.task_specific_params or {}).items() if params}
+    return {name: prefix for name, prefix in own.items() if isinstance(prefix, str) and name.startswith("translation")}
 
 
 def _pooling(config: Config, vectors: Sentence | None) -> Literal["mean", "cls", "max", "model"]:

@@ -17,7 +17,7 @@ from edgewright import registry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ENCODERS", "Identity", "identify", "task_of"]
+__all__ = ["ENCODERS", "TRANSLATORS", "Identity", "identify", "task_of"]
 
 _UNNAMED = "a task that you name with --task"
 
@@ -44,7 +44,9 @@ _WEIGHTS = {
     "flax_model.msgpack": "weights of Flax, which transformers 5 no longer reads",
     "model.ckpt.index": "a checkpoint of TensorFlow 1",
 }
-_TRANSLATORS = ("ForConditionalGeneration", "MTModel")
+_WRITERS = ("ForConditionalGeneration", "MTModel")
+TRANSLATORS = ("marian", "t5")
+"""Families of encoder-decoders that are converted, see `edgewright.converters._translator.families`."""
 _FIRST = ("Transformer", "StaticEmbedding", "CLIPModel")
 ENCODERS = ("t5", "mt5", "umt5")
 """Families whose encoder alone makes embeddings (transformers, AutoModelForTextEncoding)."""
@@ -196,8 +198,9 @@ def _model(place: Path) -> Identity | None:
         other = next((words for name, words in _WEIGHTS.items() if (place / name).is_file()), "")
         then = "load it with an older transformers and save_pretrained"
         return Identity("foreign-weights", f"a model with {other}", then) if other else None
-    if architecture.endswith(_TRANSLATORS):
-        return Identity("translator", what, "an encoder-decoder that writes text: it has no task here yet", "")
+    if architecture.endswith(_WRITERS) and config.get("model_type") not in TRANSLATORS:
+        then = f"an encoder-decoder that writes text: of those {' and '.join(TRANSLATORS)} are taken"
+        return Identity("translator", what, then, "")
     return Identity("model", what, f"build makes artifacts for {task_of(architecture) or _UNNAMED}", _build(place))
 
 

@@ -38,7 +38,7 @@ _TRIED_LENGTH = 512
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _MOST_NAME = 60
 """Characters of four bytes, as a file's name has 255 bytes at most (NAME_MAX of limits.h); those of shards have 40."""
-_HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*.bin", "model_head.npz", "README.md"]
+_HUB_FILES = ["*.json", "*.txt", "*.model", "*.spm", "*.safetensors", "*.bin", "model_head.npz", "README.md"]
 
 
 class SourceJob(Struct, frozen=True):

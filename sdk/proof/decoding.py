@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edgewright.proof.decoder_limits import DecoderLimit
     from edgewright.system.jobs import Jobs
 
-__all__ = ["DecoderProof"]
+__all__ = ["TIE", "DecoderProof", "batch_of", "broken", "exp_of", "parity_of"]
 
 _TAUGHT = 1024
 """Tokens of the longest text: wrong angles show beyond half of a context, and eager attention's memory grows by the
@@ -47,7 +47,7 @@ _EACH = 5
 """Prompts of a length: twenty in all."""
 _WRITTEN = 64
 """Tokens after each prompt: a choice, some sentences; fewer where the context is full before."""
-_TIE = 1e-3
+TIE = 1e-3
 """Two logits are tied within so much of the root mean square of all: what fp32 arithmetic in another order moves."""
 _GOLDEN = ("The capital of France is", "Once upon a time there was a", "def main():", "Q: Why is the sky blue?\nA:")
 """Prompts of golden cases: a fact, a story, code, a question."""
@@ -129,13 +129,13 @@ class DecoderProof:
     @property
     def example(self) -> dict[str, NDArray[np.int64]]:
         """Two rows of an odd length."""
-        return _batch([self._texts.taught[0][:9], self._texts.taught[1][:9]])
+        return batch_of([self._texts.taught[0][:9], self._texts.taught[1][:9]])
 
     @property
     def calibration(self) -> list[dict[str, NDArray[np.int64]]]:
         """Pieces of 128 tokens, from the texts in turn."""
         pieces = [ids[at : at + 128] for at in range(0, _TAUGHT, 128) for ids in self._texts.taught[:2]]
-        return [_batch([piece]) for piece in pieces if piece][:_CALIBRATED]
+        return [batch_of([piece]) for piece in pieces if piece][:_CALIBRATED]
 
     def held(self, name: str, precision: Precision, path: Path, *, allow_divergence: bool) -> Held:
         """Decode with an artifact, and judge it.
@@ -155,12 +155,12 @@ class DecoderProof:
         answer = self._jobs.run(ARTIFACT, request)
         decoding = _decoding(answer, self._eager, self._texts)
         limit = DECODER_LIMITS[precision]
-        failed = _failure(answer, decoding, limit)
+        failed = broken(answer, decoding, limit)
         if failed and not allow_divergence:
             raise GateFailed(failed, hint="--allow-divergence keeps it and records the failure")
         self._answers[f"{path.parent.name}/{path.name}"] = answer
         score = Score("perplexity", decoding.perplexity, decoding.tokens, "the gate's texts", decoding.reference)
-        return Held(answer.inputs, answer.outputs, replace(_parity(answer), diverged=failed), score, decoding)
+        return Held(answer.inputs, answer.outputs, replace(parity_of(answer), diverged=failed), score, decoding)
 
     def golden(self) -> Golden:
         """A golden case for each golden prompt: the logits after it and the tokens that each artifact writes."""
@@ -180,14 +180,16 @@ class DecoderProof:
         )
 
 
-def _batch(rows: list[tuple[int, ...]]) -> dict[str, NDArray[np.int64]]:
+def batch_of(rows: list[tuple[int, ...]]) -> dict[str, NDArray[np.int64]]:
+    """Rows of token ids of one length, as exporters take them."""
     import numpy as np
 
     ids = np.array(rows, np.int64)
     return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
 
 
-def _parity(answer: ArtifactAnswer) -> Parity:
+def parity_of(answer: ArtifactAnswer) -> Parity:
+    """The errors of the logits, for the manifest."""
     return Parity(
         texts=answer.tokens,
         max_abs=float(f"{answer.max_abs:.4g}"),
@@ -212,8 +214,8 @@ def _decoding(answer: ArtifactAnswer, eager: EagerAnswer, texts: Texts) -> Decod
     return Decoding(
         tokens=answer.tokens,
         context=max(map(len, texts.taught)),
-        perplexity=float(f"{math.exp(min(answer.nll, _MOST_NLL)):.5g}"),
-        reference=float(f"{math.exp(min(answer.eager_nll, _MOST_NLL)):.5g}"),
+        perplexity=float(f"{exp_of(answer.nll):.5g}"),
+        reference=float(f"{exp_of(answer.eager_nll):.5g}"),
         kl=float(f"{answer.kl:.3g}"),
         top1=float(f"{answer.top1:.4g}"),
         prompts=len(texts.prompts),
@@ -229,7 +231,12 @@ _MOST_NLL = 700.0
 """exp of more is no float any more."""
 
 
-def _failure(answer: ArtifactAnswer, decoding: Decoding, limit: DecoderLimit) -> str | None:
+def exp_of(nll: float) -> float:
+    """The perplexity of a mean negative log likelihood."""
+    return math.exp(min(nll, _MOST_NLL))
+
+
+def broken(answer: ArtifactAnswer, decoding: Decoding, limit: DecoderLimit) -> str | None:
     """The first broken limit in words with both numbers, or None."""
     most = decoding.reference * (1 + limit.perplexity)
     worst = min(answer.ways, key=lambda way: answer.ways[way]) if answer.ways else ""
@@ -242,7 +249,7 @@ def _failure(answer: ArtifactAnswer, decoding: Decoding, limit: DecoderLimit) ->
     for name, value, side, bound in checks:
         if not (value <= bound if side == "at most" else value >= bound):  # a NaN breaks every limit
             return f"{name} is {value:.6g}, {side} {bound:.6g} is wanted"
-    if limit.exact and decoding.margin is not None and decoding.margin > _TIE:
+    if limit.exact and decoding.margin is not None and decoding.margin > TIE:
         what = f"{decoding.prompts - decoding.equal} of {decoding.prompts} prompts are continued otherwise than by the"
         return f"{what} eager model, first at token {decoding.first_difference} with a margin of {decoding.margin:.3g}"
     return None

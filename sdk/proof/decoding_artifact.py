@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgewright.contracts.decoder import Decoder
     from edgewright.model.decoding import ArtifactRequest, WriteRequest
 
-__all__ = ["artifact", "greedy", "write"]
+__all__ = ["Sums", "artifact", "greedy", "write"]
 
 _ROWS = 32
 """Tokens whose logits are compared at once: some MiB of the largest vocabularies."""
@@ -41,7 +41,7 @@ def artifact(request: ArtifactRequest, progress: Callable[[str], None]) -> Artif
 
     decoder, texts = opened(), request.texts
     progress(f"{request.name}: gate, {sum(map(len, texts.taught))} tokens")
-    sums = _Sums()
+    sums = Sums()
     eager = np.load(request.logits, mmap_mode="r")
     at = 0
     for number, ids in enumerate(texts.taught):
@@ -101,7 +101,7 @@ def _taught(decoder: Decoder, ids: Sequence[int]) -> Iterator[NDArray[np.float32
 
 
 @dataclass
-class _Sums:
+class Sums:
     """What is added up over all tokens."""
 
     tokens: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from msgspec import Struct, field
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EVALUATE",
+    "Answering",
     "Cost",
     "EvaluateAnswer",
     "EvaluateRequest",
@@ -157,6 +158,15 @@ class Evaluation:
         ]
 
 
+class Answering(Protocol):
+    """What can be scored: a `Pipeline`, or a translator."""
+
+    task: Any
+
+    def answered(self, items: Any) -> list[Any]:
+        """Answers to items as the task itself has them."""
+
+
 class _Group(NamedTuple):
     """The metrics that one pass over the data answers."""
 
@@ -210,11 +220,11 @@ def evaluate(
     """
     if not isinstance(bundle, Bundle) and is_source(bundle):
         source = _source(bundle, task, format or precision)
-        check_at_once(registry.load("tasks", source.task)(source.settings), "scored on labelled rows")
+        _check_scored(registry.load("tasks", source.task)(source.settings), cost=cost)
         asked: dict[str, Any] = {"metric": metric, "threads": threads, "cost": cost, "progress": progress, **options}
         return Results([evaluate_source(source, labelled, **asked)])
     opened = Bundle.of(bundle)
-    check_at_once(opened.task(), "scored on labelled rows")
+    _check_scored(opened.task(), cost=cost)
     fits = opened.artifacts(format, precision)
     here = {format} if format else set(runnable(opened)) or {a.format for a in opened.manifest.artifacts}
     found: Results[Evaluation] = Results()
@@ -229,6 +239,14 @@ def evaluate(
             spent = _cost(opened, artifact, groups[0], threads, progress) if cost else None
             found.append(Evaluation(artifact, scored, artifact.total_bytes, spent))
     return found
+
+
+def _check_scored(task: Task, *, cost: bool) -> None:
+    """Raise UsageError for a task that has no answers to score, or no cost that is measured beside them."""
+    if not task.reads_source:
+        check_at_once(task, "scored on labelled rows")
+    elif cost:
+        raise UsageError("what a translation costs is not measured here", hint="leave out --cost")
 
 
 def _source(directory: str | Path, task: str | None, narrowed: str | None) -> Source:
@@ -262,7 +280,7 @@ def evaluate_source(
     return Evaluation(None, answer.scored, source.weight_bytes(), answer.cost)
 
 
-def score_all(pipeline: Pipeline, labelled: Path, metric: Sequence[str] = ()) -> tuple[Scored, ...]:
+def score_all(pipeline: Answering, labelled: Path, metric: Sequence[str] = ()) -> tuple[Scored, ...]:
     """The metrics of anything that answers. Raises DataError and UsageError."""
     return _scored(pipeline, _groups(pipeline.task, labelled, metric), labelled.name)
 
@@ -276,10 +294,12 @@ def _groups(task: Task, labelled: Path, names: Sequence[str]) -> list[_Group]:
     return [_Group(own, tuple(some), data.examples(labelled, own)) for own, some in asked.values()]
 
 
-def _scored(pipeline: Pipeline, groups: Sequence[_Group], name: str) -> tuple[Scored, ...]:
+def _scored(pipeline: Answering, groups: Sequence[_Group], name: str) -> tuple[Scored, ...]:
     found = []
     for group in groups:
-        answering = Pipeline(pipeline.artifact, group.task, pipeline.tokenizer, pipeline.session)
+        answering: Answering = pipeline
+        if isinstance(pipeline, Pipeline):
+            answering = Pipeline(pipeline.artifact, group.task, pipeline.tokenizer, pipeline.session)
         answers = answering.answered(group.task.items(group.examples))
         found += [_one(group, metric, answers, name) for metric in group.metrics]
     return tuple(found)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import MissingExtra
@@ -16,6 +17,8 @@ from edgewright.inference.engines import engine_for, remember
 from edgewright.inference.golden import encoded, judged, prompts, written
 from edgewright.inference.run_batches import RUN, RunRequest
 from edgewright.model.decoding import WRITE, WriteRequest
+from edgewright.model.translating import TRANSLATED_AGAIN, AgainRequest
+from edgewright.proof.translating import manner_of
 from edgewright.system import arrays
 from edgewright.system.child import call
 from edgewright.system.jobs import Jobs
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgewright.bundle.manifest import Artifact
+    from edgewright.model.decoding import WriteAnswer
     from edgewright.tasks import Task
     from edgewright.text.encoding import Encoding
 
@@ -90,7 +94,8 @@ def verify(
         opened.check_hashes()
     if opened.task().generates:
         ids = prompts(opened, quick=quick)
-        return Results(_replay_decoder(opened, artifact, ids, progress) for artifact in artifacts)
+        replay = _replay_translator if opened.task().reads_source else _replay_decoder
+        return Results(_replay_writer(opened, artifact, ids, replay, progress) for artifact in artifacts)
     task, encodings = encoded(opened, quick=quick)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         jobs = Jobs(Path(scratch), progress=progress)
@@ -98,8 +103,8 @@ def verify(
         return Results(_replay(opened, artifact, task, encodings, jobs) for artifact in artifacts)
 
 
-def _replay_decoder(
-    bundle: Bundle, artifact: Artifact, ids: list[tuple[int, ...]], progress: Callable[[str], None]
+def _replay_writer(
+    bundle: Bundle, artifact: Artifact, ids: list[tuple[int, ...]], replay: Any, progress: Callable[[str], None]
 ) -> Replay:
     try:
         engine = engine_for(artifact.format)
@@ -107,17 +112,40 @@ def _replay_decoder(
         return Replay(artifact, "", 0, 0.0, skipped=str(error))
     cases = bundle.golden().cases[: len(ids)]
     recorded = [case.tokens.get(artifact.path, ()) if case.tokens is not UNSET else () for case in cases]
+    answer: WriteAnswer = replay(bundle, artifact, engine.engine, ids, [len(tokens) for tokens in recorded], progress)
+    remember(artifact, engine)
+    return Replay(artifact, engine.engine, len(ids), written(bundle, artifact, answer.samples, answer.tokens))
+
+
+def _replay_decoder(
+    bundle: Bundle, artifact: Artifact, engine: str, ids: list[tuple[int, ...]], counts: list[int], progress: Any
+) -> WriteAnswer:
     request = WriteRequest(
         name=artifact.key,
-        engine=engine.engine,
+        engine=engine,
         artifact=(bundle.directory / artifact.path).absolute(),
         context=bundle.manifest.settings.max_length,
         prompts=tuple(ids),
-        counts=tuple(map(len, recorded)),
+        counts=tuple(counts),
     )
-    answer = call(WRITE, request, progress=progress)
-    remember(artifact, engine)
-    return Replay(artifact, engine.engine, len(ids), written(bundle, artifact, answer.samples, answer.tokens))
+    return call(WRITE, request, progress=progress)
+
+
+def _replay_translator(
+    bundle: Bundle, artifact: Artifact, engine: str, ids: list[tuple[int, ...]], counts: list[int], progress: Any
+) -> WriteAnswer:
+    """As many tokens of each as were recorded: what forces an end at the last one was not at work there."""
+    context = bundle.manifest.settings.max_length
+    request = AgainRequest(
+        name=artifact.key,
+        engine=engine,
+        artifact=(bundle.directory / artifact.path).absolute(),
+        context=context,
+        sources=tuple(ids),
+        manner=manner_of(bundle.directory, context),
+    )
+    answer = call(TRANSLATED_AGAIN, request, progress=progress)
+    return replace(answer, tokens=tuple(tokens[:count] for tokens, count in zip(answer.tokens, counts, strict=True)))
 
 
 def _replay(bundle: Bundle, artifact: Artifact, task: Task, encodings: list[Encoding], jobs: Jobs) -> Replay:

@@ -197,6 +197,7 @@ class Task(ABC):
         metric: what `score` computes, in percent.
         metrics: every metric that `measured` knows; the task's own is the first.
         generates: whether an answer is written token by token, see `edgewright.generation`, and not given by one run.
+        reads_source: whether what it writes is another text, which an encoder has read: a translation.
         lines: whether a row is a text alone, so that a file of lines will do.
         columns: the data columns that make the item, then the label column, each with its accepted names.
         asks: the options that a call may give.
@@ -212,6 +213,7 @@ class Task(ABC):
     gate: ClassVar[str] = "texts"
     metrics: tuple[str, ...]
     generates: ClassVar[bool] = False
+    reads_source: ClassVar[bool] = False
     lines: ClassVar[bool] = False
     columns: ClassVar[tuple[tuple[str, ...], ...]]
     asks: ClassVar[type[Asked]] = Asked

@@ -127,3 +127,22 @@ def test_what_goes_wrong_there_is_narrowed(example, tmp_path):
         device.run([sys.executable, "-c", "import time; time.sleep(30)"], timeout_s=0.2)
     with pytest.raises(DeviceError, match=r"^could not pull gone: FileNotFoundError"):
         device.pull("gone", tmp_path / "back")
+
+
+def test_an_encoder_decoder_says_its_source_again():
+    """The example in the seam's docstring is of a class without a room: it is carried out as it stands."""
+    words = importlib.import_module("edgewright.contracts.encoder_decoder")
+    shown = textwrap.dedent("\n".join(line for line in words.__doc__.splitlines() if line[:4] in ("", "    ")))
+    names = {"np": np, "EncoderDecoder": words.EncoderDecoder, "NDArray": np.typing.NDArray}
+    exec(shown, names)  # noqa: S102 - it is our own
+    model = names["_Echo"](9, 4)
+    model.begin([[3, 5, 7], [2]], beams=2)
+    assert model.step([0, 0, 0, 0]).argmax(1).tolist() == [3, 3, 2, 2]
+    model.reorder(np.array([1, 0, 3, 2]))
+    assert model.step([3, 3, 2, 2]).argmax(1).tolist() == [5, 5, 0, 0]
+    with pytest.raises(UsageError, match="1 tokens for 4 rows after 2 steps, the context is 4"):
+        model.step([1])
+    with pytest.raises(UsageError, match="2 sources of up to 5 tokens and 1 beams, the context is 4"):
+        model.begin([[1] * 5, [1]])
+    with pytest.raises(UsageError, match="0 beams"):
+        model.begin([[1]], beams=0)

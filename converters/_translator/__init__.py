@@ -1,0 +1,3 @@
+"""What formats share of encoder-decoders that write text: the model as parts."""
+
+__all__: list[str] = []

@@ -1,0 +1,106 @@
+"""Encoder-decoders in ONNX Runtime: two sessions over one file of weights, the caches bound and written in place.
+
+The keys and values of the sources are bound once, as they came from the encoder; those of the decoder lie in buffers
+that are input and output at once, see `edgewright.runtimes._decoding.onnx`, and grow by doubling.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgewright.contracts.encoder_decoder import EncoderDecoder
+from edgewright.errors import EngineError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgewright.bundle.manifest import TensorSpec
+
+__all__ = ["OnnxTranslator"]
+
+_FIRST_SLOTS = 32
+"""Tokens that the first buffers hold: most sentences."""
+
+
+class OnnxTranslator(EncoderDecoder):
+    """Two `onnxruntime.InferenceSession`s of the graphs that `converters/_onnx/translator.py` writes."""
+
+    def __init__(
+        self,
+        encoder: Any,
+        decoder: Any,
+        value_of: Any,
+        context: int,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+    ) -> None:
+        self.inputs, self.outputs = inputs, outputs
+        logits = next((output for output in outputs if output.name == "logits"), None)
+        self._own = [given for given in decoder.get_inputs() if ".decoder." in given.name]
+        self._cross = [given.name for given in decoder.get_inputs() if ".encoder." in given.name]
+        if logits is None or not isinstance(logits.shape[-1], int) or len(self._own) != len(self._cross):
+            raise EngineError("the artifact is no decoder with an encoder: it lacks logits, or keys and values of both")
+        super().__init__(logits.shape[-1], context)
+        self._encoder, self._decoder, self._value_of, self._io = encoder, decoder, value_of, decoder.io_binding()
+        self._places = any(given.name == "position" for given in decoder.get_inputs())
+        self._position, self._total = np.zeros(1, np.int64), np.zeros((), np.int32)
+        self._bind("total", self._total)
+        if self._places:
+            self._bind("position", self._position)
+        self._slots = self._bound = 0
+        self._cache: list[NDArray[np.float32]] = []
+
+    def _begin(self, ids: NDArray[np.int64], mask: NDArray[np.int64], beams: int) -> None:
+        (crossed,) = self._encoder.run(["cross"], {"input_ids": ids, "attention_mask": mask})
+        self._kept, self._mask = crossed, mask  # what is bound must live
+        self._bind("attention_mask", mask)
+        for name, part in zip(self._cross, crossed, strict=True):
+            self._bind(name, part)
+        self._bind_rows(len(ids) * beams)
+
+    def _bind_rows(self, rows: int) -> None:
+        """Buffers for so many rows: those of the last sources where they fit."""
+        if rows == self._bound:
+            return
+        self._bound, self._slots, self._cache = rows, 0, []
+        self._tokens, self._ends = np.zeros((rows, 1), np.int64), np.zeros(rows, np.int32)
+        self._logits = np.empty((rows, 1, self.vocabulary), np.float32)
+        self._bind("input_ids", self._tokens)
+        self._bind("ends", self._ends)
+        self._io.bind_ortvalue_output("logits", self._value_of(self._logits))
+        self._reserve(1)
+
+    def _step(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+        self._reserve(self.length + 1)
+        self._tokens[:, 0] = tokens
+        self._position[0] = self._ends[:] = self.length
+        self._total[...] = self.length + 1
+        self._decoder.run_with_iobinding(self._io)
+        return self._logits[:, 0]
+
+    def _reserve(self, steps: int) -> None:
+        """Room for so many, what is there kept."""
+        if steps <= self._slots:
+            return
+        slots = min(max(_FIRST_SLOTS, 2 * self._slots), self.context)
+        before, self._slots, self._cache = self._cache, slots, []
+        for at, given in enumerate(self._own):
+            buffer = np.zeros((self._bound, given.shape[1], slots, given.shape[3]), np.float32)
+            if before:
+                buffer[:, :, : self.length] = before[at][:, :, : self.length]
+            value = self._value_of(buffer)
+            self._io.bind_ortvalue_input(given.name, value)
+            self._io.bind_ortvalue_output(given.name.replace("past_key_values", "present"), value)
+            self._cache.append(buffer)
+
+    def _reorder(self, rows: NDArray[np.int64]) -> None:
+        moved = np.flatnonzero(rows != np.arange(self.rows))
+        for buffer in self._cache:
+            written = buffer[:, :, : self.length]
+            written[moved] = written[rows[moved]]
+
+    def _bind(self, name: str, array: NDArray[Any]) -> None:
+        """The array as the engine's input, not a copy of it: the engine reads these very bytes."""
+        self._io.bind_ortvalue_input(name, self._value_of(array))

@@ -1,0 +1,232 @@
+"""Which text an encoder-decoder writes: greedy, or the best that a search with several beams finds.
+
+The search is that of transformers' `generate` (version 5), step by step in float32: log probabilities first and rules
+on them after, twice as many candidates as beams, the length with its end counted in the penalty, and its own three ways
+to stop early. A text's search does not depend on the texts beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from edgewright.errors import EngineError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from edgewright.contracts.encoder_decoder import EncoderDecoder
+
+    Array = NDArray[np.float32]
+
+__all__ = ["Hypothesis", "Rules", "Search", "write"]
+
+_NEVER = np.float32(-1e9)
+"""What transformers gives to what must not be chosen; it is finite, so that it can be added."""
+_MOST_BEAMS = 64
+"""A choice: beyond a dozen translations get worse (Koehn and Knowles 2017, arXiv 1706.03872), and memory grows."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """How a text is looked for.
+
+    Attributes:
+        num_beams: texts that are followed at once; 1 is greedy, always the likeliest token.
+        length_penalty: a text's log probability is divided by its length to this power: above 0 favours long ones.
+        early_stopping: with True a search ends when there are `num_beams` texts, with False when no better one is
+            likely, with "never" when none can come, as transformers has it.
+        max_new_tokens: the most tokens of a text, its end among them.
+    """
+
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    early_stopping: bool | Literal["never"] = False
+    max_new_tokens: int = 512
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a value that has no meaning."""
+        for name, most in (("num_beams", _MOST_BEAMS), ("max_new_tokens", math.inf)):
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value <= most:
+                raise UsageError(f"{name} is {value}, it must be a whole number from 1{f' to {most}' * (most < 1e9)}")
+        if not math.isfinite(self.length_penalty):
+            raise UsageError(f"length_penalty is {self.length_penalty}, it must be a number")
+        if self.early_stopping not in (True, False, "never"):
+            raise UsageError(f"early_stopping is {self.early_stopping!r}", hint='it is True, False or "never"')
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a model's own files say of its tokens.
+
+    Attributes:
+        start: the token that every text begins after.
+        ends: those that end one.
+        banned: those that never come.
+        forced: the one that stands where a text is cut by `max_new_tokens`, None for none.
+        renormalize: whether log probabilities are made to sum up again after the rules.
+    """
+
+    start: int
+    ends: frozenset[int]
+    banned: tuple[int, ...] = ()
+    forced: int | None = None
+    renormalize: bool = False
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A text that was found.
+
+    Attributes:
+        tokens: with the one that ended it, where one did.
+        score: of a search with beams, its log probability over its length to the power of the penalty; NaN of greedy.
+    """
+
+    tokens: tuple[int, ...]
+    score: float = math.nan
+
+
+def write(model: EncoderDecoder, sources: Sequence[Sequence[int]], search: Search, rules: Rules) -> list[Hypothesis]:
+    """What the model writes after each source, the sources read together.
+
+    Raises:
+        UsageError: a source without a token, or with more than the model reads.
+        EngineError: the engine failed, or gave a logit that is no number.
+    """
+    most = min(search.max_new_tokens, model.context)
+    model.begin(sources, beams=search.num_beams)
+    kind = _Greedy if search.num_beams == 1 else _Beams
+    every = [kind(search, rules, most) for _ in sources]
+    tokens = np.full(len(sources) * search.num_beams, rules.start, np.int64)
+    for step in range(most):
+        logits = model.step(tokens)
+        if not np.isfinite(logits).all():
+            raise EngineError(f"the logits of step {step} are not finite", hint="verify the bundle")
+        parts = logits.reshape(len(sources), search.num_beams, -1)
+        for at, (one, part) in enumerate(zip(every, parts, strict=True)):
+            if not one.done:
+                tokens[at * search.num_beams : (at + 1) * search.num_beams] = one.take(part, step)
+        if all(one.done for one in every):
+            break
+        if search.num_beams > 1:
+            model.reorder(np.concatenate([at * search.num_beams + one.parents for at, one in enumerate(every)]))
+    return [one.best() for one in every]
+
+
+class _Greedy:
+    """One text, token by token."""
+
+    parents = np.zeros(1, np.int64)
+
+    def __init__(self, search: Search, rules: Rules, most: int) -> None:
+        del search
+        self._rules, self._most = rules, most
+        self._tokens: list[int] = []
+        self.done = False
+
+    def take(self, logits: Array, step: int) -> int:
+        row, rules = logits[0], self._rules
+        if rules.forced is not None and step + 1 == self._most:
+            token = rules.forced
+        else:
+            for banned in rules.banned:
+                row[banned] = -np.inf
+            token = int(row.argmax())
+        self._tokens.append(token)
+        self.done = token in rules.ends or step + 1 == self._most
+        return token
+
+    def best(self) -> Hypothesis:
+        return Hypothesis(tuple(self._tokens))
+
+
+class _Beams:
+    """The search for one text.
+
+    Attributes:
+        parents: which beam each beam goes on from, int64 (beams,).
+        done: whether it has ended.
+    """
+
+    def __init__(self, search: Search, rules: Rules, most: int) -> None:
+        self._search, self._rules, self._most = search, rules, most
+        beams = search.num_beams
+        self._running: list[tuple[int, ...]] = [()] * beams
+        self._scores = np.full(beams, _NEVER)
+        self._scores[0] = 0  # of equal beams the first alone is followed
+        self._found: list[tuple[int, ...]] = [()] * beams
+        self._found_scores, self._ended = np.full(beams, _NEVER), np.zeros(beams, bool)
+        self._hopeful, self.done = True, False
+        self.parents = np.arange(beams)
+
+    def take(self, logits: Array, step: int) -> Any:
+        """The next token of each beam, int64 (beams,)."""
+        beams, rules = self._search.num_beams, self._rules
+        sums = (_ruled(_log_softmax(logits), rules, last=step + 1 == self._most) + self._scores[:, None]).ravel()
+        places = _largest(sums, max(2, 1 + len(rules.ends)) * beams)
+        parents, tokens, scores = places // logits.shape[1], places % logits.shape[1], sums[places]
+        texts = [(*self._running[parent], int(token)) for parent, token in zip(parents, tokens, strict=True)]
+        ending = np.isin(tokens, list(rules.ends)) | (step + 1 == self._most)
+        goes_on = scores + ending.astype(np.float32) * _NEVER
+        kept = _largest(goes_on, beams)
+        self._keep(texts, scores, ending, step + 1)
+        self._running, self._scores, self.parents = [texts[at] for at in kept], goes_on[kept], parents[kept]
+        self._look(step + 1)
+        full = self._search.early_stopping is True and bool(self._ended.all())
+        self.done = not self._hopeful or full or bool(ending.all())
+        return tokens[kept]
+
+    def _keep(self, texts: list[tuple[int, ...]], scores: Array, ending: NDArray[np.bool_], length: int) -> None:
+        """Put the candidates that end among the found ones: of the first `num_beams` alone, as the others are spare."""
+        beams = self._search.num_beams
+        ends = ending & (np.arange(len(texts)) < beams)
+        scores = scores / np.float32(length**self._search.length_penalty)
+        full = self._search.early_stopping is True and bool(self._ended.all())
+        for barred in (full, not self._hopeful, ~ends):
+            scores = scores + np.asarray(barred, np.float32) * _NEVER
+        merged = np.concatenate([self._found_scores, scores])
+        best = _largest(merged, beams)
+        every, ended = [*self._found, *texts], np.concatenate([self._ended, ends])
+        self._found, self._found_scores, self._ended = [every[at] for at in best], merged[best], ended[best]
+
+    def _look(self, length: int) -> None:
+        """Whether the best that goes on may still become better than the worst that was found."""
+        penalty = self._search.length_penalty
+        longest = self._most if self._search.early_stopping == "never" and penalty > 0 else length
+        possible = self._scores[0] / np.float32(longest**penalty)
+        worst = np.where(self._ended, self._found_scores.min(), _NEVER)
+        self._hopeful = self._hopeful and bool((possible > worst).any())
+
+    def best(self) -> Hypothesis:
+        return Hypothesis(self._found[0], float(self._found_scores[0]))
+
+
+def _ruled(shares: Array, rules: Rules, *, last: bool) -> Array:
+    """Log probabilities of each beam after the rules."""
+    for banned in rules.banned:
+        shares[:, banned] = -np.inf
+    if last and rules.forced is not None:
+        shares[:] = -np.inf
+        shares[:, rules.forced] = 0
+    return _log_softmax(shares) if rules.renormalize else shares
+
+
+def _log_softmax(logits: Array) -> Array:
+    above = logits - logits.max(axis=1, keepdims=True)
+    found: Array = above - np.log(np.exp(above).sum(axis=1, keepdims=True))
+    return found
+
+
+def _largest(values: Array, count: int) -> NDArray[np.int64]:
+    """The places of the largest values, the largest first, of equal ones the first."""
+    chosen = np.argpartition(-values, count - 1)[:count] if count < len(values) else np.arange(len(values))
+    chosen.sort()
+    found: NDArray[np.int64] = chosen[np.argsort(-values[chosen], kind="stable")]
+    return found

@@ -1,0 +1,124 @@
+"""The eager encoder-decoder in a child of its own, and an artifact beside it: what both are asked to translate."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - msgspec reads annotations
+
+from msgspec import Struct
+
+from edgewright.model.decoding import ArtifactAnswer, WriteAnswer
+from edgewright.model.eager import Look
+from edgewright.system.child import Child
+
+__all__ = [
+    "TRANSLATE",
+    "TRANSLATED",
+    "TRANSLATED_AGAIN",
+    "AgainRequest",
+    "EagerTranslation",
+    "Manner",
+    "TranslatedAnswer",
+    "TranslatedRequest",
+    "TranslationRequest",
+]
+
+
+class Manner(Struct, frozen=True, kw_only=True):
+    """How texts are looked for: `edgewright.generation.beams.Search` and `Rules`, as a child is told them."""
+
+    start: int
+    ends: tuple[int, ...]
+    banned: tuple[int, ...] = ()
+    forced: int | None = None
+    renormalize: bool = False
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    early_stopping: bool | str = False
+    most: int = 1
+
+
+class TranslationRequest(Look, frozen=True, kw_only=True):
+    """Translate sources as transformers does: all of them greedily, the first `searched` with beams as well.
+
+    Attributes:
+        sources: token ids.
+        manner: of the search with beams; `most` holds for the greedy ones too.
+        logits: the file for the logits of every greedy token, one text after the other, float32 (tokens, vocabulary).
+        words: texts, to be tokenized as transformers does it.
+    """
+
+    sources: tuple[tuple[int, ...], ...]
+    searched: int
+    manner: Manner
+    logits: Path
+    words: tuple[str, ...] = ()
+
+
+class EagerTranslation(Struct, frozen=True):
+    """What came of it.
+
+    Attributes:
+        greedy: the tokens after each source, their end among them; `margins` how far apart the two likeliest logits of
+            each were.
+        searched: the tokens that the search found; `scores` what it scored them.
+        words: the token ids of the words.
+        said: the text of each greedy translation.
+        library: what told them.
+    """
+
+    parameters: int
+    greedy: tuple[tuple[int, ...], ...]
+    margins: tuple[tuple[float, ...], ...]
+    searched: tuple[tuple[int, ...], ...]
+    scores: tuple[float, ...]
+    words: tuple[tuple[int, ...], ...]
+    said: tuple[str, ...]
+    library: str
+
+
+TRANSLATE = Child("edgewright.converters._model.translating:translate", TranslationRequest, EagerTranslation)
+
+
+class TranslatedRequest(Struct, frozen=True, kw_only=True):
+    """Translate the same with an artifact, and hold it against the eager model's logits.
+
+    Attributes:
+        name: what to call it in phrases of progress.
+        targets: the eager model's greedy translations, of which every token is predicted from those before it.
+        golden: sources of golden cases.
+    """
+
+    name: str
+    engine: str
+    artifact: Path
+    context: int
+    sources: tuple[tuple[int, ...], ...]
+    targets: tuple[tuple[int, ...], ...]
+    searched: int
+    manner: Manner
+    logits: Path
+    golden: tuple[tuple[int, ...], ...]
+
+
+class TranslatedAnswer(ArtifactAnswer, frozen=True, kw_only=True):
+    """As of any decoder; `searched` are the tokens of the search with beams, `scores` theirs."""
+
+    searched: tuple[tuple[int, ...], ...]
+    scores: tuple[float, ...]
+
+
+TRANSLATED = Child("edgewright.proof.translating_artifact:translated", TranslatedRequest, TranslatedAnswer)
+
+
+class AgainRequest(Struct, frozen=True, kw_only=True):
+    """Translate the sources of golden cases greedily: at most `manner.most` tokens of each."""
+
+    name: str
+    engine: str
+    artifact: Path
+    context: int
+    sources: tuple[tuple[int, ...], ...]
+    manner: Manner
+
+
+TRANSLATED_AGAIN = Child("edgewright.proof.translating_artifact:again", AgainRequest, WriteAnswer)

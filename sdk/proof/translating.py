@@ -1,0 +1,233 @@
+"""The proof of an encoder-decoder: what its artifacts are asked to translate, and the verdict.
+
+Every token of the eager model's greedy translations is predicted from those before it, as a decoder's texts are; greedy
+translations and those of the model's own search with beams must be the eager model's at fp32.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from edgewright.bundle.manifest import Decoding, Golden, GoldenCase, Score
+from edgewright.errors import GateFailed, quoted
+from edgewright.generation.defaults import translation_defaults
+from edgewright.inference.engines import engine_for
+from edgewright.model.eager import ask_in
+from edgewright.model.translating import TRANSLATE, TRANSLATED, Manner, TranslatedRequest, TranslationRequest
+from edgewright.proof.decoder_limits import DECODER_LIMITS
+from edgewright.proof.decoding import TIE, batch_of, broken, exp_of, parity_of
+from edgewright.proof.held import Held
+from edgewright.system.limits import allowed
+from edgewright.text.sentences import sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgewright.contracts.precision import Precision
+    from edgewright.model.source import Source
+    from edgewright.model.translating import EagerTranslation, TranslatedAnswer
+    from edgewright.system.jobs import Jobs
+
+__all__ = ["TranslatorProof", "manner_of"]
+
+_PROSE = 24
+"""Sentences of the gate's prose: a choice, five hundred tokens to predict."""
+_ODD = 16
+"""Of the gate's other texts: one word, emoji, other scripts, nothing at all."""
+_SEARCHED = 20
+"""Sentences that are looked for with beams as well: a choice, sixty translations in all."""
+_WRITTEN = 48
+"""Tokens of a translation: a choice, a long sentence."""
+_BEAMS = 4
+"""Where a model's own files ask for no beams: OPUS-MT's and T5's number."""
+_GOLDEN = ("Turn on the lights.", "The river had risen in the night.", "Where is the station?", "22 degrees, 10 AM!")
+"""Sources of golden cases: a command, a statement, a question, numbers."""
+_GOLDEN_WRITTEN = 24
+"""Tokens of a golden translation: a sentence."""
+
+
+class TranslatorProof:
+    """The sources of an encoder-decoder's gate, with what the eager model writes.
+
+    Attributes:
+        example: one batch, as exporters take it.
+        calibration: nothing: no precision measures ranges.
+        parameters: the number of the model's weights.
+        outside: what told the tokens.
+    """
+
+    calibration: tuple[dict[str, NDArray[np.int64]], ...] = ()
+
+    def __init__(self, source: Source, jobs: Jobs) -> None:
+        self._tokenizer, self._jobs = source.tokenizer(), jobs
+        self._context = source.settings.max_length
+        self._manner = manner_of(source.directory, min(_WRITTEN, self._context))
+        words = tuple(_texts())
+        every = [tuple(self._tokenizer.ids(text)) for text in words]
+        self._sources = (*(ids[: self._context] for ids in every), _filled(every, self._context))
+        self._golden = [tuple(self._tokenizer.ids(text))[: self._context] for text in _GOLDEN]
+        self._logits = jobs.scratch / "logits.npy"
+        request = TranslationRequest(
+            source=source.job(),
+            threads=allowed().threads,
+            sources=self._sources,
+            searched=_SEARCHED,
+            manner=self._manner,
+            logits=self._logits,
+            words=words,
+        )
+        self._eager, _ = ask_in(jobs, TRANSLATE, request)
+        self.parameters = self._eager.parameters
+        self.outside: str | None = f"{self._eager.library} on {len(words)} texts"
+        self._check_texts(words, every)
+        self._answers: dict[str, TranslatedAnswer] = {}
+
+    def _check_texts(self, words: tuple[str, ...], ours: list[tuple[int, ...]]) -> None:
+        """Raise GateFailed where transformers makes other tokens of a text, or another text of tokens."""
+        library, hint = self._eager.library, "does tokenizer.json say it all?"
+        for text, found, wanted in zip(words, ours, self._eager.words, strict=True):
+            if found != wanted:
+                at = next((i for i, (a, b) in enumerate(zip(found, wanted, strict=False)) if a != b), len(found))
+                made = f"{library} makes {len(wanted)} tokens of {quoted(text)}, edgewright {len(found)}"
+                raise GateFailed(f"{made}, first difference at {at}", hint=hint)
+        for tokens, said in zip(self._eager.greedy, self._eager.said, strict=True):
+            if (own := self._tokenizer.decode(tokens).strip()) != said.strip():
+                raise GateFailed(f"{library} reads {quoted(said)} where edgewright reads {quoted(own)}", hint=hint)
+
+    @property
+    def example(self) -> dict[str, NDArray[np.int64]]:
+        """Two rows of an odd length."""
+        return batch_of([(self._sources[0] * 9)[:9], (self._sources[1] * 9)[:9]])
+
+    def held(self, name: str, precision: Precision, path: Path, *, allow_divergence: bool) -> Held:
+        """Translate with an artifact, and judge it.
+
+        Raises:
+            GateFailed: a limit of `precision` is broken; with `allow_divergence` the parity record says it instead.
+        """
+        request = TranslatedRequest(
+            name=f"{name} {precision}",
+            engine=engine_for(name).engine,
+            artifact=path,
+            context=self._context,
+            sources=self._sources,
+            targets=self._eager.greedy,
+            searched=_SEARCHED,
+            manner=self._manner,
+            logits=self._logits,
+            golden=tuple(self._golden),
+        )
+        answer = self._jobs.run(TRANSLATED, request)
+        decoding = _decoding(answer, self._eager, max(map(len, self._sources)), self._manner.most)
+        failed = broken(answer, decoding, DECODER_LIMITS[precision])
+        if failed and not allow_divergence:
+            raise GateFailed(failed, hint="--allow-divergence keeps it and records the failure")
+        self._answers[f"{path.parent.name}/{path.name}"] = answer
+        said = "the eager model's translations"
+        score = Score("perplexity", decoding.perplexity, decoding.tokens, said, decoding.reference)
+        return Held(answer.inputs, answer.outputs, replace(parity_of(answer), diverged=failed), score, decoding)
+
+    def golden(self) -> Golden:
+        """A golden case for each golden source: the logits of its first token, and what each artifact writes."""
+        return Golden(cases=tuple(self._golden_case(at, text) for at, text in enumerate(_GOLDEN)))
+
+    def _golden_case(self, at: int, text: str) -> GoldenCase:
+        first = next(iter(self._answers.values()))
+        return GoldenCase(
+            text=text,
+            input_ids=self._golden[at],
+            outputs={
+                path: tuple(float(f"{value:.6g}") for value in answer.samples[at])
+                for path, answer in self._answers.items()
+            },
+            answer=[{"translation_text": self._tokenizer.decode(first.golden[at][:_GOLDEN_WRITTEN]).strip()}],
+            tokens={path: answer.golden[at][:_GOLDEN_WRITTEN] for path, answer in self._answers.items()},
+        )
+
+
+def manner_of(directory: Path, most: int) -> Manner:
+    """How the model in a directory writes, at most so many tokens; with four beams where it asks for none."""
+    rules, search = translation_defaults(directory, most)
+    return Manner(
+        start=rules.start,
+        ends=tuple(sorted(rules.ends)),
+        banned=rules.banned,
+        forced=rules.forced,
+        renormalize=rules.renormalize,
+        num_beams=search.num_beams if search.num_beams > 1 else _BEAMS,
+        length_penalty=search.length_penalty,
+        early_stopping=search.early_stopping,
+        most=most,
+    )
+
+
+def _texts() -> Iterator[str]:
+    """Sentences of prose, and the odd texts."""
+    read = resources.files("edgewright.proof").joinpath
+    prose: dict[str, str] = json.loads(read("gate_prose.json").read_text(encoding="utf-8"))
+    every = [one.strip() for text in prose.values() for line in text.splitlines() for one in sentences(line)]
+    yield from [one for one in every if one][:_PROSE]
+    cases = json.loads(read("gate_texts.json").read_text(encoding="utf-8"))["texts"]
+    wanted = [
+        text
+        for case in cases
+        if case["name"] in ("one token", "emoji", "other scripts", "odd")
+        for text in case["texts"]
+    ]
+    yield from wanted[:_ODD]
+
+
+def _filled(every: list[tuple[int, ...]], length: int) -> tuple[int, ...]:
+    """A source that fills the model: the tokens of all texts, cut, with the end of one."""
+    body = [token for ids in every for token in ids[:-1]]
+    return (*(body * (length // max(1, len(body)) + 1))[: length - 1], every[0][-1])
+
+
+def _decoding(answer: TranslatedAnswer, eager: EagerTranslation, longest: int, written: int) -> Decoding:
+    pairs = [
+        *(
+            _apart(ours, theirs, margins)
+            for ours, theirs, margins in zip(answer.greedy, eager.greedy, eager.margins, strict=True)
+        ),
+        *_searched(answer, eager),
+    ]
+    others = [pair for pair in pairs if pair]
+    first, margin = min(others, default=(None, None))
+    return Decoding(
+        tokens=answer.tokens,
+        context=longest,
+        perplexity=float(f"{exp_of(answer.nll):.5g}"),
+        reference=float(f"{exp_of(answer.eager_nll):.5g}"),
+        kl=float(f"{answer.kl:.3g}"),
+        top1=float(f"{answer.top1:.4g}"),
+        prompts=len(pairs),
+        written=written,
+        equal=len(pairs) - len(others),
+        first_difference=first,
+        margin=None if margin is None else float(f"{max(m for _, m in others) / answer.rms:.3g}"),
+        ways=tuple(sorted(answer.ways)),
+    )
+
+
+def _apart(ours: tuple[int, ...], theirs: tuple[int, ...], margins: tuple[float, ...]) -> tuple[int, float] | None:
+    """Where two translations part, and how far apart the eager model's two likeliest logits were there."""
+    if ours == theirs:
+        return None
+    at = next((at for at, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
+    return at, margins[at] if at < len(margins) else math.inf
+
+
+def _searched(answer: TranslatedAnswer, eager: EagerTranslation) -> Iterator[tuple[int, float] | None]:
+    """The same of searches: two texts are tied where their scores are."""
+    for ours, theirs, a, b in zip(answer.searched, eager.searched, answer.scores, eager.scores, strict=True):
+        parted = _apart(ours, theirs, ())
+        yield None if parted is None else (parted[0], max(TIE, abs(a - b)))

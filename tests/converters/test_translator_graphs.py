@@ -1,0 +1,185 @@
+"""What converters of translators get wrong, each as a test: logits beside transformers', token for token."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import translators
+
+from edgewright.errors import SourceError, TokenizerError, UnsupportedConversion
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", params=translators.KINDS)
+def opened(request, tmp_path_factory):
+    found = translators.opened(tmp_path_factory.mktemp(request.param), request.param, count=12)
+    found.kind = request.param
+    return found
+
+
+def eager_logits(opened, source, target):
+    import torch
+
+    with torch.inference_mode():
+        given = torch.tensor([target])
+        found = opened.eager(input_ids=torch.tensor([source]), decoder_input_ids=given)
+    return found.logits[0].numpy()
+
+
+def target_of(opened, length):
+    rng = np.random.default_rng(3)
+    return [opened.rules.start, *rng.integers(3, opened.model.vocabulary, length - 1).tolist()]
+
+
+def steps(model, source, target, *, beside=()):
+    model.begin([source, *beside])
+    return np.array([model.step([token] * (1 + len(beside)))[0].copy() for token in target])
+
+
+@pytest.mark.parametrize("length", [1, 33, 64])
+def test_logits_are_the_eager_model_s_to_the_last_position(opened, length):
+    """Of the start too, whose embedding is zero in Marian; with the bias of the logits and the scale of the head."""
+    source = (opened.sources[1] * 9)[: length - 1] + opened.sources[0][-1:]
+    target = target_of(opened, length)
+    wanted = eager_logits(opened, source, target)
+    assert np.abs(steps(opened.model, source, target) - wanted).max() < 1e-4 * wanted.std()
+
+
+def test_a_source_beside_a_longer_one_is_read_as_it_is_alone(opened):
+    short, long = min(opened.sources, key=len), max(opened.sources, key=len)
+    target = target_of(opened, 6)
+    alone = steps(opened.model, short, target)
+    assert np.abs(steps(opened.model, short, target, beside=[long]) - alone).max() < 1e-5 * alone.std()
+
+
+def test_beams_share_a_source_and_go_on_from_each_other(opened):
+    """Forty steps: the caches grow in between, and what a row has written moves with it."""
+    source, target = opened.sources[2], target_of(opened, 40)
+    wanted = steps(opened.model, source, target)
+    model, at = opened.model, 0
+    model.begin([source, opened.sources[3]], beams=3)
+    rng = np.random.default_rng(0)
+    for number, token in enumerate(target):
+        tokens = rng.integers(3, model.vocabulary, 6)
+        tokens[at] = token
+        logits = model.step(tokens)[at].copy()
+        then = int(rng.integers(3))
+        rows = np.array([*rng.integers(0, 3, 3), 3, 5, 4])
+        rows[then], at = at, then
+        model.reorder(rows)
+        assert np.abs(logits - wanted[number]).max() < 1e-4 * wanted.std(), number
+
+
+def test_the_eager_model_has_the_tables_of_its_file(opened):
+    """A head of its own stays one, and what is tied is one: transformers has tied and untied in silence."""
+    from safetensors.numpy import load_file
+
+    stored = load_file(opened.home / "model.safetensors")
+    head = opened.eager.get_output_embeddings().weight.detach().numpy()
+    tied = opened.kind != "t5-v1.1"
+    assert ("lm_head.weight" in stored) is not tied
+    table = stored["model.shared.weight" if opened.kind == "marian" else "shared.weight"]
+    assert np.array_equal(head, table if tied else stored["lm_head.weight"])
+
+
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+@pytest.mark.parametrize("kind", translators.KINDS)
+def test_fewer_bits_stay_near_and_lie_once(kind, precision, tmp_path):
+    opened = translators.opened(tmp_path, kind, count=3, precision=precision)
+    source, target = opened.sources[0], target_of(opened, 12)
+    wanted = eager_logits(opened, source, target)
+    noise = steps(opened.model, source, target) - wanted
+    assert 20 * np.log10(wanted.std() / noise.std()) > (20 if precision == "int8" else 5)
+    stored, parameters = (tmp_path / "x.onnx.data").stat().st_size, opened.eager.num_parameters()
+    assert stored < parameters * 4 / 2 + 4096 * 60, "pages of tiny weights, and no table twice"
+
+
+def test_weights_lie_once_in_fp32(opened):
+    pages = 4096 * 40
+    assert (opened.home.parent / "x.onnx.data").stat().st_size < opened.eager.num_parameters() * 4 + pages
+
+
+def source_of(directory):
+    from edgewright.bundle.manifest import Settings
+    from edgewright.model.source import SourceJob
+
+    return SourceJob(directory, "translation", Settings(max_length=64), 10)
+
+
+@pytest.mark.parametrize("lost", ["lm_head.weight", "shared.weight"])
+def test_a_table_that_would_stand_for_a_lost_one_is_refused(lost, tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    from edgewright.converters._model.eager import load
+
+    translators.saved(tmp_path, "t5-v1.1")
+    stored = load_file(tmp_path / "model.safetensors")
+    stored.pop(lost)
+    save_file(stored, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(SourceError, match="one table for embedding and head"):
+        load(source_of(tmp_path))
+
+
+def test_weights_without_a_place_are_refused(tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    from edgewright.converters._model.eager import load
+
+    translators.saved(tmp_path, "marian")
+    stored = load_file(tmp_path / "model.safetensors")
+    save_file({**stored, "odd.weight": np.zeros(2, np.float32)}, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(SourceError, match=r"no place for: odd\.weight"):
+        load(source_of(tmp_path))
+
+
+def test_another_family_is_refused_by_name():
+    from edgewright.converters._translator.families import read
+
+    with pytest.raises(UnsupportedConversion, match="family 'bart' are not converted"):
+        read(SimpleNamespace(config=SimpleNamespace(model_type="bart")), 8)
+
+
+@pytest.fixture(scope="module")
+def spm(tmp_path_factory):
+    """A Marian tokenizer as OPUS-MT has it: two sentencepiece models, and one vocabulary of both."""
+    return translators.marian_tokenizer(tmp_path_factory.mktemp("marian"))
+
+
+def test_marian_s_tokens_are_transformers_own(spm, tmp_path):
+    from transformers import MarianTokenizer
+
+    from edgewright.converters._model.marian import marian_json
+    from edgewright.text.tokenizer import Tokenizer
+
+    theirs = MarianTokenizer.from_pretrained(spm)
+    (tmp_path / "tokenizer.json").write_text(marian_json(theirs))
+    ours = Tokenizer(tmp_path, 64)
+    texts = [
+        *translators.TEXT[:5],
+        "",
+        "  two  spaces ",
+        "22 \u00bd \u2163 \ufb01ne",
+        "\u65e5\u672c",
+        "tab\there",
+        "Where!",
+    ]
+    for text in texts:
+        assert ours.ids(text) == theirs(text)["input_ids"], text
+    vocabulary = json.loads((spm / "vocab.json").read_text())
+    assert any(name.startswith("\ue000") for name in ours.vocabulary), "no piece that the source's model lacks"
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        ids = rng.integers(2, len(vocabulary) - 1, 12).tolist()
+        assert ours.decode([*ids, 0]).strip() == theirs.decode([*ids, 0], skip_special_tokens=True).strip()
+
+
+def test_a_marian_tokenizer_of_another_kind_is_refused_by_name(tmp_path):
+    from transformers import MarianTokenizer
+
+    from edgewright.converters._model.marian import marian_json
+
+    home = translators.marian_tokenizer(tmp_path, model_type="bpe")
+    with pytest.raises(TokenizerError, match="sentencepiece model of type 2, and no Unigram"):
+        marian_json(MarianTokenizer.from_pretrained(home))

@@ -1,0 +1,129 @@
+"""Models that translate, end to end: from a directory of Marian's to a bundle to a translation, by the command line."""
+
+import json
+import shutil
+
+import pytest
+import translators
+from conftest import edgewright
+
+import edgewright as ew
+from edgewright.bundle.bundle import Bundle
+from edgewright.errors import BundleError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A Marian with its own two sentencepiece models, as OPUS-MT's are saved."""
+    home = translators.marian_tokenizer(tmp_path_factory.mktemp("marian"))
+    vocabulary = json.loads((home / "vocab.json").read_text())
+    made = translators.model("marian", len(vocabulary))
+    made.config.pad_token_id = made.config.decoder_start_token_id = vocabulary["<pad>"]
+    made.generation_config.update(
+        pad_token_id=vocabulary["<pad>"],
+        decoder_start_token_id=vocabulary["<pad>"],
+        bad_words_ids=[[vocabulary["<pad>"]]],
+        num_beams=2,
+    )
+    made.save_pretrained(home)
+    return home
+
+
+@pytest.fixture(scope="module")
+def bundle(source, tmp_path_factory):
+    out = tmp_path_factory.mktemp("translator") / "tr"
+    edgewright("build", source, "--out", out, "--precision", "fp32,int8", "--allow-divergence", "-q")
+    return out
+
+
+def test_every_artifact_is_proven_and_replayed(bundle):
+    opened = Bundle.open(bundle)
+    fp32, int8 = opened.manifest.artifacts
+    assert opened.manifest.task == "translation"
+    assert opened.manifest.source.outside.startswith("transformers ")
+    assert fp32.parity.diverged is None
+    assert (fp32.decoding.equal, fp32.decoding.prompts, fp32.decoding.written) == (61, 61, 48)
+    assert fp32.decoding.ways == ("reordered", "together")
+    assert int8.decoding.kl > fp32.decoding.kl
+    assert opened.parts(fp32) == ["onnx/model.onnx", "onnx/encoder_model.onnx", "onnx/model.onnx.data"]
+    assert not (bundle / "genai_config.json").exists()
+    rows = json.loads(edgewright("verify", bundle, "--json"))["rows"]
+    assert [row["golden"] for row in rows] == ["4 of 4", "4 of 4"]
+
+
+def test_a_text_is_its_translation_and_several_are_rows(bundle):
+    options = ("--precision", "fp32", "--max-new-tokens", "6")
+    text = edgewright("run", bundle, "Turn on the lights.", *options).removesuffix("\n")
+    (row,) = json.loads(edgewright("run", bundle, "Turn on the lights.", *options, "--json"))["rows"]
+    assert row == {"text": "Turn on the lights.", "answer": [{"translation_text": text}]}
+    rows = [json.loads(line) for line in edgewright("run", bundle, "Turn on the lights.", "", *options).splitlines()]
+    assert [one["answer"][0]["translation_text"] for one in rows] == [text, ""]
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        (("--num-beams", "0", "x"), "num_beams is 0, it must be a whole number from 1"),
+        ((">>xx<< Lock it",), "the model has no language >>xx<<; it has >>es<<"),
+        (("--temperature", "1", "x"), "no option is called temperature"),
+        (("--raw", "x"), "--raw is of a decoder"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_line(bundle, asked, shown):
+    assert shown in edgewright("run", bundle, *asked, check=2)
+
+
+def test_an_opened_bundle_translates_as_transformers_does(bundle, source):
+    """Its own two beams, and the language that a text asks for; the words are read by Marian's own tokenizer."""
+    import torch
+    from transformers import MarianMTModel, MarianTokenizer
+
+    texts = [">>es<< Where is the nearest station?", "Play my favorite playlist - the long one."]
+    eager, tokenizer = MarianMTModel.from_pretrained(source).eval(), MarianTokenizer.from_pretrained(source)
+    wanted = []
+    for text in texts:
+        with torch.inference_mode():
+            (ids,) = eager.generate(**tokenizer(text, return_tensors="pt"), max_new_tokens=16)
+        wanted.append({"translation_text": tokenizer.decode(ids, skip_special_tokens=True)})
+    with ew.load(bundle, precision="fp32") as translator:
+        assert translator.defaults.search.num_beams == 2
+        assert translator(texts, max_new_tokens=16) == wanted
+        assert translator(texts[0], max_new_tokens=16) == wanted[:1]
+        assert translator(texts, max_new_tokens=16, batch_size=2) == wanted
+
+
+def test_an_encoder_that_names_another_file_is_refused(bundle, tmp_path):
+    shutil.copytree(bundle, tmp_path / "b")
+    path = tmp_path / "b" / "onnx" / "encoder_model.onnx"
+    path.write_bytes(path.read_bytes().replace(b"model.onnx.data", b"../secrets.data"))
+    with pytest.raises(BundleError, match="has SHA-256"):
+        Bundle.open(tmp_path / "b").check_hashes()
+    tree = json.loads((tmp_path / "b" / "manifest.json").read_text())
+    entry = next(file for file in tree["files"] if file["path"] == "onnx/encoder_model.onnx")
+    from edgewright.system.files import sha256
+
+    entry["sha256"] = sha256(path)
+    (tmp_path / "b" / "manifest.json").write_text(json.dumps(tree))
+    with pytest.raises(BundleError, match=r"its tensor .* is in the file '\.\./secrets\.data'"):
+        ew.load(tmp_path / "b", precision="fp32", careful=False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        (("--format", "tflite"), "encoder-decoders are made for ONNX alone"),
+        (("--precision", "fp16"), "encoder-decoders have fp32, int8 and int4"),
+    ],
+)
+def test_what_is_not_made_is_refused_before_any_work(source, tmp_path, asked, shown):
+    assert shown in edgewright("build", source, "--out", tmp_path / "b", *asked, "-q", check=3)
+
+
+def test_an_option_of_the_model_that_is_not_carried_out_is_refused(source, tmp_path):
+    shutil.copytree(source, tmp_path / "m")
+    path = tmp_path / "m" / "generation_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "no_repeat_ngram_size": 3}))
+    found = edgewright("build", tmp_path / "m", "--out", tmp_path / "b", "--precision", "fp32", "-q", check=3)
+    assert "no_repeat_ngram_size 3" in found

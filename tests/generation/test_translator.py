@@ -1,0 +1,149 @@
+"""Text to text: what stays as it is around sentences, and what a translator refuses."""
+
+import logging
+
+import numpy as np
+import pytest
+import translators
+
+from edgewright.contracts.encoder_decoder import EncoderDecoder
+from edgewright.errors import DataError, UsageError
+from edgewright.generation.beams import Rules, Search
+from edgewright.generation.translator import Translator, read_target
+from edgewright.text.tokenizer import Tokenizer
+
+
+class Echo(EncoderDecoder):
+    """Says the tokens of its source again, and keeps them."""
+
+    def __init__(self, vocabulary, context=64):
+        super().__init__(vocabulary, context)
+        self.read = []
+
+    def _begin(self, ids, mask, beams):
+        self.read += [row[real > 0].tolist() for row, real in zip(ids, mask, strict=True)]
+        self._said = np.repeat(ids, beams, axis=0)
+
+    def _step(self, tokens):
+        assert tokens.shape == (self.rows,)
+        at = min(self.length, self._said.shape[1] - 1)
+        return 9 * np.eye(self.vocabulary, dtype=np.float32)[self._said[:, at]]
+
+    def _reorder(self, rows):
+        self._said = self._said[rows]
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    home = tmp_path_factory.mktemp("tokenizer")
+    translators.tokenizer(home, "last")
+    return home
+
+
+@pytest.fixture
+def translator(directory):
+    return made(directory)
+
+
+def made(directory, *, context=64, prompt=""):
+    tokenizer = Tokenizer(directory, context)
+    model = Echo(len(tokenizer.vocabulary), context)
+    return Translator(tokenizer, model, Rules(2, frozenset([0])), Search(max_new_tokens=context), prompt=prompt)
+
+
+def said(translator, text, **options):
+    return translator(text, **options)[0]["translation_text"]
+
+
+TEXTS = {
+    "a sentence": "Turn on the lights.",
+    "two": "Turn on the lights.  Lock the door.",
+    "lines": "Turn on the lights.\n\n  Lock the door.\r\nIs it late?\n",
+    "nothing": "",
+    "white space": "  \n\t",
+    "white space around": "  Lock the door. ",
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_what_is_around_sentences_stays(translator, name):
+    assert said(translator, TEXTS[name]) == TEXTS[name]
+
+
+def test_each_sentence_is_read_alone_unless_lines_are_wanted_whole(translator):
+    said(translator, TEXTS["two"])
+    assert len(translator.model.read) == 2
+    said(translator, TEXTS["two"], split=False)
+    assert len(translator.model.read) == 3
+
+
+def test_nothing_is_read_where_there_is_nothing(translator):
+    said(translator, TEXTS["white space"])
+    assert translator.model.read == []
+
+
+def test_several_texts_have_several_answers_in_their_order(translator):
+    texts = ["Lock the door.", "Is it late? Turn on the lights, please!", "", "at"]
+    for size in (1, 2, 16):
+        answers = translator(texts, batch_size=size, num_beams=2)
+        assert [answer["translation_text"] for answer in answers] == texts
+
+
+def test_a_prompt_stands_before_each_sentence(directory):
+    translator = made(directory, prompt="set: ")
+    said(translator, TEXTS["two"])
+    begin = translator.tokenizer.ids("set: ")[:-1]
+    assert all(ids[: len(begin)] == begin for ids in translator.model.read)
+
+
+def test_a_sentence_that_is_longer_than_the_model_is_cut_and_said(directory, caplog):
+    translator = made(directory, context=20)
+    with caplog.at_level(logging.WARNING, "edgewright.generation"):
+        found = said(translator, "Turn on the lights in the kitchen and lock the front door at 10 and play it")
+    assert found == "Turn on the lights in the kitchen and lock the front door at 10 and play it"
+    assert max(map(len, translator.model.read)) <= 20
+    assert "the model reads 20: cut into" in caplog.text
+
+
+def test_a_model_that_reads_less_than_a_character_says_so(directory):
+    with pytest.raises(UsageError, match="has no part of at most 1 tokens"):
+        said(made(directory, context=1), "Turn")
+
+
+def test_a_language_that_the_model_lacks_is_said(translator):
+    with pytest.raises(UsageError, match="has no language >>xx<<") as found:
+        said(translator, ">>xx<< Lock it.")
+    assert "translates into one language" in str(found.value.hint)
+
+
+def test_a_language_is_read_off_the_beginning_of_a_text():
+    assert read_target(" >>es<< Hola") == (">>es<<", "Hola")
+    assert read_target("a >>es<< b") == ("", "a >>es<< b")
+    assert read_target(">>\n<<") == ("", ">>\n<<")
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ({"num_beams": 0}, "num_beams is 0"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"temperature": 1.0}, "no option is called temperature"),
+    ],
+)
+def test_an_option_without_a_meaning_is_refused(translator, options, shown):
+    with pytest.raises(UsageError, match=shown):
+        translator("Lock it.", **options)
+
+
+@pytest.mark.parametrize("given", [3, {"text": "x"}, ["x", 3]])
+def test_what_is_no_text_is_refused(translator, given):
+    with pytest.raises(DataError, match="is no text"):
+        translator(given)
+
+
+def test_a_closed_translator_says_so(translator):
+    with translator:
+        pass
+    with pytest.raises(UsageError, match="the translator is closed"):
+        translator("Lock it.")
+    assert "closed" in repr(translator)
