@@ -174,7 +174,7 @@ def _max_length(config: Config, task: str, sentence: Sentence | None, found: Set
     sentence-transformers' max_seq_length takes the place of the tokenizer's own length (`Transformer.__init__`).
     """
     if config.model_type == "static":
-        return _LONGEST_STATIC
+        return min(_LONGEST_STATIC, found.length or _LONGEST_STATIC)
     said = sentence.max_length if sentence and sentence.max_length is not None else found.length
     bounds = [bound for bound in (said, found.positions) if bound is not None and 0 < bound < _NO_LENGTH]
     bounds += [_LONGEST_WINDOW] if task == "question-answering" else []
