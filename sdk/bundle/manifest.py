@@ -208,6 +208,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         activation: what a regression's outputs go through, `sigmoid` where the source says so.
         reads_padding: whether its outputs change by the padding behind a text, as where an embedding or a convolution
             looks at a token's neighbours: texts of several lengths are then never run together.
+        table: whether a text's vector is a mean over rows of a table and nothing more: several texts are then run
+            together, and have the vectors that they have alone.
     """
 
     max_length: Annotated[int, Meta(ge=1)]
@@ -219,6 +221,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     prompts: dict[str, str] = {}
     activation: Literal["identity", "sigmoid"] = "identity"
     reads_padding: bool = False
+    table: bool = False
 
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True):
@@ -309,7 +312,7 @@ class Golden(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     cases: Annotated[tuple[GoldenCase, ...], Meta(min_length=1)]
 
 
-_LATER = {"activation": "identity", "prompt": "", "prompts": {}, "reads_padding": False}
+_LATER = {"activation": "identity", "prompt": "", "prompts": {}, "reads_padding": False, "table": False}
 """Settings that came after the first release, with what they are where nothing is said: an edgewright that does not
 know them reads every bundle that does not need them, and rightly refuses the others."""
 _ASIDE = {"outside": "held against", "unread": "keys unread"}

@@ -83,6 +83,8 @@ def read_settings(
         prompt=sentence.prompt if sentence else "",
         prompts=dict(vectors.prompts) if vectors else {},
         activation=_activation(directory, config, task, sentence),
+        table=config.model_type == "static"
+        and all(step.kind == "Normalize" for step in (vectors.steps if vectors else ())),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -95,7 +96,7 @@ class Encoding:
         lengths: NDArray[np.int64] = self.feeds["attention_mask"].sum(axis=1)
         return lengths
 
-    @property
+    @cached_property
     def runs(self) -> list[list[int]]:
         """The rows of each engine run: several items in one, the rows of a single item one by one or together."""
         every = list(range(len(self.offsets)))
@@ -123,7 +124,8 @@ class Encoding:
         runs = self.runs
         if len(runs) == 1 and len(runs[0]) == len(self.offsets) and not self.together:
             return [self.feeds]
-        return [{name: array[rows, self._real(rows)] for name, array in self.feeds.items()} for rows in runs]
+        places = [(rows, self._real(rows)) for rows in runs]
+        return [{name: array[rows, real] for name, array in self.feeds.items()} for rows, real in places]
 
     def _real(self, rows: list[int]) -> slice:
         """The columns in which some of the rows have a token."""
@@ -167,6 +169,8 @@ def regroup(encodings: Iterable[Encoding], outputs: Iterable[Outputs]) -> list[O
 def _padded(rows: Sequence[NDArray[Any]], *, left: bool) -> NDArray[Any]:
     """Arrays (n, length, ...) -> (rows, longest length, ...), zeros where a tokenizer puts padding."""
     longest = max(row.shape[1] for row in rows)
+    if all(row.shape[1] == longest for row in rows):
+        return np.concatenate(rows)
     gaps = ((longest - row.shape[1], 0) if left else (0, longest - row.shape[1]) for row in rows)
     return np.concatenate(
         [np.pad(row, [(0, 0), gap, *[(0, 0)] * (row.ndim - 2)]) for row, gap in zip(rows, gaps, strict=True)]
