@@ -62,7 +62,8 @@ if TYPE_CHECKING:
     from edgewright.searching.front import Trial
     from edgewright.searching.search import Result, search
     from edgewright.serving.client import Client, ask
-    from edgewright.serving.server import Bounds, serve
+    from edgewright.serving.clients import Bounds
+    from edgewright.serving.server import serve
     from edgewright.system.child import Limits
     from edgewright.system.shown import Results
     from edgewright.training.distilling import Distillation, distill
@@ -187,7 +188,7 @@ _HOMES = {
     "Attention": "analysis.attention",
     "Board": "boards.board",
     "BoardProfile": "boards.catalogue:Profile",
-    "Bounds": "serving.server",
+    "Bounds": "serving.clients",
     "Bundle": "bundle.bundle",
     "Client": "serving.client",
     "Comparison": "measure.regression",

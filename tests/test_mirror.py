@@ -77,6 +77,7 @@ ELSEWHERE = {
     "searching/trial.py": ("searching/test_halving.py", "what is tried"),
     "serving/client.py": ("serving/test_unix_socket.py", "both ends of a socket"),
     "serving/model.py": ("serving/test_unix_socket.py", "both ends of a socket"),
+    "serving/clients.py": ("serving/test_server.py", "asked over real sockets"),
     "serving/http_connection.py": ("serving/test_http.py", "requests over real sockets"),
     "serving/http_server.py": ("serving/test_http.py", "requests over real sockets"),
     "serving/openai_answers.py": ("serving/test_openai.py", "read by the real client"),

@@ -2,8 +2,9 @@
 
     python tools/serve_load.py BUNDLE [CLIENTS] [SECONDS]
 
-Held against a plain loop of `edgewright.load` on the same texts, in a process of its own, in turn with it. Ends with 1
-where a request of a client that was accepted was lost.
+Held against a plain loop of `edgewright.load` on the same texts, in a process of its own, in turn with it: once where
+the system likes, and once with both on the first core alone and the clients, a process of their own too, on the
+others. Ends with 1 where a request of a client that was accepted was lost.
 """
 
 from __future__ import annotations
@@ -36,8 +37,12 @@ for line in sys.stdin:
         model(texts[done % len(texts)]); done += 1
     print(done / float(line), (time.process_time() - cpu) / done, flush=True)
 """
-ROUNDS, SLICE_S = 20, 3.0
+MARK = "## Counted"
+"""What stands before it in the page is written by hand."""
+ROUNDS, SLICE_S = 12, 3.0
 """So many times in turn the plain loop and the server, so long each: what else the machine does meets both."""
+EVERY = frozenset(os.sched_getaffinity(0))
+FIRST = frozenset({min(EVERY)})
 
 
 class Plain:
@@ -58,22 +63,39 @@ class Plain:
         return rate, cpu_s
 
 
-def in_turn(plain: Plain, path: Path, want: dict[str, object], pid: int) -> dict[str, float]:
-    """Medians over rounds: the plain loop's rate, the server's as its multiple, and the processor's time for each."""
-    loops, ratios, own, theirs = [], [], [], []
-    for number in range(ROUNDS):
-        before, cost = plain.run(SLICE_S)
-        count, spent, begin = Count(), cpu_s(pid), time.monotonic()
-        load(path, want, begin + SLICE_S, count, 64, number)
-        took, spent = time.monotonic() - begin, cpu_s(pid) - spent
-        after, _ = plain.run(SLICE_S)
-        loops.append((before + after) / 2)
-        ratios.append(count.answered / took / loops[-1])
-        own.append(spent / count.answered * 1e3)
-        theirs.append(cost * 1e3)
-    least, most = sorted(ratios)[ROUNDS // 4], sorted(ratios)[-1 - ROUNDS // 4]
-    middle = {"loop": median(loops), "ratio": median(ratios), "own_ms": median(own), "loop_ms": median(theirs)}
-    return {**middle, "least": least, "most": most}
+def pin(pid: int, cores: frozenset[int]) -> None:
+    """Let a process run on these cores alone."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), cores)
+
+
+def in_turn(plain: Plain, path: Path, want: dict[str, object], pid: int, *, apart: bool) -> dict[str, float]:
+    """Medians over rounds: the plain loop's rate, the server's as its multiple, and the processor's time for each.
+
+    With `apart` the loop and the server have the first core for themselves, and the clients the others.
+    """
+    cores = FIRST if apart and EVERY - FIRST else EVERY
+    for one in (plain.process.pid, pid):
+        pin(one, cores)
+    pin(os.getpid(), EVERY - FIRST if cores == FIRST else EVERY)
+    every = [turn(plain, path, want, pid, number) for number in range(ROUNDS)]
+    pin(os.getpid(), EVERY)
+    ratios = sorted(one["ratio"] for one in every)
+    found = {name: median(one[name] for one in every) for name in every[0]}
+    return {**found, "least": ratios[ROUNDS // 4], "most": ratios[-1 - ROUNDS // 4]}
+
+
+def turn(plain: Plain, path: Path, want: dict[str, object], pid: int, number: int) -> dict[str, float]:
+    """The plain loop, the server, and the loop again."""
+    before, cost_s = plain.run(SLICE_S)
+    count, begin, spent_s, clients_s = Count(), time.monotonic(), cpu_s(pid), time.process_time()
+    load(path, want, begin + SLICE_S, count, 64, number)
+    took_s, spent_s, clients_s = time.monotonic() - begin, cpu_s(pid) - spent_s, time.process_time() - clients_s
+    after, _ = plain.run(SLICE_S)
+    loop = (before + after) / 2
+    own_ms, clients_ms = (1e3 * seconds / count.answered for seconds in (spent_s, clients_s))
+    rate = count.answered / took_s
+    return {"loop": loop, "ratio": rate / loop, "own_ms": own_ms, "loop_ms": 1e3 * cost_s, "clients_ms": clients_ms}
 
 
 def cpu_s(pid: int) -> float:
@@ -146,10 +168,10 @@ def main() -> None:
         took = time.monotonic() - begin
         time.sleep(2)
         after = resident_mib(server.pid)
-        turns = in_turn(plain, path, want, server.pid)
+        turns = [in_turn(plain, path, want, server.pid, apart=apart) for apart in (False, True)]
         server.send_signal(signal.SIGTERM)
         code = server.wait(30)
-    OUT.write_text(page(clients, took, count, (warm, memory, after), turns, code))
+    OUT.write_text(kept() + page(clients, took, count, (warm, memory, after), turns, code))
     sys.exit(bool(count.lost or count.wrong or code))
 
 
@@ -166,12 +188,27 @@ def first(path: Path) -> dict[str, object]:
             time.sleep(0.1)
 
 
+def kept() -> str:
+    """What the page says beside the counts."""
+    return OUT.read_text().partition(MARK)[0]
+
+
+def compared(where: str, turns: dict[str, float]) -> dict[str, str]:
+    """The rows of the server and the plain loop in turn."""
+    ratio, cost = "{ratio:.2f} ({least:.2f} to {most:.2f})", "{own_ms:.2f}, {loop_ms:.2f}, {clients_ms:.2f}"
+    return {
+        f"as a multiple of a plain loop's in turn with it, {where}": ratio.format(**turns),
+        f"the plain loop's, {where}": f"{turns['loop']:.0f}",
+        f"ms of the processor for an answer: server, loop, clients, {where}": cost.format(**turns),
+    }
+
+
 def page(
     clients: int,
     took: float,
     count: Count,
     memory: tuple[float, list[float], float],
-    turns: dict[str, float],
+    turns: list[dict[str, float]],
     code: int,
 ) -> str:
     """The page."""
@@ -185,16 +222,15 @@ def page(
         "lost, of clients that were accepted": f"{count.lost}",
         "answers to another text": f"{count.wrong}",
         "answers a second": f"{count.answered / took:.0f}",
-        "as a multiple of a plain loop's, in turn with it": "{ratio:.2f} ({least:.2f} to {most:.2f})".format(**turns),
-        "the plain loop's": "{loop:.0f}".format(**turns),
-        "the processor's time for an answer, ms": "{own_ms:.2f}, the loop's {loop_ms:.2f}".format(**turns),
+        **compared("where the system likes", turns[0]),
+        **compared("both on the first core alone", turns[1]),
         "memory when warm, MiB": f"{warm:.0f}",
         "then in the first third, the last, and after": f"{early:.0f}, {late:.0f}, {after:.0f}",
         "exit code after SIGTERM": f"{code}",
     }
     facts = machine()
     lines = [
-        "# A server under load",
+        MARK,
         "",
         f"Written by `tools/serve_load.py` on {facts['model']}, {facts['cores']} cores, on which the clients run too.",
         "",

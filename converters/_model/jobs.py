@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from edgewright import registry
 from edgewright.contracts.converter import ConversionSpec
 from edgewright.errors import EdgewrightError, GateFailed, one_line
 from edgewright.model.conversion import ConversionAnswer
 from edgewright.model.eager import ReferenceAnswer
+from edgewright.statistics.signal import sqnr_db
 from edgewright.system import arrays
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from edgewright.model.conversion import Conversion, Wanted
     from edgewright.model.eager import ReferenceRequest
     from edgewright.model.source import SourceJob
 
-__all__ = ["attempt", "convert", "read_spec", "reference"]
+    Arrays = Mapping[str, NDArray[Any]]
+
+__all__ = ["attempt", "convert", "read_spec", "reads_padding", "reference"]
+
+_SAME_DB = 80.0
+"""Between a text alone and beside others: a mask leaves float32's own noise, 100 dB and better; MobileBERT's embedding
+of a token's neighbours leaves some 60."""
 
 
 def reference(request: ReferenceRequest, progress: Callable[[str], None]) -> ReferenceAnswer:
@@ -33,12 +45,30 @@ def reference(request: ReferenceRequest, progress: Callable[[str], None]) -> Ref
     model = library.load(request.source)
     batches = arrays.load(request.feeds)
     progress(f"run the eager model on {len(batches)} batches")
-    arrays.save(request.out, library.run_all(model, batches, request.threads))
+    outputs = library.run_all(model, batches, request.threads)
+    arrays.save(request.out, outputs)
+    reads = reads_padding(partial(library.run, model), batches, outputs)
     count = model.parameters_count()
     del model, batches  # the source's own library loads it once more
     if request.asked is not None:
         _ask_outside(request, request.asked, progress)
-    return ReferenceAnswer(count)
+    return ReferenceAnswer(count, reads)
+
+
+def reads_padding(run: Callable[[Arrays], Arrays], batches: Sequence[Arrays], outputs: Sequence[Arrays]) -> bool:
+    """Whether a text has other outputs alone than in the first of the batches that has padding."""
+    padded = ((batch, made) for batch, made in zip(batches, outputs, strict=True) if not batch["attention_mask"].all())
+    batch, made = next(padded, (None, None))
+    if batch is None or made is None or "picked" in batch:
+        return False
+    row = int(batch["attention_mask"].sum(axis=1).argmin())
+    real = np.flatnonzero(batch["attention_mask"][row])
+    alone = run({name: array[row : row + 1, real] for name, array in batch.items()})
+    beside = {name: array[row : row + 1] for name, array in made.items()}
+    return any(
+        sqnr_db(own, own - (beside[name] if beside[name].shape == own.shape else beside[name][:, real])) < _SAME_DB
+        for name, own in alone.items()
+    )
 
 
 def _ask_outside(request: ReferenceRequest, asked: Path, progress: Callable[[str], None]) -> None:

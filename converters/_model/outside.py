@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from edgewright.converters._model import lora
+from edgewright.converters._model import lora, tables
 from edgewright.converters._model.settle import has_vocabulary, positions, tokenizer_json
 from edgewright.model.known import read_json
 from edgewright.model.loading import body_class
@@ -334,15 +334,18 @@ class _Static:
         self.source, self.saved, self.name = source, _Saved(source.origin), "StaticEmbedding's arithmetic"
         self.backend = Tokenizer.from_file(str(home / "tokenizer.json"))
         self.backend.no_padding()
-        self.backend.no_truncation()
         weights = load_file(home / "model.safetensors")
         folded = "embedding.weight" not in weights
         table = np.asarray(weights["embeddings" if folded else "embedding.weight"], np.float64)
         table = table[weights["mapping"]] if folded and "mapping" in weights else table
         self.table = table * weights["weights"][:, None] if folded and "weights" in weights else table
-        own = home / "config.json"
-        alone = own.is_file() and not (source.origin / "modules.json").is_file()
-        config = read_json(own, dict[str, Any]) if alone else {}
+        rules = tables.own_config(home)
+        alone, config = rules is not None, rules or {}
+        cut = self.backend.truncation
+        length = tables.longest(home, cut["max_length"] if cut else None)
+        self.backend.no_truncation()
+        if length:
+            self.backend.enable_truncation(length, direction=cut["direction"] if cut else "right")
         self.normalize = bool(config.get("normalize"))
         unknown = json.loads(self.backend.to_str())["model"].get("unk_token")
         self.unknown = self.backend.token_to_id(unknown) if alone and isinstance(unknown, str) else None

@@ -72,11 +72,12 @@ def _static(request: SettleRequest, home: Path) -> SettleAnswer:
     """A table in float32, and a tokenizer that adds no special tokens."""
     tables.write(home, request.out)
     spec = json.loads(_backend_file(home / "tokenizer.json"))
+    cut = spec["truncation"] or {}
     spec |= {"post_processor": None, "truncation": None, "padding": None}
     (request.out / "tokenizer.json").write_text(json.dumps(spec, ensure_ascii=False), encoding="utf-8")
-    _tokenizer_config(home, request.out, {})
+    _tokenizer_config(home, request.out, {"truncation_side": cut.get("direction", "Right").lower()})
     _link_rest(request.directory, request.out)
-    return SettleAnswer(changed=True, positions=None, length=None)
+    return SettleAnswer(changed=True, positions=None, length=tables.longest(home, cut.get("max_length")))
 
 
 def _backend_file(path: Path) -> str:

@@ -12,7 +12,10 @@ from edgewright.model.settle import TABLE
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["write"]
+__all__ = ["longest", "own_config", "write"]
+
+_MODEL2VEC_LENGTH = 512
+"""Its own default, where its configuration says nothing (`StaticModel.__init__`)."""
 
 
 def write(home: Path, out: Path) -> None:
@@ -51,15 +54,26 @@ def write(home: Path, out: Path) -> None:
 
 def _rules(home: Path) -> dict[str, Any]:
     """model2vec's own rules, where there is no modules.json that says sentence-transformers' instead."""
-    path = home / "config.json"
-    if (home / "modules.json").is_file() or not path.is_file():
+    config = own_config(home)
+    if config is None:
         return {}
-    config = read_json(path, dict[str, Any])
     spec = json.loads((home / "tokenizer.json").read_text(encoding="utf-8"))["model"]
     unknown = spec.get("unk_token")
     at = spec["vocab"].get(unknown) if isinstance(spec.get("vocab"), dict) else spec.get("unk_id")
     found: dict[str, Any] = {"normalize": bool(config.get("normalize", False))}
     return found | ({"unknown_id": at} if at is not None else {})
+
+
+def longest(home: Path, cut: int | None) -> int | None:
+    """Tokens at which a text is cut: by sentence-transformers where tokenizer.json says so, by model2vec itself."""
+    rules = own_config(home)
+    return cut if rules is None else rules.get("max_length", _MODEL2VEC_LENGTH)
+
+
+def own_config(home: Path) -> dict[str, Any] | None:
+    """model2vec's configuration; None beside a modules.json, where sentence-transformers never looks at it."""
+    path = home / "config.json"
+    return read_json(path, dict[str, Any]) if path.is_file() and not (home / "modules.json").is_file() else None
 
 
 def _loaded(path: Path) -> dict[str, Any]:

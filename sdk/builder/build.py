@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +101,7 @@ def build(
         plan = supported(plan, source, leave_gaps=leave_gaps)
         with staged(Path(out), marker=MANIFEST, force=force) as stage:
             proof = _proof(source, jobs, data, calibration)
+            source = replace(source, settings=proof.settings)
             work = Assembly(source, stage, jobs, proof, allow_divergence=allow_divergence)
             work.byte_dots = board is None or board.cpu.byte_dots
             work.packages |= {"tensorflow"} if source.keras else set()

@@ -206,6 +206,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         prompt: a text that is put before every text, as the source says.
         prompts: others that it names, by name.
         activation: what a regression's outputs go through, `sigmoid` where the source says so.
+        reads_padding: whether its outputs change by the padding behind a text, as where an embedding or a convolution
+            looks at a token's neighbours: texts of several lengths are then never run together.
+        table: whether a text's vector is a mean over rows of a table and nothing more: several texts are then run
+            together, and have the vectors that they have alone.
     """
 
     max_length: Annotated[int, Meta(ge=1)]
@@ -216,6 +220,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     prompt: str = ""
     prompts: dict[str, str] = {}
     activation: Literal["identity", "sigmoid"] = "identity"
+    reads_padding: bool = False
+    table: bool = False
 
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True):
@@ -306,7 +312,7 @@ class Golden(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     cases: Annotated[tuple[GoldenCase, ...], Meta(min_length=1)]
 
 
-_LATER = {"activation": "identity", "prompt": "", "prompts": {}}
+_LATER = {"activation": "identity", "prompt": "", "prompts": {}, "reads_padding": False, "table": False}
 """Settings that came after the first release, with what they are where nothing is said: an edgewright that does not
 know them reads every bundle that does not need them, and rightly refuses the others."""
 _ASIDE = {"outside": "held against", "unread": "keys unread"}

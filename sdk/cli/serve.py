@@ -79,7 +79,8 @@ def command(
 def _at_a_socket(
     bundle: str, path: str | None, options: dict[str, Any], bounds: dict[str, int], *, as_json: bool
 ) -> None:
-    from edgewright.serving.server import Bounds, serve
+    from edgewright.serving.clients import Bounds
+    from edgewright.serving.server import serve
     from edgewright.serving.systemd import inherited
     from edgewright.serving.unix_socket import listening
 

@@ -104,7 +104,7 @@ class Pipeline:
 
     def answered(self, items: Iterable[Any]) -> list[Any]:
         """Answers to items as the task itself has them, see `Task.taken`."""
-        return [self.task.answer(self.run, self.tokenizer, [item])[0] for item in items]
+        return self.task.answers(self.run, self.tokenizer, list(items))
 
     def checked(self, items: Iterable[Any]) -> Iterator[Any]:
         """Items as they come, as the task has them. Raises DataError for the first that is none."""

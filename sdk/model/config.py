@@ -83,6 +83,8 @@ def read_settings(
         prompt=sentence.prompt if sentence else "",
         prompts=dict(vectors.prompts) if vectors else _prefixes(config) if task == "translation" else {},
         activation=_activation(directory, config, task, sentence),
+        table=config.model_type == "static"
+        and all(step.kind == "Normalize" for step in (vectors.steps if vectors else ())),
     )
 
 
@@ -180,7 +182,7 @@ def _max_length(config: Config, task: str, sentence: Sentence | None, found: Set
     sentence-transformers' max_seq_length takes the place of the tokenizer's own length (`Transformer.__init__`).
     """
     if config.model_type == "static":
-        return _LONGEST_STATIC
+        return min(_LONGEST_STATIC, found.length or _LONGEST_STATIC)
     said = sentence.max_length if sentence and sentence.max_length is not None else found.length
     bounds = [bound for bound in (said, found.positions) if bound is not None and 0 < bound < _NO_LENGTH]
     bounds += [_LONGEST_WINDOW] if task == "question-answering" else []

@@ -58,9 +58,10 @@ class ReferenceRequest(Look, frozen=True, kw_only=True):
 
 
 class ReferenceAnswer(Struct, frozen=True):
-    """What the eager model says of itself: the number of its weights, shared ones once."""
+    """What the eager model says of itself: its number of weights, shared ones once, and whether it reads padding."""
 
     parameters: int
+    reads_padding: bool = False
 
 
 REFERENCE = Child("edgewright.converters._model.jobs:reference", ReferenceRequest, ReferenceAnswer)

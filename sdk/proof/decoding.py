@@ -63,11 +63,13 @@ class DecoderProof:
     Attributes:
         example: one batch, as exporters take it.
         calibration: pieces of the texts, each int64 (1, length).
+        settings: the source's.
         parameters: the number of the model's weights.
     """
 
     def __init__(self, source: Source, jobs: Jobs) -> None:
         self._tokenizer, self._jobs = source.tokenizer(), jobs
+        self.settings = source.settings
         self._context = source.settings.max_length
         stored = json.loads(resources.files("edgewright.proof").joinpath("gate_prose.json").read_text(encoding="utf-8"))
         streams = [self._tokenizer.ids(text) for text in stored.values()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from edgewright import registry
 from edgewright.bundle.manifest import Golden, GoldenCase, Parity, Score
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgewright.bundle.manifest import Settings
     from edgewright.contracts.precision import Precision
+    from edgewright.model.eager import ReferenceAnswer
     from edgewright.model.source import Source
     from edgewright.system.jobs import Jobs
     from edgewright.tasks import Example, Task
@@ -53,6 +56,7 @@ class Proof:
     Attributes:
         feeds: the file of all batches: those of the gate cases, then those of each item of the labelled rows.
         calibration: at most `_MOST_CALIBRATED` texts, a batch each, evenly taken from what was given.
+        settings: the source's, with what running the model showed.
         parameters: the number of the model's weights.
         outside: what the source's own library was asked, in words; None where it has none.
 
@@ -63,21 +67,29 @@ class Proof:
     def __init__(
         self, source: Source, jobs: Jobs, *, labelled: Path | None = None, calibration: Path | None = None
     ) -> None:
-        self.task: Task = registry.load("tasks", source.task)(source.settings)
         self.tokenizer = source.tokenizer()
-        self.examples: list[Example] = rows.examples(labelled, self.task) if labelled else []
         self.data_name = labelled.name if labelled else ""
-        self.cases = cases.cases(self.task, self.tokenizer)
-        self._items = self.task.items(self.examples)
-        self.rows = [self.task.encode(self.tokenizer, [item]) for item in self._items]
-        self.calibration = self._calibration(calibration)
         self.feeds = jobs.scratch / FEEDS
         self._jobs = jobs
         self._kept: dict[str, list[Batch]] = {}
-        self._encodings = [*(case.encoding for case in self.cases), *self.rows]
-        self._run_eager(source, jobs)
+        self._encode(source.task, source.settings, labelled)
+        if self._run_eager(source, jobs).reads_padding:
+            self._encode(source.task, replace(source.settings, reads_padding=True), labelled)
+            if any(encoding.unpadded for encoding in self._encodings):
+                self._run_eager(source, jobs)
+        self.calibration = self._calibration(calibration)
 
-    def _run_eager(self, source: Source, jobs: Jobs) -> None:
+    def _encode(self, task: str, settings: Settings, labelled: Path | None) -> None:
+        """What the models are asked."""
+        self.settings = settings
+        self.task: Task = registry.load("tasks", task)(settings)
+        self.examples: list[Example] = rows.examples(labelled, self.task) if labelled else []
+        self.cases = cases.cases(self.task, self.tokenizer)
+        self._items = self.task.items(self.examples)
+        self.rows = [self.task.encode(self.tokenizer, [item]) for item in self._items]
+        self._encodings = [*(case.encoding for case in self.cases), *self.rows]
+
+    def _run_eager(self, source: Source, jobs: Jobs) -> ReferenceAnswer:
         batches = [batch for encoding in self._encodings for batch in encoding.batches]
         foreign = bool(source.exported or source.keras) or source.task not in oracle.TASKS
         asked, told = jobs.scratch / "asked.json", jobs.scratch / "told.json"
@@ -89,6 +101,7 @@ class Proof:
         self.parameters = answer.parameters
         self.reference = self.regrouped(outputs)
         self.outside = None if foreign else oracle.hold(source, self.task, self._questions(), told)
+        return answer
 
     def _questions(self) -> list[oracle.Question]:
         """What the source's own library was asked, in that order, with the eager model's outputs."""

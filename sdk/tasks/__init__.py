@@ -300,6 +300,10 @@ class Task(ABC):
         encoding = self.encode(tokenizer, items)
         return self.decode(encoding.run(run), encoding)
 
+    def answers(self, run: Run, tokenizer: Tokenizer, items: Sequence[Any]) -> list[Any]:
+        """The answers to several items, each as if it were asked alone."""
+        return [self.answer(run, tokenizer, [item])[0] for item in items]
+
     def encode(self, tokenizer: Tokenizer, items: Sequence[Any]) -> Encoding:
         """Items -> token arrays. The default takes texts and pairs, and puts the source's prompt before each."""
         prompt = self.settings.prompt

@@ -6,6 +6,8 @@ the share of its ten nearest others that stay among the ten nearest.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -17,17 +19,23 @@ from edgewright.tasks import Asked, Example, Task, number, text
 from edgewright.text.encoding import pair
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from edgewright.bundle.manifest import Settings
     from edgewright.statistics.metrics import Metric
     from edgewright.text.encoding import Encoding
+    from edgewright.text.tokenizer import Tokenizer
+
+    Outputs = dict[str, NDArray[Any]]
+    Run = Callable[[Mapping[str, NDArray[Any]]], Outputs]
 
 __all__ = ["FeatureExtraction"]
 
 
+_TOGETHER = 512
+"""Texts of a table that are encoded at a time: a choice, some MiB of token ids, and runs of a few dozen rows."""
 _NEAREST = 10
 """Neighbours, as recall@10 has them."""
 _QUERIES = 512
@@ -70,6 +78,20 @@ class FeatureExtraction(Task):
         super().__init__(settings, asked)
         if settings.pooling == "model":
             self.outputs, self.per_token = ("sentence_embedding",), False
+
+    def answers(self, run: Run, tokenizer: Tokenizer, items: Sequence[Any]) -> list[Any]:
+        """The vectors of several texts; those of a table together, texts of one length in a run."""
+        if not self.settings.table:
+            return super().answers(run, tokenizer, items)
+        chunks = (items[at : at + _TOGETHER] for at in range(0, len(items), _TOGETHER))
+        return [vector for chunk in chunks for vector in self._together(run, tokenizer, chunk)]
+
+    def _together(self, run: Run, tokenizer: Tokenizer, items: Sequence[Any]) -> list[Any]:
+        encoding = self.encode(tokenizer, items)
+        if not encoding.lengths.all():  # of no token there is no mean, whatever it is asked with
+            return super().answers(run, tokenizer, items)
+        several = replace(encoding, items=(0,) * len(items), together=True, unpadded=True)
+        return self.decode(several.run(partial(_never_alone, run)), encoding)
 
     def reduce(self, outputs: Mapping[str, NDArray[Any]], encoding: Encoding) -> list[NDArray[Any]]:
         """Hidden states (n, length, width), or vectors (n, width) -> n embeddings float32 (width,)."""
@@ -151,6 +173,15 @@ class FeatureExtraction(Task):
         """The embedding as a list."""
         found: list[float] = answer.tolist()
         return found
+
+
+def _never_alone(run: Run, feeds: Mapping[str, NDArray[Any]]) -> Outputs:
+    """The outputs of a run of two rows at least: an engine adds up those of a single one in another order."""
+    if len(feeds["input_ids"]) > 1:
+        return run(feeds)
+    return {
+        name: array[:1] for name, array in run({name: np.repeat(a, 2, axis=0) for name, a in feeds.items()}).items()
+    }
 
 
 class _Recall(FeatureExtraction):

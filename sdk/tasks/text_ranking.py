@@ -87,7 +87,8 @@ class TextRanking(Task):
         taken = [self.taken(item) for item in items]
         pairs = [(item["query"], one) for item in taken for one in item["texts"]]
         owners = [at for at, item in enumerate(taken) for _ in item["texts"]]
-        return replace(tokenizer.encode(pairs), items=tuple(owners), together=True)
+        unpadded = self.settings.reads_padding
+        return replace(tokenizer.encode(pairs), items=tuple(owners), together=True, unpadded=unpadded)
 
     def item(self, given: Any, tokenizer: Tokenizer) -> Any:
         """Of a pair the first text as the query; of a plain text its first words."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -73,6 +74,7 @@ class Encoding:
         to_text: the tokenizer's way back from ids, special tokens kept.
         tokenizer: what made it, None of one made by hand.
         together: whether the rows of a single item are run together, those of like length, or one by one.
+        unpadded: of those that are run together, whether they have one length: for a model that reads padding.
         labels: per row the label that it asks about, where a task has such.
     """
 
@@ -85,6 +87,7 @@ class Encoding:
     to_text: Callable[[Sequence[int]], str] = field(default=str, repr=False, compare=False)
     tokenizer: Words | None = field(default=None, repr=False, compare=False)
     together: bool = False
+    unpadded: bool = False
     labels: tuple[str, ...] = ()
 
     @property
@@ -93,7 +96,7 @@ class Encoding:
         lengths: NDArray[np.int64] = self.feeds["attention_mask"].sum(axis=1)
         return lengths
 
-    @property
+    @cached_property
     def runs(self) -> list[list[int]]:
         """The rows of each engine run: several items in one, the rows of a single item one by one or together."""
         every = list(range(len(self.offsets)))
@@ -101,16 +104,19 @@ class Encoding:
             return [every]
         if not self.together:
             return [[row] for row in every]
-        lengths, found = self.lengths, list[list[int]]()
-        if len(every) * lengths.max() <= _MOST_TOKENS:
+        lengths, found = self.lengths.tolist(), list[list[int]]()
+        if len(every) * max(lengths) <= _MOST_TOKENS and not self.unpadded:
             return [every]
-        order = np.argsort(-lengths, kind="stable").tolist()
-        for row in order:  # the first of a run is its longest
-            if found and (len(found[-1]) + 1) * lengths[found[-1][0]] <= _MOST_TOKENS:
+        for row in sorted(every, key=lambda row: -lengths[row]):  # the first of a run is its longest
+            if found and self._joins(lengths[row], lengths[found[-1][0]], len(found[-1])):
                 found[-1].append(row)
             else:
                 found.append([row])
         return found
+
+    def _joins(self, length: int, longest: int, count: int) -> bool:
+        """Whether a row is run with `count` others, the longest of which is so long."""
+        return (count + 1) * longest <= _MOST_TOKENS and (length == longest or not self.unpadded)
 
     @property
     def batches(self) -> list[dict[str, NDArray[np.int64]]]:
@@ -118,11 +124,13 @@ class Encoding:
         runs = self.runs
         if len(runs) == 1 and len(runs[0]) == len(self.offsets) and not self.together:
             return [self.feeds]
-        longest = [int(self.lengths[rows].max()) for rows in runs]
-        return [
-            {name: array[rows, :length] for name, array in self.feeds.items()}
-            for rows, length in zip(runs, longest, strict=True)
-        ]
+        places = [(rows, self._real(rows)) for rows in runs]
+        return [{name: array[rows, real] for name, array in self.feeds.items()} for rows, real in places]
+
+    def _real(self, rows: list[int]) -> slice:
+        """The columns in which some of the rows have a token."""
+        real = np.flatnonzero(self.feeds["attention_mask"][rows].any(axis=0))
+        return slice(int(real[0]), int(real[-1]) + 1) if real.size else slice(0)
 
     def run(self, run: Run) -> Outputs:
         """The outputs of all rows, from one run for each of `batches`."""
@@ -133,7 +141,8 @@ class Encoding:
         made, runs = list(outputs), self.runs
         if len(made) == 1 and not self.together:
             return made[0]
-        found = {name: _padded([one[name] for one in made]) for name in made[0]}
+        left = not self.feeds["attention_mask"][:, 0].all()
+        found = {name: _padded([one[name] for one in made], left=left) for name in made[0]}
         place = np.argsort(np.concatenate(runs), kind="stable")
         return {name: array[place] for name, array in found.items()} if self.together else found
 
@@ -157,11 +166,14 @@ def regroup(encodings: Iterable[Encoding], outputs: Iterable[Outputs]) -> list[O
     return [encoding.joined([next(given) for _ in encoding.batches]) for encoding in encodings]
 
 
-def _padded(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Arrays (1, length, ...) -> (rows, longest length, ...)."""
+def _padded(rows: Sequence[NDArray[Any]], *, left: bool) -> NDArray[Any]:
+    """Arrays (n, length, ...) -> (rows, longest length, ...), zeros where a tokenizer puts padding."""
     longest = max(row.shape[1] for row in rows)
+    if all(row.shape[1] == longest for row in rows):
+        return np.concatenate(rows)
+    gaps = ((longest - row.shape[1], 0) if left else (0, longest - row.shape[1]) for row in rows)
     return np.concatenate(
-        [np.pad(row, [(0, 0), (0, longest - row.shape[1]), *[(0, 0)] * (row.ndim - 2)]) for row in rows]
+        [np.pad(row, [(0, 0), gap, *[(0, 0)] * (row.ndim - 2)]) for row, gap in zip(rows, gaps, strict=True)]
     )
 
 

@@ -281,9 +281,11 @@ def _clean_text(text: Text) -> Text:
 def _clean(text: str) -> str:
     if not isinstance(text, str):
         raise TokenizerError(f"a text must be a string, got {type(text).__name__}")
-    if not text.isascii():
+    try:
+        size = len(text) if text.isascii() else len(text.encode())
+    except UnicodeEncodeError:
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    size = len(text) if text.isascii() else len(text.encode())
+        size = len(text.encode())
     if size > MAX_TEXT_BYTES:
         raise TokenizerError(f"a text has {size} bytes, at most {MAX_TEXT_BYTES} are taken", hint="split it")
     return text

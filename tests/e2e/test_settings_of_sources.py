@@ -183,6 +183,14 @@ def offset(source):
     )
 
 
+def cut_static(source):
+    made = static(source, source.with_name("static"))
+    tokenizer = made / "0_StaticEmbedding/tokenizer.json"
+    cut = {"direction": "Right", "max_length": 12, "strategy": "LongestFirst", "stride": 0}
+    tokenizer.write_text(json.dumps({**spec(tokenizer.parent), "truncation": cut}))
+    return made
+
+
 def model2vec(source):
     return static(source, source.with_name("static"), alone=True)
 
@@ -293,6 +301,11 @@ SETTINGS = {
     "static embeddings: mapping and weights": (
         folded,
         weights(lambda tensors: {name: value[::-1].copy() for name, value in tensors.items()}),
+    ),
+    "static embeddings: truncation of tokenizer.json": (cut_static, settings(max_length=8192)),
+    "model2vec max_length": (
+        lambda source: edited(model2vec(source) / "config.json", max_length=12),
+        settings(max_length=512),
     ),
     "model2vec normalize": (model2vec, files(config=set_in("normalize", value=False))),
     "model2vec unknown tokens": (model2vec, files(config=set_in("unknown_id", value=None))),

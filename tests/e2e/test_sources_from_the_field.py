@@ -183,7 +183,10 @@ def test_static_embeddings_are_a_table_and_a_mean_in_every_format(source_dir, tm
         "a story", add_special_tokens=False
     )
     for name in (*FORMATS, "torchscript"):
-        assert np.allclose(load(bundle, format=name)("a story"), table[ids.ids].mean(axis=0), atol=1e-5)
+        pipeline = load(bundle, format=name)
+        assert np.allclose(pipeline("a story"), table[ids.ids].mean(axis=0), atol=1e-5)
+        several = ["a story", "it was", "a good long story of a king", "the king", "of a story of a king", "a king"]
+        assert np.array_equal(pipeline(several), np.stack([pipeline(one) for one in several])), "to the bit, as alone"
 
 
 @pytest.mark.parametrize(

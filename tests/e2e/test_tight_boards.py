@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import edgewright, second
+from debian import need
 
 TEXT = "a charming and often affecting journey"
 LIMIT_MIB = 512
@@ -184,5 +185,45 @@ def test_inodes_that_run_out_are_said_and_what_was_stays(bundle, mounted):
     assert json.loads(edgewright("status", *there, "--json"))["active"] == before
     for number in range(made):
         (place / f"other{number}").unlink()
+    edgewright("flash", other, *there)
+    assert json.loads(edgewright("status", *there, "--json"))["active"] != before
+
+
+@pytest.fixture
+def limited(tmp_path):
+    """A store on btrfs whose quota can be set, as a real kernel counts it, and what sets it."""
+    need("mkfs.btrfs", "btrfs-progs")
+    image, place = tmp_path / "image", tmp_path / "btrfs"
+    with image.open("wb") as file:
+        file.truncate(256 * 2**20)
+    place.mkdir()
+    subprocess.run(["mkfs.btrfs", "-q", str(image)], check=True, capture_output=True)
+    done = subprocess.run(["mount", "-o", "loop", str(image), str(place)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"btrfs cannot be mounted here: {done.stderr.strip().splitlines()[0]}")
+
+    def btrfs(*words):
+        subprocess.run(["btrfs", *map(str, words)], check=True, capture_output=True)
+
+    btrfs("quota", "enable", place)
+    btrfs("subvolume", "create", place / "store")
+    # 256 is the first subvolume's number; through its own directory a quota that is used up could not be raised
+    yield place / "store", lambda most: btrfs("qgroup", "limit", most, "0/256", place)
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_quota_that_is_used_up_is_said_and_what_was_stays(bundle, limited):
+    """A real file system counts it: statvfs tells of room, and a write is refused."""
+    place, limit = limited
+    root, other = place / "board", bundle / "second"
+    there = ("local", "--root", root, "--python", sys.executable, "-q")
+    edgewright("flash", bundle / "bundle", *there)
+    before = json.loads(edgewright("status", *there, "--json"))["active"]
+    os.sync()
+    limit(2**20)
+    line = edgewright("flash", second(bundle / "bundle", other), *there, check=5)
+    assert "quota" in line.lower(), line
+    assert json.loads(edgewright("status", *there, "--json"))["active"] == before
+    limit(2**30)
     edgewright("flash", other, *there)
     assert json.loads(edgewright("status", *there, "--json"))["active"] != before

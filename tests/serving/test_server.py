@@ -23,7 +23,8 @@ from edgewright.bundle.manifest import Settings
 from edgewright.contracts.engine import Session
 from edgewright.inference.pipeline import Pipeline
 from edgewright.serving.model import Model
-from edgewright.serving.server import Bounds, _Server
+from edgewright.serving.clients import Bounds
+from edgewright.serving.server import _Server
 from edgewright.serving.unix_socket import listening
 from edgewright.tasks.text_classification import TextClassification
 
@@ -36,7 +37,7 @@ class Slow(Session):
 bundle = Bundle.open(sys.argv[1])
 task = TextClassification(Settings(max_length=64, labels=("a", "b")))
 model = Model(bundle, Pipeline(None, task, bundle.tokenizer(), Slow()))
-bounds = Bounds(connections=int(sys.argv[3]), waiting=int(sys.argv[5]), crowded_s=0.5, end_s=30)
+bounds = Bounds(connections=int(sys.argv[3]), waiting=int(sys.argv[5]), crowded_s=0.5, end_s=float(sys.argv[6]))
 with listening(Path(sys.argv[2])) as sock:
     asyncio.run(_Server(model, lambda: model, bounds).run(sock, lambda: print("ready", flush=True)))
 """
@@ -47,8 +48,8 @@ def serving(bundle_dir, tmp_path):
     """Start a server: so many connections at once, a time for each answer, so many in the queue."""
     started = []
 
-    def start(connections, takes_s=0.0, waiting=4096):
-        words = [bundle_dir, tmp_path / "s", connections, takes_s, waiting]
+    def start(connections, takes_s=0.0, waiting=4096, end_s=30):
+        words = [bundle_dir, tmp_path / "s", connections, takes_s, waiting, end_s]
         argv = [sys.executable, "-c", SERVER, *map(str, words)]
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
         started.append(process)
@@ -86,6 +87,31 @@ def test_a_client_that_came_first_is_never_dropped_for_one_that_comes(serving):
             time.sleep(0.02)
         two.close()
         assert three("a text")
+
+
+@pytest.mark.slow
+def test_who_comes_while_the_engine_is_at_work_is_heard_after_a_few_runs(serving):
+    path, _ = serving(8, takes_s=0.1)
+    answered, ended = [], threading.Event()
+
+    def ask():
+        with Client(path) as client:
+            while not ended.is_set():
+                answered.append(client("a text"))
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while len(answered) < 4:
+        time.sleep(0.01)
+    before = len(answered)
+    with Client(path) as client:
+        assert client("a text")
+    after = len(answered)
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert after - before <= 5
 
 
 def test_who_is_silent_makes_room_for_one_that_waits(serving):
@@ -126,6 +152,18 @@ def test_what_it_holds_is_answered_at_the_end(serving):
     assert process.wait(15) == 0, "it waited for clients that have their answer, as long as one may take: 30 s"
     for client in clients:
         client.close()
+
+
+@pytest.mark.slow
+def test_an_engine_that_hangs_does_not_keep_it_from_ending(serving):
+    path, process = serving(4, takes_s=600, end_s=0.1)
+    with socket.socket(socket.AF_UNIX) as way:
+        way.connect(str(path))
+        way.sendall(b'{"texts": ["a text"]}\n')
+        time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert way.recv(1) == b""
 
 
 @pytest.mark.slow

@@ -1,10 +1,12 @@
 """Tasks whose item is several rows of the model, ranking and labels of the asker's own; vectors cut and quantized."""
 
+from copy import copy
+
 import numpy as np
 import pytest
 
 from edgewright.bundle.manifest import Settings
-from edgewright.errors import DataError, EngineError, UsageError
+from edgewright.errors import DataError, EngineError, TokenizerError, UsageError
 from edgewright.tasks import Example
 from edgewright.tasks.feature_extraction import FeatureExtraction
 from edgewright.tasks.text_ranking import TextRanking
@@ -219,6 +221,38 @@ def test_vectors_are_cut_and_quantized():
     for how, kept in (("ubinary", bits), ("binary", signed)):
         assert extractor(quantize=how).numbers(kept).tolist() == np.where(VECTORS[0] > 0, 1, -1).tolist()
     assert extractor(quantize="int8").shaped(np.zeros(4, np.float32)).tolist() == [0] * 4
+
+
+def test_texts_of_a_table_are_run_together_by_length_and_never_one_row_alone(tokenizer):
+    shapes = []
+
+    def run(feeds):
+        assert feeds["attention_mask"].all(), "no padding"
+        shapes.append(feeds["input_ids"].shape)
+        return {"sentence_embedding": feeds["input_ids"][:, :2].astype(np.float32)}
+
+    def task(**settings):
+        return FeatureExtraction(Settings(max_length=32, pooling="model", **settings))
+
+    texts = ["a king", "a long story", "the king", "a story", "it was a good long story of a king"]
+    found = task(table=True).answers(run, tokenizer, texts)
+    assert len(shapes) < len(texts)
+    assert min(rows for rows, _ in shapes) == 2
+    shapes.clear()
+    alone = task().answers(run, tokenizer, texts)
+    assert [rows for rows, _ in shapes] == [1] * 5
+    assert np.array_equal(found, alone)
+    assert task(table=True).answers(run, tokenizer, []) == []
+
+
+def test_of_a_text_without_a_token_the_same_is_said_among_others(tokenizer):
+    task = FeatureExtraction(Settings(max_length=32, pooling="model", table=True))
+    bare = copy(tokenizer)
+    bare._backend = type(
+        "Bare", (), {"encode": lambda _, text: tokenizer._backend.encode(text, add_special_tokens=False)}
+    )()
+    with pytest.raises(TokenizerError, match="the text has no tokens"):
+        task.answers(lambda feeds: {"sentence_embedding": feeds["input_ids"]}, bare, ["a king", "", "a story"])
 
 
 def test_vectors_of_a_list_are_one_array():

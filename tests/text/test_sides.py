@@ -1,6 +1,7 @@
 """What tokenizer_config.json says of sides, and segments of windows."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -22,6 +23,29 @@ def test_texts_are_padded_on_the_side_that_the_source_says(tokenizer_dir, side):
     real = feeds["attention_mask"][0].tolist()
     assert real == sorted(real, reverse=side == "right")
     assert feeds["input_ids"][0][feeds["attention_mask"][0] == 0].tolist() == [0] * real.count(0)
+
+
+TEXTS = ["a", "a good long story", "it is", "a good long story of a king and a good long story", "it was", "of"]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("how", [{"together": False}, {"together": True}, {"together": True, "unpadded": True}])
+def test_rows_of_an_item_lose_no_token_and_outputs_stand_where_their_tokens_do(tokenizer_dir, side, how, monkeypatch):
+    monkeypatch.setattr("edgewright.text.encoding._MOST_TOKENS", 20)
+    changed(tokenizer_dir, "tokenizer_config.json", lambda tree: tree.update(padding_side=side))
+    encoding = replace(Tokenizer(tokenizer_dir, 64).encode(TEXTS), items=(0,) * len(TEXTS), **how)
+    feeds, batches = encoding.feeds, encoding.batches
+    real = feeds["attention_mask"].astype(bool)
+    assert sum(int(batch["attention_mask"].sum()) for batch in batches) == real.sum()
+    assert all(batch["attention_mask"].any(axis=0).all() for batch in batches), "no column is padding alone"
+    if how != {"together": True}:
+        assert all(batch["attention_mask"].all() for batch in batches)
+    assert 1 < len(batches) < len(TEXTS) or not how["together"]
+    given = encoding.run(
+        lambda batch: {"tokens": batch["input_ids"], "row": batch["attention_mask"].sum(axis=1, keepdims=True)}
+    )
+    assert (given["tokens"][real] == feeds["input_ids"][real]).all()
+    assert given["row"].ravel().tolist() == encoding.lengths.tolist()
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

@@ -53,6 +53,7 @@ ASKED = [{"question": "Who brought soup?", "context": "The river had risen. " * 
     [
         ("deberta-v2", "question-answering"),
         ("mpnet", "text-ranking"),
+        ("mobilebert", "text-ranking"),
         ("camembert", "zero-shot-classification"),
         ("modernbert", "token-classification"),
         ("albert", "fill-mask"),

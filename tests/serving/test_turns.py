@@ -1,0 +1,59 @@
+"""Work in its turn, what came of it to whoever asked, and the loop hears others in between."""
+
+import asyncio
+import time
+
+from edgewright.serving.turns import Turns
+
+
+def test_work_is_done_in_its_turn_and_each_hears_of_its_own():
+    async def run():
+        turns, order, told = Turns(), [], []
+        all_told = asyncio.Event()
+
+        def work(number):
+            order.append(number)
+            return number * 2
+
+        def tell(value, error):
+            told.append((value, error))
+            if len(told) == 50:
+                all_told.set()
+
+        for number in range(50):
+            turns.put(tell, work, number)
+        assert not order, "nothing is done before the loop is free"
+        await asyncio.wait_for(all_told.wait(), 10)
+        return order, told
+
+    order, told = asyncio.run(run())
+    assert order == list(range(50))
+    assert told == [(number * 2, None) for number in range(50)]
+
+
+def test_what_is_raised_comes_to_whoever_asked_and_the_next_is_served():
+    async def run():
+        turns, told = Turns(), asyncio.Queue()
+        for given in ("no number", "7"):
+            turns.put(lambda value, error: told.put_nowait((value, type(error))), int, given)
+        turns.put(lambda value, error: told.put_nowait((value, type(error))), exit)
+        return [await asyncio.wait_for(told.get(), 10) for _ in range(3)]
+
+    assert asyncio.run(run()) == [(None, ValueError), (7, type(None)), (None, SystemExit)]
+
+
+def test_the_loop_is_free_between_two_that_take_a_while():
+    """Work that is put while some is at hand comes after it, and a callback of another does not wait for all."""
+
+    async def run():
+        turns, order, end = Turns(), [], asyncio.Event()
+        for number in range(5):
+            turns.put(lambda value, _: order.append(value), lambda number=number: (time.sleep(0.005), number)[1])
+        turns.put(lambda *_: end.set(), int)
+        asyncio.get_running_loop().call_later(0.001, order.append, "another")
+        await asyncio.wait_for(end.wait(), 10)
+        return order
+
+    found = asyncio.run(run())
+    assert [one for one in found if one != "another"] == list(range(5))
+    assert found.index("another") < 4
