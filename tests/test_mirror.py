@@ -43,6 +43,8 @@ ELSEWHERE = {
     "contracts/transport.py": ("contracts/test_examples.py", "its example, run"),
     "data/rows.py": ("data/test_data.py", "rows, whatever the file"),
     "exporting/_updater.py": ("e2e/test_fleets.py", "by the real updaters"),
+    "exporting/split_pattern.py": ("exporting/test_tokenizer_file.py", "what a tokenizer splits by"),
+    "exporting/unicode_tables.py": ("exporting/test_tokenizer_file.py", "every code point, by what comes out"),
     "exporting/mender.py": ("e2e/test_fleets.py", "by the real updater"),
     "exporting/rauc.py": ("e2e/test_fleets.py", "by the real updater"),
     "inference/choice.py": ("e2e/test_raced.py", "what a race chose"),
