@@ -65,8 +65,11 @@ if TYPE_CHECKING:
     from edgewright.serving.server import Bounds, serve
     from edgewright.system.child import Limits
     from edgewright.system.shown import Results
+    from edgewright.training.decoder_shape import DecoderShape
     from edgewright.training.distilling import Distillation, distill
     from edgewright.training.fitting import Trained, train
+    from edgewright.training.pretraining import Pretrained, pretrain
+    from edgewright.training.pretraining_recipe import PretrainingRecipe
     from edgewright.training.recipe import Recipe
     from edgewright.training.student import Shape
     from edgewright.training.tokenizers import TrainedTokenizer, train_tokenizer
@@ -81,6 +84,7 @@ __all__ = [
     "Client",
     "Comparison",
     "Count",
+    "DecoderShape",
     "Difference",
     "Distillation",
     "EdgewrightError",
@@ -96,6 +100,8 @@ __all__ = [
     "Outcome",
     "Pipeline",
     "Plan",
+    "Pretrained",
+    "PretrainingRecipe",
     "Probed",
     "ProbedBoard",
     "Profile",
@@ -158,6 +164,7 @@ __all__ = [
     "load",
     "open_source",
     "pack",
+    "pretrain",
     "probe",
     "probe_board",
     "profile",
@@ -192,6 +199,7 @@ _HOMES = {
     "Client": "serving.client",
     "Comparison": "measure.regression",
     "Count": "boards.instructions",
+    "DecoderShape": "training.decoder_shape",
     "Difference": "proof.compare",
     "Distillation": "training.distilling",
     "EdgewrightError": "errors",
@@ -207,6 +215,8 @@ _HOMES = {
     "Outcome": "boards.many",
     "Pipeline": "inference.pipeline",
     "Plan": "measure.plan",
+    "Pretrained": "training.pretraining",
+    "PretrainingRecipe": "training.pretraining_recipe",
     "Probed": "analysis.probe",
     "ProbedBoard": "boards.facts",
     "Profile": "measure.profile",
@@ -266,6 +276,7 @@ _HOMES = {
     "load": "inference.pipeline",
     "open_source": "model.source",
     "pack": "bundle.packing",
+    "pretrain": "training.pretraining",
     "probe": "analysis.probe",
     "probe_board": "boards.facts",
     "profile": "measure.profile",
