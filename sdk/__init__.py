@@ -66,8 +66,11 @@ if TYPE_CHECKING:
     from edgewright.serving.server import serve
     from edgewright.system.child import Limits
     from edgewright.system.shown import Results
+    from edgewright.training.decoder_shape import DecoderShape
     from edgewright.training.distilling import Distillation, distill
     from edgewright.training.fitting import Trained, train
+    from edgewright.training.pretraining import Pretrained, pretrain
+    from edgewright.training.pretraining_recipe import PretrainingRecipe
     from edgewright.training.recipe import Recipe
     from edgewright.training.student import Shape
     from edgewright.training.tokenizers import TrainedTokenizer, train_tokenizer
@@ -82,6 +85,7 @@ __all__ = [
     "Client",
     "Comparison",
     "Count",
+    "DecoderShape",
     "Difference",
     "Distillation",
     "EdgewrightError",
@@ -97,6 +101,8 @@ __all__ = [
     "Outcome",
     "Pipeline",
     "Plan",
+    "Pretrained",
+    "PretrainingRecipe",
     "Probed",
     "ProbedBoard",
     "Profile",
@@ -159,6 +165,7 @@ __all__ = [
     "load",
     "open_source",
     "pack",
+    "pretrain",
     "probe",
     "probe_board",
     "profile",
@@ -193,6 +200,7 @@ _HOMES = {
     "Client": "serving.client",
     "Comparison": "measure.regression",
     "Count": "boards.instructions",
+    "DecoderShape": "training.decoder_shape",
     "Difference": "proof.compare",
     "Distillation": "training.distilling",
     "EdgewrightError": "errors",
@@ -208,6 +216,8 @@ _HOMES = {
     "Outcome": "boards.many",
     "Pipeline": "inference.pipeline",
     "Plan": "measure.plan",
+    "Pretrained": "training.pretraining",
+    "PretrainingRecipe": "training.pretraining_recipe",
     "Probed": "analysis.probe",
     "ProbedBoard": "boards.facts",
     "Profile": "measure.profile",
@@ -267,6 +277,7 @@ _HOMES = {
     "load": "inference.pipeline",
     "open_source": "model.source",
     "pack": "bundle.packing",
+    "pretrain": "training.pretraining",
     "probe": "analysis.probe",
     "probe_board": "boards.facts",
     "profile": "measure.profile",

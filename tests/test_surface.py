@@ -64,6 +64,7 @@ VERBS = {
     "keys sign": "countersign_keys",
     "list": "listing",
     "pack": "pack",
+    "pretrain": "pretrain",
     "profile": "profile",
     "pull": "pull",
     "push": "push",
@@ -293,12 +294,16 @@ RESULTS = [
     edgewright.Result(Path(EVIL), (TRIAL,) * 30, (TRIAL, TRIAL), TRIAL, "onnx/int8", {EVIL: 3}),
     edgewright.Trained(Path(EVIL), "accuracy", 50.0, 91.0, 90.0, 60, 100, 10**7, 1.0, 1.0),
     edgewright.TrainedTokenizer(Path(EVIL), "bpe", 1000, 99, 1.5, 0.0),
+    edgewright.Pretrained(Path(EVIL), 1.5, 0.6, 90, 100, 10**7, 10**6, 10**5, 10**4, 9.0, 1e5, 0.4, EVIL),
     ATTENTION,
     edgewright.Probed("texts", (EVIL, "b"), 10, 5, 50.0, ()),
     edgewright.Report(RUN, RUN, (FOUND,)),
     edgewright.Identity("model", EVIL, EVIL, EVIL),
 ]
-SETTINGS = {"Bounds", "Distillation", "Install", "Limits", "Plan", "Recipe", "Rules", "SearchLimits", "Shape", "Target"}
+SETTINGS = {
+    *("Bounds", "DecoderShape", "Distillation", "Install", "Limits", "Plan", "PretrainingRecipe", "Recipe", "Rules"),
+    *("SearchLimits", "Shape", "Target"),
+}
 """What is given to a function: written as it is made."""
 WORKERS = {"Board", "Client", "EdgewrightError", "Pipeline", "Results", "Source"}
 """Have their own tests."""

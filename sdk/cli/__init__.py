@@ -51,7 +51,7 @@ class _Commands(Room):
         ("Measure", ("bench", "race", "profile", "report")),
         ("Boards", ("devices", "flash", "list", "status", "rollback", "uninstall")),
         ("Pass on", ("push", "pull", "pack", "unpack", "sign", "keys", "export")),
-        ("Train and make smaller", ("train", "distill", "compress", "search", "tokenizer", "analyze")),
+        ("Train and make smaller", ("train", "distill", "pretrain", "compress", "search", "tokenizer", "analyze")),
         ("This machine", ("doctor",)),
     )
 

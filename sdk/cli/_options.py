@@ -37,6 +37,7 @@ __all__ = [
     "generation_options",
     "listed",
     "output_options",
+    "pretraining_options",
     "profiles_option",
     "recipe_options",
     "subcommands",
@@ -59,21 +60,36 @@ def profiles_option(command: Any) -> Any:
 
 def recipe_options(command: Any) -> Any:
     """An option for each setting of a training recipe, such as `--learning-rate`."""
-    from dataclasses import fields
-
     from edgewright.training.recipe import Recipe
 
-    words = (Recipe.__doc__ or "").partition("Attributes:")[2].splitlines()
-    said = {name.strip(): text.strip() for name, _, text in (line.partition(": ") for line in words)}
-    for field in reversed(fields(Recipe)):
-        kind = click.Choice(["fp32", "bf16", "fp16"]) if field.name == "precision" else type(field.default)
+    return _setting_options(Recipe, command)
+
+
+def pretraining_options(command: Any) -> Any:
+    """The same for a training from nothing."""
+    from edgewright.training.pretraining_recipe import PretrainingRecipe
+
+    return _setting_options(PretrainingRecipe, command)
+
+
+def _setting_options(settings: Any, command: Any) -> Any:
+    """An option for each field of a dataclass of settings, with what its docstring says of it."""
+    from dataclasses import fields
+    from typing import get_args, get_type_hints
+
+    words = " ".join((settings.__doc__ or "").partition("Attributes:")[2].split("\n            "))
+    said = {name.strip(): text.strip() for name, _, text in (line.partition(": ") for line in words.splitlines())}
+    kinds = get_type_hints(settings)
+    for field in reversed(fields(settings)):
+        choices = get_args(kinds[field.name])
+        kind = click.Choice(choices) if choices else type(field.default)
+        flag = {"is_flag": True} if kind is bool else {"type": kind, "show_default": True}
         option = click.option(
             f"--{field.name.replace('_', '-')}",
             field.name,
-            type=kind,
             default=field.default,
-            show_default=True,
             help=said.get(field.name, "")[:1].upper() + said.get(field.name, "")[1:],  # -OO leaves no docstring
+            **flag,
         )
         command = option(command)
     return command

@@ -1,4 +1,4 @@
-"""Training: fine-tune an encoder, distil it. What a name needs comes when it is used."""
+"""Training: fine-tune an encoder, distil it, train a decoder from nothing. What a name needs comes when it is used."""
 
 from __future__ import annotations
 
@@ -6,19 +6,37 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgewright.training.decoder_shape import DecoderShape
     from edgewright.training.distilling import Distillation, distill
     from edgewright.training.fitting import Trained, train
+    from edgewright.training.pretraining import Pretrained, pretrain
+    from edgewright.training.pretraining_recipe import PretrainingRecipe
     from edgewright.training.recipe import Recipe
     from edgewright.training.student import Shape
 
-__all__ = ["Distillation", "Recipe", "Shape", "Trained", "distill", "train"]
+__all__ = [
+    "DecoderShape",
+    "Distillation",
+    "Pretrained",
+    "PretrainingRecipe",
+    "Recipe",
+    "Shape",
+    "Trained",
+    "distill",
+    "pretrain",
+    "train",
+]
 
 _HOMES = {
+    "DecoderShape": "decoder_shape",
     "Distillation": "distilling",
+    "Pretrained": "pretraining",
+    "PretrainingRecipe": "pretraining_recipe",
     "Recipe": "recipe",
     "Shape": "student",
     "Trained": "fitting",
     "distill": "distilling",
+    "pretrain": "pretraining",
     "train": "fitting",
 }
 
