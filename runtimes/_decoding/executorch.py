@@ -62,6 +62,9 @@ class ExecutorchDecoder(Decoder):
     def _take(self, arrays: Sequence[NDArray[Any]], length: int) -> None:
         self.length = 0
         (tokens,) = arrays
+        known = tokens.dtype == np.int64 and tokens.shape == (length,)
+        if not known or not ((tokens >= 0) & (tokens < self.vocabulary)).all():
+            raise ValueError(f"{tokens.dtype} {tokens.shape}, int64 {(length,)} below {self.vocabulary} is wanted")
         for at in range(0, length, self._chunk):
             self._read(tokens[at : at + self._chunk], at)
         self._tokens[:length] = tokens

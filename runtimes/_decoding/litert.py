@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 
 from edgewright.bundle.manifest import TensorSpec
-from edgewright.contracts.decoder import Decoder
+from edgewright.contracts.decoder import Decoder, room
 from edgewright.errors import EngineError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class LitertDecoder(Decoder):
     def _take(self, arrays: Sequence[NDArray[Any]], length: int) -> None:
         whole = self._steps.cache()
         for array, given in zip(whole, arrays, strict=True):
-            array[:, :, :length] = given
+            np.copyto(room(array, length, given), given)
         self._steps.fill(whole)
 
 
