@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from edgewright.bundle.manifest import TensorSpec
 from edgewright.contracts.converter import ConversionSpec, Converter
 from edgewright.contracts.precision import PRECISIONS, suffix
+from edgewright.converters._decoder.source import DecoderSource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,8 +48,13 @@ class ExecutorchConverter(Converter):
 
     def __init__(self) -> None:
         self._program: Any = None
+        self._decoders = DecoderSource()
 
     def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
+        made = self._decoder(model, spec) if spec.task == "text-generation" else self._encoder(model, spec)
+        out.write_bytes(made)
+
+    def _encoder(self, model: Any, spec: ConversionSpec) -> bytes:
         from edgewright.converters._executorch import export
         from edgewright.converters._executorch.lower import lower
         from edgewright.converters._executorch.rewrite import rewrite
@@ -58,4 +66,22 @@ class ExecutorchConverter(Converter):
             exported = self._program = self._program or export.export(model, spec)
         program = export.trace(rewrite(exported.module(check_guards=False), spec), spec)
         spec.progress("lower to XNNPACK")
-        out.write_bytes(lower(program, spec))
+        inputs = [TensorSpec(name, "int64", (1, "length")) for name in spec.inputs]
+        return lower(program, spec, inputs, {"get_max_seq_len": spec.settings.max_length})
+
+    def _decoder(self, model: Any, spec: ConversionSpec) -> bytes:
+        from edgewright.converters._decoder.smoothing import smoothed
+        from edgewright.converters._executorch import decoder as decoders
+        from edgewright.converters._executorch.lower import lower
+
+        decoder, factor = self._decoders.decoder(model, spec), None
+        decoder = replace(decoder, context=min(decoder.context, decoders.CONTEXT))
+        if spec.precision == "int8":
+            decoder = smoothed(decoder, self._decoders.moments(model, spec))
+        if spec.precision == "int4":
+            factor = self._decoders.moments(model, spec).factor
+        spec.progress("export")
+        program = decoders.program(decoder, spec, factor)
+        spec.progress("lower to XNNPACK")
+        inputs = [TensorSpec("input_ids", "int64", (1, "length")), TensorSpec("start", "int64", (1,))]
+        return lower(program, spec, inputs, decoders.methods(decoder, spec))

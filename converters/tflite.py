@@ -7,10 +7,12 @@ through TensorFlow's own converter instead.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgewright.contracts.converter import ConversionSpec, Converter
 from edgewright.contracts.precision import PRECISIONS, suffix
+from edgewright.converters._decoder.source import DecoderSource
 from edgewright.text.buckets import buckets
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class TfliteConverter(Converter):
 
     def __init__(self) -> None:
         self._float: bytes = b""
+        self._decoders = DecoderSource()
 
     def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
         from edgewright.converters._model.keras import Keras
@@ -55,12 +58,21 @@ class TfliteConverter(Converter):
 
             keras.convert(model, spec, out)
             return
-        self._float = self._float or self._export(model, spec)
+        self._float = self._float or (
+            self._decoder(model, spec) if spec.task == "text-generation" else self._export(model, spec)
+        )
         data = self._float
         if spec.precision != "fp32":
             spec.progress("quantize")
             data = quantize(data, spec)
         out.write_bytes(described(data, {**spec.about, "precision": spec.precision}))
+
+    def _decoder(self, model: Any, spec: ConversionSpec) -> bytes:
+        from edgewright.converters._tflite.decoder import CONTEXT, export_decoder
+
+        decoder = self._decoders.decoder(model, spec)
+        spec.progress("export one token and a chunk")
+        return export_decoder(replace(decoder, context=min(decoder.context, CONTEXT)))
 
     def _export(self, model: Any, spec: ConversionSpec) -> bytes:
         from edgewright.converters._tflite.export import export

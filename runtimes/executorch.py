@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -19,10 +20,10 @@ from edgewright.runtimes._quiet import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from edgewright.contracts.decoder import Decoder
     from edgewright.contracts.operators import Trace
 
 __all__ = ["ExecutorchRuntime"]
@@ -42,7 +43,7 @@ class ExecutorchRuntime(Runtime):
     module = "executorch"
     package = "executorch"
 
-    _open_sessions: ClassVar[weakref.WeakSet[Session]] = weakref.WeakSet()
+    _open_sessions: ClassVar[weakref.WeakSet[Session | Decoder]] = weakref.WeakSet()
 
     def import_engine(self) -> Any:
         """The bindings, which find torch's libraries only after torch.
@@ -56,17 +57,30 @@ class ExecutorchRuntime(Runtime):
         return _portable_lib
 
     def _open(self, path: Path, *, threads: int) -> _Session:
+        session = _Session(self._program(path, threads), path.name)
+        self._open_sessions.add(session)
+        return session
+
+    def _open_decoder(self, path: Path, *, threads: int, context: int) -> Decoder:
+        from edgewright.runtimes._decoding.executorch import ExecutorchDecoder
+
+        self.import_engine()
+        _register_attention()
+        program = self._program(path, threads)
+        with quiet():  # it says that it plans no memory for what is temporary
+            decoder = ExecutorchDecoder(program, path.name, context, *_signature(program, path.name))
+        self._open_sessions.add(decoder)
+        return decoder
+
+    def _program(self, path: Path, threads: int) -> Any:
         library = self.import_engine()
         _check_identifier(path)
         with quiet():  # it says which files of the CPU's description this machine has not
             self._size_pool(library, threads)
         try:
-            program = library._load_program(str(path), program_verification=library.Verification.InternalConsistency)  # noqa: SLF001 - the bindings' own name
+            return library._load_program(str(path), program_verification=library.Verification.InternalConsistency)  # noqa: SLF001 - the bindings' own name
         except RuntimeError as error:
             raise EngineError(f"executorch refuses {path.name}: {error}", hint="is the file whole?") from error
-        session = _Session(program, path.name)
-        self._open_sessions.add(session)
-        return session
 
     def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
         def opened(cut: Path) -> Callable[[], object]:
@@ -91,14 +105,7 @@ class ExecutorchRuntime(Runtime):
 
 class _Session(Session):
     def __init__(self, program: Any, name: str) -> None:
-        methods = {program.get_method_name(at) for at in range(program.num_methods())}
-        if not {"forward", "get_signature"} <= methods:
-            raise EngineError(
-                f"{name} has the methods {', '.join(sorted(methods))}; forward and get_signature are wanted",
-                hint="make it with edgewright build",
-            )
-        (signature,) = program.load_method("get_signature")([])
-        self.inputs, self.outputs = (_specs(signature, side) for side in ("inputs", "outputs"))
+        self.inputs, self.outputs = _signature(program, name)
         self._program, self._forward = program, program.load_method("forward")
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -122,6 +129,32 @@ class _Session(Session):
         except Exception as error:
             shape = next(iter(row.values())).shape
             raise EngineError(f"executorch failed on {shape[1]} tokens: {error}") from error
+
+
+def _register_attention() -> None:
+    """Load the library with the operators of decoders; its package would import the exporter."""
+    import importlib.util
+
+    import torch
+
+    found = importlib.util.find_spec("executorch.extension.llm.custom_ops")
+    places = found.submodule_search_locations if found and found.submodule_search_locations else ()
+    libraries = [path for place in places for path in Path(place).glob("libcustom_ops_aot_lib.*")]
+    if not libraries:
+        raise EngineError("this executorch has no library of operators for decoders", hint="install executorch anew")
+    torch.ops.load_library(str(libraries[0]))
+
+
+def _signature(program: Any, name: str) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Inputs and outputs, as the file says them. Raises EngineError."""
+    methods = {program.get_method_name(at) for at in range(program.num_methods())}
+    if not {"forward", "get_signature"} <= methods:
+        raise EngineError(
+            f"{name} has the methods {', '.join(sorted(methods))}; forward and get_signature are wanted",
+            hint="make it with edgewright build",
+        )
+    (signature,) = program.load_method("get_signature")([])
+    return _specs(signature, "inputs"), _specs(signature, "outputs")
 
 
 def _tensors(row: Mapping[str, NDArray[Any]]) -> list[Any]:

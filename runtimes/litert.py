@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import weakref
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgewright.contracts.decoder import Decoder
     from edgewright.contracts.operators import Trace
 
 __all__ = ["Litert"]
@@ -50,16 +52,33 @@ class Litert(Runtime):
     footprint = Footprint(base_mib=25.0, copies=1.6, mapped=True, measured=True)
 
     def _open(self, path: Path, *, threads: int) -> Session:
+        interpreter = self._interpreter(path, threads)
+        with quiet():
+            graphs = graphs_of(interpreter)
+            if len(graphs) > 1 and _compiles():
+                held = _compiled(path, threads)
+                keys = list(interpreter.get_signature_list())
+                graphs = [_CompiledGraph(held, key, graph) for key, graph in zip(keys, graphs, strict=True)]
+        return TfliteSession(graphs, self.buckets)
+
+    def _open_decoder(self, path: Path, *, threads: int, context: int) -> Decoder:
+        from edgewright.runtimes._decoding.litert import CompiledSteps, InterpreterSteps, LitertDecoder
+
+        interpreter = self._interpreter(path, threads)
+        with quiet():
+            signatures = {
+                key: {tensor.name: tensor.shape for tensor in (*graph.outputs, *graph.inputs)}
+                for key, graph in zip(interpreter.get_signature_list(), graphs_of(interpreter), strict=True)
+            }
+            if not _compiles():
+                return LitertDecoder(signatures, context, partial(InterpreterSteps, interpreter))
+            return LitertDecoder(signatures, context, partial(CompiledSteps, _compiled(path, threads)))
+
+    def _interpreter(self, path: Path, threads: int) -> Any:
         check_magic(path)
         self.import_engine()
         with quiet():
-            interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter(
-                str(path), num_threads=threads
-            )
-            graphs = graphs_of(interpreter)
-            if len(graphs) > 1 and importlib.util.find_spec("ai_edge_litert.cpu_options") and not lacks_atomics():
-                graphs = _compiled(path, threads, list(interpreter.get_signature_list()), graphs)
-        return TfliteSession(graphs, self.buckets)
+            return importlib.import_module("ai_edge_litert.interpreter").Interpreter(str(path), num_threads=threads)
 
     def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
         library = Path(self.import_engine().__file__).parent / "libLiteRt.so"
@@ -77,7 +96,12 @@ class Litert(Runtime):
         return trace(compiled, lambda: session.run(feeds), ops_of(path, key), runs)
 
 
-def _compiled(path: Path, threads: int, keys: list[str], declared: list[Graph]) -> list[Graph]:
+def _compiles() -> bool:
+    """Whether this LiteRT has compiled models with options, and this CPU stands the libraries that they load."""
+    return importlib.util.find_spec("ai_edge_litert.cpu_options") is not None and not lacks_atomics()
+
+
+def _compiled(path: Path, threads: int) -> _Held:
     options, cpu, model, accelerator = (
         importlib.import_module(f"ai_edge_litert.{name}")
         for name in ("options", "cpu_options", "compiled_model", "hardware_accelerator")
@@ -89,7 +113,7 @@ def _compiled(path: Path, threads: int, keys: list[str], declared: list[Graph]) 
     compiled = model.CompiledModel.from_file(str(path), options=chosen)
     held = _Held(compiled)
     del compiled
-    return [_CompiledGraph(held, key, graph) for key, graph in zip(keys, declared, strict=True)]
+    return held
 
 
 class _Held:

@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING, Any
 from edgewright.errors import ConversionFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
+    from edgewright.bundle.manifest import TensorSpec
     from edgewright.contracts.converter import ConversionSpec
 
 __all__ = ["lower"]
 
 
-def lower(program: torch.export.ExportedProgram, spec: ConversionSpec) -> bytes:
-    """The file, with the methods `get_signature`, `get_max_seq_len` and `get_about` beside `forward`.
+def lower(
+    program: torch.export.ExportedProgram, spec: ConversionSpec, inputs: Sequence[TensorSpec], methods: dict[str, Any]
+) -> bytes:
+    """The file, with the methods `get_signature`, `get_about` and those of `methods` beside `forward`.
 
     Raises:
         ConversionFailed: the published runtimes lack an operator that XNNPACK does not take.
@@ -30,9 +35,9 @@ def lower(program: torch.export.ExportedProgram, spec: ConversionSpec) -> bytes:
         partitioner=[XnnpackPartitioner()],
         compile_config=EdgeCompileConfig(_check_ir_validity=False),
         constant_methods={
-            "get_signature": json.dumps(_signature(program, spec), separators=(",", ":")),
-            "get_max_seq_len": spec.settings.max_length,
+            "get_signature": json.dumps(_signature(program, spec, inputs), separators=(",", ":")),
             "get_about": json.dumps({**spec.about, "precision": spec.precision}, sort_keys=True),
+            **methods,
         },
     )
     spec.progress("write")
@@ -41,12 +46,14 @@ def lower(program: torch.export.ExportedProgram, spec: ConversionSpec) -> bytes:
     return bytes(finished.buffer)
 
 
-def _signature(program: torch.export.ExportedProgram, spec: ConversionSpec) -> dict[str, list[dict[str, Any]]]:
+def _signature(
+    program: torch.export.ExportedProgram, spec: ConversionSpec, inputs: Sequence[TensorSpec]
+) -> dict[str, list[dict[str, Any]]]:
     """Names, types and shapes; a free dimension is called `length`."""
     outputs = program.graph.output_node().args[0]
     values = [node.meta["val"] for node in outputs][-len(spec.outputs) :]
     return {
-        "inputs": [{"name": name, "dtype": "int64", "shape": [1, "length"]} for name in spec.inputs],
+        "inputs": [{"name": one.name, "dtype": one.dtype, "shape": list(one.shape)} for one in inputs],
         "outputs": [
             {"name": name, "dtype": str(value.dtype).removeprefix("torch."), "shape": _shape(value)}
             for name, value in zip(spec.outputs, values, strict=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from edgewright.contracts.converter import ConversionSpec
 
-__all__ = ["dynamic_linear", "rewrite"]
+__all__ = ["byte_embedding", "dynamic_linear", "norms", "rewrite", "tanh_gelu"]
 
 
 def rewrite(graph: torch.fx.GraphModule, spec: ConversionSpec) -> torch.fx.GraphModule:
@@ -36,18 +36,24 @@ def rewrite(graph: torch.fx.GraphModule, spec: ConversionSpec) -> torch.fx.Graph
         rewriter.each("linear.default", lambda _, node: grouped_linear(rewriter, node, factor))
     if by_integers(spec.precision):
         nibbles = spec.precision == "int4" and "embedding" not in spec.keep_float
-        small = nibble_embedding if nibbles else _byte_embedding
+        small = nibble_embedding if nibbles else byte_embedding
         rewriter.each("linear.default", dynamic_linear)
         # In one pass: a table of 4 bits is looked up by the same operator, and must not be made one of 8
-        rewriter.each("embedding.default", lambda _, node: small(rewriter, node) or _byte_embedding(rewriter, node))
+        rewriter.each("embedding.default", lambda _, node: small(rewriter, node) or byte_embedding(rewriter, node))
     if spec.precision == "fp16":
-        rewriter.each("gelu.default", _gelu)
+        rewriter.each("gelu.default", tanh_gelu)
         _give_floats(rewriter)
-    rewriter.each("layer_norm.default", _layer_norm)
+    norms(rewriter)
     graph.graph.eliminate_dead_code()
     graph.delete_all_unused_submodules()
     graph.recompile()
     return graph
+
+
+def norms(rewriter: Rewriter) -> None:
+    """Layer norms and norms by the root mean square in operators that the delegate takes."""
+    rewriter.each("layer_norm.default", _layer_norm)
+    rewriter.each("rms_norm.default", _rms_norm)
 
 
 def dynamic_linear(rewriter: Rewriter, node: torch.fx.Node) -> torch.fx.Node | None:
@@ -58,7 +64,7 @@ def dynamic_linear(rewriter: Rewriter, node: torch.fx.Node) -> torch.fx.Node | N
     return rewriter.call("linear.default", per_token(rewriter, node.args[0]), weight, *node.args[2:])
 
 
-def _byte_embedding(rewriter: Rewriter, node: torch.fx.Node) -> torch.fx.Node | None:
+def byte_embedding(rewriter: Rewriter, node: torch.fx.Node) -> torch.fx.Node | None:
     """table[ids] -> float(int8 table[ids]) * scales[ids]: only the rows in use are ever made float.
 
     Three portable operators, and not `quantized_decomposed.embedding_byte`, whose kernel lies in a library of its own
@@ -81,29 +87,47 @@ def _layer_norm(rewriter: Rewriter, node: torch.fx.Node) -> torch.fx.Node | None
 
     As an operator of its own a layer norm would cut the delegate in two, with its inputs and outputs in memory.
     """
-    import torch
-
     x, shape, scale, bias, epsilon = (*node.args, *(None, None, 1e-5)[len(node.args) - 2 :])[:5]
     if len(shape) != 1:
         return None
-    (width,) = shape
-    dtype = node.meta["val"].dtype
-    average = rewriter.constant(f"average_{width}", lambda: torch.full((1, width), 1 / width, dtype=dtype))
+    average = _average(rewriter, node, shape[0])
     centred = rewriter.call("sub.Tensor", x, rewriter.call("linear.default", x, average))
-    variance = rewriter.call("linear.default", rewriter.call("mul.Tensor", centred, centred), average)
-    normal = rewriter.call("rsqrt.default", rewriter.call("add.Tensor", variance, epsilon))
-    out = rewriter.call("mul.Tensor", centred, normal)
-    out = out if scale is None else rewriter.call("mul.Tensor", out, scale)
+    out = _scaled(rewriter, centred, average, epsilon, scale)
     return out if bias is None else rewriter.call("add.Tensor", out, bias)
 
 
-def _gelu(rewriter: Rewriter, node: torch.fx.Node) -> torch.fx.Node:
+def _rms_norm(rewriter: Rewriter, node: torch.fx.Node) -> torch.fx.Node | None:
+    """The same without the mean (arXiv 1910.07467)."""
+    x, shape, scale, epsilon = (*node.args, *(None, None)[len(node.args) - 2 :])[:4]
+    if len(shape) != 1 or epsilon is None:
+        return None
+    return _scaled(rewriter, x, _average(rewriter, node, shape[0]), epsilon, scale)
+
+
+def _average(rewriter: Rewriter, node: torch.fx.Node, width: int) -> torch.fx.Node:
+    import torch
+
+    dtype = node.meta["val"].dtype
+    return rewriter.constant(f"average_{width}", lambda: torch.full((1, width), 1 / width, dtype=dtype))
+
+
+def _scaled(
+    rewriter: Rewriter, x: torch.fx.Node, average: torch.fx.Node, epsilon: float, scale: torch.fx.Node | None
+) -> torch.fx.Node:
+    """X by the root of its mean square, and by `scale` where there is one."""
+    variance = rewriter.call("linear.default", rewriter.call("mul.Tensor", x, x), average)
+    normal = rewriter.call("rsqrt.default", rewriter.call("add.Tensor", variance, epsilon))
+    out = rewriter.call("mul.Tensor", x, normal)
+    return out if scale is None else rewriter.call("mul.Tensor", out, scale)
+
+
+def tanh_gelu(rewriter: Rewriter, node: torch.fx.Node) -> torch.fx.Node:
     """GELU with tanh for erf (Hendrycks and Gimpel 2016, arXiv 1606.08415): x sigmoid(1.5958 x + 0.071355 x^3).
 
     It is off by 5e-4 at most, which is float16's own step at 1. XNNPACK has no GELU in float16, and the portable
     operator takes one number at a time.
     """
-    (x,) = node.args
+    x = node.args[0]
     cubic = rewriter.call("mul.Tensor", rewriter.call("mul.Tensor", x, x), 0.07135481282)
     inner = rewriter.call("mul.Tensor", x, rewriter.call("add.Tensor", cubic, 1.5957691216))
     return rewriter.call("mul.Tensor", x, rewriter.call("sigmoid.default", inner))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.converters._decoder.gguf import read_grids
 from edgewright.converters._decoder.smoothing import smoothed
+from edgewright.converters._decoder.source import DecoderSource
 from edgewright.converters._onnx.carried import Carried, carries
 from edgewright.converters._onnx.products import Blocks, Plain, Products, nearest_int8, pairs
 from edgewright.converters._onnx.rows import Rows
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from edgewright.contracts.converter import ConversionSpec
     from edgewright.converters._decoder.parts import Decoder, Linear
     from edgewright.converters._onnx.products import Rounded
-    from edgewright.converters._rounding.gptq import Moments
 
 __all__ = ["DecoderMaker"]
 
@@ -32,36 +32,22 @@ _BLOCK4 = 32
 
 
 class DecoderMaker:
-    """Reads the parts of a decoder once, and writes a graph of them for each precision."""
+    """Writes a graph of a decoder's parts for each precision."""
 
     def __init__(self) -> None:
-        self._decoder: Decoder | None = None
-        self._moments: Moments | None = None
+        self._source = DecoderSource()
 
     def make(self, model: Any, spec: ConversionSpec) -> onnx.ModelProto:
         """The model at `spec.precision`, on the rung `spec.keep_float`."""
-        from edgewright.converters._decoder.families import read
         from edgewright.converters._onnx.decoder import decoder_model
         from edgewright.converters._onnx.fp16 import halve
 
-        if self._decoder is None:
-            spec.progress("read the parts")
-            self._decoder = read(model.model, spec.settings.max_length)
-        decoder, products = self._decoder, self._products(model, spec)
+        decoder, products = self._source.decoder(model, spec), self._products(model, spec)
         if isinstance(products, Rows):
-            decoder = smoothed(decoder, self._observed(model, spec))
+            decoder = smoothed(decoder, self._source.moments(model, spec))
         spec.progress("write the graph")
         made = decoder_model(decoder, products)
         return halve(made) if spec.precision == "fp16" else made
-
-    def _observed(self, model: Any, spec: ConversionSpec) -> Moments:
-        """What meets the weights."""
-        from edgewright.converters._decoder.observe import moments
-
-        if self._moments is None:
-            spec.progress("measure activations")
-            self._moments = moments(model.model, spec.calibration)
-        return self._moments
 
     def _products(self, model: Any, spec: ConversionSpec) -> Products:
         if spec.precision in ("fp32", "fp16"):
@@ -70,7 +56,8 @@ class DecoderMaker:
             return Rows()
         bits = 8 if spec.precision == "int8" else 4
         grids = read_grids(spec.tokenizer)
-        if not spec.keep_float and self._decoder and carries(grids, _weights(self._decoder), bits):
+        weights = _weights(self._source.decoder(model, spec))
+        if not spec.keep_float and carries(grids, weights, bits):
             spec.progress("take over the source's own codes")
             return Carried(grids, _rounded_int8())
         if spec.precision == "int8":
@@ -80,7 +67,7 @@ class DecoderMaker:
     def _four_bits(self, model: Any, spec: ConversionSpec) -> Products:
         from edgewright.converters._rounding.gptq import round_blocks
 
-        found = self._observed(model, spec)
+        found = self._source.moments(model, spec)
 
         def rounded(linear: Linear, block: int) -> Rounded:
             codes, scales, zeros = round_blocks(linear.weight.T, found.factor(linear.source), block)

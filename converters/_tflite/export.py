@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from edgewright.converters._model.attention import Attention
 
-__all__ = ["MASKED", "export", "signature"]
+__all__ = ["MASKED", "export", "narrowed", "quiet", "shorten", "signature"]
 
 MASKED = -1e4
 """Added to the score of a masked key: its weight is exactly 0 in float32, and it still fits an integer's range."""
@@ -60,7 +60,7 @@ def export(model: torch.nn.Module, lengths: Sequence[int], inputs: Sequence[str]
     inner = cast("Any", model).model
     named, converter = _Named(model, inputs, outputs).eval(), None
     attention = replaced(inner, _ATTENTION, _attention, _mask, _clamped, biased=True)
-    with _quiet(), torch.no_grad(), attention, kept_apart(model):
+    with quiet(), torch.no_grad(), attention, kept_apart(model):
         for length in sorted(lengths, reverse=True):
             feeds = {name: torch.ones((1, length), dtype=torch.int64) for name in inputs}
             add = converter.signature if converter else litert_torch.signature
@@ -68,14 +68,14 @@ def export(model: torch.nn.Module, lengths: Sequence[int], inputs: Sequence[str]
         try:
             data: bytes = cast("Any", converter).convert().model_content()
         except RuntimeError as error:
-            raise _narrowed(error) or error from error
+            raise narrowed(error) or error from error
     file = _tflite_file.read(data)
     share_rows(file)
-    _shorten(file)
+    shorten(file)
     return _tflite_file.write(_tflite_file.without_unused(file))
 
 
-def _shorten(file: Any) -> None:
+def shorten(file: Any) -> None:
     """Call tensors by classes and attributes, without the modules that the classes come from."""
     for tensor in (tensor for graph in file.subgraphs for tensor in graph.tensors):
         tensor.name = re.sub(rb"[A-Za-z0-9_]+\.", b"", tensor.name)
@@ -94,7 +94,7 @@ class _Named(torch.nn.Module):  # type: ignore[misc]
         return dict(zip(self.outputs, given, strict=True))
 
 
-def _narrowed(error: RuntimeError) -> ConversionFailed | None:
+def narrowed(error: RuntimeError) -> ConversionFailed | None:
     """The operators that the library could not lower, as one line; None where it failed of something else."""
     missing = sorted(set(re.findall(r"Lowering not found: (\S+)", str(error))))
     missing += sorted(set(re.findall(r"failed to legalize operation '([^']+)'", str(error))))
@@ -126,7 +126,7 @@ def _clamped(mask: torch.Tensor) -> torch.Tensor:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """litert-torch's notes concern its authors, as that 64-bit inputs become 32-bit ones, which is wanted here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.contracts.decoder import Decoder
+from edgewright.contracts.decoder import Decoder, room
 from edgewright.errors import EngineError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class OnnxDecoder(Decoder):
         self.length = 0
         self._reserve(length)
         for buffer, given in zip(self._cache, arrays, strict=True):
-            buffer[:, :, :length] = given
+            np.copyto(room(buffer, length, given), given)
 
     def _own(self, array: NDArray[Any]) -> Any:
         """The array as the engine's value, not a copy of it: the engine reads and writes these very bytes."""

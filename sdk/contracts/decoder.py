@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from edgewright.bundle.manifest import TensorSpec
 
-__all__ = ["Decoder"]
+__all__ = ["Decoder", "room"]
 
 
 class Decoder(ABC):
@@ -107,3 +107,15 @@ class Decoder(ABC):
 
     @abstractmethod
     def _take(self, arrays: Sequence[NDArray[Any]], length: int) -> None: ...
+
+
+def room(buffer: NDArray[Any], length: int, given: NDArray[Any]) -> NDArray[Any]:
+    """The first `length` slots of a layer's buffer (1, heads, slots, width), which `given` fills exactly.
+
+    Raises:
+        ValueError: it has another shape or type; numpy would repeat what is too small.
+    """
+    found = buffer[:, :, :length]
+    if given.shape != found.shape or given.dtype != found.dtype:
+        raise ValueError(f"{given.dtype} {given.shape}, {found.dtype} {found.shape} is wanted")
+    return found

@@ -95,6 +95,43 @@ def test_logits_are_those_of_transformers_at_every_position(name, tmp_path):
     assert np.abs(again - wanted[30:]).max() < 2e-5 * np.abs(wanted).max()
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_torch_module_of_the_parts_is_the_model(name):
+    """What the formats that are exported from torch begin with; its cache here is the keys and values so far."""
+    import torch
+    from torch.nn import functional
+
+    from edgewright.converters._decoder.families import read
+    from edgewright.converters._decoder.module import DecoderModule
+
+    class Joined(DecoderModule[tuple[int, int]]):
+        def _rows(self, table, where):
+            return table[where[0] : where[1]]
+
+        def _attended(self, at, query, key, value, where):
+            attention, (first, end) = self.decoder.blocks[at].attention, where
+            before = kept.get(at, (key[:, :0], value[:, :0]))
+            kept[at] = tuple(torch.cat([a[:, :first], b], 1) for a, b in zip(before, (key, value), strict=True))
+            behind = torch.arange(first, end)[:, None] - torch.arange(end)
+            seen = (behind >= 0) & (behind < (attention.window or end))
+            parts = [part.transpose(1, 2) for part in (query, *kept[at])]
+            found = functional.scaled_dot_product_attention(
+                *parts, attn_mask=seen, scale=attention.scale, enable_gqa=True
+            )
+            return found.transpose(1, 2)
+
+    kept = {}
+    model = tiny(name, FAMILIES[name])
+    ids = torch.randint(3, 97, (1, 100))
+    module = Joined(read(model, 128))
+    with torch.no_grad():
+        wanted = model(ids).logits
+        cuts = [(0, 60), (60, 61), (61, 100), (30, 100)]
+        found = [module.logits(ids[:, first:end], (first, end)) for first, end in cuts]
+    for (first, end), logits in zip(cuts, found, strict=True):
+        assert (logits - wanted[:, first:end]).abs().max() < 2e-5 * wanted.abs().max()
+
+
 def loud(model, times=100.0):
     """Some channels of each norm so many times the others, as in trained models."""
     import torch

@@ -1,0 +1,106 @@
+"""A decoder -> TFLite: a signature for one token and one for a chunk of them, the cache goes in and comes out.
+
+    decode, prefill_N:  tokens int32 (1, n), input_pos int32 (n,), kv_cache_k_L and kv_cache_v_L float32
+    (1, heads, slots, head_dim) -> logits float32 (1, n, vocabulary), kv_cache_k_L and kv_cache_v_L
+
+The names are those that Google's own language models have in this format. A client gives one buffer for a cache that
+goes in and comes out, and the engine writes in place. A chunk is always full: what stands behind the last real token
+is written over later, and never seen before that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from edgewright.converters._decoder.module import DecoderModule
+from edgewright.converters._tflite import file as _tflite_file
+from edgewright.converters._tflite.export import MASKED, narrowed, quiet, shorten
+from edgewright.converters._tflite.rows import share_rows
+
+if TYPE_CHECKING:
+    from edgewright.converters._decoder.parts import Decoder
+
+__all__ = ["CONTEXT", "export_decoder"]
+
+CONTEXT = 1024
+"""Slots of the cache, at most: attention reads all of them for each token, written or not."""
+_CHUNK = 64
+"""Tokens of a prompt that are read at once: each more is padding of the last chunk of a prompt."""
+
+
+class _InAndOut(DecoderModule["_Cache"]):
+    """The cache comes with the tokens."""
+
+    def forward(self, tokens: torch.Tensor, input_pos: torch.Tensor, **cache: torch.Tensor) -> dict[str, torch.Tensor]:
+        where = _Cache(input_pos, cache)
+        return {"logits": self.logits(tokens, where), **where.arrays}
+
+    def _rows(self, table: torch.Tensor, where: _Cache) -> torch.Tensor:
+        return torch.nn.functional.embedding(where.places, table)
+
+    def _attended(
+        self, at: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, where: _Cache
+    ) -> torch.Tensor:
+        attention, length = self.decoder.blocks[at].attention, query.shape[1]
+        keys, values = where.written("k", at, key), where.written("v", at, value)
+        heads, width = attention.key_heads, attention.head_dim
+        groups = attention.heads // heads
+        asked = (query * attention.scale).transpose(1, 2).reshape(1, heads, groups * length, width)
+        mask = where.mask(keys.shape[2], attention.window).repeat(1, 1, groups if length > 1 else 1, 1)
+        weights = (asked @ keys.transpose(2, 3) + mask).softmax(-1)
+        return (weights @ values).reshape(1, attention.heads, length, width).transpose(1, 2)
+
+
+class _Cache:
+    """The keys and values of all layers, and the places of the tokens that are read."""
+
+    def __init__(self, places: torch.Tensor, arrays: dict[str, torch.Tensor]) -> None:
+        self.places, self.arrays = places, dict(arrays)
+
+    def written(self, part: str, at: int, new: torch.Tensor) -> torch.Tensor:
+        """The cache of a layer with the heads (1, n, heads, head_dim) of the tokens at their places."""
+        from litert_torch.generative.custom_ops.dynamic_update_slice import dynamic_update_slice
+
+        name, zero = f"kv_cache_{part}_{at}", torch.zeros((), dtype=torch.int32)
+        start = [zero, zero, self.places[0], zero]
+        self.arrays[name] = dynamic_update_slice(self.arrays[name], new.transpose(1, 2), start)
+        return self.arrays[name]
+
+    def mask(self, slots: int, window: int) -> torch.Tensor:
+        """What is added to the scores (1, 1, n, slots): nothing for what is seen."""
+        slot, place = torch.arange(slots, dtype=torch.int32), self.places[:, None]
+        hidden = slot > place
+        if window:
+            hidden = hidden | (slot <= place - window)
+        return torch.where(hidden, MASKED, 0.0)[None, None]
+
+
+def export_decoder(decoder: Decoder) -> bytes:
+    """An fp32 TFLite file whose cache has as many slots as the context of `decoder`."""
+    import litert_torch
+
+    module, converter = _InAndOut(decoder).eval(), None
+    with quiet(), torch.no_grad():
+        for name, length in (("decode", 1), (f"prefill_{_CHUNK}", _CHUNK)):
+            add = converter.signature if converter else litert_torch.signature
+            converter = add(name, module, sample_kwargs=_example(decoder, min(length, decoder.context)))
+        try:
+            data: bytes = cast("Any", converter).convert().model_content()
+        except RuntimeError as error:
+            raise narrowed(error) or error from error
+    file = _tflite_file.read(data)
+    share_rows(file)
+    shorten(file)
+    return _tflite_file.write(_tflite_file.without_unused(file))
+
+
+def _example(decoder: Decoder, length: int) -> dict[str, torch.Tensor]:
+    cache = {
+        f"kv_cache_{part}_{at}": torch.zeros(1, block.attention.key_heads, decoder.context, block.attention.head_dim)
+        for at, block in enumerate(decoder.blocks)
+        for part in "kv"
+    }
+    tokens = torch.ones(1, length, dtype=torch.int32)
+    return {"tokens": tokens, "input_pos": torch.arange(length, dtype=torch.int32), **cache}
