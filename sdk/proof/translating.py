@@ -59,6 +59,7 @@ class TranslatorProof:
     """The sources of an encoder-decoder's gate, with what the eager model writes.
 
     Attributes:
+        settings: the source's.
         example: one batch, as exporters take it.
         calibration: nothing: no precision measures ranges.
         parameters: the number of the model's weights.
@@ -69,6 +70,7 @@ class TranslatorProof:
 
     def __init__(self, source: Source, jobs: Jobs) -> None:
         self._tokenizer, self._jobs = source.tokenizer(), jobs
+        self.settings = source.settings
         self._context = source.settings.max_length
         self._manner = manner_of(source.directory, min(_WRITTEN, self._context))
         words = tuple(_texts())
