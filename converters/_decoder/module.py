@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["DecoderModule"]
 
-Where = TypeVar("Where")
+_Where = TypeVar("_Where")
 
 
-class DecoderModule(nn.Module, Generic[Where]):  # type: ignore[misc]
-    """The decoder; `Where` is what a subclass knows of the positions of the tokens that are read."""
+class DecoderModule(nn.Module, Generic[_Where]):  # type: ignore[misc]
+    """The decoder; `where` is what a subclass knows of the positions of the tokens that are read."""
 
     def __init__(self, decoder: Decoder) -> None:
         super().__init__()
@@ -48,16 +48,16 @@ class DecoderModule(nn.Module, Generic[Where]):  # type: ignore[misc]
             self._add_linear("head", decoder.head)
 
     @abstractmethod
-    def _rows(self, table: torch.Tensor, where: Where) -> torch.Tensor:
+    def _rows(self, table: torch.Tensor, where: _Where) -> torch.Tensor:
         """The rows (n, ...) of a table at the positions of the tokens."""
 
     @abstractmethod
     def _attended(
-        self, at: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, where: Where
+        self, at: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, where: _Where
     ) -> torch.Tensor:
         """What layer `at` reads, (1, n, heads, head_dim), with its keys and values put beside the earlier ones."""
 
-    def logits(self, ids: torch.Tensor, where: Where) -> torch.Tensor:
+    def logits(self, ids: torch.Tensor, where: _Where) -> torch.Tensor:
         """Token ids (1, n) -> (1, n, vocabulary)."""
         decoder = self.decoder
         state = functional.embedding(ids, self.embedding)
@@ -70,7 +70,7 @@ class DecoderModule(nn.Module, Generic[Where]):  # type: ignore[misc]
         state = self._normed("norm", decoder.norm, state)
         return functional.linear(state, self.embedding) if decoder.head is None else self._product("head", state)
 
-    def _block(self, at: int, block: Block, state: torch.Tensor, where: Where) -> torch.Tensor:
+    def _block(self, at: int, block: Block, state: torch.Tensor, where: _Where) -> torch.Tensor:
         read = self._normed(f"before_attention{at}", block.before_attention, state)
         added = self._attention(at, block.attention, read, where)
         if block.after_attention:
@@ -84,7 +84,7 @@ class DecoderModule(nn.Module, Generic[Where]):  # type: ignore[misc]
             added = self._normed(f"after_feed_forward{at}", block.after_feed_forward, added)
         return state + added
 
-    def _attention(self, at: int, attention: Attention, state: torch.Tensor, where: Where) -> torch.Tensor:
+    def _attention(self, at: int, attention: Attention, state: torch.Tensor, where: _Where) -> torch.Tensor:
         length, width = state.shape[1], attention.head_dim
         query = self._product(f"query{at}", state).reshape(1, length, attention.heads, width)
         key, value = (

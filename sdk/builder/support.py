@@ -82,11 +82,15 @@ GAPS: tuple[Gap, ...] = (
         )
         for name in ("ort", "tensorrt", "torchscript")
     ),
-    Gap(
-        "a decoder's activations are quantized on the fly alone",
-        "int8 or int4",
-        precision="int8-static",
-        task="text-generation",
+    *(
+        Gap(
+            "a decoder's activations are quantized on the fly alone",
+            "int8",
+            format=name,
+            precision="int8-static",
+            task="text-generation",
+        )
+        for name in ("onnx", "tflite", "executorch")
     ),
     *(
         Gap("encoder-decoders are made for ONNX alone", "--format onnx", format=name, task="translation")
