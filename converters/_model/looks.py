@@ -70,7 +70,7 @@ def evaluate(request: EvaluateRequest, progress: Callable[[str], None]) -> Evalu
 
 def _evaluate_translator(request: EvaluateRequest, progress: Callable[[str], None]) -> EvaluateAnswer:
     """The scores of an encoder-decoder, which the search asks a step at a time."""
-    from edgewright.training.eager_translator import EagerEncoderDecoder
+    from edgewright.training._eager_translator import EagerEncoderDecoder
 
     model, pipeline = opened(request, progress)
     progress(f"score the eager model on {request.data.name}")

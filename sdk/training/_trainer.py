@@ -13,7 +13,7 @@ from edgewright.errors import DataError
 from edgewright.generation.beams import Rules, Search
 from edgewright.generation.translator import Translator
 from edgewright.training._batches import Grouped, collate
-from edgewright.training.eager_translator import EagerEncoderDecoder
+from edgewright.training._eager_translator import EagerEncoderDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
