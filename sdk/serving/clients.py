@@ -108,6 +108,8 @@ class Clients:
             self._left(client)
 
     def _left(self, client: LineConnection) -> None:
+        if client not in self._here:
+            return
         self._here.discard(client)
         self._tell_left()
         if not self._here:

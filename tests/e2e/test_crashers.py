@@ -84,7 +84,7 @@ def fatal(format_, bundle, path, work):
     return pytest.fail("no byte of its head kills the engine")
 
 
-@pytest.fixture(scope="module", params=list(KINDS))
+@pytest.fixture(scope="module")
 def crasher(request, tmp_path_factory):
     """A bundle that is whole, and whose artifact kills its engine."""
     out = tmp_path_factory.mktemp("crasher") / "bundle"
@@ -98,19 +98,23 @@ def crasher(request, tmp_path_factory):
     return bundle
 
 
+COMMANDS = [
+    ("run", "{bundle}", "a fine film"),
+    ("verify", "{bundle}", "-q"),
+    ("verify", "{bundle}", "--quick", "-q"),
+    ("eval", "{bundle}", "--data", SENTENCES, "-q"),
+    ("bench", "{bundle}", "--runs", "2", "-q"),
+    ("profile", "{bundle}"),
+    ("flash", "{bundle}", "local", "--root", "{root}", "--python", sys.executable, "-q"),
+    ("serve", "{bundle}", "--socket", "{root}/socket"),
+]
+EVERY = [("tflite", words) for words in COMMANDS]
+EVERY += [("executorch", words) for words in COMMANDS if words[0] in ("run", "flash", "serve")]
+"""The others go the same ways, and each imports torch, which takes seconds."""
+
+
 @pytest.mark.parametrize(
-    "words",
-    [
-        ("run", "{bundle}", "a fine film"),
-        ("verify", "{bundle}", "-q"),
-        ("verify", "{bundle}", "--quick", "-q"),
-        ("eval", "{bundle}", "--data", SENTENCES, "-q"),
-        ("bench", "{bundle}", "--runs", "2", "-q"),
-        ("profile", "{bundle}"),
-        ("flash", "{bundle}", "local", "--root", "{root}", "--python", sys.executable, "-q"),
-        ("serve", "{bundle}", "--socket", "{root}/socket"),
-    ],
-    ids=lambda words: words[0],
+    ("crasher", "words"), EVERY, ids=lambda one: one if isinstance(one, str) else one[0], indirect=["crasher"]
 )
 def test_a_command_lives_and_says_it_in_a_line(crasher, tmp_path, words, capfd):
     root = tmp_path / "root"
@@ -129,6 +133,7 @@ def test_a_command_lives_and_says_it_in_a_line(crasher, tmp_path, words, capfd):
         print(f"\n{words[0]}: {done.returncode}, {lines[0][12:150]}", end="")
 
 
+@pytest.mark.parametrize("crasher", list(KINDS), indirect=True)
 def test_a_program_that_loads_it_lives(crasher, monkeypatch, tmp_path):
     """In this very process; nothing is remembered of what was not survived."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
