@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from edgewright.errors import EdgewrightError
     from edgewright.exporting._updater import Install
     from edgewright.exporting.hub import pull, push
+    from edgewright.exporting.c import export_c
     from edgewright.exporting.mediapipe import export_mediapipe
     from edgewright.exporting.mender import export_mender
     from edgewright.exporting.rauc import export_rauc
@@ -146,6 +147,7 @@ __all__ = [
     "evaluate",
     "examine",
     "explain",
+    "export_c",
     "export_mediapipe",
     "export_mender",
     "export_rauc",
@@ -254,6 +256,7 @@ _HOMES = {
     "evaluate": "proof.score",
     "examine": "inference.doctor",
     "explain": "measure.explain",
+    "export_c": "exporting.c",
     "export_mediapipe": "exporting.mediapipe",
     "export_mender": "exporting.mender",
     "export_rauc": "exporting.rauc",

@@ -83,7 +83,6 @@ def unigram(scratch):
 
 MADE = {
     "uncased": lambda _: wordpiece(),
-    "cased": lambda _: wordpiece(lowercase=False, strip_accents=False),
     "roberta": lambda _: roberta(),
     "llama3": lambda _: llama3(),
     "unigram": unigram,
