@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from edgewright.contracts.board_answers import Listing, Rekeyed, Rolled, Status
     from edgewright.errors import EdgewrightError
     from edgewright.exporting._updater import Install
-    from edgewright.exporting.hub import pull, push
     from edgewright.exporting.c import export_c
+    from edgewright.exporting.hub import pull, push
     from edgewright.exporting.mediapipe import export_mediapipe
     from edgewright.exporting.mender import export_mender
     from edgewright.exporting.rauc import export_rauc
