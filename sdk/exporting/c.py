@@ -1,4 +1,4 @@
-"""A C project: a bundle's ONNX artifact with a tokenizer and the tasks in C99, for whoever links no Python.
+"""A C project: an artifact for ONNX Runtime with a tokenizer and the tasks in C99, for whoever links no Python.
 
 ONNX Runtime is loaded when a model is opened, through its C interface; its header is not needed, and nothing of it is
 in the project.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import UnsupportedConversion
@@ -46,6 +46,7 @@ def export_c(
     bundle: Bundle | str | Path,
     *,
     out: str | Path,
+    format: Literal["onnx", "ort"] = "onnx",  # noqa: A002
     precision: str | None = None,
     force: bool = False,
     progress: Callable[[str], None] = silent,
@@ -56,8 +57,10 @@ def export_c(
     the bundle's golden cases with offsets, for tests on the far side.
 
     Args:
-        bundle: a bundle with an ONNX artifact of a task that is answered by one run.
+        bundle: a bundle with such an artifact, of a task that is answered by one run.
         out: the directory to write.
+        format: of the artifact; the program maps an `ort` file, whose weights the engine then uses where they lie, and
+            an `onnx` file is read and copied by the engine.
         precision: which artifact; by default the smallest that passed its gates.
         force: replace such a project that is at `out` already.
         progress: called with a short phrase at each stage.
@@ -68,7 +71,7 @@ def export_c(
         StorageError: `out` exists, or cannot be written.
     """
     opened, target = Bundle.of(bundle), Path(out)
-    artifact = opened.choose(format="onnx", precision=precision)
+    artifact = opened.choose(format=format, precision=precision)
     _check(opened.manifest, artifact)
     for path in (*opened.parts(artifact), *opened.text_files()):
         opened.checked(path)
