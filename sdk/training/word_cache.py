@@ -17,6 +17,7 @@ from edgewright.errors import TokenizerError
 from edgewright.system.files import read_capped
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 __all__ = ["WordCache", "type_of"]
@@ -60,7 +61,7 @@ class WordCache:
         self._backend.encode_special_tokens = True  # a text that spells one is a text
         self.type = type_of(max(self._backend.get_vocab().values(), default=0))
         self.by_word = _cuts_at_blanks(json.loads(data))
-        self._words: dict[str, bytes] = {}
+        self._words = _Words(self._tokens)
 
     def encode(self, text: str) -> bytes:
         """The numbers of the tokens of a text, without special ones, one after the other."""
@@ -69,13 +70,22 @@ class WordCache:
         first, *words = _GAP.split(text)
         if len(self._words) > _MOST_WORDS:
             self._words.clear()
-        known = self._words
-        for word in {*words} - known.keys():
-            known[word] = self._tokens(f" {word}")
-        return self._tokens(first) + b"".join(map(known.__getitem__, words))
+        return self._tokens(first) + b"".join(map(self._words.__getitem__, words))
 
     def _tokens(self, text: str) -> bytes:
         return np.array(self._backend.encode(text, add_special_tokens=False).ids, self.type).tobytes()
+
+
+class _Words(dict[str, bytes]):
+    """What each word came to, with the blank before it; a new one is tokenized."""
+
+    def __init__(self, tokens: Callable[[str], bytes]) -> None:
+        super().__init__()
+        self._tokens = tokens
+
+    def __missing__(self, word: str) -> bytes:
+        found = self[word] = self._tokens(f" {word}")
+        return found
 
 
 def _cuts_at_blanks(tree: object) -> bool:
