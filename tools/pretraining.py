@@ -1,6 +1,8 @@
 """What docs/pretraining.md says in numbers: speed beside a plain loop, the attention variants, first steps of a preset.
 
     python tools/pretraining.py stories FOLDER --out stories.txt      TinyStories' samples as one file of stories
+    python tools/pretraining.py held stories.txt --out held           those that --validation 0.05 keeps back, and their
+                                                                      endings as a cloze test
     python tools/pretraining.py speed stories.txt                     token files, and tokens/s beside a plain loop
     python tools/pretraining.py attention stories.txt --tokens 400000
     python tools/pretraining.py steps stories.txt --preset 60m --steps 3
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import re
 import resource
 import statistics
@@ -26,7 +29,7 @@ from edgewright.data.text_documents import Documents
 from edgewright.training import PretrainingRecipe, pretrain
 from edgewright.training.decoder_shape import PRESETS
 from edgewright.training.decoder_tokenizer import train_decoder_tokenizer
-from edgewright.training.token_files import write_tokens
+from edgewright.training.token_files import is_validation, write_tokens
 
 ROUNDS, STEPS = 5, 4
 """Rounds in which both loops take turns, and steps of each: what else runs on the machine slows both."""
@@ -36,7 +39,7 @@ TIMES = (8, 32)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["stories", "speed", "attention", "steps"])
+    parser.add_argument("what", choices=["stories", "held", "speed", "attention", "steps"])
     parser.add_argument("text", type=Path)
     parser.add_argument("--out", type=Path, default=Path("stories.txt"))
     parser.add_argument("--tokens", type=int, default=400_000)
@@ -45,6 +48,9 @@ def main() -> None:
     given = parser.parse_args()
     if given.what == "stories":
         given.out.write_text(stories(given.text), encoding="utf-8")
+        return
+    if given.what == "held":
+        held(given.text, given.out)
         return
     with tempfile.TemporaryDirectory() as scratch:
         found = {"speed": speed, "attention": attention, "steps": first_steps}[given.what](given, Path(scratch))
@@ -57,6 +63,21 @@ def stories(folder: Path) -> str:
     other = (folder / "stories-b.txt").read_text(encoding="utf-8").split("<|endoftext|>")
     kept = dict.fromkeys(text.strip() for text in [*one, *other] if text.strip())
     return "\n<|endoftext|>\n".join(kept) + "\n"
+
+
+def held(text: Path, out: Path) -> None:
+    """Write held.txt, and cloze.jsonl: stories without their last sentences, each with that one and three others'."""
+    kept = [piece.text for piece in Documents.of([text]) if piece.last and is_validation(piece.text, 0.05)]
+    parts = [re.fullmatch(r"(.*[.!?”\"])\s+(\S.*)", story, re.DOTALL) for story in kept]
+    cut = [(part[1], part[2]) for part in parts if part]
+    rows, rng = [], random.Random(0)  # noqa: S311 - of an order
+    for at, (begin, ending) in enumerate(cut):
+        others = rng.sample([other for n, (_, other) in enumerate(cut) if n != at and other != ending], 3)
+        label = rng.randrange(4)
+        rows.append({"text": begin, "endings": [*others[:label], ending, *others[label:]], "label": label})
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "held.txt").write_text("\n<|endoftext|>\n".join(kept) + "\n", encoding="utf-8")
+    (out / "cloze.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def speed(given: argparse.Namespace, scratch: Path) -> dict[str, object]:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from edgewright.data.text_documents import Piece
 
-__all__ = ["SPLITS", "Part", "Shard", "TokenFiles", "TokenManifest", "write_part", "write_tokens"]
+__all__ = ["SPLITS", "Part", "Shard", "TokenFiles", "TokenManifest", "is_validation", "write_part", "write_tokens"]
 
 SPLITS = ("train", "validation")
 _MANIFEST = "tokens.json"
@@ -250,11 +250,11 @@ def write_part(part: Part, progress: Callable[[str], None]) -> None:
     """Write the shards of some parts of the text; of the others it is only read. Raises DataError, StorageError."""
     tokenizer, out = Path(part.tokenizer), Path(part.out)
     words = WordCache(tokenizer)
-    end, chance = np.array(end_of(tokenizer)[0], words.type).tobytes(), round(part.validation * 2**32)
+    end = np.array(end_of(tokenizer)[0], words.type).tobytes()
     at, seen, sinks = 0, 0, _sinks(part, out, 0)
     for piece in Documents(tuple(map(Path, part.paths)), part.separator, part.column):
         if sinks:
-            sinks[_is_validation(piece.text, chance)].add(piece, words.encode(piece.text), end)
+            sinks[is_validation(piece.text, part.validation)].add(piece, words.encode(piece.text), end)
         seen += len(piece.text)
         if seen >= part.part_bytes:
             _finish(sinks, out, at, progress)
@@ -283,8 +283,10 @@ def _sinks(part: Part, out: Path, at: int) -> tuple[_Sink, _Sink] | tuple[()]:
     return (_Sink(), _Sink()) if mine else ()
 
 
-def _is_validation(text: str, chance: int) -> bool:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little") < chance
+def is_validation(text: str, share: float) -> bool:
+    """Whether a piece is held back for validation: its text decides, as by chance."""
+    drawn = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little")
+    return drawn < round(share * 2**32)
 
 
 def _finish(sinks: Sequence[_Sink], out: Path, at: int, progress: Callable[[str], None]) -> None:
