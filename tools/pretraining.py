@@ -4,6 +4,7 @@
     python tools/pretraining.py held stories.txt --out held           those that --validation 0.05 keeps back, and their
                                                                       endings as a cloze test
     python tools/pretraining.py speed stories.txt                     token files, and tokens/s beside a plain loop
+    python tools/pretraining.py plot MODEL --out docs/pretraining.svg  the losses of a finished model
     python tools/pretraining.py attention stories.txt --tokens 400000
     python tools/pretraining.py steps stories.txt --preset 60m --steps 3
 
@@ -29,6 +30,7 @@ from edgewright.data.text_documents import Documents
 from edgewright.training import PretrainingRecipe, pretrain
 from edgewright.training.decoder_shape import PRESETS
 from edgewright.training.decoder_tokenizer import train_decoder_tokenizer
+from edgewright.training.pretraining_page import loss_curves
 from edgewright.training.token_files import is_validation, write_tokens
 
 ROUNDS, STEPS = 5, 4
@@ -39,7 +41,7 @@ TIMES = (8, 32)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["stories", "held", "speed", "attention", "steps"])
+    parser.add_argument("what", choices=["stories", "held", "plot", "speed", "attention", "steps"])
     parser.add_argument("text", type=Path)
     parser.add_argument("--out", type=Path, default=Path("stories.txt"))
     parser.add_argument("--tokens", type=int, default=400_000)
@@ -49,8 +51,8 @@ def main() -> None:
     if given.what == "stories":
         given.out.write_text(stories(given.text), encoding="utf-8")
         return
-    if given.what == "held":
-        held(given.text, given.out)
+    if given.what in ("held", "plot"):
+        {"held": held, "plot": plot}[given.what](given.text, given.out)
         return
     with tempfile.TemporaryDirectory() as scratch:
         found = {"speed": speed, "attention": attention, "steps": first_steps}[given.what](given, Path(scratch))
@@ -78,6 +80,26 @@ def held(text: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / "held.txt").write_text("\n<|endoftext|>\n".join(kept) + "\n", encoding="utf-8")
     (out / "cloze.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+STYLE = """<style>
+text { fill: #24292f; font: 13px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; } .small { font-size: 12px; }
+.end { text-anchor: end; } .label, .middle { fill: #57606a; text-anchor: middle; } .start { text-anchor: start; }
+.grid { stroke: #d0d7de; } .curve { fill: none; stroke-width: 1.5; } .f0 { fill: #56b4e9; } .f1 { fill: #d55e00; }
+.s0 { stroke: #56b4e9; } .s1 { stroke: #d55e00; stroke-width: 2.5; }
+@media (prefers-color-scheme: dark) {
+text { fill: #e6edf3; } .label, .middle { fill: #9aa5b0; } .grid { stroke: #323a42; } }
+</style>"""
+"""The colours are those of a report: blue for training, vermilion for validation."""
+
+
+def plot(model: Path, out: Path) -> None:
+    """Write the losses of a model's record as a drawing that needs nothing else."""
+    record = json.loads((model / "training/pretraining.json").read_text(encoding="utf-8"))
+    chart = str(loss_curves(record)[1])
+    inside = chart[chart.index("<svg ") : chart.rindex("</svg>") + len("</svg>")]
+    inside = inside.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    out.write_text(inside.replace(">", f">{STYLE}", 1) + "\n", encoding="utf-8")
 
 
 def speed(given: argparse.Namespace, scratch: Path) -> dict[str, object]:
