@@ -168,5 +168,5 @@ def test_what_a_decoder_is_not_asked_says_so(bundle, demo_bundle):
     assert "the prompt has" in edgewright("run", bundle, "the " * 100, check=2)
     assert "nowhere to put --system" in edgewright("run", bundle, "x", "--system", "be kind", check=3)
     assert "give texts, --input, or texts on standard input" in edgewright("run", demo_bundle, check=2)
-    for command in (("eval", bundle, "--data", "x.tsv"), ("race", bundle), ("profile", bundle)):
+    for command in (("race", bundle), ("profile", bundle), ("eval", bundle, "--data", "x.tsv", "--metric", "f1")):
         assert "text-generation" in edgewright(*command, check=2)
