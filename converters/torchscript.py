@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.contracts.converter import ConversionSpec, Converter
 from edgewright.contracts.precision import suffix
+from edgewright.converters._decoder.source import DecoderSource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,10 +40,33 @@ class TorchScriptConverter(Converter):
         """torchscript/model.ptl and torchscript/model_int8.ptl."""
         return f"torchscript/model{suffix(precision)}.ptl"
 
+    def __init__(self) -> None:
+        self._decoders = DecoderSource()
+
     def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
+        make = self._decoder if spec.task == "text-generation" else self._encoder
+        make(model, spec, out)
+
+    def _decoder(self, model: Any, spec: ConversionSpec, out: Path) -> None:
+        from edgewright.converters._decoder.smoothing import smoothed
+        from edgewright.converters._torchscript.decoder import CachedModule, example, signature, traced
+        from edgewright.converters._torchscript.file import save
+        from edgewright.converters._torchscript.int8 import Int8, measured
+
+        decoder = self._decoders.decoder(model, spec)
+        given = example(decoder)
+        if spec.precision == "int8":
+            root = measured(CachedModule(smoothed(decoder, self._decoders.moments(model, spec))), [given])
+            with Int8(root):
+                frozen = traced(root, given)
+        else:
+            frozen = traced(CachedModule(decoder), given)
+        save(frozen, signature(decoder, spec), out)
+
+    def _encoder(self, model: Any, spec: ConversionSpec, out: Path) -> None:
         import torch
 
-        from edgewright.converters._torchscript.file import save
+        from edgewright.converters._torchscript.file import save, signature
         from edgewright.converters._torchscript.int8 import Int8, measured
         from edgewright.converters._torchscript.trace import trace
 
@@ -55,4 +79,4 @@ class TorchScriptConverter(Converter):
                 frozen = trace(root, model.model, example)
         else:
             frozen = trace(model, model.model, example)
-        save(frozen, spec, example, out)
+        save(frozen, signature(frozen, spec, example), out)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgewright.contracts.decoder import Decoder
     from edgewright.contracts.operators import Trace
 
 __all__ = ["LiteInterpreter"]
@@ -46,6 +47,15 @@ class LiteInterpreter(Runtime):
 
     def _open(self, path: Path, *, threads: int) -> Session:
         signature = _signature(path)
+        return _Session(self.import_engine(), self._module(path, threads), signature)
+
+    def _open_decoder(self, path: Path, *, threads: int, context: int) -> Decoder:
+        from edgewright.runtimes._decoding.lite_interpreter import LiteDecoder
+
+        inputs, outputs = _specs(_signature(path))
+        return LiteDecoder(self.import_engine(), self._module(path, threads), context, inputs, outputs)
+
+    def _module(self, path: Path, threads: int) -> Any:
         torch = self.import_engine()
         torch.set_num_threads(threads)
         if products_saturate():
@@ -53,11 +63,10 @@ class LiteInterpreter(Runtime):
         mobile = importlib.import_module("torch.jit.mobile")
         try:
             with quiet():  # it warns of quantized tensors' deprecation
-                module = mobile._load_for_lite_interpreter(str(path))  # noqa: SLF001 - its only name
+                return mobile._load_for_lite_interpreter(str(path))  # noqa: SLF001 - its only name
         except RuntimeError as error:
             hint = f"damaged, or made by a PyTorch newer than the {torch.__version__} here; build the bundle again"
             raise EngineError(f"{path.name} does not load: {str(error).splitlines()[0]}", hint=hint) from error
-        return _Session(torch, module, signature)
 
     def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
         session = self._open(path, threads=threads)
@@ -66,10 +75,7 @@ class LiteInterpreter(Runtime):
 
 class _Session(Session):
     def __init__(self, torch: Any, module: Any, signature: Mapping[str, Any]) -> None:
-        self.inputs, self.outputs = (
-            tuple(TensorSpec(spec["name"], spec["dtype"], tuple(spec["shape"])) for spec in signature[side])
-            for side in ("inputs", "outputs")
-        )
+        self.inputs, self.outputs = _specs(signature)
         self._torch, self._module = torch, module
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -80,6 +86,15 @@ class _Session(Session):
         except RuntimeError as error:
             raise EngineError(f"lite-interpreter failed: {str(error).splitlines()[0]}") from error
         return {spec.name: out.numpy() for spec, out in zip(self.outputs, given, strict=True)}
+
+
+def _specs(signature: Mapping[str, Any]) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Inputs and outputs."""
+    inputs, outputs = (
+        tuple(TensorSpec(spec["name"], spec["dtype"], tuple(spec["shape"])) for spec in signature[side])
+        for side in ("inputs", "outputs")
+    )
+    return inputs, outputs
 
 
 def _signature(path: Path) -> dict[str, Any]:

@@ -41,12 +41,15 @@ def tokenizer(directory, pad, size=180):
     return found
 
 
-def model(kind, vocabulary, *, seed=0, end=1.0):
-    """A model of `transformers`; `end` scales how likely an end is, so that some beams end and others do not."""
+def model(kind, vocabulary, *, seed=0, end=1.0, **sizes):
+    """A model of `transformers`; `end` is how much likelier an end is, so that some beams end and others do not.
+
+    `sizes` are of a Marian's configuration.
+    """
     import torch
 
     torch.manual_seed(seed)
-    made = _marian(vocabulary) if kind == "marian" else _t5(vocabulary, kind)
+    made = _marian(vocabulary, sizes) if kind == "marian" else _t5(vocabulary, kind)
     made.eval()
     with torch.no_grad():
         for name, weight in made.named_parameters():
@@ -61,40 +64,43 @@ def model(kind, vocabulary, *, seed=0, end=1.0):
                 weight.normal_(0, wide * weight.shape[1] ** -0.5)
         if kind == "marian":
             # Else the tied table writes its input again, for ever
-            made.model.decoder.layers[-1].final_layer_norm.weight.copy_(torch.randn(32).sign())
+            made.model.decoder.layers[-1].final_layer_norm.weight.copy_(torch.randn(made.config.d_model).sign())
             made.model.shared.weight[made.config.pad_token_id] = 0
             made.final_logits_bias.normal_(0, 0.1)
             made.final_logits_bias[0, 0] += end
         else:
             made.shared.weight.normal_(0, 1.0)
-            made.decoder.final_layer_norm.weight.copy_(torch.randn(32).sign() * (4.0 if kind == "t5" else 1.0))
+            made.decoder.final_layer_norm.weight.copy_(
+                torch.randn(made.config.d_model).sign() * (4.0 if kind == "t5" else 1.0)
+            )
             if kind == "t5-v1.1":  # whose head is a table of its own
                 made.lm_head.weight = torch.nn.Parameter(torch.randn(vocabulary, 32) * 0.7)
     return made
 
 
-def _marian(vocabulary):
+def _marian(vocabulary, sizes):
     from transformers import MarianConfig, MarianMTModel
 
-    config = MarianConfig(
-        vocab_size=vocabulary,
-        d_model=32,
-        encoder_layers=2,
-        decoder_layers=2,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        encoder_ffn_dim=64,
-        decoder_ffn_dim=64,
-        activation_function="swish",
-        scale_embedding=True,
-        max_position_embeddings=64,
-        pad_token_id=2,
-        eos_token_id=0,
-        decoder_start_token_id=2,
-        forced_eos_token_id=0,
-    )
-    made = MarianMTModel(config)
-    made.generation_config.bad_words_ids = [[2]]
+    given = {
+        "vocab_size": vocabulary,
+        "d_model": 32,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "encoder_attention_heads": 2,
+        "decoder_attention_heads": 2,
+        "encoder_ffn_dim": 64,
+        "decoder_ffn_dim": 64,
+        "activation_function": "swish",
+        "scale_embedding": True,
+        "max_position_embeddings": 64,
+        "pad_token_id": 2,
+        "eos_token_id": 0,
+        "decoder_start_token_id": 2,
+        "forced_eos_token_id": 0,
+        **sizes,
+    }
+    made = MarianMTModel(MarianConfig(**given))
+    made.generation_config.bad_words_ids = [[made.config.pad_token_id]]
     return made
 
 
@@ -118,10 +124,10 @@ def _t5(vocabulary, kind):
     return T5ForConditionalGeneration(config)
 
 
-def saved(directory, kind, **options):
-    """A directory with a model and its tokenizer, and the model."""
+def saved(directory, kind, *, vocabulary=0, **options):
+    """A directory with a model and its tokenizer, and the model, which may have more tokens than the tokenizer."""
     found = tokenizer(directory, "last" if kind == "marian" else "first")
-    made = model(kind, found.get_vocab_size(), **options)
+    made = model(kind, vocabulary or found.get_vocab_size(), **options)
     made.save_pretrained(directory)
     return made
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs/sources.md"
+PAGE, RECORD = ROOT / "docs/sources.md", ROOT / "docs/sources.json"
 SENTENCES, ASKED, LENGTH = 5000, 100, 128
 """Of Tatoeba for ids; items for each family and task; tokens at which the tiny models cut."""
 TOLERANCE = 1e-4
@@ -303,14 +303,14 @@ def _count(pair: list[int] | None) -> str:
 def written(record: dict[str, Any]) -> str:
     """The page with the table of a record."""
     page = PAGE.read_text(encoding="utf-8")
-    return re.sub(r"(?<=\n\n)\| family, .*?\n(?=\n)", lambda _: table(record) + "\n", page, count=1, flags=re.DOTALL)
+    return re.sub(r"(?<=\n\n)\| family, .*?\n(?=\n|\Z)", lambda _: table(record) + "\n", page, count=1, flags=re.DOTALL)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="where sst2, tatoeba, squad and strings lie")
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "docs/sources.json", help="the record; its table is in docs/sources.md"
+        "--out", type=Path, default=RECORD, help="the record; that of docs/ puts its table into docs/sources.md"
     )
     parser.add_argument("--code-points", action="store_true", help="all of Unicode too: minutes for each tokenizer")
     parser.add_argument("--architecture", type=lambda given: given.split(","), default=list(tiny_models.ARCHITECTURES))
@@ -327,6 +327,8 @@ def main() -> None:
         ordered = [rows[name] for name in tiny_models.ARCHITECTURES if name in rows]
         record = {"transformers": transformers.__version__, "families": ordered}
         args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    if args.out == RECORD:
+        PAGE.write_text(written(record), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 Texts are those of ../shared where it is there (SST-2's train set, the first 20,000 pairs of Tatoeba, the naughty
 strings), 20,000 that are made up, half a megabyte without a space, and every code point in `good<c>bad`. Then the speed
-of both on one thread, text by text. docs/apps.md has the last result.
+of both on one thread, text by text, and made-up bytes through a build with gcc's sanitizers. docs/apps.md has the last
+result.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "true"
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 FUZZED = 20_000
+FIRE_SECONDS = int(os.environ.get("FIRE_SECONDS", "60"))
 MOST_SHOWN = 5
 """Differences that are printed."""
 sys.path.insert(0, str(ROOT / "tests" / "exporting"))
@@ -60,6 +62,9 @@ def main() -> int:
     wrong = 0
     with tempfile.TemporaryDirectory() as scratch:
         program = token_texts.compiled(Path(scratch, "tokens"), "tokens.c", "ew_tokenizer.c")
+        fire = token_texts.compiled(
+            Path(scratch, "fire"), "token_fire.c", "ew_tokenizer.c", flags=token_texts.SANITIZED
+        )
         for name in sys.argv[1:]:
             path, file = Path(name), Path(scratch, "tokenizer.bin")
             began = time.perf_counter()
@@ -87,6 +92,9 @@ def main() -> int:
                         f"  {kind}: C {len(texts) / ours:,.0f} texts/s, tokenizers {len(texts) / theirs:,.0f}",
                         flush=True,
                     )
+            done = subprocess.run([fire, file, str(FIRE_SECONDS), "1"], capture_output=True, text=True, check=False)
+            wrong += done.returncode != 0
+            print(f"  sanitizers: {done.stdout.strip()} texts in {FIRE_SECONDS} s", done.stderr[:2000], flush=True)
     return int(wrong > 0)
 
 

@@ -87,9 +87,7 @@ def program(
     windows = {block.attention.window for block in decoder.blocks} - {0}
     if windows and min(windows) < decoder.context:
         what = f"layers see {min(windows)} tokens, the context is {decoder.context}"
-        raise UnsupportedConversion(
-            what, hint=f"ExecuTorch's attention has no windows: --max-length {min(windows)}, or --format onnx"
-        )
+        raise UnsupportedConversion(what, hint="ExecuTorch's attention has no windows; onnx and tflite have")
     module = _Cached(decoder).eval()
     graph = _traced(module).module(check_guards=False)
     rewriter = Rewriter(graph)

@@ -11,13 +11,15 @@ import transformers
 
 from edgewright.converters._model.eager import load
 from edgewright.model.decoding import EagerAnswer
+from edgewright.proof.likelihood import LikelihoodAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edgewright.model.decoding import EagerRequest, Texts
+    from edgewright.proof.likelihood import LikelihoodRequest, Span
 
-__all__ = ["eager"]
+__all__ = ["eager", "likelihood"]
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
@@ -40,6 +42,22 @@ def eager(request: EagerRequest, progress: Callable[[str], None]) -> EagerAnswer
         chat=chat,
         library=f"transformers {transformers.__version__}",
     )
+
+
+@torch.inference_mode()  # type: ignore[untyped-decorator]
+def likelihood(request: LikelihoodRequest, progress: Callable[[str], None]) -> LikelihoodAnswer:
+    """How likely the eager model finds texts."""
+    progress("load the model")
+    torch.set_num_threads(request.threads)
+    model = load(request.source).model
+    progress(f"run the eager model on {sum(len(span.ids) for span in request.spans)} tokens")
+    return LikelihoodAnswer(tuple(_loss(model, span) for span in request.spans))
+
+
+def _loss(model: Any, span: Span) -> float:
+    ids = torch.tensor([span.ids])
+    logits = model(input_ids=ids[:, :-1]).logits[0, span.begin - 1 :].double()
+    return float(torch.nn.functional.cross_entropy(logits, ids[0, span.begin :], reduction="sum"))
 
 
 def _tokens(request: EagerRequest) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]:

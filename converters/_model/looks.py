@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["attentions", "evaluate", "facts", "opened", "states"]
 
+_SENTENCES = 32
+"""That the eager model translates together: a step of it costs some milliseconds, whatever it computes."""
 _WARM_UP_MS = 300.0
 """A choice: long enough for caches, allocators and threads, short beside what is timed after it."""
 
@@ -68,7 +70,7 @@ def evaluate(request: EvaluateRequest, progress: Callable[[str], None]) -> Evalu
 
 def _evaluate_translator(request: EvaluateRequest, progress: Callable[[str], None]) -> EvaluateAnswer:
     """The scores of an encoder-decoder, which the search asks a step at a time."""
-    from edgewright.converters._model.stepping import EagerEncoderDecoder
+    from edgewright.training._eager_translator import EagerEncoderDecoder
 
     model, pipeline = opened(request, progress)
     progress(f"score the eager model on {request.data.name}")
@@ -78,6 +80,7 @@ def _evaluate_translator(request: EvaluateRequest, progress: Callable[[str], Non
     translator = Translator(
         pipeline.tokenizer, EagerEncoderDecoder(model.model, most), rules, search, task=pipeline.task, prompt=words
     )
+    translator.defaults = translator.options(batch_size=_SENTENCES)
     return EvaluateAnswer(score_all(translator, request.data, request.metric))
 
 

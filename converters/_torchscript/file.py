@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from edgewright.contracts.converter import ConversionSpec
 
-__all__ = ["save"]
+__all__ = ["save", "signature"]
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest date a ZIP file can hold: the same inputs build the same bytes."""
@@ -28,16 +28,16 @@ _ALIGNMENT = 64
 _MANGLED = re.compile(r"___torch_mangle_\d+")
 
 
-def save(frozen: Any, spec: ConversionSpec, example: Sequence[torch.Tensor], out: Path) -> None:
+def save(frozen: Any, signature: dict[str, Any], out: Path) -> None:
     """Write a frozen module with its signature, as `extra/edgewright.json` in the archive."""
-    signature = json.dumps(_signature(frozen, spec, example), sort_keys=True)
+    said = json.dumps(signature, sort_keys=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
         raw = Path(scratch, out.name)
-        frozen._save_for_lite_interpreter(str(raw), _extra_files={"edgewright.json": signature})  # noqa: SLF001
+        frozen._save_for_lite_interpreter(str(raw), _extra_files={"edgewright.json": said})  # noqa: SLF001
         _copy(raw, out)
 
 
-def _signature(frozen: Any, spec: ConversionSpec, example: Sequence[torch.Tensor]) -> dict[str, Any]:
+def signature(frozen: Any, spec: ConversionSpec, example: Sequence[torch.Tensor]) -> dict[str, Any]:
     """Inputs and outputs; a dimension that follows the batch or the length has its name."""
     batch, length = example[0].shape
     larger = [torch.nn.functional.pad(t, (0, 2, 0, 1), value=1) for t in example]

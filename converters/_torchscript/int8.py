@@ -8,7 +8,7 @@ of embeddings are int8 with a scale for each row, in plain operators.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Int8", "measured"]
 
+_Key: TypeAlias = "tuple[str, int, int]"
+"""The kind of a layer, and the identities of its weight and bias."""
 _LINEAR = (torch.nn.functional.linear, torch.ops.aten.linear.default)
 _EMBEDDING = (torch.nn.functional.embedding, torch.embedding, torch.ops.aten.embedding.default)
 _SMALLEST_TABLE = 2**12
@@ -32,12 +34,12 @@ class _Root(torch.nn.Module):  # type: ignore[misc]
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
         self.model = model
-        self.names: dict[tuple[int, int], str] = {}
+        self.names: dict[_Key, str] = {}
 
     def forward(self, *arrays: torch.Tensor) -> Any:
         return self.model(*arrays)
 
-    def add(self, key: tuple[int, int], parts: dict[str, Any]) -> None:
+    def add(self, key: _Key, parts: dict[str, Any]) -> None:
         """Keep the parts of one layer's int8 form."""
         self.names[key] = name = f"int8_{len(self.names)}"
         for part, value in parts.items():
@@ -46,7 +48,7 @@ class _Root(torch.nn.Module):  # type: ignore[misc]
             else:
                 setattr(self, f"{name}_{part}", value)
 
-    def part(self, key: tuple[int, int], part: str) -> Any:
+    def part(self, key: _Key, part: str) -> Any:
         return getattr(self, f"{self.names[key]}_{part}", None)
 
 
@@ -56,9 +58,9 @@ class _Watch(TorchFunctionMode):  # type: ignore[misc]
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
         self.weights = {id(parameter) for parameter in model.parameters()}
-        self.layers: dict[tuple[int, int], tuple[Any, ...]] = {}
-        self.readers: dict[int, list[tuple[int, int]]] = {}
-        self.ranges: dict[tuple[int, int], Range] = {}
+        self.layers: dict[_Key, tuple[Any, ...]] = {}
+        self.readers: dict[int, list[_Key]] = {}
+        self.ranges: dict[_Key, Range] = {}
         self._alive: list[torch.Tensor] = []
 
     def __torch_function__(
@@ -80,9 +82,9 @@ class _Watch(TorchFunctionMode):  # type: ignore[misc]
             seen = range_of(x.detach().reshape(-1, x.shape[-1]).numpy())
             self.ranges[key] = self.ranges[key] | seen if key in self.ranges else seen
 
-    def factors(self) -> dict[tuple[int, int], torch.Tensor]:
+    def factors(self) -> dict[_Key, torch.Tensor]:
         """What to divide the channels of inputs by, one for all layers that read an input together."""
-        found: dict[tuple[int, int], torch.Tensor] = {}
+        found: dict[_Key, torch.Tensor] = {}
         for keys in self.readers.values():
             linear = [key for key in keys if key in self.ranges]
             if linear:
@@ -147,8 +149,9 @@ def _layer(
     return None
 
 
-def _key(found: tuple[Any, ...]) -> tuple[int, int]:
-    return id(found[1]), id(found[2])
+def _key(found: tuple[Any, ...]) -> _Key:
+    """A table may be the head of a decoder, too."""
+    return str(found[0]), id(found[1]), id(found[2])
 
 
 def _packed(weight: torch.Tensor, bias: torch.Tensor | None, factor: torch.Tensor | None) -> dict[str, Any]:

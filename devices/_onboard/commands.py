@@ -6,6 +6,7 @@ A board may have an older edgewright: it is asked for modules by the names that 
 from __future__ import annotations
 
 import base64
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgewright.contracts.board_commands import Engines, Health, Program, Server, Verify
@@ -21,20 +22,41 @@ _SAME = (
     "from edgewright import __version__ as found; from edgewright.doctor import require_engine; "
     "require_engine(sys.argv[2:]); sys.exit(found != sys.argv[1] and f'edgewright {found}, {sys.argv[1]} is here')"
 )
-_STAMPED = "stamps = [sys.argv.pop() for _ in range({})]; "
+_ASKED = "import json; asked = json.loads(sys.argv.pop()); "
 _OPENED = """
 import base64, importlib.util
+from importlib import import_module, metadata
 if importlib.util.find_spec("onnxruntime"):
     import onnxruntime
-    for stamp in stamps:
+    for stamp in asked["stamps"]:
         try:
             onnxruntime.InferenceSession(base64.b64decode(stamp), providers=["CPUExecutionProvider"])
         except Exception as error:
             newer = "an artifact's ONNX is none that onnxruntime " + onnxruntime.__version__ + " opens: "
             said = str(error).partition(") ")[2]
             sys.exit(newer + (said if len(said) < 240 else said[:140] + " ... " + said[-90:]))
+    schemas = getattr(onnxruntime.capi.onnxruntime_pybind11_state, "get_all_operator_schema", list)()
+    known = {(one.domain + ":" if one.domain else "") + one.name for one in schemas}
+    lacking = [name for name in asked["operators"] if name not in known]
+    if known and lacking:
+        sys.exit("onnxruntime " + onnxruntime.__version__ + " lacks operators of an artifact: " + ", ".join(lacking))
+for module, package in (("ai_edge_litert", "ai-edge-litert"), ("tflite_runtime", "tflite-runtime")):
+    if not asked["kernels"] or not importlib.util.find_spec(module):
+        continue
+    interpreter, lacking = import_module(module + ".interpreter"), []
+    for kernel in asked["kernels"]:
+        try:
+            interpreter.Interpreter(model_content=base64.b64decode(kernel))
+        except Exception as error:
+            said = str(error).partition(".")[0]
+            if "Didn't find op" in said or "out of range" in said:
+                lacking.append(said.rpartition("opcode ")[2].replace("'", ""))
+    if lacking:
+        sys.exit(module + " " + metadata.version(package) + " lacks operators of an artifact: " + ", ".join(lacking))
+    break
 """
-"""The engine itself is asked; what it answers begins with a place in its own source, and names both numbers."""
+"""The engines themselves are asked. What ONNX Runtime answers begins with a place in its own source, and names both
+numbers; LiteRT tells of one operator at a time. One that cannot tell is found by the self-test."""
 
 
 class Place(NamedTuple):
@@ -52,13 +74,20 @@ def argv(command: Command, place: Place) -> list[str]:
         return [words.get(word, word) for word in command.argv]
     python: str = getattr(command, "python", "") or place.python
     if isinstance(command, Engines):
-        if command.stamps:
-            stamps = [base64.b64encode(stamp).decode() for stamp in command.stamps]
-            code = _STAMPED.format(len(stamps)) + _ENGINES + _OPENED
-            return line(python, code, *command.formats, *stamps)
+        if command.stamps or command.operators or command.kernels:
+            return line(python, _ASKED + _ENGINES + _OPENED, *command.formats, _asked(command))
         same = (command.version,) if command.version else ()
         return line(python, _SAME if same else _ENGINES, *same, *command.formats)
     return there(python, "edgewright", *_words(command, place))
+
+
+def _asked(command: Engines) -> str:
+    """What engines are asked, as one word."""
+    models = {"stamps": command.stamps, "kernels": command.kernels}
+    asked: dict[str, list[str]] = {
+        name: [base64.b64encode(m).decode() for m in given] for name, given in models.items()
+    }
+    return json.dumps({**asked, "operators": command.operators})
 
 
 def _words(command: Command, place: Place) -> list[str]:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["MODULES", "PythonBoard", "heard", "pack", "source_of"]
 
 MODULES = (
-    *("errors", "system.untrusted", "bundle.sshsig", "bundle.keys", "bundle.onnx_bytes", "bundle.external_data"),
+    *("errors", "system.untrusted", "bundle.sshsig", "bundle.keys", "bundle.onnx_bytes"),
+    *("bundle.flat_bytes", "bundle.external_data"),
     *(
         "contracts.board_commands",
         "contracts.board_answers",

@@ -10,19 +10,22 @@ What changes the board is done there, by what `edgewright.boards.agent` sends; t
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edgewright.boards.connect import board_of
 from edgewright.boards.install import Equipment, equip
 from edgewright.boards.transfer import Transfer
 from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
+from edgewright.bundle.flat_bytes import kernels
 from edgewright.bundle.keys import written
 from edgewright.bundle.manifest import Manifest, decode
-from edgewright.bundle.onnx_bytes import Malformed, stamp
+from edgewright.bundle.onnx_bytes import Malformed, operators, stamp
 from edgewright.bundle.rotation import roots_in
 from edgewright.contracts.board import Candidate, Inspect, Install, List, Prepare, Rekey, RollBack, Serve, Uninstall
-from edgewright.contracts.board_commands import Checks, Server
+from edgewright.contracts.board_commands import Checks, Engines, Server
 from edgewright.errors import BundleError
 from edgewright.inference.footprint import least_memory_mib
 from edgewright.system.files import read_capped
@@ -32,7 +35,7 @@ from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES
 from edgewright.system.words import counted, human
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from edgewright.boards.board import Board
@@ -142,7 +145,7 @@ def flash(
     there, manifest = board_of(board, root, python), package.bundle.manifest
     formats = tuple(dict.fromkeys(artifact.format for artifact in manifest.artifacts))
     own = "" if install else there.python
-    checks, transfer = checks or Checks.of(own, formats, timeout_s, _stamps(package.bundle)), Transfer(there)
+    checks, transfer = checks or Checks.of(_engines(package.bundle, formats, own), timeout_s), Transfer(there)
     candidate = Candidate(package.manifest, package.signature, allow_downgrade)
     server, needs = Server(own) if service else None, least_memory_mib(package.bundle)
     with transfer.ending():
@@ -162,19 +165,34 @@ def flash(
     return replace(_flashed(done, wanted, manifest.version), equipment=equipment, socket=socket)
 
 
-def _stamps(bundle: Bundle) -> tuple[bytes, ...]:
-    """What ONNX its artifacts are, each once: an older engine is found before anything is sent."""
-    found = []
+def _engines(bundle: Bundle, formats: tuple[str, ...], python: str) -> Engines:
+    """What the board's engines are asked, so that an older one is found before anything is sent."""
+    stamps, names, files = list[bytes](), list[str](), list[bytes]()
     for artifact in bundle.manifest.artifacts:
-        if artifact.path.endswith(".onnx"):
-            with (bundle.directory / artifact.path).open("rb", buffering=0) as file:
-                found.append(_stamp(artifact, file.fileno()))
-    return tuple(dict.fromkeys(found))
+        with (bundle.directory / artifact.path).open("rb", buffering=0) as file, _told(artifact):
+            given = artifact.size_bytes, partial(_read, file.fileno())
+            if artifact.path.endswith(".onnx"):
+                stamps.append(stamp(*given))
+                names += operators(*given)
+            elif artifact.format == "tflite":
+                files += kernels(*given)
+    return Engines(
+        formats,
+        python=python,
+        stamps=tuple(dict.fromkeys(stamps)),
+        operators=tuple(dict.fromkeys(names)),
+        kernels=tuple(dict.fromkeys(files)),
+    )
 
 
-def _stamp(artifact: Artifact, number: int) -> bytes:
+def _read(number: int, at: int, count: int) -> bytes:
+    return os.pread(number, count, at)
+
+
+@contextmanager
+def _told(artifact: Artifact) -> Iterator[None]:
     try:
-        return stamp(artifact.size_bytes, lambda at, count: os.pread(number, count, at))
+        yield
     except Malformed as error:
         raise BundleError(f"{artifact.path}: {error}", hint="build the bundle again") from error
 
@@ -213,7 +231,7 @@ def rollback(
         GateFailed: its golden cases fail; what was active is active.
     """
     there = board_of(board, root, python)
-    checks = checks or Checks.of(there.python, (), timeout_s)
+    checks = checks or Checks.of(Engines((), python=there.python), timeout_s)
     return there.answer(RollBack(heal, checks), within_s=2 * checks.timeout_s + _HASHING_S)
 
 

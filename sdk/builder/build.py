@@ -119,9 +119,9 @@ def _proof(source: Source, jobs: Jobs, data: str | Path | None, calibration: str
     task = registry.load("tasks", source.task)
     if not task.generates:
         return Proof(source, jobs, labelled=_path(data), calibration=_path(calibration))
-    if data or calibration:
+    if calibration or (data and not task.reads_source):
         raise UsageError("a decoder's gate has texts of its own", hint="leave out --data and --calibration")
-    return TranslatorProof(source, jobs) if task.reads_source else DecoderProof(source, jobs)
+    return TranslatorProof(source, jobs, labelled=_path(data)) if task.reads_source else DecoderProof(source, jobs)
 
 
 def _source(model: Any, example_inputs: Mapping[str, Any] | None, jobs: Jobs, given: dict[str, Any]) -> Source:

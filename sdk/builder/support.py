@@ -75,12 +75,12 @@ GAPS: tuple[Gap, ...] = (
     ),
     *(
         Gap(
-            "decoders with a cache are made for ONNX, TFLite and ExecuTorch alone",
-            "--format onnx, tflite or executorch",
+            "decoders with a cache are made for ONNX, TFLite, ExecuTorch and TorchScript alone",
+            "--format onnx",
             format=name,
             task="text-generation",
         )
-        for name in ("ort", "tensorrt", "torchscript")
+        for name in ("ort", "tensorrt")
     ),
     *(
         Gap(
@@ -90,7 +90,7 @@ GAPS: tuple[Gap, ...] = (
             precision="int8-static",
             task="text-generation",
         )
-        for name in ("onnx", "tflite", "executorch")
+        for name in ("onnx", "tflite", "executorch", "torchscript")
     ),
     *(
         Gap("encoder-decoders are made for ONNX alone", "--format onnx", format=name, task="translation")

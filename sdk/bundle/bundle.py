@@ -40,8 +40,9 @@ GOLDEN = "golden.json"
 _AGAIN = "copy the whole bundle again"
 _GENERATING = ("chat_template.jinja", "config.json", "generation_config.json")
 """What a decoder's bundle has beside its tokenizer, as transformers names it."""
-_CONTAINED: set[tuple[Artifact, int | None]] = set()
-"""The artifacts that were found to name no other file, with the size of their weights; their hash is part of them."""
+_CONTAINED: set[tuple[Artifact, int | None, Artifact | File | None]] = set()
+"""The artifacts that were found to name no other file, with the size of their weights and their encoder's graph; the
+hashes are part of them."""
 _ASIDE = (".cache", ".git")
 """What git and `hf download --local-dir` keep in the directory itself; it is not even looked into."""
 _BESIDE = re.compile(r"README\.md|LICENSE[A-Za-z0-9._-]*|\.gitattributes|\.git|\.cache|(?:.*/)?\.DS_Store", re.DOTALL)
@@ -121,14 +122,13 @@ class Bundle:
     def _check_contained(self, artifact: Artifact) -> None:
         """Raise BundleError where an artifact names another file than its weights; once for each in a process."""
         beside = weights_of(artifact.path)
-        found = self._by_path.get(beside)
+        found, encoder = (self._by_path.get(path) for path in (beside, encoder_of(artifact.path)))
         weights = found.size_bytes if isinstance(found, File) else None
-        if (artifact, weights) not in _CONTAINED:
+        if (artifact, weights, encoder) not in _CONTAINED:
             check_file(artifact.format, self.directory / artifact.path, artifact.path, weights)
-            encoder = encoder_of(artifact.path)
-            if isinstance(self._by_path.get(encoder), File):
-                check_file(artifact.format, self.directory / encoder, encoder, weights, weights=beside)
-            _CONTAINED.add((artifact, weights))
+            if isinstance(encoder, File):
+                check_file(artifact.format, self.directory / encoder.path, encoder.path, weights, weights=beside)
+            _CONTAINED.add((artifact, weights, encoder))
 
     def checking(self, paths: Iterable[str]) -> Callable[[], None]:
         """Check the hashes of `paths` on a thread; call what is given back to wait for it, and to raise what it found.

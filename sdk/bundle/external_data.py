@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import os
 import re
-import struct
 from typing import TYPE_CHECKING
 
 from edgewright.bundle.onnx_bytes import Malformed, externals
@@ -40,14 +39,10 @@ if TYPE_CHECKING:
 
 __all__ = ["check_content", "check_file", "encoder_of", "weights_of"]
 
-_MOST_OPERATORS = 2**12
-"""Kinds of operators of a TFLite file: there are some 200, and a few of its own."""
 _KEYS = {b"location", b"offset", b"length", b"checksum"}
 
-_OPERATOR_CODES, _BUFFER_GROUPS, _BUFFERS = 1, 8, 9
+_BUFFER_GROUPS, _BUFFERS = 8, 9
 """Fields of Model in TFLite's schema.fbs."""
-_CUSTOM_CODE = 1
-"""Field of OperatorCode in the same schema."""
 
 
 def weights_of(path: str) -> str:
@@ -105,7 +100,7 @@ def check_content(
             for tensor in externals(size, read):
                 _check_external(path, tensor, weights_bytes, weights or weights_of(path))
         if format == "tflite":
-            _check_tflite(_Flat(size, read))
+            _check_tflite(size, read)
     except Malformed as error:
         raise BundleError(f"{path}: {error}", hint="it is refused unopened; build the bundle again") from error
 
@@ -148,30 +143,10 @@ def _shown(text: bytes | None) -> str:
     return ascii(plain if len(plain) <= 60 else f"{plain[:59]}…")
 
 
-class _Flat:
-    """A flatbuffer, read a few bytes at a time (flatbuffers.dev/internals)."""
+def _check_tflite(size: int, read: Read) -> None:
+    from edgewright.bundle.flat_bytes import CUSTOM_CODE, Flat, operator_codes  # the way to an ONNX file needs none
 
-    def __init__(self, size: int, read: Read) -> None:
-        self.size, self.read = size, read
-
-    def number(self, at: int, form: str = "<I") -> int:
-        width = struct.calcsize(form)
-        data = self.read(at, width) if 0 <= at <= self.size - width else b""
-        if len(data) != width:
-            raise Malformed("it is no TFLite file: it leads out of itself")
-        found: int = struct.unpack(form, data)[0]
-        return found
-
-    def follow(self, table: int, slot: int) -> int:
-        """Where the offset in a slot of a table leads to, 0 for none."""
-        vtable = table - self.number(table, "<i")
-        if 6 + 2 * slot > self.number(vtable, "<H"):
-            return 0
-        at = self.number(vtable + 4 + 2 * slot, "<H")
-        return table + at + self.number(table + at) if at else 0
-
-
-def _check_tflite(flat: _Flat) -> None:
+    flat = Flat(size, read)
     if flat.read(4, 4) != b"TFL3":
         raise Malformed("it is no TFLite file")
     model = flat.number(0)
@@ -179,11 +154,7 @@ def _check_tflite(flat: _Flat) -> None:
         vector = flat.follow(model, slot)
         if vector and flat.number(vector):
             raise Malformed("it has external buffers, whose files an engine looks for outside of the bundle")
-    codes = flat.follow(model, _OPERATOR_CODES)
-    count = flat.number(codes) if codes else 0
-    if count > _MOST_OPERATORS:
-        raise Malformed(f"it has {count} kinds of operators, at most {_MOST_OPERATORS} are read")
-    for at in range(codes + 4, codes + 4 + 4 * count, 4):
-        name = flat.follow(at + flat.number(at), _CUSTOM_CODE)
+    for code in operator_codes(flat):
+        name = flat.follow(code, CUSTOM_CODE)
         if name and flat.read(name + 4, min(4, flat.number(name))) == b"Flex":
             raise Malformed("it has operators of TensorFlow itself, some of which read and write files")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Read = Callable[[int, int], bytes]
     """(position, count) -> so many bytes of a file, fewer at its end."""
 
-__all__ = ["External", "Malformed", "externals", "stamp"]
+__all__ = ["External", "Malformed", "externals", "operators", "stamp"]
 
 _MOST_FIELDS = 2**20
 """MiniLM, of six layers, has 1,736; so many take a second or two."""
@@ -52,6 +52,10 @@ _EP_CONTEXT = b"EPContext"
 _WORDS = (b"location", _EP_CONTEXT)
 
 
+_OWN_DOMAIN = "ai.onnx"
+"""Another name of the domain without a name."""
+
+
 class Malformed(ValueError):
     """Not a file of its format, or one that parsers may read in different ways; in words."""
 
@@ -80,6 +84,24 @@ def externals(size: int, read: Read) -> Iterator[External]:
         yield from _Walk(size, read).message("model", 0, size, 0)
     except (IndexError, struct.error):
         raise Malformed("it is no ONNX file: cut short") from None
+
+
+_NAMED = {_NODE: (7, _OP_TYPE), "function": (10, 1)}
+"""Fields of NodeProto and FunctionProto: the domain, and the operator's name."""
+
+
+def operators(size: int, read: Read) -> list[str]:
+    """What an ONNX file asks its engine for, as `Name` or `domain:Name`; not the functions that it brings along.
+
+    Raises:
+        Malformed: it is no ONNX file.
+    """
+    found: dict[str, set[str]] = {_NODE: set(), "function": set()}
+    try:
+        _Walk(size, read).operators("model", 0, size, 0, found)
+    except (IndexError, struct.error):
+        raise Malformed("it is no ONNX file: cut short") from None
+    return sorted(found[_NODE] - found["function"])
 
 
 _IR_VERSION, _GRAPH, _OPSET_IMPORT = 1, 7, 8
@@ -147,6 +169,20 @@ class _Walk:
                 yield from self.tensor(first, last)
             else:
                 yield from self.message(shape, first, last, depth + 1)
+
+    def operators(self, kind: str, start: int, end: int, depth: int, found: dict[str, set[str]]) -> None:
+        """Put the names of all nodes and functions into `found`."""
+        if depth == _MOST_DEPTH:
+            raise Malformed(f"it has more than {_MOST_DEPTH} messages in each other")
+        inner, named, names = _SHAPES[kind], _NAMED.get(kind, ()), dict[int, str]()
+        for number, wire, first, last in self.fields(start, end):
+            if wire == 2 and number in named:
+                names[number] = self.text(first, last).decode("ascii", "backslashreplace")
+            elif wire == 2 and "tensor" not in inner.get(number, "tensor"):
+                self.operators(inner[number], first, last, depth + 1, found)
+        if named:
+            domain, name = (names.get(number, "") for number in named)
+            found[kind].add(name if domain in ("", _OWN_DOMAIN) else f"{domain}:{name}")
 
     def may_name(self, start: int, end: int) -> bool:
         """Whether a node holds one of the words without which it names no file: most do not, and need no walk."""

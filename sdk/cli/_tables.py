@@ -112,6 +112,6 @@ def _cell(name: str, value: Any) -> str:
     if name.endswith("_bytes"):
         return human(value)
     if isinstance(value, dict):
-        unit = "" if value["metric"] == "perplexity" else " %"
+        unit = "" if value["metric"] in ("perplexity", "bits_per_byte") else " %"
         return f"{value['value']:.2f}{unit} {value['metric']} (n {value['n']}, {value['data']})"
     return f"{value:.4g}" if isinstance(value, float) else one_line(str(value))

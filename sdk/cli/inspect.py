@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_NO_MODEL = ("nothing", "unknown", "file")
+"""Kinds of which there is nothing to say but that a bundle was expected."""
 _CACHE = ("past_key_values.", "present.")
 """What the names of keys and values begin with, as transformers exports them."""
 
@@ -38,7 +40,7 @@ def command(bundle: str, *, as_json: bool) -> None:
     from edgewright.model.identify import identify
 
     found = identify(bundle)
-    if found.command and not Path(bundle, "manifest.json").exists():
+    if found.kind not in _NO_MODEL and not Path(bundle, "manifest.json").exists():
         row = {"kind": found.kind, "is": found.what, "then": found.then, "command": found.command or None}
         emit([row] if as_json else [], as_json=as_json, title="" if as_json else found.line(bundle))
         return

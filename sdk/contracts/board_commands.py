@@ -37,8 +37,12 @@ class Command(Kind):
 class Engines(Command):
     """Start the engines for artifacts of `formats`; with a `version` by exactly that edgewright.
 
-    `stamps`, without a version, are models that hold nothing (`edgewright.bundle.onnx_bytes.stamp`), which ONNX
-    Runtime must open where it is there.
+    The others, without a version, are asked of the engines where they are there.
+
+    Attributes:
+        stamps: models that hold nothing (`edgewright.bundle.onnx_bytes.stamp`), which ONNX Runtime must open.
+        operators: names that it must know, see `edgewright.bundle.onnx_bytes.operators`.
+        kernels: files of one operator each (`edgewright.bundle.flat_bytes.kernels`), which LiteRT must open.
     """
 
     op: ClassVar[str] = "engines"
@@ -46,6 +50,8 @@ class Engines(Command):
     version: str = ""
     python: str = ""
     stamps: tuple[bytes, ...] = ()
+    operators: tuple[str, ...] = ()
+    kernels: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,9 +106,9 @@ class Checks:
     timeout_s: float = 600.0
 
     @classmethod
-    def of(cls, python: str, formats: tuple[str, ...], timeout_s: float, stamps: tuple[bytes, ...] = ()) -> Checks:
-        """By the edgewright of a Python: golden cases in every engine, then one by `current`."""
-        engines = Engines(formats, python=python, stamps=stamps)
+    def of(cls, engines: Engines, timeout_s: float) -> Checks:
+        """By the edgewright of a Python: its engines, golden cases in every engine, then one by `current`."""
+        python = engines.python
         return cls(engines, Verify(python=python), Verify(quick=True, python=python), timeout_s)
 
     @classmethod

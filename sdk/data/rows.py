@@ -56,7 +56,7 @@ _SUFFIXES: dict[str, str] = {
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
 }
 _DELIMITERS = {"tsv": ("\t",), "csv": (",", ";", "\t")}
-_TEXTS = ("text", "sentence", "sentence1", "premise", "question1", "question", "query", "tokens", "words")
+_TEXTS = ("text", "sentence", "sentence1", "premise", "question1", "question", "query", "tokens", "words", "source")
 _LABELS = ("label", "labels", "score", "tags", "ner_tags", "entities", "answers")
 _ITEMS = (("query", "texts"), ("sequence", "candidate_labels"), ("text", "candidate_labels"))
 """Columns of items that are more than a text or a pair: of text-ranking, of zero-shot-classification."""
@@ -396,7 +396,7 @@ def given(row: Mapping[str, Any]) -> Any:
             return {name: row[name] for name in names}
     words = row.get("tokens")
     joined = " ".join(map(str, words)) if isinstance(words, list) else None
-    return pair(row) or row.get("text", row.get("sentence", joined))
+    return pair(row) or row.get("text", row.get("sentence", row.get("source", joined)))
 
 
 def shared(train: str | Path, dev: str | Path) -> tuple[int, int]:

@@ -95,13 +95,13 @@ def _refuse(part: str, what: Any) -> UnsupportedConversion:
 @lru_cache(maxsize=64)
 def _swept(name: str) -> NDArray[np.bool_]:  # noqa: PLR0911 - a line for each property
     """The code points of a property, by what it does: `remove NAME` and `space NAME` of a normalizer, or a class."""
-    from tokenizers import Regex, normalizers, pre_tokenizers
+    from tokenizers import normalizers, pre_tokenizers
 
     if name.startswith(("remove ", "space ")):
         what, _, kind = name.partition(" ")
         return _marked(_changes(kind), "" if what == "remove" else " ")
     if name.startswith("class "):
-        return ~unicode_tables.left_over(pre_tokenizers.Split(Regex(name[len("class ") :]), "removed"))
+        return unicode_tables.matched(name[len("class ") :])
     if name == "wide":
         wide = normalizers.BertNormalizer(clean_text=False, strip_accents=False, lowercase=False)
         return unicode_tables.flags("".join(map(chr, unicode_tables.changed(wide.normalize_str))))

@@ -23,6 +23,7 @@ from edgewright.statistics.latency import median, summarize
 from edgewright.system.child import Child, call
 from edgewright.system.progress import silent
 from edgewright.system.shown import Results, brief
+from edgewright.tasks import check_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -179,6 +180,8 @@ def bench_writing(
 
 
 def _check(bundle: Bundle, plan: WritingPlan, context: int) -> None:
+    if bundle.task().reads_source:
+        check_at_once(bundle.task(), "measured")
     if not bundle.task().generates:
         what = f"{bundle.directory} is a bundle for {bundle.manifest.task}, whose answers are given at once"
         raise UsageError(what, hint="edgewright.bench measures it")

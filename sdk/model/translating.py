@@ -6,17 +6,20 @@ from pathlib import Path  # noqa: TC003 - msgspec reads annotations
 
 from msgspec import Struct
 
+from edgewright.bundle.manifest import Score, Settings
 from edgewright.model.decoding import ArtifactAnswer, WriteAnswer
 from edgewright.model.eager import Look
 from edgewright.system.child import Child
 
 __all__ = [
+    "ROWS",
     "TRANSLATE",
     "TRANSLATED",
     "TRANSLATED_AGAIN",
     "AgainRequest",
     "EagerTranslation",
     "Manner",
+    "RowsRequest",
     "TranslatedAnswer",
     "TranslatedRequest",
     "TranslationRequest",
@@ -108,6 +111,26 @@ class TranslatedAnswer(ArtifactAnswer, frozen=True, kw_only=True):
 
 
 TRANSLATED = Child("edgewright.proof.translating_artifact:translated", TranslatedRequest, TranslatedAnswer)
+
+
+class RowsRequest(Struct, frozen=True, kw_only=True):
+    """Score an artifact on labelled rows.
+
+    Attributes:
+        directory: of the source's tokenizer and generation_config.json.
+        metric: its name.
+    """
+
+    name: str
+    engine: str
+    artifact: Path
+    directory: Path
+    settings: Settings
+    data: Path
+    metric: str
+
+
+ROWS = Child("edgewright.proof.translating_artifact:rows", RowsRequest, Score)
 
 
 class AgainRequest(Struct, frozen=True, kw_only=True):

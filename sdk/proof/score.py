@@ -19,11 +19,11 @@ from edgewright.measure.bench import measured, targets_of
 from edgewright.measure.plan import Plan
 from edgewright.model.eager import Look, ask
 from edgewright.model.source import open_source
+from edgewright.proof.likelihood import LIKELIHOOD, LikelihoodRequest, held_out, losses_of
 from edgewright.statistics import metrics
 from edgewright.system.child import Child
 from edgewright.system.progress import silent
 from edgewright.system.shown import Results, brief
-from edgewright.tasks import check_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -196,6 +196,8 @@ def evaluate(
 ) -> Results[Evaluation]:
     """Score every artifact of a bundle, or those of one format or precision, on a TSV, JSONL or SQuAD file.
 
+    A model that writes is scored on text, or rows of it, by how likely it finds it: see `edgewright.proof.likelihood`.
+
     Artifacts that no installed engine opens are left out, unless their format is asked for. A source has one eager
     model to score.
 
@@ -220,13 +222,17 @@ def evaluate(
     """
     if not isinstance(bundle, Bundle) and is_source(bundle):
         source = _source(bundle, task, format or precision)
-        _check_scored(registry.load("tasks", source.task)(source.settings), cost=cost)
+        _check_translated(registry.load("tasks", source.task)(source.settings), cost=cost)
         asked: dict[str, Any] = {"metric": metric, "threads": threads, "cost": cost, "progress": progress, **options}
         return Results([evaluate_source(source, labelled, **asked)])
     opened = Bundle.of(bundle)
-    _check_scored(opened.task(), cost=cost)
+    _check_translated(opened.task(), cost=cost)
     fits = opened.artifacts(format, precision)
     here = {format} if format else set(runnable(opened)) or {a.format for a in opened.manifest.artifacts}
+    if _continues(opened.task()):
+        _check_plain(options, cost=cost)
+        kept = [artifact for artifact in fits if artifact.format in here]
+        return Results(_likelihoods(opened, kept, Path(labelled), metric, threads, progress))
     found: Results[Evaluation] = Results()
     groups: list[_Group] = []
     for artifact in fits:
@@ -241,11 +247,14 @@ def evaluate(
     return found
 
 
-def _check_scored(task: Task, *, cost: bool) -> None:
-    """Raise UsageError for a task that has no answers to score, or no cost that is measured beside them."""
-    if not task.reads_source:
-        check_at_once(task, "scored on labelled rows")
-    elif cost:
+def _continues(task: Task) -> bool:
+    """Whether it writes on, and is scored by how likely a text is to it."""
+    return task.generates and not task.reads_source
+
+
+def _check_translated(task: Task, *, cost: bool) -> None:
+    """Raise UsageError for what a translator has not."""
+    if task.reads_source and cost:
         raise UsageError("what a translation costs is not measured here", hint="leave out --cost")
 
 
@@ -267,6 +276,9 @@ def evaluate_source(
     **options: Any,
 ) -> Evaluation:
     """Score the eager float32 model of a source, in a child process. Raises as `evaluate` does, and SourceError."""
+    if _continues(registry.load("tasks", source.task)(source.settings)):
+        _check_plain(options, cost=cost)
+        return _eager_likelihood(source, Path(labelled), metric, threads, progress)
     data.opened(labelled)  # said here, and refused before a model is loaded
     request = EvaluateRequest(
         source=source.job(),
@@ -303,6 +315,49 @@ def _scored(pipeline: Answering, groups: Sequence[_Group], name: str) -> tuple[S
         answers = answering.answered(group.task.items(group.examples))
         found += [_one(group, metric, answers, name) for metric in group.metrics]
     return tuple(found)
+
+
+def _check_plain(options: dict[str, Any], *, cost: bool) -> None:
+    """Raise UsageError for what a model that writes has not."""
+    if options:
+        raise UsageError(f"text-generation has no option {next(iter(options))}", hint="leave it out")
+    if cost:
+        raise UsageError("what an answer costs depends on its length", hint="edgewright bench measures tokens a second")
+
+
+def _likelihoods(
+    bundle: Bundle,
+    artifacts: Sequence[Artifact],
+    labelled: Path,
+    names: Sequence[str],
+    threads: int,
+    progress: Progress,
+) -> list[Evaluation]:
+    held = held_out(labelled, names, bundle.tokenizer(), bundle.manifest.settings.max_length)
+    found = []
+    for artifact in artifacts:
+        progress(f"{artifact.key}: {sum(len(span.ids) for span in held.spans)} tokens")
+        with load(bundle, format=artifact.format, precision=artifact.precision, threads=threads) as writer:
+            metric = held.measured(losses_of(writer.session.decoder, held.spans))
+        scored = tuple(_drawn(name, one, held.n, labelled.name) for name, one in metric.items())
+        found.append(Evaluation(artifact, scored, artifact.total_bytes))
+    return found
+
+
+def _eager_likelihood(
+    source: Source, labelled: Path, names: Sequence[str], threads: int, progress: Progress
+) -> Evaluation:
+    held = held_out(labelled, names, source.tokenizer(), source.settings.max_length)
+    request = LikelihoodRequest(source=source.job(), spans=held.spans, threads=threads)
+    answer, _ = ask(LIKELIHOOD, request, progress=progress)
+    metric = held.measured(answer.losses)
+    scored = tuple(_drawn(name, one, held.n, labelled.name) for name, one in metric.items())
+    return Evaluation(None, scored, source.weight_bytes())
+
+
+def _drawn(name: str, metric: metrics.Metric, n: int, labelled: str) -> Scored:
+    drawn = metrics.draws(metric, n)
+    return Scored(Score(name, metrics.value(metric, n), n, labelled), *metrics.interval(drawn), tuple(drawn.tolist()))
 
 
 def _one(group: _Group, name: str, answers: Sequence[Any], labelled: str) -> Scored:

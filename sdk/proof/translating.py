@@ -13,15 +13,26 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from edgewright import registry
 from edgewright.bundle.manifest import Decoding, Golden, GoldenCase, Score
 from edgewright.errors import GateFailed, quoted
 from edgewright.generation.defaults import translation_defaults
 from edgewright.inference.engines import engine_for
 from edgewright.model.eager import ask_in
-from edgewright.model.translating import TRANSLATE, TRANSLATED, Manner, TranslatedRequest, TranslationRequest
+from edgewright.model.translating import (
+    ROWS,
+    TRANSLATE,
+    TRANSLATED,
+    Manner,
+    RowsRequest,
+    TranslatedRequest,
+    TranslationRequest,
+)
 from edgewright.proof.decoder_limits import DECODER_LIMITS
 from edgewright.proof.decoding import TIE, batch_of, broken, exp_of, parity_of
 from edgewright.proof.held import Held
+from edgewright.proof.limits import LIMITS
+from edgewright.proof.score import EVALUATE, EvaluateRequest
 from edgewright.system.limits import allowed
 from edgewright.text.sentences import sentences
 
@@ -47,6 +58,8 @@ _SEARCHED = 20
 """Sentences that are looked for with beams as well: a choice, sixty translations in all."""
 _WRITTEN = 48
 """Tokens of a translation: a choice, a long sentence."""
+_METRIC = "bleu"
+"""What may lose as many points as any metric, see `edgewright.proof.limits`."""
 _BEAMS = 4
 """Where a model's own files ask for no beams: OPUS-MT's and T5's number."""
 _GOLDEN = ("Turn on the lights.", "The river had risen in the night.", "Where is the station?", "22 degrees, 10 AM!")
@@ -68,8 +81,10 @@ class TranslatorProof:
 
     calibration: tuple[dict[str, NDArray[np.int64]], ...] = ()
 
-    def __init__(self, source: Source, jobs: Jobs) -> None:
-        self._tokenizer, self._jobs = source.tokenizer(), jobs
+    def __init__(self, source: Source, jobs: Jobs, *, labelled: Path | None = None) -> None:
+        if labelled:
+            registry.require(("sacrebleu",), "translation")
+        self._source, self._tokenizer, self._jobs = source, source.tokenizer(), jobs
         self.settings = source.settings
         self._context = source.settings.max_length
         self._manner = manner_of(source.directory, min(_WRITTEN, self._context))
@@ -92,6 +107,15 @@ class TranslatorProof:
         self.outside: str | None = f"{self._eager.library} on {len(words)} texts"
         self._check_texts(words, every)
         self._answers: dict[str, TranslatedAnswer] = {}
+        self._labelled, self._wanted = labelled, self._eager_score(labelled) if labelled else None
+
+    def _eager_score(self, labelled: Path) -> Score:
+        """BLEU of the eager model on labelled rows."""
+        request = EvaluateRequest(
+            source=self._source.job(), threads=allowed().threads, data=labelled.absolute(), metric=(_METRIC,)
+        )
+        answer, _ = ask_in(self._jobs, EVALUATE, request)
+        return answer.scored[0].score
 
     def _check_texts(self, words: tuple[str, ...], ours: list[tuple[int, ...]]) -> None:
         """Raise GateFailed where transformers makes other tokens of a text, or another text of tokens."""
@@ -130,13 +154,28 @@ class TranslatorProof:
         )
         answer = self._jobs.run(TRANSLATED, request)
         decoding = _decoding(answer, self._eager, max(map(len, self._sources)), self._manner.most)
+        said = "the eager model's translations"
+        score = Score("perplexity", decoding.perplexity, decoding.tokens, said, decoding.reference)
         failed = broken(answer, decoding, DECODER_LIMITS[precision])
+        if self._labelled and self._wanted:
+            score = replace(self._scored(request, self._labelled), reference=self._wanted.value)
+            failed = failed or _lost(score, self._wanted.value, LIMITS[precision].points)
         if failed and not allow_divergence:
             raise GateFailed(failed, hint="--allow-divergence keeps it and records the failure")
         self._answers[f"{path.parent.name}/{path.name}"] = answer
-        said = "the eager model's translations"
-        score = Score("perplexity", decoding.perplexity, decoding.tokens, said, decoding.reference)
         return Held(answer.inputs, answer.outputs, replace(parity_of(answer), diverged=failed), score, decoding)
+
+    def _scored(self, request: TranslatedRequest, labelled: Path) -> Score:
+        asked = RowsRequest(
+            name=request.name,
+            engine=request.engine,
+            artifact=request.artifact,
+            directory=self._source.directory,
+            settings=self._source.settings,
+            data=labelled.absolute(),
+            metric=_METRIC,
+        )
+        return self._jobs.run(ROWS, asked)
 
     def golden(self) -> Golden:
         """A golden case for each golden source: the logits of its first token, and what each artifact writes."""
@@ -154,6 +193,13 @@ class TranslatorProof:
             answer=[{"translation_text": self._tokenizer.decode(first.golden[at][:_GOLDEN_WRITTEN]).strip()}],
             tokens={path: answer.golden[at][:_GOLDEN_WRITTEN] for path, answer in self._answers.items()},
         )
+
+
+def _lost(score: Score, wanted: float, most: float) -> str | None:
+    """The broken limit of the metric in words, or None."""
+    if wanted - score.value <= most:
+        return None
+    return f"{score.metric} is {score.value:.2f}, the eager model's {wanted:.2f}: at most {most:g} points may be lost"
 
 
 def manner_of(directory: Path, most: int) -> Manner:

@@ -8,22 +8,27 @@ import numpy as np
 
 from edgewright import registry
 from edgewright.generation.beams import Rules, Search, write
+from edgewright.generation.defaults import translation_defaults
+from edgewright.generation.translator import Translator
 from edgewright.inference.golden import sample
 from edgewright.model.decoding import WriteAnswer
 from edgewright.model.translating import TranslatedAnswer
 from edgewright.proof.decoding_artifact import Sums
+from edgewright.proof.score import score_all
 from edgewright.statistics.signal import sqnr_db
+from edgewright.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from edgewright.bundle.manifest import Score
     from edgewright.contracts.encoder_decoder import EncoderDecoder
     from edgewright.generation.beams import Hypothesis
-    from edgewright.model.translating import AgainRequest, Manner, TranslatedRequest
+    from edgewright.model.translating import AgainRequest, Manner, RowsRequest, TranslatedRequest
 
-__all__ = ["again", "translated"]
+__all__ = ["again", "rows", "translated"]
 
 
 def translated(request: TranslatedRequest, progress: Callable[[str], None]) -> TranslatedAnswer:
@@ -66,6 +71,20 @@ def again(request: AgainRequest, progress: Callable[[str], None]) -> WriteAnswer
         samples=tuple(tuple(sample(_first(model, source, manner)).tolist()) for source in request.sources),
         tokens=tuple(_greedy(model, source, manner).tokens for source in request.sources),
     )
+
+
+def rows(request: RowsRequest, progress: Callable[[str], None]) -> Score:
+    """The metric of what an artifact writes, on one thread, as a bundle of it would."""
+    most = request.settings.max_length
+    model: EncoderDecoder = registry.load("runtimes", request.engine)().open_encoder_decoder(
+        request.artifact, threads=1, context=most
+    )
+    progress(f"{request.name}: {request.metric} on {request.data.name}")
+    task = registry.load("tasks", "translation")(request.settings)
+    rules, search = translation_defaults(request.directory, most)
+    tokenizer = Tokenizer(request.directory, most)
+    translator = Translator(tokenizer, model, rules, search, task=task, prompt=request.settings.prompt)
+    return score_all(translator, request.data, (request.metric,))[0].score
 
 
 def _rules(manner: Manner) -> Rules:

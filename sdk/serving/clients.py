@@ -102,12 +102,17 @@ class Clients:
         loop = asyncio.get_running_loop()
         client = LineConnection(self._bounds.request_bytes, self._asked, self._too_long, self._left)
         self._here.add(client)
+        self._turns.coming += 1
         try:
             await loop.connect_accepted_socket(lambda: client, way)
         except OSError:  # whoever came has gone
             self._left(client)
+        finally:
+            self._turns.coming -= 1
 
     def _left(self, client: LineConnection) -> None:
+        if client not in self._here:
+            return
         self._here.discard(client)
         self._tell_left()
         if not self._here:

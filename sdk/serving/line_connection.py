@@ -26,7 +26,6 @@ class LineConnection(asyncio.Protocol):
 
     Attributes:
         asking: whether a line waits for its answer.
-        busy: the same, or the client has not taken the answer yet.
         since_s: since when its client has neither said nor taken anything, in seconds of the loop's clock.
     """
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgewright import registry
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import UsageError, quoted
 from edgewright.serving.http_connection import Refused
@@ -95,8 +96,9 @@ def serve_http(
         server = EncoderServer(model.pipeline, name or model.bundle.directory.name, bounds)
         artifact = model.pipeline.artifact
     else:
+        writes = registry.load("tasks", task).generates
         what = f"{place} is for {task}, HTTP is for {DecoderServer.task} and {EncoderServer.task}"
-        raise UsageError(what, hint="serve it at a socket: --socket PATH")
+        raise UsageError(what, hint="edgewright run answers" if writes else "serve it at a socket: --socket PATH")
     served = Served(_url(sock), loopback(sock), server.name, artifact)
     asyncio.run(server.run(sock, lambda: ready(served)))
 

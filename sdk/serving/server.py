@@ -10,6 +10,7 @@ requests at hand end.
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 import threading
@@ -91,6 +92,7 @@ class _Server:
         threading.Thread(target=self._engine.run_forever, name="engine", daemon=True).start()
         talking, stop = self._there(self._clients.run(sock)), asyncio.ensure_future(ended.wait())
         beside = [asyncio.create_task(one) for one in (self._accept(sock), self._reload(again), self._beat())]
+        gc.freeze()  # what is here stays, and need not be looked through again and again
         notify("READY=1", f"STATUS=serving {self._clients.model.bundle.directory.name}")
         ready()
         either: set[asyncio.Future[Any]] = {talking, stop}

@@ -20,17 +20,22 @@ _TOGETHER_S = 0.001
 """A choice: what ends within a millisecond is told together. The first client that is woken costs a server some 40 us
 on a machine whose other core sleeps, those after it a part of that; and nobody waits for long."""
 _ROUNDS = 4
-"""Of the loop between two times that the engine is at work: what asyncio takes from a socket that was accepted to the
-first bytes read of it. With one, whoever comes would wait for as many runs of the engine."""
+"""Of the loop while somebody comes: what asyncio takes from a socket that was accepted to the first bytes read of it.
+With one, whoever comes would wait for as many runs of the engine."""
 
 
 class Turns:
-    """Pieces of work for the loop that is running when it is made; all of it is called on that loop."""
+    """Pieces of work for the loop that is running when it is made; all of it is called on that loop.
+
+    Attributes:
+        coming: how many clients are on their way in; between two pieces of work the loop has time for them.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[Told, Callable[..., Any], tuple[Any, ...]]] = deque()
         self._working: asyncio.Task[None] | None = None
+        self.coming = 0
 
     def put(self, told: Told, work: Callable[..., Any], *given: Any) -> None:
         """Do some work in its turn, and tell what came of it."""
@@ -43,7 +48,7 @@ class Turns:
         while self._waiting:
             for told, value, error in self._some():
                 told(value, error)
-            await rounds()
+            await (rounds() if self.coming else asyncio.sleep(0))
         self._working = None
 
     def _some(self) -> list[tuple[Told, Any, BaseException | None]]:

@@ -30,6 +30,7 @@ __all__ = [
     "mean",
     "pearson",
     "perplexity",
+    "rate",
     "share",
     "spearman",
     "value",
@@ -156,6 +157,12 @@ def perplexity(loss: Sequence[float] | Array, tokens: Sequence[int] | Array) -> 
     """The exponential of the mean negative log-likelihood of a token, from each row's sum (in nats) and its tokens."""
     losses, sizes = (np.asarray(side, dtype=np.float64) for side in (loss, tokens))
     return lambda weights: np.exp(_ratio(weights @ losses, weights @ sizes))
+
+
+def rate(above: Sequence[float] | Array, below: Sequence[float] | Array) -> Metric:
+    """The sum of one number of each row over the sum of another, such as bits over bytes."""
+    tops, bottoms = (np.asarray(side, dtype=np.float64) for side in (above, below))
+    return lambda weights: _ratio(weights @ tops, weights @ bottoms)
 
 
 def value(metric: Metric, n: int) -> float:

@@ -52,9 +52,7 @@ def strict_json(data: bytes, name: str, *, halves: bool = False) -> Any:
         raise BundleError(f"{name} has {items} items, at most {MAX_JSON_ITEMS} are read")
     try:
         # decoded here: for bytes, Python's JSON guesses an encoding, and lets halves of surrogate pairs through
-        tree = json.loads(
-            data.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
-        )
+        tree = _STRICT.decode(data.decode())
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{name} is not acceptable JSON: {error}") from error
     if not halves and b"\\u" in data and not encodable(tree):
@@ -111,3 +109,7 @@ def _finite(text: str) -> float:
 
 def _refuse_constant(text: str) -> float:
     raise ValueError(f"{text} is not JSON")
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
+"""Made once: for a short request that takes longer than reading it."""

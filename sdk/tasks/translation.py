@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from edgewright.errors import UsageError
+from edgewright.errors import DataError, UsageError
 from edgewright.statistics import translations
 from edgewright.tasks import Example, Task, text
 
@@ -48,8 +48,11 @@ class Translation(Task):
         _refuse("answered in one run")
 
     def example(self, row: Mapping[str, Any]) -> Example:
-        """A text and its translation. Raises DataError."""
-        return Example(text(self.column(row, 0)), text(self.column(row, 1)))
+        """A text and its translation. Raises DataError where one of them is missing."""
+        source, target = text(self.column(row, 0)), text(self.column(row, 1))
+        if not source.strip() or not target.strip():
+            raise DataError(f"a pair without its {'target' if source.strip() else 'source'}")
+        return Example(source, target)
 
     def measured(self, metric: str, answers: Sequence[Any], examples: Sequence[Example]) -> Metric:
         """BLEU or chrF of translations (texts) beside those of the examples, over rows by their weights."""

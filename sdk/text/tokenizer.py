@@ -57,6 +57,8 @@ class Tokenizer:
 
     Attributes:
         marks_pieces: whether tokens that go on with a word are marked, as by WordPiece's `##`.
+        pad_id: what shorter rows of a batch are filled up with, at their beginning where it `pads_left`.
+        cuts_left: whether it is the beginning of a text that is cut away.
 
     Raises:
         TokenizerError: there is no tokenizer.json, or it does not load.
@@ -70,9 +72,9 @@ class Tokenizer:
             from tokenizers import Tokenizer as Backend
 
             self._backend = Backend.from_buffer(read_capped(path, _MAX_FILE_BYTES, TokenizerError))
-            self._pad_id, self._pad_type = _padding(self._backend, directory)
-            self._pads_left = _named(directory, "padding_side") == "left"
-            self._cuts_left = _named(directory, "truncation_side") == "left"
+            self.pad_id, self._pad_type = _padding(self._backend, directory)
+            self.pads_left = _named(directory, "padding_side") == "left"
+            self.cuts_left = _named(directory, "truncation_side") == "left"
             self._backend.no_padding()
             self._backend.no_truncation()
             self._segments = any(self._backend.encode("a", "a").type_ids)
@@ -87,7 +89,7 @@ class Tokenizer:
             raise TokenizerError(f"cannot cut texts at {tokens} tokens")
         self._limit = tokens
         with _narrowed(f"cannot cut texts at {tokens} tokens"):
-            self._backend.enable_truncation(tokens, direction="left" if self._cuts_left else "right")
+            self._backend.enable_truncation(tokens, direction="left" if self.cuts_left else "right")
 
     @cached_property
     def sha256(self) -> str:
@@ -137,8 +139,8 @@ class Tokenizer:
         if longest == 0:
             raise TokenizerError("the text has no tokens", hint="this tokenizer adds no special tokens; send some text")
         feeds = {
-            "input_ids": _stack(ids, longest, self._pad_id, left=self._pads_left),
-            "attention_mask": _mask(list(map(len, ids)), longest, left=self._pads_left),
+            "input_ids": _stack(ids, longest, self.pad_id, left=self.pads_left),
+            "attention_mask": _mask(list(map(len, ids)), longest, left=self.pads_left),
             "token_type_ids": self._types(encoded, longest),
         }
         return Encoding(
@@ -191,7 +193,7 @@ class Tokenizer:
         if not self._segments and not self._pad_type:
             return np.zeros((len(encoded), longest), np.int64)
         types = [e.type_ids if self._segments else [0] * len(e) for e in encoded]
-        return _stack(types, longest, self._pad_type, left=self._pads_left)
+        return _stack(types, longest, self._pad_type, left=self.pads_left)
 
     def windows(self, pairs: Sequence[tuple[str, str]]) -> Encoding:
         """Tokenize pairs whose second text may be longer than the model: overlapping windows of it, a row each.

@@ -13,12 +13,13 @@ from edgewright.errors import SourceError, one_line
 from edgewright.model.carried import check_whole
 from edgewright.model.loading import body_class
 from edgewright.model.pruned import mend
+from edgewright.training.objectives import IGNORED
 
 if TYPE_CHECKING:
     from edgewright.model.source import Source
     from edgewright.tasks import Task
 
-__all__ = ["Model", "load"]
+__all__ = ["Model", "Translating", "load"]
 
 
 class Model(nn.Module):  # type: ignore[misc]  # torch is not followed
@@ -42,6 +43,50 @@ class Model(nn.Module):  # type: ignore[misc]  # torch is not followed
         )
         outputs = tuple(getattr(found, name) for name in self.names)
         return (outputs, found.hidden_states) if hidden else outputs
+
+
+class Translating(Model):
+    """An encoder-decoder as a function of rows that hold a source's tokens and then a target's, see `objectives`.
+
+    A checkpoint has what is tied once: Trainer saves a module that is none of transformers' as it is.
+    """
+
+    def __init__(self, inner: nn.Module, names: tuple[str, ...]) -> None:
+        super().__init__(inner, names)
+        every = set(super().state_dict())
+        self._keys_to_ignore_on_save = every - set(self.state_dict())
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Without the further names of a tensor that has one already."""
+        whole = super().state_dict(*args, **kwargs)
+        seen: set[int] = set()
+        for name in list(whole):
+            if whole[name].data_ptr() in seen:
+                del whole[name]
+            else:
+                seen.add(whole[name].data_ptr())
+        return whole
+
+    def tie_weights(self) -> None:
+        """As Trainer asks for when it has loaded a checkpoint: what was tied still is."""
+
+    def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any, *, hidden: bool = False) -> Any:
+        """Tensors (rows, length) -> the logits of the targets' tokens (rows, most, vocabulary), and the targets."""
+        del hidden
+        config, mask = self.inner.config, attention_mask.bool()
+        source, read = _gathered(input_ids, mask & (token_type_ids == 0), config.pad_token_id)
+        target, real = _gathered(input_ids, mask & (token_type_ids == 1), config.pad_token_id)
+        start = torch.full_like(target[:, :1], config.decoder_start_token_id)
+        given = torch.cat([start, target[:, :-1]], 1)
+        found = self.inner(input_ids=source, attention_mask=read.long(), decoder_input_ids=given, use_cache=False)
+        return found.logits, target.masked_fill(~real, IGNORED)
+
+
+def _gathered(ids: Any, chosen: Any, fill: int) -> tuple[Any, Any]:
+    """The chosen tokens of each row from its beginning on, padded to the longest: (rows, most), and where they are."""
+    order = (~chosen).to(torch.int8).argsort(dim=1, stable=True)[:, : int(chosen.sum(1).max())]
+    real = chosen.gather(1, order)
+    return ids.gather(1, order).masked_fill(~real, fill), real
 
 
 def load(source: Source, task: Task, *, seed: int = 0) -> Model:
@@ -79,7 +124,8 @@ def load(source: Source, task: Task, *, seed: int = 0) -> Model:
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise SourceError(f"{source.directory} does not load: {one_line(str(error), 300)}") from error
     _check_shapes(left, source)
-    return Model(inner, task.outputs)
+    made = Translating if task.reads_source else Model
+    return made(inner, task.outputs)
 
 
 def _check_shapes(mismatched: Any, source: Source) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from edgewright.errors import DataError, StorageError
+from edgewright.errors import DataError, StorageError, one_line
 from edgewright.system.atomic import staged
 from edgewright.system.files import writing
 from edgewright.training.unfinished import is_first, processes
@@ -46,7 +46,8 @@ class Batches:
     """Rows of a context and the token behind it, from token files, in an order that a seed decides.
 
     A pass over the tokens takes windows that do not overlap, each once, and begins them elsewhere than the pass before.
-    Which rows a step has depends on its number alone, so that a run goes on as if it had not stopped.
+    Which rows a step has depends on its number alone, so that a run goes on as if it had not stopped. A pass's order is
+    held, eight bytes a window; tokens are read when they are needed.
 
     Args:
         files: the tokens.
@@ -286,9 +287,9 @@ class Pretraining:
         if math.isfinite(loss) and (math.isfinite(norm) or self._scaler.is_enabled()):
             return
         what = f"the loss is {loss:g}" if not math.isfinite(loss) else f"the norm of the gradients is {norm:g}"
-        found = self.place / BEST
-        hint = f"lower the learning rate; the best model so far, of step {self._tale.best_step}, lies in {found}"
-        raise DataError(f"{what} at step {step + 1} of {steps}", hint=hint)
+        best = self._tale.best_step
+        kept = f"; the best model so far, of step {best}, lies in {self.place / BEST}" if best else ""
+        raise DataError(f"{what} at step {step + 1} of {steps}", hint=f"lower the learning rate{kept}")
 
     def _mean(self, value: torch.Tensor) -> float:
         """The mean of a number over all processes."""
@@ -320,7 +321,8 @@ class Pretraining:
             self._tale.best, self._tale.best_step = loss, step
         if is_first():
             self._tale.samples.append((step, self._sample()))
-            self.progress(f"step {step} of {steps}, validation loss {loss:.4f}: {self._tale.samples[-1][1]}")
+            sample = one_line(self._tale.samples[-1][1])
+            self.progress(f"step {step} of {steps}, validation loss {loss:.4f}: {sample}")
             self._save(step, best=best)
         self.model.train()
 

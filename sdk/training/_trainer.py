@@ -10,7 +10,10 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from edgewright.errors import DataError
+from edgewright.generation.beams import Rules, Search
+from edgewright.generation.translator import Translator
 from edgewright.training._batches import Grouped, collate
+from edgewright.training._eager_translator import EagerEncoderDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -212,6 +215,8 @@ class Run(Trainer):  # type: ignore[misc]
 @torch.inference_mode()  # type: ignore[untyped-decorator]
 def score_of(model: Model, task: Task, tokenizer: Tokenizer, examples: Sequence[Example], batch: int = 64) -> float:
     """The task's metric in percent of a model on labelled examples, texts of about the same length together."""
+    if task.reads_source:
+        return _translated(model, task, tokenizer, examples, batch)
     was, device = model.training, next(model.parameters()).device
     task = task.variant(task.metric)
     model.eval()
@@ -229,6 +234,23 @@ def score_of(model: Model, task: Task, tokenizer: Tokenizer, examples: Sequence[
         rows = order[start : start + batch]
         for at, answer in zip(rows, task.answer(run, tokenizer, [items[row] for row in rows]), strict=True):
             answers[at] = answer
+    model.train(was)
+    return task.metric_of(answers, examples)
+
+
+def _translated(model: Model, task: Task, tokenizer: Tokenizer, examples: Sequence[Example], batch: int) -> float:
+    """The same of an encoder-decoder: what it writes greedily, as a bundle of it would."""
+    was = model.training
+    model.eval()
+    inner: Any = model.inner
+    most = tokenizer.max_length
+    config = inner.generation_config
+    rules = Rules(inner.config.decoder_start_token_id, frozenset([config.eos_token_id]), (config.pad_token_id,))
+    search = Search(max_new_tokens=most)
+    stepping = EagerEncoderDecoder(inner, most)
+    translator = Translator(tokenizer, stepping, rules, search, task=task, prompt=task.settings.prompt)
+    options = translator.options(batch_size=batch)
+    answers = translator.translate([example.item for example in examples], options)
     model.train(was)
     return task.metric_of(answers, examples)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
 from edgewright._version import __version__
 from edgewright.data import rows as data
-from edgewright.errors import DataError, StorageError
+from edgewright.errors import DataError, StorageError, UsageError
 from edgewright.model.carried import carry
 from edgewright.model.source import open_source
 from edgewright.system.atomic import staged
@@ -24,6 +25,7 @@ from edgewright.training.hush import hush
 from edgewright.training.objectives import objective_of
 from edgewright.training.recipe import Recipe
 from edgewright.training.reporters import check_reporters
+from edgewright.training.translators import SHAPES, begin, keep_start
 from edgewright.training.unfinished import Unfinished, first_alone, is_first
 
 if TYPE_CHECKING:
@@ -132,7 +134,8 @@ def train(
     the very model, to the bit on a CPU, that an uninterrupted one would have made.
 
     Args:
-        model: a Hugging Face directory or hub id; a head that it lacks is new.
+        model: a Hugging Face directory or hub id; a head that it lacks is new. To train a translator from nothing, the
+            name of a shape, such as `marian-4m` (`edgewright.training.translators`).
         train: labelled rows, .tsv, .jsonl or .json.
         dev: other labelled rows, which choose the best model.
         out: the new directory.
@@ -153,13 +156,41 @@ def train(
         StorageError: the disk is full, `out` is there, or an unfinished run is.
         MissingExtra: torch, transformers or accelerate is not installed.
     """
-    source = with_labels(open_source(model, task=task), labels, Path(train))
-    files, lesson = (Path(train), Path(dev)), Lesson(plain_loss, watch=watch, report_to=check_reporters(report_to))
+    begun = Path(out).with_name(f"{Path(out).name}-begun")
+    opened = _source(model, task, begun, Path(train), recipe or Recipe(), resume=resume)
+    source = with_labels(opened, labels, Path(train))
+    after = keep_start if source.task == "translation" else None
+    lesson = Lesson(plain_loss, after=after, watch=watch, report_to=check_reporters(report_to))
+    files = (Path(train), Path(dev))
     given: dict[str, Any] = {"resume": resume, "force": force, "progress": progress}
     try:
-        return train_into(Path(out), source, files, recipe or Recipe(), lesson, **given)
+        found = train_into(Path(out), source, files, recipe or Recipe(), lesson, **given)
     except DataError as error:
         raise DataError(error.message, hint=other_labels(source, files) or error.hint) from error
+    if source.origin == begun and is_first():
+        rmtree(begun, ignore_errors=True)
+    return found
+
+
+def _source(model: str | Path, task: str | None, begun: Path, pairs: Path, recipe: Recipe, *, resume: bool) -> Source:
+    """The model that is trained; a new one of a shape lies in `begun` until the run is finished."""
+    if str(model) not in SHAPES or Path(model).exists():
+        _check_translator(Path(model), task)
+        return open_source(model, task=task)
+    if task not in (None, "translation"):
+        raise UsageError(f"{model} is a new translator, it has no task {task}", hint="give --task translation")
+    _prepare(recipe)
+    if not (resume and begun.is_dir()):
+        with first_alone():
+            begin(SHAPES[str(model)], pairs, begun, seed=recipe.seed)
+    return open_source(begun, task="translation")
+
+
+def _check_translator(directory: Path, task: str | None) -> None:
+    """Refuse a Marian whose targets are cut by a model of their own: tokenizer.json has the source's alone."""
+    if task in (None, "translation") and (directory / "target.spm").is_file():
+        what = f"{directory} has two tokenizers, source.spm and target.spm: it is not trained further here"
+        raise UsageError(what, hint="build takes it; train a new one with edgewright train marian-11m")
 
 
 def train_into(

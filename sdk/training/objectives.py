@@ -214,10 +214,57 @@ def _place(row: Example, encoding: Encoding, at: int) -> tuple[int, int]:
     return (inside[0], inside[-1]) if whole and encoding.offsets[at][inside[-1]][1] >= end else (0, 0)
 
 
+class _Translations(Objective):
+    """The tokens of a translation, each from those before it, with labels smoothed by 0.1 (arXiv 1706.03762, 5.4).
+
+    A row holds the source's tokens and then the target's, which its types tell apart.
+    """
+
+    per_token = True
+
+    def encode(self, task: Task, tokenizer: Tokenizer, rows: Sequence[Example]) -> Encoding:
+        from edgewright.text.encoding import Encoding
+
+        del task
+        sides = [tokenizer.encode([text]).feeds["input_ids"][0] for row in rows for text in (row.item, row.label)]
+        pairs = list(zip(sides[::2], sides[1::2], strict=True))
+        longest = max(len(a) + len(b) for a, b in pairs)
+        feeds = {name: np.zeros((len(rows), longest), np.int64) for name in ("input_ids", "attention_mask")}
+        feeds["token_type_ids"] = np.zeros((len(rows), longest), np.int64)
+        for at, (source, target) in enumerate(pairs):
+            length = len(source) + len(target)
+            feeds["input_ids"][at, :length] = np.concatenate([source, target])
+            feeds["attention_mask"][at, :length] = 1
+            feeds["token_type_ids"][at, len(source) : length] = 1
+        return Encoding(feeds, offsets=[[] for _ in rows])
+
+    def targets(self, rows: Sequence[Example], encoding: Encoding) -> list[NDArray[Any]]:
+        del rows
+        ids, types = encoding.feeds["input_ids"], encoding.feeds["token_type_ids"]
+        every = np.where(types == 1, ids, IGNORED)
+        return [row[:length] for row, length in zip(every, encoding.lengths, strict=True)]
+
+    def loss(self, outputs: Tensors, targets: Any, mask: Any) -> Any:
+        from torch.nn import functional
+
+        del targets, mask  # the model has moved the targets to where their logits are
+        logits, wanted = outputs
+        flat = logits.float().flatten(0, 1)
+        return functional.cross_entropy(flat, wanted.flatten(), ignore_index=IGNORED, label_smoothing=_SMOOTHED)
+
+    def divergence(self, outputs: Tensors, teacher: Tensors, mask: Any, temperature: float) -> Any:
+        del outputs, teacher, mask, temperature
+        raise UsageError("a translator is not distilled from logits", hint="train it on a teacher's translations")
+
+
+_SMOOTHED = 0.1
+"""Of a token's target, spread over all others: Vaswani et al. 2017 (arXiv 1706.03762), section 5.4."""
+
 _OBJECTIVES: dict[str, type[Objective]] = {
     "text-classification": _Classes,
     "token-classification": _Tags,
     "question-answering": _Span,
+    "translation": _Translations,
 }
 
 

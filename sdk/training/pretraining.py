@@ -268,7 +268,8 @@ def _carry(words: Path, work: Path, context: int) -> None:
             shutil.copyfile(words / name, work / name)
     path = work / "tokenizer_config.json"
     config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    config |= {"model_max_length": context, "eos_token": end_of(words)[1]}
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", **config, "model_max_length": context}
+    config["eos_token"] = end_of(words)[1]
     path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from edgewright.data.text_documents import Documents
 from edgewright.errors import DataError, StorageError, UsageError
 from edgewright.system.child import Child, Limits, call
-from edgewright.system.files import own_record, sha256, write_whole
+from edgewright.system.files import alone, own_record, sha256, write_whole
 from edgewright.system.limits import allowed
 from edgewright.system.progress import silent
 from edgewright.training.decoder_tokenizer import end_of
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from edgewright.data.text_documents import Piece
 
-__all__ = ["SPLITS", "Part", "Shard", "TokenFiles", "TokenManifest", "write_part", "write_tokens"]
+__all__ = ["SPLITS", "Part", "Shard", "TokenFiles", "TokenManifest", "is_validation", "write_part", "write_tokens"]
 
 SPLITS = ("train", "validation")
 _MANIFEST = "tokens.json"
@@ -198,38 +198,52 @@ def write_tokens(
     """
     from edgewright.text.tokenizer import Tokenizer
 
-    of, end = Tokenizer(tokenizer, 1), end_of(tokenizer)[0]
+    of = Tokenizer(tokenizer, 1)
     facts = json.dumps([documents.fingerprint(), of.sha256, validation])
     key = hashlib.sha256(facts.encode()).hexdigest()
-    if (out / _MANIFEST).is_file():
-        return _same(TokenFiles(out, progress), key)
-    size = sum(path.stat().st_size for file in documents.files() for path in _inside(file))
-    part_bytes = min(max(size // _PARTS, _LEAST_PART), _MOST_PART)
-    count, begun = workers or min(allowed().threads, math.ceil(size / part_bytes)), out / "begun.json"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if begun.is_file() and own_record(begun).get("key") != key:
-            raise UsageError(f"{out} holds the tokens of other texts, begun", hint="remove it, or give another place")
-        write_whole(begun, json.dumps({"key": key}).encode())
-        given = (list(map(str, documents.paths)), documents.separator, documents.column, str(tokenizer), str(out))
-        _write([Part(*given, part_bytes, validation, first, count) for first in range(count)], progress)
-        kind = type_of(of.largest_id)
-        train, held = (_shards(out, split, np.dtype(kind).itemsize) for split in SPLITS)
-        _check_splits(train, held, validation)
-        manifest = TokenManifest(key, of.sha256, of.largest_id + 1, end, kind, train, held)
-        write_whole(out / _MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
-        for note in (*out.glob("*-?????.json"), begun):
-            note.unlink()
+        with alone(out, lambda: progress(f"wait for another process that writes {out}")):
+            if not (out / _MANIFEST).is_file():
+                _make(documents, tokenizer, out, key, validation=validation, workers=workers, progress=progress)
     except OSError as error:
         raise StorageError(f"cannot write {out}: {error.strerror or error}", hint="free some space") from error
-    return TokenFiles(out, progress)
-
-
-def _same(files: TokenFiles, key: str) -> TokenFiles:
+    files = TokenFiles(out, progress)
     if files.manifest.key != key:
-        what = f"{files.directory} holds the tokens of other texts, of another tokenizer or of another split"
+        what = f"{out} holds the tokens of other texts, of another tokenizer or of another split"
         raise UsageError(what, hint="remove it, or give another place")
     return files
+
+
+def _make(
+    documents: Documents,
+    tokenizer: Path,
+    out: Path,
+    key: str,
+    *,
+    validation: float,
+    workers: int,
+    progress: Callable[[str], None],
+) -> None:
+    """Write the parts that are not there, then the manifest."""
+    from edgewright.text.tokenizer import Tokenizer
+
+    begun, of = out / "begun.json", Tokenizer(tokenizer, 1)
+    if begun.is_file() and own_record(begun).get("key") != key:
+        raise UsageError(f"{out} holds the tokens of other texts, begun", hint="remove it, or give another place")
+    write_whole(begun, json.dumps({"key": key}).encode())
+    size = sum(path.stat().st_size for file in documents.files() for path in _inside(file))
+    part_bytes = min(max(size // _PARTS, _LEAST_PART), _MOST_PART)
+    count = workers or min(allowed().threads, math.ceil(size / part_bytes)) or 1
+    given = (list(map(str, documents.paths)), documents.separator, documents.column, str(tokenizer), str(out))
+    _write([Part(*given, part_bytes, validation, first, count) for first in range(count)], progress)
+    kind = type_of(of.largest_id)
+    train, held = (_shards(out, split, np.dtype(kind).itemsize) for split in SPLITS)
+    _check_splits(train, held, validation)
+    manifest = TokenManifest(key, of.sha256, of.largest_id + 1, end_of(tokenizer)[0], kind, train, held)
+    write_whole(out / _MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
+    for note in (begun, *(path for split in SPLITS for path in out.glob(f"{split}-?????.json"))):
+        note.unlink()
 
 
 def _inside(path: Path) -> list[Path]:
@@ -250,11 +264,11 @@ def write_part(part: Part, progress: Callable[[str], None]) -> None:
     """Write the shards of some parts of the text; of the others it is only read. Raises DataError, StorageError."""
     tokenizer, out = Path(part.tokenizer), Path(part.out)
     words = WordCache(tokenizer)
-    end, chance = np.array(end_of(tokenizer)[0], words.type).tobytes(), round(part.validation * 2**32)
+    end = np.array(end_of(tokenizer)[0], words.type).tobytes()
     at, seen, sinks = 0, 0, _sinks(part, out, 0)
     for piece in Documents(tuple(map(Path, part.paths)), part.separator, part.column):
         if sinks:
-            sinks[_is_validation(piece.text, chance)].add(piece, words.encode(piece.text), end)
+            sinks[is_validation(piece.text, part.validation)].add(piece, words.encode(piece.text), end)
         seen += len(piece.text)
         if seen >= part.part_bytes:
             _finish(sinks, out, at, progress)
@@ -283,8 +297,10 @@ def _sinks(part: Part, out: Path, at: int) -> tuple[_Sink, _Sink] | tuple[()]:
     return (_Sink(), _Sink()) if mine else ()
 
 
-def _is_validation(text: str, chance: int) -> bool:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little") < chance
+def is_validation(text: str, share: float) -> bool:
+    """Whether a piece is held back for validation: its text decides, as by chance."""
+    drawn = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little")
+    return drawn < round(share * 2**32)
 
 
 def _finish(sinks: Sequence[_Sink], out: Path, at: int, progress: Callable[[str], None]) -> None:

@@ -18,7 +18,7 @@ from edgewright.builder.artifacts import Assembly
 from edgewright.bundle import bundle as bundles
 from edgewright.bundle.bundle import Bundle
 from edgewright.bundle.external_data import check_content, check_file, weights_of
-from edgewright.bundle.onnx_bytes import Malformed, externals
+from edgewright.bundle.onnx_bytes import Malformed, externals, operators
 from edgewright.bundle.packing import pack
 from edgewright.bundle.signing import sign
 from edgewright.errors import BundleError
@@ -563,3 +563,21 @@ def test_a_build_refuses_what_a_converter_made_before_an_engine_opens_it(tmp_pat
 def test_malformed_is_no_bug_of_ours():
     with pytest.raises(Malformed):
         list(externals(1, reader(b"\x3a")))
+
+
+def test_what_a_file_asks_its_engine_for_is_named_once_and_its_own_functions_are_not():
+    """In subgraphs and in functions too; the domain `ai.onnx` is the one without a name."""
+
+    def node(name, *more):
+        return field(1, field(4, name) + b"".join(more))
+
+    inner = field(5, field(1, b"body") + field(6, node(b"Inner")))
+    function = field(1, b"Own") + field(10, b"mine") + field(7, field(4, b"InFunction") + field(7, b"com.microsoft"))
+    graph = (
+        node(b"MatMul") + node(b"MatMul", field(7, b"ai.onnx")) + node(b"If", inner) + node(b"Own", field(7, b"mine"))
+    )
+    data = field(7, graph) + field(25, function)
+    found = operators(len(data), lambda at, count: data[at : at + count])
+    assert found == ["If", "Inner", "MatMul", "com.microsoft:InFunction"]
+    with pytest.raises(Malformed):
+        operators(len(data) - 1, lambda at, count: data[: len(data) - 1][at : at + count])

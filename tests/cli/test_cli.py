@@ -110,6 +110,23 @@ def test_a_length_over_the_models_is_refused(run, bundle_dir):
     assert "lengths 16, 65 were asked, the model takes 1 to 64 tokens" in line
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("m.gguf", b"GGUF", "is a directory with m.gguf, a GGUF file"),
+        ("model.onnx", b"", "is a directory with model.onnx, an ONNX file, already converted"),
+        ("config.json", b'{"model_type": "zzz", "auto_map": {"AutoModel": "m.M"}}', "is a model of custom code"),
+        ("model.tflite", b"", "is a directory with model.tflite, a TFLite file"),
+    ],
+)
+def test_what_a_directory_is_is_said_also_where_no_command_takes_it(run, tmp_path, name, data, said):
+    (tmp_path / name).write_bytes(data)
+    code, out, err = run("inspect", tmp_path)
+    assert (code, err) == (0, "")
+    assert said in out
+    assert len(out.strip().splitlines()) == 1
+
+
 def test_inspect_shows_the_bundle(run, bundle_dir):
     code, out, err = run("inspect", bundle_dir)
     assert (code, err) == (0, "")

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import json
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -87,9 +88,14 @@ def test_an_edgewright_of_another_version_is_told():
 
 
 def test_what_an_engine_must_open_is_told_apart_from_formats():
-    words = argv(Engines(("onnx", "ort"), stamps=(b"one", b"two")), PLACE)
-    assert words[-4:] == ["onnx", "ort", "b25l", "dHdv"]
-    assert "range(2)" in words[2]
+    given = Engines(("onnx", "ort"), stamps=(b"one", b"two"), operators=("MatMul", "com.microsoft:X"), kernels=(b"k",))
+    *formats, asked = argv(given, PLACE)[-3:]
+    assert formats == ["onnx", "ort"]
+    assert json.loads(asked) == {
+        "stamps": ["b25l", "dHdv"],
+        "kernels": ["aw=="],
+        "operators": ["MatMul", "com.microsoft:X"],
+    }
 
 
 def test_every_command_has_an_argument_vector():

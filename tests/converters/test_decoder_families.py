@@ -1,5 +1,7 @@
 """Decoders of every family, tiny and random, beside transformers' own: logits of every position, however it is read."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -130,6 +132,32 @@ def test_the_torch_module_of_the_parts_is_the_model(name):
         found = [module.logits(ids[:, first:end], (first, end)) for first, end in cuts]
     for (first, end), logits in zip(cuts, found, strict=True):
         assert (logits - wanted[:, first:end]).abs().max() < 2e-5 * wanted.abs().max()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_lite_interpreter_writes_in_the_caches_that_it_is_given(name, tmp_path):
+    import torch
+
+    from edgewright.converters._decoder.families import read
+    from edgewright.converters._torchscript.decoder import CachedModule, example, signature, traced
+    from edgewright.converters._torchscript.file import save
+    from edgewright.runtimes.lite_interpreter import LiteInterpreter
+
+    model = tiny(name, FAMILIES[name])
+    ids, parts = torch.randint(3, 97, (1, 100)), read(model, 128)
+    about = SimpleNamespace(about={}, precision="fp32")
+    save(traced(CachedModule(parts), example(parts)), signature(parts, about), tmp_path / "model.ptl")
+    decoder = LiteInterpreter().open_decoder(tmp_path / "model.ptl", threads=1, context=128)
+    with torch.no_grad():
+        wanted = model(ids).logits[0].numpy()
+    tokens = ids[0].numpy()
+    found = [decoder.read(tokens[:60], kept=60), decoder.read(tokens[60:61]), decoder.read(tokens[61:], kept=39)]
+    assert np.abs(np.concatenate(found) - wanted).max() < 2e-5 * np.abs(wanted).max()
+    decoder.rewind(30)
+    kept = decoder.keys_and_values()
+    again = LiteInterpreter().open_decoder(tmp_path / "model.ptl", threads=1, context=128)
+    again.restore(kept, 30)
+    assert np.abs(again.read(tokens[30:], kept=70) - wanted[30:]).max() < 2e-5 * np.abs(wanted).max()
 
 
 def loud(model, times=100.0):

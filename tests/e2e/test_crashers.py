@@ -5,8 +5,10 @@ Wherever it is opened a child dies alone: whoever asked gets one line and an exi
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import SENTENCES, _written, edgewright
@@ -22,6 +24,20 @@ from edgewright.system.child import Limits, call
 
 HEAD = range(160, 400)
 """Where a TFLite file has the offsets of its tables; two in a hundred of its bytes do it."""
+
+
+def names(data):
+    """The first byte of each name of an operator in a .pte file: one that is no UTF-8 cannot even be told."""
+    return [match.start() for match in re.finditer(rb"aten::[a-z_]{3,}", data[:PROGRAM])]
+
+
+PROGRAM = 2**16
+"""A .pte file begins with its program; the weights follow."""
+KINDS = {
+    "tflite": ("litert", ("ai_edge_litert.interpreter",), lambda _: HEAD),
+    "executorch": ("executorch", ("torch", "executorch.extension.pybindings.portable_lib"), names),
+}
+"""Of each format the engine, what a child of it imports, and the bytes of a file to try."""
 DIED = "died of SIG"
 
 
@@ -40,25 +56,26 @@ def alone(bundle, out, format_):
     return _written(out, tree, "golden.json"), kept.path
 
 
-def fatal(bundle, path, work):
+def fatal(format_, bundle, path, work):
     """The bytes of an artifact with one changed, of which its engine dies in a child."""
+    engine, preload, spots = KINDS[format_]
     data = (bundle / path).read_bytes()
     task, encodings = encoded(Bundle.open(bundle), quick=True)
     arrays.save(work / "feeds.npz", [batch for encoding in encodings for batch in encoding.batches])
-    for at in HEAD:
-        spoiled = work / "spoiled.tflite"
+    for at in spots(data):
+        spoiled = work / f"spoiled{Path(path).suffix}"
         spoiled.write_bytes(data[:at] + b"\xff" + data[at + 1 :])
         request = RunRequest(
             name="spoiled",
-            engine="litert",
+            engine=engine,
             artifact=spoiled,
             feeds=work / "feeds.npz",
             out=work / "out.npz",
             outputs=task.outputs,
         )
         try:
-            check_file("tflite", spoiled, path, None)
-            call(RUN, request, preload=("ai_edge_litert.interpreter",), limits=Limits(memory_mib=1024, timeout_s=20.0))
+            check_file(format_, spoiled, path, None)
+            call(RUN, request, preload=preload, limits=Limits(memory_mib=2048, timeout_s=20.0))
         except ChildFailed as error:
             if DIED in error.message:
                 return spoiled.read_bytes()
@@ -68,11 +85,11 @@ def fatal(bundle, path, work):
 
 
 @pytest.fixture(scope="module")
-def crasher(tflite_bundle, tmp_path_factory):
+def crasher(request, tmp_path_factory):
     """A bundle that is whole, and whose artifact kills its engine."""
     out = tmp_path_factory.mktemp("crasher") / "bundle"
-    bundle, path = alone(tflite_bundle, out, "tflite")
-    data = fatal(bundle, path, tmp_path_factory.mktemp("work"))
+    bundle, path = alone(request.getfixturevalue(f"{request.param}_bundle"), out, request.param)
+    data = fatal(request.param, bundle, path, tmp_path_factory.mktemp("work"))
     (bundle / path).write_bytes(data)
     tree = json.loads((bundle / "manifest.json").read_text())
     tree["artifacts"][0]["sha256"] = hashlib.sha256(data).hexdigest()
@@ -81,19 +98,23 @@ def crasher(tflite_bundle, tmp_path_factory):
     return bundle
 
 
+COMMANDS = [
+    ("run", "{bundle}", "a fine film"),
+    ("verify", "{bundle}", "-q"),
+    ("verify", "{bundle}", "--quick", "-q"),
+    ("eval", "{bundle}", "--data", SENTENCES, "-q"),
+    ("bench", "{bundle}", "--runs", "2", "-q"),
+    ("profile", "{bundle}"),
+    ("flash", "{bundle}", "local", "--root", "{root}", "--python", sys.executable, "-q"),
+    ("serve", "{bundle}", "--socket", "{root}/socket"),
+]
+EVERY = [("tflite", words) for words in COMMANDS]
+EVERY += [("executorch", words) for words in COMMANDS if words[0] in ("run", "flash", "serve")]
+"""The others go the same ways, and each imports torch, which takes seconds."""
+
+
 @pytest.mark.parametrize(
-    "words",
-    [
-        ("run", "{bundle}", "a fine film"),
-        ("verify", "{bundle}", "-q"),
-        ("verify", "{bundle}", "--quick", "-q"),
-        ("eval", "{bundle}", "--data", SENTENCES, "-q"),
-        ("bench", "{bundle}", "--runs", "2", "-q"),
-        ("profile", "{bundle}"),
-        ("flash", "{bundle}", "local", "--root", "{root}", "--python", sys.executable, "-q"),
-        ("serve", "{bundle}", "--socket", "{root}/socket"),
-    ],
-    ids=lambda words: words[0],
+    ("crasher", "words"), EVERY, ids=lambda one: one if isinstance(one, str) else one[0], indirect=["crasher"]
 )
 def test_a_command_lives_and_says_it_in_a_line(crasher, tmp_path, words, capfd):
     root = tmp_path / "root"
@@ -112,11 +133,12 @@ def test_a_command_lives_and_says_it_in_a_line(crasher, tmp_path, words, capfd):
         print(f"\n{words[0]}: {done.returncode}, {lines[0][12:150]}", end="")
 
 
+@pytest.mark.parametrize("crasher", list(KINDS), indirect=True)
 def test_a_program_that_loads_it_lives(crasher, monkeypatch, tmp_path):
     """In this very process; nothing is remembered of what was not survived."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for _ in range(2):
-        with pytest.raises(ChildFailed, match=r"tflite.* is not opened: litert died of SIG"):
+        with pytest.raises(ChildFailed, match=r"(tflite|pte) is not opened: (litert|executorch) died of SIG"):
             load(crasher)
     assert not list(tmp_path.rglob("opened/*"))
 

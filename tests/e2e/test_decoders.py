@@ -54,29 +54,29 @@ def test_the_boards_cpu_chooses_how_bytes_are_multiplied(checkpoint, tmp_path, b
 
 @pytest.fixture(scope="module")
 def mobile(checkpoint, tmp_path_factory):
-    """The formats of apps: ExecuTorch's cache lies in the program, TFLite's goes in and comes out."""
+    """The formats of apps: ExecuTorch's cache lies in the program, the others' come with the tokens."""
     out = tmp_path_factory.mktemp("mobile") / "writer"
-    asked = ("--format", "executorch,tflite", "--precision", "fp32", "--allow-divergence", "-q")
+    asked = ("--format", "executorch,tflite,torchscript", "--precision", "fp32", "--allow-divergence", "-q")
     edgewright("build", checkpoint, "--out", out, *asked)
     return out
 
 
 def test_the_formats_of_apps_write_the_same(bundle, mobile):
     artifacts = Bundle.open(mobile).manifest.artifacts
-    assert [artifact.format for artifact in artifacts] == ["executorch", "tflite"]
+    assert [artifact.format for artifact in artifacts] == ["executorch", "tflite", "torchscript"]
     for artifact in artifacts:
         assert artifact.parity.diverged is None
         assert (artifact.decoding.equal, artifact.decoding.prompts, artifact.decoding.written) == (20, 20, 64)
         assert artifact.decoding.ways == ("cached", "chunked", "resumed")
     rows = json.loads(edgewright("verify", mobile, "--json"))["rows"]
-    assert [row["golden"] for row in rows] == ["4 of 4", "4 of 4"]
+    assert [row["golden"] for row in rows] == ["4 of 4"] * 3
     options = ("--precision", "fp32", "--max-new-tokens", "40")
     wanted = edgewright("run", bundle, "the road", *options)
-    for name in ("executorch", "tflite"):
+    for name in ("executorch", "tflite", "torchscript"):
         assert edgewright("run", mobile, "the road", *options, "--format", name) == wanted
 
 
-@pytest.mark.parametrize("name", ["executorch", "tflite"])
+@pytest.mark.parametrize("name", ["executorch", "tflite", "torchscript"])
 def test_a_conversation_goes_on_where_its_cache_was_kept(mobile, tmp_path, name):
     import edgewright as ew
 
@@ -168,5 +168,5 @@ def test_what_a_decoder_is_not_asked_says_so(bundle, demo_bundle):
     assert "the prompt has" in edgewright("run", bundle, "the " * 100, check=2)
     assert "nowhere to put --system" in edgewright("run", bundle, "x", "--system", "be kind", check=3)
     assert "give texts, --input, or texts on standard input" in edgewright("run", demo_bundle, check=2)
-    for command in (("eval", bundle, "--data", "x.tsv"), ("race", bundle), ("profile", bundle)):
+    for command in (("race", bundle), ("profile", bundle), ("eval", bundle, "--data", "x.tsv", "--metric", "f1")):
         assert "text-generation" in edgewright(*command, check=2)

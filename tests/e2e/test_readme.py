@@ -47,6 +47,9 @@ def desk(tmp_path_factory):
     (demo / SENTENCES.name).write_text("".join(lines[:33]))  # steps of training take a second, and are tested elsewhere
     (desk / "texts.jsonl").write_text('{"text": "a delight"}\n')
     (desk / "recipe.toml").write_text(blocks("toml")[0])
+    words = (ROOT / "tests/story.txt").read_text().split()
+    told = (" ".join(words[at : at + 40]) for at in range(0, 240, 2))
+    (desk / "stories.txt").write_text("<|endoftext|>".join(told))
     gguf_file(desk / "SmolLM2-135M-Instruct.Q4_1.gguf", "Q4_1")  # whose name the README has: the real one takes minutes
     header, *lines = SENTENCES.read_text().splitlines()
     for name, some in (("train", lines[::2]), ("dev", lines[1::2])):
@@ -63,6 +66,10 @@ SHORTER = {
     "bench": ("--processes", "1", "--runs", "2", "--least-ms", "1"),
     "race": ("--processes", "1"),
     "profile": ("--runs", "3"),
+    "pretrain": (
+        *("--preset", "1m", "--vocabulary", "280", "--context", "64", "--tokens", "4096", "--batch", "4"),
+        *("--validation", "0.1", "--evaluations", "1", "--threads", "1"),
+    ),
 }
 """What makes a command short that measures: the usual numbers are those of `test_bench.py` and `test_raced.py`."""
 

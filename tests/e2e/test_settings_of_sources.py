@@ -5,8 +5,10 @@ be, held; then the very setting is taken away where edgewright keeps it, and the
 """
 
 import json
+import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -338,3 +340,10 @@ def test_a_setting_that_is_ignored_on_purpose_fails_the_gate(name, source_dir, t
     words = str(caught.value)
     assert caught.value.exit_code in (3, 4), words
     assert "\n" not in words
+
+
+def test_the_page_names_every_setting_that_was_ignored():
+    page = (Path(__file__).parents[2] / "docs/sources.md").read_text(encoding="utf-8")
+    block = page.partition("ignores a setting on purpose")[2].partition("What is read beside them, such as")[0]
+    assert re.findall(r"`([^`]+)`", " ".join(block.split())) == list(SETTINGS)
+    assert f"lists {len(SETTINGS)} of these settings" in page

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 import translators
@@ -92,6 +94,33 @@ def test_an_opened_bundle_translates_as_transformers_does(bundle, source):
         assert translator(texts, max_new_tokens=16) == wanted
         assert translator(texts[0], max_new_tokens=16) == wanted[:1]
         assert translator(texts, max_new_tokens=16, batch_size=2) == wanted
+
+
+def test_an_artifact_scores_as_the_eager_model_does(bundle, source, tmp_path):
+    (tmp_path / "pairs.tsv").write_text("source\ttarget\nLock the door.\tCierra.\nWhere is it?\t\u00bfD\u00f3nde?\n")
+    asked = ("--data", tmp_path / "pairs.tsv", "--metric", "chrf", "--json")
+    (fp32, _), (eager,) = (json.loads(edgewright("eval", model, *asked))["rows"] for model in (bundle, source))
+    assert fp32["score"] == eager["score"]
+    assert fp32["score"]["n"] == 2
+
+
+def test_nothing_is_imported_that_only_made_it(bundle):
+    made = ("torch", "transformers", "sentencepiece", "onnx")
+    words = f"import sys, edgewright; print(edgewright.load({str(bundle)!r})('Lock it.', max_new_tokens=3))"
+    words += f"; print([name for name in {made} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        (("bench",), "models for translation are not measured yet"),
+        (("serve", "--socket", "x.sock"), "models for translation are not served at a socket yet"),
+    ],
+)
+def test_what_does_not_take_a_translator_says_so(bundle, asked, shown):
+    assert shown in edgewright(asked[0], bundle, *asked[1:], check=2)
 
 
 def test_an_encoder_that_names_another_file_is_refused(bundle, tmp_path):

@@ -83,7 +83,6 @@ def unigram(scratch):
 
 MADE = {
     "uncased": lambda _: wordpiece(),
-    "cased": lambda _: wordpiece(lowercase=False, strip_accents=False),
     "roberta": lambda _: roberta(),
     "llama3": lambda _: llama3(),
     "unigram": unigram,
@@ -132,6 +131,16 @@ def test_bytes_that_are_no_text_and_files_that_are_altered(program, tmp_path):
     for size in (0, 7, 100, len(whole) - 4):
         file.write_bytes(whole[:size])
         assert subprocess.run([program, file], input=b"", capture_output=True, check=False).returncode == 1
+
+
+@pytest.mark.slow
+def test_made_up_bytes_break_nothing(tmp_path):
+    fire = token_texts.compiled(tmp_path / "fire", "token_fire.c", "ew_tokenizer.c", flags=token_texts.SANITIZED)
+    file = tmp_path / "tokenizer.bin"
+    file.write_bytes(tokenizer_file(roberta().to_str()))
+    done = subprocess.run([fire, file, "2", "1"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(done.stdout) > 0
 
 
 def refused(change):

@@ -12,10 +12,10 @@ int main(int count, char **words)
     ew_tokenizer *t;
     ew_encoding e = {0};
     int code = count > 1 ? ew_tokenizer_open(&t, words[1]) : EW_ARGUMENT;
-    size_t room = 1 << 16, n = 0, got;
-    char *all = malloc(room);
     if (code)
         return fprintf(stderr, "%s\n", ew_words(code)), 1;
+    size_t room = 1 << 16, n = 0, got;
+    char *all = malloc(room);
     while ((got = fread(all + n, 1, room - n, stdin)) > 0)
         if ((n += got) == room && !(all = realloc(all, room *= 2)))
             return 1;

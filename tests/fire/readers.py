@@ -30,7 +30,7 @@ from edgewright.bundle.rotation import roots_in
 from edgewright.compression import recipe
 from edgewright.contracts import board as requests
 from edgewright.contracts import board_answers as answers
-from edgewright.contracts.board_commands import Checks
+from edgewright.contracts.board_commands import Checks, Engines
 from edgewright.data import rows as data
 from edgewright.devices._fake.board import Fake
 from edgewright.devices._onboard import wheel as wheels
@@ -444,7 +444,7 @@ def board_request(seeds, folder, luck):
     del folder
     board, one = seeds.fresh(), seeds.versions[3]
     candidate = requests.Candidate((one.directory / "manifest.json").read_bytes(), b"", allow_downgrade=False)
-    checks = Checks.of("", ("onnx",), 60.0)
+    checks = Checks.of(Engines(("onnx",)), 60.0)
     asked = luck.choice(
         (
             requests.List(), requests.Inspect(), requests.RollBack(heal=False, checks=checks), requests.Uninstall(), requests.End("t"),

@@ -28,3 +28,34 @@ def test_they_share_the_rows_and_one_of_them_speaks(tmp_path):
     rows = len(SENTENCES.read_text().splitlines()) - 1
     assert row["steps"] == -(-rows // (32 * 2))
     assert [path.name for path in tmp_path.iterdir()] == ["tuned"]
+
+
+def test_they_pretrain_what_one_would(tmp_path):
+    """The same rows in a step make the same losses, and one of them writes tokenizer, tokens and model."""
+    words = (ROOT / "tests/story.txt").read_text().split()
+    text = tmp_path / "stories.txt"
+    text.write_text("<|endoftext|>".join(" ".join(words[at : at + 40]) for at in range(0, 240, 3)))
+    sizes = ["--preset", "1m", "--vocabulary", "280", "--width", "32", "--layers", "1", "--context", "32"]
+    settings = ["--tokens", "2048", "--evaluations", "1", "--validation", "0.2", "--threads", "1", "--json", "-q"]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        "-m",
+        "edgewright",
+    ]
+    losses = []
+    for start, batch in ((launch, "4"), ([sys.executable, "-m", "edgewright"], "8")):
+        out = tmp_path / batch
+        argv = [*start, "pretrain", text, *sizes, *settings, "--batch", batch, "--out", out]
+        done = subprocess.run(list(map(str, argv)), env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["rows"][0]["steps"] == 8
+        record = json.loads((out / "training/pretraining.json").read_text())
+        losses.append([loss for _, loss, _ in record["losses"]] + [loss for _, loss in record["validations"]])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["4", "8", "stories.txt"]

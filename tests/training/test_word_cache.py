@@ -17,10 +17,10 @@ from edgewright.training.word_cache import WordCache, type_of
 STORY = Path(__file__).parents[1] / "story.txt"
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    out = tmp_path_factory.mktemp("tokenizer")
-    train_decoder_tokenizer(Documents.of([STORY]), out, kind="bpe", size=300, max_length=64)
+@pytest.fixture(scope="module", params=["bpe", "unigram"])
+def cache(request, tmp_path_factory):
+    out, size = tmp_path_factory.mktemp("tokenizer"), {"bpe": 300, "unigram": 420}[request.param]
+    train_decoder_tokenizer(Documents.of([STORY]), out, kind=request.param, size=size, max_length=64)
     backend = Tokenizer.from_file(str(out / "tokenizer.json"))
     backend.encode_special_tokens = True
     return WordCache(out), backend, out

@@ -4,15 +4,19 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* ONNX Runtime's C interface is a table of functions whose order never changes: later versions add at its end. These are
  * the places of those used here, all of version 5 (2020), in the order of onnxruntime_c_api.h. */
-enum { ORT_GET_ERROR_MESSAGE = 2, ORT_CREATE_ENV = 3, ORT_CREATE_SESSION = 7, ORT_RUN = 9, ORT_CREATE_SESSION_OPTIONS = 10,
+enum { ORT_GET_ERROR_MESSAGE = 2, ORT_CREATE_ENV = 3, ORT_CREATE_SESSION = 7, ORT_CREATE_SESSION_FROM_ARRAY = 8, ORT_RUN = 9, ORT_CREATE_SESSION_OPTIONS = 10,
        ORT_DISABLE_MEM_PATTERN = 17, ORT_SET_LOG_SEVERITY = 22, ORT_SET_INTRA_THREADS = 24, ORT_SET_INTER_THREADS = 25,
        ORT_CREATE_TENSOR = 49, ORT_TENSOR_DATA = 51, ORT_GET_TYPE = 60, ORT_GET_DIMENSIONS_COUNT = 61, ORT_GET_DIMENSIONS = 62,
        ORT_GET_TYPE_AND_SHAPE = 65, ORT_CREATE_CPU_MEMORY_INFO = 69, ORT_RELEASE_ENV = 92, ORT_RELEASE_STATUS = 93,
@@ -37,7 +41,8 @@ typedef struct {
 
 struct ew_model {
     ew_tokenizer *tokenizer;
-    void *library;
+    void *library, *map; /* the map of an .ort file, whose weights the engine uses where they lie */
+    size_t map_bytes;
     const ort_call *api;
     ort env, session, memory;
     char *settings; /* model.txt, cut into its words */
@@ -118,6 +123,33 @@ static int products_saturate(void)
 #endif
 }
 
+static int mapped(ew_model *m, const char *path)
+{
+    struct stat about;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file >= 0 && !fstat(file, &about) && about.st_size > 0) {
+        void *map = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE, file, 0);
+        if (map != MAP_FAILED)
+            m->map = map, m->map_bytes = (size_t)about.st_size;
+    }
+    if (file >= 0)
+        close(file);
+    return m->map != NULL;
+}
+
+static ort open_session(ew_model *m, const char *path, ort options)
+{
+    size_t n = strlen(path);
+    if (n < 4 || strcmp(path + n - 4, ".ort") || (!m->map && !mapped(m, path)))
+        return ORT(m, ORT_CREATE_SESSION, ort, ort, const char *, ort, ort *)(m->env, path, options, &m->session);
+    return ORT(m, ORT_CREATE_SESSION_FROM_ARRAY, ort, ort, const void *, size_t, ort, ort *)(m->env, m->map, m->map_bytes, options, &m->session);
+}
+
+static ort configured(ew_model *m, ort options, const char *name)
+{
+    return ORT(m, ORT_ADD_CONFIG, ort, ort, const char *, const char *)(options, name, "1");
+}
+
 static int session(ew_model *m, const char *path, int threads, int exact, char *why)
 {
     ort options = NULL;
@@ -126,12 +158,13 @@ static int session(ew_model *m, const char *path, int threads, int exact, char *
         return code;
     ort all[] = {ORT(m, ORT_SET_INTRA_THREADS, ort, ort, int)(options, threads > 0 ? threads : 1),
                  ORT(m, ORT_SET_INTER_THREADS, ort, ort, int)(options, 1), ORT(m, ORT_SET_LOG_SEVERITY, ort, ort, int)(options, ORT_ERROR),
-                 ORT(m, ORT_DISABLE_MEM_PATTERN, ort, ort)(options),
-                 exact ? ORT(m, ORT_ADD_CONFIG, ort, ort, const char *, const char *)(options, "session.x64quantprecision", "1") : NULL};
+                 ORT(m, ORT_DISABLE_MEM_PATTERN, ort, ort)(options), configured(m, options, "session.use_ort_model_bytes_directly"),
+                 configured(m, options, "session.use_ort_model_bytes_for_initializers"),
+                 exact ? configured(m, options, "session.x64quantprecision") : NULL};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         code = engine_failed(m, all[i], code ? NULL : why) ? EW_ENGINE : code;
     if (!code)
-        code = engine_failed(m, ORT(m, ORT_CREATE_SESSION, ort, ort, const char *, ort, ort *)(m->env, path, options, &m->session), why);
+        code = engine_failed(m, open_session(m, path, options), why);
     ORT(m, ORT_RELEASE_SESSION_OPTIONS, void, ort)(options);
     return code;
 }
@@ -296,6 +329,8 @@ void ew_close(ew_model *m)
         ORT(m, ORT_RELEASE_MEMORY_INFO, void, ort)(m->memory);
     if (m->env)
         ORT(m, ORT_RELEASE_ENV, void, ort)(m->env);
+    if (m->map)
+        munmap(m->map, m->map_bytes);
     ew_tokenizer_close(m->tokenizer); /* the library stays: it has threads and ends of its own */
     free(m->settings);
     free(m->labels);

@@ -10,8 +10,8 @@
  *     ew_answer_free(&answer);
  *     ew_close(model);
  *
- * Texts are UTF-8 and end with NUL. Threads may ask one model at once, each with an answer of its own; nobody may ask it
- * after ew_close. The engine is loaded at run time: no header and no library of it is needed to build this.
+ * Texts are UTF-8 and end with NUL, in answers too. Threads may ask one model at once, each with an answer of its own;
+ * nobody may ask it after ew_close. The engine is loaded at run time: to build this, nothing of it is needed.
  */
 #ifndef EDGEWRIGHT_H
 #define EDGEWRIGHT_H

@@ -20,14 +20,16 @@ class EagerEncoderDecoder(EncoderDecoder):
 
     def __init__(self, model: Any, context: int) -> None:
         super().__init__(model.get_output_embeddings().weight.shape[0], context)
-        self._model = model
+        self._model, self._device = model, model.device
         self._read: Any = None
         self._past: Any = None
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def _begin(self, ids: NDArray[np.int64], mask: NDArray[np.int64], beams: int) -> None:
-        real = torch.from_numpy(mask)
-        self._read = self._model.get_encoder()(input_ids=torch.from_numpy(ids), attention_mask=real)
+        real = torch.from_numpy(mask).to(self._device)
+        self._read = self._model.get_encoder()(
+            input_ids=torch.from_numpy(ids).to(self._device), attention_mask=real, return_dict=True
+        )
         self._read.last_hidden_state = self._read.last_hidden_state.repeat_interleave(beams, dim=0)
         self._mask, self._past = real.repeat_interleave(beams, dim=0), None
 
@@ -36,13 +38,13 @@ class EagerEncoderDecoder(EncoderDecoder):
         found = self._model(
             encoder_outputs=self._read,
             attention_mask=self._mask,
-            decoder_input_ids=torch.from_numpy(tokens)[:, None],
+            decoder_input_ids=torch.from_numpy(tokens).to(self._device)[:, None],
             past_key_values=self._past,
             use_cache=True,
         )
         self._past = found.past_key_values
-        logits: NDArray[np.float32] = found.logits[:, 0].float().numpy()
+        logits: NDArray[np.float32] = found.logits[:, 0].float().cpu().numpy()
         return logits
 
     def _reorder(self, rows: NDArray[np.int64]) -> None:
-        self._past.reorder_cache(torch.from_numpy(rows))
+        self._past.reorder_cache(torch.from_numpy(rows).to(self._device))
