@@ -40,14 +40,14 @@ def save(frozen: Any, signature: dict[str, Any], out: Path) -> None:
 def signature(frozen: Any, spec: ConversionSpec, example: Sequence[torch.Tensor]) -> dict[str, Any]:
     """Inputs and outputs; a dimension that follows the batch or the length has its name."""
     batch, length = example[0].shape
-    larger = [torch.nn.functional.pad(t, (0, 2, 0, 1), value=1) for t in example]
+    smaller = [t[: batch - 1, : length - 2] for t in example]  # the example may be as long as the model reads
     try:
         with torch.no_grad():
-            shapes = [[tuple(t.shape) for t in frozen(*feeds)] for feeds in (example, larger)]
+            shapes = [[tuple(t.shape) for t in frozen(*feeds)] for feeds in (example, smaller)]
     except RuntimeError as error:
         what = f"torchscript keeps the traced shape {batch} x {length} of this model: {str(error).splitlines()[-1]}"
         raise UnsupportedConversion(what, hint="compute shapes with tensor methods alone, or use onnx") from error
-    names = {(batch, batch + 1): "batch", (length, length + 2): "length"}
+    names = {(batch, batch - 1): "batch", (length, length - 2): "length"}
     outputs = [
         [a if a == b else names.get((a, b), "any") for a, b in zip(*pair, strict=True)]
         for pair in zip(*shapes, strict=True)

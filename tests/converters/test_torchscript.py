@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +149,16 @@ def test_a_model_whose_shapes_the_trace_would_keep_is_refused(tmp_path):
     model = Eager(Counts(), ("input_ids", "attention_mask"), ("logits",))
     with pytest.raises(UnsupportedConversion, match="keeps the traced shape 2 x 9"):
         load("converters", "torchscript")().convert(model, spec("fp32", model), tmp_path / "m.ptl")
+
+
+def test_a_batch_as_long_as_the_model_reads_is_traced(tmp_path):
+    model = eager("Bert")
+    example = {name: array for name, array in batch([70, 4]).items() if name in model.inputs}
+    load("converters", "torchscript")().convert(
+        model, replace(spec("fp32", model), example=example), tmp_path / "m.ptl"
+    )
+    session = load("runtimes", "lite-interpreter")().open(tmp_path / "m.ptl", threads=1)
+    assert [one.shape for one in session.inputs] == [("batch", "length")] * len(model.inputs)
 
 
 # files that are not as they should be
