@@ -194,7 +194,7 @@ def first_steps(given: argparse.Namespace, scratch: Path) -> dict[str, object]:
     """Tokens a second and memory of the first steps of a preset, whose tokenizer takes what the text gives."""
     shape = PRESETS[given.preset]
     if given.text.stat().st_size < 64 * shape.vocabulary * 4:  # too few words for such a vocabulary
-        shape = replace(shape, vocabulary=8192)
+        shape = replace(shape, vocabulary=4096)
     recipe = PretrainingRecipe(tokens=given.steps * 4 * shape.context, batch=4, evaluations=1, evaluation_tokens=512)
     done = pretrain(
         given.text, scratch / "m", shape=shape, recipe=recipe, progress=lambda phrase: print(phrase, flush=True)

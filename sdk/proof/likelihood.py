@@ -3,8 +3,9 @@
 - `perplexity`: the exponential of the mean negative log-likelihood of a token, in the tokenizer's own tokens.
 - `bits_per_byte`: the same in bits for each byte of the text, which tokenizers do not change (Gao et al. 2020,
   arXiv 2101.00027, section 3.1).
-- `cloze`: the share of rows whose right ending is the likeliest of several, by the sum over its tokens (the test of
-  Mostafazadeh et al. 2016, arXiv 1604.01696). A row has `text`, `endings` and `label`, the number of the right one.
+- `cloze`: the share of rows whose right ending is the likeliest of several for its length in bytes (the test of
+  Mostafazadeh et al. 2016, arXiv 1604.01696; `acc_norm` of lm-evaluation-harness). A row has `text`, `endings` and
+  `label`, the number of the right one.
 
 The first token of a document has nothing before it and is not counted. A document that is longer than the context is
 read in pieces, each of which begins with the last token of the one before.
@@ -73,7 +74,7 @@ class HeldOut:
         owners: the row of each span; in a cloze test its row and its ending.
         n: rows.
         tokens: that are predicted of each row.
-        text_bytes: that these stand for.
+        text_bytes: that these stand for; in a cloze test of each ending.
         right: the right ending of each row of a cloze test.
     """
 
@@ -99,10 +100,10 @@ class HeldOut:
 
     def _chosen(self, losses: Sequence[float]) -> list[tuple[int, int]]:
         """The likeliest ending of each row, and the right one."""
-        sums: list[dict[int, float]] = [{} for _ in range(self.n)]
-        for (row, ending), loss in zip(self.owners, losses, strict=True):
-            sums[row][ending] = sums[row].get(ending, 0.0) + loss
-        return [(min(found, key=lambda one: found[one]), label) for found, label in zip(sums, self.right, strict=True)]
+        rows: list[list[float]] = [[] for _ in range(self.n)]
+        for (row, _), loss, size in zip(self.owners, losses, self.text_bytes, strict=True):
+            rows[row].append(loss / size)
+        return [(found.index(min(found)), label) for found, label in zip(rows, self.right, strict=True)]
 
 
 def held_out(path: Path, names: Sequence[str], tokenizer: Tokenizer, context: int) -> HeldOut:
@@ -151,19 +152,25 @@ def _cloze(path: Path, tokenizer: Tokenizer, context: int) -> HeldOut:
     spans: list[Span] = []
     owners: list[tuple[int, int]] = []
     right: list[int] = []
+    sizes: list[int] = []
     for number, row in data.rows(path):
         text, endings, label = row.get("text"), row.get("endings"), row.get("label")
-        if not isinstance(text, str) or not isinstance(endings, list) or not all(isinstance(e, str) for e in endings):
+        if (
+            not isinstance(text, str)
+            or not isinstance(endings, list)
+            or not all(isinstance(e, str) and e for e in endings)
+        ):
             raise DataError(f"row {number} of {path} is none of a cloze test", hint="it needs text, endings and label")
         if not isinstance(label, int) or not 0 <= label < len(endings):
             raise DataError(f"row {number} of {path} has {len(endings)} endings and the label {label!r}")
         for at, ending in enumerate(endings):
             spans.append(_ended(text, ending, tokenizer, context, f"row {number} of {path}"))
             owners.append((len(right), at))
+            sizes.append(len(ending.encode()))
         right.append(label)
     if not right:
         raise DataError(f"{path} has no rows", hint="a row needs text, endings and label")
-    return HeldOut(("cloze",), tuple(spans), tuple(owners), len(right), right=tuple(right))
+    return HeldOut(("cloze",), tuple(spans), tuple(owners), len(right), text_bytes=tuple(sizes), right=tuple(right))
 
 
 def _ended(text: str, ending: str, tokenizer: Tokenizer, context: int, where: str) -> Span:

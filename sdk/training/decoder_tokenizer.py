@@ -12,8 +12,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from edgewright.data.text_documents import END_OF_TEXT
-from edgewright.errors import DataError, EdgewrightError, UsageError
-from edgewright.system.files import write_whole
+from edgewright.errors import DataError, EdgewrightError, TokenizerError, UsageError
+from edgewright.system.files import read_capped, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +35,10 @@ _LEAST_SEEN = 2
 """A piece that a corpus holds once says nothing of the next text."""
 _TRAINED_ON = 1 << 28
 """Characters that a tokenizer is trained on, the first ones: a choice, more changes no word that is worth a token."""
+
+
+_MOST_BYTES = 1 << 24
+"""A choice: a tokenizer_config.json has some kilobytes, of many added tokens a megabyte."""
 
 
 def train_decoder_tokenizer(documents: Documents, out: Path, *, kind: str, size: int, max_length: int) -> None:
@@ -70,18 +74,29 @@ def end_of(directory: Path) -> tuple[int, str]:
 
     Raises:
         UsageError: it names none that the vocabulary has.
+        TokenizerError: its files cannot be read.
     """
     from edgewright.text.tokenizer import Tokenizer
 
     vocabulary = Tokenizer(directory, 1).vocabulary
-    config = directory / "tokenizer_config.json"
-    named = json.loads(config.read_text(encoding="utf-8")).get("eos_token") if config.is_file() else None
+    named = _config(directory).get("eos_token")
     name = named.get("content") if isinstance(named, dict) else named
     found = next((one for one in (name, END_OF_TEXT, "</s>") if one in vocabulary), None)
     if found is None:
         what = f"the tokenizer in {directory} has no token that ends a document"
         raise UsageError(what, hint="name it as eos_token in tokenizer_config.json")
     return vocabulary[found], found
+
+
+def _config(directory: Path) -> dict[str, Any]:
+    path = directory / "tokenizer_config.json"
+    if not path.is_file():
+        return {}
+    try:
+        tree = json.loads(read_capped(path, _MOST_BYTES, TokenizerError).decode())
+    except (OSError, ValueError, RecursionError) as error:
+        raise TokenizerError(f"{path} cannot be read: {error}", hint="save the tokenizer again") from error
+    return tree if isinstance(tree, dict) else {}
 
 
 def _bpe() -> Any:

@@ -72,6 +72,12 @@ def test_a_correlation_with_a_constant_is_no_number():
         assert math.isnan(whole(metric([0.1, 0.1, 0.1], [1, 2, 3]), range(3)))
 
 
+def test_a_rate_is_of_sums_and_not_a_mean_of_rates():
+    metric = metrics.rate([2.0, 9.0], [4, 2])
+    assert metrics.value(metric, 2) == 11 / 6
+    assert metric(np.array([[2.0, 0.0], [1.0, 3.0]])).tolist() == [0.5, 2.9]
+
+
 def test_perplexity_of_a_model_that_guesses_among_eight():
     metric = metrics.perplexity([2 * math.log(8), math.log(8)], [2, 1])
     assert whole(metric, range(2)) == pytest.approx(8)

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models
 
 from edgewright.data.text_documents import Documents
-from edgewright.errors import DataError, UsageError
+from edgewright.errors import DataError, TokenizerError, UsageError
 from edgewright.training.decoder_tokenizer import end_of, train_decoder_tokenizer
 
 STORY = Path(__file__).parents[1] / "story.txt"
@@ -48,6 +48,25 @@ def test_transformers_reads_the_same(trained):
         assert theirs(text).input_ids == ours.encode(text).ids
         assert theirs.decode(theirs(text).input_ids) == text
     assert theirs.eos_token_id == end_of(trained)[0]
+
+
+@pytest.mark.parametrize(
+    ("config", "kind", "words"),
+    [
+        ("{", TokenizerError, "tokenizer_config.json"),
+        ('{"eos_token": "<none>"}', UsageError, "has no token that ends a document"),
+        ('{"eos_token": {"content": "a"}}', None, "a"),
+    ],
+)
+def test_an_end_is_named_by_the_tokenizer_itself(tmp_path, config, kind, words):
+    backend = Tokenizer(models.WordLevel({"a": 0, "b": 1}, unk_token="b"))
+    backend.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text(config)
+    if kind is None:
+        assert end_of(tmp_path) == (0, words)
+        return
+    with pytest.raises(kind, match=words):
+        end_of(tmp_path)
 
 
 def test_what_cannot_be_is_said(tmp_path):
