@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from edgewright.errors import GateFailed
 from edgewright.model.decoding import ArtifactAnswer, EagerAnswer, Texts
 from edgewright.proof.decoder_limits import DECODER_LIMITS
-from edgewright.proof.decoding import _decoding, _failure
+from edgewright.proof.decoding import _decoding, broken
 
 TEXTS = Texts(taught=((1, 2, 3),), prompts=((1,), (2,)), written=3)
 EAGER = EagerAnswer(
@@ -37,7 +37,7 @@ GOOD = ArtifactAnswer(
 
 def verdict(precision="fp32", **changed):
     answer = replace(GOOD, **changed)
-    return _failure(answer, _decoding(answer, EAGER, TEXTS), DECODER_LIMITS[precision])
+    return broken(answer, _decoding(answer, EAGER, TEXTS), DECODER_LIMITS[precision])
 
 
 @pytest.mark.parametrize("precision", DECODER_LIMITS)
