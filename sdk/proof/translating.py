@@ -32,6 +32,7 @@ from edgewright.proof.decoder_limits import DECODER_LIMITS
 from edgewright.proof.decoding import TIE, batch_of, broken, exp_of, parity_of
 from edgewright.proof.held import Held
 from edgewright.proof.limits import LIMITS
+from edgewright.proof.parity import score_failure
 from edgewright.proof.score import EVALUATE, EvaluateRequest
 from edgewright.system.limits import allowed
 from edgewright.text.sentences import sentences
@@ -159,7 +160,7 @@ class TranslatorProof:
         failed = broken(answer, decoding, DECODER_LIMITS[precision])
         if self._labelled and self._wanted:
             score = replace(self._scored(request, self._labelled), reference=self._wanted.value)
-            failed = failed or _lost(score, self._wanted.value, LIMITS[precision].points)
+            failed = failed or score_failure(score, LIMITS[precision])
         if failed and not allow_divergence:
             raise GateFailed(failed, hint="--allow-divergence keeps it and records the failure")
         self._answers[f"{path.parent.name}/{path.name}"] = answer
@@ -193,13 +194,6 @@ class TranslatorProof:
             answer=[{"translation_text": self._tokenizer.decode(first.golden[at][:_GOLDEN_WRITTEN]).strip()}],
             tokens={path: answer.golden[at][:_GOLDEN_WRITTEN] for path, answer in self._answers.items()},
         )
-
-
-def _lost(score: Score, wanted: float, most: float) -> str | None:
-    """The broken limit of the metric in words, or None."""
-    if wanted - score.value <= most:
-        return None
-    return f"{score.metric} is {score.value:.2f}, the eager model's {wanted:.2f}: at most {most:g} points may be lost"
 
 
 def manner_of(directory: Path, most: int) -> Manner:

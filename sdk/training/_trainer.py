@@ -245,7 +245,8 @@ def _translated(model: Model, task: Task, tokenizer: Tokenizer, examples: Sequen
     inner: Any = model.inner
     most = tokenizer.max_length
     config = inner.generation_config
-    rules = Rules(inner.config.decoder_start_token_id, frozenset([config.eos_token_id]), (config.pad_token_id,))
+    ends = frozenset(np.atleast_1d(config.eos_token_id).tolist())
+    rules = Rules(inner.config.decoder_start_token_id, ends, (config.pad_token_id,))
     search = Search(max_new_tokens=most)
     stepping = EagerEncoderDecoder(inner, most)
     translator = Translator(tokenizer, stepping, rules, search, task=task, prompt=task.settings.prompt)

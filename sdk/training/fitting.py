@@ -156,6 +156,7 @@ def train(
         StorageError: the disk is full, `out` is there, or an unfinished run is.
         MissingExtra: torch, transformers or accelerate is not installed.
     """
+    _check_free(Path(out), force=force)
     begun = Path(out).with_name(f"{Path(out).name}-begun")
     opened = _source(model, task, begun, Path(train), recipe or Recipe(), resume=resume)
     source = with_labels(opened, labels, Path(train))
@@ -180,10 +181,17 @@ def _source(model: str | Path, task: str | None, begun: Path, pairs: Path, recip
     if task not in (None, "translation"):
         raise UsageError(f"{model} is a new translator, it has no task {task}", hint="give --task translation")
     _prepare(recipe)
-    if not (resume and begun.is_dir()):
-        with first_alone():
+    with first_alone():
+        if begun.exists() and is_first() and not resume:
+            raise StorageError(f"{begun} is of an unfinished run", hint="give --resume, or remove it")
+        if not begun.exists():
             begin(SHAPES[str(model)], pairs, begun, seed=recipe.seed)
     return open_source(begun, task="translation")
+
+
+def _check_free(out: Path, *, force: bool) -> None:
+    if out.exists() and not force:
+        raise StorageError(f"{out} exists", hint="use --force to replace it")
 
 
 def _check_translator(directory: Path, task: str | None) -> None:
@@ -208,8 +216,7 @@ def train_into(
     _prepare(recipe)
     from edgewright.training._loop import Loop
 
-    if out.exists() and not force:
-        raise StorageError(f"{out} exists", hint="use --force to replace it")
+    _check_free(out, force=force)
     task: Task = registry.load("tasks", source.task)(source.settings)
     objective = objective_of(task)
     dev, overlap = data.examples(files[1], task), data.shared(*files)

@@ -57,7 +57,7 @@ def begin(shape: Shape, pairs: Path, out: Path, *, seed: int) -> None:
     import torch
     from transformers import MarianConfig, MarianMTModel
 
-    with staged(out, marker="config.json", force=True) as work:
+    with staged(out, marker="config.json", force=False) as work:
         size = _tokenizer(shape, pairs, work)
         torch.manual_seed(seed)
         config = MarianConfig(

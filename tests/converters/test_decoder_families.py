@@ -75,7 +75,7 @@ def opened(model, root, context=128, products=None, change=lambda decoder: decod
     from edgewright.runtimes.onnxruntime import OnnxRuntime
 
     path = root / "model.onnx"
-    save_beside(decoder_model(change(read(model, context)), products or Plain()), path, root / "model.onnx.data")
+    save_beside({path: decoder_model(change(read(model, context)), products or Plain())}, root / "model.onnx.data")
     return OnnxRuntime().open_decoder(path, threads=1, context=context)
 
 
@@ -295,6 +295,6 @@ def test_tied_tables_lie_in_the_file_once(tmp_path):
     for products, bytes_each in ((Plain, 4), (lambda: blocks, 1), (Rows, 1)):
         sizes = []
         for decoder in (parts, apart):
-            save_beside(decoder_model(decoder, products()), tmp_path / "m.onnx", tmp_path / "m.onnx.data")
+            save_beside({tmp_path / "m.onnx": decoder_model(decoder, products())}, tmp_path / "m.onnx.data")
             sizes.append((tmp_path / "m.onnx.data").stat().st_size)
         assert sizes[1] - sizes[0] >= table * bytes_each * 0.99

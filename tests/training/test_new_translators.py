@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgewright.errors import DataError, UsageError
+from edgewright.errors import DataError, StorageError, UsageError
 from edgewright.training import Recipe, train, translators
 
 PAIRS = {
@@ -71,6 +71,20 @@ def test_a_pair_without_one_of_its_sides_is_named_by_its_line(tmp_path):
 def test_a_translator_is_no_model_of_another_task(shape, pairs, tmp_path):
     with pytest.raises(UsageError, match="is a new translator, it has no task text-classification"):
         train(shape, pairs, pairs, tmp_path / "out", task="text-classification")
+
+
+def test_what_is_there_is_not_replaced(shape, pairs, tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(StorageError, match="out exists"):
+        train(shape, pairs, pairs, tmp_path / "out")
+    assert not (tmp_path / "out-begun").exists()
+
+
+@pytest.mark.slow
+def test_a_run_that_was_begun_is_not_begun_again(shape, pairs, tmp_path):
+    (tmp_path / "out-begun").mkdir()
+    with pytest.raises(StorageError, match="out-begun is of an unfinished run"):
+        train(shape, pairs, pairs, tmp_path / "out")
 
 
 def test_a_model_whose_targets_have_a_tokenizer_of_their_own_is_not_trained(pairs, tmp_path):
