@@ -65,9 +65,20 @@ def _rules(home: Path) -> dict[str, Any]:
 
 
 def longest(home: Path, cut: int | None) -> int | None:
-    """Tokens at which a text is cut: by sentence-transformers where tokenizer.json says so, by model2vec itself."""
+    """Tokens at which a text is cut: by sentence-transformers where tokenizer.json says so, by model2vec itself.
+
+    Raises:
+        SourceError: what model2vec's configuration says is no number of tokens.
+    """
     rules = own_config(home)
-    return cut if rules is None else rules.get("max_length", _MODEL2VEC_LENGTH)
+    if rules is None:
+        return cut
+    said = rules.get("max_length", _MODEL2VEC_LENGTH)
+    if said is not None and (type(said) is not int or said < 1):
+        raise SourceError(
+            f"{home / 'config.json'} has the max_length {said!r}", hint="give a number of tokens, or null"
+        )
+    return said
 
 
 def own_config(home: Path) -> dict[str, Any] | None:

@@ -211,6 +211,13 @@ def test_static_embeddings_that_are_not_whole_are_refused(source_dir, tmp_path, 
     assert shown in refused(made, tmp_path)
 
 
+@pytest.mark.parametrize("said", ["64", 0, -1, True, 1.5])
+def test_a_length_of_model2vec_that_is_none_is_refused(source_dir, tmp_path, said):
+    made = static(source_dir, tmp_path / "static", alone=True)
+    edited(made / "config.json", max_length=said)
+    assert f"has the max_length {said!r}" in refused(made, tmp_path)
+
+
 def test_setfit_is_a_classifier_with_its_own_labels(source_dir, tmp_path):
     bundle = built(setfit(source_dir), tmp_path, ("onnx", "tflite"))
     assert bundle.manifest.task == "text-classification"
