@@ -71,7 +71,7 @@ def test_doctor_says_what_a_small_disk_can_do_without(board):
 
 def test_size(wheel):
     """Source alone: what is heavy is an extra. A board is sent less: tests/boards/test_own_wheel.py."""
-    assert wheel.stat().st_size < 1_050_000
+    assert wheel.stat().st_size < 1_080_000  # 55,000 of them the C core and what writes its files
     with zipfile.ZipFile(wheel) as archive:
         parts = {part.filename: part.compress_size for part in archive.infolist() if "dist-info" not in part.filename}
     assert max(parts.values()) < 10_000, "no file of data came along"
@@ -85,7 +85,7 @@ def test_holds_every_module_and_profile_under_one_name(wheel):
         f"{package}/{path.relative_to(ROOT / room).as_posix()}"
         for room, package in ROOMS.items()
         for path in (ROOT / room).rglob("*")
-        if path.suffix in (".py", ".toml", ".json", ".css", ".c", ".h") or path.name == "py.typed"
+        if path.suffix in (".py", ".toml", ".json", ".css", ".c", ".h", ".txt") or path.name == "py.typed"
     }
     assert {name for name in names if name.startswith("edgewright/")} == kept
 

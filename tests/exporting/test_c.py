@@ -1,5 +1,6 @@
 """The C project: compiled, and asked through the real engine; its answers are those of Python."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -129,6 +130,17 @@ def test_the_project_builds_with_cmake_and_its_sample_answers(made, tmp_path, mo
     assert {path.name for path in (tmp_path / "app" / "assets").iterdir()} == {
         "model.onnx", "model.txt", "tokenizer.bin", "vectors.json",
     }  # fmt: skip
+
+
+def test_vectors_are_what_the_tokenizer_gives(made, tmp_path):
+    assets = made("bert", "token-classification", TAGS) / "c" / "assets"
+    vectors = json.loads((assets / "vectors.json").read_text(encoding="utf-8"))
+    program = token_texts.compiled(tmp_path / "tokens", "tokens.c", "ew_tokenizer.c")
+    short = [one for one in vectors if len(one["ids"][0]) < 64]  # which nothing was cut from
+    found = token_texts.tokens(program, assets / "tokenizer.bin", [one["text"].encode() for one in short])
+    assert len(short) > 3
+    assert found == [(one["ids"][0], [tuple(pair) for pair in one["offsets"][0]]) for one in short]
+    assert all(one["outputs"] and one["answer"] is not None for one in vectors)
 
 
 def test_a_task_that_writes_is_refused(made):
