@@ -389,7 +389,9 @@ class _Writer:
             self._check_bytes(unknown)
         elif self.kind == "Unigram":
             kind, choices = _UNIGRAM, (1 << 1) | int(bool(model.get("byte_fallback"))) << 2
-            unknown = _NO_ID if model.get("unk_id") is None else int(model["unk_id"])
+            if model.get("unk_id") is None:
+                raise _refuse("model", "Unigram without a token for what is unknown")
+            unknown = int(model["unk_id"])
             self.sections["scores"] = np.array([score for _, score in model["vocab"]], "<f8").tobytes()
         elif self.kind == "WordLevel":
             kind, unknown = _WORDLEVEL, self._unknown(model["unk_token"])

@@ -1,5 +1,6 @@
 """The C project: compiled, and asked through the real engine; its answers are those of Python."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -8,8 +9,10 @@ from pathlib import Path
 import c_answers
 import pytest
 import token_texts
+from click.testing import CliRunner
 
 import edgewright
+from edgewright.cli._export.c import command
 from edgewright.errors import StorageError, UnsupportedConversion
 from edgewright.exporting.c import export_c
 
@@ -74,9 +77,9 @@ def test_answers_from_windows_are_those_of_python(made, program, options, monkey
     assert held(made("roberta", "question-answering"), program, items, **options) == []
 
 
-def test_threads_share_a_model(made, tmp_path):
+def test_threads_share_a_model(made, program, monkeypatch):
+    monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=0")
     place = made("bert", "token-classification", TAGS)
-    program = c_answers.compiled(tmp_path / "answers", "-fsanitize=thread", "-g")
     found = c_answers.answers(program, place / "c" / "assets", TEXTS[:10], threads=3)
     assert [one["code"] for one in found] == [0] * 10
 
@@ -114,8 +117,8 @@ def test_the_project_builds_with_cmake_and_its_sample_answers(made, tmp_path, mo
     if shutil.which("cmake") is None:
         pytest.skip("there is no cmake")
     place = made("bert", "token-classification", TAGS)
-    argv = [sys.executable, "-m", "edgewright", "export", "c", str(place / "bundle"), "--out", str(tmp_path / "app")]
-    subprocess.run(argv, check=True, capture_output=True)
+    argv = [str(place / "bundle"), "--out", str(tmp_path / "app"), "--json"]
+    assert CliRunner().invoke(command, argv, catch_exceptions=False).exit_code == 0
     subprocess.run(["cmake", "-S", tmp_path / "app", "-B", tmp_path / "build"], check=True, capture_output=True)
     subprocess.run(["cmake", "--build", tmp_path / "build"], check=True, capture_output=True)
     monkeypatch.setenv("EW_ENGINE", str(c_answers.engine()))
@@ -129,6 +132,17 @@ def test_the_project_builds_with_cmake_and_its_sample_answers(made, tmp_path, mo
     assert {path.name for path in (tmp_path / "app" / "assets").iterdir()} == {
         "model.onnx", "model.txt", "tokenizer.bin", "vectors.json",
     }  # fmt: skip
+
+
+def test_vectors_are_what_the_tokenizer_gives(made, tmp_path):
+    assets = made("bert", "token-classification", TAGS) / "c" / "assets"
+    vectors = json.loads((assets / "vectors.json").read_text(encoding="utf-8"))
+    program = token_texts.compiled(tmp_path / "tokens", "tokens.c", "ew_tokenizer.c")
+    short = [one for one in vectors if len(one["ids"][0]) < 64]  # which nothing was cut from
+    found = token_texts.tokens(program, assets / "tokenizer.bin", [one["text"].encode() for one in short])
+    assert len(short) > 3
+    assert found == [(one["ids"][0], [tuple(pair) for pair in one["offsets"][0]]) for one in short]
+    assert all(one["outputs"] and one["answer"] is not None for one in vectors)
 
 
 def test_a_task_that_writes_is_refused(made):

@@ -157,6 +157,8 @@ def test_what_cannot_be_carried_is_named():
     assert "pre-tokenizer UnicodeScripts" in refused(lambda tree: tree.update(pre_tokenizer=scripts))
     bpe = {"type": "BPE", "vocab": {"a": 0}, "merges": [], "dropout": 0.5}
     assert "dropout 0.5" in refused(lambda tree: tree.update(model=bpe))
+    unigram = {"type": "Unigram", "unk_id": None, "vocab": [["a", 0.0]]}
+    assert "Unigram without a token" in refused(lambda tree: tree.update(model=unigram))
     assert "decoder CTC" in refused(
         lambda tree: tree.update(
             decoder={"type": "CTC", "pad_token": "<pad>", "word_delimiter_token": "|", "cleanup": True}
