@@ -74,6 +74,7 @@ def test_size(wheel):
     assert wheel.stat().st_size < 1_250_000
     with zipfile.ZipFile(wheel) as archive:
         parts = {part.filename: part.compress_size for part in archive.infolist() if "dist-info" not in part.filename}
+    assert max(parts.values()) < 10_000, "no file of data came along"
 
 
 def test_holds_every_module_and_profile_under_one_name(wheel):
