@@ -413,6 +413,7 @@ static int answer(call *c)
         return say(c->a->why, code, "%s", ew_words(code));
     uint32_t stride;
     size_t windows = ew_windows_count(m->tokenizer, &c->e, m->max_length, &stride), found = 0, room = 0, longest = c->q->max_answer_len > 0 ? (size_t)c->q->max_answer_len : 30;
+    size_t wanted = c->q->top_k == 0 ? 1 : c->q->top_k < 0 ? (size_t)-1 : (size_t)c->q->top_k;
     passage *all = NULL, nothing = {INFINITY, 0, 0, 0, 0};
     characters context;
     if ((code = spelled(c, 1, c->q->pair, &context)))
@@ -439,15 +440,17 @@ static int answer(call *c)
                         return out_of_memory(c);
                     c->owned[3] = all = more;
                 }
-                all[found] = (passage){starts[i] + ends[j], c->e.tokens[i].start, c->e.tokens[j].end, begins[i] * stops[j], found};
-                strip(&context, &all[found].start, &all[found].end);
-                found++;
+                passage one = {starts[i] + ends[j], c->e.tokens[i].start, c->e.tokens[j].end, begins[i] * stops[j], found};
+                strip(&context, &one.start, &one.end);
+                if (wanted > 1 || !found)
+                    all[found++] = one;
+                else if (one.rate > all[0].rate) /* where one is wanted, one is kept: of a long context there are millions */
+                    all[0] = one;
             }
     }
     if (found)
         qsort(all, found, sizeof *all, by_rate);
     passage none = {-INFINITY, 0, 0, 0, 0};
-    size_t wanted = c->q->top_k == 0 ? 1 : c->q->top_k < 0 ? (size_t)-1 : (size_t)c->q->top_k;
     int first = c->q->no_answer && nothing.rate - (found ? all[0].rate : none.rate) > 0;
     if (first && (code = add_passage(c, &context, &nothing)))
         return code;

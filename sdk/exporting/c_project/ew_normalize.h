@@ -68,6 +68,23 @@ static uint32_t fits(scratch *s, const ew_tokenizer *t, const uint32_t *program,
 
 /* Normalizers: from s->now to s->next */
 
+/* Canonical ordering of marks, stable: by counting, so that no text of marks takes long. */
+static void order(scratch *s, const ew_tokenizer *t, size_t from, size_t to)
+{
+    size_t begins[65] = {0}, n = to - from; /* ranks have six bits */
+    uint32_t *kept = room_for(s, &s->places, 2 * n, sizeof *kept);
+    memcpy(kept, s->next.c + from, n * sizeof *kept);
+    memcpy(kept + n, s->next.from + from, n * sizeof *kept);
+    for (size_t i = 0; i < n; i++)
+        begins[rank_of(t, kept[i]) + 1]++;
+    for (size_t i = 1; i < 65; i++)
+        begins[i] += begins[i - 1];
+    for (size_t i = 0; i < n; i++) {
+        size_t at = from + begins[rank_of(t, kept[i])]++;
+        s->next.c[at] = kept[i], s->next.from[at] = kept[n + i];
+    }
+}
+
 static void decompose(scratch *s, const ew_tokenizer *t, int which, uint32_t bit)
 {
     run *now = &s->now, *next = &s->next;
@@ -86,14 +103,11 @@ static void decompose(scratch *s, const ew_tokenizer *t, int which, uint32_t bit
         for (uint32_t k = 0; k < n; k++)
             put(s, next, to[k], k != 0); /* `from` is a change for now: 1 of a character that was inserted */
     }
-    for (size_t i = 1; i < next->n; i++) { /* canonical ordering: stable, by insertion */
-        uint32_t c = next->c[i], change = next->from[i], rank = rank_of(t, c);
-        size_t k = i;
-        while (rank && k && rank_of(t, next->c[k - 1]) > rank) {
-            next->c[k] = next->c[k - 1], next->from[k] = next->from[k - 1];
-            k--;
-        }
-        next->c[k] = c, next->from[k] = change;
+    for (size_t i = 0, j; i < next->n; i = j + 1) {
+        for (j = i; j < next->n && rank_of(t, next->c[j]); j++)
+            ;
+        if (j - i > 1)
+            order(s, t, i, j);
     }
 }
 
