@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgewright.contracts.converter import ConversionSpec, Converter
-from edgewright.contracts.precision import PRECISIONS, suffix
+from edgewright.contracts.precision import PRECISIONS, by_integers, suffix
 from edgewright.converters._decoder.source import DecoderSource
 from edgewright.text.buckets import buckets
 
@@ -58,21 +58,29 @@ class TfliteConverter(Converter):
 
             keras.convert(model, spec, out)
             return
-        self._float = self._float or (
-            self._decoder(model, spec) if spec.task == "text-generation" else self._export(model, spec)
-        )
-        data = self._float
+        if spec.task == "text-generation":
+            data = self._decoder(model, spec)
+        else:
+            data = self._float = self._float or self._export(model, spec)
         if spec.precision != "fp32":
             spec.progress("quantize")
             data = quantize(data, spec)
         out.write_bytes(described(data, {**spec.about, "precision": spec.precision}))
 
     def _decoder(self, model: Any, spec: ConversionSpec) -> bytes:
+        from edgewright.converters._decoder.smoothing import smoothed
         from edgewright.converters._tflite.decoder import CONTEXT, export_decoder
 
-        decoder = self._decoders.decoder(model, spec)
-        spec.progress("export one token and a chunk")
-        return export_decoder(replace(decoder, context=min(decoder.context, CONTEXT)))
+        decoder, integers = self._decoders.decoder(model, spec), by_integers(spec.precision)
+        if integers:
+            decoder = smoothed(decoder, self._decoders.moments(model, spec))
+        if integers or not self._float:
+            spec.progress("export one token and a chunk")
+            made = export_decoder(replace(decoder, context=min(decoder.context, CONTEXT)), fine=integers)
+            if integers:
+                return made
+            self._float = made
+        return self._float
 
     def _export(self, model: Any, spec: ConversionSpec) -> bytes:
         from edgewright.converters._tflite.export import export

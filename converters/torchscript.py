@@ -56,7 +56,8 @@ class TorchScriptConverter(Converter):
         decoder = self._decoders.decoder(model, spec)
         given = example(decoder)
         if spec.precision == "int8":
-            root = measured(CachedModule(smoothed(decoder, self._decoders.moments(model, spec))), [given])
+            even = smoothed(decoder, self._decoders.moments(model, spec))
+            root = measured(CachedModule(even, fine=True), [given])
             with Int8(root):
                 frozen = traced(root, given)
         else:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from edgewright.contracts.precision import by_integers
 from edgewright.converters._decoder.module import DecoderModule
 from edgewright.converters._executorch.graph import Rewriter
 from edgewright.converters._executorch.int4 import grouped_linear, nibble_embedding
@@ -40,8 +41,8 @@ _CHUNK = 64
 class _Cached(DecoderModule[tuple[Any, Any]]):
     """`where` is how many tokens there are, and how many come."""
 
-    def __init__(self, decoder: Decoder) -> None:
-        super().__init__(decoder)
+    def __init__(self, decoder: Decoder, *, fine: bool) -> None:
+        super().__init__(decoder, fine=fine)
         for at, block in enumerate(decoder.blocks):
             attention = block.attention
             shape = (1, decoder.context, attention.key_heads, attention.head_dim)
@@ -88,7 +89,7 @@ def program(
     if windows and min(windows) < decoder.context:
         what = f"layers see {min(windows)} tokens, the context is {decoder.context}"
         raise UnsupportedConversion(what, hint="ExecuTorch's attention has no windows; onnx and tflite have")
-    module = _Cached(decoder).eval()
+    module = _Cached(decoder, fine=by_integers(spec.precision)).eval()
     graph = _traced(module).module(check_guards=False)
     rewriter = Rewriter(graph)
     _quantize(rewriter, module.sources, spec, factor)

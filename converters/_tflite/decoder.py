@@ -77,11 +77,11 @@ class _Cache:
         return torch.where(hidden, MASKED, 0.0)[None, None]
 
 
-def export_decoder(decoder: Decoder) -> bytes:
-    """An fp32 TFLite file whose cache has as many slots as the context of `decoder`."""
+def export_decoder(decoder: Decoder, *, fine: bool) -> bytes:
+    """An fp32 TFLite file whose cache has as many slots as the context of `decoder`; `fine` is `DecoderModule`'s."""
     import litert_torch
 
-    module, converter = _InAndOut(decoder).eval(), None
+    module, converter = _InAndOut(decoder, fine=fine).eval(), None
     with quiet(), torch.no_grad():
         for name, length in (("decode", 1), (f"prefill_{_CHUNK}", _CHUNK)):
             add = converter.signature if converter else litert_torch.signature

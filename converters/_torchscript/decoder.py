@@ -50,6 +50,10 @@ class CachedModule(DecoderModule["_Cache"]):
         )
         return found.reshape(1, attention.heads, length, width).transpose(1, 2)
 
+    def _sum(self, coarse: torch.Tensor, left: torch.Tensor) -> torch.Tensor:
+        """By two: an int8 product has one range for all that it reads."""
+        return self._head(coarse) + self._head(left)
+
     def _normed(self, name: str, norm: Norm, state: torch.Tensor) -> torch.Tensor:
         """PyTorch Mobile has layer norms alone."""
         if norm.bias is not None:

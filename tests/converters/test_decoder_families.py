@@ -134,6 +134,29 @@ def test_the_torch_module_of_the_parts_is_the_model(name):
         assert (logits - wanted[:, first:end]).abs().max() < 2e-5 * wanted.abs().max()
 
 
+def test_what_is_rounded_to_eight_bits_in_two_parts_stays_what_it_was():
+    """By the quantizer's own arithmetic: the first part lies on its steps, and the second makes up for it."""
+    import torch
+
+    from edgewright.converters._decoder.module import _halves
+
+    def rounded(rows):
+        quantized = torch.ops.quantized_decomposed
+        scale, zero = quantized.choose_qparams_per_token_asymmetric(rows, torch.int8)
+        codes = quantized.quantize_per_token(rows, scale, zero, -128, 127, torch.int8)
+        return quantized.dequantize_per_token(codes, scale, zero, -128, 127, torch.int8, torch.float32)
+
+    from torch.ao.quantization.fx import _decomposed  # noqa: F401 - registers the operators
+
+    rows = torch.randn(6, 64, generator=torch.Generator().manual_seed(0)) * torch.logspace(-2, 2, 64)
+    rows[3], rows[4] = 0, rows[4].abs()
+    coarse, left = _halves(rows)
+    assert torch.equal(coarse + left, rows)
+    assert (rounded(coarse) - coarse).abs().max() <= 1e-6 * rows.abs().max()
+    error, before = rounded(coarse) + rounded(left) - rows, rounded(rows) - rows
+    assert error.abs().max() < before.abs().max() / 100
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_lite_interpreter_writes_in_the_caches_that_it_is_given(name, tmp_path):
     import torch
