@@ -1,9 +1,11 @@
 """Tiny encoder-decoders with random weights, wide enough to write varied tokens, and with real tokenizers."""
 
 import json
+import math
+from collections import Counter
 
 import numpy as np
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 KINDS = ("marian", "t5", "t5-v1.1")
 TEXT = [
@@ -21,13 +23,10 @@ TEXT = [
 def tokenizer(directory, pad, size=180):
     """A Unigram tokenizer of a few texts, with `</s>` behind each text; `pad` is the last id, or the first."""
     specials = ["</s>", "<unk>", "<pad>"] if pad == "last" else ["<pad>", "</s>", "<unk>"]
-    found = Tokenizer(models.Unigram())
+    pieces = [(special, 0.0) for special in specials] + _pieces(size - len(specials))
+    found = Tokenizer(models.Unigram(pieces, specials.index("<unk>")))
     found.normalizer = normalizers.NFKC()
     found.pre_tokenizer, found.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=size, special_tokens=specials, unk_token="<unk>", show_progress=False, n_sub_iterations=1
-    )
-    found.train_from_iterator(TEXT, trainer)
     found.add_special_tokens([AddedToken(one, special=True) for one in specials])
     end = found.token_to_id("</s>")
     found.post_processor = processors.TemplateProcessing(
@@ -39,6 +38,16 @@ def tokenizer(directory, pad, size=180):
     config |= {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
     (directory / "tokenizer_config.json").write_text(json.dumps(config))
     return found
+
+
+def _pieces(count):
+    """Parts of the words and how likely they are; a trainer breaks ties by chance, so that each process has others."""
+    parts = Counter()
+    for word in ("\u2581" + word for text in TEXT for word in text.split()):
+        parts.update(word[a:b] for a in range(len(word)) for b in range(a + 1, min(a + 6, len(word) + 1)))
+    characters = sorted(part for part in parts if len(part) == 1)
+    longer = sorted(parts.keys() - set(characters), key=lambda part: (-parts[part] * len(part), part))
+    return [(part, math.log(parts[part] / parts.total())) for part in (characters + longer)[:count]]
 
 
 def model(kind, vocabulary, *, seed=0, end=1.0, **sizes):

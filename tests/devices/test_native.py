@@ -309,14 +309,14 @@ def test_a_release_that_leads_outside_is_refused_whatever_the_host_let_through(
 ):
     device = NativeBoard.over(android, runner=str(sanitized), engine=str(engine))
     flash(bundles[1], device, checks=NONE)
-    monkeypatch.setattr(bundle_module, "check_file", lambda *_: None)
+    monkeypatch.setattr(bundle_module, "check_file", lambda *_, **__: None)
     monkeypatch.setattr(bundle_module, "_CONTAINED", set())
     leading = tiny(tmp_path / "leading", 2, outside(b"/etc/passwd"))
     with pytest.raises(BundleError, match=r"its tensor 'w' is in the file '/etc/passwd'"):
         flash(leading, device, checks=NONE)
     place = Path(device.active("", 0))
     assert place.name.startswith("000001-")
-    monkeypatch.setattr(onboard_checks, "check_content", lambda *_: None)  # as an edgewright of before
+    monkeypatch.setattr(onboard_checks, "check_content", lambda *_, **__: None)  # as an edgewright of before
     flash(leading, device, checks=NONE)
     monkeypatch.undo()
     with pytest.raises(BundleError, match=r"its tensor 'w' is in the file '/etc/passwd'"):

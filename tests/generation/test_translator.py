@@ -92,7 +92,7 @@ def test_several_texts_have_several_answers_in_their_order(translator):
 def test_a_prompt_stands_before_each_sentence(directory):
     translator = made(directory, prompt="set: ")
     said(translator, TEXTS["two"])
-    begin = translator.tokenizer.ids("set: ")[:-1]
+    begin = translator.tokenizer.ids("set:")[:-1]
     assert all(ids[: len(begin)] == begin for ids in translator.model.read)
 
 
