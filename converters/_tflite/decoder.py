@@ -10,14 +10,12 @@ is written over later, and never seen before that.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import torch
 
 from edgewright.converters._decoder.module import DecoderModule
-from edgewright.converters._tflite import file as _tflite_file
-from edgewright.converters._tflite.export import MASKED, narrowed, quiet, shorten
-from edgewright.converters._tflite.rows import share_rows
+from edgewright.converters._tflite.export import MASKED, converted
 
 if TYPE_CHECKING:
     from edgewright.converters._decoder.parts import Decoder
@@ -79,21 +77,9 @@ class _Cache:
 
 def export_decoder(decoder: Decoder, *, fine: bool) -> bytes:
     """An fp32 TFLite file whose cache has as many slots as the context of `decoder`; `fine` is `DecoderModule`'s."""
-    import litert_torch
-
-    module, converter = _InAndOut(decoder, fine=fine).eval(), None
-    with quiet(), torch.no_grad():
-        for name, length in (("decode", 1), (f"prefill_{_CHUNK}", _CHUNK)):
-            add = converter.signature if converter else litert_torch.signature
-            converter = add(name, module, sample_kwargs=_example(decoder, min(length, decoder.context)))
-        try:
-            data: bytes = cast("Any", converter).convert().model_content()
-        except RuntimeError as error:
-            raise narrowed(error) or error from error
-    file = _tflite_file.read(data)
-    share_rows(file)
-    shorten(file)
-    return _tflite_file.write(_tflite_file.without_unused(file))
+    lengths = {"decode": 1, f"prefill_{_CHUNK}": min(_CHUNK, decoder.context)}
+    feeds = {name: _example(decoder, length) for name, length in lengths.items()}
+    return converted(_InAndOut(decoder, fine=fine), feeds)
 
 
 def _example(decoder: Decoder, length: int) -> dict[str, torch.Tensor]:

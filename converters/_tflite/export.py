@@ -24,11 +24,11 @@ from edgewright.converters._tflite.rows import share_rows
 from edgewright.errors import ConversionFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from edgewright.converters._model.attention import Attention
 
-__all__ = ["MASKED", "export", "narrowed", "quiet", "shorten", "signature"]
+__all__ = ["MASKED", "converted", "export", "signature"]
 
 MASKED = -1e4
 """Added to the score of a masked key: its weight is exactly 0 in float32, and it still fits an integer's range."""
@@ -55,27 +55,40 @@ def export(model: torch.nn.Module, lengths: Sequence[int], inputs: Sequence[str]
     Raises:
         ConversionFailed: an operator has no counterpart in TFLite.
     """
+    inner = cast("Any", model).model
+    attention = replaced(inner, _ATTENTION, _attention, _mask, _clamped, biased=True)
+    feeds = {
+        signature(length): {name: torch.ones((1, length), dtype=torch.int64) for name in inputs}
+        for length in sorted(lengths, reverse=True)
+    }
+    with attention, kept_apart(model):
+        return converted(_Named(model, inputs, outputs), feeds)
+
+
+def converted(module: torch.nn.Module, feeds: Mapping[str, Mapping[str, torch.Tensor]]) -> bytes:
+    """A TFLite file with a signature for each set of keyword arguments, in order.
+
+    Raises:
+        ConversionFailed: an operator has no counterpart in TFLite.
+    """
     import litert_torch
 
-    inner = cast("Any", model).model
-    named, converter = _Named(model, inputs, outputs).eval(), None
-    attention = replaced(inner, _ATTENTION, _attention, _mask, _clamped, biased=True)
-    with quiet(), torch.no_grad(), attention, kept_apart(model):
-        for length in sorted(lengths, reverse=True):
-            feeds = {name: torch.ones((1, length), dtype=torch.int64) for name in inputs}
+    module, converter = module.eval(), None
+    with _quiet(), torch.no_grad():
+        for name, given in feeds.items():
             add = converter.signature if converter else litert_torch.signature
-            converter = add(signature(length), named, sample_kwargs=feeds)
+            converter = add(name, module, sample_kwargs=dict(given))
         try:
             data: bytes = cast("Any", converter).convert().model_content()
         except RuntimeError as error:
-            raise narrowed(error) or error from error
+            raise _narrowed(error) or error from error
     file = _tflite_file.read(data)
     share_rows(file)
-    shorten(file)
+    _shorten(file)
     return _tflite_file.write(_tflite_file.without_unused(file))
 
 
-def shorten(file: Any) -> None:
+def _shorten(file: Any) -> None:
     """Call tensors by classes and attributes, without the modules that the classes come from."""
     for tensor in (tensor for graph in file.subgraphs for tensor in graph.tensors):
         tensor.name = re.sub(rb"[A-Za-z0-9_]+\.", b"", tensor.name)
@@ -94,7 +107,7 @@ class _Named(torch.nn.Module):  # type: ignore[misc]
         return dict(zip(self.outputs, given, strict=True))
 
 
-def narrowed(error: RuntimeError) -> ConversionFailed | None:
+def _narrowed(error: RuntimeError) -> ConversionFailed | None:
     """The operators that the library could not lower, as one line; None where it failed of something else."""
     missing = sorted(set(re.findall(r"Lowering not found: (\S+)", str(error))))
     missing += sorted(set(re.findall(r"failed to legalize operation '([^']+)'", str(error))))
@@ -126,7 +139,7 @@ def _clamped(mask: torch.Tensor) -> torch.Tensor:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     """litert-torch's notes concern its authors, as that 64-bit inputs become 32-bit ones, which is wanted here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

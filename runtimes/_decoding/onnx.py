@@ -1,7 +1,7 @@
 """Decoding in ONNX Runtime: keys and values of a layer lie in one buffer that is input and output at once.
 
 GroupQueryAttention then writes in place: without that every token would copy the cache, and ran at 0.56 of the speed.
-Buffers grow by doubling, so that a short chat takes little memory. Nothing else is allocated between two tokens.
+Nothing else is allocated between two tokens.
 """
 
 from __future__ import annotations
@@ -10,24 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.contracts.decoder import Decoder, room
 from edgewright.errors import EngineError
+from edgewright.runtimes._decoding.growing import GrowingDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from edgewright.bundle.manifest import TensorSpec
 
 __all__ = ["OnnxDecoder"]
 
-_FIRST_SLOTS = 256
-"""Tokens that the first buffers hold: a short question and its answer."""
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(int8)": np.int8}
 
 
-class OnnxDecoder(Decoder):
+class OnnxDecoder(GrowingDecoder):
     """An `onnxruntime.InferenceSession` of a graph with a cache, as `converters/_onnx/decoder.py` writes it."""
 
     def __init__(
@@ -37,18 +33,17 @@ class OnnxDecoder(Decoder):
         logits = next((output for output in outputs if output.name == "logits"), None)
         if logits is None or not isinstance(logits.shape[-1], int):
             raise EngineError("the artifact has no output logits whose vocabulary is known")
-        super().__init__(logits.shape[-1], context)
-        self._session, self._value_of, self._io = session, value_of, session.io_binding()
         self._past = [given for given in session.get_inputs() if given.name.startswith("past_key_values.")]
         if not self._past:
             raise EngineError("the artifact has no cache: it has no input past_key_values.0.key")
+        layers = [(given.shape[1], given.shape[3], _DTYPES[given.type]) for given in self._past]
+        super().__init__(logits.shape[-1], context, layers)
+        self._session, self._value_of, self._io = session, value_of, session.io_binding()
         self._places = any(given.name == "position_ids" for given in session.get_inputs())
-        self._slots = 0
-        self._cache: list[NDArray[Any]] = []
         self._kept: dict[int, tuple[NDArray[np.float32], Any, Any]] = {}
         self._one = np.zeros((1, 1), np.int64)
         self._one_value = self._own(self._one)
-        self._reserve(min(_FIRST_SLOTS, context))
+        self._reserve()
 
     def _run(self, ids: NDArray[np.int64], kept: int) -> NDArray[np.float32]:
         total = self.length + len(ids)
@@ -81,35 +76,13 @@ class OnnxDecoder(Decoder):
         rows: NDArray[np.float32] = buffer[0]
         return rows
 
-    def _reserve(self, tokens: int) -> None:
-        """Room for so many, what is there kept."""
-        if tokens <= self._slots:
-            return
-        slots = self._slots or _FIRST_SLOTS
-        while slots < tokens:
-            slots *= 2
-        before, self._slots = self._cache, min(slots, self.context)
-        self._cache = []
-        for at, given in enumerate(self._past):
-            _, heads, _, width = given.shape
-            buffer = np.zeros((1, heads, self._slots, width), _DTYPES[given.type])
-            if before:
-                buffer[:, :, : self.length] = before[at][:, :, : self.length]
+    def _bind(self) -> None:
+        for given, buffer in zip(self._past, self._cache, strict=True):
             value = self._own(buffer)
             self._io.bind_ortvalue_input(given.name, value)
             self._io.bind_ortvalue_output(given.name.replace("past_key_values", "present"), value)
-            self._cache.append(buffer)
         self._ones = np.ones((1, self._slots), np.int64)
         self._order = np.arange(self._slots, dtype=np.int64)[None]
-
-    def _keys_and_values(self, length: int) -> list[NDArray[Any]]:
-        return [buffer[:, :, :length].copy() for buffer in self._cache]
-
-    def _take(self, arrays: Sequence[NDArray[Any]], length: int) -> None:
-        self.length = 0
-        self._reserve(length)
-        for buffer, given in zip(self._cache, arrays, strict=True):
-            np.copyto(room(buffer, length, given), given)
 
     def _own(self, array: NDArray[Any]) -> Any:
         """The array as the engine's value, not a copy of it: the engine reads and writes these very bytes."""

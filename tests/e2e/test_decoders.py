@@ -10,6 +10,7 @@ from llama2c import llama2c
 from edgewright.bundle.bundle import Bundle
 
 pytestmark = pytest.mark.slow
+APPS = ("executorch", "tflite", "torchscript")
 
 
 @pytest.fixture(scope="module")
@@ -56,35 +57,41 @@ def test_the_boards_cpu_chooses_how_bytes_are_multiplied(checkpoint, tmp_path, b
 def mobile(checkpoint, tmp_path_factory):
     """The formats of apps: ExecuTorch's cache lies in the program, the others' come with the tokens."""
     out = tmp_path_factory.mktemp("mobile") / "writer"
-    asked = ("--format", "executorch,tflite,torchscript", "--precision", "fp32", "--allow-divergence", "-q")
+    asked = ("--format", "executorch,tflite,torchscript", "--precision", "fp32,int8", "--allow-divergence", "-q")
     edgewright("build", checkpoint, "--out", out, *asked)
     return out
 
 
 def test_the_formats_of_apps_write_the_same(bundle, mobile):
     artifacts = Bundle.open(mobile).manifest.artifacts
-    assert [artifact.format for artifact in artifacts] == ["executorch", "tflite", "torchscript"]
+    assert [artifact.key for artifact in artifacts if artifact.precision == "fp32"] == [f"{name}/fp32" for name in APPS]
     for artifact in artifacts:
+        if artifact.precision == "int8":
+            assert artifact.decoding.kl < 0.02
+            assert artifact.total_bytes < 0.75 * next(
+                one.total_bytes for one in artifacts if one.key == f"{artifact.format}/fp32"
+            )
+            continue
         assert artifact.parity.diverged is None
         assert (artifact.decoding.equal, artifact.decoding.prompts, artifact.decoding.written) == (20, 20, 64)
         assert artifact.decoding.ways == ("cached", "chunked", "resumed")
     rows = json.loads(edgewright("verify", mobile, "--json"))["rows"]
-    assert [row["golden"] for row in rows] == ["4 of 4"] * 3
+    assert [row["golden"] for row in rows] == ["4 of 4"] * 6
     options = ("--precision", "fp32", "--max-new-tokens", "40")
     wanted = edgewright("run", bundle, "the road", *options)
-    for name in ("executorch", "tflite", "torchscript"):
+    for name in APPS:
         assert edgewright("run", mobile, "the road", *options, "--format", name) == wanted
 
 
-@pytest.mark.parametrize("name", ["executorch", "tflite", "torchscript"])
+@pytest.mark.parametrize("name", APPS)
 def test_a_conversation_goes_on_where_its_cache_was_kept(mobile, tmp_path, name):
     import edgewright as ew
 
-    with ew.load(mobile, format=name) as writer:
+    with ew.load(mobile, format=name, precision="fp32") as writer:
         first = "".join(writer.stream("the road", max_new_tokens=12, ignore_end=True))
         writer.session.save(tmp_path / "kept")
         wanted = "".join(writer.stream("the road" + first, max_new_tokens=12, ignore_end=True))
-    with ew.load(mobile, format=name) as writer:
+    with ew.load(mobile, format=name, precision="fp32") as writer:
         writer.session.resume(tmp_path / "kept")
         assert "".join(writer.stream("the road" + first, max_new_tokens=12, ignore_end=True)) == wanted
         assert writer.last.reused > 0

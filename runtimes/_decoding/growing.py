@@ -1,0 +1,56 @@
+"""Keys and values in arrays of ours, which grow by doubling: a short chat takes little memory."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgewright.contracts.decoder import Decoder, room
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["GrowingDecoder"]
+
+_FIRST_SLOTS = 256
+"""Tokens that the first arrays hold: a short question and its answer."""
+
+
+class GrowingDecoder(Decoder):
+    """A decoder whose engine reads and writes arrays (1, heads, slots, head_dim) that it is given."""
+
+    def __init__(self, vocabulary: int, context: int, layers: Sequence[tuple[int, int, Any]]) -> None:
+        """Take heads, width of a head, and type of each array, in the engine's order."""
+        super().__init__(vocabulary, context)
+        self._layers, self._slots = layers, 0
+        self._cache: list[NDArray[Any]] = []
+
+    @abstractmethod
+    def _bind(self) -> None:
+        """Give the engine the arrays of `_cache`, which have `_slots` slots."""
+
+    def _reserve(self, tokens: int = 0) -> None:
+        """Room for so many, what is there kept."""
+        if self._slots and tokens <= self._slots:
+            return
+        slots = self._slots or _FIRST_SLOTS
+        while slots < tokens:
+            slots *= 2
+        before, self._slots = self._cache, min(slots, self.context)
+        self._cache = [np.zeros((1, heads, self._slots, width), dtype) for heads, width, dtype in self._layers]
+        for new, old in zip(self._cache, before, strict=False):
+            new[:, :, : self.length] = old[:, :, : self.length]
+        self._bind()
+
+    def _keys_and_values(self, length: int) -> list[NDArray[Any]]:
+        return [array[:, :, :length].copy() for array in self._cache]
+
+    def _take(self, arrays: Sequence[NDArray[Any]], length: int) -> None:
+        self.length = 0
+        self._reserve(length)
+        for array, given in zip(self._cache, arrays, strict=True):
+            np.copyto(room(array, length, given), given)
