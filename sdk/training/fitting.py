@@ -226,9 +226,9 @@ def train_into(
     unfinished = Unfinished(out)
     with first_alone():
         checkpoint = unfinished.begin(facts, resume=resume or not is_first())
-        rows = corpus.write(
-            files[0], task, tokenizer, objective, unfinished.directory / "corpus", more=lesson.more, progress=progress
-        )
+        with unfinished.prepared():
+            place = unfinished.directory / "corpus"
+            rows = corpus.write(files[0], task, tokenizer, objective, place, more=lesson.more, progress=progress)
     answers = lesson.answers(rows) if lesson.answers else None
     place, more = unfinished.directory, (lesson.after, lesson.settled, lesson.rates, lesson.watch)
     told: dict[str, Any] = {"report_to": lesson.report_to, "runs": out.absolute().parent / "runs" / out.name}

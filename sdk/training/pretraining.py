@@ -136,9 +136,10 @@ def pretrain(
     facts = {**asdict(wanted), **asdict(size), "text": documents.fingerprint(), **lesson.facts()}
     with first_alone():
         unfinished.begin(facts, resume=resume or not is_first())
-        words = _tokenizer(lesson.tokenizer, documents, unfinished.directory / "tokenizer", size, progress)
-        place = Path(token_files) if token_files else unfinished.directory / "tokens"
-        files = write_tokens(documents, words, place, validation=wanted.validation, progress=progress)
+        with unfinished.prepared():
+            words = _tokenizer(lesson.tokenizer, documents, unfinished.directory / "tokenizer", size, progress)
+            place = Path(token_files) if token_files else unfinished.directory / "tokens"
+            files = write_tokens(documents, words, place, validation=wanted.validation, progress=progress)
     size = replace(size, vocabulary=files.manifest.vocabulary)
     run = _run(size, wanted, files, lesson, _Place(unfinished.directory, words, prompt, progress))
     tale = run.run()

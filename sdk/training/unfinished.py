@@ -8,7 +8,7 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from edgewright.errors import StorageError
+from edgewright.errors import InputError, StorageError
 from edgewright.system.files import own_record, write_whole
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Unfinished", "first_alone", "is_first", "processes"]
 
 _NOTE = "run.json"
+_MADE_FIRST = {_NOTE, "corpus", "tokenizer", "tokens"}
+"""What is made of the data before the first step."""
 
 
 def is_first() -> bool:
@@ -80,6 +82,19 @@ class Unfinished:
         for path in set(found) - set(whole):
             shutil.rmtree(path, ignore_errors=True)
         return str(whole[-1]) if whole else None
+
+    @contextmanager
+    def prepared(self) -> Iterator[None]:
+        """Where what is given cannot be used, leave nothing behind, unless there is more than was made of it.
+
+        Other data make another run, which could not go on from any of it.
+        """
+        try:
+            yield
+        except InputError:
+            if is_first() and {path.name for path in self.directory.iterdir()} <= _MADE_FIRST:
+                shutil.rmtree(self.directory, ignore_errors=True)
+            raise
 
     def end(self) -> None:
         """The run is finished, of every process: remove what only it needed."""

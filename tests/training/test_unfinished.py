@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgewright.errors import StorageError
+from edgewright.errors import DataError, StorageError
 from edgewright.training.unfinished import Unfinished
 
 
@@ -36,3 +36,13 @@ def test_what_differs_is_counted_where_not_all_is_shown(tmp_path):
     run.begin(dict.fromkeys(names, 1), resume=False)
     with pytest.raises(StorageError, match="c was 1, now 2; and 2 more"):
         run.begin(dict.fromkeys(names, 2), resume=True)
+
+
+def test_a_run_that_cannot_begin_leaves_nothing_but_what_was_learnt(tmp_path):
+    run = Unfinished(tmp_path / "out")
+    for made, left in (("tokens", False), ("checkpoint-1", True)):
+        run.begin({"text": made}, resume=False)
+        (run.directory / made).mkdir()
+        with pytest.raises(DataError), run.prepared():
+            raise DataError("there is no text")
+        assert run.directory.exists() == left
