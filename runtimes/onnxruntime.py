@@ -32,6 +32,7 @@ class OnnxRuntime(Runtime):
     """Opens `.onnx` and `.ort` files."""
 
     has_plain = True
+    reentrant = True  # a session's Run is, by its C interface
     engine = "onnxruntime"
     formats = ("onnx", "ort")
     extra = "onnx"

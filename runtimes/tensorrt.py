@@ -35,6 +35,7 @@ _LIMITS = Limits(timeout_s=3600.0)
 class TensorRt(Runtime):
     """Opens `.engine` files, and `.onnx` files where it is asked for by name."""
 
+    has_workers = False  # one run fills the GPU
     engine = "tensorrt"
     formats = ("tensorrt", "onnx")
     extra = "tensorrt"

@@ -44,6 +44,7 @@ __all__ = ["command"]
 @click.option("--query", help="What the TEXTs are ranked by, all together: text-ranking.")
 @click.option("--engine", help="The engine, where a format has several.")
 @click.option("--threads", type=int, help="Engine threads; by default what a race chose for this machine, or 1.")
+@click.option("--workers", type=int, default=1, show_default=True, help="Texts that are answered at once.")
 @click.option("--context", type=int, help="A decoder: the most tokens of a conversation; memory goes with them.")
 @click.option("--system", help="A decoder: what the system says before the conversation.")
 @click.option("--raw", is_flag=True, help="A decoder: continue the text as it is, without the chat template.")
@@ -63,6 +64,7 @@ def command(
     query: str | None,
     engine: str | None,
     threads: int | None,
+    workers: int,
     context: int | None,
     system: str | None,
     raw: bool,
@@ -90,6 +92,7 @@ def command(
         _print(ask().tree["rows"], as_json=as_json)
         return
     chosen: dict[str, Any] = {"format": format_, "precision": precision, "engine": engine, "threads": threads}
+    chosen["workers"] = workers
     if task is not None and task.reads_source:
         refused = [name for name, value in (("--system", system), ("--raw", raw), ("--stats", stats)) if value]
         if refused:
@@ -110,7 +113,7 @@ def command(
     every: Any = items if pair is None else ({"text": item, "text_pair": pair} for item in items)
     if query is not None:
         every = iter([{"query": query, "texts": list(items)}])
-    _print(map(pipeline.row, every), as_json=as_json)
+    _print(pipeline.rows(every), as_json=as_json)
 
 
 def _piped() -> str:

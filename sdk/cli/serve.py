@@ -36,6 +36,9 @@ __all__ = ["command"]
 @click.option("--max-waiting", type=int, help="With --http: requests that wait for the model at once.  [default: 32]")
 @click.option("--engine", help="The engine, where a format has several.")
 @click.option("--threads", type=int, help="Engine threads; by default what a race chose for this machine, or 1.")
+@click.option(
+    "--workers", type=int, help="Texts that are answered at once; by default as the cores and the engine allow."
+)
 @click.option("--max-connections", default=64, show_default=True, help="Clients at once.")
 @click.option("--max-request-bytes", default=2**20, show_default=True, help="The longest line or body that is read.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when it serves.")
@@ -50,6 +53,7 @@ def command(
     max_waiting: int | None,
     engine: str | None,
     threads: int | None,
+    workers: int | None,
     max_connections: int,
     max_request_bytes: int,
     as_json: bool,
@@ -65,6 +69,8 @@ def command(
     """
     options: dict[str, Any] = {"format": format_, "precision": precision, "engine": engine, "threads": threads}
     if http is not None:
+        if workers is not None:
+            raise click.UsageError("--workers goes with --socket")
         if path:
             raise click.UsageError("give --socket or --http, one of the two")
         of_http = {"connections": max_connections, "request_bytes": max_request_bytes, "waiting": max_waiting}
@@ -72,6 +78,7 @@ def command(
         return
     if model_name or context or max_waiting:
         raise click.UsageError("--model-name, --context and --max-waiting go with --http")
+    options["workers"] = workers
     bounds = {"request_bytes": max_request_bytes, "connections": max_connections}
     _at_a_socket(bundle, path, options, bounds, as_json=as_json)
 

@@ -120,6 +120,8 @@ class Runtime(ABC):
 
     Attributes:
         has_plain: whether the engine can leave out its own graph optimisations and delegates.
+        has_workers: whether several sessions of one artifact may run at once.
+        reentrant: whether a session may be run by one thread while it runs in another, over one set of weights.
         has_buckets: whether it pads a text to one of the lengths that a file was made for.
         buckets: those of the lengths that it may take; () is all.
         no_profiler: why its operators cannot be timed, for an engine without `_profile`.
@@ -128,6 +130,8 @@ class Runtime(ABC):
     """
 
     has_plain: ClassVar[bool] = False
+    has_workers: ClassVar[bool] = True
+    reentrant: ClassVar[bool] = False
     has_buckets: ClassVar[bool] = False
     no_profiler: ClassVar[str] = "edgewright does not read its profiler"
     plain: bool = False

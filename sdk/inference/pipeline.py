@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from copy import copy
+from itertools import chain
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle.bundle import Bundle
@@ -13,13 +16,16 @@ from edgewright.inference.engines import engine_for, runnable, survived
 from edgewright.system.limits import allowed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from edgewright.bundle.manifest import Artifact
+    from edgewright.contracts.engine import Runtime
     from edgewright.tasks import Task
+
+    Run = Callable[[Mapping[str, NDArray[Any]]], dict[str, NDArray[Any]]]
     from edgewright.text.tokenizer import Tokenizer
 
 __all__ = ["Pipeline", "load", "printable"]
@@ -36,11 +42,14 @@ class Pipeline:
     of its own: nothing is padded, and an answer never depends on its neighbours, which in a batch share the scales of
     dynamic quantization.
 
+    Several threads may ask it. With `workers` a list is answered by as many runs at once.
+
     As the context of a `with` block it is closed at its end.
 
     Attributes:
         engine: the key of the engine, "" for the eager model.
-        threads: those of the engine; 0 where they are not known.
+        threads: those of the engine for a run; 0 where they are not known.
+        workers: how many runs there may be at once.
     """
 
     def __init__(
@@ -52,16 +61,21 @@ class Pipeline:
         *,
         engine: str = "",
         threads: int = 0,
+        workers: int = 1,
     ) -> None:
         self.artifact, self.task, self.tokenizer, self.session = artifact, task, tokenizer, session
-        self.engine, self.threads = engine, threads
+        self.engine, self.threads, self.workers = engine, threads, workers
+        self._turn = Lock()
 
     def __repr__(self) -> str:
         from edgewright.system.shown import brief
 
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}" if self.threads else ""
+        workers = f"{self.workers} workers" if self.workers > 1 else ""
         state = "closed" if isinstance(self.session, _Closed) else ""
-        return brief(self, self.task.name, self.artifact.key if self.artifact else "eager", self.engine, threads, state)
+        return brief(
+            self, self.task.name, self.artifact.key if self.artifact else "eager", self.engine, threads, workers, state
+        )
 
     def __call__(self, *given: Any, **options: Any) -> Any:
         """One item -> its answer; several items -> their answers, in the form of transformers' pipeline of the task.
@@ -100,11 +114,34 @@ class Pipeline:
     def stream(self, items: Iterable[Any], **options: Any) -> Iterator[Any]:
         """Answer items as they come. Raises what a call raises."""
         asking = self.asking(**options)
-        return (asking.answered([item])[0] for item in asking.checked(items))
+        return asking.streamed(asking.checked(items))
+
+    def streamed(self, items: Iterable[Any]) -> Iterator[Any]:
+        """Answer items as they come, as the task itself has them; with workers a few are taken ahead."""
+        if self.workers == 1:
+            return (self.answered([item])[0] for item in items)
+        from edgewright.inference.at_once import AtOnce, in_order
+
+        run = AtOnce(self.run, self._turn, self.workers).__call__  # each item's runs one after the other
+        return in_order(lambda item: self._asked([item], run)[0], items, self.workers)
 
     def answered(self, items: Iterable[Any]) -> list[Any]:
         """Answers to items as the task itself has them, see `Task.taken`."""
-        return self.task.answers(self.run, self.tokenizer, list(items))
+        given, size = list(items), self.task.at_a_time
+        if self.workers == 1:
+            return self._asked(given, self.run)
+        from edgewright.inference.at_once import AtOnce, in_order
+
+        run = AtOnce(self.run, self._turn, self.workers)
+        if len(given) <= size:
+            return self._asked(given, run)
+        parts = [given[at : at + size] for at in range(0, len(given), size)]
+        return list(chain.from_iterable(in_order(lambda part: self._asked(part, run.__call__), parts, self.workers)))
+
+    def _asked(self, items: Sequence[Any], run: Run) -> list[Any]:
+        """Tokens and answers are one thread's business at a time: a tokenizer is set anew for a pair, and set back."""
+        with self._turn:
+            return self.task.answers(run, self.tokenizer, items)
 
     def checked(self, items: Iterable[Any]) -> Iterator[Any]:
         """Items as they come, as the task has them. Raises DataError for the first that is none."""
@@ -131,13 +168,29 @@ class Pipeline:
     def row(self, given: Any) -> dict[str, Any]:
         """An item and its answer as plain JSON values: what `edgewright run` and `edgewright serve` print."""
         item = self.task.taken(given)
-        return {"text": printable(self.task.shown(item)), "answer": self.task.record(self.answered([item])[0])}
+        return self._row(item, self.answered([item])[0])
+
+    def rows(self, given: Iterable[Any]) -> Iterator[dict[str, Any]]:
+        """The same of each item, as they come. Raises what `row` raises, in the item's turn."""
+        asked: deque[Any] = deque()
+
+        def taken() -> Iterator[Any]:
+            for one in given:
+                item = self.task.taken(one)
+                asked.append(item)
+                yield item
+
+        return (self._row(asked.popleft(), answer) for answer in self.streamed(taken()))
+
+    def _row(self, item: Any, answer: Any) -> dict[str, Any]:
+        return {"text": printable(self.task.shown(item)), "answer": self.task.record(answer)}
 
     def prove(self, bundle: Bundle, *, most: int | None = None) -> int:
         """Replay golden cases of its bundle through it, see `edgewright.inference.golden.prove`."""
         from edgewright.inference.golden import prove
 
-        return prove(bundle, self.artifact, self.task, self.tokenizer, self.session, most=most)
+        with self._turn:
+            return prove(bundle, self.artifact, self.task, self.tokenizer, self.session, most=most)
 
 
 class _Closed(Session):
@@ -180,6 +233,7 @@ def load(
     precision: str | None = None,
     engine: str | None = None,
     threads: int | None = None,
+    workers: int | None = 1,
     buckets: tuple[int, ...] | None = None,
     context: int | None = None,
     careful: bool = True,
@@ -193,7 +247,10 @@ def load(
         format: only artifacts of this format.
         precision: only artifacts of this precision.
         engine: the engine's key, where a format has several.
-        threads: how many threads the engine may use; by default what was chosen in the race, else 1.
+        threads: how many threads the engine may use for a run; by default what was chosen in the race, else 1.
+        workers: how many runs there may be at once, for lists and for several threads that ask; each answer is what it
+            would be alone. ONNX Runtime makes them over one set of weights, another engine opens the file as often.
+            None is as many as there are cores for where it costs no weights, else 1.
         buckets: for an engine that pads, the lengths of the artifact to pad to; by default those that were chosen in
             the race, else all.
         context: for a decoder, the most tokens of prompt and answer together; by default all that the model was made
@@ -208,7 +265,7 @@ def load(
         `edgewright.generation.translator.Translator`.
 
     Raises:
-        UsageError: the task has no such option, or the source no such prompt.
+        UsageError: the task has no such option, or the source no such prompt; or so many workers cannot be.
         BundleError: the bundle is not what its manifest says, or has no such artifact.
         MissingExtra: no engine for the format is installed.
         ChildFailed: `careful`, and the engine dies of the artifact.
@@ -237,11 +294,30 @@ def load(
     if task.generates:
         from edgewright.inference.decoding import open_generator, open_translator
 
+        if workers not in (None, 1):
+            raise UsageError(f"{task.name} has no workers: tokens come one after the other", hint="leave workers out")
         if task.reads_source:
             return open_translator(bundle, artifact, runtime, task, threads=threads, context=context)
         return open_generator(bundle, artifact, runtime, threads=threads, context=context)
     runtime.buckets = buckets if buckets is not None else choice.buckets if choice else ()
-    session = runtime.open(bundle.directory / artifact.path, threads=threads)
+    if workers is None:
+        workers = max(1, allowed().threads // threads) if runtime.reentrant else 1
+    session = _opened(runtime, bundle.directory / artifact.path, threads, workers)
     # A session that takes over is proven in a thread of its own, with a tokenizer of its own
     session.begin(lambda faster: Pipeline(artifact, task, bundle.tokenizer(), faster).prove(bundle))
-    return Pipeline(artifact, task, bundle.tokenizer(), session, engine=runtime.engine, threads=threads)
+    tokenizer = bundle.tokenizer()
+    return Pipeline(artifact, task, tokenizer, session, engine=runtime.engine, threads=threads, workers=workers)
+
+
+def _opened(runtime: Runtime, path: Path, threads: int, workers: int) -> Session:
+    """A session that as many threads as there are workers may run at once, and one at a time of any others."""
+    if workers == 1:
+        return runtime.open(path, threads=threads)
+    from edgewright.inference.at_once import Shared, check_workers
+
+    check_workers(workers, threads)
+    if not runtime.has_workers:
+        raise UsageError(f"{runtime.engine} has no workers: one run fills the GPU", hint="leave workers out")
+    first = runtime.open(path, threads=threads)
+    beside = [first if runtime.reentrant else runtime.open(path, threads=threads) for _ in range(workers - 1)]
+    return Shared([first, *beside])

@@ -78,7 +78,7 @@ class Clients:
 
     async def run(self, sock: socket.socket) -> None:
         """Answer whoever is taken until `end` is called, then let the requests at hand end."""
-        self._turns = Turns()
+        self._turns = Turns(self.model.pipeline.workers - 1)
         sweeping = asyncio.create_task(self._sweep(sock))
         await self._ended.wait()
         sweeping.cancel()
@@ -162,6 +162,7 @@ class Clients:
                 self._told(client, "rows", None, error)
             else:
                 rows.append(row)
+                model.answered += "answer" in row  # here, where one thread counts
                 ask()
 
         ask()

@@ -42,11 +42,9 @@ class Model:
     def row(self, item: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         """An item's text and answer, or the record of its error: one bad text costs no other its answer."""
         try:
-            row = self.pipeline.asking(**options).row(item)
+            return self.pipeline.asking(**options).row(item)
         except EdgewrightError as error:
             return {"text": printable(item), "error": error.record()}
-        self.answered += 1
-        return row
 
     def health(self) -> dict[str, Any]:
         """What is served, after a golden case went through. Raises GateFailed."""

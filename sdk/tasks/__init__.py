@@ -203,6 +203,7 @@ class Task(ABC):
         columns: the data columns that make the item, then the label column, each with its accepted names.
         asks: the options that a call may give.
         parts: the names of an item's parts, where it is more than a text.
+        at_a_time: how many items `answers` makes the most of in one call.
         second: which part or option a second argument of a call is, if there may be one.
     """
 
@@ -220,6 +221,7 @@ class Task(ABC):
     asks: ClassVar[type[Asked]] = Asked
     parts: ClassVar[tuple[str, ...]] = ("text", "text_pair")
     second: ClassVar[str] = ""
+    at_a_time: int = 1
 
     def __init__(self, settings: Settings, asked: Any = None) -> None:
         self.settings = settings

@@ -78,6 +78,8 @@ class FeatureExtraction(Task):
         super().__init__(settings, asked)
         if settings.pooling == "model":
             self.outputs, self.per_token = ("sentence_embedding",), False
+        if settings.table:
+            self.at_a_time = _TOGETHER
 
     def answers(self, run: Run, tokenizer: Tokenizer, items: Sequence[Any]) -> list[Any]:
         """The vectors of several texts; those of a table together, texts of one length in a run."""

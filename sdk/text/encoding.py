@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Outputs = dict[str, NDArray[Any]]
     Run = Callable[[Mapping[str, NDArray[Any]]], Outputs]
 
-__all__ = ["Each", "Encoding", "Text", "Words", "pair", "picked", "regroup"]
+__all__ = ["Each", "Encoding", "Several", "Text", "Words", "pair", "picked", "regroup"]
 
 Text = str | tuple[str, str]
 
@@ -38,6 +38,17 @@ class Each(Sequence[_Made], Generic[_Made]):
 
     def __getitem__(self, at: Any) -> Any:
         return tuple(map(self._make, self._things[at])) if isinstance(at, slice) else self._make(self._things[at])
+
+
+@runtime_checkable
+class Several(Protocol):
+    """An engine that makes several runs at once."""
+
+    def __call__(self, feeds: Mapping[str, NDArray[Any]], /) -> Outputs:
+        """One run."""
+
+    def each(self, batches: Sequence[Mapping[str, NDArray[Any]]]) -> Iterable[Outputs]:
+        """The outputs of each batch, in order."""
 
 
 class Words(Protocol):
@@ -133,8 +144,10 @@ class Encoding:
         return slice(int(real[0]), int(real[-1]) + 1) if real.size else slice(0)
 
     def run(self, run: Run) -> Outputs:
-        """The outputs of all rows, from one run for each of `batches`."""
-        return self.joined(picked(run(batch), batch) for batch in self.batches)
+        """The outputs of all rows, from one run for each of `batches`; at once where the engine `Several` takes."""
+        batches = self.batches
+        every = run.each(batches) if isinstance(run, Several) and len(batches) > 1 else map(run, batches)
+        return self.joined(picked(outputs, batch) for outputs, batch in zip(every, batches, strict=True))
 
     def joined(self, outputs: Iterable[Outputs]) -> Outputs:
         """The outputs of `batches`, in order, as those of one padded batch; zeros stand where padding would."""

@@ -109,12 +109,19 @@ def rows(*args, **options):
 
 
 def prints_answers_alone(bundle):
-    """What an engine has to say of the machine, or of its own future, is nothing to the one who asked."""
-    for verb, *rest in (("run", "a fine film"), ("eval", "--data", str(SENTENCES), "--quiet")):
-        argv = [sys.executable, "-m", "edgewright", verb, str(bundle), *rest, "--precision", "int8"]
+    """What an engine has to say of the machine, or of its own future, is nothing to the one who asked.
+
+    Two runs at once say nothing else than one after the other.
+    """
+    texts, said = ("a fine film", "it drags", "neither good nor bad, but long", "") * 3, {}
+    for words in (("run", *texts), ("run", *texts, "--workers", "2"), ("eval", "--data", str(SENTENCES), "--quiet")):
+        argv = [sys.executable, "-m", "edgewright", words[0], str(bundle), *words[1:], "--precision", "int8"]
         done = subprocess.run(argv, capture_output=True, text=True, check=True)
         assert done.stderr == ""
         assert done.stdout
+        said[words] = done.stdout
+    alone, at_once, _ = said.values()
+    assert alone == at_once
 
 
 def planted(bundle):

@@ -1,6 +1,7 @@
 """Work in its turn, what came of it to whoever asked, and the loop hears others in between."""
 
 import asyncio
+import threading
 import time
 
 from edgewright.serving.turns import Turns
@@ -57,3 +58,38 @@ def test_the_loop_is_free_between_two_that_take_a_while():
     found = asyncio.run(run())
     assert [one for one in found if one != "another"] == list(range(5))
     assert found.index("another") < 4
+
+
+def test_helpers_take_of_what_waits_and_all_is_told_on_the_loop():
+    """Two pieces at a time, which wait for each other, so that one thread alone would never end."""
+
+    async def run():
+        turns, told, end = Turns(helpers=1), [], asyncio.Event()
+        met = threading.Barrier(2, timeout=20)
+
+        def tell(value, error):
+            told.append((value, error, threading.current_thread() is threading.main_thread()))
+            if len(told) == 40:
+                end.set()
+
+        for number in range(40):
+            turns.put(tell, lambda number=number: (met.wait(), number)[1])
+        await asyncio.wait_for(end.wait(), 20)
+        return told
+
+    told = asyncio.run(run())
+    assert sorted(value for value, _, _ in told) == list(range(40))
+    assert all(error is None and here for _, error, here in told)
+
+
+def test_a_piece_by_itself_wakes_no_helper():
+    async def run():
+        turns, end = Turns(helpers=3), asyncio.Event()
+        seen = []
+        for _ in range(5):
+            end.clear()
+            turns.put(lambda name, _: (seen.append(name), end.set()), lambda: threading.current_thread().name)
+            await asyncio.wait_for(end.wait(), 20)
+        return seen
+
+    assert asyncio.run(run()) == [threading.main_thread().name] * 5
