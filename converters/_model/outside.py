@@ -344,17 +344,25 @@ class _Static:
         cut = self.backend.truncation
         length = tables.longest(home, cut["max_length"] if cut else None)
         self.backend.no_truncation()
+        self.characters = tables.characters(home, self.backend.to_str()) or None
         if length:
             self.backend.enable_truncation(length, direction=cut["direction"] if cut else "right")
         self.normalize = bool(config.get("normalize"))
         unknown = json.loads(self.backend.to_str())["model"].get("unk_token")
         self.unknown = self.backend.token_to_id(unknown) if alone and isinstance(unknown, str) else None
         self.own: Any = None
+        self.asked: dict[str, Any] = {}
         if importlib.util.find_spec("sentence_transformers") and (source.origin / "modules.json").is_file():
             from sentence_transformers import SentenceTransformer
 
             self.own = SentenceTransformer(str(source.origin), device="cpu", local_files_only=True)
+            self.asked = {"prompt": "", "show_progress_bar": False, "convert_to_numpy": True}
             self.name = f"sentence-transformers {_version('sentence-transformers')}"
+        elif alone and importlib.util.find_spec("model2vec"):
+            from model2vec import StaticModel
+
+            self.own = StaticModel.from_pretrained(str(home))
+            self.name = f"model2vec {_version('model2vec')}"
 
     def told(self, asked: Asked) -> Told:
         rows = [self._row(self.saved.prompt + (item[0] if isinstance(item, list) else item)) for item in asked.items]
@@ -362,9 +370,9 @@ class _Static:
         return Told(self.name, tuple(rows), (), longest, str(self.backend.to_str()), ("right", "right"))
 
     def _row(self, text: str) -> ToldRow:
-        ids = self.backend.encode(text, add_special_tokens=False).ids
+        ids = self.backend.encode(text[: self.characters], add_special_tokens=False).ids
         if self.own is not None:
-            vector = self.own.encode([text], prompt="", show_progress_bar=False, convert_to_numpy=True)[0]
+            vector = self.own.encode([text], **self.asked)[0]
             return ToldRow((tuple(ids),), None, np.asarray(vector, np.float64).tolist())
         kept = [one for one in ids if one != self.unknown]
         vector = self.table[kept].mean(axis=0) if kept else np.zeros(self.table.shape[1])

@@ -77,7 +77,8 @@ def _static(request: SettleRequest, home: Path) -> SettleAnswer:
     (request.out / "tokenizer.json").write_text(json.dumps(spec, ensure_ascii=False), encoding="utf-8")
     _tokenizer_config(home, request.out, {"truncation_side": cut.get("direction", "Right").lower()})
     _link_rest(request.directory, request.out)
-    return SettleAnswer(changed=True, positions=None, length=tables.longest(home, cut.get("max_length")))
+    length, characters = tables.longest(home, cut.get("max_length")), tables.characters(home, json.dumps(spec))
+    return SettleAnswer(changed=True, positions=None, length=length, characters=characters)
 
 
 def _backend_file(path: Path) -> str:

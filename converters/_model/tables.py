@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgewright.errors import SourceError
 from edgewright.model.known import read_json
 from edgewright.model.settle import TABLE
@@ -12,7 +14,7 @@ from edgewright.model.settle import TABLE
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["longest", "own_config", "write"]
+__all__ = ["characters", "longest", "own_config", "write"]
 
 _MODEL2VEC_LENGTH = 512
 """Its own default, where its configuration says nothing (`StaticModel.__init__`)."""
@@ -79,6 +81,23 @@ def longest(home: Path, cut: int | None) -> int | None:
             f"{home / 'config.json'} has the max_length {said!r}", hint="give a number of tokens, or null"
         )
     return said
+
+
+def characters(home: Path, spec: str) -> int:
+    """Characters at which model2vec cuts a text before it looks for tokens (`StaticModel._encode`), 0 for nowhere.
+
+    So many as its tokens have by the median, of all that the tokenizer knows, for each that it would read.
+
+    Args:
+        home: where the table lies.
+        spec: the tokenizer, as JSON.
+    """
+    from tokenizers import Tokenizer
+
+    if own_config(home) is None:
+        return 0
+    words = Tokenizer.from_str(spec).get_vocab()
+    return (longest(home, None) or 0) * int(np.median([len(word) for word in words]))
 
 
 def own_config(home: Path) -> dict[str, Any] | None:

@@ -210,6 +210,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
             looks at a token's neighbours: texts of several lengths are then never run together.
         table: whether a text's vector is a mean over rows of a table and nothing more: several texts are then run
             together, and have the vectors that they have alone.
+        characters: of a text so many are read, before it becomes tokens; 0 is all.
     """
 
     max_length: Annotated[int, Meta(ge=1)]
@@ -222,6 +223,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     activation: Literal["identity", "sigmoid"] = "identity"
     reads_padding: bool = False
     table: bool = False
+    characters: Annotated[int, Meta(ge=0)] = 0
 
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True):
@@ -312,7 +314,14 @@ class Golden(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     cases: Annotated[tuple[GoldenCase, ...], Meta(min_length=1)]
 
 
-_LATER = {"activation": "identity", "prompt": "", "prompts": {}, "reads_padding": False, "table": False}
+_LATER = {
+    "activation": "identity",
+    "characters": 0,
+    "prompt": "",
+    "prompts": {},
+    "reads_padding": False,
+    "table": False,
+}
 """Settings that came after the first release, with what they are where nothing is said: an edgewright that does not
 know them reads every bundle that does not need them, and rightly refuses the others."""
 _ASIDE = {"outside": "held against", "unread": "keys unread"}

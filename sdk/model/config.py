@@ -76,6 +76,7 @@ def read_settings(
     problem = "single_label" if found.labels else _problem(config)
     return Settings(
         max_length=_max_length(config, task, sentence, found),
+        characters=found.characters,
         labels=labels,
         problem=problem,
         pooling=_pooling(config, vectors),

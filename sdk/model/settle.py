@@ -49,6 +49,7 @@ class SettleAnswer(Struct, frozen=True, kw_only=True):
         changed: whether `out` is the source now.
         positions: the most tokens that the model's table of positions has rows for, None where it has none.
         length: where `AutoTokenizer` cuts, None where it cuts nowhere.
+        characters: where a text is cut before that, 0 for nowhere.
         labels: of a SetFit head.
         unread: keys of config.json that transformers' class of the model does not know.
     """
@@ -56,6 +57,7 @@ class SettleAnswer(Struct, frozen=True, kw_only=True):
     changed: bool
     positions: int | None
     length: int | None
+    characters: int = 0
     labels: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
 

@@ -81,6 +81,11 @@ class FeatureExtraction(Task):
         if settings.table:
             self.at_a_time = _TOGETHER
 
+    def encode(self, tokenizer: Tokenizer, items: Sequence[Any]) -> Encoding:
+        """Texts -> token arrays; where the source cuts characters, of each text so many."""
+        most = self.settings.characters
+        return super().encode(tokenizer, [text(item)[:most] for item in items] if most else items)
+
     def answers(self, run: Run, tokenizer: Tokenizer, items: Sequence[Any]) -> list[Any]:
         """The vectors of several texts; those of a table together, texts of one length in a run."""
         if not self.settings.table:

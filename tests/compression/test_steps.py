@@ -261,8 +261,8 @@ def test_a_conversion_finds_the_grid_again(tmp_path):
     few.write_text("".join((demo / "sentences.tsv").read_text().splitlines(keepends=True)[:33]))
     rows = dict.fromkeys(("train", "dev"), few)
     _, out = run(demo / "model", rows, tmp_path, ("quantize-aware", {"to": "int4", "epochs": 1.0, "evaluations": 1}))
-    built = build(out, out=tmp_path / "bundle", formats=["onnx", "tflite"], precisions=["int4"]).manifest.artifacts
-    assert all(artifact.parity.sqnr_db > 35 for artifact in built)
+    built = build(out, out=tmp_path / "bundle", formats=["onnx"], precisions=["int4"]).manifest.artifacts
+    assert [artifact.parity.sqnr_db > 35 for artifact in built] == [True]
 
 
 def test_the_largest_weights_of_8_bits_are_127_times_their_scale(model, files, tmp_path):

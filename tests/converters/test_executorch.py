@@ -1,8 +1,8 @@
 """Architectures meet the same parity test: tiny random models, the eager model as oracle, padded batches.
 
-A conversion takes half a minute however small the model is, so each precision is tried on one, and each of what differs
-most on one: without the attention hook (DeBERTa), with a shared layer (ALBERT). All precisions of a BERT are in the
-bundle of the demo model.
+A conversion takes ten seconds and more however small the model is, so two precisions are tried here, one of them on
+what differs most: a shared layer (ALBERT). All precisions of an ELECTRA are in the bundle of the demo model, DeBERTa,
+which has no attention hook, in the table of `tools/matrix`.
 """
 
 import hashlib
@@ -24,8 +24,8 @@ pytest.importorskip("transformers")
 pytest.importorskip("executorch")
 import tiny
 
-LIMITS = {"fp32": 1e-5, "fp16": 0.02, "int8": 0.15, "int4": 0.5}
-CASES = [("DebertaV2", "fp32"), ("Bert", "fp16"), ("Bert", "int8"), ("Albert", "int4")]
+LIMITS = {"fp16": 0.02, "int4": 0.5}
+CASES = [("Bert", "fp16"), ("Albert", "int4")]
 
 
 def convert(kind, precision, path):
@@ -63,7 +63,7 @@ def artifact(request, made):
 @pytest.fixture(scope="module")
 def good(made):
     """A file that opens."""
-    return made("Bert", "int8")[1]
+    return made("Albert", "int4")[1]
 
 
 @pytest.mark.parametrize("lengths", [[1], [64], [12, 3, 1], [5, 5]], ids=str)
@@ -140,7 +140,7 @@ def test_a_file_of_another_maker_is_refused(tmp_path):
 def test_the_same_model_makes_the_same_bytes(good, tmp_path):
     code = (
         f"import sys; from pathlib import Path; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from test_executorch import convert; convert('Bert', 'int8', Path(sys.argv[1]))"
+        "from test_executorch import convert; convert('Albert', 'int4', Path(sys.argv[1]))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "4"}
     subprocess.run([sys.executable, "-c", code, tmp_path / "again.pte"], check=True, env=environment)

@@ -15,17 +15,29 @@ LIMITS = {"fp32": 1e-5, "fp16": 0.01, "int8": 0.15, "int8-static": 0.25, "int4":
 EVERY_PRECISION = ("Bert", "Albert", "MobileBert", "DebertaV2")
 
 
+ABOUT = {"task": "text-classification", "labels": '["no", "yes"]', "licence": "mit", "source_sha256": "0" * 64}
+
+
+def about(precision, model):
+    return replace(spec(precision, model), about=ABOUT)
+
+
 @pytest.fixture(scope="module", params=ARCHITECTURES)
-def artifacts(request, tmp_path_factory):
-    """The eager model and its opened artifacts by precision; the costly ones of four architectures only."""
+def made(request, tmp_path_factory):
+    """The eager model, its opened artifacts by precision and their folder; the costly ones of four families only."""
     model, converter = eager(request.param), load("converters", "onnx")()
     out, runtime = tmp_path_factory.mktemp(request.param), load("runtimes", "onnxruntime")()
     opened = {}
     for precision in converter.precisions if request.param in EVERY_PRECISION else ("fp32", "int8"):
         path = out / f"{precision}.onnx"
-        converter.convert(model, spec(precision, model), path)
+        converter.convert(model, about(precision, model), path)
         opened[precision] = runtime.open(path, threads=1)
-    return model, opened
+    return model, opened, out
+
+
+@pytest.fixture(scope="module")
+def artifacts(made):
+    return made[:2]
 
 
 @pytest.mark.parametrize("lengths", [[1], [64], [12, 3, 1], [5, 5]], ids=str)
@@ -60,8 +72,9 @@ def test_signature_names_its_free_dimensions(artifacts):
         assert all(spec.shape == ("batch", "any") for spec in session.inputs)
 
 
-def test_weights_above_the_limit_of_one_file_lie_beside_it(artifacts, tmp_path, monkeypatch):
-    model, opened = artifacts
+@pytest.mark.parametrize("made", ["Bert"], indirect=True)
+def test_weights_above_the_limit_of_one_file_lie_beside_it(made, tmp_path, monkeypatch):
+    model, opened, _ = made
     monkeypatch.setattr("edgewright.converters.onnx._MOST_IN_ONE_FILE", 1000)
     path = tmp_path / "model.onnx"
     load("converters", "onnx")().convert(model, spec("fp32", model), path)
@@ -83,7 +96,7 @@ def bert():
     return load("converters", "onnx")(), model, spec("fp32", model)
 
 
-def made(bert, tmp_path, precision, rung=()):
+def lowered(bert, tmp_path, precision, rung=()):
     """The operators of an artifact of the small BERT, by type, and its path."""
     onnx = pytest.importorskip("onnx")
     converter, model, given = bert
@@ -96,7 +109,7 @@ def made(bert, tmp_path, precision, rung=()):
 def test_each_rung_of_int8_static_leaves_more_products_in_float(bert, tmp_path):
     """Of 2 layers with 4 + 2 products and the pooler: all, all but 2, all but 4."""
     rungs = bert[0].ladder("int8-static")
-    found = [made(bert, tmp_path, "int8-static", rung)[0] for rung in rungs]
+    found = [lowered(bert, tmp_path, "int8-static", rung)[0] for rung in rungs]
     # The products of a layer's query, key and value read one QuantizeLinear; the last layer's query its own row
     assert [f["QuantizeLinear"] for f in found] == [10, 8, 6]
     between = set(rungs[0])
@@ -105,7 +118,7 @@ def test_each_rung_of_int8_static_leaves_more_products_in_float(bert, tmp_path):
 
 def test_each_rung_of_int4_leaves_more(bert, tmp_path, monkeypatch):
     monkeypatch.setattr("edgewright.converters._onnx.graph._MIN_TABLE_ELEMENTS", 1000)
-    found = [made(bert, tmp_path, "int4", rung)[0] for rung in bert[0].ladder("int4")]
+    found = [lowered(bert, tmp_path, "int4", rung)[0] for rung in bert[0].ladder("int4")]
     assert [f.get("GatherBlockQuantized", 0) for f in found] == [2, 0, 0]
     assert [f["MatMulNBits"] for f in found] == [13, 13, 11]
 
@@ -123,7 +136,7 @@ def test_static_ranges_come_from_the_calibration_texts(bert, tmp_path):
 @pytest.mark.parametrize("precision", ["fp32", "int8", "int8-static", "int4"])
 def test_the_ort_format_answers_as_the_onnx_file_does(bert, tmp_path, precision):
     _, model, given = bert
-    _, path = made(bert, tmp_path, precision)
+    _, path = lowered(bert, tmp_path, precision)
     load("converters", "ort")().convert(model, replace(given, precision=precision), path.with_suffix(".ort"))
     assert path.with_suffix(".ort").read_bytes()[4:8] == b"ORTM"
     runtime, feeds = load("runtimes", "onnxruntime")(), batch([12, 3, 1])
@@ -132,12 +145,12 @@ def test_the_ort_format_answers_as_the_onnx_file_does(bert, tmp_path, precision)
 
 
 def test_half_of_the_weights_bytes_at_fp16(bert, tmp_path):
-    sizes = {p: made(bert, tmp_path, p)[1].stat().st_size for p in ("fp32", "fp16")}
+    sizes = {p: lowered(bert, tmp_path, p)[1].stat().st_size for p in ("fp32", "fp16")}
     weights = sum(w.numel() for w in bert[1].parameters() if w.numel() >= 1024)
     assert sizes["fp32"] - sizes["fp16"] == pytest.approx(2 * weights, rel=0.05)
 
 
-def test_a_file_says_what_it_is(artifacts, tmp_path):
+def test_a_file_says_what_it_is(made):
     """To Netron and to ONNX Runtime, each precision of itself; and its layers are those of its graph."""
     import json
 
@@ -147,19 +160,24 @@ def test_a_file_says_what_it_is(artifacts, tmp_path):
     from edgewright import __version__
     from edgewright.bundle.onnx_layers import LAYERS, layers_of, unpacked
 
-    model, _ = artifacts
-    about = {"task": "text-classification", "labels": '["no", "yes"]', "licence": "mit", "source_sha256": "0" * 64}
-    converter, first = load("converters", "onnx")(), tmp_path / "first.onnx"
+    _, _, out = made
     for precision in ("fp32", "int8"):
-        path = tmp_path / f"{precision}.onnx"
-        converter.convert(model, replace(spec(precision, model), about=about), path)
+        path = out / f"{precision}.onnx"
         said = onnxruntime.InferenceSession(str(path)).get_modelmeta().custom_metadata_map
         proto = onnx.load(str(path))
-        assert {**about, "precision": precision}.items() <= said.items()
+        assert {**ABOUT, "precision": precision}.items() <= said.items()
         assert json.loads(said["axes"])["input_ids"] == ["batch", "sequence"]
         found = {node: module for node, module in layers_of(proto.graph).items() if module}
         assert unpacked(said[LAYERS]) == found
         assert len(found) > 10
         assert (proto.producer_name, proto.producer_version) == ("edgewright", __version__)
-    load("converters", "onnx")().convert(model, replace(spec("fp32", model), about=about), first)
-    assert first.read_bytes() == (tmp_path / "fp32.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("made", ["Bert"], indirect=True)
+def test_the_same_model_makes_the_same_bytes(made, tmp_path):
+    """Whether its float form was made for it alone or for another precision, too."""
+    model, _, out = made
+    for precision in ("fp32", "int8"):
+        again = tmp_path / "again.onnx"
+        load("converters", "onnx")().convert(model, about(precision, model), again)
+        assert again.read_bytes() == (out / f"{precision}.onnx").read_bytes()

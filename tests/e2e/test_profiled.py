@@ -7,8 +7,6 @@ from conftest import DEMO, edgewright, rows
 
 from edgewright.measure.roofline import encoder_macs
 
-pytestmark = pytest.mark.alone
-
 LAYERS = {"electra.embeddings", "electra.embeddings_project", "electra.encoder.layer.0", "electra.encoder.layer.1"}
 
 

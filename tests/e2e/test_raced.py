@@ -10,8 +10,6 @@ import edgewright as ew
 from edgewright.errors import EngineError
 from edgewright.system.machine import model
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture
 def bundle(demo_bundle, tmp_path):
@@ -19,6 +17,7 @@ def bundle(demo_bundle, tmp_path):
     return tmp_path / "bundle"
 
 
+@pytest.mark.alone
 def test_the_winner_is_what_load_takes(bundle, tmp_path):
     found = rows("race", bundle, "--tokens", "16", "--processes", "3", "--rows", tmp_path / "rows.json")
     assert {(r["format"], r["precision"]) for r in found} == {("onnx", "int8"), ("onnx", "fp32")}
@@ -44,6 +43,7 @@ def test_a_choice_of_another_artifact_counts_until_one_is_asked_for(bundle):
     assert "chosen, but no artifact: onnx/none.onnx" in edgewright("inspect", bundle, check=3)
 
 
+@pytest.mark.alone
 def test_limits_take_entrants_out_and_a_dry_run_writes_nothing(bundle):
     before = (bundle / "manifest.json").read_bytes()
     found = rows("race", bundle, "--tokens", "16", "--processes", "1", "--max-mb", "5", "--dry-run")

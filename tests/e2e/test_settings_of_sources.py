@@ -309,6 +309,10 @@ SETTINGS = {
         lambda source: edited(model2vec(source) / "config.json", max_length=12),
         settings(max_length=512),
     ),
+    "model2vec cut of characters": (
+        lambda source: edited(model2vec(source) / "config.json", max_length=8),
+        settings(characters=0),
+    ),
     "model2vec normalize": (model2vec, files(config=set_in("normalize", value=False))),
     "model2vec unknown tokens": (model2vec, files(config=set_in("unknown_id", value=None))),
     "SetFit head": (setfit, head(lambda tensors: {**tensors, "bias": np.zeros_like(tensors["bias"])})),
