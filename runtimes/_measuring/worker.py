@@ -110,15 +110,16 @@ def timed(
     while done < request.warmup_runs or _since(begin) < request.warmup_ms:
         run(feeds[done % len(feeds)])
         done += 1
-    used = energy_uj()
+    used, cpu_s = energy_uj(), time.process_time()
     samples = _enough(run, feeds, max(request.runs, len(feeds)), request.least_ms)
-    spent = energy_uj()
+    cpu_s, spent = time.process_time() - cpu_s, energy_uj()
     energy, sustained = _energy(used, spent, len(samples), run, feeds), _sustained(run, feeds, request.sustained_s)
     others, after = watch.others(), machine_state()
     return Series(
         tokens=median_low(lengths),
         lengths=tuple(lengths),
         samples_ms=tuple(samples),
+        cpu_ms=1e3 * cpu_s / len(samples),
         **energy,
         sustained_ms=tuple(sustained),
         others=others,

@@ -166,6 +166,8 @@ def _texts(path: str) -> tuple[Any, ...]:
 
 
 def _row(row: Row) -> dict[str, Any]:
+    from edgewright.statistics.latency import middle
+
     took = row.latency_ms
     return {
         **artifact_row(row.artifact),
@@ -180,6 +182,7 @@ def _row(row: Row) -> dict[str, Any]:
         "high_ms": took.high,
         "p90_ms": took.p90,
         "p99_ms": took.p99,
+        "cpu_ms": middle(row.cpu_ms),
         "answer_ms": row.parts.whole_ms if row.parts else None,
         "load_ms": row.startup.load_ms,
         "first_ms": row.startup.first_ms,

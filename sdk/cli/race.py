@@ -70,6 +70,13 @@ _EVERY = "onnx,tflite,executorch,torchscript"
 @click.option("--max-loss", type=float, help="Most points of the metric that a winner may lose to the eager model.")
 @click.option("--max-ram-mib", type=float, help="Most memory.")
 @click.option("--max-mb", type=float, help="Largest file.")
+@click.option(
+    "--by",
+    type=click.Choice(["latency", "cpu"]),
+    default="latency",
+    show_default=True,
+    help="What decides: the time of an inference, or the processor's, which empties a battery.",
+)
 @click.option("--rows", "rows_", type=click.Path(), help="Keep the entrants' rows in this file.")
 @click.option("--dry-run", is_flag=True, help="Do not write the choice into the bundle.")
 @click.option("--flash", is_flag=True, help="With --device: flash the bundle before, and again with the choice in it.")
@@ -87,7 +94,7 @@ def command(source: str, **options: Any) -> None:
     _check(source, options)
     limit_mb, show = options["max_mb"], status(quiet=options["quiet"])
     size = None if limit_mb is None else int(limit_mb * 1e6)
-    rules = race.Rules(options["max_loss"], options["max_ram_mib"], size)
+    rules = race.Rules(options["max_loss"], options["max_ram_mib"], size, options["by"])
     plan = _plan(options)
     bundle, notes = _bundle(source, options, show)
     if not options["dry_run"]:
@@ -200,6 +207,8 @@ def _keep(bundle: Bundle, entrants: Sequence[Entrant], path: Path) -> None:
 
 
 def _row(entrant: Entrant, winner: Entrant) -> dict[str, Any]:
+    from edgewright.statistics.latency import middle
+
     ran = bool(entrant.rows)
     return {
         **artifact_row(entrant.target.artifact),
@@ -208,7 +217,8 @@ def _row(entrant: Entrant, winner: Entrant) -> dict[str, Any]:
         "score": score_record(entrant.target.artifact.score),
         "processes": entrant.processes or None,
         "median_ms": entrant.median_ms if ran else None,
-        "of_winner": entrant.median_ms / winner.median_ms if ran else None,
+        "cpu_ms": middle(entrant.cpu_ms),
+        "of_winner": entrant.taken_ms / winner.taken_ms if ran else None,
         "peak_rss_mib": max(row.peak_rss_mib for row in entrant.rows) if ran else None,
         "grade": entrant.rows[0].grade if ran else None,
         "verdict": entrant.lost or ("the winner, of void rows" if entrant.rows[0].void else "the winner"),

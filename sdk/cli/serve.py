@@ -39,6 +39,9 @@ __all__ = ["command"]
 @click.option(
     "--workers", type=int, help="Texts that are answered at once; by default as the cores and the engine allow."
 )
+@click.option(
+    "--spin", is_flag=True, help="Engine threads wait awake between requests: quicker, and busy all the time."
+)
 @click.option("--max-connections", default=64, show_default=True, help="Clients at once.")
 @click.option("--max-request-bytes", default=2**20, show_default=True, help="The longest line or body that is read.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when it serves.")
@@ -54,6 +57,7 @@ def command(
     engine: str | None,
     threads: int | None,
     workers: int | None,
+    spin: bool,
     max_connections: int,
     max_request_bytes: int,
     as_json: bool,
@@ -68,6 +72,7 @@ def command(
     /v1/embeddings, as OpenAI's interface has them; SIGTERM lets what was accepted end.
     """
     options: dict[str, Any] = {"format": format_, "precision": precision, "engine": engine, "threads": threads}
+    options["spin"] = spin
     if http is not None:
         if workers is not None:
             raise click.UsageError("--workers goes with --socket")

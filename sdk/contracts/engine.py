@@ -126,6 +126,7 @@ class Runtime(ABC):
         buckets: those of the lengths that it may take; () is all.
         no_profiler: why its operators cannot be timed, for an engine without `_profile`.
         plain: whether it shall, to tell a wrong artifact from a wrong engine.
+        spins: whether its threads may wait awake for the next piece of work, which is quicker and takes the processor.
         footprint: the memory that it takes.
     """
 
@@ -135,6 +136,7 @@ class Runtime(ABC):
     has_buckets: ClassVar[bool] = False
     no_profiler: ClassVar[str] = "edgewright does not read its profiler"
     plain: bool = False
+    spins: bool = True
     buckets: tuple[int, ...] = ()
     footprint: ClassVar[Footprint] = Footprint()
     engine: ClassVar[str]

@@ -234,6 +234,7 @@ def load(
     engine: str | None = None,
     threads: int | None = None,
     workers: int | None = 1,
+    spin: bool = True,
     buckets: tuple[int, ...] | None = None,
     context: int | None = None,
     careful: bool = True,
@@ -251,6 +252,8 @@ def load(
         workers: how many runs there may be at once, for lists and for several threads that ask; each answer is what it
             would be alone. ONNX Runtime makes them over one set of weights, another engine opens the file as often.
             None is as many as there are cores for where it costs no weights, else 1.
+        spin: whether threads may wait awake for their next piece of work. Where requests come now and then that takes
+            several times the processor; without it a run of two threads takes some percent longer.
         buckets: for an engine that pads, the lengths of the artifact to pad to; by default those that were chosen in
             the race, else all.
         context: for a decoder, the most tokens of prompt and answer together; by default all that the model was made
@@ -278,6 +281,7 @@ def load(
     intact = bundle.checking([*bundle.parts(artifact), *bundle.text_files()])
     try:
         runtime = engine_for(artifact.format, engine)
+        runtime.spins = spin
         known = not careful or survived(artifact, runtime)
         if known:
             runtime.import_engine()

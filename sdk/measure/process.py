@@ -95,6 +95,7 @@ class Series(Struct, frozen=True, kw_only=True):
         tokens: the length, or the median length of the texts.
         lengths: the number of tokens of each of the texts.
         others: the part of the machine's time that other processes took.
+        cpu_ms: the processor's time of an inference, of all threads, those that wait awake too; the mean over the runs.
     """
 
     tokens: int
@@ -103,6 +104,7 @@ class Series(Struct, frozen=True, kw_only=True):
     others: float
     before: TheirState
     after: TheirState
+    cpu_ms: float | None = None
     energy_mj: float | None = None
     energy_meter: str | None = None
     sustained_ms: tuple[float, ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
 from edgewright.bundle.manifest import MOST_INPUTS, Choice, Manifest, decode, encode
@@ -17,7 +17,7 @@ from edgewright.errors import ConnectionLost, GateFailed, UsageError, one_line
 from edgewright.measure.bench import measured, targets_of
 from edgewright.measure.place import Here
 from edgewright.measure.plan import Plan
-from edgewright.statistics.latency import compare
+from edgewright.statistics.latency import compare, middle
 from edgewright.system.files import write_whole
 from edgewright.system.progress import silent
 from edgewright.system.shown import Results, brief
@@ -40,17 +40,23 @@ _HOPELESS = 2.0
 """A choice: no second process has been expected to halve a time."""
 _FINALISTS = 3
 """Few enough to measure at length, enough that one format's bad day does not decide."""
+_LEAST_MS = 1e-6
+"""A nanosecond, the unit of the processor's clock, where that saw nothing."""
 _FINAL = Plan(tokens=(64,))
 """A choice: a sentence or two, in the middle of the usual lengths."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What a winner may cost: points of the task's metric lost, MiB of peak memory, bytes of file; None is no limit."""
+    """What a winner may cost: points of the task's metric lost, MiB of peak memory, bytes of file; None is no limit.
+
+    `by` is what decides: the time of an inference, or what it takes of the processor, which is what empties a battery.
+    """
 
     max_loss: float | None = None
     max_ram_mib: float | None = None
     max_size_bytes: int | None = None
+    by: Literal["latency", "cpu"] = "latency"
 
 
 @dataclass
@@ -61,22 +67,39 @@ class Entrant:
         rows: of the last round that it ran, one for each length.
         processes: how many processes it was measured in by then.
         lost: why it lost; empty for the winner.
+        by: see `Rules`.
     """
 
     target: Target
     rows: list[Row]
     processes: int = 0
     lost: str = ""
+    by: Literal["latency", "cpu"] = "latency"
 
     @property
     def median_ms(self) -> float:
         """The geometric mean of its rows' medians."""
-        logs = [math.log(row.latency_ms.median) for row in self.rows]
-        return math.exp(math.fsum(logs) / len(logs)) if logs else math.inf
+        return _geometric([row.latency_ms.median for row in self.rows])
+
+    @property
+    def cpu_ms(self) -> list[float]:
+        """The processor's time of each process: with several lengths, the geometric mean over them."""
+        each = zip(*(row.cpu_ms for row in self.rows), strict=False)
+        return [_geometric([max(time, _LEAST_MS) for time in times]) for times in each]
+
+    @property
+    def taken_ms(self) -> float:
+        """What decides: its median, or the processor's time."""
+        if self.by == "latency":
+            return self.median_ms
+        cpu = middle(self.cpu_ms)
+        return math.inf if cpu is None else cpu
 
     @property
     def samples_ms(self) -> list[list[float]]:
-        """The runs of each process: with several lengths, the geometric mean over them, run by run."""
+        """What decides, of each process: the runs, of several lengths their geometric mean, or the processor's time."""
+        if self.by == "cpu":
+            return [[time] for time in self.cpu_ms]
         each = [zip(*(row.samples_ms[at] for row in self.rows), strict=False) for at in range(self.processes)]
         return [[math.prod(runs) ** (1 / len(runs)) for runs in process] for process in each]
 
@@ -95,6 +118,7 @@ class Entrant:
             "score": f"{score.value:.2f} {score.metric}" if score else None,
             "processes": self.processes or None,
             "median, ms": self.median_ms if self.rows else None,
+            "CPU, ms": middle(self.cpu_ms),
             "peak, MiB": f"{max(row.peak_rss_mib for row in self.rows):.0f}" if self.rows else None,
             "grade": self.rows[0].grade if self.rows else None,
             "verdict": self.lost or "the winner",
@@ -111,20 +135,21 @@ def race(
 ) -> Results[Entrant]:
     """Find the fastest artifact, threads and buckets for the lengths of `plan`, which is the finalists' one.
 
-    At a place, this machine by default.
+    At a place, this machine by default. The fastest is the one that takes least of what `rules` decide by.
 
     Returns:
         All entrants, the winner first, the others by how far they came.
 
     Raises:
-        UsageError: a limit on the loss, and the bundle has no score.
+        UsageError: a limit on the loss, and the bundle has no score; or the edgewright there does not tell the
+            processor's time that shall decide.
         GateFailed: none is within the limits.
         ConnectionLost: the way to the board broke before it was decided.
         EdgewrightError: as `edgewright.measure.bench.bench` does.
     """
     opened = Bundle.of(bundle)
     place = place or Here(opened)
-    entrants = [Entrant(target, []) for target in targets_of(opened, plan, None, None, place)]
+    entrants = [Entrant(target, [], by=rules.by) for target in targets_of(opened, plan, None, None, place)]
     able = place.about.formats
     for entrant in entrants:
         entrant.lost = _out(entrant.target.artifact, able, rules)
@@ -135,7 +160,7 @@ def race(
     _run(running, plan, progress)
     _decide(running, rules)
     _field(entrants)
-    return Results(sorted(entrants, key=lambda e: (bool(e.lost), -e.processes, e.median_ms)))
+    return Results(sorted(entrants, key=lambda e: (bool(e.lost), -e.processes, e.taken_ms)))
 
 
 def _field(entrants: Sequence[Entrant]) -> list[Entrant]:
@@ -170,10 +195,10 @@ def _heat(running: list[Entrant], plan: Plan, rules: Rules, progress: Callable[[
         return running
     _run(running, plan, progress)
     _memory(running, rules)
-    ranked = sorted(_field(running), key=lambda e: e.median_ms)
-    best, half = ranked[0].median_ms, max(math.ceil(len(ranked) / 2), _FINALISTS)
+    ranked = sorted(_field(running), key=lambda e: e.taken_ms)
+    best, half = ranked[0].taken_ms, max(math.ceil(len(ranked) / 2), _FINALISTS)
     for place, entrant in enumerate(ranked):
-        times = entrant.median_ms / best
+        times = entrant.taken_ms / best
         if times > _HOPELESS or (place >= half and times > _NOISE):
             ran = f"{entrant.processes} process{'es' * (entrant.processes > 1)}"
             entrant.lost = f"{times:.2f} times the best after {ran}"
@@ -188,6 +213,9 @@ def _run(running: Sequence[Entrant], plan: Plan, progress: Callable[[str], None]
         entrant.rows = rows
         entrant.processes = len(rows[0].samples_ms) if rows else 0
         entrant.lost = "" if rows else "it did not run to its end"
+        if entrant.by == "cpu" and any(len(row.cpu_ms) < len(row.samples_ms) for row in rows):
+            what = f"{entrant.target.place.name} does not tell the processor's time"
+            raise UsageError(what, hint="race by latency, or flash with --install, for its edgewright is older")
 
 
 def _memory(running: Sequence[Entrant], rules: Rules) -> None:
@@ -200,16 +228,22 @@ def _memory(running: Sequence[Entrant], rules: Rules) -> None:
 def _decide(finalists: Sequence[Entrant], rules: Rules) -> None:
     """Say why each finalist but one lost: it is shown to be slower, or it is as fast and costs more."""
     _memory(finalists, rules)
-    fastest = min(_field(finalists), key=lambda e: e.median_ms)
+    fastest = min(_field(finalists), key=lambda e: e.taken_ms)
     ratios = {id(e): compare(e.samples_ms, fastest.samples_ms) for e in finalists if e is not fastest and not e.lost}
     equal = [e for e in finalists if not e.lost and (e is fastest or not ratios[id(e)].shown)]
-    winner = min(equal, key=lambda e: (e.median_ms > _NOISE * fastest.median_ms, e.target.threads, _cost(e)))
+    winner = min(equal, key=lambda e: (e.taken_ms > _NOISE * fastest.taken_ms, e.target.threads, _cost(e)))
     for entrant in (e for e in finalists if not e.lost and e is not winner):
         if entrant in equal:
-            times = entrant.median_ms / winner.median_ms
+            times = entrant.taken_ms / winner.taken_ms
             entrant.lost = f"{times:.2f} times the winner, which is no difference shown, with {_more(entrant, winner)}"
         else:
-            entrant.lost = f"{ratios[id(entrant)]} of the fastest's time"
+            what = "time" if rules.by == "latency" else "processor's time"
+            entrant.lost = f"{ratios[id(entrant)]} of the fastest's {what}"
+
+
+def _geometric(values: Sequence[float]) -> float:
+    """The geometric mean; infinite of none."""
+    return math.exp(math.fsum(map(math.log, values)) / len(values)) if values else math.inf
 
 
 def _cost(entrant: Entrant) -> tuple[float, int]:

@@ -111,6 +111,8 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         lengths: the number of tokens of each of the texts.
         latency_ms: of `Session.run`, over all processes.
         samples_ms: every timed run, a list for each process, in the order in which they ran.
+        cpu_ms: the processor's time of an inference, by all threads, those that wait awake too: the mean of each
+            process; empty where what measured does not tell it.
         tokens_per_s: real tokens of the batch over the median.
         parts: None where the batch is not one text.
         sustained_ms: the median of each second of a sustained run.
@@ -138,6 +140,7 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     lengths: tuple[int, ...] = ()
     latency_ms: Summary
     samples_ms: tuple[tuple[float, ...], ...]
+    cpu_ms: tuple[float, ...] = ()
     tokens_per_s: float
     parts: Parts | None = None
     sustained_ms: tuple[float, ...] = ()
@@ -259,6 +262,8 @@ def _problem(row: Row) -> str:
     said = [time for time in (took.minimum, took.median, took.low, took.high, took.maximum) if time is not None]
     if not all(0 < time < _LONGEST_MS for time in (*times, *said, *row.sustained_ms)):
         return "a time that no run takes"
+    if not all(0 <= time < _LONGEST_MS for time in row.cpu_ms):
+        return "a processor's time that no run takes"
     if (took.low is None) != (took.high is None):
         return "an interval with one end"
     return ""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["Ratio", "Summary", "compare", "median", "percentile", "summarize"]
+__all__ = ["Ratio", "Summary", "compare", "median", "middle", "percentile", "summarize"]
 
 _Z95 = 1.959964
 """The 97.5 % quantile of the normal distribution: 95 % lie between it and its negative."""
@@ -61,6 +61,12 @@ def summarize(samples: list[float]) -> Summary:
         **{f"p{percent}": percentile(ordered, percent) if n >= least else None for percent, least in _CARRIED},
         maximum=ordered[-1],
     )
+
+
+def middle(values: Iterable[float]) -> float | None:
+    """The median of values in any order, None of none."""
+    ordered = sorted(values)
+    return median(ordered) if ordered else None
 
 
 def median(ordered: list[float]) -> float:

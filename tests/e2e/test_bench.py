@@ -24,6 +24,8 @@ def test_a_kept_run_has_the_samples_the_machine_and_the_way_to_the_first_answer(
     run = json.loads(kept.read_text())
     (row,) = run["rows"]
     assert [len(process) for process in row["samples_ms"]] == [30, 30, 30]
+    assert len(row["cpu_ms"]) == 3
+    assert min(row["cpu_ms"]) > 0
     assert len(row["artifact"]["sha256"]) == 64
     assert row["startup"]["modules"] > 50
     assert all(row["startup"][f"{step}_ms"] > 0 for step in ("import", "read", "tokenizer", "open", "first"))

@@ -230,5 +230,17 @@ def test_embeddings_do_not_depend_on_neighbours(demo_bundle):
     )
 
 
+def test_threads_wait_awake_unless_a_server_waits(demo_bundle):
+    """By ONNX Runtime's own word for it."""
+    for asked in ({}, {"spin": False}):
+        inner = ew.load(demo_bundle, threads=2, **asked).session._run.__self__
+        told = inner.get_session_options().get_session_config_entry
+        if asked:
+            assert told("session.intra_op.allow_spinning") == "0"
+        else:
+            with pytest.raises(RuntimeError):
+                told("session.intra_op.allow_spinning")
+
+
 def test_an_answer_is_all_that_is_printed(demo_bundle):
     prints_answers_alone(demo_bundle)

@@ -219,7 +219,13 @@ def test_vectors_are_those_of_model2vec(source_dir, tmp_path, said):
     made = static(source_dir, tmp_path / "static", alone=True)
     edited(made / "config.json", **said)
     model = library.StaticModel.from_pretrained(str(made))
-    texts = [*filter(None, TEXTS), "a story " * 40, "good " + " " * 90 + "story", "a" * 30 + " good story", "naïve " * 20]
+    texts = [
+        *filter(None, TEXTS),
+        "a story " * 40,
+        "good " + " " * 90 + "story",
+        "a" * 30 + " good story",
+        "naïve " * 20,
+    ]
     bundle = built(made, tmp_path)
     assert bundle.manifest.source.outside.startswith("model2vec ")
     assert bundle.manifest.settings.characters == (model.max_length or 0) * model.median_token_length

@@ -3,12 +3,12 @@
 from types import SimpleNamespace
 
 import pytest
-from measured import row, samples
+from measured import ARTIFACT, row, samples
 
 from edgewright.bundle.bundle import Bundle
-from edgewright.errors import BundleError
+from edgewright.errors import BundleError, UsageError
 from edgewright.measure import race
-from edgewright.measure.plan import Target
+from edgewright.measure.plan import Plan, Target
 
 
 def winner(bundle, machine, **fields):
@@ -27,3 +27,30 @@ def test_a_choice_is_written_as_it_can_be_read_again(bundle_dir):
         race.choose(Bundle.open(bundle_dir), winner(bundle, "m" * 201))
     assert (bundle_dir / "manifest.json").read_bytes() == before
     assert [path.name for path in bundle_dir.parent.iterdir()] == ["bundle"]
+
+
+def entrant(threads, median_ms, cpu_ms, by):
+    place = SimpleNamespace(name="a board", about=SimpleNamespace(machine=SimpleNamespace(model="m")))
+    target = Target(None, place, ARTIFACT, threads)
+    took = samples(median_ms, seed=threads)
+    return race.Entrant(target, [row(took, cpu_ms=cpu_ms)], 5, by=by)
+
+
+@pytest.mark.parametrize(("by", "threads"), [("latency", 2), ("cpu", 1)])
+def test_what_decides_is_the_time_or_the_processors(by, threads):
+    """Two threads answer in two thirds of the time, and take twice the processor."""
+    finalists = [entrant(1, 3.0, (3.0, 3.1, 3.0, 3.2, 3.0), by), entrant(2, 2.0, (6.0, 6.2, 6.1, 6.0, 6.3), by)]
+    race._decide(finalists, race.Rules(by=by))
+    lost = {one.target.threads: one.lost for one in finalists}
+    assert [count for count, words in lost.items() if not words] == [threads]
+    (words,) = filter(None, lost.values())
+    assert words.endswith("of the fastest's processor's time" if by == "cpu" else "of the fastest's time")
+    assert float(words.split()[0]) == pytest.approx(2.0 if by == "cpu" else 1.5, rel=0.05)
+
+
+def test_a_board_that_tells_no_processors_time_cannot_be_raced_by_it(monkeypatch):
+    one = entrant(1, 3.0, (), "cpu")
+    found = SimpleNamespace(cut_short="", rows=[one.rows])
+    monkeypatch.setattr(race, "measured", lambda *_: found)
+    with pytest.raises(UsageError, match="a board does not tell the processor's time; race by latency"):
+        race._run([one], Plan(), str)
