@@ -32,7 +32,7 @@ static void json_fail(json *j, int code) { j->code = j->code ? j->code : code; }
 
 static char json_look(json *j)
 {
-    while (*j->at == ' ' || *j->at == '\t' || *j->at == '\n' || *j->at == '\r')
+    while (!j->code && (*j->at == ' ' || *j->at == '\t' || *j->at == '\n' || *j->at == '\r'))
         j->at++;
     return j->code ? 0 : *j->at;
 }
