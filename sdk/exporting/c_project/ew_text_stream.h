@@ -130,8 +130,8 @@ static int stream_push(stream *s, int32_t token, size_t *out)
         s->ids = more, s->room *= 2;
     }
     s->ids[s->n++] = token;
-    if (is_byte(s->t, token))
-        return EW_OK;
+    if (is_byte(s->t, token) || !ew_decode(s->t, &token, 1, 1, NULL, 0))
+        return EW_OK; /* a special token ends no run of bytes: it is left out, and they are decoded as one */
     int code = decode_ids(s->t, s->ids, s->n, &s->text);
     if (code || ends_unknown(&s->text))
         return code;
