@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared"
+DATA = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
 GREEDY = 200
 CUTS = 5_000
 TURNS = 5
@@ -48,9 +48,20 @@ PYTHON = """
 import sys, time
 import edgewright
 with edgewright.load(sys.argv[1], threads=1, careful=False) as writer:
-    for _ in writer.stream(sys.argv[2], max_new_tokens=int(sys.argv[3]), ignore_end=True):
+    asked = [{"role": "user", "content": sys.argv[2]}] if writer.has_template else sys.argv[2]
+    for _ in writer.stream(asked, max_new_tokens=int(sys.argv[3]), ignore_end=True):
         pass
     print(writer.last.tokens_per_s)
+"""
+LAUNCH = """
+import os, sys, time
+began = time.perf_counter()
+child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, 1, 2)])
+_, status, usage = os.wait4(child, 0)
+took = time.perf_counter() - began
+print()
+print(took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, end="", flush=True)
+sys.exit(status != 0)
 """
 sys.path[:0] = [str(ROOT / "tests" / "exporting"), str(ROOT / "tests" / "generation"), str(ROOT / "tools")]
 
@@ -90,7 +101,7 @@ def bundles(scratch: Path) -> list[Path]:
     """What is made for it."""
     asked = {"task": "text-generation", "formats": ["onnx"], "allow_divergence": True, "progress": lambda _: None}
     made = []
-    stories = SHARED / "models" / "stories260K"
+    stories = DATA.parent / "models" / "stories260K"
     if stories.is_dir():
         edgewright.build(stories / "stories260K.bin", out=scratch / "stories260K", precisions=["fp32", "int8"], **asked)
         made.append(scratch / "stories260K")
@@ -132,9 +143,9 @@ def compared(program: Path, bundle: Path, precision: str, assets: Path) -> tuple
 def cut(program: Path, bundle: Path, assets: Path) -> int:
     """How many pieces of real text are streamed into something else than decoding them at once gives."""
     backend, chance = Bundle.open(bundle).tokenizer(), random.Random(11)  # noqa: S311 - no secret
-    with gzip.open(SHARED / "data" / "tatoeba" / "eng-spa.tsv.gz", "rt", encoding="utf-8") as file:
+    with gzip.open(DATA / "tatoeba" / "eng-spa.tsv.gz", "rt", encoding="utf-8") as file:
         texts = [part for _, row in zip(range(4 * CUTS), file, strict=False) for part in row.split("\t")[:2]]
-    texts += json.loads((SHARED / "data" / "strings" / "naughty-strings.json").read_text(encoding="utf-8"))
+    texts += json.loads((DATA / "strings" / "naughty-strings.json").read_text(encoding="utf-8"))
     cases = []
     for _ in range(CUTS):
         ids = backend.ids(" ".join(chance.sample(texts, 2)), special=False)
@@ -145,18 +156,17 @@ def cut(program: Path, bundle: Path, assets: Path) -> int:
 
 
 def costs(argv: list[Any]) -> tuple[float, float, float, str]:
-    """Seconds from start to end, of CPU, peak memory in MiB, and what it said."""
-    with tempfile.TemporaryFile() as said:
-        began = time.perf_counter()
-        process = subprocess.Popen([str(word) for word in argv], stdout=said, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-        took = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
-        words = said.read().decode()
-    if process.returncode:
-        raise SystemExit(words)
-    return took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, words
+    """Seconds from start to end, of CPU, peak memory in MiB, and what it said.
+
+    A small process starts it: Linux counts the memory of who forked as the new program's.
+    """
+    asked = [sys.executable, "-S", "-c", LAUNCH, *(str(word) for word in argv)]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stdout + done.stderr)
+    said, _, numbers = done.stdout.rpartition("\n")
+    took, cpu, memory = map(float, numbers.split())
+    return took, cpu, memory, said
 
 
 def measured(sample: Path, bundle: Path, precision: str, assets: Path) -> None:
@@ -172,7 +182,7 @@ def measured(sample: Path, bundle: Path, precision: str, assets: Path) -> None:
                 ("Python", [sys.executable, "-c", python, bundle, "Once upon a time", tokens]),
             ):
                 wall, cpu, memory, said = costs(argv)
-                speed = said.rsplit(" tokens at ", 1)[1].split("/")[0] if side == "C" else said
+                speed = said.rsplit(" tokens at ", 1)[1].split("/")[0] if side == "C" else said.split()[-1]
                 found = (
                     (("first, s", wall), ("first, CPU s", cpu))
                     if tokens == 1
@@ -200,7 +210,7 @@ def main() -> int:
                 count, bad = compared(program, bundle, artifact.precision, out / "assets")
                 wrong += bad
                 print(f"{bundle.name} {artifact.precision}: {bad} of {count} answers differ", flush=True)
-            if SHARED.is_dir() and bundle.name in ("stories260K", *(one.name for one in given)):
+            if DATA.is_dir() and bundle.name in ("stories260K", *(one.name for one in given)):
                 bad = cut(program, bundle, out / "assets")
                 wrong += bad
                 print(f"{bundle.name}: {bad} of {CUTS} cuts differ", flush=True)
