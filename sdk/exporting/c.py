@@ -48,6 +48,8 @@ _CACHE = "past_key_values."
 """How the names of a decoder's keys and values begin."""
 _CACHE_RANK = 4
 """Their dimensions: texts, heads, tokens, width."""
+_WHOLE = ("top_k", "no_repeat_ngram_size")
+"""The settings that are counts."""
 _CACHED = ("float32", "float16", "int8")
 """What they can be."""
 
@@ -153,7 +155,8 @@ def _settings(opened: Bundle, artifact: Artifact) -> str:
 
 def _of_decoder(opened: Bundle, artifact: Artifact) -> list[tuple[str, Any]]:
     defaults = Defaults.of(opened.directory)
-    sampling = {name: value for name, value in asdict(defaults.sampling).items() if value is not None}
+    given = {name: value for name, value in asdict(defaults.sampling).items() if value is not None}
+    sampling = {name: (int if name in _WHOLE else float)(value) for name, value in given.items()}
     logits = next(one for one in artifact.outputs if one.name == "logits")
     said: list[tuple[str, Any]] = [
         ("task", opened.manifest.task),
@@ -174,7 +177,7 @@ def _of_chat(opened: Bundle) -> list[tuple[str, Any]]:
     try:
         form = chat_form(opened.directory, opened.tokenizer().special_tokens)
     except (SourceError, UnsupportedConversion) as error:
-        return [("chat_refused", str(error).removeprefix(f"{opened.directory} "))]
+        return [("chat_refused", error.message.replace(str(opened.directory), "the bundle"))]
     around = [
         (f"chat_{place}_{role}", text)
         for role, texts in form.around.items()

@@ -183,6 +183,8 @@ static int reserve(ew_model *m, size_t tokens, char *why)
     for (size_t i = 0; i < w->layer_count; i++) { /* one after another, so that no two copies of all are in memory */
         cache *c = &w->layers[i];
         size_t row = (size_t)(c->width * type_bytes(c->type)), size = (size_t)c->heads * slots * row;
+        if (size / row / slots != (size_t)c->heads) /* more than an address has */
+            return w->length = w->slots = 0, no_memory(why);
         const int64_t shape[4] = {1, c->heads, (int64_t)slots, c->width};
         char *data = calloc(size, 1);
         if (!data)
@@ -259,6 +261,8 @@ static int slide(ew_model *m, size_t prompt, char *why)
 {
     writer *w = m->writer;
     size_t n = w->length, kept = prompt < n / 2 ? prompt : n / 2, gone = (n - kept + 1) / 2, reused;
+    if (gone == n)
+        return say(why, EW_NO_ROOM, "a context of %zu cannot slide", n);
     int32_t *left = malloc(n * sizeof *left);
     if (!left)
         return no_memory(why);
