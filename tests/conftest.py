@@ -242,6 +242,19 @@ def _with_model(directory, data):
 
 
 @pytest.fixture(scope="session")
+def talking(tmp_path_factory):
+    """A bundle of a random Llama of llama2.c's kind with a chat template, built once."""
+    from llama2c import talker
+
+    import edgewright
+
+    root = tmp_path_factory.mktemp("talking")
+    asked = {"task": "text-generation", "precisions": ["fp32"], "allow_divergence": True}
+    edgewright.build(talker(root), out=root / "tiny", **asked)
+    return root / "tiny"
+
+
+@pytest.fixture(scope="session")
 def shared():
     """The directory of the data sets, which are not part of the project. Mark such tests `shared_data`."""
     found = HERE.parents[1] / "shared" / "data"

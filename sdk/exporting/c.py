@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgewright.bundle.bundle import Bundle
-from edgewright.errors import UnsupportedConversion
+from edgewright.errors import SourceError, UnsupportedConversion
+from edgewright.exporting.chat_form import chat_form
 from edgewright.exporting.tokenizer_file import tokenizer_file
+from edgewright.generation.defaults import Defaults
 from edgewright.system.atomic import staged
 from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from edgewright.bundle.manifest import Artifact, Manifest
+    from edgewright.bundle.manifest import Artifact, Manifest, TensorSpec
     from edgewright.tasks import Task
 
 __all__ = ["export_c"]
@@ -38,8 +41,17 @@ _TASKS = (
     "feature-extraction",
     "text-ranking",
     "zero-shot-classification",
+    "text-generation",
 )
-"""What `edgewright.c` answers."""
+"""What `edgewright.c` answers; the last is written, by `ew_stream`."""
+_CACHE = "past_key_values."
+"""How the names of a decoder's keys and values begin."""
+_CACHE_RANK = 4
+"""Their dimensions: texts, heads, tokens, width."""
+_WHOLE = ("top_k", "no_repeat_ngram_size")
+"""The settings that are counts."""
+_CACHED = ("float32", "float16", "int8")
+"""What they can be."""
 
 
 def export_c(
@@ -76,7 +88,8 @@ def export_c(
     for path in (*opened.parts(artifact), *opened.text_files()):
         opened.checked(path)
     progress("asking the tokenizer of every character")
-    data = tokenizer_file((opened.directory / "tokenizer.json").read_bytes())
+    writes = opened.manifest.task == "text-generation"
+    data = tokenizer_file((opened.directory / "tokenizer.json").read_bytes(), offsets=not writes)
     with staged(target, marker=_MARKER, force=force) as work:
         assets = work / "assets"
         shutil.copytree(_SOURCES, work, dirs_exist_ok=True)
@@ -94,15 +107,31 @@ def _check(manifest: Manifest, artifact: Artifact) -> None:
     if manifest.task not in _TASKS:
         hint = f"it answers {', '.join(_TASKS)}"
         raise UnsupportedConversion(f"the C core has no task {manifest.task}", hint=hint)
-    strange = [one for one in artifact.inputs if one.name not in _INPUTS or one.dtype not in ("int64", "int32")]
-    strange += [one for one in artifact.outputs if one.dtype != "float32"]
+    strange = _strange_of_decoder(artifact) if manifest.task == "text-generation" else _strange(artifact)
     if strange:
         names = ", ".join(f"{one.name} ({one.dtype})" for one in strange)
         raise UnsupportedConversion(f"the C core neither gives nor reads {names} of {artifact.path}")
 
 
+def _strange(artifact: Artifact) -> list[TensorSpec]:
+    """What of an artifact the C core neither gives nor reads."""
+    inputs = [one for one in artifact.inputs if one.name not in _INPUTS or one.dtype not in ("int64", "int32")]
+    return inputs + [one for one in artifact.outputs if one.dtype != "float32"]
+
+
+def _strange_of_decoder(artifact: Artifact) -> list[TensorSpec]:
+    given = ("input_ids", "attention_mask", "position_ids", "num_logits_to_keep")
+    cached = [one for one in artifact.inputs if one.name.startswith(_CACHE)]
+    strange = [one for one in artifact.inputs if one not in cached and (one.name not in given or one.dtype != "int64")]
+    strange += [one for one in cached if one.dtype not in _CACHED or len(one.shape) != _CACHE_RANK]
+    logits = [one for one in artifact.outputs if one.name == "logits"]
+    return strange + [one for one in logits if one.dtype != "float32" or not isinstance(one.shape[-1], int)]
+
+
 def _settings(opened: Bundle, artifact: Artifact) -> str:
     """model.txt: a word and a value a line; line breaks and backslashes are escaped."""
+    if opened.manifest.task == "text-generation":
+        return _lines(_of_decoder(opened, artifact))
     task, tokenizer, settings = opened.task(), opened.tokenizer(), opened.manifest.settings
     said = {
         "task": task.name,
@@ -119,11 +148,47 @@ def _settings(opened: Bundle, artifact: Artifact) -> str:
         "mask": tokenizer.mask_token if task.name == "fill-mask" else "",
         "unknown": tokenizer.token(tokenizer.unknown_id) if tokenizer.unknown_id >= 0 else "",
     }
-    lines = [f"{name} {_escaped(str(value))}" for name, value in said.items()]
-    lines += [f"label {_escaped(label)}" for label in settings.labels]
-    lines += [f"input {one.dtype} {one.name}" for one in artifact.inputs]
-    lines += [f"output {name}" for name in task.outputs]
-    return "\n".join(["edgewright 1", *lines, ""])
+    lists = [("label", label) for label in settings.labels]
+    lists += [("input", f"{one.dtype} {one.name}") for one in artifact.inputs]
+    return _lines([*said.items(), *lists, *(("output", name) for name in task.outputs)])
+
+
+def _of_decoder(opened: Bundle, artifact: Artifact) -> list[tuple[str, Any]]:
+    defaults = Defaults.of(opened.directory)
+    given = {name: value for name, value in asdict(defaults.sampling).items() if value is not None}
+    sampling = {name: (int if name in _WHOLE else float)(value) for name, value in given.items()}
+    logits = next(one for one in artifact.outputs if one.name == "logits")
+    said: list[tuple[str, Any]] = [
+        ("task", opened.manifest.task),
+        ("model", Path(artifact.path).name),
+        ("max_length", opened.manifest.settings.max_length),
+        ("vocabulary", logits.shape[-1]),
+        ("places", int(any(one.name == "position_ids" for one in artifact.inputs))),
+        ("sampling", json.dumps(sampling)),
+    ]
+    said += [("end", end) for end in sorted(defaults.ends)]
+    for one in artifact.inputs:
+        if one.name.startswith(_CACHE):
+            said.append(("cache", f"{one.dtype} {one.shape[1]} {one.shape[3]} {one.name}"))
+    return said + _of_chat(opened)
+
+
+def _of_chat(opened: Bundle) -> list[tuple[str, Any]]:
+    try:
+        form = chat_form(opened.directory, opened.tokenizer().special_tokens)
+    except (SourceError, UnsupportedConversion) as error:
+        return [("chat_refused", error.message.replace(str(opened.directory), "the bundle"))]
+    around = [
+        (f"chat_{place}_{role}", text)
+        for role, texts in form.around.items()
+        for place, text in zip(("before", "after"), texts, strict=True)
+    ]
+    said = [("chat_begin", form.begin), ("chat_unsaid", form.unsaid), ("chat_answer", form.answer), *around]
+    return [*said, ("chat_trims", int(form.trims)), ("chat_in_turns", int(form.in_turns))]
+
+
+def _lines(said: Iterable[tuple[str, Any]]) -> str:
+    return "\n".join(["edgewright 1", *(f"{name} {_escaped(str(value))}" for name, value in said), ""])
 
 
 def _escaped(text: str) -> str:
@@ -142,4 +207,5 @@ def _vectors(opened: Bundle, artifact: Artifact) -> Iterator[dict[str, Any]]:
             "offsets": [list(row) for row in encoding.offsets],
             "outputs": case.outputs.get(artifact.path, ()),
             "answer": case.answer,
+            **({"tokens": case.tokens[artifact.path]} if case.tokens and artifact.path in case.tokens else {}),
         }

@@ -67,8 +67,13 @@ _NO_ID = -1
 """Of what is no token."""
 
 
-def tokenizer_file(tokenizer: bytes | str) -> bytes:
+def tokenizer_file(tokenizer: bytes | str, *, offsets: bool = True) -> bytes:
     """A tokenizer.json -> the bytes of tokenizer.bin.
+
+    Args:
+        tokenizer: what the file has.
+        offsets: whether those of its tokens are asked for. Where they are not, as by a model that writes, a byte-level
+            vocabulary may lack bytes: they are left out of a text, as `tokenizers` does, whose offsets then are none.
 
     Raises:
         TokenizerError: it is no tokenizer.json.
@@ -83,7 +88,7 @@ def tokenizer_file(tokenizer: bytes | str) -> bytes:
         raise
     except BaseException as error:  # the library panics with what is no Exception
         raise TokenizerError(f"tokenizer.json does not load: {error}") from error
-    return _Writer(tree).file()
+    return _Writer(tree, offsets=offsets).file()
 
 
 def _refuse(part: str, what: Any) -> UnsupportedConversion:
@@ -160,8 +165,8 @@ def _graphemes() -> NDArray[np.uint16]:
 class _Writer:
     """Goes through a tokenizer.json from front to end, and collects what the sections hold."""
 
-    def __init__(self, tree: dict[str, Any]) -> None:
-        self.tree = tree
+    def __init__(self, tree: dict[str, Any], *, offsets: bool) -> None:
+        self.tree, self.offsets = tree, offsets
         self.sections: dict[str, bytes] = {}
         self.strings = bytearray()
         self.bits: dict[str, int] = {}
@@ -426,7 +431,7 @@ class _Writer:
 
     def _check_bytes(self, unknown: int) -> None:
         missing = [byte for byte, one in _byte_characters().items() if one not in self.vocabulary]
-        if self.byte_level and missing and unknown == _NO_ID:
+        if self.offsets and self.byte_level and missing and unknown == _NO_ID:
             raise _refuse(
                 "vocabulary", f"without a token for {len(missing)} of the 256 bytes, the first being {missing[0]}"
             )

@@ -56,8 +56,8 @@ class TextStream:
         if self.stopped:
             return ""
         self._ids.append(token)
-        if _BYTE.match(self._name(token)):
-            return ""
+        if _BYTE.match(self._name(token)) or not self._decode([token]):
+            return ""  # a special token ends no run of bytes: it is left out, and they are decoded as one
         text = self._decode(self._ids)
         if text.endswith(_UNKNOWN):
             return ""

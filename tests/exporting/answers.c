@@ -78,7 +78,7 @@ static void *all(void *out)
 int main(int count, char **words)
 {
     char why[EW_WHY];
-    ew_options options = {count > 2 ? words[2] : NULL, 1};
+    ew_options options = {count > 2 ? words[2] : NULL, 1, 0};
     int threads = count > 3 ? atoi(words[3]) : 0;
     if (count < 2 || ew_open(&model, words[1], &options, why))
         return fprintf(stderr, "%s\n", count < 2 ? "answers ASSETS ENGINE" : why), 1;

@@ -145,12 +145,12 @@ def test_vectors_are_what_the_tokenizer_gives(made, tmp_path):
     assert all(one["outputs"] and one["answer"] is not None for one in vectors)
 
 
-def test_a_task_that_writes_is_refused(made):
+def test_a_task_that_it_does_not_have_is_refused(made):
     from msgspec import structs
 
     from edgewright.bundle.bundle import Bundle
 
     bundle = Bundle.open(made("bert", "token-classification", TAGS) / "bundle")
-    writes = Bundle(bundle.directory, structs.replace(bundle.manifest, task="text-generation"))
-    with pytest.raises(UnsupportedConversion, match="no task text-generation"):
-        export_c(writes, out="nowhere")
+    translates = Bundle(bundle.directory, structs.replace(bundle.manifest, task="translation"))
+    with pytest.raises(UnsupportedConversion, match="no task translation"):
+        export_c(translates, out="nowhere")

@@ -108,6 +108,21 @@ def test_ids_and_offsets_are_those_of_tokenizers(name, program, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_vocabulary_that_lacks_bytes_is_carried_where_nobody_asks_for_offsets(program, tmp_path):
+    """As SmolLM's, which has no token for bytes that its text never had: they are left out."""
+    tree = json.loads(byte_level(pre_tokenizers.ByteLevel(add_prefix_space=False)).to_str())
+    vocabulary = tree["model"]["vocab"]
+    tree["model"]["vocab"] = {f"<{at}>" if token in "ÀñóĢ" else token: at for token, at in vocabulary.items()}
+    with pytest.raises(UnsupportedConversion, match="without a token for 4 of the 256 bytes"):
+        tokenizer_file(json.dumps(tree))
+    backend = Tokenizer.from_str(json.dumps(tree))
+    (tmp_path / "tokenizer.bin").write_bytes(tokenizer_file(json.dumps(tree), offsets=False))
+    texts = ["a\U00040000b", "\U000c0000", "à la mode", "\u2000 x", *token_texts.fuzzed(300, 5, ["<s>", "<mask>"])]
+    found = token_texts.tokens(program, tmp_path / "tokenizer.bin", [text.encode() for text in texts])
+    assert [ids for ids, _ in found] == [one.ids for one in backend.encode_batch(texts)]
+
+
+@pytest.mark.slow
 def test_bytes_that_are_no_text_and_files_that_are_altered(program, tmp_path):
     backend = wordpiece(clean_text=False)
     file, whole = tmp_path / "tokenizer.bin", bytearray(tokenizer_file(backend.to_str()))

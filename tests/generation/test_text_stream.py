@@ -90,3 +90,13 @@ def test_the_text_ends_before_a_stop_string_and_never_shows_its_beginning(stop, 
     for piece in found:
         shown += piece
         assert left.startswith(shown)
+
+
+def test_a_special_token_ends_no_run_of_bytes():
+    """It is left out where all is decoded at once, and bytes on both sides of it are one character, or none."""
+    tokenizer = byte_fallback()
+    names = ("<0x16>", "<s>", "<0x19>", "<0x86>", "a", "<0xC3>", "</s>", "<0xA9>", "<s>", "b")
+    ids = [tokenizer.token_to_id(name) for name in names]
+    for end in range(1, len(ids) + 1):
+        assert "".join(pieces(tokenizer, ids[:end])[0]) == tokenizer.decode(ids[:end])
+    assert tokenizer.decode(ids).endswith("aéb")

@@ -12,7 +12,6 @@ import time
 import numpy as np
 import openai
 import pytest
-from llama2c import talker
 
 import edgewright
 
@@ -52,12 +51,8 @@ def client_of(url, **options):
 
 
 @pytest.fixture(scope="module")
-def writer(tmp_path_factory):
-    """A random Llama of llama2.c's kind with a chat template, as a bundle."""
-    root = tmp_path_factory.mktemp("writer")
-    asked = ("--task", "text-generation", "--precision", "fp32", "--allow-divergence", "-q")
-    command("build", talker(root), "--out", root / "tiny", *asked)
-    return root / "tiny"
+def writer(talking):
+    return talking
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,12 @@
 /* See edgewright.h: the settings of an exported model, its engine, and what each task makes of the engine's outputs. */
 #define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE /* madvise */
 #include "edgewright.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,10 +14,17 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "ew_pages.h"
 #include "ew_engine.h"
 #include "ew_answers.h"
+#include "ew_json.h"
+#include "ew_sampling.h"
+#include "ew_text_stream.h"
+#include "ew_chat.h"
+#include "ew_generate.h"
 
 /* Text classification */
 
@@ -604,7 +613,7 @@ int ew_run(ew_model *m, const ew_request *request, ew_answer *out)
     out->why[0] = 0;
     if (!m || !request || !request->text)
         return say(out->why, EW_ARGUMENT, "there is no model or no text");
-    say(out->why, code, "%s: %s", m->task, ew_words(code));
+    say(out->why, code, m->writer ? "%s: it is written by ew_stream" : "%s: %s", m->task, ew_words(code));
     for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
         if (!strcmp(m->task, tasks[i].task)) {
             out->why[0] = 0;

@@ -27,6 +27,8 @@ typedef struct ew_model ew_model;
 typedef struct {
     const char *engine; /* the library of ONNX Runtime; NULL asks the loader for libonnxruntime.so.1, then libonnxruntime.so */
     int threads;        /* of the engine; 0 is 1 */
+    int huge_pages;     /* Linux with glibc: put weights on huge pages, up to half as fast again when writing; it changes how
+                         * the whole process allocates */
 } ew_options;
 
 typedef enum { EW_OWN, EW_NONE, EW_SIMPLE, EW_FIRST, EW_AVERAGE, EW_MAX } ew_aggregation;
@@ -62,11 +64,36 @@ typedef struct {
     struct ew_part *parts;
 } ew_answer;
 
+/* Why an answer ended: EW_END the model's own token; EW_STOP a stop string, before which the text is cut; EW_LENGTH
+ * max_new_tokens; EW_CONTEXT, which is full; EW_CANCELLED by the caller. */
+typedef enum { EW_NOTHING, EW_END, EW_STOP, EW_LENGTH, EW_CONTEXT, EW_CANCELLED } ew_reason;
+
+/* A piece of an answer, whole characters, ended by NUL; another result than 0 ends the answer there. */
+typedef int ew_piece(void *user, const char *piece, size_t bytes);
+
+typedef struct {
+    size_t prompt_tokens, reused; /* of which so many lay in the cache already */
+    size_t tokens;                /* written, without the one that ended the answer */
+    const int32_t *ids;           /* of these, the model's own until it is asked again */
+    double first_s;               /* from the call to the first token */
+    double prefill_s, decode_s;   /* until the prompt was read; from the first token to the last */
+    ew_reason reason;
+    char why[EW_WHY]; /* what went wrong */
+} ew_stats;
+
 /* `directory` holds model.txt, tokenizer.bin and the model. `why` has room for EW_WHY bytes, or is NULL. */
 int ew_open(ew_model **out, const char *directory, const ew_options *options, char *why);
 /* Zero an answer before its first use; each run replaces what the one before it gave. */
 int ew_run(ew_model *, const ew_request *, ew_answer *);
 void ew_answer_free(ew_answer *);
+/* A model that writes: the answer to a prompt, or to messages `[{"role": "user", "content": "..."}]`, one of them NULL; `told`
+ * gets it piece by piece. `settings` is NULL, or JSON with any of max_new_tokens (256), temperature, top_k, top_p, min_p,
+ * repetition_penalty, no_repeat_ngram_size, seed, stop (a text or a list), when_full ("stop", "slide", "refuse"), ignore_end;
+ * what is not said is the model's own. The cache stays: what a prompt has in common with the last one is not read again. One
+ * answer is written at a time, another call meanwhile is EW_BUSY. `stats` may be NULL. */
+int ew_stream(ew_model *, const char *prompt, const char *messages, const char *settings, ew_piece *told, void *user, ew_stats *stats);
+int ew_chats(const ew_model *); /* whether it takes messages */
+/* While an answer is written, from a thread or `told`, this ends it, and the model is closed behind it. */
 void ew_close(ew_model *);
 const char *ew_task(const ew_model *);
 const ew_tokenizer *ew_tokenizer_of(const ew_model *);

@@ -27,6 +27,19 @@ int32_t ew_unknown_id(const ew_tokenizer *t) { return t->unknown; }
 int ew_marks_pieces(const ew_tokenizer *t) { return t->prefix_bytes != 0; }
 size_t ew_vocabulary(const ew_tokenizer *t) { return t->ids; }
 
+size_t ew_special(const ew_tokenizer *t, int32_t *ids, size_t room)
+{
+    const uint32_t *added = (const uint32_t *)t->at[ADDED] + 2;
+    size_t n = 0, all = t->bytes[ADDED] < 8 ? 0 : (t->bytes[ADDED] - 8) / 8;
+    for (size_t i = 0; i < all; i++)
+        if (added[2 * i + 1] & IS_SPECIAL) {
+            if (n < room)
+                ids[n] = (int32_t)added[2 * i];
+            n++;
+        }
+    return n;
+}
+
 typedef struct {
     char *out;
     size_t n, room;

@@ -7,7 +7,7 @@ enum { ORT_GET_ERROR_MESSAGE = 2, ORT_CREATE_ENV = 3, ORT_CREATE_SESSION = 7, OR
        ORT_GET_TYPE_AND_SHAPE = 65, ORT_CREATE_CPU_MEMORY_INFO = 69, ORT_RELEASE_ENV = 92, ORT_RELEASE_STATUS = 93,
        ORT_RELEASE_MEMORY_INFO = 94, ORT_RELEASE_SESSION = 95, ORT_RELEASE_VALUE = 96, ORT_RELEASE_TYPE_AND_SHAPE = 99,
        ORT_RELEASE_SESSION_OPTIONS = 100, ORT_ADD_CONFIG = 130 };
-enum { ORT_API_VERSION = 5, ORT_WARNING = 2, ORT_ERROR = 3, ORT_FLOAT = 1, ORT_INT32 = 6, ORT_INT64 = 7 };
+enum { ORT_API_VERSION = 5, ORT_WARNING = 2, ORT_ERROR = 3, ORT_FLOAT = 1, ORT_INT8 = 3, ORT_INT32 = 6, ORT_INT64 = 7, ORT_FLOAT16 = 10 };
 
 typedef struct {
     const void *(*get_api)(uint32_t version);
@@ -40,7 +40,13 @@ struct ew_model {
     input inputs[MOST_INPUTS];
     char outputs[MOST_OUTPUTS][64];
     size_t input_count, output_count;
+    struct ew_writer *writer; /* of a decoder, see ew_generate.h */
 };
+static int writer_takes(ew_model *, const char *key, char *value);
+static int writer_whole(const ew_model *);
+static int writer_begin(ew_model *, char *why);
+static int writer_closes(ew_model *);
+static void writer_free(ew_model *);
 
 typedef struct ew_part {
     struct ew_part *next;
@@ -176,7 +182,7 @@ static int load(ew_model *m, const char *directory, const char *file, const ew_o
     if (!code)
         code = engine_failed(m, ORT(m, ORT_CREATE_CPU_MEMORY_INFO, ort, int, int, ort *)(0, 0, &m->memory), why);
     if (!code) { /* an engine that refuses the exact form takes the other, as in Python */
-        int exact = products_saturate(), threads = options ? options->threads : 1;
+        int exact = products_saturate() && !m->writer, threads = options ? options->threads : 1;
         code = session(m, path, threads, exact, why);
         if (code && exact)
             code = session(m, path, threads, 0, why);
@@ -238,6 +244,8 @@ static int take(ew_model *m, const char *key, char *value, const char **file)
     }
     if (!strcmp(key, "output") && m->output_count < MOST_OUTPUTS)
         return snprintf(m->outputs[m->output_count++], sizeof m->outputs[0], "%s", value) < (int)sizeof m->outputs[0];
+    if (writer_takes(m, key, value))
+        return 1;
     char *end;
     errno = 0;
     long number = strtol(value, &end, 10);
@@ -271,9 +279,27 @@ static int settle(ew_model *m, const char *directory, const char **file, char *w
         if (!take(m, line, value, file))
             return say(why, EW_ALTERED, "%s/model.txt: %s %s is nothing that is known", directory, line, value);
     }
-    if (!*m->task || !**file || !m->input_count || !m->output_count || !m->max_length)
+    int whole = m->writer ? writer_whole(m) : m->input_count && m->output_count;
+    if (!*m->task || !**file || !whole || !m->max_length)
         return say(why, EW_ALTERED, "%s/model.txt: it does not say all that is needed", directory);
     return EW_OK;
+}
+
+static void model_free(ew_model *m)
+{
+    writer_free(m);
+    if (m->session)
+        ORT(m, ORT_RELEASE_SESSION, void, ort)(m->session);
+    if (m->memory)
+        ORT(m, ORT_RELEASE_MEMORY_INFO, void, ort)(m->memory);
+    if (m->env)
+        ORT(m, ORT_RELEASE_ENV, void, ort)(m->env);
+    if (m->map)
+        munmap(m->map, m->map_bytes);
+    ew_tokenizer_close(m->tokenizer); /* the library stays: it has threads and ends of its own */
+    free(m->settings);
+    free(m->labels);
+    free(m);
 }
 
 int ew_open(ew_model **out, const char *directory, const ew_options *options, char *why)
@@ -295,10 +321,15 @@ int ew_open(ew_model **out, const char *directory, const ew_options *options, ch
     if (!code) {
         m->mask_id = *m->mask ? ew_token_id(m->tokenizer, m->mask, strlen(m->mask)) : -1;
         m->unknown_id = *m->unknown ? ew_token_id(m->tokenizer, m->unknown, strlen(m->unknown)) : -1;
+        int heap = options && options->huge_pages && pages_begin();
         code = load(m, directory, file, options, why);
+        if (!code && heap)
+            pages_end();
+        if (!code && m->writer)
+            code = writer_begin(m, why);
     }
     if (code)
-        ew_close(m);
+        model_free(m);
     else
         *out = m;
     return code;
@@ -306,20 +337,8 @@ int ew_open(ew_model **out, const char *directory, const ew_options *options, ch
 
 void ew_close(ew_model *m)
 {
-    if (!m)
-        return;
-    if (m->session)
-        ORT(m, ORT_RELEASE_SESSION, void, ort)(m->session);
-    if (m->memory)
-        ORT(m, ORT_RELEASE_MEMORY_INFO, void, ort)(m->memory);
-    if (m->env)
-        ORT(m, ORT_RELEASE_ENV, void, ort)(m->env);
-    if (m->map)
-        munmap(m->map, m->map_bytes);
-    ew_tokenizer_close(m->tokenizer); /* the library stays: it has threads and ends of its own */
-    free(m->settings);
-    free(m->labels);
-    free(m);
+    if (m && !writer_closes(m))
+        model_free(m);
 }
 
 const char *ew_task(const ew_model *m) { return m->task; }

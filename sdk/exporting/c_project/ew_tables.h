@@ -84,7 +84,7 @@ const char *ew_words(int code)
 {
     static const char *const words[] = {"done", "a file is missing or cannot be read", "a file is not what was exported, or of another version",
         "no memory left", "a text has more than a megabyte, split it", "an argument that cannot be", "the engine failed", "the task is not known here",
-        "the limit leaves no room for the text"};
+        "the limit leaves no room for the text", "the model is writing an answer already"};
     return code >= 0 && code < (int)(sizeof words / sizeof *words) ? words[code] : "an unknown error";
 }
 

@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-enum { EW_OK, EW_FILE, EW_ALTERED, EW_MEMORY, EW_TOO_LONG, EW_ARGUMENT, EW_ENGINE, EW_UNKNOWN_TASK, EW_NO_ROOM };
+enum { EW_OK, EW_FILE, EW_ALTERED, EW_MEMORY, EW_TOO_LONG, EW_ARGUMENT, EW_ENGINE, EW_UNKNOWN_TASK, EW_NO_ROOM, EW_BUSY };
 /* What a code says, in words. */
 const char *ew_words(int code);
 
@@ -68,6 +68,8 @@ int32_t ew_unknown_id(const ew_tokenizer *);
 size_t ew_added_count(const ew_tokenizer *, int pair); /* special tokens of a text, or of a pair */
 int ew_marks_pieces(const ew_tokenizer *);             /* whether tokens that go on with a word are marked */
 size_t ew_vocabulary(const ew_tokenizer *);            /* one more than the largest id */
+/* The ids of special tokens, of which at most `room` are written: how many there are. */
+size_t ew_special(const ew_tokenizer *, int32_t *ids, size_t room);
 uint32_t ew_next_char(const char *text, size_t bytes, size_t *at); /* a character as offsets count them */
 
 #ifdef __cplusplus

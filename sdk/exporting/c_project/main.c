@@ -3,6 +3,9 @@
  *     sample assets "a charming and often affecting journey"
  *     sample assets QUESTION CONTEXT                 question-answering; a pair of texts to classify
  *     sample assets TEXT LABEL LABEL...              zero-shot-classification; QUERY TEXT TEXT... of text-ranking
+ *     sample [--stats] [--settings JSON] assets PROMPT...
+ *                                                    a model that writes: each prompt is the next turn of a conversation,
+ *                                                    lines of standard input where there is none
  *
  * EW_ENGINE names the library of ONNX Runtime, where the loader does not find one.
  */
@@ -12,23 +15,98 @@
 #include <stdlib.h>
 #include <string.h>
 
-int main(int count, char **words)
+static char *messages, *answer_text; /* the conversation so far as JSON, without its end; the answer as it comes */
+
+static void append(char **text, const char *more, size_t n)
 {
-    ew_model *model;
+    size_t had = *text ? strlen(*text) : 0;
+    char *longer = realloc(*text, had + n + 1);
+    if (!longer)
+        exit(1);
+    memcpy(longer + had, more, n);
+    longer[had + n] = 0;
+    *text = longer;
+}
+
+static void add_message(const char *role, const char *words)
+{
+    append(&messages, messages ? ",{\"role\":\"" : "[{\"role\":\"", 10);
+    append(&messages, role, strlen(role));
+    append(&messages, "\",\"content\":\"", 13);
+    for (; *words; words++) {
+        char escaped[8];
+        if ((unsigned char)*words < 32 || *words == '"' || *words == '\\')
+            append(&messages, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", (unsigned char)*words));
+        else
+            append(&messages, words, 1);
+    }
+    append(&messages, "\"}", 2);
+}
+
+static int shown(void *chat, const char *piece, size_t bytes)
+{
+    fwrite(piece, 1, bytes, stdout);
+    fflush(stdout);
+    if (*(int *)chat)
+        append(&answer_text, piece, bytes);
+    return ferror(stdout); /* nobody reads any more: the answer ends */
+}
+
+static int turn(ew_model *model, const char *said, const char *settings, int with_stats)
+{
+    static const char *const reasons[] = {"nothing", "end", "stop", "length", "context", "cancelled"};
+    int chat = ew_chats(model), code;
+    ew_stats stats;
+    if (chat) {
+        add_message("user", said);
+        char *whole = NULL;
+        append(&whole, messages, strlen(messages));
+        append(&whole, "]", 1);
+        code = ew_stream(model, NULL, whole, settings, shown, &chat, &stats);
+        free(whole);
+        if (!code)
+            add_message("assistant", answer_text ? answer_text : "");
+        free(answer_text);
+        answer_text = NULL;
+    } else {
+        code = ew_stream(model, said, NULL, settings, shown, &chat, &stats);
+    }
+    printf("\n");
+    if (code)
+        fprintf(stderr, "%s\n", stats.why);
+    else if (with_stats)
+        fprintf(stderr, "[%zu of %zu prompt tokens read in %.3f s, first after %.3f s; %zu tokens at %.1f/s; ended by: %s]\n",
+                stats.prompt_tokens - stats.reused, stats.prompt_tokens, stats.prefill_s, stats.first_s, stats.tokens,
+                stats.tokens > 1 && stats.decode_s > 0 ? (double)(stats.tokens - 1) / stats.decode_s : 0, reasons[stats.reason]);
+    return code;
+}
+
+static int converse(ew_model *model, int count, char **words, const char *settings, int with_stats)
+{
+    static char line[1 << 16];
+    int code = 0;
+    for (int i = 0; i < count && !code; i++)
+        code = turn(model, words[i], settings, with_stats);
+    while (!count && !code && fgets(line, sizeof line, stdin)) {
+        line[strcspn(line, "\n")] = 0;
+        code = *line ? turn(model, line, settings, with_stats) : 0;
+    }
+    free(messages);
+    return code;
+}
+
+static int ask(ew_model *model, int count, char **words)
+{
     ew_answer answer = {0};
     ew_request request = {0};
-    ew_options options = {getenv("EW_ENGINE"), 1};
-    char why[EW_WHY];
-    if (count < 3)
-        return fprintf(stderr, "%s ASSETS TEXT [TEXT...]\n", words[0]), 2;
-    if (ew_open(&model, words[1], &options, why))
-        return fprintf(stderr, "%s\n", why), 1;
-    request.text = words[2];
+    if (!count)
+        return fprintf(stderr, "a text is missing\n"), 2;
+    request.text = words[0];
     if (!strcmp(ew_task(model), "zero-shot-classification") || !strcmp(ew_task(model), "text-ranking")) {
-        request.choices = (const char *const *)words + 3;
-        request.choice_count = (size_t)count - 3;
-    } else if (count > 3) {
-        request.pair = words[3];
+        request.choices = (const char *const *)words + 1;
+        request.choice_count = (size_t)count - 1;
+    } else if (count > 1) {
+        request.pair = words[1];
     }
     int code = ew_run(model, &request, &answer);
     if (code)
@@ -40,6 +118,29 @@ int main(int count, char **words)
     for (size_t i = 0; i < answer.width; i++)
         printf("%.7g%c", (double)answer.vector[i], i + 1 < answer.width ? ' ' : '\n');
     ew_answer_free(&answer);
+    return code;
+}
+
+int main(int count, char **words)
+{
+    ew_model *model;
+    ew_options options = {getenv("EW_ENGINE"), 1, 1};
+    const char *settings = NULL;
+    char why[EW_WHY];
+    int at = 1, with_stats = 0;
+    for (; at < count && !strncmp(words[at], "--", 2); at++)
+        if (!strcmp(words[at], "--stats"))
+            with_stats = 1;
+        else if (!strcmp(words[at], "--settings") && at + 1 < count)
+            settings = words[++at];
+        else
+            return fprintf(stderr, "%s is no option; there are --stats and --settings JSON\n", words[at]), 2;
+    if (at == count)
+        return fprintf(stderr, "%s [--stats] [--settings JSON] ASSETS TEXT...\n", words[0]), 2;
+    if (ew_open(&model, words[at], &options, why))
+        return fprintf(stderr, "%s\n", why), 1;
+    int writes = !strcmp(ew_task(model), "text-generation"), rest = count - at - 1;
+    int code = writes ? converse(model, rest, words + at + 1, settings, with_stats) : ask(model, rest, words + at + 1);
     ew_close(model);
     return code != EW_OK;
 }

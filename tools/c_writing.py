@@ -1,0 +1,225 @@
+"""What the C core writes held against Python's generator, token by token: `tools/c_writing.py [BUNDLE...]`.
+
+Made for it are a bundle of ../shared's stories260K, where it is there, and tiny random ones of GPT-2's, Llama's and
+Qwen's shape; bundles that are given are asked in the same way, and measured: C and Python in turn, a process each. Then
+pieces of real text, cut anywhere, through the stream alone. docs/apps.md has the last result.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+DATA = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
+GREEDY = 200
+CUTS = 5_000
+TURNS = 5
+"""Processes of each side: medians of fewer jump about."""
+PROMPTS = ("", "Once upon a time", "The old man said", "Lily had a red ball. One day", "é 😀 <s> the end", "then " * 40)
+SEEDED = (
+    {"temperature": 0.8, "top_k": 50, "seed": 1},
+    {"temperature": 1.0, "top_p": 0.9, "repetition_penalty": 1.1, "seed": 2**40 + 7},
+    {"temperature": 1.3, "min_p": 0.05, "no_repeat_ngram_size": 4, "seed": 0},
+)
+SHAPES: dict[str, dict[str, Any]] = {
+    "gpt2": {"n_embd": 64, "n_layer": 3, "n_head": 4, "n_positions": 256},
+    "llama": {"head_dim": 16, "num_key_value_heads": 2},
+    "qwen2": {"num_key_value_heads": 2},
+    "qwen3": {"num_key_value_heads": 2, "head_dim": 16},
+}
+SMALL = {
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 256,
+}
+PYTHON = """
+import sys, time
+import edgewright
+with edgewright.load(sys.argv[1], threads=1, careful=False) as writer:
+    asked = [{"role": "user", "content": sys.argv[2]}] if writer.has_template else sys.argv[2]
+    for _ in writer.stream(asked, max_new_tokens=int(sys.argv[3]), ignore_end=True):
+        pass
+    print(writer.last.tokens_per_s)
+"""
+LAUNCH = """
+import os, sys, time
+began = time.perf_counter()
+child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, 1, 2)])
+_, status, usage = os.wait4(child, 0)
+took = time.perf_counter() - began
+print()
+print(took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, end="", flush=True)
+sys.exit(status != 0)
+"""
+sys.path[:0] = [str(ROOT / "tests" / "exporting"), str(ROOT / "tests" / "generation"), str(ROOT / "tools")]
+
+import c_answers  # noqa: E402
+import c_writing as core  # noqa: E402
+import test_text_stream as streams  # noqa: E402
+
+import edgewright  # noqa: E402
+from edgewright.bundle.bundle import Bundle  # noqa: E402
+from edgewright.errors import SourceError  # noqa: E402
+from edgewright.exporting.c import export_c  # noqa: E402
+
+
+def shaped(kind: str, root: Path) -> Path:
+    """A directory of a random model with a byte-level tokenizer."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    tokenizer = streams.byte_level()
+    words = tokenizer.get_vocab_size() + 8  # transformers adds a family's own special token
+    torch.manual_seed(3)
+    end = tokenizer.token_to_id("<end>")
+    common = {"vocab_size": words, "bos_token_id": end, "eos_token_id": end, "pad_token_id": end}
+    sizes = SHAPES[kind] if kind == "gpt2" else {**SMALL, **SHAPES[kind]}
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **common, **sizes))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    model.save_pretrained(root)
+    tokenizer.save(str(root / "tokenizer.json"))
+    said = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<end>", "model_max_length": 256}
+    (root / "tokenizer_config.json").write_text(json.dumps(said))
+    return root
+
+
+def bundles(scratch: Path) -> list[Path]:
+    """What is made for it."""
+    asked = {"task": "text-generation", "formats": ["onnx"], "allow_divergence": True, "progress": lambda _: None}
+    made = []
+    stories = DATA.parent / "models" / "stories260K"
+    if stories.is_dir():
+        edgewright.build(stories / "stories260K.bin", out=scratch / "stories260K", precisions=["fp32", "int8"], **asked)
+        made.append(scratch / "stories260K")
+    for kind in SHAPES:
+        source = shaped(kind, scratch / "sources" / kind)
+        edgewright.build(source, out=scratch / kind, precisions=["fp32", "int8"], **asked)
+        made.append(scratch / kind)
+    return made
+
+
+def compared(program: Path, bundle: Path, precision: str, assets: Path) -> tuple[int, int]:
+    """How many answers there were, and how many are not Python's."""
+    plain: list[Any] = list(PROMPTS)
+    wrong = count = 0
+    with edgewright.load(bundle, precision=precision, careful=False) as writer:
+        try:
+            chats = [[{"role": "user", "content": words}] for words in (*PROMPTS[1:4], "a <|im_end|> b")] * bool(
+                writer.template
+            )
+        except SourceError:
+            chats = []
+        asked = [*(one for one in plain if writer.ids(one)), *chats]
+        for settings in ({}, *SEEDED):
+            ways = {"max_new_tokens": GREEDY, "ignore_end": not chats, **settings}
+            found = core.written(program, assets, asked, ways)
+            for prompt, mine in zip(asked, found, strict=True):
+                pieces, theirs = list(writer.stream(prompt, **ways)), writer.last
+                same = (mine.tokens, mine.pieces, mine.reason) == (theirs.tokens, pieces, theirs.reason)
+                same &= (mine.code, mine.prompt_tokens, mine.reused) == (0, theirs.prompt_tokens, theirs.reused)
+                count, wrong = count + 1, wrong + (not same)
+                if not same:
+                    at = next(
+                        (i for i, (a, b) in enumerate(zip(mine.tokens, theirs.tokens, strict=False)) if a != b), -1
+                    )
+                    print(f"  unlike from token {at}:", settings, repr(prompt)[:60], mine.why, flush=True)
+    return count, wrong
+
+
+def cut(program: Path, bundle: Path, assets: Path) -> int:
+    """How many pieces of real text are streamed into something else than decoding them at once gives."""
+    backend, chance = Bundle.open(bundle).tokenizer(), random.Random(11)  # noqa: S311 - no secret
+    with gzip.open(DATA / "tatoeba" / "eng-spa.tsv.gz", "rt", encoding="utf-8") as file:
+        texts = [part for _, row in zip(range(4 * CUTS), file, strict=False) for part in row.split("\t")[:2]]
+    texts += json.loads((DATA / "strings" / "naughty-strings.json").read_text(encoding="utf-8"))
+    cases = []
+    for _ in range(CUTS):
+        ids = backend.ids(" ".join(chance.sample(texts, 2)), special=False)
+        start = chance.randrange(max(len(ids) - 1, 1))
+        cases.append(((), [], ids[start : start + chance.randrange(1, 80)]))
+    found = core.streamed(program, assets / "tokenizer.bin", cases)
+    return sum("".join(pieces) != backend.decode(ids) for (_, _, ids), (pieces, _) in zip(cases, found, strict=True))
+
+
+def costs(argv: list[Any]) -> tuple[float, float, float, str]:
+    """Seconds from start to end, of CPU, peak memory in MiB, and what it said.
+
+    A small process starts it: Linux counts the memory of who forked as the new program's.
+    """
+    asked = [sys.executable, "-S", "-c", LAUNCH, *(str(word) for word in argv)]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stdout + done.stderr)
+    said, _, numbers = done.stdout.rpartition("\n")
+    took, cpu, memory = map(float, numbers.split())
+    return took, cpu, memory, said
+
+
+def measured(sample: Path, bundle: Path, precision: str, assets: Path) -> None:
+    """C and Python in turn: start to first token, memory, tokens a second at one thread."""
+    os.environ["EW_ENGINE"] = str(c_answers.engine())
+    python = PYTHON.replace("threads=1", f"threads=1, precision={precision!r}")
+    rows: dict[str, list[float]] = {}
+    for _ in range(TURNS):
+        for tokens in (1, 128):
+            settings = json.dumps({"max_new_tokens": tokens, "ignore_end": True})
+            for side, argv in (
+                ("C", [sample, "--stats", "--settings", settings, assets, "Once upon a time"]),
+                ("Python", [sys.executable, "-c", python, bundle, "Once upon a time", tokens]),
+            ):
+                wall, cpu, memory, said = costs(argv)
+                speed = said.rsplit(" tokens at ", 1)[1].split("/")[0] if side == "C" else said.split()[-1]
+                found = (
+                    (("first, s", wall), ("first, CPU s", cpu))
+                    if tokens == 1
+                    else (("MiB", memory), ("tokens/s", float(speed)))
+                )
+                for name, value in found:
+                    rows.setdefault(f"{side} {name}", []).append(value)
+    for name in ("first, s", "first, CPU s", "MiB", "tokens/s"):
+        mine, theirs = (statistics.median(rows[f"{side} {name}"]) for side in ("C", "Python"))
+        print(f"  {name}: C {mine:.3f}, Python {theirs:.3f}, ratio {mine / theirs:.3f}", flush=True)
+
+
+def main() -> int:
+    wrong = 0
+    given = [Path(word) for word in sys.argv[1:]]
+    with tempfile.TemporaryDirectory() as scratch:
+        program = core.compiled(Path(scratch, "writing"))
+        for bundle in [*bundles(Path(scratch)), *given]:
+            for artifact in Bundle.open(bundle).manifest.artifacts:
+                if artifact.format != "onnx":
+                    continue
+                out = Path(scratch, "c", bundle.name, artifact.precision)
+                out.parent.mkdir(parents=True, exist_ok=True)
+                export_c(bundle, out=out, precision=artifact.precision)
+                count, bad = compared(program, bundle, artifact.precision, out / "assets")
+                wrong += bad
+                print(f"{bundle.name} {artifact.precision}: {bad} of {count} answers differ", flush=True)
+            if DATA.is_dir() and bundle.name in ("stories260K", *(one.name for one in given)):
+                bad = cut(program, bundle, out / "assets")
+                wrong += bad
+                print(f"{bundle.name}: {bad} of {CUTS} cuts differ", flush=True)
+            if bundle in given:
+                build = Path(scratch, "build", bundle.name)
+                for argv in (["cmake", "-S", out, "-B", build], ["cmake", "--build", build]):
+                    subprocess.run(argv, check=True, capture_output=True)
+                measured(build / "sample", bundle, artifact.precision, out / "assets")
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
