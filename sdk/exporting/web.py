@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edgewright.bundle.bundle import Bundle
     from edgewright.bundle.manifest import Artifact
 
-__all__ = ["ENGINE", "export_web"]
+__all__ = ["ENGINE", "export_web", "list_files"]
 
 ENGINE = "onnxruntime-web@1.30.0"
 """The package and version that the answers of pages were held against Python's with."""
@@ -87,8 +87,8 @@ def export_web(
         else:
             _copy_engine(Path(engine), work / "ort")
         write_assets(opened, artifact, work / "model", progress=progress)
-        _list(work, ("edgewright.wasm", "ort/ort-wasm-simd-threaded.wasm"))
-        _list(work / "model", sorted(path.name for path in (work / "model").iterdir()))
+        list_files(work, ("edgewright.wasm", "ort/ort-wasm-simd-threaded.wasm"))
+        list_files(work / "model", sorted(path.name for path in (work / "model").iterdir()))
     return artifact
 
 
@@ -137,7 +137,7 @@ def _copy_engine(given: Path, to: Path) -> None:
         (to / name).write_bytes(data)
 
 
-def _list(directory: Path, names: Iterable[str]) -> None:
+def list_files(directory: Path, names: Iterable[str]) -> None:
     """Write files.json: of each file its parts, with sizes and hashes; a large file is cut into parts."""
     files = {Path(name).name: _parts(directory, name) for name in names}
     text = json.dumps({"edgewright": _VERSION, "files": files}, indent=1)

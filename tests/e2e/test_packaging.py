@@ -71,7 +71,7 @@ def test_doctor_says_what_a_small_disk_can_do_without(board):
 
 
 def test_size(wheel):
-    """Source, and 38 kB of WebAssembly: what is heavy is an extra. A board is sent less: tests/boards/test_own_wheel.py."""
+    """Source and 38 kB of WebAssembly: the rest is extras. A board is sent less: tests/boards/test_own_wheel.py."""
     assert wheel.stat().st_size < 1_300_000
     with zipfile.ZipFile(wheel) as archive:
         parts = {part.filename: part.compress_size for part in archive.infolist() if "dist-info" not in part.filename}

@@ -1,24 +1,22 @@
-"""The directory for web pages, in node: the modules, WebAssembly and engine of a browser, which tools/apps asks."""
+"""The directory for web pages, in node: what a browser runs, by the same modules, which tools/web_answers.py asks."""
 
 import hashlib
 import json
-import math
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from web_pages import asked, unlike
 
 from edgewright.errors import InputError, MissingExtra, StorageError
 from edgewright.exporting import web
 from edgewright.exporting.web import export_web
 
-HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 CORE = ROOT / "tools" / "web_core"
 ENGINE = ROOT / "build" / "onnxruntime-web"
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC")
-TOLERANCE = 1e-5
-"""Of scores: float32 summed in another order."""
 
 
 @pytest.fixture(scope="session")
@@ -48,27 +46,6 @@ def site(made, engine, tmp_path_factory):
         return done[task]
 
     return make
-
-
-def asked(place, *calls, **options):
-    given = {"module": (place / "edgewright.js").as_uri(), "model": (place / "model").as_uri(), "options": options}
-    argv = ["node", "--no-warnings", "--import", HERE / "page.mjs", HERE / "asked.mjs"]
-    done = subprocess.run(
-        argv, input=json.dumps({**given, "calls": calls}), capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def unlike(mine, theirs):
-    """Where two answers are different, by the names on the way there."""
-    if isinstance(theirs, float):
-        return [] if math.isclose(mine, theirs, abs_tol=TOLERANCE) else [(mine, theirs)]
-    if isinstance(theirs, dict) and set(mine) == set(theirs):
-        return [(name, *one) for name in theirs for one in unlike(mine[name], theirs[name])]
-    if isinstance(theirs, list) and len(mine) == len(theirs):
-        return [(at, *one) for at, pair in enumerate(zip(mine, theirs, strict=True)) for one in unlike(*pair)]
-    return [] if mine == theirs else [(mine, theirs)]
 
 
 def texts():

@@ -103,10 +103,10 @@ export class Core {
   }
 
   #encode(text, pair) {
-    const [one, other] = [text, pair].map((given) => (given === undefined ? null : encoder.encode(checked(given))));
+    const [one, other] = [text, pair ?? ""].map((given) => encoder.encode(checked(given)));
     return this.#held(() => {
-      const places = [one, other].map((bytes) => (bytes ? this.#put(bytes) : 0));
-      const count = this.#c.ew_page_encode(places[0], one.length, places[1], other?.length ?? 0, this.#limit);
+      const places = [this.#put(one), pair === undefined ? 0 : this.#put(other)];
+      const count = this.#c.ew_page_encode(places[0], one.length, places[1], other.length, this.#limit);
       places.forEach((place) => this.#c.free(place));
       if (count < 0) throw this.#error(-count);
       const words = new Int32Array(this.#c.memory.buffer, this.#c.ew_page_tokens(), count * 5); // an ew_token is 20 bytes
@@ -137,7 +137,7 @@ export class Core {
     const owned = [];
     const text = (given) => {
       if (given === undefined) return 0;
-      owned.push(this.#put(encoder.encode(`${checked(given)}\0`)));
+      owned.push(this.#put(ended(given)));
       return owned.at(-1);
     };
     try {
@@ -239,8 +239,13 @@ export class Core {
 
 function checked(text) {
   if (typeof text !== "string") throw new EdgewrightError("argument", `${JSON.stringify(text) ?? text} is no text`);
-  if (text.includes("\0")) throw new EdgewrightError("argument", "a text with the character U+0000 cannot be read");
   return text;
+}
+
+/* As C has texts: a NUL would end one in its middle. */
+function ended(text) {
+  if (checked(text).includes("\0")) throw new EdgewrightError("argument", "a text with the character U+0000 cannot be read");
+  return encoder.encode(`${text}\0`);
 }
 
 /* The token ids of each row, without padding. */
