@@ -97,10 +97,10 @@ def _get_engine(to: Path) -> None:
         hint = f"run: apt install npm, or give a directory with its files by --engine ({ENGINE})"
         raise MissingExtra("npm is not installed, and onnxruntime-web comes by it", hint=hint)
     with tempfile.TemporaryDirectory() as scratch:
-        argv = ["npm", "pack", "--prefer-offline", "--silent", "--pack-destination", scratch, ENGINE]
+        ways = ("--prefer-offline", "--fetch-retries=0", "--loglevel=error", "--pack-destination", scratch)
         try:
             done = subprocess.run(
-                argv,
+                ["npm", "pack", *ways, ENGINE],
                 cwd=scratch,
                 capture_output=True,
                 encoding="utf-8",
@@ -109,7 +109,7 @@ def _get_engine(to: Path) -> None:
                 check=False,
                 stdin=subprocess.DEVNULL,
             )
-            said = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "not a word")
+            said = next((line for line in done.stderr.splitlines() if line.strip()), "not a word")
         except subprocess.TimeoutExpired:
             said = f"it took longer than {_NPM_TIMEOUT_S:g} s"
         packed = next(Path(scratch).glob("*.tgz"), None)

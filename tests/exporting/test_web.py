@@ -7,8 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from web_pages import asked, unlike
 
+from edgewright.cli._export.web import command
 from edgewright.errors import InputError, MissingExtra, StorageError
 from edgewright.exporting import web
 from edgewright.exporting.web import export_web
@@ -41,7 +43,15 @@ def site(made, engine, tmp_path_factory):
 
     def make(family, task, labels=()):
         if task not in done:
-            export_web(made(family, task, labels) / "bundle", out=root / task, engine=engine)
+            argv = [
+                str(made(family, task, labels) / "bundle"),
+                "--out",
+                str(root / task),
+                "--engine",
+                str(engine),
+                "-q",
+            ]
+            assert CliRunner().invoke(command, argv, catch_exceptions=False).exit_code == 0
             done[task] = root / task
         return done[task]
 
@@ -162,6 +172,10 @@ def test_large_files_are_cut_and_joined_and_the_directory_is_replaced_by_force_a
     (tmp_path / "other" / "ort.wasm.bundle.min.mjs").write_bytes(b"of another version")
     with pytest.raises(InputError, match="is not of onnxruntime-web@"):
         export_web(bundle, out=out, engine=tmp_path / "other", force=True)
+    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
+    monkeypatch.setenv("npm_config_cache", str(tmp_path / "cache"))
+    with pytest.raises(InputError, match=r"npm does not get onnxruntime-web@.*ECONNREFUSED"):
+        export_web(bundle, out=out, force=True)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingExtra, match="npm is not installed"):
         export_web(bundle, out=out, force=True)

@@ -233,6 +233,10 @@ void *dlsym(void *library, const char *name)
 
 /* What the page calls */
 
+/* core.js reads and writes these byte by byte. */
+_Static_assert(sizeof(ew_request) == 40 && sizeof(ew_item) == 32 && sizeof(ew_token) == 20 && sizeof(wanted) == 48, "core.js has another layout");
+_Static_assert(offsetof(ew_answer, width) == 12 && offsetof(ew_item, end) == 28 && offsetof(value, data) == 20, "core.js has another layout");
+
 static ew_model *model;
 static ew_answer reply;
 static ew_encoding encoding;

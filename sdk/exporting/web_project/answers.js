@@ -3,7 +3,7 @@ import { EdgewrightError } from "./errors.js";
 
 const argument = (message) => new EdgewrightError("argument", message);
 
-/* Of each task: the parts of an item, the one that a text by itself is, and the options. */
+/* Of each task: the parts of an item, by the names of the C core, and the options. */
 const TASKS = {
   "text-classification": { parts: { text: "text", text_pair: "pair" }, options: ["top_k"] },
   "token-classification": { parts: { text: "text" }, options: ["aggregation_strategy"] },
@@ -39,9 +39,9 @@ function asked(task, options) {
   const request = {};
   for (const [name, value] of Object.entries(options)) {
     if (!known.includes(name)) throw argument(`${task} has no option ${name}; it has ${known.join(", ") || "none"}`);
-    if (value === undefined || value === null) continue;
+    if (value === undefined || (value === null && name !== "top_k")) continue;
     request[OPTIONS[name]] = value;
-    if (name === "top_k") request.most = whole(name, value, 0) || -1; // 0 is all
+    if (name === "top_k") request.most = whole(name, value ?? 0, 0) || -1; // 0 and null are all
     if (name === "max_answer_len") whole(name, value, 1);
     if (name === "candidate_labels") request.choices = texts(name, value);
     if (name === "aggregation_strategy" && !STRATEGIES.includes(value)) throw argument(`${name} is one of ${STRATEGIES.join(", ")}`);

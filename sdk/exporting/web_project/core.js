@@ -35,7 +35,15 @@ export class Core {
   #seen = null; // while checking, the token ids that the engine was given
   task;
 
-  static async open(url, { cache = true, threads = 1 } = {}, progress = () => {}) {
+  static async open(url, options, progress) {
+    try {
+      return await Core.#opened(url, options, progress);
+    } catch (error) {
+      throw known(error);
+    }
+  }
+
+  static async #opened(url, { cache = true, threads = 1 } = {}, progress = () => {}) {
     supported();
     const state = { loaded: 0, total: 0 };
     const arrived = (bytes) => progress({ loaded: (state.loaded += bytes), total: state.total });
@@ -81,10 +89,14 @@ export class Core {
 
   /* Calls wait for each other: the core has one request at a time. */
   call(name, values) {
-    const answer = this.#queue.then(() => {
+    const answer = this.#queue.then(async () => {
       if (this.#closed) throw new EdgewrightError("closed", "the model is closed; open it again");
       if (this.#broken) throw new EdgewrightError("memory", this.#broken);
-      return { run: this.#run, encode: this.#encode, check: this.#check }[name].apply(this, values);
+      try {
+        return await { run: this.#run, encode: this.#encode, check: this.#check }[name].apply(this, values);
+      } catch (error) {
+        throw known(error);
+      }
     });
     this.#queue = answer.catch(() => {});
     return answer;
@@ -235,6 +247,12 @@ export class Core {
   #error(code) {
     return new EdgewrightError(CODES[code] ?? "engine", this.#text(this.#c.ew_page_why()));
   }
+}
+
+/* Whatever else goes wrong is memory that is full, or a fault of the engine's or ours. */
+function known(error) {
+  if (error instanceof EdgewrightError) return error;
+  return new EdgewrightError(error instanceof RangeError ? "memory" : "engine", error.message ?? String(error));
 }
 
 function checked(text) {

@@ -60,6 +60,7 @@ function closed() {
   return new EdgewrightError("closed", "the model is closed; open it again");
 }
 
+/* In the page's own thread, which stands still while the model thinks. */
 async function here(url, options, progress) {
   const { Core } = await import("./core.js");
   const core = await Core.open(url, options, progress);
