@@ -32,4 +32,5 @@ def unlike(mine: Any, theirs: Any) -> list[Any]:
         return [(name, *one) for name in theirs for one in unlike(mine[name], theirs[name])]
     if isinstance(theirs, list) and len(mine) == len(theirs):
         return [(at, *one) for at, pair in enumerate(zip(mine, theirs, strict=True)) for one in unlike(*pair)]
-    return [] if mine == theirs else [(mine, theirs)]
+    text = theirs.split("\0")[0] if isinstance(theirs, str) else theirs  # where a text of the C core ends
+    return [] if mine == text else [(mine, theirs)]

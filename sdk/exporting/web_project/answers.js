@@ -62,6 +62,11 @@ function requestOf(task, item, options) {
   return request;
 }
 
+/* An item of golden cases, where a pair is a list of two. */
+export function named(task, item) {
+  return Array.isArray(item) ? Object.fromEntries(Object.keys(TASKS[task].parts).map((name, at) => [name, item[at]])) : item;
+}
+
 /* The requests of an item or of a list of items, in the C core's words. */
 export function requestsOf(task, item, options) {
   const shared = asked(task, options);

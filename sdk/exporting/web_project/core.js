@@ -1,5 +1,5 @@
 /* The model in this thread: its files, the C core as WebAssembly, and the engine. Pages use edgewright.js. */
-import { answerOf, requestsOf } from "./answers.js";
+import { answerOf, named, requestsOf } from "./answers.js";
 import { EdgewrightError } from "./errors.js";
 import { Files } from "./files.js";
 import * as ort from "./ort/ort.wasm.bundle.min.mjs";
@@ -133,7 +133,7 @@ export class Core {
     let worst = 0;
     for (const vector of vectors) {
       this.#seen = [];
-      const answer = await this.#run(vector.text, {});
+      const answer = await this.#run(named(this.task, vector.text), {});
       const [mine, theirs] = [this.#seen, vector.ids].map((rows) => rows.map(String).sort().join("\n"));
       this.#seen = null;
       const where = `golden case ${JSON.stringify(vector.text).slice(0, 60)}`;
