@@ -1,7 +1,7 @@
 /* Opens an exported model and makes calls; what each gives, or its error, as JSON.
  *
  * Standard input: {"module": address of edgewright.js, "model": its directory, "options": of open, "calls": [[name, ...values], ...]}.
- * All calls are made at once, as a hasty page does. `together` in a call's place waits for those before it. */
+ * All calls are made at once, as a hasty page does; "wait" waits for those before it, and "reopen" visits again. */
 import { readFileSync } from "node:fs";
 
 const { module, model, options, calls } = JSON.parse(readFileSync(0, "utf8"));
@@ -9,6 +9,13 @@ const { Edgewright } = await import(module);
 
 const plain = (_, value) => (ArrayBuffer.isView(value) ? Array.from(value) : value);
 const told = (error) => ({ error: error.code, why: error.message, kind: error.name });
+
+/* The addresses that a second visit asks for. */
+async function reopened() {
+  globalThis.fetched.length = 0;
+  (await Edgewright.open(model, options)).close();
+  return globalThis.fetched.map((url) => url.slice(url.lastIndexOf("/") + 1));
+}
 
 let opened;
 const seen = [];
@@ -21,9 +28,10 @@ try {
 const answers = [];
 for (const [name, ...values] of calls) {
   if (name === "wait") await Promise.all(answers);
+  else if (name === "reopen") answers.push(await reopened());
   else if (name === "close") answers.push(opened.close() ?? null);
   else answers.push(opened[name](...values).catch(told));
 }
 const found = await Promise.all(answers);
-console.log(JSON.stringify({ task: opened.task, progress: seen.at(-1), fetched: globalThis.fetched, answers: found }, plain));
+console.log(JSON.stringify({ task: opened.task, progress: seen.at(-1), answers: found }, plain));
 process.exit(0);

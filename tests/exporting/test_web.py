@@ -87,7 +87,7 @@ def test_answers_from_windows_are_those_of_python(made, site):
     items = [
         {"question": text.split()[0], "context": " ".join(some) if at % 3 == 0 else text}
         for at, text in enumerate(some)
-    ]
+    ] + [{"question": "who", "context": "\ufeffParis"}]
     ways = [{}, {"top_k": 3}, {"handle_impossible_answer": True, "max_answer_len": 5}]
     found = asked(
         site("roberta", "question-answering"), *(["run", items, one] for one in ways), ["run", items[0]], ["check"]
@@ -112,6 +112,7 @@ def test_what_is_no_request_is_told(site):
         ["run", "\ud800 alone"],
         ["encode", "hé 👍🏽 x"],
         ["wait"],
+        ["reopen"],
         ["close"],
         ["run", "late"],
         worker=False,
@@ -122,7 +123,8 @@ def test_what_is_no_request_is_told(site):
     assert isinstance(found[6], list)
     assert found[7]["offsets"][-1] == [0, 0]
     assert max(end for _, end in found[7]["offsets"]) == 7, "characters, not halves of them"
-    assert found[9] == {"error": "closed", "why": "the model is closed; open it again", "kind": "EdgewrightError"}
+    assert found[8] == ["files.json", "files.json"], "the rest is in the cache"
+    assert found[10] == {"error": "closed", "why": "the model is closed; open it again", "kind": "EdgewrightError"}
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ const NEEDED = {
 };
 
 const encoder = new TextEncoder(); // a lone surrogate becomes U+FFFD
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // which then stays in a text
 
 function supported() {
   const lacking = Object.keys(NEEDED).filter(
