@@ -4,7 +4,8 @@
 
 Ids and offsets of the texts that tools/tokens.py has, for each tokenizer; answers of each task, 100 items, for three
 tokenizers; and of the demo bundle how long a first answer takes, with and without cross-origin isolation, a secure
-context, and a network. docs/apps.md has the last result. Needs chromium, and npm or build/onnxruntime-web.
+context, and a network. docs/apps.md has the last result. Needs chromium (or
+firefox-esr, with $BROWSER=firefox), and npm or build/onnxruntime-web.
 """
 
 from __future__ import annotations
@@ -130,24 +131,30 @@ class Site:
         return None if self.modules_alone and file.suffix not in (".js", ".mjs", ".html") else file.read_bytes()
 
     def ask(self, profile: Path, host: str = "127.0.0.1", **job: Any) -> Any:
-        """Do a job in a fresh browser, which reaches nothing but this server; what its page said."""
+        """Do a job in a fresh browser; what its page said. Chromium reaches nothing but this server."""
         self.job = {"site": BELOW, "model": f"{BELOW}model/", "options": {}, **job}
         self.done.clear()
-        argv = [
-            "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
-            f"--user-data-dir={profile}",
-            f"--host-resolver-rules=MAP {host} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-            f"http://{host}:{self.server.server_port}/page.html",
-        ]  # fmt: skip
+        argv = started(profile, host, f"http://{host}:{self.server.server_port}/page.html")
         browser = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             if not self.done.wait(LONGEST_S):
                 raise SystemExit(f"the page said nothing in {LONGEST_S} s")
-            time.sleep(0.2)  # for what it still writes
+            time.sleep(2)  # for what it still writes to its cache: Firefox is slower than the page
         finally:
             browser.terminate()
             browser.wait()
         return self.said
+
+
+def started(profile: Path, host: str, url: str) -> list[str]:
+    """The words that start a browser: Chromium, or Firefox where $BROWSER names it."""
+    profile.mkdir(exist_ok=True)
+    if os.environ.get("BROWSER") == "firefox":
+        (profile / "user.js").write_text(f'user_pref("network.dns.localDomains", "{host}");\n')
+        return ["firefox-esr", "--headless", "--no-remote", "--profile", str(profile), url]
+    rules = f"MAP {host} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    ways = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={profile}")
+    return ["chromium", *ways, f"--host-resolver-rules={rules}", url]
 
 
 @contextlib.contextmanager
