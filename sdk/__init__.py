@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from edgewright.exporting.mediapipe import export_mediapipe
     from edgewright.exporting.mender import export_mender
     from edgewright.exporting.rauc import export_rauc
+    from edgewright.exporting.web import export_web
     from edgewright.inference.doctor import examine
     from edgewright.inference.pipeline import Pipeline, load
     from edgewright.measure.bench import bench
@@ -158,6 +159,7 @@ __all__ = [
     "export_mediapipe",
     "export_mender",
     "export_rauc",
+    "export_web",
     "flash",
     "flash_all",
     "heads",
@@ -271,6 +273,7 @@ _HOMES = {
     "export_mediapipe": "exporting.mediapipe",
     "export_mender": "exporting.mender",
     "export_rauc": "exporting.rauc",
+    "export_web": "exporting.web",
     "flash": "boards.flash",
     "flash_all": "boards.many",
     "heads": "analysis.attention",

@@ -58,6 +58,7 @@ VERBS = {
     "export mediapipe": "export_mediapipe",
     "export mender": "export_mender",
     "export rauc": "export_rauc",
+    "export web": "export_web",
     "flash": "flash",
     "inspect": "inspect",
     "keys rotate": "rotate_keys",

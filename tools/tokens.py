@@ -33,7 +33,7 @@ from tokenizers import Tokenizer  # noqa: E402
 from edgewright.exporting.tokenizer_file import tokenizer_file  # noqa: E402
 
 
-def _sets(shared: Path, added: list[str]) -> dict[str, list[str]]:
+def sets(shared: Path, added: list[str]) -> dict[str, list[str]]:
     found = {}
     if shared.is_dir():
         rows = (shared / "sst2" / "train.tsv").read_text(encoding="utf-8").split("\n")[1:]
@@ -74,7 +74,7 @@ def main() -> int:
             backend.no_truncation()
             backend.no_padding()
             added = [token.content for token in backend.get_added_tokens_decoder().values()]
-            for kind, texts in _sets(shared, added).items():
+            for kind, texts in sets(shared, added).items():
                 found = token_texts.differences(program, file, backend, texts)
                 wrong += len(found)
                 print(

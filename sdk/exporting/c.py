@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edgewright.bundle.manifest import Artifact, Manifest, TensorSpec
     from edgewright.tasks import Task
 
-__all__ = ["export_c"]
+__all__ = ["export_c", "fit", "write_assets"]
 
 _MARKER = "edgewright.h"
 """What a directory must hold to be replaced."""
@@ -82,25 +82,38 @@ def export_c(
         UnsupportedConversion: the task, the tokenizer or an input is none that the C core has.
         StorageError: `out` exists, or cannot be written.
     """
-    opened, target = Bundle.of(bundle), Path(out)
+    opened, artifact = fit(bundle, format=format, precision=precision)
+    with staged(Path(out), marker=_MARKER, force=force) as work:
+        shutil.copytree(_SOURCES, work, dirs_exist_ok=True)
+        write_assets(opened, artifact, work / "assets", progress=progress)
+    return artifact
+
+
+def fit(bundle: Bundle | str | Path, *, format: str, precision: str | None) -> tuple[Bundle, Artifact]:  # noqa: A002
+    """The bundle, and its artifact that the C core can answer with, every file of both checked.
+
+    Raises BundleError and UnsupportedConversion, as `export_c` does.
+    """
+    opened = Bundle.of(bundle)
     artifact = opened.choose(format=format, precision=precision)
     _check(opened.manifest, artifact)
     for path in (*opened.parts(artifact), *opened.text_files()):
         opened.checked(path)
+    return opened, artifact
+
+
+def write_assets(opened: Bundle, artifact: Artifact, assets: Path, *, progress: Callable[[str], None]) -> None:
+    """Make the directory that the C core opens. Raises UnsupportedConversion for the tokenizer."""
     progress("asking the tokenizer of every character")
     writes = opened.manifest.task == "text-generation"
     data = tokenizer_file((opened.directory / "tokenizer.json").read_bytes(), offsets=not writes)
-    with staged(target, marker=_MARKER, force=force) as work:
-        assets = work / "assets"
-        shutil.copytree(_SOURCES, work, dirs_exist_ok=True)
-        assets.mkdir()
-        for path in opened.parts(artifact):
-            shutil.copyfile(opened.directory / path, assets / Path(path).name)
-        (assets / "tokenizer.bin").write_bytes(data)
-        (assets / "model.txt").write_text(_settings(opened, artifact), encoding="utf-8", newline="\n")
-        vectors = list(_vectors(opened, artifact))
-        (assets / "vectors.json").write_text(json.dumps(vectors, indent=1, ensure_ascii=False), encoding="utf-8")
-    return artifact
+    assets.mkdir()
+    for path in opened.parts(artifact):
+        shutil.copyfile(opened.directory / path, assets / Path(path).name)
+    (assets / "tokenizer.bin").write_bytes(data)
+    (assets / "model.txt").write_text(_settings(opened, artifact), encoding="utf-8", newline="\n")
+    vectors = list(_vectors(opened, artifact))
+    (assets / "vectors.json").write_text(json.dumps(vectors, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def _check(manifest: Manifest, artifact: Artifact) -> None:

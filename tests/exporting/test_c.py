@@ -26,23 +26,6 @@ TEXTS = [text for text in tiny_models.texts() if text.strip()][:40]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A bundle of a task and the project made of it, once."""
-    root, done = tmp_path_factory.mktemp("c"), {}
-
-    def make(family, task, labels=()):
-        if task not in done:
-            place = root / task
-            source = tiny_models.make(family, task, place / "source", labels=labels, length=64, std=0.3)
-            edgewright.build(source, task=task, formats=["onnx"], precisions=["fp32"], out=place / "bundle")
-            export_c(place / "bundle", out=place / "c")
-            done[task] = place
-        return done[task]
-
-    return make
-
-
-@pytest.fixture(scope="module")
 def program(tmp_path_factory):
     """With gcc's sanitizers; what the engine itself leaves behind is not looked for."""
     return c_answers.compiled(tmp_path_factory.mktemp("program") / "answers", *token_texts.SANITIZED)

@@ -29,9 +29,14 @@ def tokens(program: Path, file: Path, texts: list[bytes]) -> list[tuple[list[int
     """The ids and offsets of each text by the C tokenizer; of one that it refuses, the code."""
     given = b"".join(struct.pack("<I", len(text)) + text for text in texts)
     done = subprocess.run([program, file], input=given, capture_output=True, check=True)
-    numbers = np.frombuffer(done.stdout, "<i4")
+    return parsed(done.stdout, len(texts))
+
+
+def parsed(data: bytes, count_of_texts: int) -> list[tuple[list[int], list[tuple[int, int]]]]:
+    """Of each text its ids and offsets: a count, or less than 0 of one that is refused, and three numbers a token."""
+    numbers = np.frombuffer(data, "<i4")
     found, at = [], 0
-    for _ in texts:
+    for _ in range(count_of_texts):
         count = int(numbers[at])
         rows = numbers[at + 1 : at + 1 + 3 * max(count, 0)].reshape(-1, 3)
         found.append((rows[:, 0].tolist() if count >= 0 else [count], [tuple(row) for row in rows[:, 1:].tolist()]))

@@ -1,0 +1,160 @@
+"""A directory for web pages: an artifact for onnxruntime-web, the C core as WebAssembly, an ES module and a page.
+
+Everything that a page fetches is in the directory. The files of onnxruntime-web come from npm, one version, known by
+its hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgewright.errors import InputError, MissingExtra, UnsupportedConversion
+from edgewright.exporting.c import fit, write_assets
+from edgewright.system.atomic import staged
+from edgewright.system.progress import silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from edgewright.bundle.bundle import Bundle
+    from edgewright.bundle.manifest import Artifact
+
+__all__ = ["ENGINE", "export_web", "list_files"]
+
+ENGINE = "onnxruntime-web@1.30.0"
+"""The package and version that the answers of pages were held against Python's with."""
+_ENGINE_FILES = {
+    "ort.wasm.bundle.min.mjs": "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90",
+    "ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
+}
+"""What a page needs of it, with SHA-256: the build for the CPU alone, the smallest."""
+_MARKER = "edgewright.js"
+"""What a directory must hold to be replaced."""
+_SOURCES = Path(__file__).with_name("web_project")
+_VERSION = 1
+"""Of files.json, as files.js reads it."""
+_MOST_BYTES = 24 << 20
+"""Of a file: Cloudflare Pages and others take none above 25 MiB."""
+_NPM_TIMEOUT_S = 300.0
+"""A choice: 33 MB through a slow line."""
+
+
+def export_web(
+    bundle: Bundle | str | Path,
+    *,
+    out: str | Path,
+    precision: str | None = None,
+    engine: str | Path | None = None,
+    force: bool = False,
+    progress: Callable[[str], None] = silent,
+) -> Artifact:
+    """Write a directory that a static site serves, and whose pages answer as the bundle does; give its artifact.
+
+    Args:
+        bundle: a bundle with an artifact for ONNX Runtime, of a task that is answered by one run.
+        out: the directory to write.
+        precision: which artifact; by default the smallest that passed its gates.
+        engine: a directory that holds the files of onnxruntime-web, such as its package unpacked; by default `npm` gets
+            it.
+        force: replace such a directory that is at `out` already.
+        progress: called with a short phrase at each stage.
+
+    Raises:
+        BundleError: there is no such artifact, or its file is not what the manifest says.
+        UnsupportedConversion: the task, the tokenizer or an input is none that the C core has.
+        MissingExtra: there is no npm.
+        InputError: npm does not get the engine, or its files are of another version.
+        StorageError: `out` exists, or cannot be written.
+    """
+    opened, artifact = fit(bundle, format="onnx", precision=precision)
+    if opened.task().generates:
+        raise UnsupportedConversion(f"a web page has no task {opened.manifest.task} yet", hint="export c has it")
+    if len(opened.parts(artifact)) > 1:
+        raise UnsupportedConversion(
+            f"{artifact.path} has its weights in a file beside it", hint="choose another precision"
+        )
+    with staged(Path(out), marker=_MARKER, force=force) as work:
+        shutil.copytree(_SOURCES, work, dirs_exist_ok=True)
+        (work / "ort").mkdir()
+        if engine is None:
+            progress(f"getting {ENGINE}")
+            _get_engine(work / "ort")
+        else:
+            _copy_engine(Path(engine), work / "ort")
+        write_assets(opened, artifact, work / "model", progress=progress)
+        list_files(work, ("edgewright.wasm", "ort/ort-wasm-simd-threaded.wasm"))
+        list_files(work / "model", sorted(path.name for path in (work / "model").iterdir()))
+    return artifact
+
+
+def _get_engine(to: Path) -> None:
+    if shutil.which("npm") is None:
+        hint = f"run: apt install npm, or give a directory with its files by --engine ({ENGINE})"
+        raise MissingExtra("npm is not installed, and onnxruntime-web comes by it", hint=hint)
+    with tempfile.TemporaryDirectory() as scratch:
+        ways = ("--prefer-offline", "--fetch-retries=0", "--loglevel=error", "--pack-destination", scratch)
+        try:
+            done = subprocess.run(
+                ["npm", "pack", *ways, ENGINE],
+                cwd=scratch,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=_NPM_TIMEOUT_S,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+            said = next((line for line in done.stderr.splitlines() if line.strip()), "not a word")
+        except subprocess.TimeoutExpired:
+            said = f"it took longer than {_NPM_TIMEOUT_S:g} s"
+        packed = next(Path(scratch).glob("*.tgz"), None)
+        if packed is None:
+            hint = "without a network give a directory with its files by --engine"
+            raise InputError(f"npm does not get {ENGINE}: {said}", hint=hint)
+        with tarfile.open(packed) as archive:
+            for name in _ENGINE_FILES:
+                source = archive.extractfile(f"package/dist/{name}")
+                (to / name).write_bytes(source.read() if source else b"")
+    _copy_engine(to, to)
+
+
+def _copy_engine(given: Path, to: Path) -> None:
+    """The engine's files, from wherever they lie in the directory. Raises InputError for others than are known."""
+    for name, wanted in _ENGINE_FILES.items():
+        places = [given / name, given / "dist" / name, given / "package" / "dist" / name]
+        path = next((place for place in places if place.is_file()), None)
+        if path is None:
+            raise InputError(f"{given} has no {name}", hint=f"it is in the directory dist of {ENGINE}")
+        data = path.read_bytes()
+        found = hashlib.sha256(data).hexdigest()
+        if found != wanted:
+            raise InputError(f"{path} is not of {ENGINE}: its SHA-256 is {found[:12]}, not {wanted[:12]}")
+        (to / name).write_bytes(data)
+
+
+def list_files(directory: Path, names: Iterable[str]) -> None:
+    """Write files.json: of each file its parts, with sizes and hashes; a large file is cut into parts."""
+    files = {Path(name).name: _parts(directory, name) for name in names}
+    text = json.dumps({"edgewright": _VERSION, "files": files}, indent=1)
+    (directory / "files.json").write_text(text, encoding="utf-8", newline="\n")
+
+
+def _parts(directory: Path, name: str) -> list[dict[str, str | int]]:
+    data = (directory / name).read_bytes()
+    pieces = [data[at : at + _MOST_BYTES] for at in range(0, max(len(data), 1), _MOST_BYTES)]
+    paths = [name] if len(pieces) == 1 else [f"{name}.{at}" for at in range(len(pieces))]
+    if len(pieces) > 1:
+        (directory / name).unlink()
+        for path, piece in zip(paths, pieces, strict=True):
+            (directory / path).write_bytes(piece)
+    return [
+        {"path": path, "bytes": len(piece), "sha256": hashlib.sha256(piece).hexdigest()}
+        for path, piece in zip(paths, pieces, strict=True)
+    ]

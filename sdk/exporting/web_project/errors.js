@@ -1,0 +1,8 @@
+/* Everything that goes wrong is one of these. `code` is for programs: see edgewright.d.ts. */
+export class EdgewrightError extends Error {
+  constructor(code, message) {
+    super(message);
+    this.name = "EdgewrightError";
+    this.code = code;
+  }
+}

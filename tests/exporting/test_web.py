@@ -1,0 +1,209 @@
+"""The directory for web pages, in node: what a browser runs, by the same modules, which tools/web_answers.py asks."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from web_pages import asked, unlike
+
+from edgewright.cli._export.web import command
+from edgewright.errors import InputError, MissingExtra, StorageError
+from edgewright.exporting import web
+from edgewright.exporting.web import export_web
+
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "tools" / "web_core"
+ENGINE = ROOT / "build" / "onnxruntime-web"
+TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC")
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """onnxruntime-web's files, below build/ from their first use on."""
+    if not ENGINE.is_dir():
+        try:
+            ENGINE.mkdir(parents=True)
+            web._get_engine(ENGINE)
+        except (InputError, MissingExtra) as error:
+            shutil.rmtree(ENGINE)
+            pytest.skip(str(error))
+    return ENGINE
+
+
+@pytest.fixture(scope="module")
+def site(made, engine, tmp_path_factory):
+    """A directory for pages of a task, below a path with a space, as sites have them."""
+    if shutil.which("node") is None:
+        pytest.skip("there is no node")
+    root, done = tmp_path_factory.mktemp("web site"), {}
+
+    def make(family, task, labels=()):
+        if task not in done:
+            argv = [
+                str(made(family, task, labels) / "bundle"),
+                "--out",
+                str(root / task),
+                "--engine",
+                str(engine),
+                "-q",
+            ]
+            assert CliRunner().invoke(command, argv, catch_exceptions=False).exit_code == 0
+            done[task] = root / task
+        return done[task]
+
+    return make
+
+
+def texts():
+    import tiny_models
+
+    return [text for text in tiny_models.texts() if text.strip()][:12]
+
+
+@pytest.mark.slow
+def test_entities_are_those_of_python(made, site):
+    import edgewright
+
+    place = made("bert", "token-classification", TAGS)
+    ways = [{}, {"aggregation_strategy": "none"}, {"aggregation_strategy": "average"}]
+    found = asked(site("bert", "token-classification", TAGS), *(["run", texts(), one] for one in ways), ["check"])
+    with edgewright.load(place / "bundle", careful=False) as pipeline:
+        wanted = [pipeline(texts(), **one) for one in ways]
+    assert unlike(found["answers"][:3], wanted) == []
+    assert found["answers"][3]["cases"] > 3
+    assert found["progress"]["loaded"] == found["progress"]["total"] > 14_000_000
+
+
+@pytest.mark.slow
+def test_answers_from_windows_are_those_of_python(made, site):
+    import edgewright
+
+    place = made("roberta", "question-answering")
+    some = texts()
+    items = [
+        {"question": text.split()[0], "context": " ".join(some) if at % 3 == 0 else text}
+        for at, text in enumerate(some)
+    ] + [{"question": "who", "context": "\ufeffParis"}]
+    ways = [{}, {"top_k": 3}, {"handle_impossible_answer": True, "max_answer_len": 5}]
+    found = asked(
+        site("roberta", "question-answering"), *(["run", items, one] for one in ways), ["run", items[0]], ["check"]
+    )
+    with edgewright.load(place / "bundle", careful=False) as pipeline:
+        wanted = [*(pipeline(items, **one) for one in ways), pipeline(items[0])]
+    assert unlike(found["answers"][:4], wanted) == []
+    assert found["answers"][4]["cases"] > 3
+
+
+@pytest.mark.slow
+def test_what_is_no_request_is_told(site):
+    place = site("bert", "token-classification", TAGS)
+    found = asked(
+        place,
+        ["run", "a\0b"],
+        ["run", "a" * ((1 << 20) + 1)],
+        ["run", 7],
+        ["run", {"question": "a"}],
+        ["run", "a", {"top_k": 3}],
+        ["run", "a", {"aggregation_strategy": "best"}],
+        ["run", "\ud800 alone"],
+        ["encode", "hé 👍🏽 x"],
+        ["wait"],
+        ["reopen"],
+        ["close"],
+        ["run", "late"],
+        worker=False,
+    )["answers"]
+    codes = [one.get("error") for one in found[:6]]
+    assert codes == ["argument", "too-long", "argument", "argument", "argument", "argument"]
+    assert found[4]["why"] == "token-classification has no option top_k; it has aggregation_strategy"
+    assert isinstance(found[6], list)
+    assert found[7]["offsets"][-1] == [0, 0]
+    assert max(end for _, end in found[7]["offsets"]) == 7, "characters, not halves of them"
+    assert found[8] == ["files.json", "files.json"], "the rest is in the cache"
+    assert found[10] == {"error": "closed", "why": "the model is closed; open it again", "kind": "EdgewrightError"}
+
+
+@pytest.mark.slow
+def test_calls_that_wait_when_the_worker_ends_fail(site):
+    found = asked(
+        site("bert", "token-classification", TAGS), ["run", "a"], ["wait"], ["run", "b"], ["close"], ["run", "c"]
+    )
+    assert [one if one is None else one.get("error") for one in found["answers"][1:]] == ["closed", None, "closed"]
+
+
+@pytest.mark.slow
+def test_files_that_are_missing_altered_or_older(site, tmp_path):
+    place = site("bert", "token-classification", TAGS)
+    copy = tmp_path / "copy"
+    shutil.copytree(place, copy)
+    files = json.loads((copy / "model" / "files.json").read_text())
+    older = json.dumps({**files, "edgewright": 0})
+    tokenizer = (copy / "model" / "tokenizer.bin").read_bytes()
+    for name, change, why in (
+        ("model/files.json", None, "files.json: the server answers 404"),
+        ("model/files.json", b"<!doctype html>", "files.json is not the list of an exported model"),
+        ("model/files.json", older.encode(), "is of version 0, and this edgewright.js reads 1"),
+        ("model/tokenizer.bin", None, ": the server answers 404"),
+        ("model/tokenizer.bin", tokenizer[:-1] + b"!", "tokenizer.bin: other bytes than were exported"),
+        ("model/model.onnx", b"cut", "model.onnx: 3 bytes instead of"),
+        ("edgewright.wasm", b"long" * 50_000, "edgewright.wasm: 200000 bytes instead of"),
+    ):
+        before = (copy / name).read_bytes()
+        (copy / name).unlink() if change is None else (copy / name).write_bytes(change)
+        found = asked(copy, worker=False)["open"]
+        (copy / name).write_bytes(before)
+        assert found["error"] == "asset"
+        assert why in found["why"]
+
+
+@pytest.mark.slow
+def test_large_files_are_cut_and_joined_and_the_directory_is_replaced_by_force_alone(
+    made, engine, site, tmp_path, monkeypatch
+):
+    bundle, out = made("bert", "token-classification", TAGS) / "bundle", tmp_path / "site"
+    monkeypatch.setattr(web, "_MOST_BYTES", 200_000)
+    export_web(bundle, out=out, engine=engine)
+    assert max(path.stat().st_size for path in (out / "model").iterdir() if path.suffix != ".json") <= 200_000
+    assert (out / "ort" / "ort-wasm-simd-threaded.wasm.70").is_file()
+    whole = asked(site("bert", "token-classification", TAGS), ["run", texts()], worker=False)["answers"]
+    assert asked(out, ["run", texts()], worker=False)["answers"] == whole
+    with pytest.raises(StorageError, match="exists"):
+        export_web(bundle, out=out, engine=engine)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "ort.wasm.bundle.min.mjs").write_bytes(b"of another version")
+    with pytest.raises(InputError, match="is not of onnxruntime-web@"):
+        export_web(bundle, out=out, engine=tmp_path / "other", force=True)
+    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
+    monkeypatch.setenv("npm_config_cache", str(tmp_path / "cache"))
+    with pytest.raises(InputError, match=r"npm does not get onnxruntime-web@.*ECONNREFUSED"):
+        export_web(bundle, out=out, force=True)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingExtra, match="npm is not installed"):
+        export_web(bundle, out=out, force=True)
+
+
+def test_the_webassembly_is_of_these_sources():
+    """If not, run tools/web_core/build, with the compiler that it names."""
+    recorded = dict(line.split()[::-1] for line in (CORE / "sources.sha256").read_text().splitlines())
+    sources = [CORE / "core.c", CORE / "build", *(CORE / "missing").iterdir()]
+    sources += [path for path in (ROOT / "sdk" / "exporting" / "c_project").iterdir() if path.suffix in (".c", ".h")]
+    made_of = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sources if path.name != "main.c"}
+    made_of["edgewright.wasm"] = hashlib.sha256((web._SOURCES / "edgewright.wasm").read_bytes()).hexdigest()
+    assert recorded == made_of
+
+
+@pytest.mark.slow
+def test_the_same_compiler_makes_the_same_bytes(tmp_path):
+    version = (
+        subprocess.run(["clang", "--version"], capture_output=True, text=True, check=False)
+        if shutil.which("clang")
+        else None
+    )
+    if version is None or "version 14.0.6" not in version.stdout or not Path("/usr/lib/wasm32-wasi/libc.a").is_file():
+        pytest.skip("there is no clang 14.0.6 with wasi-libc")
+    subprocess.run([CORE / "build", tmp_path / "core.wasm"], check=True)
+    assert (tmp_path / "core.wasm").read_bytes() == (web._SOURCES / "edgewright.wasm").read_bytes()
