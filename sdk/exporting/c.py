@@ -150,6 +150,7 @@ def _settings(opened: Bundle, artifact: Artifact) -> str:
         "task": task.name,
         "model": Path(artifact.path).name,
         "max_length": settings.max_length,
+        "characters": settings.characters,
         "problem": settings.problem,
         "activation": settings.activation,
         "pooling": settings.pooling,

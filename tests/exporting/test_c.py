@@ -10,6 +10,7 @@ import c_answers
 import pytest
 import token_texts
 from click.testing import CliRunner
+from strange_sources import edited, static
 
 import edgewright
 from edgewright.cli._export.c import command
@@ -58,6 +59,15 @@ def test_answers_from_windows_are_those_of_python(made, program, options, monkey
         {"question": text.split()[0], "context": long if at % 4 == 0 else text} for at, text in enumerate(TEXTS[:12])
     ]
     assert held(made("roberta", "question-answering"), program, items, **options) == []
+
+
+def test_characters_are_cut_as_model2vec_does(program, source_dir, tmp_path, monkeypatch):
+    monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=0")
+    place = tmp_path / "place"
+    source = edited(static(source_dir, place / "source", alone=True) / "config.json", max_length=6)
+    edgewright.build(source, formats=["onnx"], precisions=["fp32"], out=place / "bundle")
+    export_c(place / "bundle", out=place / "c")
+    assert held(place, program, [*TEXTS[:8], "a story " * 10, "naïve " * 20, "good" + " " * 90 + "story"]) == []
 
 
 def test_threads_share_a_model(made, program, monkeypatch):

@@ -35,6 +35,7 @@ struct ew_model {
     const char **labels;
     size_t label_count;
     uint32_t max_length;
+    size_t characters; /* of a text so many are read, 0 is all: model2vec cuts them before it looks for tokens */
     int normalize, cut_left, pads_left, exact, segments;
     int32_t pad_id, mask_id, unknown_id;
     input inputs[MOST_INPUTS];
@@ -258,6 +259,8 @@ static int take(ew_model *m, const char *key, char *value, const char **file)
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (!strcmp(key, numbers[i].key))
             return *numbers[i].to = (int)number, 1;
+    if (!strcmp(key, "characters") && number >= 0)
+        return m->characters = (size_t)number, 1;
     if (!strcmp(key, "max_length") && number > 0 && number < 1 << 24)
         return m->max_length = (uint32_t)number, 1;
     return 0;
