@@ -113,6 +113,10 @@ def test_what_is_no_request_is_told(site):
         ["encode", "hé 👍🏽 x"],
         ["wait"],
         ["reopen"],
+        ["starve"],
+        ["run", "é " * 300_000],
+        ["run", "a"],
+        ["wait"],
         ["close"],
         ["run", "late"],
         worker=False,
@@ -124,7 +128,8 @@ def test_what_is_no_request_is_told(site):
     assert found[7]["offsets"][-1] == [0, 0]
     assert max(end for _, end in found[7]["offsets"]) == 7, "characters, not halves of them"
     assert found[8] == ["files.json", "files.json"], "the rest is in the cache"
-    assert found[10] == {"error": "closed", "why": "the model is closed; open it again", "kind": "EdgewrightError"}
+    assert [one["error"] for one in found[9:11]] == ["memory", "memory"]
+    assert found[12] == {"error": "closed", "why": "the model is closed; open it again", "kind": "EdgewrightError"}
 
 
 @pytest.mark.slow
