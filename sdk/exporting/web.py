@@ -91,7 +91,8 @@ def export_web(
         else:
             _copy_engine(Path(engine), work / "ort")
         list_files(work, ("edgewright.wasm", "ort/ort-wasm-simd-threaded.wasm"))
-        list_files(work / "model", sorted(path.name for path in (work / "model").iterdir()))
+        for name in list_files(work / "model", sorted(path.name for path in (work / "model").iterdir())):
+            progress(f"{name} is in parts, since some hosts take no file above 25 MiB")
     return artifact
 
 
@@ -146,11 +147,12 @@ def _copy_engine(given: Path, to: Path) -> None:
         (to / name).write_bytes(data)
 
 
-def list_files(directory: Path, names: Iterable[str]) -> None:
-    """Write files.json: of each file its parts, with sizes and hashes; a large file is cut into parts."""
+def list_files(directory: Path, names: Iterable[str]) -> list[str]:
+    """Write files.json: of each file its parts, with sizes and hashes. Large files are cut; gives their names."""
     files = {Path(name).name: _parts(directory, name) for name in names}
     text = json.dumps({"edgewright": _VERSION, "files": files}, indent=1)
     (directory / "files.json").write_text(text, encoding="utf-8", newline="\n")
+    return [name for name, parts in files.items() if len(parts) > 1]
 
 
 def _parts(directory: Path, name: str) -> list[dict[str, str | int]]:

@@ -141,6 +141,13 @@ def test_calls_that_wait_when_the_worker_ends_fail(site):
 
 
 @pytest.mark.slow
+def test_a_browser_that_is_too_old_is_told(site, monkeypatch):
+    monkeypatch.setenv("OLD_BROWSER", "1")
+    found = asked(site("bert", "token-classification", TAGS))["open"]
+    assert (found["error"], found["why"]) == ("unsupported", "this browser has no WebAssembly SIMD and atomics")
+
+
+@pytest.mark.slow
 def test_files_that_are_missing_altered_or_older(site, tmp_path):
     place = site("bert", "token-classification", TAGS)
     copy = tmp_path / "copy"
@@ -171,7 +178,9 @@ def test_large_files_are_cut_and_joined_and_the_directory_is_replaced_by_force_a
 ):
     bundle, out = made("bert", "token-classification", TAGS) / "bundle", tmp_path / "site"
     monkeypatch.setattr(web, "_MOST_BYTES", 200_000)
-    export_web(bundle, out=out, engine=engine)
+    said: list[str] = []
+    export_web(bundle, out=out, engine=engine, progress=said.append)
+    assert "model.onnx is in parts, since some hosts take no file above 25 MiB" in said
     assert max(path.stat().st_size for path in (out / "model").iterdir() if path.suffix != ".json") <= 200_000
     assert (out / "ort" / "ort-wasm-simd-threaded.wasm.70").is_file()
     whole = asked(site("bert", "token-classification", TAGS), ["run", texts()], worker=False)["answers"]
