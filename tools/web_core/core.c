@@ -78,9 +78,8 @@ int munmap(void *at, size_t bytes)
 
 FILE *fopen(const char *path, const char *mode)
 {
-    int file = open(path, O_RDONLY);
     (void)mode;
-    return (FILE *)(intptr_t)(file > 0 ? file : 0);
+    return (FILE *)(intptr_t)(open(path, O_RDONLY) > 0 ? open(path, O_RDONLY) : 0);
 }
 
 size_t fread(void *out, size_t each, size_t most, FILE *file)
@@ -270,8 +269,8 @@ FOR_THE_PAGE int ew_page_output(float *data, int rank, int first, int second, in
     return EW_OK;
 }
 
-/* After a request: what is known of its runs goes. */
-FOR_THE_PAGE void ew_page_end(void)
+/* Before a request: what was known of the one before it goes. */
+FOR_THE_PAGE void ew_page_begin(void)
 {
     run_forgotten();
     while (known_count)

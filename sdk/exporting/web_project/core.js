@@ -173,7 +173,7 @@ export class Core {
       }
     } finally {
       if (!this.#broken) owned.forEach((one) => this.#c.free(one));
-      if (!this.#broken) this.#c.ew_page_end();
+      if (!this.#broken) this.#c.ew_page_begin(); // what the engine gave goes now, not at the next request
     }
   }
 
