@@ -96,7 +96,8 @@ class Site:
                 self.send_header("Content-Type", TYPES.get(Path(path).suffix, "application/octet-stream"))
                 self.send_header("Content-Length", str(len(found or b"")))
                 self.end_headers()
-                self.wfile.write(found or b"")
+                with contextlib.suppress(BrokenPipeError):  # of a browser that is ended
+                    self.wfile.write(found or b"")
 
             def do_POST(self) -> None:
                 data = self.rfile.read(int(self.headers["Content-Length"]))

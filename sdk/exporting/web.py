@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from edgewright.errors import InputError, MissingExtra, UnsupportedConversion
 from edgewright.exporting.c import fit, write_assets
 from edgewright.system.atomic import staged
+from edgewright.system.files import read_capped
 from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from edgewright.bundle.bundle import Bundle
     from edgewright.bundle.manifest import Artifact
 
-__all__ = ["ENGINE", "export_web", "list_files"]
+__all__ = ["export_web", "list_files"]
 
-ENGINE = "onnxruntime-web@1.30.0"
+_ENGINE = "onnxruntime-web@1.30.0"
 """The package and version that the answers of pages were held against Python's with."""
 _ENGINE_FILES = {
     "ort.wasm.bundle.min.mjs": "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90",
@@ -42,6 +43,8 @@ _VERSION = 1
 """Of files.json, as files.js reads it."""
 _MOST_BYTES = 24 << 20
 """Of a file: Cloudflare Pages and others take none above 25 MiB."""
+_MOST_ENGINE_BYTES = 64 << 20
+"""Of a file of the engine; the larger one has 14 MB."""
 _NPM_TIMEOUT_S = 300.0
 """A choice: 33 MB through a slow line."""
 
@@ -82,27 +85,28 @@ def export_web(
         )
     with staged(Path(out), marker=_MARKER, force=force) as work:
         shutil.copytree(_SOURCES, work, dirs_exist_ok=True)
+        write_assets(opened, artifact, work / "model", progress=progress)
         (work / "ort").mkdir()
         if engine is None:
-            progress(f"getting {ENGINE}")
+            progress(f"getting {_ENGINE}")
             _get_engine(work / "ort")
         else:
             _copy_engine(Path(engine), work / "ort")
-        write_assets(opened, artifact, work / "model", progress=progress)
         list_files(work, ("edgewright.wasm", "ort/ort-wasm-simd-threaded.wasm"))
-        list_files(work / "model", sorted(path.name for path in (work / "model").iterdir()))
+        for name in list_files(work / "model", sorted(path.name for path in (work / "model").iterdir())):
+            progress(f"{name} is in parts, since some hosts take no file above 25 MiB")
     return artifact
 
 
 def _get_engine(to: Path) -> None:
     if shutil.which("npm") is None:
-        hint = f"run: apt install npm, or give a directory with its files by --engine ({ENGINE})"
+        hint = f"run: apt install npm, or give a directory with its files by --engine ({_ENGINE})"
         raise MissingExtra("npm is not installed, and onnxruntime-web comes by it", hint=hint)
     with tempfile.TemporaryDirectory() as scratch:
         ways = ("--prefer-offline", "--fetch-retries=0", "--loglevel=error", "--pack-destination", scratch)
         try:
             done = subprocess.run(
-                ["npm", "pack", *ways, ENGINE],
+                ["npm", "pack", *ways, _ENGINE],
                 cwd=scratch,
                 capture_output=True,
                 encoding="utf-8",
@@ -117,11 +121,14 @@ def _get_engine(to: Path) -> None:
         packed = next(Path(scratch).glob("*.tgz"), None)
         if packed is None:
             hint = "without a network give a directory with its files by --engine"
-            raise InputError(f"npm does not get {ENGINE}: {said}", hint=hint)
-        with tarfile.open(packed) as archive:
-            for name in _ENGINE_FILES:
-                source = archive.extractfile(f"package/dist/{name}")
-                (to / name).write_bytes(source.read() if source else b"")
+            raise InputError(f"npm does not get {_ENGINE}: {said}", hint=hint)
+        try:
+            with tarfile.open(packed) as archive:
+                for name in _ENGINE_FILES:
+                    source = archive.extractfile(f"package/dist/{name}")
+                    (to / name).write_bytes(source.read(_MOST_ENGINE_BYTES) if source else b"")
+        except (KeyError, tarfile.TarError) as error:
+            raise InputError(f"what npm gives for {_ENGINE} is no such package: {error}") from error
     _copy_engine(to, to)
 
 
@@ -131,19 +138,23 @@ def _copy_engine(given: Path, to: Path) -> None:
         places = [given / name, given / "dist" / name, given / "package" / "dist" / name]
         path = next((place for place in places if place.is_file()), None)
         if path is None:
-            raise InputError(f"{given} has no {name}", hint=f"it is in the directory dist of {ENGINE}")
-        data = path.read_bytes()
+            raise InputError(f"{given} has no {name}", hint=f"it is in the directory dist of {_ENGINE}")
+        try:
+            data = read_capped(path, _MOST_ENGINE_BYTES, InputError)
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror or error}") from error
         found = hashlib.sha256(data).hexdigest()
         if found != wanted:
-            raise InputError(f"{path} is not of {ENGINE}: its SHA-256 is {found[:12]}, not {wanted[:12]}")
+            raise InputError(f"{path} is not of {_ENGINE}: its SHA-256 is {found[:12]}, not {wanted[:12]}")
         (to / name).write_bytes(data)
 
 
-def list_files(directory: Path, names: Iterable[str]) -> None:
-    """Write files.json: of each file its parts, with sizes and hashes; a large file is cut into parts."""
+def list_files(directory: Path, names: Iterable[str]) -> list[str]:
+    """Write files.json: of each file its parts, with sizes and hashes. Large files are cut; gives their names."""
     files = {Path(name).name: _parts(directory, name) for name in names}
     text = json.dumps({"edgewright": _VERSION, "files": files}, indent=1)
     (directory / "files.json").write_text(text, encoding="utf-8", newline="\n")
+    return [name for name, parts in files.items() if len(parts) > 1]
 
 
 def _parts(directory: Path, name: str) -> list[dict[str, str | int]]:

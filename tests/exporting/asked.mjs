@@ -1,8 +1,10 @@
 /* Opens an exported model and makes calls; what each gives, or its error, as JSON.
  *
  * Standard input: {"module": address of edgewright.js, "model": its directory, "options": of open, "calls": [[name, ...values], ...]}.
- * All calls are made at once, as a hasty page does; "wait" waits for those before it, and "reopen" visits again. */
+ * All calls are made at once, as a hasty page does; "wait" waits for those before it, "reopen" visits again,
+ * and "starve" takes the memory away. */
 import { readFileSync } from "node:fs";
+import v8 from "node:v8";
 
 const { module, model, options, calls } = JSON.parse(readFileSync(0, "utf8"));
 const { Edgewright } = await import(module);
@@ -29,6 +31,7 @@ const answers = [];
 for (const [name, ...values] of calls) {
   if (name === "wait") await Promise.all(answers);
   else if (name === "reopen") answers.push(await reopened());
+  else if (name === "starve") v8.setFlagsFromString("--wasm-max-mem-pages=64"); // 4 MiB, which are taken already
   else if (name === "close") answers.push(opened.close() ?? null);
   else answers.push(opened[name](...values).catch(told));
 }

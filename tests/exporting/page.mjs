@@ -53,3 +53,5 @@ class Cache {
 }
 const cache = new Cache();
 globalThis.caches = { open: async () => cache };
+
+if (process.env.OLD_BROWSER) WebAssembly.validate = () => false;

@@ -113,6 +113,10 @@ def test_what_is_no_request_is_told(site):
         ["encode", "hé 👍🏽 x"],
         ["wait"],
         ["reopen"],
+        ["starve"],
+        ["run", "é " * 300_000],
+        ["run", "a"],
+        ["wait"],
         ["close"],
         ["run", "late"],
         worker=False,
@@ -124,7 +128,8 @@ def test_what_is_no_request_is_told(site):
     assert found[7]["offsets"][-1] == [0, 0]
     assert max(end for _, end in found[7]["offsets"]) == 7, "characters, not halves of them"
     assert found[8] == ["files.json", "files.json"], "the rest is in the cache"
-    assert found[10] == {"error": "closed", "why": "the model is closed; open it again", "kind": "EdgewrightError"}
+    assert [one["error"] for one in found[9:11]] == ["memory", "memory"]
+    assert found[12] == {"error": "closed", "why": "the model is closed; open it again", "kind": "EdgewrightError"}
 
 
 @pytest.mark.slow
@@ -133,6 +138,13 @@ def test_calls_that_wait_when_the_worker_ends_fail(site):
         site("bert", "token-classification", TAGS), ["run", "a"], ["wait"], ["run", "b"], ["close"], ["run", "c"]
     )
     assert [one if one is None else one.get("error") for one in found["answers"][1:]] == ["closed", None, "closed"]
+
+
+@pytest.mark.slow
+def test_a_browser_that_is_too_old_is_told(site, monkeypatch):
+    monkeypatch.setenv("OLD_BROWSER", "1")
+    found = asked(site("bert", "token-classification", TAGS))["open"]
+    assert (found["error"], found["why"]) == ("unsupported", "this browser has no WebAssembly SIMD and atomics")
 
 
 @pytest.mark.slow
@@ -166,7 +178,9 @@ def test_large_files_are_cut_and_joined_and_the_directory_is_replaced_by_force_a
 ):
     bundle, out = made("bert", "token-classification", TAGS) / "bundle", tmp_path / "site"
     monkeypatch.setattr(web, "_MOST_BYTES", 200_000)
-    export_web(bundle, out=out, engine=engine)
+    said: list[str] = []
+    export_web(bundle, out=out, engine=engine, progress=said.append)
+    assert "model.onnx is in parts, since some hosts take no file above 25 MiB" in said
     assert max(path.stat().st_size for path in (out / "model").iterdir() if path.suffix != ".json") <= 200_000
     assert (out / "ort" / "ort-wasm-simd-threaded.wasm.70").is_file()
     whole = asked(site("bert", "token-classification", TAGS), ["run", texts()], worker=False)["answers"]

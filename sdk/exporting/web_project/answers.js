@@ -37,7 +37,7 @@ function texts(name, given) {
 function asked(task, options) {
   const known = TASKS[task].options;
   const request = {};
-  for (const [name, value] of Object.entries(options)) {
+  for (const [name, value] of Object.entries(options ?? {})) {
     if (!known.includes(name)) throw argument(`${task} has no option ${name}; it has ${known.join(", ") || "none"}`);
     if (value === undefined || (value === null && name !== "top_k")) continue;
     request[OPTIONS[name]] = value;

@@ -163,7 +163,6 @@ export class Core {
           text(request.hypothesis), request.longest ?? 0, Number(Boolean(request.nothing)),
         ); // an ew_request
         owned.push(this.#put(new Uint8Array(words.buffer)));
-        this.#c.ew_page_begin();
         return owned.at(-1);
       });
       for (;;) {
@@ -174,6 +173,7 @@ export class Core {
       }
     } finally {
       if (!this.#broken) owned.forEach((one) => this.#c.free(one));
+      if (!this.#broken) this.#c.ew_page_begin(); // what the engine gave goes now, not at the next request
     }
   }
 
