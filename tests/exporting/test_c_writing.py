@@ -33,6 +33,7 @@ HOW = (
     {"temperature": 2.5, "no_repeat_ngram_size": 3},
     {"temperature": 1e-3, "top_k": 1000},
     {"temperature": 1.0, "top_k": 1},
+    {"temperature": 1.0, "no_repeat_ngram_size": 1},
 )
 CHAT = [
     {"role": "user", "content": "the road <s> and </s> the <unk>"},
