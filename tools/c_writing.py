@@ -102,7 +102,9 @@ def bundles(scratch: Path) -> list[Path]:
     made = []
     stories = DATA.parent / "models" / "stories260K"
     if stories.is_dir():
-        edgewright.build(stories / "stories260K.bin", out=scratch / "stories260K", precisions=["fp32", "int8"], **asked)
+        edgewright.build(
+            stories / "stories260K.bin", out=scratch / "stories260K", precisions=["fp32", "fp16", "int8"], **asked
+        )
         made.append(scratch / "stories260K")
     for kind in SHAPES:
         source = shaped(kind, scratch / "sources" / kind)
