@@ -98,7 +98,7 @@ def export_c(
         for path in opened.parts(artifact):
             shutil.copyfile(opened.directory / path, assets / Path(path).name)
         (assets / "tokenizer.bin").write_bytes(data)
-        (assets / "model.txt").write_text(_settings(opened, artifact, progress), encoding="utf-8", newline="\n")
+        (assets / "model.txt").write_text(_settings(opened, artifact), encoding="utf-8", newline="\n")
         vectors = list(_vectors(opened, artifact))
         (assets / "vectors.json").write_text(json.dumps(vectors, indent=1, ensure_ascii=False), encoding="utf-8")
     return artifact
@@ -129,10 +129,10 @@ def _strange_of_decoder(artifact: Artifact) -> list[TensorSpec]:
     return strange + [one for one in logits if one.dtype != "float32" or not isinstance(one.shape[-1], int)]
 
 
-def _settings(opened: Bundle, artifact: Artifact, progress: Callable[[str], None]) -> str:
+def _settings(opened: Bundle, artifact: Artifact) -> str:
     """model.txt: a word and a value a line; line breaks and backslashes are escaped."""
     if opened.manifest.task == "text-generation":
-        return _lines([*_of_decoder(opened, artifact), *_of_chat(opened, progress)])
+        return _lines([*_of_decoder(opened, artifact), *_of_chat(opened)])
     task, tokenizer, settings = opened.task(), opened.tokenizer(), opened.manifest.settings
     said = {
         "task": task.name,
@@ -174,13 +174,11 @@ def _of_decoder(opened: Bundle, artifact: Artifact) -> list[tuple[str, Any]]:
     return said
 
 
-def _of_chat(opened: Bundle, progress: Callable[[str], None]) -> list[tuple[str, Any]]:
+def _of_chat(opened: Bundle) -> list[tuple[str, Any]]:
     try:
         form = chat_form(opened.directory, opened.tokenizer().special_tokens)
     except (SourceError, UnsupportedConversion) as error:
-        why = error.message.replace(str(opened.directory), "the bundle")
-        progress(f"take plain prompts alone: {why}")
-        return [("chat_refused", why)]
+        return [("chat_refused", error.message.replace(str(opened.directory), "the bundle"))]
     around = [
         (f"chat_{place}_{role}", text)
         for role, texts in form.around.items()
