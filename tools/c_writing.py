@@ -179,7 +179,7 @@ def measured(sample: Path, bundle: Path, precision: str, assets: Path) -> None:
         for tokens in (1, 128):
             settings = json.dumps({"max_new_tokens": tokens, "ignore_end": True})
             for side, argv in (
-                ("C", [sample, "--stats", "--settings", settings, assets, "Once upon a time"]),
+                ("C", [sample, "--stats", "--huge-pages", "--settings", settings, assets, "Once upon a time"]),
                 ("Python", [sys.executable, "-c", python, bundle, "Once upon a time", tokens]),
             ):
                 wall, cpu, memory, said = costs(argv)

@@ -223,7 +223,7 @@ def test_the_sample_converses(talking, project, tmp_path):
     subprocess.run(["cmake", "-S", project, "-B", tmp_path], check=True, capture_output=True)
     subprocess.run(["cmake", "--build", tmp_path], check=True, capture_output=True)
     settings = {"max_new_tokens": 12, "ignore_end": True}
-    argv = [tmp_path / "sample", "--stats", "--settings", json.dumps(settings), project / "assets"]
+    argv = [tmp_path / "sample", "--stats", "--huge-pages", "--settings", json.dumps(settings), project / "assets"]
     engine = {"EW_ENGINE": str(c_answers.engine())}
     done = subprocess.run([*argv, "the road", "and?"], env=engine, check=True, capture_output=True, text=True)
     lines = subprocess.run(argv, env=engine, input="the road\nand?\n", check=True, capture_output=True, text=True)
