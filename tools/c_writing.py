@@ -102,7 +102,9 @@ def bundles(scratch: Path) -> list[Path]:
     made = []
     stories = DATA.parent / "models" / "stories260K"
     if stories.is_dir():
-        edgewright.build(stories / "stories260K.bin", out=scratch / "stories260K", precisions=["fp32", "int8"], **asked)
+        edgewright.build(
+            stories / "stories260K.bin", out=scratch / "stories260K", precisions=["fp32", "fp16", "int8"], **asked
+        )
         made.append(scratch / "stories260K")
     for kind in SHAPES:
         source = shaped(kind, scratch / "sources" / kind)
@@ -177,7 +179,7 @@ def measured(sample: Path, bundle: Path, precision: str, assets: Path) -> None:
         for tokens in (1, 128):
             settings = json.dumps({"max_new_tokens": tokens, "ignore_end": True})
             for side, argv in (
-                ("C", [sample, "--stats", "--settings", settings, assets, "Once upon a time"]),
+                ("C", [sample, "--stats", "--huge-pages", "--settings", settings, assets, "Once upon a time"]),
                 ("Python", [sys.executable, "-c", python, bundle, "Once upon a time", tokens]),
             ):
                 wall, cpu, memory, said = costs(argv)

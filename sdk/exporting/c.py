@@ -48,10 +48,10 @@ _CACHE = "past_key_values."
 """How the names of a decoder's keys and values begin."""
 _CACHE_RANK = 4
 """Their dimensions: texts, heads, tokens, width."""
-_WHOLE = ("top_k", "no_repeat_ngram_size")
-"""The settings that are counts."""
 _CACHED = ("float32", "float16", "int8")
 """What they can be."""
+_WHOLE = ("top_k", "no_repeat_ngram_size")
+"""The settings of sampling that are counts."""
 
 
 def export_c(
@@ -69,7 +69,8 @@ def export_c(
     the bundle's golden cases with offsets, for tests on the far side.
 
     Args:
-        bundle: a bundle with such an artifact, of a task that is answered by one run.
+        bundle: a bundle with such an artifact, of a task that is answered by one run, or of a decoder, whose template
+            for chats comes along where it is no more than texts around messages.
         out: the directory to write.
         format: of the artifact; the program maps an `ort` file, whose weights the engine then uses where they lie, and
             an `onnx` file is read and copied by the engine.
@@ -144,7 +145,7 @@ def _strange_of_decoder(artifact: Artifact) -> list[TensorSpec]:
 def _settings(opened: Bundle, artifact: Artifact) -> str:
     """model.txt: a word and a value a line; line breaks and backslashes are escaped."""
     if opened.manifest.task == "text-generation":
-        return _lines(_of_decoder(opened, artifact))
+        return _lines([*_of_decoder(opened, artifact), *_of_chat(opened)])
     task, tokenizer, settings = opened.task(), opened.tokenizer(), opened.manifest.settings
     said = {
         "task": task.name,
@@ -184,7 +185,7 @@ def _of_decoder(opened: Bundle, artifact: Artifact) -> list[tuple[str, Any]]:
     for one in artifact.inputs:
         if one.name.startswith(_CACHE):
             said.append(("cache", f"{one.dtype} {one.shape[1]} {one.shape[3]} {one.name}"))
-    return said + _of_chat(opened)
+    return said
 
 
 def _of_chat(opened: Bundle) -> list[tuple[str, Any]]:

@@ -101,7 +101,7 @@ class Sampler:
         if how.repetition_penalty != 1 or how.no_repeat_ngram_size:
             logits = self._ruled(logits, before)
             best = int(logits.argmax())
-        if how.temperature == 0 or how.top_k == 1:
+        if how.temperature == 0 or how.top_k == 1 or not math.isfinite(logits[best]):  # the rules may leave none
             return best
         tokens, shares = self._candidates(logits)
         drawn = self._random.random() * shares.sum()

@@ -1,5 +1,6 @@
 """What of the C core writes, built with gcc's sanitizers: its tokens, pieces and refusals are those of Python."""
 
+import itertools
 import json
 import random
 import shutil
@@ -11,11 +12,16 @@ import c_answers
 import c_writing
 import numpy as np
 import pytest
+import test_chat_form as forms
 import token_texts
 
 import edgewright
+from edgewright.bundle.bundle import Bundle
+from edgewright.errors import DataError
 from edgewright.exporting.c import export_c
+from edgewright.exporting.chat_form import chat_form
 from edgewright.exporting.tokenizer_file import tokenizer_file
+from edgewright.generation.chat_template import ChatTemplate
 from edgewright.generation.sampling import Sampler, Sampling
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "generation"))
@@ -33,6 +39,7 @@ HOW = (
     {"temperature": 2.5, "no_repeat_ngram_size": 3},
     {"temperature": 1e-3, "top_k": 1000},
     {"temperature": 1.0, "top_k": 1},
+    {"temperature": 1.0, "no_repeat_ngram_size": 1},
 )
 CHAT = [
     {"role": "user", "content": "the road <s> and </s> the <unk>"},
@@ -140,6 +147,34 @@ def test_a_persons_words_are_characters(talking, project, program):
     assert c_writing.ids(program, project / "assets", asked) == wanted
 
 
+@pytest.mark.parametrize("source", [forms.CHATML, forms.LLAMA3, forms.GEMMA, forms.MISTRAL, forms.LLAMA2])
+def test_conversations_of_every_form_are_rendered_as_by_jinja(talking, project, program, source, tmp_path):
+    """The ids that the template's own text has, and a refusal where the template refuses, or the form lacks a role."""
+    assets = tmp_path / "assets"
+    shutil.copytree(project / "assets", assets)
+    form, template = chat_form(forms.directory(tmp_path, source), ["<s>", "</s>"]), ChatTemplate(tmp_path)
+    said = [("begin", form.begin), ("unsaid", form.unsaid), ("answer", form.answer)]
+    said += [("trims", int(form.trims)), ("in_turns", int(form.in_turns))]
+    for role, (before, after) in form.around.items():
+        said += [(f"before_{role}", before), (f"after_{role}", after)]
+    kept = [line for line in (assets / "model.txt").read_text().splitlines() if not line.startswith("chat_")]
+    lines = [f"chat_{name} {value}".replace("\\", "\\\\").replace("\n", "\\n") for name, value in said]
+    (assets / "model.txt").write_text("\n".join([*kept, *lines, ""]))
+    words = ["why", " \n<s> so\u3000\x1c", "", "</s>\u200b ", "é"]
+    orders = [order for size in (1, 2, 3) for order in itertools.product(("system", "user", "assistant"), repeat=size)]
+    asked = [
+        [{"role": role, "content": words[(at + turn) % len(words)]} for turn, role in enumerate(order)]
+        for at, order in enumerate(orders)
+    ]
+    tokenizer = Bundle.open(talking).tokenizer()
+    for messages, found in zip(asked, c_writing.ids(program, assets, asked), strict=True):
+        try:
+            wanted = template.encode(tokenizer, messages) if form.render(messages) is not None else [-5]
+        except DataError:
+            wanted = [-5]
+        assert found == wanted, messages
+
+
 @pytest.mark.parametrize(
     ("prompt", "settings", "why"),
     [
@@ -222,7 +257,7 @@ def test_the_sample_converses(talking, project, tmp_path):
     subprocess.run(["cmake", "-S", project, "-B", tmp_path], check=True, capture_output=True)
     subprocess.run(["cmake", "--build", tmp_path], check=True, capture_output=True)
     settings = {"max_new_tokens": 12, "ignore_end": True}
-    argv = [tmp_path / "sample", "--stats", "--settings", json.dumps(settings), project / "assets"]
+    argv = [tmp_path / "sample", "--stats", "--huge-pages", "--settings", json.dumps(settings), project / "assets"]
     engine = {"EW_ENGINE": str(c_answers.engine())}
     done = subprocess.run([*argv, "the road", "and?"], env=engine, check=True, capture_output=True, text=True)
     lines = subprocess.run(argv, env=engine, input="the road\nand?\n", check=True, capture_output=True, text=True)

@@ -81,8 +81,23 @@ static int taken(void *user, const char *piece, size_t n)
     return (int32_t)++c->count == c->until;
 }
 
+/* What has no model, or one of the other kind. */
+static void ask_wrongly(ew_model *model)
+{
+    ew_stats stats;
+    ew_answer answer = {0};
+    if (ew_stream(NULL, "a", NULL, NULL, NULL, NULL, &stats) != EW_ARGUMENT || strcmp(stats.why, "there is no model"))
+        exit(9);
+    if (ew_stream(model, "a", "[]", NULL, NULL, NULL, &stats) != EW_ARGUMENT || ew_stream(model, NULL, NULL, NULL, NULL, NULL, NULL) != EW_ARGUMENT)
+        exit(10);
+    if (ew_run(model, &(ew_request){.text = "a"}, &answer) != EW_UNKNOWN_TASK || !strstr(answer.why, "ew_stream"))
+        exit(11);
+    ew_answer_free(&answer);
+}
+
 static void write_all(ew_model *model)
 {
+    ask_wrongly(model);
     while (at < bytes) {
         char *prompt = take_text(), *messages = take_text(), *asked = take_text();
         caller c = {model, {0}, 0, (int32_t)take_count()};

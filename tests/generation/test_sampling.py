@@ -17,6 +17,12 @@ def test_greedy_is_the_likeliest_and_the_first_of_equal_ones():
     assert Sampler(Sampling()).choose(np.array([1, 4, 4, 2], np.float32), []) == 1
 
 
+def test_rules_that_leave_no_token_choose_the_first():
+    for temperature in (0.0, 1.0):
+        sampler = Sampler(Sampling(temperature=temperature, no_repeat_ngram_size=1, seed=1))
+        assert sampler.choose(np.array([1, 2, 3], np.float32), [0, 1, 2]) == 0
+
+
 def test_a_seed_gives_the_same_tokens_again():
     def drawn(seed):
         sampler = Sampler(Sampling(temperature=1.5, seed=seed))

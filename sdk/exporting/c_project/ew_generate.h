@@ -240,7 +240,10 @@ static int read_chunk(ew_model *m, const int32_t *ids, size_t n, char *why)
     return code;
 }
 
-/* Have exactly these tokens in the cache; those that are there already are not read again, but for the last. */
+static int closing(const writer *w) { return __atomic_load_n(&w->state, __ATOMIC_ACQUIRE) == CLOSING; }
+
+/* Have exactly these tokens in the cache; those that are there already are not read again, but for the last. It leaves off
+ * where the model is closed meanwhile. */
 static int read_prompt(ew_model *m, const int32_t *ids, size_t n, size_t *reused, char *why)
 {
     writer *w = m->writer;
@@ -249,7 +252,7 @@ static int read_prompt(ew_model *m, const int32_t *ids, size_t n, size_t *reused
     while (shared < w->length && shared < n - 1 && w->tokens[shared] == ids[shared])
         shared++;
     *reused = w->length = shared;
-    for (size_t at = shared, more; !code && at < n; at += more) {
+    for (size_t at = shared, more; !code && at < n && !closing(w); at += more) {
         more = n - at < CHUNK ? n - at : CHUNK;
         code = read_chunk(m, ids + at, more, why);
     }
@@ -500,7 +503,7 @@ static int one_token(writing *a, int32_t token, int *over)
     *over = 1;
     if (a->text.stopped)
         stats->reason = EW_STOP;
-    else if (cancelled || __atomic_load_n(&w->state, __ATOMIC_ACQUIRE) == CLOSING)
+    else if (cancelled || closing(w))
         stats->reason = EW_CANCELLED;
     else if (stats->tokens >= a->s.most)
         stats->reason = EW_LENGTH;
@@ -526,7 +529,9 @@ static int answer_of(writing *a)
     ew_stats *stats = a->stats;
     int over = 0, code = read_prompt(m, a->prompt.ids, a->prompt.n, &stats->reused, stats->why);
     stats->prefill_s = seconds() - a->began;
-    while (!code && !over) {
+    if (closing(w))
+        stats->reason = EW_CANCELLED;
+    while (!code && !over && stats->reason != EW_CANCELLED) {
         int32_t token = chosen(&a->chooses, w->logits, w->tokens, w->length);
         if (token < 0)
             return say(stats->why, EW_ENGINE, "the logits after %zu tokens, %zu of them written, are not finite", w->length, stats->tokens);

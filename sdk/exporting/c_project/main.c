@@ -3,7 +3,7 @@
  *     sample assets "a charming and often affecting journey"
  *     sample assets QUESTION CONTEXT                 question-answering; a pair of texts to classify
  *     sample assets TEXT LABEL LABEL...              zero-shot-classification; QUERY TEXT TEXT... of text-ranking
- *     sample [--stats] [--settings JSON] assets PROMPT...
+ *     sample [--stats] [--settings JSON] [--huge-pages] assets PROMPT...
  *                                                    a model that writes: each prompt is the next turn of a conversation,
  *                                                    lines of standard input where there is none
  *
@@ -124,19 +124,21 @@ static int ask(ew_model *model, int count, char **words)
 int main(int count, char **words)
 {
     ew_model *model;
-    ew_options options = {getenv("EW_ENGINE"), 1, 1};
+    ew_options options = {getenv("EW_ENGINE"), 1, 0};
     const char *settings = NULL;
     char why[EW_WHY];
     int at = 1, with_stats = 0;
     for (; at < count && !strncmp(words[at], "--", 2); at++)
         if (!strcmp(words[at], "--stats"))
             with_stats = 1;
+        else if (!strcmp(words[at], "--huge-pages"))
+            options.huge_pages = 1;
         else if (!strcmp(words[at], "--settings") && at + 1 < count)
             settings = words[++at];
         else
-            return fprintf(stderr, "%s is no option; there are --stats and --settings JSON\n", words[at]), 2;
+            return fprintf(stderr, "%s is no option; there are --stats, --settings JSON and --huge-pages\n", words[at]), 2;
     if (at == count)
-        return fprintf(stderr, "%s [--stats] [--settings JSON] ASSETS TEXT...\n", words[0]), 2;
+        return fprintf(stderr, "%s [--stats] [--settings JSON] [--huge-pages] ASSETS TEXT...\n", words[0]), 2;
     if (ew_open(&model, words[at], &options, why))
         return fprintf(stderr, "%s\n", why), 1;
     int writes = !strcmp(ew_task(model), "text-generation"), rest = count - at - 1;
