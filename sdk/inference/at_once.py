@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Outputs = dict[str, NDArray[Any]]
     Run = Callable[[Mapping[str, NDArray[Any]]], Outputs]
 
-__all__ = ["AtOnce", "Shared", "check_workers", "in_order"]
+__all__ = ["AtOnce", "Shared", "check_workers", "every", "in_order"]
 
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
@@ -85,7 +85,7 @@ class AtOnce:
     def each(self, batches: Sequence[Mapping[str, NDArray[Any]]]) -> list[Outputs]:
         """Several runs, see `edgewright.text.encoding.Several`."""
         with self._others():
-            return list(in_order(self._run, batches, self._workers))
+            return every(self._run, batches, self._workers)
 
     @contextmanager
     def _others(self) -> Iterator[None]:
@@ -103,6 +103,33 @@ def check_workers(workers: int, threads: int) -> None:
         each = f" of {threads} threads each" if threads > 1 else ""
         what = f"{workers} workers{each} were asked, this process may use {cores} core{'s' * (cores > 1)}"
         raise UsageError(what, hint=f"give 1 to {max(1, cores // threads)}" if cores >= 2 * threads else "give 1")
+
+
+def every(make: Callable[[_Given], _Made], given: Sequence[_Given], workers: int) -> list[_Made]:
+    """What is made of each item, by so many threads, of which this is one: nobody is woken for what came of one.
+
+    What is raised is that of the first item of which something was raised, and no further one is begun.
+    """
+    numbers, found, raised = iter(range(len(given))), list[Any](given), dict[int, BaseException]()
+
+    def labour() -> None:
+        for at in numbers:  # which threads may share: an iterator over a range is never between two numbers
+            try:
+                found[at] = make(given[at])
+            except BaseException as error:  # noqa: BLE001 - it is raised below
+                raised[at] = error
+            if raised:
+                return
+
+    beside = [threading.Thread(target=labour, daemon=True) for _ in range(min(workers, len(given)) - 1)]
+    for thread in beside:
+        thread.start()
+    labour()
+    for thread in beside:
+        thread.join()
+    if raised:
+        raise raised[min(raised)]
+    return found
 
 
 def in_order(make: Callable[[_Given], _Made], given: Iterable[_Given], workers: int) -> Iterator[_Made]:

@@ -130,13 +130,13 @@ class Pipeline:
         given, size = list(items), self.task.at_a_time
         if self.workers == 1:
             return self._asked(given, self.run)
-        from edgewright.inference.at_once import AtOnce, in_order
+        from edgewright.inference.at_once import AtOnce, every
 
         run = AtOnce(self.run, self._turn, self.workers)
         if len(given) <= size:
             return self._asked(given, run)
         parts = [given[at : at + size] for at in range(0, len(given), size)]
-        return list(chain.from_iterable(in_order(lambda part: self._asked(part, run.__call__), parts, self.workers)))
+        return list(chain.from_iterable(every(lambda part: self._asked(part, run.__call__), parts, self.workers)))
 
     def _asked(self, items: Sequence[Any], run: Run) -> list[Any]:
         """Tokens and answers are one thread's business at a time: a tokenizer is set anew for a pair, and set back."""

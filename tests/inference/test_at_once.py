@@ -10,7 +10,7 @@ import pytest
 from edgewright.bundle.manifest import Settings
 from edgewright.contracts.engine import Session
 from edgewright.errors import DataError, UsageError
-from edgewright.inference.at_once import Shared, check_workers, in_order
+from edgewright.inference.at_once import Shared, check_workers, every, in_order
 from edgewright.inference.pipeline import Pipeline
 from edgewright.system.limits import allowed
 from edgewright.tasks.text_classification import TextClassification
@@ -143,3 +143,32 @@ def test_no_more_workers_than_cores():
     for workers, threads in ((0, 1), (cores + 1, 1), (cores, 2 * cores)):
         with pytest.raises(UsageError, match=f"{workers} workers.* were asked, this process may use {cores} core"):
             check_workers(workers, threads)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_every_item_is_made_once_and_stands_in_its_place(workers):
+    seen = []
+
+    def late(number):
+        seen.append(number)
+        time.sleep(0.001 * (number % 3 == 0))
+        return -number
+
+    assert every(late, range(60), workers) == [-number for number in range(60)]
+    assert sorted(seen) == list(range(60))
+    assert every(late, (), workers) == []
+
+
+def test_of_several_that_fail_the_first_is_raised_and_no_more_begins():
+    begun = []
+
+    def fails(number):
+        begun.append(number)
+        if number in (7, 8):
+            time.sleep(0.01 * (number == 7))
+            raise DataError(str(number))
+        return number
+
+    with pytest.raises(DataError, match="7"):
+        every(fails, range(100), 2)
+    assert len(begun) < 12
