@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edgewright.bundle.manifest import Artifact, Manifest, TensorSpec
     from edgewright.tasks import Task
 
-__all__ = ["export_c", "fit", "write_assets"]
+__all__ = ["chat_refused", "export_c", "fit", "write_assets"]
 
 _MARKER = "edgewright.h"
 """What a directory must hold to be replaced."""
@@ -88,6 +88,12 @@ def export_c(
         shutil.copytree(_SOURCES, work, dirs_exist_ok=True)
         write_assets(opened, artifact, work / "assets", progress=progress)
     return artifact
+
+
+def chat_refused(project: str | Path) -> str:
+    """Why the program of such a project takes no messages, "" where it does, or writes nothing."""
+    lines = Path(project, "assets", "model.txt").read_text(encoding="utf-8").splitlines()
+    return next((line.partition(" ")[2] for line in lines if line.startswith("chat_refused ")), "")
 
 
 def fit(bundle: Bundle | str | Path, *, format: str, precision: str | None) -> tuple[Bundle, Artifact]:  # noqa: A002

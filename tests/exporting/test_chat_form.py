@@ -5,6 +5,7 @@ import json
 import pytest
 
 from edgewright.errors import SourceError, UnsupportedConversion
+from edgewright.exporting.c import chat_refused
 from edgewright.exporting.chat_form import chat_form
 from edgewright.generation.chat_template import ChatTemplate
 
@@ -96,3 +97,10 @@ def test_a_template_that_says_the_date_and_one_that_is_none(tmp_path):
         chat_form(directory(tmp_path, CHATML + "{{ strftime_now('%Y') }}"))
     with pytest.raises(SourceError, match="does not parse"):
         chat_form(directory(tmp_path, "{% for %}"))
+
+
+@pytest.mark.parametrize("lines", ["task text-generation\nchat_refused it says the date\n", "task fill-mask\n"])
+def test_a_project_says_why_it_takes_no_messages(lines, tmp_path):
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets/model.txt").write_text(f"edgewright 1\n{lines}")
+    assert chat_refused(tmp_path) == ("it says the date" if "chat" in lines else "")

@@ -43,7 +43,9 @@ def command(
 
     It loads ONNX Runtime when it opens the model, and needs nothing else.
     """
-    from edgewright.exporting.c import export_c
+    from edgewright.exporting.c import chat_refused, export_c
 
     artifact = export_c(bundle, out=out, format=format_, precision=precision, force=force, progress=status(quiet=quiet))
-    emit([{**artifact_row(artifact), "out": out}], as_json=as_json, client="c")
+    why = chat_refused(out)
+    notes = [f"the program takes prompts and no messages: {why}"] if why else []
+    emit([{**artifact_row(artifact), "out": out}], as_json=as_json, notes=notes, client="c")
