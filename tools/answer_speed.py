@@ -1,10 +1,10 @@
 """What answers cost on one core, and where the time goes: static embeddings, and ranking in runs or one by one.
 
 .venv/bin/python tools/answer_speed.py STATIC_BUNDLE TEXTS
-.venv/bin/python tools/answer_speed.py RANKING_BUNDLE QUERIES.jsonl [--precision int8] [--words 6]
+.venv/bin/python tools/answer_speed.py RANKING_BUNDLE QUERIES.jsonl [--precision int8] [--words 6] [--workers 2]
 
 Times are of the process's CPU, in turn, the median of seven: on a machine that others share, a clock on the wall says
-little.
+little. With workers it is that clock, since several cores are at work.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ TEXTS = 2000
 CANDIDATES = 100
 
 
-def in_turn(**ways: Callable[[], Any]) -> dict[str, float]:
-    """The median seconds of each way, all of them asked in turn."""
+def in_turn(clock: Callable[[], float] = time.process_time, **ways: Callable[[], Any]) -> dict[str, float]:
+    """The median seconds of each way by a clock, all of them asked in turn."""
     found: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS + 1):
         for name, way in ways.items():
-            begin = time.process_time()
+            begin = clock()
             way()
-            found[name].append(time.process_time() - begin)
+            found[name].append(clock() - begin)
     return {name: median(seconds[1:]) for name, seconds in found.items()}  # the first warms up
 
 
@@ -78,18 +78,33 @@ def ranking(pipeline: Any, query: str, texts: Sequence[str]) -> None:
     )
 
 
+def at_once(alone: Any, several: Any, query: str, texts: Sequence[str]) -> None:
+    """A query with all texts at once, by workers, and with one after another; the ranks are the same."""
+    if several(query, texts) != alone(query, texts):
+        raise SystemExit("workers rank otherwise")
+    one, every = in_turn(
+        time.perf_counter, one=lambda: [alone(query, [text]) for text in texts], every=lambda: several(query, texts)
+    ).values()
+    words = f"{1e3 * one:.0f} ms one by one, {1e3 * every:.0f} by {several.workers} workers"
+    print(f"{words}, {one / every:.2f} times as fast, by the clock on the wall")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("--precision")
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--words", type=int, default=1000, help="of each candidate, at most")
     args = parser.parse_args()
     pipeline = load(args.bundle, precision=args.precision)
     if pipeline.task.name == "text-ranking":
         asked = [row for _, row in rows.rows(args.data)]
         texts = [" ".join(text.split()[: args.words]) for text in chain(*(row["texts"] for row in asked))]
-        ranking(pipeline, " ".join(asked[0]["query"].split()[: args.words]), texts[:CANDIDATES])
+        query, texts = " ".join(asked[0]["query"].split()[: args.words]), texts[:CANDIDATES]
+        ranking(pipeline, query, texts)
+        if args.workers > 1:
+            at_once(pipeline, load(args.bundle, precision=args.precision, workers=args.workers), query, texts)
     else:
         static(pipeline, rows.texts(args.data)[:TEXTS])
 
