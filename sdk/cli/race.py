@@ -9,6 +9,7 @@ import click
 
 from edgewright.cli._options import (
     FORMATS,
+    GIVEN,
     PRECISIONS,
     Listing,
     column_options,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from edgewright.bundle.bundle import Bundle
     from edgewright.measure.place import Place
-    from edgewright.measure.race import Entrant
+    from edgewright.measure.race import Entrant, Rules
 
 __all__ = ["command"]
 
@@ -66,6 +67,7 @@ _EVERY = "onnx,tflite,executorch,torchscript"
 )
 @click.option("--input", "input_", type=click.Path(), help="Texts like yours: the race is run at their lengths.")
 @click.option("--tokens", default="64", show_default=True, callback=listed, help="Without --input: lengths, by comma.")
+@click.option("--written", default=64, show_default=True, help="A decoder: tokens after each prompt of --tokens.")
 @click.option("--processes", default=5, show_default=True, help="Fresh processes of a finalist.")
 @click.option("--max-loss", type=float, help="Most points of the metric that a winner may lose to the eager model.")
 @click.option("--max-ram-mib", type=float, help="Most memory.")
@@ -99,8 +101,11 @@ def command(source: str, **options: Any) -> None:
     bundle, notes = _bundle(source, options, show)
     if not options["dry_run"]:
         race.check_unsigned(bundle)
-    place = _place(bundle, options, show)
-    entrants = race.race(bundle, plan, rules, place=place, progress=show)
+    entrants: Sequence[Entrant]
+    if bundle.task().generates:
+        entrants = _writers(bundle, plan.threads, rules, options, show)
+    else:
+        entrants = race.race(bundle, plan, rules, place=_place(bundle, options, show), progress=show)
     if options["rows_"]:
         _keep(bundle, entrants, Path(options["rows_"]))
     if not options["dry_run"]:
@@ -108,6 +113,27 @@ def command(source: str, **options: Any) -> None:
     notes += [f"{entrants[0].rows[0].grade}: {reason}" for reason in entrants[0].rows[0].reasons]
     printed = {"as_json": options["as_json"], "notes": notes, "winner": entrants[0].target.artifact.key}
     emit([_row(entrant, entrants[0]) for entrant in entrants], **printed)
+
+
+def _writers(
+    bundle: Bundle, threads: tuple[int, ...], rules: Rules, options: dict[str, Any], show: Callable[[str], None]
+) -> Sequence[Entrant]:
+    """A decoder's artifacts, by how soon an answer is whole."""
+    from edgewright.measure.writing import WritingPlan
+    from edgewright.measure.writing_race import race_writing
+
+    strange = [name for name in ("input_", "rows_", "device", "flash") if options[name]]
+    if strange:
+        what = f"--{strange[0].rstrip('_')} is of models that answer at once"
+        raise click.UsageError(f"{what}: a decoder is raced on this machine, at prompts of --tokens")
+    typed = click.get_current_context().get_parameter_source("tokens") in GIVEN
+    plan = WritingPlan(
+        prompts=_numbers(options["tokens"], "--tokens") if typed else WritingPlan.prompts,
+        written=options["written"],
+        threads=threads,
+        processes=options["processes"],
+    )
+    return race_writing(bundle, plan, rules, progress=show)
 
 
 def _check(source: str, options: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
 from edgewright.bundle.manifest import MOST_INPUTS, Choice, Manifest, decode, encode
@@ -17,7 +17,7 @@ from edgewright.errors import ConnectionLost, GateFailed, UsageError, one_line
 from edgewright.measure.bench import measured, targets_of
 from edgewright.measure.place import Here
 from edgewright.measure.plan import Plan
-from edgewright.statistics.latency import compare, middle
+from edgewright.statistics.latency import compare, geometric, middle
 from edgewright.system.files import write_whole
 from edgewright.system.progress import silent
 from edgewright.system.shown import Results, brief
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from edgewright.measure.plan import Target
     from edgewright.measure.rows import Row
 
-__all__ = ["Entrant", "Rules", "check_unsigned", "choose", "race"]
+__all__ = ["HOPELESS", "Entrant", "Rules", "check_unsigned", "choose", "decide", "race", "still_in", "why_out"]
 
 _NOISE = 1.1
 """Within so many times the best, a short run tells nothing."""
-_HOPELESS = 2.0
+HOPELESS = 2.0
 """A choice: no second process has been expected to halve a time."""
 _FINALISTS = 3
 """Few enough to measure at length, enough that one format's bad day does not decide."""
@@ -79,13 +79,13 @@ class Entrant:
     @property
     def median_ms(self) -> float:
         """The geometric mean of its rows' medians."""
-        return _geometric([row.latency_ms.median for row in self.rows])
+        return geometric([row.latency_ms.median for row in self.rows])
 
     @property
     def cpu_ms(self) -> list[float]:
         """The processor's time of each process: with several lengths, the geometric mean over them."""
         each = zip(*(row.cpu_ms for row in self.rows), strict=False)
-        return [_geometric([max(time, _LEAST_MS) for time in times]) for times in each]
+        return [geometric([max(time, _LEAST_MS) for time in times]) for times in each]
 
     @property
     def taken_ms(self) -> float:
@@ -125,6 +125,9 @@ class Entrant:
         }
 
 
+_Entrant = TypeVar("_Entrant", bound=Entrant)
+
+
 def race(
     bundle: Bundle | str | Path,
     plan: Plan = _FINAL,
@@ -152,18 +155,18 @@ def race(
     entrants = [Entrant(target, [], by=rules.by) for target in targets_of(opened, plan, None, None, place)]
     able = place.about.formats
     for entrant in entrants:
-        entrant.lost = _out(entrant.target.artifact, able, rules)
-    running = _field(entrants)
+        entrant.lost = why_out(entrant.target.artifact, able, rules)
+    running = still_in(entrants)
     running = _heat(running, replace(plan, processes=1, runs=min(plan.runs, 20)), rules, progress)
     if len(running) > _FINALISTS:
         running = _heat(running, replace(plan, processes=min(plan.processes, 2)), rules, progress)
     _run(running, plan, progress)
-    _decide(running, rules)
-    _field(entrants)
+    decide(running, rules)
+    still_in(entrants)
     return Results(sorted(entrants, key=lambda e: (bool(e.lost), -e.processes, e.taken_ms)))
 
 
-def _field(entrants: Sequence[Entrant]) -> list[Entrant]:
+def still_in(entrants: Sequence[_Entrant]) -> list[_Entrant]:
     """Who is still in. Raises GateFailed where nobody is."""
     running = [entrant for entrant in entrants if not entrant.lost]
     if not running:
@@ -172,7 +175,7 @@ def _field(entrants: Sequence[Entrant]) -> list[Entrant]:
     return running
 
 
-def _out(artifact: Artifact, able: Sequence[str], rules: Rules) -> str:
+def why_out(artifact: Artifact, able: Sequence[str], rules: Rules) -> str:
     """Why an artifact does not even start."""
     score, size = artifact.score, artifact.total_bytes
     if artifact.format not in able:
@@ -195,14 +198,14 @@ def _heat(running: list[Entrant], plan: Plan, rules: Rules, progress: Callable[[
         return running
     _run(running, plan, progress)
     _memory(running, rules)
-    ranked = sorted(_field(running), key=lambda e: e.taken_ms)
+    ranked = sorted(still_in(running), key=lambda e: e.taken_ms)
     best, half = ranked[0].taken_ms, max(math.ceil(len(ranked) / 2), _FINALISTS)
     for place, entrant in enumerate(ranked):
         times = entrant.taken_ms / best
-        if times > _HOPELESS or (place >= half and times > _NOISE):
+        if times > HOPELESS or (place >= half and times > _NOISE):
             ran = f"{entrant.processes} process{'es' * (entrant.processes > 1)}"
             entrant.lost = f"{times:.2f} times the best after {ran}"
-    return _field(ranked)
+    return still_in(ranked)
 
 
 def _run(running: Sequence[Entrant], plan: Plan, progress: Callable[[str], None]) -> None:
@@ -225,10 +228,10 @@ def _memory(running: Sequence[Entrant], rules: Rules) -> None:
             entrant.lost = f"{peak:.0f} MiB of memory, at most {rules.max_ram_mib:g} are allowed"
 
 
-def _decide(finalists: Sequence[Entrant], rules: Rules) -> None:
+def decide(finalists: Sequence[Entrant], rules: Rules) -> None:
     """Say why each finalist but one lost: it is shown to be slower, or it is as fast and costs more."""
     _memory(finalists, rules)
-    fastest = min(_field(finalists), key=lambda e: e.taken_ms)
+    fastest = min(still_in(finalists), key=lambda e: e.taken_ms)
     ratios = {id(e): compare(e.samples_ms, fastest.samples_ms) for e in finalists if e is not fastest and not e.lost}
     equal = [e for e in finalists if not e.lost and (e is fastest or not ratios[id(e)].shown)]
     winner = min(equal, key=lambda e: (e.taken_ms > _NOISE * fastest.taken_ms, e.target.threads, _cost(e)))
@@ -239,11 +242,6 @@ def _decide(finalists: Sequence[Entrant], rules: Rules) -> None:
         else:
             what = "time" if rules.by == "latency" else "processor's time"
             entrant.lost = f"{ratios[id(entrant)]} of the fastest's {what}"
-
-
-def _geometric(values: Sequence[float]) -> float:
-    """The geometric mean; infinite of none."""
-    return math.exp(math.fsum(map(math.log, values)) / len(values)) if values else math.inf
 
 
 def _cost(entrant: Entrant) -> tuple[float, int]:

@@ -31,7 +31,17 @@ if TYPE_CHECKING:
     from edgewright.bundle.manifest import Artifact
     from edgewright.statistics.latency import Summary
 
-__all__ = ["WRITTEN", "Timed", "WritingAnswer", "WritingPlan", "WritingRequest", "WritingRow", "bench_writing"]
+__all__ = [
+    "WRITTEN",
+    "Timed",
+    "WritingAnswer",
+    "WritingPlan",
+    "WritingRequest",
+    "WritingRow",
+    "bench_writing",
+    "check_writing",
+    "measured_writing",
+]
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,7 @@ class WritingRow:
         token_ms: the times of all tokens.
         first_third_per_s: of the first third of the tokens; `last_third_per_s` of the last.
         first_ms: from the start of the process to the first token after the shortest prompt.
+        answers_ms: of each process what it takes to read the prompt and to write the tokens.
         grade: how far the row can be trusted, with the reasons why it is no better.
     """
 
@@ -114,8 +125,20 @@ class WritingRow:
     load_ms: float
     first_ms: float
     peak_rss_mib: float
+    answers_ms: tuple[float, ...]
+    written: int
     grade: Literal["A", "B", "C", "void"]
     reasons: tuple[str, ...]
+
+    @property
+    def inputs(self) -> str:
+        """What was read and written, in words."""
+        return f"{self.prompt} tokens read and {self.written} written"
+
+    @property
+    def void(self) -> bool:
+        """Whether its times say nothing."""
+        return self.grade == "void"
 
     @property
     def key(self) -> str:
@@ -164,22 +187,30 @@ def bench_writing(
         UsageError: it is no decoder's, or prompt and answer are longer than its context.
     """
     opened = Bundle.of(bundle)
-    context = opened.manifest.settings.max_length
-    _check(opened, plan, context)
+    check_writing(opened, plan)
     targets = [(one, threads) for one in opened.artifacts(format, precision) for threads in plan.threads]
+    measured = measured_writing(opened, targets, plan, progress)
+    return Results(row for rows in measured for row in rows)
+
+
+def measured_writing(
+    bundle: Bundle, targets: Sequence[tuple[Artifact, int]], plan: WritingPlan, progress: Callable[[str], None]
+) -> list[list[WritingRow]]:
+    """Of each artifact with a number of threads its rows, one for each prompt; the processes run in turn."""
     answers: list[list[WritingAnswer]] = [[] for _ in targets]
     for turn in range(plan.processes):
         for (artifact, threads), found in zip(targets, answers, strict=True):
             progress(f"{artifact.key}, {threads} threads, process {turn + 1} of {plan.processes}")
-            found.append(call(WRITTEN, _request(opened, artifact, threads, plan)))
-    return Results(
-        _row(artifact, threads, plan.prompts[at], found, at)
+            found.append(call(WRITTEN, _request(bundle, artifact, threads, plan)))
+    return [
+        [_row(artifact, threads, prompt, found, at) for at, prompt in enumerate(plan.prompts)]
         for (artifact, threads), found in zip(targets, answers, strict=True)
-        for at in range(len(plan.prompts))
-    )
+    ]
 
 
-def _check(bundle: Bundle, plan: WritingPlan, context: int) -> None:
+def check_writing(bundle: Bundle, plan: WritingPlan) -> None:
+    """Raise UsageError where a bundle is no decoder's, or prompt and answer are longer than its context."""
+    context = bundle.manifest.settings.max_length
     if bundle.task().reads_source:
         check_at_once(bundle.task(), "measured")
     if not bundle.task().generates:
@@ -226,6 +257,8 @@ def _row(artifact: Artifact, threads: int, prompt: int, answers: Sequence[Writin
         load_ms=_middle([answer.load_ms for answer in answers]),
         first_ms=_middle([answer.first_ms for answer in answers]),
         peak_rss_mib=max(answer.peak_rss_mib for answer in answers),
+        answers_ms=tuple(_middle(one.read_ms) + sum(one.token_ms) for one in timed),
+        written=len(tokens[0]),
         grade=mark,
         reasons=reasons,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Ratio", "Summary", "compare", "median", "middle", "percentile", "summarize"]
+__all__ = ["Ratio", "Summary", "compare", "geometric", "median", "middle", "percentile", "summarize"]
 
 _Z95 = 1.959964
 """The 97.5 % quantile of the normal distribution: 95 % lie between it and its negative."""
@@ -73,6 +73,11 @@ def median(ordered: list[float]) -> float:
     """The median of a sorted list."""
     half, odd = divmod(len(ordered), 2)
     return ordered[half] if odd else (ordered[half - 1] + ordered[half]) / 2
+
+
+def geometric(values: Sequence[float]) -> float:
+    """The geometric mean; infinite of none."""
+    return math.exp(math.fsum(map(math.log, values)) / len(values)) if values else math.inf
 
 
 def percentile(ordered: list[float], percent: float) -> float:

@@ -1,12 +1,14 @@
 """Models that write, end to end: from a file to a bundle to text, by the command line."""
 
 import json
+import shutil
 
 import pytest
 from conftest import edgewright
 from gguf_file import gguf_file
 from llama2c import llama2c
 
+import edgewright as ew
 from edgewright.bundle.bundle import Bundle
 
 pytestmark = pytest.mark.slow
@@ -85,8 +87,6 @@ def test_the_formats_of_apps_write_the_same(bundle, mobile):
 
 @pytest.mark.parametrize("name", APPS)
 def test_a_conversation_goes_on_where_its_cache_was_kept(mobile, tmp_path, name):
-    import edgewright as ew
-
     with ew.load(mobile, format=name, precision="fp32") as writer:
         first = "".join(writer.stream("the road", max_new_tokens=12, ignore_end=True))
         writer.session.save(tmp_path / "kept")
@@ -125,7 +125,6 @@ def test_tokens_are_those_of_transformers(bundle, checkpoint):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    import edgewright as ew
     from edgewright.converters._decoder.llama2c import unpack
 
     out = checkpoint.parent / "unpacked"
@@ -170,10 +169,31 @@ def test_a_checkpoint_that_is_not_whole_is_refused_with_what_is_wrong(checkpoint
     assert not (tmp_path / "x").exists()
 
 
+def test_a_race_chooses_what_answers_first_and_load_takes_it(bundle, tmp_path):
+    raced = tmp_path / "raced"
+    shutil.copytree(bundle, raced)
+    asked = ("race", raced, "--tokens", "4,12", "--written", "6", "--processes", "2", "--threads", "1,2")
+    found = json.loads(edgewright(*asked, "--json"))["rows"]
+    assert {(row["precision"], row["threads"]) for row in found} == {("fp32", 1), ("fp32", 2), ("int8", 1), ("int8", 2)}
+    assert found[0]["verdict"].startswith("the winner")
+    assert all(row["median_ms"] > 0 and row["peak_rss_mib"] > 10 for row in found)
+    (choice,) = json.loads((raced / "manifest.json").read_text())["choices"]
+    assert choice["inputs"] == "4 tokens read and 6 written; 12 tokens read and 6 written"
+    assert choice["threads"] == found[0]["threads"]
+    with ew.load(raced) as writer:
+        assert writer.artifact.precision == found[0]["precision"]
+    edgewright("verify", raced)
+    (tmp_path / "x.txt").write_text("a text\n")
+    words = edgewright("race", raced, "--input", tmp_path / "x.txt", check=2)
+    assert "--input is of models that answer at once" in words
+    assert "raced by the time of its answers" in edgewright("race", raced, "--by", "cpu", check=2)
+    assert "the context is 64" in edgewright("race", raced, "--tokens", "60", check=2)
+
+
 def test_what_a_decoder_is_not_asked_says_so(bundle, demo_bundle):
     assert "the options of a decoder mean nothing" in edgewright("run", demo_bundle, "x", "--seed", "1", check=2)
     assert "the prompt has" in edgewright("run", bundle, "the " * 100, check=2)
     assert "nowhere to put --system" in edgewright("run", bundle, "x", "--system", "be kind", check=3)
     assert "give texts, --input, or texts on standard input" in edgewright("run", demo_bundle, check=2)
-    for command in (("race", bundle), ("profile", bundle), ("eval", bundle, "--data", "x.tsv", "--metric", "f1")):
+    for command in (("profile", bundle), ("eval", bundle, "--data", "x.tsv", "--metric", "f1")):
         assert "text-generation" in edgewright(*command, check=2)

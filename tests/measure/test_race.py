@@ -40,7 +40,7 @@ def entrant(threads, median_ms, cpu_ms, by):
 def test_what_decides_is_the_time_or_the_processors(by, threads):
     """Two threads answer in two thirds of the time, and take twice the processor."""
     finalists = [entrant(1, 3.0, (3.0, 3.1, 3.0, 3.2, 3.0), by), entrant(2, 2.0, (6.0, 6.2, 6.1, 6.0, 6.3), by)]
-    race._decide(finalists, race.Rules(by=by))
+    race.decide(finalists, race.Rules(by=by))
     lost = {one.target.threads: one.lost for one in finalists}
     assert [count for count, words in lost.items() if not words] == [threads]
     (words,) = filter(None, lost.values())
