@@ -49,7 +49,7 @@ def merge(directory: Path, out: Path) -> Path:
     base = _base(config, directory)
     model = _model(config, base, weights)
     state: dict[str, torch.Tensor] = model.state_dict()
-    used = _add(state, weights, config) | _replace(state, weights)
+    used = _add(model, state, weights, config) | _replace(state, weights)
     left = sorted(weights.keys() - used)
     if left:
         hint = f"merge it with peft (merge_and_unload), save_pretrained, and build that; the base was {base}"
@@ -131,7 +131,7 @@ def _model(config: dict[str, Any], base: Path, weights: dict[str, torch.Tensor])
         raise SourceError(f"the base {base} does not load: {words}") from error
 
 
-def _add(state: dict[str, Any], weights: dict[str, Any], config: dict[str, Any]) -> set[str]:
+def _add(model: Any, state: dict[str, Any], weights: dict[str, Any], config: dict[str, Any]) -> set[str]:
     """Add every pair of small matrices to its weight; the names that were used."""
     used: set[str] = set()
     for name in [name for name in weights if _FROM_B.search(name)]:
@@ -146,14 +146,20 @@ def _add(state: dict[str, Any], weights: dict[str, Any], config: dict[str, Any])
             what = f"{_FILE} says the rank {rank} of {module}, its weights have {down.shape[0]}"
             raise SourceError(what, hint="do the two files belong to one adapter?")
         delta = (up @ down) * _scale(module, down.shape[0], config)
-        turned = table or bool(config.get("fan_in_fan_out"))
-        delta = delta.T if turned else delta
+        delta = delta.T if table or _turned(model, module) else delta
         if delta.shape != state[target].shape:
             shapes = f"{list(delta.shape)}, {target} of the base {list(state[target].shape)}"
             raise SourceError(f"the adapter adds {shapes}", hint="is it the base that the adapter was trained on?")
         state[target] = state[target] + delta
         used |= {name, first}
     return used
+
+
+def _turned(model: Any, module: str) -> bool:
+    """Whether a weight lies as (in, out), as GPT-2's. peft asks the module, too: fan_in_fan_out gives way to it."""
+    from transformers.pytorch_utils import Conv1D
+
+    return isinstance(model.get_submodule(module), Conv1D)
 
 
 def _scale(module: str, rank: int, config: dict[str, Any]) -> float:

@@ -95,7 +95,8 @@ class Clients:
         self._ended.set()
 
     async def alive(self) -> None:
-        """Come back as soon as the engine takes work."""
+        """Come back as soon as the engine takes work, on this loop and on its helpers."""
+        await self._turns.alive()
 
     async def take(self, way: socket.socket) -> None:
         """Answer whoever is at the other end of a socket."""

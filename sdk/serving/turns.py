@@ -24,6 +24,8 @@ _Done = tuple[Told, Any, "BaseException | None"]
 _TOGETHER_S = 0.001
 """A choice: what ends within a millisecond is told together. The first client that is woken costs a server some 40 us
 on a machine whose other core sleeps, those after it a part of that; and nobody waits for long."""
+_LOOK_S = 0.01
+"""A choice: a hundred looks a second at a helper that takes its time."""
 _ROUNDS = 4
 """Of the loop while somebody comes: what asyncio takes from a socket that was accepted to the first bytes read of it.
 With one, whoever comes would wait for as many runs of the engine."""
@@ -44,9 +46,11 @@ class Turns:
         self._waiting: deque[_Piece] = deque()
         self._working: asyncio.Task[None] | None = None
         self._wanted, self._idle = threading.Semaphore(0), helpers
+        self._through: dict[int, int] = {}
+        """Of each helper that works, how many times it has told what it did."""
         self.coming = 0
-        for _ in range(helpers):
-            threading.Thread(target=self._help, daemon=True).start()
+        for number in range(helpers):
+            threading.Thread(target=self._help, args=(number,), daemon=True).start()
 
     def put(self, told: Told, work: Callable[..., Any], *given: Any) -> None:
         """Do some work in its turn, and tell what came of it."""
@@ -64,14 +68,23 @@ class Turns:
             await (rounds() if self.coming else asyncio.sleep(0))
         self._working = None
 
-    def _help(self) -> None:
+    def _help(self, number: int) -> None:
         """Work while something waits, on a thread beside the loop's."""
         while True:
             self._wanted.acquire()
+            self._through[number] = 0
             with suppress(RuntimeError):  # the loop has ended
                 while done := self._some():
+                    self._through[number] += 1
                     self._loop.call_soon_threadsafe(_tell, done)
+                del self._through[number]
                 self._loop.call_soon_threadsafe(self._rest)
+
+    async def alive(self) -> None:
+        """Come back when each helper that works has got through with something: one that hangs never does."""
+        before = dict(self._through)
+        while any(self._through.get(number) == count for number, count in before.items()):
+            await asyncio.sleep(_LOOK_S)
 
     def _rest(self) -> None:
         self._idle += 1

@@ -107,17 +107,38 @@ def test_added_tokens_without_rows_of_the_embedding_say_what_to_do(source_dir, t
     assert "2 tokens (<hashtag>, <user>) were added after the embedding of 300 rows; call model.resize_token" in words
 
 
-def test_an_adapter_is_merged_as_peft_merges_it(source_dir, tmp_path):
+@pytest.mark.parametrize(
+    "said", [{"alpha_pattern": {"layer.1.attention.self.value": 2}}, {"fan_in_fan_out": True}], ids=str
+)
+def test_an_adapter_is_merged_as_peft_merges_it(source_dir, tmp_path, said):
+    """Which turns a matrix by what the module is, whatever fan_in_fan_out says."""
     peft = pytest.importorskip("peft", reason="the oracle of this test: pip install peft")
     import torch
     import transformers
 
-    made = adapter(source_dir, tmp_path / "adapter", alpha_pattern={"layer.1.attention.self.value": 2})
+    made = adapter(source_dir, tmp_path / "adapter", **said)
     base = transformers.BertForSequenceClassification.from_pretrained(source_dir)
     merged = peft.PeftModel.from_pretrained(base, str(made)).merge_and_unload().state_dict()
     ours = load_file(open_source(made).directory / "model.safetensors")
     assert all(torch.allclose(torch.from_numpy(value), merged[name], atol=1e-6) for name, value in ours.items())
     assert len(ours) > 30
+
+
+def test_an_adapter_of_gpt2_lies_the_other_way(source_dir, tmp_path):
+    peft = pytest.importorskip("peft", reason="the oracle of this test: pip install peft")
+    import torch
+    import transformers
+
+    place = gpt2(source_dir, tmp_path / "gpt2")
+    small = peft.LoraConfig(r=4, target_modules=["attn.c_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
+    base = transformers.GPT2LMHeadModel.from_pretrained(place)
+    peft.get_peft_model(base, small).save_pretrained(tmp_path / "adapter")
+    said = {"base_model_name_or_path": str(place), "fan_in_fan_out": False}
+    made = edited(tmp_path / "adapter" / "adapter_config.json", **said)
+    again = peft.PeftModel.from_pretrained(transformers.GPT2LMHeadModel.from_pretrained(place), str(made))
+    merged = again.merge_and_unload().state_dict()
+    ours = load_file(open_source(made).directory / "model.safetensors")
+    assert all(torch.allclose(torch.from_numpy(value), merged[name], atol=1e-6) for name, value in ours.items())
 
 
 def test_an_adapter_is_built(source_dir, tmp_path):

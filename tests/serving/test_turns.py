@@ -4,6 +4,8 @@ import asyncio
 import threading
 import time
 
+import pytest
+
 from edgewright.serving.turns import Turns
 
 
@@ -93,3 +95,25 @@ def test_a_piece_by_itself_wakes_no_helper():
         return seen
 
     assert asyncio.run(run()) == [threading.main_thread().name] * 5
+
+
+def test_a_helper_that_hangs_is_not_alive():
+    async def run():
+        turns, hangs, told = Turns(helpers=1), threading.Event(), asyncio.Event()
+        await asyncio.wait_for(turns.alive(), 5)
+        here = threading.current_thread()
+
+        def piece():
+            if threading.current_thread() is not here:
+                hangs.wait(20)
+            time.sleep(0.002)
+
+        for _ in range(8):
+            turns.put(lambda *_: told.set(), piece)
+        await asyncio.wait_for(told.wait(), 10)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(turns.alive(), 0.1)
+        hangs.set()
+        await asyncio.wait_for(turns.alive(), 10)
+
+    asyncio.run(run())
