@@ -67,6 +67,7 @@ def test_helpers_take_of_what_waits_and_all_is_told_on_the_loop():
 
     async def run():
         turns, told, end = Turns(helpers=1), [], asyncio.Event()
+        turns._took_s = 1.0
         met = threading.Barrier(2, timeout=20)
 
         def tell(value, error):
@@ -75,7 +76,7 @@ def test_helpers_take_of_what_waits_and_all_is_told_on_the_loop():
                 end.set()
 
         for number in range(40):
-            turns.put(tell, lambda number=number: (met.wait(), number)[1])
+            turns.put(tell, lambda number=number: (met.wait(), time.sleep(0.002), number)[2])
         await asyncio.wait_for(end.wait(), 20)
         return told
 
@@ -97,9 +98,35 @@ def test_a_piece_by_itself_wakes_no_helper():
     assert asyncio.run(run()) == [threading.main_thread().name] * 5
 
 
+def test_pieces_that_are_short_are_left_to_one_thread():
+    """The loop then talks with the clients, and does what comes when the helper has just gone to rest."""
+
+    async def run():
+        turns, end, names = Turns(helpers=2), asyncio.Event(), []
+
+        def tell(name, _):
+            names.append(name)
+            if len(names) == 2000:
+                end.set()
+
+        for _ in range(2000):
+            turns.put(tell, lambda: threading.current_thread().name)
+        await asyncio.wait_for(end.wait(), 20)
+        await asyncio.sleep(0.01)
+        end.clear()
+        turns.put(lambda name, _: (names.append(name), end.set()), lambda: threading.current_thread().name)
+        await asyncio.wait_for(end.wait(), 20)
+        return names
+
+    *many, last = asyncio.run(run())
+    assert len({*many} - {threading.main_thread().name}) == 1
+    assert last == threading.main_thread().name
+
+
 def test_a_helper_that_hangs_is_not_alive():
     async def run():
         turns, hangs, told = Turns(helpers=1), threading.Event(), asyncio.Event()
+        turns._took_s = 1.0
         await asyncio.wait_for(turns.alive(), 5)
         here = threading.current_thread()
 
