@@ -51,6 +51,7 @@ def test_this_machine_says_what_it_is():
     assert found.packages[0].version.count(".") == 2
 
 
+@pytest.mark.slow
 def test_an_import_that_dies_raises_or_hangs_is_an_answer(modules):
     modules("dies", "import os, signal\nos.kill(os.getpid(), signal.SIGILL)")
     modules("raises", "raise ImportError('libfoo.so.1: cannot open shared object file')")

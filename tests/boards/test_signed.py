@@ -479,6 +479,7 @@ def full(tmp_path):
     subprocess.run(["umount", str(place)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_goes_back_though_temporary_files_lie_on_it_too(full, versions, owned, monkeypatch):
     """A real file system, a real Python that answers, signatures that are checked, and checks that write."""
     root = full / "board"

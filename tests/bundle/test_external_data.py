@@ -356,6 +356,7 @@ def a_graph(onnx, draw, depth):
     return found
 
 
+@pytest.mark.slow
 def test_what_is_found_is_what_onnx_finds():
     onnx = pytest.importorskip("onnx")
     from onnx import external_data_helper as helper

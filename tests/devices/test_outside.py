@@ -59,6 +59,7 @@ def test_a_board_refuses_it_before_an_engine_runs_and_stays_as_it_was(leading, t
 
 @pytest.mark.usefixtures("careless")
 @pytest.mark.parametrize("kind", ["this process", "a process of its own"])
+@pytest.mark.slow
 def test_a_real_board_refuses_it_before_its_self_test(leading, tmp_path, kind):
     root, ran = tmp_path / "board", tmp_path / "ran"
     checks = Checks.programs((), ("touch", str(ran)), ("true",))

@@ -121,6 +121,7 @@ def test_a_weight_is_so_many_copies_of_a_row(rows, data):
 @needs_sklearn
 @settings(deadline=None, max_examples=60)
 @given(classes)
+@pytest.mark.slow
 def test_classes_as_scikit_learn_scores_them(rows):
     from sklearn.metrics import f1_score, matthews_corrcoef
 
