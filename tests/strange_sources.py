@@ -92,13 +92,13 @@ def static(source, out, *, alone=False, name="", **extra):
     return out
 
 
-def setfit(source, *, rows=3, **config):
+def setfit(source, *, rows=3, normalizes=False, **config):
     """A SetFit model with a head from numpy."""
     sentence(source)
     names = [f"class {at}" for at in range(max(rows, 2))]
     weights = {"coef": numbers(9, rows, WIDTH) * 4, "intercept": numbers(10, rows), "classes": np.array(names)}
     np.savez(source / "model_head.npz", **weights)
-    edited(source / "config_setfit.json", labels=names, normalize_embeddings=False, **config)
+    edited(source / "config_setfit.json", labels=names, normalize_embeddings=normalizes, **config)
     return source
 
 

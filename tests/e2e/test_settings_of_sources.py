@@ -21,6 +21,7 @@ from strange_sources import (
     altered,
     edited,
     module,
+    numbers,
     one_label,
     saved_activation,
     sentence,
@@ -137,6 +138,24 @@ def merged_otherwise(**config):
         return replace(source, directory=open_source(other).directory)
 
     return ignore
+
+
+def long_vectors(source):
+    """SetFit's own normalization is the only one."""
+    setfit(source, normalizes=True)
+    listed = json.loads((source / "modules.json").read_text())
+    kept = [one for one in listed if not one["type"].endswith("Normalize")]
+    (source / "modules.json").write_text(json.dumps(kept))
+    return source
+
+
+def with_biases(source):
+    made = lora(bias="all")(source)
+    weights = load_file(made / "adapter_model.safetensors")
+    for part in ("query", "value"):
+        weights[f"base_model.model.bert.encoder.layer.0.attention.self.{part}.bias"] = numbers(13, WIDTH)
+    save_file(weights, made / "adapter_model.safetensors")
+    return made
 
 
 def cased(**fields):
@@ -317,6 +336,7 @@ SETTINGS = {
     "model2vec unknown tokens": (model2vec, files(config=set_in("unknown_id", value=None))),
     "SetFit head": (setfit, head(lambda tensors: {**tensors, "bias": np.zeros_like(tensors["bias"])})),
     "SetFit labels": (setfit, settings(labels=("class 2", "class 1", "class 0"))),
+    "SetFit normalize_embeddings": (long_vectors, head(dict)),
     "SetFit a head of one row": (
         lambda source: setfit(source, rows=1),
         head(lambda tensors: {**tensors, "weight": tensors["weight"][::-1].copy()}),
@@ -324,6 +344,7 @@ SETTINGS = {
     "LoRA adapter": (lora(), base_instead),
     "LoRA lora_alpha": (lora(lora_alpha=16), merged_otherwise(lora_alpha=8)),
     "LoRA use_rslora": (lora(use_rslora=True), merged_otherwise()),
+    "LoRA bias": (with_biases, merged_otherwise()),
     "LoRA alpha_pattern": (lora(alpha_pattern={"layer.0.attention.self.query": 32}), merged_otherwise()),
 }
 BY_PAIRS = {"tokenizer_config.json tokenizer_class, model_input_names"}
