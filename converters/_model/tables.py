@@ -10,6 +10,7 @@ import numpy as np
 from edgewright.errors import SourceError
 from edgewright.model.known import read_json
 from edgewright.model.settle import TABLE
+from edgewright.text.tokenizer import MAX_TEXT_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,7 +98,8 @@ def characters(home: Path, spec: str) -> int:
     if own_config(home) is None:
         return 0
     words = Tokenizer.from_str(spec).get_vocab()
-    return (longest(home, None) or 0) * int(np.median([len(word) for word in words]))
+    found = (longest(home, None) or 0) * int(np.median([len(word) for word in words]))
+    return found if found < MAX_TEXT_BYTES else 0  # a longer text is refused
 
 
 def own_config(home: Path) -> dict[str, Any] | None:

@@ -99,8 +99,8 @@ def test_a_template_that_says_the_date_and_one_that_is_none(tmp_path):
         chat_form(directory(tmp_path, "{% for %}"))
 
 
-@pytest.mark.parametrize("lines", ["task text-generation\nchat_refused it says the date\n", "task fill-mask\n"])
+@pytest.mark.parametrize("lines", ["task text-generation\nchat_refused it says the date\n", "chat_begin it\n"])
 def test_a_project_says_why_it_takes_no_messages(lines, tmp_path):
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets/model.txt").write_text(f"edgewright 1\n{lines}")
-    assert chat_refused(tmp_path) == ("it says the date" if "chat" in lines else "")
+    assert chat_refused(tmp_path) == ("it says the date" if "date" in lines else "")

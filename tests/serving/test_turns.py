@@ -123,6 +123,20 @@ def test_pieces_that_are_short_are_left_to_one_thread():
     assert last == threading.main_thread().name
 
 
+def test_what_came_when_the_helper_had_just_looked_is_done_when_it_rests():
+    async def run():
+        turns, told = Turns(helpers=1), []
+        turns._idle = 0  # it is at work
+        turns.put(lambda value, _: told.append(value), lambda: 7)
+        await asyncio.sleep(0.01)
+        before = list(told)
+        turns._rest()
+        await asyncio.sleep(0.01)
+        return before, told
+
+    assert asyncio.run(run()) == ([], [7])
+
+
 def test_a_helper_that_hangs_is_not_alive():
     async def run():
         turns, hangs, told = Turns(helpers=1), threading.Event(), asyncio.Event()
