@@ -105,7 +105,6 @@ ELSEWHERE = {
     "generation/lookup.py": ("generation/test_generator.py", "guesses, and that they change no token"),
     "inference/decoding.py": ("e2e/test_decoders.py", "a bundle that writes"),
     "measure/writing.py": ("e2e/test_decoders.py", "a real decoder, measured"),
-    "measure/writing_race.py": ("e2e/test_decoders.py", "its artifacts raced, and the winner opened"),
     "model/checkpoint.py": ("e2e/test_decoders.py", "files of GGUF and of llama2.c"),
     "model/decoding.py": ("test_children.py", "the two ends of a child"),
     "proof/decoder_limits.py": ("e2e/test_decoders.py", "a gate, passed and failed"),

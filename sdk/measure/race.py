@@ -32,7 +32,18 @@ if TYPE_CHECKING:
     from edgewright.measure.plan import Target
     from edgewright.measure.rows import Row
 
-__all__ = ["HOPELESS", "Entrant", "Rules", "check_unsigned", "choose", "decide", "race", "still_in", "why_out"]
+__all__ = [
+    "HOPELESS",
+    "Entrant",
+    "Rules",
+    "check_unsigned",
+    "choose",
+    "decide",
+    "limit_memory",
+    "race",
+    "still_in",
+    "why_out",
+]
 
 _NOISE = 1.1
 """Within so many times the best, a short run tells nothing."""
@@ -197,7 +208,7 @@ def _heat(running: list[Entrant], plan: Plan, rules: Rules, progress: Callable[[
     if len(running) == 1:
         return running
     _run(running, plan, progress)
-    _memory(running, rules)
+    limit_memory(running, rules)
     ranked = sorted(still_in(running), key=lambda e: e.taken_ms)
     best, half = ranked[0].taken_ms, max(math.ceil(len(ranked) / 2), _FINALISTS)
     for place, entrant in enumerate(ranked):
@@ -221,7 +232,8 @@ def _run(running: Sequence[Entrant], plan: Plan, progress: Callable[[str], None]
             raise UsageError(what, hint="race by latency, or flash with --install, for its edgewright is older")
 
 
-def _memory(running: Sequence[Entrant], rules: Rules) -> None:
+def limit_memory(running: Sequence[Entrant], rules: Rules) -> None:
+    """Take out who needs more than is allowed."""
     for entrant in (e for e in running if not e.lost and rules.max_ram_mib is not None):
         peak = max(row.peak_rss_mib for row in entrant.rows)
         if peak > (rules.max_ram_mib or 0):
@@ -230,7 +242,7 @@ def _memory(running: Sequence[Entrant], rules: Rules) -> None:
 
 def decide(finalists: Sequence[Entrant], rules: Rules) -> None:
     """Say why each finalist but one lost: it is shown to be slower, or it is as fast and costs more."""
-    _memory(finalists, rules)
+    limit_memory(finalists, rules)
     fastest = min(still_in(finalists), key=lambda e: e.taken_ms)
     ratios = {id(e): compare(e.samples_ms, fastest.samples_ms) for e in finalists if e is not fastest and not e.lost}
     equal = [e for e in finalists if not e.lost and (e is fastest or not ratios[id(e)].shown)]

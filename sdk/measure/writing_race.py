@@ -14,7 +14,7 @@ from edgewright.bundle.bundle import Bundle
 from edgewright.errors import UsageError
 from edgewright.measure.place import Here
 from edgewright.measure.plan import Target
-from edgewright.measure.race import HOPELESS, Entrant, Rules, decide, still_in, why_out
+from edgewright.measure.race import HOPELESS, Entrant, Rules, decide, limit_memory, still_in, why_out
 from edgewright.measure.writing import WritingPlan, check_writing, measured_writing
 from edgewright.statistics.latency import geometric, middle
 from edgewright.system.progress import silent
@@ -102,6 +102,8 @@ def race_writing(
     running = still_in(entrants)
     if len(running) > 1 and plan.processes > 1:
         _run(running, replace(plan, processes=1), progress)
+        limit_memory(running, rules)
+        running = still_in(running)
         best = min(entrant.taken_ms for entrant in running)
         for entrant in running:
             if entrant.taken_ms > HOPELESS * best:
