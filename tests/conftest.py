@@ -1,5 +1,6 @@
 """What tests share: a small tokenizer, a tiny model directory, a hand-made bundle, the data sets beside the project."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -252,6 +253,36 @@ def talking(tmp_path_factory):
     asked = {"task": "text-generation", "precisions": ["fp32"], "allow_divergence": True}
     edgewright.build(talker(root), out=root / "tiny", **asked)
     return root / "tiny"
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """A bundle of a task and the C project made of it, each built once for all workers."""
+    own = tmp_path_factory.getbasetemp()
+    root = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "exporting"
+    root.mkdir(exist_ok=True)
+
+    def make(family, task, labels=()):
+        place = root / task
+        with place.with_suffix(".lock").open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (place / "c").exists():
+                _make(place, family, task, labels)
+        return place
+
+    return make
+
+
+def _make(place, family, task, labels):
+    sys.path.insert(0, str(HERE.parent / "tools"))
+    import tiny_models
+
+    import edgewright
+    from edgewright.exporting.c import export_c
+
+    source = tiny_models.make(family, task, place / "source", labels=labels, length=64, std=0.3)
+    edgewright.build(source, task=task, formats=["onnx"], precisions=["fp32"], out=place / "bundle")
+    export_c(place / "bundle", out=place / "c")
 
 
 @pytest.fixture(scope="session")
