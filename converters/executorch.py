@@ -32,6 +32,7 @@ class ExecutorchConverter(Converter):
     precisions = PRECISIONS
     extra = "host"
     requires = ("torch", "transformers", "executorch")
+    preload = ("executorch.exir", "executorch.backends.xnnpack.partition.xnnpack_partitioner")
 
     @staticmethod
     def path(precision: Precision) -> str:

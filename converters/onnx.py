@@ -8,7 +8,7 @@ from edgewright.bundle.external_data import encoder_of, weights_of
 from edgewright.contracts.converter import ConversionSpec, Converter
 from edgewright.converters._onnx.decoder_maker import DecoderMaker
 from edgewright.converters._onnx.described import described
-from edgewright.converters._onnx.make import Maker, ladder
+from edgewright.converters._onnx.make import PRELOAD, Maker, ladder
 from edgewright.converters._onnx.storing import save_beside
 from edgewright.converters._onnx.translator_maker import TranslatorMaker
 
@@ -37,6 +37,7 @@ class OnnxConverter(Converter):
     precisions = tuple(_NAMES)
     extra = "convert"
     requires = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
+    preload = PRELOAD
 
     @staticmethod
     def path(precision: Precision) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.contracts.converter import ConversionSpec, Converter
 from edgewright.contracts.precision import suffix
 from edgewright.converters._onnx.described import described
-from edgewright.converters._onnx.make import Maker, ladder
+from edgewright.converters._onnx.make import PRELOAD, Maker, ladder
 from edgewright.errors import UnsupportedConversion
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class OrtConverter(Converter):
     precisions = ("fp32", "int8", "int8-static", "int4")
     extra = "convert"
     requires = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
+    preload = PRELOAD
 
     @staticmethod
     def path(precision: Precision) -> str:

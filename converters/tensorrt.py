@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.contracts.converter import ConversionSpec, Converter
 from edgewright.contracts.precision import suffix
+from edgewright.converters._onnx.make import PRELOAD
 
 if TYPE_CHECKING:
     from edgewright.contracts.precision import Precision
@@ -31,6 +32,7 @@ class TensorrtConverter(Converter):
     precisions = ("fp32", "fp16")
     extra = "convert,tensorrt"
     requires = ("torch", "transformers", "onnx", "onnxscript", *(() if shutil.which("trtexec") else ("tensorrt",)))
+    preload = PRELOAD
 
     @staticmethod
     def path(precision: Precision) -> str:

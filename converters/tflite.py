@@ -30,6 +30,7 @@ class TfliteConverter(Converter):
     precisions = PRECISIONS
     extra = "host"
     requires = ("torch", "transformers", "litert_torch", "ai_edge_litert", "ai_edge_quantizer", "flatbuffers")
+    preload = ("litert_torch",)
 
     @staticmethod
     def path(precision: Precision) -> str:

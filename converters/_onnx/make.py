@@ -8,7 +8,10 @@ if TYPE_CHECKING:
     from edgewright.contracts.converter import ConversionSpec
     from edgewright.contracts.precision import Precision
 
-__all__ = ["Maker", "ladder"]
+__all__ = ["PRELOAD", "Maker", "ladder"]
+
+PRELOAD = ("onnxscript.optimizer", "onnxscript.function_libs.torch_lib.ops")
+"""What `torch.onnx` imports too: the second reads the source of its 557 operators, half a second."""
 
 _BETWEEN = ("Add", "Attention", "Gelu", "LayerNormalization")
 _LADDERS: dict[Precision, tuple[tuple[str, ...], ...]] = {

@@ -150,7 +150,8 @@ class Assembly:
             about=self._about(),
         )
         try:
-            return list(self.jobs.run(CONVERT, request, preload=request.source.preload).errors)
+            preload = request.source.preload and (*request.source.preload, *converter.preload)
+            return list(self.jobs.run(CONVERT, request, preload=preload).errors)
         except ChildFailed as error:
             for precision in rungs:
                 self._discard(converter.path(precision))

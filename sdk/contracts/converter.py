@@ -92,9 +92,11 @@ class Converter(ABC):
 
     Attributes:
         made_there: whether an artifact runs on no other machine than the one that made it.
+        preload: modules of its libraries that take long to import, and start no thread: many conversions share them.
     """
 
     made_there: ClassVar[bool] = False
+    preload: ClassVar[tuple[str, ...]] = ()
     format: ClassVar[str]
     precisions: ClassVar[tuple[Precision, ...]]
     extra: ClassVar[str]

@@ -1,8 +1,8 @@
 """Children that are born with their libraries: one process imports what takes seconds, and forks whoever needs it.
 
 A fork is safe here because that process does nothing but import: no product was computed in it, so that no pool of
-threads is lost on the way. It has one child at a time, and goes with its parent or after a minute without work; a
-keeper (`edgewright.system.keeper`) sees to that while it imports, too.
+threads is lost on the way. It imports what a child needs that none before it did, has one at a time, and goes with its
+parent or after a minute without work; a keeper (`edgewright.system.keeper`) sees to that while it imports, too.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def fork(
     child = None
     try:
         for _ in range(2):  # one that waited for its minute may be gone
-            child = child or _fork_server(modules, environment).fork(target, environment, files, within_s)
+            child = child or _fork_server(modules, environment).fork(modules, target, environment, files, within_s)
     finally:
         if child is None:
             _busy.release()
@@ -111,7 +111,7 @@ class _ForkServer:
     """The process, for its parent."""
 
     def __init__(self, modules: Sequence[str], environment: Mapping[str, str]) -> None:
-        self.birth = _birth(modules, environment)
+        self.birth = _birth(environment)
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             null = subprocess.DEVNULL
@@ -126,10 +126,16 @@ class _ForkServer:
             )
 
     def fork(
-        self, target: str, environment: Mapping[str, str], files: Sequence[int], within_s: float | None
+        self,
+        modules: Sequence[str],
+        target: str,
+        environment: Mapping[str, str],
+        files: Sequence[int],
+        within_s: float | None,
     ) -> Forked | None:
         """A child, or None where the process is gone. Raises TimeoutError: it still imports."""
-        asked = {"target": target, "environment": dict(environment), "directory": os.getcwd()}  # noqa: PTH109
+        place = {"environment": dict(environment), "directory": os.getcwd()}  # noqa: PTH109
+        asked = {"modules": [*modules], "target": target, **place}
         pid, late = 0, False
         with contextlib.suppress(OSError):
             socket.send_fds(self._channel, [json.dumps(asked).encode()], list(files))
@@ -146,7 +152,7 @@ class _ForkServer:
     def end(self) -> None:
         """End the process, unless another one started it."""
         self._channel.close()
-        if self.birth[1] == os.getpid():
+        if self.birth[0] == os.getpid():
             self._process.terminate()
             try:
                 self._process.wait(_END_S)
@@ -160,18 +166,18 @@ _kept: list[_ForkServer] = []
 
 
 def _fork_server(modules: Sequence[str], environment: Mapping[str, str]) -> _ForkServer:
-    if _kept and _kept[0].birth != _birth(modules, environment):
+    if _kept and _kept[0].birth != _birth(environment):
         close()
     if not _kept:
         _kept.append(_ForkServer(modules, environment))
     return _kept[0]
 
 
-def _birth(modules: Sequence[str], environment: Mapping[str, str]) -> tuple[Any, ...]:
+def _birth(environment: Mapping[str, str]) -> tuple[Any, ...]:
     # Every child is told PYTHONUNBUFFERED, and so is the process that forks it: it tells none of them apart
     told = {name: value for name, value in environment.items() if name != "PYTHONUNBUFFERED"}
     read = {name: value for name, value in told.items() if name.startswith(_READ_AT_IMPORT)}
-    return tuple(modules), os.getpid(), read
+    return os.getpid(), read
 
 
 @atexit.register
@@ -187,22 +193,29 @@ def _readable(channel: socket.socket, timeout_s: float | None) -> bool:
 
 def _serve(channel: socket.socket, modules: Sequence[str]) -> None:
     """The fork server's side: import, then fork whenever that is asked."""
-    for name in (*modules, _CHILD_SIDE):
-        importlib.import_module(name)
-    gc.collect()
-    gc.freeze()  # what is never collected is not copied either
+    _import((*modules, _CHILD_SIDE))
     while _readable(channel, _IDLE_S):
-        asked, files, *_ = socket.recv_fds(channel, _MESSAGE, 3)
-        if not asked:
+        message, files, *_ = socket.recv_fds(channel, _MESSAGE, 3)
+        if not message:
             return
+        asked = json.loads(message)
+        _import(asked.pop("modules"))
         pid = os.fork()
         if not pid:
-            _become(channel, files, **json.loads(asked))
+            _become(channel, files, **asked)
         os.setpgid(pid, pid)
         for file in files:
             os.close(file)
         channel.send(str(pid).encode())
         _attend(channel, pid)
+
+
+def _import(modules: Sequence[str]) -> None:
+    for name in (missing := [name for name in modules if name not in sys.modules]):
+        importlib.import_module(name)
+    if missing:
+        gc.collect()
+        gc.freeze()  # what is never collected is not copied either
 
 
 def _become(

@@ -32,15 +32,16 @@ TFLITE_PRECISIONS = ("fp32", "fp16", "int8", "int8-static", "int4")
 EXECUTORCH_PRECISIONS = ("fp32", "int8", "int8-static", "int4")
 
 
-def edgewright(*args, check=0, cwd=None, timeout=600, **env):
+def edgewright(*args, check=0, cwd=None, timeout=600, here=False, **env):
     """Run the command line; give standard output, or for a wanted failure the one line of standard error.
 
-    It is a process of its own, but for builds and comparisons that need neither a directory nor variables of their
-    own: their children are forks of one process that has imported torch, which this one keeps for the next.
+    It is a process of its own, but where `here` is asked, and for builds and comparisons that need neither a directory
+    nor variables of their own: their children are forks of one process that has imported torch, which this one keeps
+    for the next.
     """
     words = [*map(str, args)]
-    here = words[0] in ("build", "compare") and not cwd and not env
-    code, out, err = _in_this_process(words) if here else _in_its_own(words, cwd, timeout, env)
+    here = here or (words[0] in ("build", "compare") and not cwd and not env)
+    code, out, err = _in_this_process(words, cwd, env) if here else _in_its_own(words, cwd, timeout, env)
     assert code == check, err
     if not check:
         return out
@@ -59,14 +60,15 @@ def _in_its_own(words, cwd, timeout, env):
     return done.returncode, done.stdout, done.stderr
 
 
-def _in_this_process(words):
+def _in_this_process(words, cwd, env):
     with (
         pytest.MonkeyPatch.context() as patch,
         contextlib.redirect_stdout(io.StringIO()) as out,
         contextlib.redirect_stderr(io.StringIO()) as err,
     ):
-        for name, value in OFFLINE.items():
+        for name, value in {**OFFLINE, **env}.items():
             patch.setenv(name, value)
+        patch.chdir(cwd or Path.cwd())
         code = cli._run(words)
     return code, out.getvalue(), err.getvalue()
 

@@ -87,7 +87,7 @@ def test_every_command_runs(desk):
                 continue
             assert words[0] == "edgewright", command
             places = {"XDG_DATA_HOME": str(desk / "data"), "XDG_CACHE_HOME": str(desk / "cache")}
-            edgewright(*shorter(words[1:]), cwd=desk, **places)
+            edgewright(*shorter(words[1:]), cwd=desk, here=words[1] == "build", **places)
 
 
 def test_every_format_that_is_printed_is_one():

@@ -36,6 +36,13 @@ def test_two_children_are_forks_of_one_process():
     assert birth(preload=())[1:] == (os.getpid(), False)
 
 
+def test_children_that_need_other_modules_are_forks_of_it_too():
+    close()
+    first, _, imported = birth(preload=("decimal",))
+    assert not imported
+    assert [birth(preload=needed)[::2] for needed in (("child_targets",), ("decimal",))] == [(first, True)] * 2
+
+
 def test_what_was_warmed_is_what_the_next_child_is_forked_from(monkeypatch):
     close()
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)

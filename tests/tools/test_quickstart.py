@@ -38,26 +38,3 @@ def test_void_cells_say_void_and_no_share_is_told(eager, onnx):
     assert "%)" not in line
     assert "void" in line
     assert text.endswith("void: other processes took 40% of the machine. Measure again when nothing else runs here.")
-
-
-@pytest.mark.slow
-def test_the_eager_model_is_a_side_of_the_run(tmp_path):
-    torch = pytest.importorskip("torch")
-    import eager
-
-    import edgewright
-    from edgewright.measure.bench import measured, targets_of
-    from edgewright.measure.plan import Plan
-    from edgewright.system.progress import silent
-
-    bundle = edgewright.build(
-        ROOT / "tools/demo/model", out=tmp_path / "b", precisions=["fp32"], data=ROOT / "tools/demo/sentences.tsv"
-    )
-    plan = Plan(tokens=(16,), texts=("good", "not so good"), processes=1, runs=3, least_ms=0, warmup_ms=0)
-    targets = [eager.target(bundle, "tools/demo/model"), *targets_of(bundle, plan, None, None)]
-    (texts, fixed), (ours, _) = measured(targets, plan, silent).rows
-    assert (texts.engine, texts.version) == ("torch", torch.__version__)
-    assert texts.artifact.score.value == ours.artifact.score.reference
-    assert fixed.tokens == 16
-    assert texts.peak_rss_mib > ours.peak_rss_mib
-    assert len(texts.samples_ms) == 1
