@@ -10,11 +10,11 @@ from edgewright.bundle.external_data import encoder_of
 from edgewright.bundle.manifest import TensorSpec
 from edgewright.contracts.engine import Footprint, Runtime, Session
 from edgewright.errors import EngineError
-from edgewright.runtimes._profilers.onnx import layers, trace
+from edgewright.runtimes._profilers.onnx import layers, parameter_bytes, trace
 from edgewright.runtimes._x86 import products_saturate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -57,13 +57,16 @@ class OnnxRuntime(Runtime):
         return _Session(self._session(path, threads, exact=False))
 
     def _open_decoder(self, path: Path, *, threads: int, context: int) -> Decoder:
-        from edgewright.runtimes._decoding.onnx import OnnxDecoder
         from edgewright.system.huge_pages import huge_pages
 
         with huge_pages():
-            session = self._session(path, threads, exact=False)
-            signature = (tuple(map(_spec, given)) for given in (session.get_inputs(), session.get_outputs()))
-            return OnnxDecoder(session, self.import_engine().OrtValue.ortvalue_from_numpy, context, *signature)
+            return self._decoder(self._session(path, threads, exact=False), context)
+
+    def _decoder(self, session: Any, context: int) -> Decoder:
+        from edgewright.runtimes._decoding.onnx import OnnxDecoder
+
+        signature = (tuple(map(_spec, given)) for given in (session.get_inputs(), session.get_outputs()))
+        return OnnxDecoder(session, self.import_engine().OrtValue.ortvalue_from_numpy, context, *signature)
 
     def _open_encoder_decoder(self, path: Path, *, threads: int, context: int) -> EncoderDecoder:
         from edgewright.runtimes._decoding.onnx_translator import OnnxTranslator
@@ -78,13 +81,33 @@ class OnnxRuntime(Runtime):
 
     def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
         exact, plain = products_saturate(), self._open(path, threads=threads)
+        given = {spec.name: feeds[spec.name] for spec in plain.inputs}
         with tempfile.TemporaryDirectory() as scratch:
+            unpacked = self._session(path, threads, exact=exact, profile=f"{scratch}/weights", packs=False)
+            unpacked.run(None, given)
+            weights = parameter_bytes(unpacked)
+            del unpacked
             bare = self._session(path, threads, exact=exact)
             profiled = self._session(path, threads, exact=exact, profile=f"{scratch}/profile")
-            layer = layers(path, bare.get_modelmeta().custom_metadata_map)
-            return trace(bare, profiled, {spec.name: feeds[spec.name] for spec in plain.inputs}, runs, layer)
+            layer, run = layers(path, bare.get_modelmeta().custom_metadata_map), (None, given)
+            return trace(lambda: bare.run(*run), lambda: profiled.run(*run), profiled, runs, layer, weights)
 
-    def _session(self, path: Path, threads: int, *, exact: bool, profile: str = "") -> Any:
+    def _profile_token(self, path: Path, ids: Sequence[int], *, threads: int, runs: int) -> Trace:
+        from edgewright.system.huge_pages import huge_pages
+
+        with tempfile.TemporaryDirectory() as scratch, huge_pages():
+            unpacked = self._session(path, threads, exact=False, profile=f"{scratch}/weights", packs=False)
+            self._decoder(unpacked, len(ids)).read(ids[:1])
+            weights = parameter_bytes(unpacked)
+            del unpacked
+            bare = self._session(path, threads, exact=False)
+            profiled = self._session(path, threads, exact=False, profile=f"{scratch}/profile")
+            layer = layers(path, bare.get_modelmeta().custom_metadata_map)
+            # A cache of no other length: the profiler counts what a buffer holds, not how much of it was read
+            plain, slowed = (_writing(self._decoder(session, len(ids) + 1), ids) for session in (bare, profiled))
+            return trace(plain, slowed, profiled, runs, layer, weights)
+
+    def _session(self, path: Path, threads: int, *, exact: bool, profile: str = "", packs: bool = True) -> Any:
         onnxruntime = self.import_engine()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -93,6 +116,8 @@ class OnnxRuntime(Runtime):
         options.enable_mem_pattern = False  # it would keep a plan for every length it meets, and nothing gets faster
         if not self.spins:
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if not packs:
+            options.add_session_config_entry("session.disable_prepacking", "1")
         if profile:
             options.enable_profiling = True
             options.profile_file_prefix = profile
@@ -101,6 +126,17 @@ class OnnxRuntime(Runtime):
         if exact:
             options.add_session_config_entry("session.x64quantprecision", "1")
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _writing(decoder: Decoder, ids: Sequence[int]) -> Callable[[], object]:
+    """One token after `ids`, as often as it is called."""
+    decoder.read(ids)
+
+    def write() -> None:
+        decoder.rewind(len(ids))
+        decoder.read(ids[-1:])
+
+    return write
 
 
 class _Session(Session):

@@ -51,6 +51,7 @@ class _Graph(Writer):
         state, added = self._embedded(), ""
         for at, block in enumerate(decoder.blocks):
             state, added = self._block(at, block, state, added)
+        self.module = "head"
         state, _ = self._normed(decoder.norm, "norm", state, added)
         minus = self.node("Neg", "num_logits_to_keep")
         state = self.node("Slice", state, minus, self.index(_END), self.index(1))
@@ -111,7 +112,7 @@ class _Graph(Writer):
         self.node("Cast", whole, outputs=["total"], to=TensorProto.INT32)
 
     def _embedded(self) -> str:
-        decoder = self.decoder
+        decoder, self.module = self.decoder, "embedding"
         found: str = self._products.embedded(self, "input_ids")
         if decoder.scale != 1.0:
             found = self.node("Mul", found, self.constant("embedding_scale", np.array(decoder.scale, np.float32)))
@@ -122,10 +123,12 @@ class _Graph(Writer):
 
     def _block(self, at: int, block: Block, state: str, added: str) -> tuple[str, str]:
         """The state before what the block's last part adds, and that."""
+        self.module = f"layers.{at}.attention"
         read, state = self._normed(block.before_attention, f"{at}.before_attention", state, added)
         added = self._attention(at, block.attention, read)
         if block.after_attention:
             added, _ = self._normed(block.after_attention, f"{at}.after_attention", added, "")
+        self.module = f"layers.{at}.feed_forward"
         if block.before_feed_forward is None:
             return state, self.node("Add", added, self._feed_forward(block.feed_forward, read))
         read, state = self._normed(block.before_feed_forward, f"{at}.before_feed_forward", state, added)

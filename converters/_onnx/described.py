@@ -21,11 +21,15 @@ __all__ = ["described"]
 
 
 def described(model: onnx.ModelProto, spec: ConversionSpec) -> onnx.ModelProto:
-    """The model, with its metadata written anew: a model of gigabytes is not copied for them."""
+    """The model, with its metadata written anew, layers apart that whoever wrote the graph has told.
+
+    A model of gigabytes is not copied for them.
+    """
     model.producer_name, model.producer_version = "edgewright", __version__
     axes = {name: ["batch", "sequence"] for name in spec.inputs}
     facts = {**spec.about, "precision": spec.precision, "axes": json.dumps(axes, sort_keys=True)}
-    facts[LAYERS] = packed(layers_of(model.graph))
+    told = {entry.key: entry.value for entry in model.metadata_props}
+    facts[LAYERS] = told.get(LAYERS) or packed(layers_of(model.graph))
     del model.metadata_props[:]
     for key, value in sorted(facts.items()):
         entry = model.metadata_props.add()

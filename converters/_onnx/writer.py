@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from edgewright.bundle.onnx_layers import LAYERS, packed
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -51,12 +53,18 @@ class Tables(Protocol):
 
 
 class Writer:
-    """A graph in the making: `node` and `constant` are what `Products` writes with."""
+    """A graph in the making: `node` and `constant` are what `Products` writes with.
+
+    Attributes:
+        module: of the model, to which the nodes belong that are added now.
+    """
 
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
         self.nodes: list[Any] = []
         self.constants: dict[str, Any] = {}
+        self.module = ""
+        self._modules: dict[str, str] = {}
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
         """A constant of the graph, its name given back; the first of a name stays."""
@@ -72,9 +80,10 @@ class Writer:
         """Add an operator: the name of its output, or a tuple of them."""
         from onnx import helper
 
-        at = len(self.nodes)
-        names = [f"{kind}_{at}_{i}" for i in range(outputs)] if isinstance(outputs, int) else list(outputs)
-        self.nodes.append(helper.make_node(kind, list(inputs), names, f"{kind}_{at}", domain=domain, **attributes))
+        name = f"{kind}_{len(self.nodes)}"
+        names = [f"{name}_{i}" for i in range(outputs)] if isinstance(outputs, int) else list(outputs)
+        self.nodes.append(helper.make_node(kind, list(inputs), names, name, domain=domain, **attributes))
+        self._modules[name] = self.module
         return names[0] if len(names) == 1 else tuple(names)
 
     def index(self, *values: int) -> str:
@@ -87,4 +96,6 @@ class Writer:
 
         graph = helper.make_graph(self.nodes, "main", inputs, outputs, list(self.constants.values()))
         opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(DOMAIN, 1)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="edgewright")
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="edgewright")
+        helper.set_model_props(model, {LAYERS: packed(self._modules)})
+        return model

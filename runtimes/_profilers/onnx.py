@@ -17,41 +17,67 @@ from edgewright.contracts.operators import Operator, Trace
 from edgewright.statistics.latency import median
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["layers", "trace"]
+__all__ = ["layers", "parameter_bytes", "trace"]
 
 _PRODUCTS = ("MatMul", "Gemm")
 _SUFFIX = "_kernel_time"
+_CACHE_AXES = 4
+"""Queries, keys and values have three."""
+_FLOAT_BYTES = 4
+"""What attention gives is float32, whatever the cache holds."""
 
 
-def trace(plain: Any, profiled: Any, feeds: Mapping[str, Any], runs: int, layer: Mapping[str, str]) -> Trace:
+def parameter_bytes(session: Any) -> dict[str, int]:
+    """The bytes of the weights of each node, of a session that has run with its profiler on and packs none.
+
+    What ONNX Runtime packs for its kernels it counts no more.
+    """
+    nodes = [event for event in _events(session) if event.get("cat") == "Node" and event["name"].endswith(_SUFFIX)]
+    return {event["name"].removesuffix(_SUFFIX): int(event["args"].get("parameter_size", 0)) for event in nodes}
+
+
+def _events(session: Any) -> list[Mapping[str, Any]]:
+    events: list[Mapping[str, Any]] = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    return events
+
+
+def trace(
+    plain: Callable[[], object],
+    profiled: Callable[[], object],
+    session: Any,
+    runs: int,
+    layer: Mapping[str, str],
+    weights: Mapping[str, int],
+) -> Trace:
     """Run two sessions of one file, the second with its profiler on.
 
     Args:
-        plain: an `InferenceSession`.
-        profiled: another, whose profile goes to a directory that the caller removes.
-        feeds: arrays by name, as the session takes them.
+        plain: one run of the first.
+        profiled: one of the second.
+        session: the second, an `InferenceSession` whose profile goes to a directory that the caller removes.
         runs: how many runs to profile, after as many to warm up.
         layer: the module of each node by the node's name.
+        weights: the bytes of its weights, see `parameter_bytes`.
     """
     for _ in range(runs):
-        plain.run(None, feeds)
+        plain()
     took = []
     for _ in range(runs):
         begin = time.perf_counter_ns()
-        plain.run(None, feeds)
+        plain()
         took.append((time.perf_counter_ns() - begin) / 1e6)
     for _ in range(2 * runs):
-        profiled.run(None, feeds)
-    events = json.loads(Path(profiled.end_profiling()).read_text(encoding="utf-8"))
-    return _read(events, runs, median(sorted(took)), layer, profiled.get_providers()[0])
+        profiled()
+    operators, run_ms = _read(_events(session), runs, layer, weights)
+    return Trace(operators, run_ms, median(sorted(took)), runs, session.get_providers()[0])
 
 
 def _read(
-    events: Sequence[Mapping[str, Any]], runs: int, plain_ms: float, layer: Mapping[str, str], delegate: str
-) -> Trace:
-    """The last runs of a profile, each node's time averaged over them."""
+    events: Sequence[Mapping[str, Any]], runs: int, layer: Mapping[str, str], weights: Mapping[str, int]
+) -> tuple[tuple[Operator, ...], float]:
+    """The last runs of a profile, each node's time averaged over them, and what a run took."""
     whole = [event for event in events if event["name"] == "model_run"][-runs:]
     first = whole[0]["ts"]
     nodes: dict[str, list[Mapping[str, Any]]] = {}
@@ -59,24 +85,33 @@ def _read(
         if event.get("cat") == "Node" and event["name"].endswith(_SUFFIX) and event["ts"] >= first:
             nodes.setdefault(event["name"].removesuffix(_SUFFIX), []).append(event)
     begin = whole[-1]["ts"]
-    operators = [_operator(name, found, runs, begin, layer.get(name, "")) for name, found in nodes.items()]
-    run_ms = sum(event["dur"] for event in whole) / runs / 1e3
-    return Trace(tuple(sorted(operators, key=lambda o: o.start_ms)), run_ms, plain_ms, runs, delegate)
+    operators = []
+    for name, found in nodes.items():
+        last, kind = found[-1]["args"], found[-1]["args"]["op_name"]
+        given, made = _shapes(last, "input_type_shape"), _shapes(last, "output_type_shape")
+        operators.append(
+            Operator(
+                name=name,
+                kind=kind,
+                layer=layer.get(name, ""),
+                start_ms=(found[-1]["ts"] - begin) / 1e3,
+                time_ms=sum(event["dur"] for event in found) / runs / 1e3,
+                macs=_macs(kind, given, made),
+                moved_bytes=_moved(kind, last, made, weights.get(name, 0)),
+                ran_by=last.get("provider", ""),
+            )
+        )
+    return tuple(sorted(operators, key=lambda o: o.start_ms)), sum(event["dur"] for event in whole) / runs / 1e3
 
 
-def _operator(name: str, found: Sequence[Mapping[str, Any]], runs: int, begin: int, layer: str) -> Operator:
-    last = found[-1]["args"]
-    moved = sum(int(last.get(key, 0)) for key in ("activation_size", "parameter_size", "output_size"))
-    return Operator(
-        name=name,
-        kind=last["op_name"],
-        layer=layer,
-        start_ms=(found[-1]["ts"] - begin) / 1e3,
-        time_ms=sum(event["dur"] for event in found) / runs / 1e3,
-        macs=_macs(last["op_name"], _shapes(last, "input_type_shape"), _shapes(last, "output_type_shape")),
-        moved_bytes=moved,
-        ran_by=last.get("provider", ""),
-    )
+def _moved(kind: str, args: Mapping[str, Any], made: Sequence[Sequence[int]], weights: int) -> int:
+    """Bytes that are read and written: of a table the rows that are wanted, of a cache in place what is new."""
+    given, written = int(args.get("activation_size", 0)), int(args.get("output_size", 0))
+    if kind.startswith("Gather"):
+        return given + 2 * written
+    if kind == "GroupQueryAttention":
+        return given + _FLOAT_BYTES * math.prod(made[0])
+    return given + weights + written
 
 
 def _shapes(args: Mapping[str, Any], key: str) -> list[list[int]]:
@@ -91,6 +126,8 @@ def _macs(kind: str, given: Sequence[Sequence[int]], made: Sequence[Sequence[int
         return math.prod(made[0]) * given[0][-1]
     if kind == "Attention":  # opset 23: query and key as (batch, length, heads x width)
         return 2 * math.prod(made[0]) * given[min(1, len(given) - 1)][-2]
+    if kind == "GroupQueryAttention":  # its cache as (batch, heads, length, width), behind one or three of (batch, ...)
+        return 2 * math.prod(made[0]) * next((shape[2] for shape in given if len(shape) == _CACHE_AXES), 0)
     return 0
 
 

@@ -23,7 +23,7 @@ __all__ = ["command"]
 
 @click.command("profile", epilog=example("profile sentiment --precision fp32 --by layer"))
 @click.argument("bundle", type=click.Path())
-@click.option("--tokens", default=128, show_default=True, help="The length of the text.")
+@click.option("--tokens", default=128, show_default=True, help="The length of the text, or of a decoder's prompt.")
 @click.option("--threads", default=1, show_default=True, help="Engine threads.")
 @click.option("--runs", default=50, show_default=True, help="Profiled runs.")
 @click.option("--by", type=click.Choice(["kind", "layer", "operator"]), default="kind", help="What a line stands for.")
@@ -51,7 +51,10 @@ def command(
     device: str | None,
     **_: Any,
 ) -> None:
-    """Show where an inference of BUNDLE's artifact spends its time."""
+    """Show where an inference of BUNDLE's artifact spends its time.
+
+    Of a decoder it is one token that is written after a prompt of so many.
+    """
     from edgewright.measure.explain import explain
     from edgewright.measure.profile import profile, shares
 
@@ -99,14 +102,16 @@ def _facts(found: Profile) -> dict[str, Any]:
 
     fell = fallbacks(found)
     facts: dict[str, Any] = {"artifact": found.artifact.key, "engine": found.engine, "tokens": found.tokens}
+    facts["writes"] = found.writes
     facts["fallbacks"] = {**asdict(fell), "words": str(fell)} if fell else None
     return {**facts, "peaks": to_builtins(found.peaks), "trace": to_builtins(found.trace)}
 
 
 def _title(facts: dict[str, Any]) -> str:
     trace, peaks = facts["trace"], facts["peaks"]
+    what = f"a token after {facts['tokens']}" if facts.get("writes") else f"{facts['tokens']} tokens"
     return (
-        f"{facts['artifact']} on {facts['engine']}, {facts['tokens']} tokens: {trace['plain_ms']:.3g} ms, with the "
+        f"{facts['artifact']} on {facts['engine']}, {what}: {trace['plain_ms']:.3g} ms, with the "
         f"profiler at work {trace['run_ms']:.3g} ms; peaks {peaks['fp32_gmac_s']:.0f} GMAC/s in fp32, "
         f"{peaks['int8_gmac_s']:.0f} in int8, {peaks['read_gb_s']:.0f} GB/s\n"
     )

@@ -53,7 +53,7 @@ from edgewright.errors import EdgewrightError, EngineError, UsageError
 from edgewright.system.limits import check_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -224,13 +224,29 @@ class Runtime(ABC):
             UsageError: no such number of threads, or this engine's profiler is not read.
             EngineError: the engine failed.
         """
+        return self._profiled(lambda: self._profile(path, feeds, threads=threads, runs=runs), path, threads)
+
+    def profile_token(self, path: Path, ids: Sequence[int], *, threads: int, runs: int) -> Trace:
+        """Time the operators of a decoder over `runs` tokens, each written after `ids`, after as many more.
+
+        Raises:
+            UsageError: no such number of threads, or this engine's profiler is not read.
+            EngineError: the engine failed.
+        """
+        return self._profiled(lambda: self._profile_token(path, ids, threads=threads, runs=runs), path, threads)
+
+    def _profiled(self, traced: Callable[[], Trace], path: Path, threads: int) -> Trace:
         check_threads(threads)
         try:
-            return self._profile(path, feeds, threads=threads, runs=runs)
+            return traced()
         except EdgewrightError:
             raise
         except Exception as error:
             raise EngineError(f"{self.engine} cannot profile {path.name}: {type(error).__name__}: {error}") from error
+
+    def _profile_token(self, path: Path, ids: Sequence[int], *, threads: int, runs: int) -> Trace:
+        del path, ids, threads, runs
+        raise UsageError(f"{self.engine} does not profile a decoder", hint="onnxruntime does: give --format onnx")
 
     def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
         del path, feeds, threads, runs

@@ -53,7 +53,11 @@ _INTEGER_KINDS = ("Integer", "Quant", "QC8W", "QC4W", "QB4W", "QS8")
 
 @dataclass(frozen=True)
 class Profile:
-    """The operators of one artifact at one length, beside the machine's measured peaks, and the machine's model."""
+    """The operators of one artifact at one length, beside the machine's measured peaks, and the machine's model.
+
+    Attributes:
+        tokens: of the text; of a decoder those that it has read, after which it `writes` one more.
+    """
 
     artifact: Artifact
     engine: str
@@ -61,11 +65,13 @@ class Profile:
     trace: Trace
     peaks: Roofline
     machine: str = ""
+    writes: bool = False
 
     @property
     def title(self) -> str:
         """Which artifact, where, and how long."""
-        return f"{self.artifact.key} on {self.engine}, {self.tokens} tokens: {self.trace.plain_ms:.3g} ms"
+        what = f"a token after {self.tokens}" if self.writes else f"{self.tokens} tokens"
+        return f"{self.artifact.key} on {self.engine}, {what}: {self.trace.plain_ms:.3g} ms"
 
     def __repr__(self) -> str:
         return brief(self, self.title, counted(len(self.trace.operators), "operator"), self.machine)
@@ -163,7 +169,7 @@ def profile(
     threads: int = 1,
     runs: int = 50,
 ) -> Profile:
-    """Profile an artifact, by default the smallest, in a child process.
+    """Profile an artifact, by default the smallest, in a child process: of a decoder, one token after `tokens` others.
 
     Raises:
         BundleError: the bundle is bad or has no such artifact.
@@ -172,16 +178,18 @@ def profile(
         EngineError: the engine failed.
     """
     require_clock()
-    opened = Bundle.of(bundle)
-    check_at_once(opened.task(), "profiled")
-    longest = opened.manifest.settings.max_length
+    opened, task = Bundle.of(bundle), Bundle.of(bundle).task()
+    if task.reads_source:
+        check_at_once(task, "profiled")
+    longest = opened.manifest.settings.max_length - task.generates
     if not 1 <= tokens <= longest or runs < 1:
         raise UsageError(f"{tokens} tokens and {runs} runs were asked, the model takes 1 to {longest} tokens")
     artifact = opened.choose(format=format, precision=precision, among=() if format else runnable(opened))
     for path in opened.parts(artifact):
         opened.checked(path)
     trace = call(PROFILE, ProfileRequest(opened.directory, artifact.path, tokens, threads, runs))
-    return Profile(artifact, engine_for(artifact.format).engine, tokens, trace, roofline(threads), model())
+    engine, peaks = engine_for(artifact.format).engine, roofline(threads)
+    return Profile(artifact, engine, tokens, trace, peaks, model(), writes=task.generates)
 
 
 class ProfileRequest(Struct, frozen=True):
@@ -204,10 +212,13 @@ def in_child(request: ProfileRequest, progress: Callable[[str], None]) -> Trace:
     artifact = next(a for a in bundle.manifest.artifacts if a.path == request.path)
     task = bundle.task()
     tokenizer = bundle.tokenizer()
-    tokenizer.limit(request.tokens)
-    item = task.item(_FILLER * (request.tokens // 8 + 1), tokenizer)
-    feeds = task.encode(tokenizer, [item]).batches[0]
     path, engine = bundle.directory / artifact.path, engine_for(artifact.format)
+    text = _FILLER * (request.tokens // 8 + 1)
+    if task.generates:
+        ids = tokenizer.ids(text)[: request.tokens]
+        return engine.profile_token(path, ids, threads=request.threads, runs=request.runs)
+    tokenizer.limit(request.tokens)
+    feeds = task.encode(tokenizer, [task.item(text, tokenizer)]).batches[0]
     return engine.profile(path, feeds, threads=request.threads, runs=request.runs)
 
 

@@ -97,6 +97,30 @@ def test_a_conversation_goes_on_where_its_cache_was_kept(mobile, tmp_path, name)
         assert writer.last.reused > 0
 
 
+def test_where_the_time_of_a_token_goes(bundle, mobile):
+    asked = ("profile", bundle, "--tokens", "20", "--runs", "3", "--by", "layer", "--json")
+    found = {name: json.loads(edgewright(*asked, "--precision", name)) for name in ("fp32", "int8")}
+    fp32, int8 = (found[name]["trace"]["operators"] for name in found)
+    assert all(one["writes"] for one in found.values())
+    assert {row["what"] for row in found["int8"]["rows"]} >= {"embedding", "layers.0", "layers.1", "head"}
+    products = [one for one in fp32 if one["kind"] in ("MatMul", "Gemm")]
+    assert sum(one["moved_bytes"] for one in products) == pytest.approx(
+        4 * sum(one["macs"] for one in products), rel=0.1
+    )
+    small = [one for one in int8 if one["kind"] == "MatMulNBits"]
+    assert sum(one["macs"] for one in small) == sum(one["macs"] for one in products)
+    # Rows of 32 and 48 numbers are stored as blocks of 64
+    assert sum(one["moved_bytes"] for one in small) < 0.6 * sum(one["moved_bytes"] for one in products)
+    heads = [one["macs"] for one in fp32 if one["kind"] == "GroupQueryAttention"]
+    assert set(heads) == {2 * 21 * 32}  # a query of its width with the keys of 21 tokens, and their values
+    assert "onnxruntime does" in edgewright("profile", mobile, "--format", "tflite", "--tokens", "20", check=2)
+    parts = {
+        row["what"]: row
+        for row in json.loads(edgewright("profile", bundle, "--why", "int8", "--tokens", "20", "--json"))["rows"]
+    }
+    assert parts["products with weights"]["other_ms"] > 0
+
+
 def test_one_prompt_is_written_out_and_several_are_rows(bundle):
     options = ("--precision", "fp32", "--max-new-tokens", "12")
     text = edgewright("run", bundle, "the road", *options)
