@@ -4,17 +4,15 @@ package edgewright
 internal class AddedTokens(file: TokenizerFile, section: Section, private val characters: Characters) {
     private val trie = Trie(file, section)
     private val all = file.ints(Section.ADDED)
-    private val bytes = ThreadLocal.withInitial { ByteArray(4) }
 
     /** These tokens and what is between them, in threes: start, end, and the id or -1. */
-    fun split(run: Run, literal: Boolean, out: Ints) {
+    fun split(run: Run, literal: Boolean, character: ByteArray, out: Ints) {
         out.n = 0
         if (trie.empty) {
             if (run.n > 0) out.add(0, run.n, -1)
             return
         }
         val c = run.c
-        val scratch = bytes.get()
         var done = 0
         var i = 0
         while (i < run.n) {
@@ -23,7 +21,7 @@ internal class AddedTokens(file: TokenizerFile, section: Section, private val ch
             var here = 0
             var k = i
             while (k < run.n) {
-                here = trie.step(here, c[k++], scratch)
+                here = trie.step(here, c[k++], character)
                 if (here == 0) break
                 if (trie.value(here) >= 0) {
                     place = trie.value(here)

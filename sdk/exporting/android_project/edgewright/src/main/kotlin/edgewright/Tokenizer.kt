@@ -182,7 +182,7 @@ class Tokenizer(map: ByteBuffer) {
         read(text, s.raw)
         s.text.n = 0
         s.pieces.n = 0
-        raw.split(s.raw, literal, s.more)
+        raw.split(s.raw, literal, s.bytes, s.more)
         val first = s.more.a.copyOf(s.more.n)
         for (i in first.indices step 3) {
             if (first[i + 2] >= 0) {
@@ -192,7 +192,7 @@ class Tokenizer(map: ByteBuffer) {
             s.now.n = 0
             s.now.put(s.raw, first[i], first[i + 1])
             for (step in normalizers) step.run(s)
-            normalized.split(s.now, literal, s.marks)
+            normalized.split(s.now, literal, s.bytes, s.marks)
             for (k in 0 until s.marks.n step 3) append(s, s.now, s.marks.a[k], s.marks.a[k + 1], s.marks.a[k + 2])
         }
     }
