@@ -7,12 +7,12 @@ import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import kotlin.concurrent.thread
 
-/** As answers.c, on the JVM: `ASSETS [THREADS]`; 0 or more threads ask the same beside it. */
+/** As answers.c, on the JVM: `ASSETS ENGINE [THREADS]`, of which the engine is named by the environment. */
 fun main(words: Array<String>) {
     val given = System.`in`.readBytes()
     val model = Edgewright.open(File(words[0]), 1)
     val out = BufferedOutputStream(System.out)
-    val others = List(words.getOrElse(1) { "0" }.toInt()) { thread { ask(model, given) {} } }
+    val others = List(words.getOrElse(2) { "0" }.toInt()) { thread { ask(model, given) {} } }
     ask(model, given, out::write)
     others.forEach { it.join() }
     model.close()

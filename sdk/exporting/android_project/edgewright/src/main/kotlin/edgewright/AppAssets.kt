@@ -8,21 +8,21 @@ import java.io.FileInputStream
 import java.io.FileNotFoundException
 import java.io.IOException
 
-/** A file in an app's assets, which has to be there as it is: what is compressed cannot be mapped. */
-internal fun packed(assets: AssetManager, directory: String, name: String): Asset = Asset(name, null) {
-    try {
-        assets.openFd("$directory/$name").use { Asset.mapped(FileInputStream(it.fileDescriptor), it.startOffset, it.length) }
-    } catch (error: FileNotFoundException) {
-        if (!has(assets, "$directory/$name")) fail(Reason.FILE, "the app has no asset $directory/$name", error)
-        fail(Reason.FILE, "the asset $directory/$name is compressed: add androidResources { noCompress += \"${name.substringAfterLast('.')}\" }", error)
+/** A file in an app's assets. What is mapped has to be there as it is, which [packed] says where it is compressed. */
+internal fun packed(assets: AssetManager, directory: String, name: String): Asset {
+    val path = "$directory/$name"
+    fun open() = try {
+        assets.open(path)
+    } catch (error: IOException) {
+        fail(Reason.FILE, "the app has no asset $path", error)
     }
-}
-
-private fun has(assets: AssetManager, path: String): Boolean = try {
-    assets.open(path).close()
-    true
-} catch (error: IOException) {
-    false
+    fun map() = try {
+        assets.openFd(path).use { Asset.map(FileInputStream(it.fileDescriptor), it.startOffset, it.length) }
+    } catch (error: FileNotFoundException) {
+        open().close()
+        fail(Reason.FILE, "the asset $path is compressed; have androidResources { noCompress += \"${name.substringAfterLast('.')}\" } in the app's build", error)
+    }
+    return Asset(name, null, ::map, ::open)
 }
 
 /** Replays the golden cases where this app, on this system, has not done so yet. */

@@ -7,15 +7,15 @@ import org.json.JSONObject
 import kotlin.math.abs
 
 /** vectors.json: what the bundle answers, with its token ids, to be replayed on the device. */
-internal class GoldenCases(asset: Asset) {
-    private val cases = try {
-        JSONArray(asset.text())
+internal class GoldenCases(private val asset: Asset) {
+    /** How many cases there are. Throws of the first that has other tokens, or an answer that is far from Python's. */
+    fun replay(settings: Settings, tokenizer: Tokenizer, engine: Engine): Int = try {
+        replay(JSONArray(asset.text()), settings, tokenizer, engine)
     } catch (error: JSONException) {
         fail(Reason.ALTERED, "vectors.json is not what was exported: ${error.message}", error)
     }
 
-    /** How many cases there are. Throws of the first that has other tokens, or an answer that is far from Python's. */
-    fun replay(settings: Settings, tokenizer: Tokenizer, engine: Engine): Int {
+    private fun replay(cases: JSONArray, settings: Settings, tokenizer: Tokenizer, engine: Engine): Int {
         for (at in 0 until cases.length()) {
             val case = cases.getJSONObject(at)
             val where = "golden case ${at + 1} of ${cases.length()}"

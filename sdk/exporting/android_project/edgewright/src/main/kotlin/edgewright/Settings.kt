@@ -12,7 +12,9 @@ internal class Settings(text: String) {
     init {
         val lines = text.split('\n')
         if (lines[0] != "edgewright 1") fail(Reason.ALTERED, "model.txt is of another version: it begins with ${lines[0].take(80)}")
-        all = lines.drop(1).filter { it.isNotEmpty() }.map { it.substringBefore(' ') to plain(it.substringAfter(' ', "")) }
+        if (lines.last().isNotEmpty()) fail(Reason.ALTERED, "model.txt is cut")
+        all = lines.subList(1, lines.size - 1).map { it.substringBefore(' ') to plain(it.substringAfter(' ', "")) }
+        all.firstOrNull { it.first !in KNOWN }?.let { fail(Reason.ALTERED, "model.txt: ${it.first} is nothing that is known") }
     }
 
     val task = text("task")
@@ -33,6 +35,10 @@ internal class Settings(text: String) {
     val inputs = texts("input").map { Input(it.substringAfter(' '), it.startsWith("int64")) }
     val outputs = texts("output")
 
+    init {
+        if (inputs.isEmpty() || outputs.isEmpty() || inputs.any { it.name !in GIVEN }) fail(Reason.ALTERED, "model.txt does not say what the graph is given")
+    }
+
     fun texts(name: String): List<String> = all.filter { it.first == name }.map { it.second }
 
     fun text(name: String, usual: String? = null): String =
@@ -44,4 +50,12 @@ internal class Settings(text: String) {
 
     /** A value without its escapes: \n and \\. */
     private fun plain(value: String): String = Regex("""\\(.)""").replace(value) { if (it.groupValues[1] == "n") "\n" else it.groupValues[1] }
+
+    private companion object {
+        val GIVEN = setOf("input_ids", "attention_mask", "token_type_ids")
+        val KNOWN = setOf(
+            "task", "model", "max_length", "characters", "problem", "activation", "pooling", "normalize", "prompt", "cut_left", "pads_left",
+            "pad_id", "mask", "unknown", "label", "input", "output",
+        )
+    }
 }
