@@ -1,4 +1,4 @@
-"""A Gradle project for Android: a library module in Kotlin that answers as a bundle does, with its assets, and a sample.
+"""A Gradle project for Android: a library module in Kotlin that answers as a bundle does, its assets, and a sample.
 
 Tokenizer and tasks are Kotlin alone, so that no NDK is needed; the engine is ONNX Runtime's own Android library, which
 Gradle gets from Maven. `android_project` is the project, to which an export adds the assets.

@@ -25,13 +25,14 @@ FORWARD = """
 #include <stdlib.h>
 const void *OrtGetApiBase(void)
 {
-    void *library = dlopen(getenv("EW_ENGINE"), RTLD_NOW | RTLD_LOCAL), *base = library ? dlsym(library, "OrtGetApiBase") : 0;
+    void *library = dlopen(getenv("EW_ENGINE"), RTLD_NOW | RTLD_LOCAL);
+    void *base = library ? dlsym(library, "OrtGetApiBase") : 0;
     return base ? ((const void *(*)(void))base)() : 0;
 }
 const void *OrtSessionOptionsAppendExecutionProvider_CPU(void *a, int b) { return (void)a, (void)b, (void *)0; }
 """
-"""A library under the name and version that the Java interface is linked to, which is the one that EW_ENGINE names: so that
-Kotlin and Python have the same engine."""
+"""A library under the name and version that the Java interface is linked to, which passes on to the one that EW_ENGINE
+names: so that Kotlin and Python have the same engine."""
 
 
 def missing() -> str:
@@ -51,9 +52,9 @@ def sources() -> list[Path]:
     return [*sorted(PROJECT.rglob("*.kt")), *sorted(HERE.glob("*.kt"))]
 
 
-def compiled(extra: tuple[Path, ...] = ()) -> Path:
-    """The classes of all sources against android.jar and onnxruntime-android's classes; made once for each state of them."""
-    every = [*sources(), *extra]
+def compiled() -> Path:
+    """The classes of all sources against android.jar and onnxruntime-android's, made once for each state of them."""
+    every = sources()
     state = hashlib.sha256(b"".join(path.read_bytes() for path in every) + repr(WAYS).encode()).hexdigest()[:16]
     out = KIT / f"classes-{state}"
     if not out.exists():
@@ -93,3 +94,10 @@ def _forward() -> Path:
         subprocess.run(argv, cwd=own, check=True, capture_output=True)
         own.rename(out)
     return out
+
+
+def library_classes() -> list[Path]:
+    """The compiled library, without the sample and the tests' programs."""
+    own = {path.stem for path in HERE.glob("*.kt")}
+    found = sorted((compiled() / "edgewright").glob("*.class"))
+    return [path for path in found if path.stem.split("$")[0].removesuffix("Kt") not in own]

@@ -58,14 +58,14 @@ class Edgewright internal constructor(private val settings: Settings, private va
     /** Replays the bundle's golden cases: how many there are. Throws where one has other tokens or another answer here. */
     fun check(): Int = used { GoldenCases(vectors).replay(settings, tokenizer, engine) }
 
-    private inline fun <T> asked(wanted: String, least: Int = 1, call: Runner.() -> T): T {
+    private fun <T> asked(wanted: String, least: Int = 1, call: Runner.() -> T): T {
         if (wanted != task) fail(Reason.TASK, "this model's task is $task, not $wanted")
         if (least < 1) fail(Reason.ARGUMENT, "a number of answers or tokens is at least 1, not $least")
         return used { runner.call() }
     }
 
     /** Between its beginning and end the engine stays. */
-    private inline fun <T> used(call: () -> T): T {
+    private fun <T> used(call: () -> T): T {
         synchronized(lock) {
             if (closed) fail(Reason.CLOSED, "the model is closed")
             calls++

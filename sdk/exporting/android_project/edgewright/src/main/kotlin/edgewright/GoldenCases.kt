@@ -62,8 +62,9 @@ internal class GoldenCases(private val asset: Asset) {
     /** Notes the rows of tokens that an engine is given, without their padding. */
     private class Seen(private val engine: Engine, private val rows: MutableList<String>) : Engine by engine {
         override fun run(inputs: List<Input>, values: List<LongArray>, rows: Int, outputs: List<String>): List<Output> {
-            val ids = values[inputs.indexOfFirst { it.name == "input_ids" }]
-            val mask = inputs.indexOfFirst { it.name == "attention_mask" }.let { if (it < 0) null else values[it] }
+            fun values(name: String) = inputs.indexOfFirst { it.name == name }.let(values::getOrNull)
+            val ids = values("input_ids") ?: LongArray(0)
+            val mask = values("attention_mask")
             val size = ids.size / rows
             for (row in 0 until rows)
                 this.rows += (row * size until (row + 1) * size).filter { mask == null || mask[it] != 0L }.joinToString(" ") { "${ids[it]}" }

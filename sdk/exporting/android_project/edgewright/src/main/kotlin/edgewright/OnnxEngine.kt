@@ -67,7 +67,7 @@ internal class OnnxEngine(private val model: Asset, threads: Int) : Engine {
     } catch (error: OrtException) {
         fail(Reason.ENGINE, "ONNX Runtime $what: ${error.message}", error)
     } catch (error: LinkageError) { // no library of it for this ABI, or another version of its classes
-        fail(Reason.ENGINE, "ONNX Runtime $what here: ${error.message}", error)
+        fail(Reason.ENGINE, "ONNX Runtime $what here: ${error.message ?: error.cause?.message}", error)
     } catch (error: OutOfMemoryError) {
         fail(Reason.MEMORY, "there is not enough memory: ONNX Runtime $what", error)
     }
