@@ -1,11 +1,11 @@
 """The Kotlin library on the JVM, held against Python.
 
-    tools/android_answers.py tokens|answers|sizes [TOKENIZER.json...]
+    tools/android_answers.py tokens TOKENIZER.json... | answers | archive BUNDLE
 
 `tokens`: ids and offsets of the texts that tools/tokens.py has, for each tokenizer, on every JDK that is found and in a
 Turkish locale, and how long opening and a text take. `answers`: of each task 100 items, for three tokenizers, by ONNX
-Runtime's Java interface and the library that Python has. `sizes`: of the compiled library. docs/apps.md has the last
-result. Needs tools/android_setup.
+Runtime's Java interface and the library that Python has. `archive`: an archive for Android without Gradle, and its
+sizes. docs/apps.md has the last result. Needs tools/android_setup.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ import token_texts  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 
 import edgewright  # noqa: E402
-from edgewright.exporting.android import _ASSETS, export_android  # noqa: E402
+from edgewright.exporting.android import _ASSETS, export_android, sizes  # noqa: E402
 from edgewright.exporting.tokenizer_file import tokenizer_file  # noqa: E402
 
 
@@ -122,14 +122,19 @@ def answers(scratch: Path, _: list[str]) -> int:
     return wrong
 
 
-def sizes(_: Path, __: list[str]) -> int:
-    """The library as the jar of an archive for Android, without the sample and the tests' programs."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in kotlin_programs.library_classes():
-            archive.write(path, path.relative_to(kotlin_programs.compiled()))
-    print(f"the library: {len(out.getvalue()):,} bytes as a jar")
-    return 0
+def archive(scratch: Path, bundles: list[str]) -> int:
+    """The archives of bundles, by the compiler alone; how many hold no class of the library."""
+    wrong = 0
+    for at, bundle in enumerate(bundles):
+        out = scratch / str(at)
+        classpath = sorted(kotlin_programs.KIT.glob("kotlin/kotlin-jupyter*.jar"))  # which has coroutines
+        classpath += [kotlin_programs.KIT / name for name in ("android.jar", "onnxruntime-android.jar")]
+        export_android(bundle, out=out, kotlinc=kotlin_programs.KIT / "kotlinc", classpath=classpath)
+        with zipfile.ZipFile(out / "edgewright.aar") as opened:
+            jar = zipfile.ZipFile(io.BytesIO(opened.read("classes.jar")))
+            wrong += "edgewright/Edgewright.class" not in jar.namelist() or "model.txt" not in str(opened.namelist())
+        print(f"{bundle}: {sizes(out)}")
+    return wrong
 
 
 def main() -> int:
@@ -137,7 +142,7 @@ def main() -> int:
         raise SystemExit(why)
     part, *names = sys.argv[1:]
     with tempfile.TemporaryDirectory() as scratch:
-        wrong = {"tokens": tokens, "answers": answers, "sizes": sizes}[part](Path(scratch), names)
+        wrong = {"tokens": tokens, "answers": answers, "archive": archive}[part](Path(scratch), names)
     return int(wrong > 0)
 
 

@@ -94,10 +94,3 @@ def _forward() -> Path:
         subprocess.run(argv, cwd=own, check=True, capture_output=True)
         own.rename(out)
     return out
-
-
-def library_classes() -> list[Path]:
-    """The compiled library, without the sample and the tests' programs."""
-    own = {path.stem for path in HERE.glob("*.kt")}
-    found = sorted((compiled() / "edgewright").glob("*.class"))
-    return [path for path in found if path.stem.split("$")[0].removesuffix("Kt") not in own]

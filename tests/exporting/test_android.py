@@ -16,7 +16,7 @@ import edgewright
 from edgewright.bundle import manifest
 from edgewright.bundle.bundle import Bundle
 from edgewright.cli._export.android import command
-from edgewright.errors import StorageError, UnsupportedConversion
+from edgewright.errors import InputError, MissingExtra, StorageError, UnsupportedConversion
 from edgewright.exporting import android
 from edgewright.exporting.android import export_android, sizes
 from edgewright.exporting.tokenizer_file import tokenizer_file
@@ -78,6 +78,18 @@ def test_what_the_library_has_not_is_refused_by_name(bundle_dir, tmp_path, make_
         strange = Bundle(bundle.directory, structs.replace(bundle.manifest, **changed))
         with pytest.raises(UnsupportedConversion, match=why):
             export_android(strange, out=tmp_path / "app")
+    assert not (tmp_path / "app").exists()
+
+
+@pytest.mark.slow
+def test_a_compiler_that_cannot_is_told(bundle_dir, tmp_path):
+    with pytest.raises(InputError, match=r"there is no nothing\.jar"):
+        export_android(bundle_dir, out=tmp_path / "app", kotlinc="kotlinc", classpath=["nothing.jar"])
+    with pytest.raises(MissingExtra, match="cannot start /nowhere/kotlinc"):
+        export_android(bundle_dir, out=tmp_path / "app", kotlinc="/nowhere/kotlinc")
+    (tmp_path / "other.aar").write_bytes(b"no archive")
+    with pytest.raises(InputError, match=r"other\.aar is no archive for Android"):
+        export_android(bundle_dir, out=tmp_path / "app", kotlinc="kotlinc", classpath=[tmp_path / "other.aar"])
     assert not (tmp_path / "app").exists()
 
 

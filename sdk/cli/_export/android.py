@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 import click
@@ -27,6 +28,16 @@ __all__ = ["command"]
 @click.option(
     "--precision", cls=Listing, type=PRECISIONS, help="Which artifact; by default the smallest that passed its gates."
 )
+@click.option(
+    "--kotlinc",
+    type=click.Path(),
+    help="A Kotlin compiler, which makes edgewright.aar too, for builds without Gradle; needs --classpath.",
+)
+@click.option(
+    "--classpath",
+    default="",
+    help="What it compiles against, as java has it: android.jar, jars or .aar of onnxruntime-android and coroutines.",
+)
 @click.option("--force", is_flag=True, help="Replace a project that is there.")
 @output_options
 def command(
@@ -35,6 +46,8 @@ def command(
     out: str,
     format_: Literal["onnx", "ort"],
     precision: str | None,
+    kotlinc: str | None,
+    classpath: str,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -46,6 +59,13 @@ def command(
     from edgewright.exporting.android import export_android, sizes
 
     artifact = export_android(
-        bundle, out=out, format=format_, precision=precision, force=force, progress=status(quiet=quiet)
+        bundle,
+        out=out,
+        format=format_,
+        precision=precision,
+        kotlinc=kotlinc,
+        classpath=[path for path in classpath.split(os.pathsep) if path],
+        force=force,
+        progress=status(quiet=quiet),
     )
     emit([{**artifact_row(artifact), "out": out}], as_json=as_json, notes=[sizes(out)], client="android")
