@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from edgewright.contracts.board_answers import Listing, Rekeyed, Rolled, Status
     from edgewright.errors import EdgewrightError
     from edgewright.exporting._updater import Install
+    from edgewright.exporting.android import export_android
     from edgewright.exporting.c import export_c
     from edgewright.exporting.hub import pull, push
     from edgewright.exporting.mediapipe import export_mediapipe
@@ -155,6 +156,7 @@ __all__ = [
     "evaluate",
     "examine",
     "explain",
+    "export_android",
     "export_c",
     "export_mediapipe",
     "export_mender",
@@ -269,6 +271,7 @@ _HOMES = {
     "evaluate": "proof.score",
     "examine": "inference.doctor",
     "explain": "measure.explain",
+    "export_android": "exporting.android",
     "export_c": "exporting.c",
     "export_mediapipe": "exporting.mediapipe",
     "export_mender": "exporting.mender",

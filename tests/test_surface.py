@@ -54,6 +54,7 @@ VERBS = {
     "distill": "distill",
     "doctor": "examine",
     "eval": "evaluate",
+    "export android": "export_android",
     "export c": "export_c",
     "export mediapipe": "export_mediapipe",
     "export mender": "export_mender",

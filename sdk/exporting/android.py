@@ -1,0 +1,179 @@
+"""A Gradle project for Android: a library module in Kotlin that answers as a bundle does, its assets, and a sample.
+
+Tokenizer and tasks are Kotlin alone, so that no NDK is needed; the engine is ONNX Runtime's own Android library, which
+Gradle gets from Maven. `android_project` is the project, to which an export adds the assets.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from edgewright.errors import InputError, MissingExtra, UnsupportedConversion
+from edgewright.exporting.c import fit, write_assets
+from edgewright.system.atomic import staged
+from edgewright.system.progress import silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edgewright.bundle.bundle import Bundle
+    from edgewright.bundle.manifest import Artifact
+
+__all__ = ["export_android", "sizes"]
+
+_MARKER = "settings.gradle.kts"
+"""What a directory must hold to be replaced."""
+_SOURCES = Path(__file__).with_name("android_project")
+_MODULE = Path("edgewright", "src", "main")
+"""The library's module, by Gradle's layout."""
+_ASSETS = _MODULE / "assets" / "edgewright"
+"""Where Gradle looks for a module's assets, and the name by which the library opens them."""
+_ARCHIVE = "edgewright.aar"
+"""Beside the modules, where a compiler is given."""
+_MANIFEST = """<?xml version="1.0" encoding="utf-8"?>
+<manifest xmlns:android="http://schemas.android.com/apk/res/android" package="edgewright.android">
+    <uses-sdk android:minSdkVersion="24" />
+</manifest>
+"""
+"""Gradle makes it of build.gradle.kts: the same name and the same least version."""
+_METADATA = "aarFormatVersion=1.0\naarMetadataVersion=1.0\n"
+_LIKELY = ("android.jar", "the classes.jar of onnxruntime-android", "kotlinx-coroutines-core's jar")
+_COMPILE_TIMEOUT_S = 900.0
+"""A choice: the compiler takes 20 s on one core, and a board may be slow."""
+_SAME_TIME = (1980, 1, 1, 0, 0, 0)
+"""Of every file in the archive, so that its bytes depend on what is in it alone."""
+_ENGINE_BYTES = {"arm64-v8a": 32_232_640, "armeabi-v7a": 22_809_264}
+"""Of the native libraries of onnxruntime-android 1.29.0, for the two ABIs that phones have."""
+
+
+def export_android(
+    bundle: Bundle | str | Path,
+    *,
+    out: str | Path,
+    format: Literal["onnx", "ort"] = "onnx",  # noqa: A002
+    precision: str | None = None,
+    kotlinc: str | Path | None = None,
+    classpath: Sequence[str | Path] = (),
+    force: bool = False,
+    progress: Callable[[str], None] = silent,
+) -> Artifact:
+    """Write a Gradle project whose library module answers as the bundle does, and give the artifact that is in it.
+
+    Args:
+        bundle: a bundle with such an artifact, of a task that is answered by one run.
+        out: the directory to write.
+        format: of the artifact; both are mapped where they lie in the app's archive, an `ort` file's weights are used
+            there by the engine, those of an `onnx` file are copied by it.
+        precision: which artifact; by default the smallest that passed its gates.
+        kotlinc: a Kotlin compiler, which makes `edgewright.aar` of the module, for builds without Gradle.
+        classpath: what it compiles against: android.jar, the classes of onnxruntime-android and of kotlinx-coroutines,
+            as jars or as archives for Android.
+        force: replace such a project that is at `out` already.
+        progress: called with a short phrase at each stage.
+
+    Raises:
+        BundleError: there is no such artifact, or its file is not what the manifest says.
+        UnsupportedConversion: the task, the tokenizer or an input is none that the library has.
+        MissingExtra: there is no such compiler.
+        InputError: it does not compile the library against that classpath.
+        StorageError: `out` exists, or cannot be written.
+    """
+    opened, artifact = fit(bundle, format=format, precision=precision)
+    if opened.task().generates:
+        raise UnsupportedConversion(
+            f"the Android library has no task {opened.manifest.task} yet", hint="export c has it, for the NDK"
+        )
+    if len(opened.parts(artifact)) > 1:
+        raise UnsupportedConversion(
+            f"{artifact.path} has its weights in a file beside it, which no asset can be",
+            hint="choose another precision",
+        )
+    for path in classpath:
+        if not Path(path).is_file():
+            raise InputError(f"there is no {path}", hint=f"the classpath has {', '.join(_LIKELY)}")
+    with staged(Path(out), marker=_MARKER, force=force) as work:
+        shutil.copytree(_SOURCES, work, dirs_exist_ok=True)
+        (work / _ASSETS).parent.mkdir(parents=True)
+        write_assets(opened, artifact, work / _ASSETS, progress=progress)
+        if kotlinc is not None:
+            progress("compiling the library")
+            _archive(work, str(kotlinc), [Path(path) for path in classpath])
+    return artifact
+
+
+def sizes(project: str | Path) -> str:
+    """What such a project adds to an app, in words."""
+    files = sorted((path.stat().st_size, path.name) for path in Path(project, _ASSETS).iterdir())
+    parts = ", ".join(f"{name} {size / 1e6:.2f}" for size, name in reversed(files))
+    engine = ", ".join(f"{size / 1e6:.0f} MB for {abi}" for abi, size in _ENGINE_BYTES.items())
+    said = f"assets have {sum(size for size, _ in files) / 1e6:.2f} MB: {parts}; ONNX Runtime has {engine}"
+    archive = Path(project, _ARCHIVE)
+    if not archive.is_file():
+        return said
+    with zipfile.ZipFile(archive) as opened:
+        classes = opened.getinfo("classes.jar").file_size
+    return f"{said}; {_ARCHIVE} has {archive.stat().st_size / 1e6:.2f} MB, its classes {classes / 1e3:.0f} kB"
+
+
+def _archive(work: Path, kotlinc: str, classpath: Sequence[Path]) -> None:
+    """Put `edgewright.aar` beside the modules: what Gradle would make of the library."""
+    with tempfile.TemporaryDirectory() as scratch:
+        classes = Path(scratch, "classes.jar")
+        _compile(work, kotlinc, [_classes(path, Path(scratch)) for path in classpath], classes)
+        with zipfile.ZipFile(work / _ARCHIVE, "w", zipfile.ZIP_DEFLATED) as archive:
+            _put(archive, "AndroidManifest.xml", _MANIFEST.encode())
+            _put(archive, "R.txt", b"")
+            _put(archive, "proguard.txt", (work / "edgewright" / "consumer-rules.pro").read_bytes())
+            _put(archive, "META-INF/com/android/build/gradle/aar-metadata.properties", _METADATA.encode())
+            _put(archive, "classes.jar", classes.read_bytes())
+            for path in sorted((work / _ASSETS).iterdir()):
+                _put(archive, f"assets/edgewright/{path.name}", path.read_bytes())
+
+
+def _put(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    archive.writestr(zipfile.ZipInfo(name, _SAME_TIME), data, zipfile.ZIP_DEFLATED)
+
+
+def _classes(path: Path, scratch: Path) -> Path:
+    """A jar as it is, of an archive for Android its classes."""
+    if path.suffix != ".aar":
+        return path
+    jar = scratch / f"{path.stem}.jar"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            jar.write_bytes(archive.read("classes.jar"))
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is no archive for Android: {error}") from error
+    return jar
+
+
+def _compile(work: Path, kotlinc: str, classpath: Sequence[Path], out: Path) -> None:
+    sources = sorted(str(path) for path in (work / _MODULE / "kotlin").rglob("*.kt"))
+    against = ["-classpath", os.pathsep.join(map(str, classpath))] if classpath else []
+    argv = [kotlinc, "-no-reflect", "-jvm-target", "1.8", *against, "-d", str(out), *sources]
+    try:
+        done = subprocess.run(
+            argv,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_COMPILE_TIMEOUT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except OSError as error:
+        raise MissingExtra(f"cannot start {kotlinc}: {error.strerror}", hint="give the way to a kotlinc") from error
+    except subprocess.TimeoutExpired as error:
+        raise InputError(f"{kotlinc} took longer than {_COMPILE_TIMEOUT_S:g} s") from error
+    if done.returncode or not out.is_file():
+        said = next((line for line in done.stderr.splitlines() if "error:" in line), "not a word")
+        said = said.replace(f"{work}/", "")
+        raise InputError(
+            f"{kotlinc} does not compile the library: {said}", hint=f"--classpath wants {', '.join(_LIKELY)}"
+        )

@@ -1,0 +1,35 @@
+package edgewright
+
+import android.content.Context
+import android.content.res.AssetManager
+import android.os.Build
+import edgewright.EdgewrightException.Reason
+import java.io.FileInputStream
+import java.io.FileNotFoundException
+import java.io.IOException
+
+/** A file in an app's assets. What is mapped has to be there as it is, which [packed] says where it is compressed. */
+internal fun packed(assets: AssetManager, directory: String, name: String): Asset {
+    val path = "$directory/$name"
+    fun open() = try {
+        assets.open(path)
+    } catch (error: IOException) {
+        fail(Reason.FILE, "the app has no asset $path", error)
+    }
+    fun map() = try {
+        assets.openFd(path).use { Asset.map(FileInputStream(it.fileDescriptor), it.startOffset, it.length) }
+    } catch (error: FileNotFoundException) {
+        open().close()
+        fail(Reason.FILE, "the asset $path is compressed; have androidResources { noCompress += \"${name.substringAfterLast('.')}\" } in the app's build", error)
+    }
+    return Asset(name, null, ::map, ::open)
+}
+
+/** Replays the golden cases where this app, on this system, has not done so yet. */
+internal fun checkOnce(context: Context, assets: String, model: Edgewright) {
+    val now = "${context.packageManager.getPackageInfo(context.packageName, 0).lastUpdateTime} ${Build.FINGERPRINT}"
+    val seen = context.getSharedPreferences("edgewright", Context.MODE_PRIVATE)
+    if (seen.getString(assets, null) == now) return
+    model.check()
+    seen.edit().putString(assets, now).apply()
+}

@@ -1,0 +1,138 @@
+package edgewright
+
+import android.content.Context
+import edgewright.EdgewrightException.Reason
+import java.io.Closeable
+import java.io.File
+
+/**
+ * A model that answers texts as its bundle does in Python.
+ *
+ *     val model = Edgewright.open(context)
+ *     model.classify("a charming and often affecting journey")  // [Label(label=positive, score=0.9987)]
+ *     model.close()
+ *
+ * Calls block, so make them off the main thread; [await] and [flow] are for coroutines. Threads may ask one model at once.
+ * Offsets count characters (code points), of which [slice] cuts a text. What goes wrong is an [EdgewrightException].
+ */
+class Edgewright internal constructor(private val settings: Settings, private val vectors: Asset, val tokenizer: Tokenizer, private val engine: Engine) :
+    Closeable {
+    private val runner = Runner(settings, tokenizer, engine)
+    private val lock = Any()
+    private var calls = 0
+    private var closed = false
+
+    /** As Hugging Face names it, `text-classification` for one. */
+    val task: String get() = settings.task
+
+    /** Classes of a text or a pair, the best first. */
+    @JvmOverloads
+    fun classify(text: String, pair: String? = null, topK: Int = 1): List<Label> =
+        asked("text-classification", topK) { classify(text, pair, topK) }
+
+    /** Entities of a text, in its order. */
+    @JvmOverloads
+    fun tag(text: String, aggregation: Aggregation = Aggregation.WORDS): List<Entity> =
+        asked("token-classification") { tag(text, aggregation) }
+
+    /** Tokens for each mask of a text, mask by mask, the best first. */
+    @JvmOverloads
+    fun fill(text: String, topK: Int = 5): List<Filling> = asked("fill-mask", topK) { fill(text, topK) }
+
+    /** Parts of a context that answer a question, the best first; with [noAnswer] one may be empty. */
+    @JvmOverloads
+    fun answer(question: String, context: String, topK: Int = 1, maxTokens: Int = 30, noAnswer: Boolean = false): List<Passage> =
+        asked("question-answering", minOf(topK, maxTokens)) { answer(question, context, topK, maxTokens, noAnswer) }
+
+    /** The vector of a text. */
+    fun embed(text: String): FloatArray = asked("feature-extraction") { embed(text) }
+
+    /** Texts by how well they answer a query, the best first. */
+    fun rank(query: String, texts: List<String>): List<Ranked> = asked("text-ranking") { rank(query, texts) }
+
+    /** Labels of your own by how well they describe a text, the best first. */
+    @JvmOverloads
+    fun choose(text: String, labels: List<String>, multiLabel: Boolean = false, hypothesis: String = "This example is {}."): List<Label> =
+        asked("zero-shot-classification") { choose(text, labels, multiLabel, hypothesis) }
+
+    /** Replays the bundle's golden cases: how many there are. Throws where one has other tokens or another answer here. */
+    fun check(): Int = used { GoldenCases(vectors).replay(settings, tokenizer, engine) }
+
+    private fun <T> asked(wanted: String, least: Int = 1, call: Runner.() -> T): T {
+        if (wanted != task) fail(Reason.TASK, "this model's task is $task, not $wanted")
+        if (least < 1) fail(Reason.ARGUMENT, "a number of answers or tokens is at least 1, not $least")
+        return used { runner.call() }
+    }
+
+    /** Between its beginning and end the engine stays. */
+    private fun <T> used(call: () -> T): T {
+        synchronized(lock) {
+            if (closed) fail(Reason.CLOSED, "the model is closed")
+            calls++
+        }
+        try {
+            return call()
+        } catch (error: OutOfMemoryError) {
+            fail(Reason.MEMORY, "there is not enough memory for this text", error)
+        } finally {
+            left()
+        }
+    }
+
+    private fun left() {
+        val last = synchronized(lock) { --calls == 0 && closed }
+        if (last) engine.close()
+    }
+
+    /** Calls that run come to their end, and the memory goes behind the last of them; later ones are refused. */
+    override fun close() {
+        val now = synchronized(lock) {
+            val first = !closed
+            closed = true
+            first && calls == 0
+        }
+        if (now) engine.close()
+    }
+
+    companion object {
+        /**
+         * Opens the model in an app's assets, mapped where it lies in the archive. [threads] of the engine; 0 is as many as
+         * there are big cores. The first start after the app or the system has changed replays the golden cases.
+         */
+        @JvmStatic
+        @JvmOverloads
+        fun open(context: Context, assets: String = "edgewright", threads: Int = 0): Edgewright {
+            val model = open({ packed(context.assets, assets, it) }, threads)
+            try {
+                checkOnce(context, assets, model)
+            } catch (error: EdgewrightException) {
+                model.close()
+                throw error
+            }
+            return model
+        }
+
+        /** Opens what an export's assets are, as files, for one that is loaded later. No golden case is replayed. */
+        @JvmStatic
+        @JvmOverloads
+        fun open(directory: File, threads: Int = 0): Edgewright = open({ Asset.of(directory, it) }, threads)
+
+        internal fun open(asset: (String) -> Asset, threads: Int): Edgewright {
+            val settings = Settings(asset("model.txt").text())
+            val tokenizer = Tokenizer(asset("tokenizer.bin").map())
+            if (settings.task !in TASKS) fail(Reason.TASK, "the Android library has no task ${settings.task}; it has ${TASKS.joinToString()}")
+            val engine = OnnxEngine(asset(settings.model), if (threads > 0) threads else bigCores())
+            return Edgewright(settings, asset("vectors.json"), tokenizer, engine)
+        }
+
+        /** A part of a text by characters (code points), as answers count them. */
+        @JvmStatic
+        fun slice(text: String, start: Int, end: Int): String =
+            text.substring(text.offsetByCodePoints(0, start), text.offsetByCodePoints(0, end))
+
+        private val TASKS = listOf(
+            "text-classification", "token-classification", "fill-mask", "question-answering", "feature-extraction", "text-ranking",
+            "zero-shot-classification",
+        )
+    }
+}

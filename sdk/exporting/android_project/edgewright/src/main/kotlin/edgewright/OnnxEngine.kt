@@ -1,0 +1,85 @@
+package edgewright
+
+import ai.onnxruntime.OnnxTensor
+import ai.onnxruntime.OrtEnvironment
+import ai.onnxruntime.OrtException
+import ai.onnxruntime.OrtLoggingLevel
+import ai.onnxruntime.OrtSession
+import ai.onnxruntime.OrtSession.SessionOptions
+import edgewright.EdgewrightException.Reason
+import java.io.File
+import java.nio.IntBuffer
+import java.nio.LongBuffer
+
+/** ONNX Runtime. A mapped .ort file's weights are used where they lie, an .onnx file is read and copied by the engine. */
+internal class OnnxEngine(private val model: Asset, threads: Int) : Engine {
+    private val environment = guarded("does not load") { OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR, "edgewright") }
+    private val session: OrtSession
+
+    init {
+        val exact = saturates()
+        session = guarded("does not open ${model.name}") {
+            environment.setTelemetry(false)
+            try {
+                open(threads, exact)
+            } catch (error: OrtException) { // one that refuses the exact form takes the other
+                if (exact) open(threads, false) else throw error
+            }
+        }
+    }
+
+    private fun open(threads: Int, exact: Boolean): OrtSession = SessionOptions().use { options ->
+        options.setIntraOpNumThreads(threads)
+        options.setInterOpNumThreads(1)
+        options.setMemoryPatternOptimization(false) // texts have all lengths
+        options.addConfigEntry("session.use_ort_model_bytes_directly", "1")
+        options.addConfigEntry("session.use_ort_model_bytes_for_initializers", "1")
+        if (exact) options.addConfigEntry("session.x64quantprecision", "1")
+        val path = model.path
+        if (path != null) environment.createSession(path, options) else environment.createSession(model.map(), options)
+    }
+
+    override fun run(inputs: List<Input>, values: List<LongArray>, rows: Int, outputs: List<String>): List<Output> = guarded("failed") {
+        val given = LinkedHashMap<String, OnnxTensor>()
+        try {
+            for ((at, input) in inputs.withIndex()) given[input.name] = tensor(input, values[at], rows)
+            session.run(given, outputs.toSet()).use { result -> outputs.map { output(it, result.get(it).get() as OnnxTensor) } }
+        } finally {
+            given.values.forEach { it.close() }
+        }
+    }
+
+    private fun tensor(input: Input, values: LongArray, rows: Int): OnnxTensor {
+        val shape = longArrayOf(rows.toLong(), values.size.toLong() / rows)
+        if (input.wide) return OnnxTensor.createTensor(environment, LongBuffer.wrap(values), shape)
+        return OnnxTensor.createTensor(environment, IntBuffer.wrap(IntArray(values.size) { values[it].toInt() }), shape)
+    }
+
+    private fun output(name: String, tensor: OnnxTensor): Output {
+        val data = tensor.floatBuffer ?: fail(Reason.ENGINE, "output $name is no float32")
+        return Output(tensor.info.shape, FloatArray(data.remaining()).also { data.get(it) })
+    }
+
+    override fun close() = session.close()
+
+    private inline fun <T> guarded(what: String, step: () -> T): T = try {
+        step()
+    } catch (error: OrtException) {
+        fail(Reason.ENGINE, "ONNX Runtime $what: ${error.message}", error)
+    } catch (error: LinkageError) { // no library of it for this ABI, or another version of its classes
+        fail(Reason.ENGINE, "ONNX Runtime $what here: ${error.message ?: error.cause?.message}", error)
+    } catch (error: OutOfMemoryError) {
+        fail(Reason.MEMORY, "there is not enough memory: ONNX Runtime $what", error)
+    }
+
+    /** Whether this CPU adds pairs of u8 x s8 products in 16 bits, where they can saturate: x86 without VNNI. */
+    private fun saturates(): Boolean {
+        if (System.getProperty("os.arch") !in setOf("amd64", "x86_64", "i686", "x86")) return false
+        val flags = try {
+            File("/proc/cpuinfo").useLines { lines -> lines.firstOrNull { it.startsWith("flags") } }
+        } catch (error: java.io.IOException) {
+            null
+        }
+        return flags == null || "avx512_vnni" !in flags && "avx_vnni" !in flags
+    }
+}

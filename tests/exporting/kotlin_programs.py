@@ -1,0 +1,96 @@
+"""The Kotlin library compiled and run on the JVM, for tests and `tools/android_answers.py`.
+
+`tools/android_setup` gets what it takes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from c_answers import engine
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+KIT = ROOT / "build" / "android"
+PROJECT = ROOT / "sdk" / "exporting" / "android_project"
+WAYS = ("-no-stdlib", "-no-reflect", "-jvm-target", "1.8", "-Xlambdas=class", "-Xsam-conversions=class", "-Werror")
+COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
+FORWARD = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+const void *OrtGetApiBase(void)
+{
+    void *library = dlopen(getenv("EW_ENGINE"), RTLD_NOW | RTLD_LOCAL);
+    void *base = library ? dlsym(library, "OrtGetApiBase") : 0;
+    return base ? ((const void *(*)(void))base)() : 0;
+}
+const void *OrtSessionOptionsAppendExecutionProvider_CPU(void *a, int b) { return (void)a, (void)b, (void *)0; }
+"""
+"""A library under the name and version that the Java interface is linked to, which passes on to the one that EW_ENGINE
+names: so that Kotlin and Python have the same engine."""
+
+
+def missing() -> str:
+    """Why nothing can be compiled here, "" where it can."""
+    if shutil.which("java") is None:
+        return "there is no JDK: apt install openjdk-17-jdk-headless"
+    return "" if (KIT / "json.jar").exists() else "tools/android_setup gets the Kotlin compiler"
+
+
+def jars(*names: str) -> str:
+    found = [path for name in names for path in sorted(KIT.glob(name))]
+    return os.pathsep.join(map(str, found))
+
+
+def sources() -> list[Path]:
+    """The library, the sample and the tests' programs."""
+    return [*sorted(PROJECT.rglob("*.kt")), *sorted(HERE.glob("*.kt"))]
+
+
+def compiled() -> Path:
+    """The classes of all sources against android.jar and onnxruntime-android's, made once for each state of them."""
+    every = sources()
+    state = hashlib.sha256(b"".join(path.read_bytes() for path in every) + repr(WAYS).encode()).hexdigest()[:16]
+    out = KIT / f"classes-{state}"
+    if not out.exists():
+        own = out.with_name(f"{out.name}.{os.getpid()}")
+        against = jars("kotlin/*.jar", "onnxruntime-android.jar", "android.jar")
+        argv = ["java", "-Xmx1g", "-cp", jars("kotlin/*.jar"), COMPILER, *WAYS, "-cp", against, "-d", str(own)]
+        done = subprocess.run([*argv, *map(str, every)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        for old in KIT.glob("classes-*"):
+            if old != own:
+                shutil.rmtree(old, ignore_errors=True)
+        own.rename(out)
+    return out
+
+
+def program(place: Path, name: str, *, java: str = "java", ways: tuple[str, ...] = ()) -> Path:
+    """A program of the tests' sources, `Tokens` or another, as a file to be started."""
+    argv = [java, *ways, f"-Donnxruntime.native.path={_forward()}", "-cp"]
+    argv += [f"{compiled()}{os.pathsep}{jars('kotlin/kotlin-stdlib*', 'onnxruntime.jar', 'json.jar')}"]
+    lines = ["#!/bin/sh", f"export EW_ENGINE={engine()}", f'exec {" ".join(argv)} edgewright.{name}Kt "$@"', ""]
+    place.write_text("\n".join(lines))
+    place.chmod(0o755)
+    return place
+
+
+def _forward() -> Path:
+    """The directory of the Java interface's library, beside it one that is named like the engine."""
+    out = KIT / "engine"
+    if not out.exists():
+        own = out.with_name(f"engine.{os.getpid()}")
+        own.mkdir()
+        shutil.copy(KIT / "native" / "libonnxruntime4j_jni.so", own)
+        (own / "forward.c").write_text(FORWARD)
+        (own / "forward.map").write_text("VERS_1.17.0 { global: Ort*; local: *; };\n")
+        flags = ["-shared", "-fPIC", "-Wl,--version-script=forward.map", "-Wl,-soname,libonnxruntime.so.1.17.0"]
+        argv = ["gcc", *flags, "-o", "libonnxruntime.so", "forward.c", "-ldl"]
+        subprocess.run(argv, cwd=own, check=True, capture_output=True)
+        own.rename(out)
+    return out

@@ -1,0 +1,161 @@
+"""The Gradle project for Android: its Kotlin, compiled against Android's classes and run on the JVM, beside Python."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import c_answers
+import kotlin_programs
+import pytest
+import test_tokenizer_file as made_tokenizers
+import token_texts
+from click.testing import CliRunner
+from msgspec import structs
+
+import edgewright
+from edgewright.bundle import manifest
+from edgewright.bundle.bundle import Bundle
+from edgewright.cli._export.android import command
+from edgewright.errors import InputError, MissingExtra, StorageError, UnsupportedConversion
+from edgewright.exporting import android
+from edgewright.exporting.android import export_android, sizes
+from edgewright.exporting.tokenizer_file import tokenizer_file
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+import tiny_models
+
+TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC")
+TURKISH = ("-Duser.language=tr", "-Duser.country=TR")
+"""Where the lower case of I is another letter, and 0.5 is written 0,5."""
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """Makes a program of the tests' Kotlin."""
+    if why := kotlin_programs.missing():
+        pytest.skip(why)
+    place = tmp_path_factory.mktemp("kotlin")
+    return lambda name: kotlin_programs.program(place / name, name, ways=TURKISH)
+
+
+@pytest.mark.slow
+def test_a_project_has_the_library_its_assets_and_a_sample(bundle_dir, tmp_path):
+    out = tmp_path / "app"
+    done = CliRunner().invoke(command, [str(bundle_dir), "--out", str(out), "-q"], catch_exceptions=False)
+    assert done.exit_code == 0
+    module = out / "edgewright" / "src" / "main"
+    assert {path.name for path in (module / "assets" / "edgewright").iterdir()} == {
+        "model.onnx",
+        "model.txt",
+        "tokenizer.bin",
+        "vectors.json",
+    }
+    sources = {path.relative_to(android._SOURCES) for path in android._SOURCES.rglob("*") if path.is_file()}
+    assert {path.relative_to(out) for path in out.rglob("*") if path.is_file()} > sources
+    assert "model.onnx" in sizes(out)
+    assert "arm64-v8a" in sizes(out)
+    with pytest.raises(StorageError, match="exists"):
+        export_android(bundle_dir, out=out)
+    export_android(bundle_dir, out=out, force=True)
+
+
+def test_engines_versions_are_pinned_and_what_is_mapped_stays_uncompressed():
+    library = (android._SOURCES / "edgewright" / "build.gradle.kts").read_text()
+    assert '"com.microsoft.onnxruntime:onnxruntime-android:1.29.0"' in library, "the AAR of which _ENGINE_BYTES are"
+    assert "+" not in library
+    assert (
+        'noCompress += listOf("onnx", "ort", "bin")' in (android._SOURCES / "sample" / "build.gradle.kts").read_text()
+    )
+
+
+def test_what_the_library_has_not_is_refused_by_name(bundle_dir, tmp_path, make_artifact):
+    bundle = Bundle.of(bundle_dir)
+    pixels = make_artifact(inputs=(manifest.TensorSpec(name="pixels", dtype="float32", shape=(1,)),))
+    for changed, why in (
+        ({"task": "translation"}, "no task translation"),
+        ({"artifacts": (pixels,)}, "pixels"),
+    ):
+        strange = Bundle(bundle.directory, structs.replace(bundle.manifest, **changed))
+        with pytest.raises(UnsupportedConversion, match=why):
+            export_android(strange, out=tmp_path / "app")
+    assert not (tmp_path / "app").exists()
+
+
+@pytest.mark.slow
+def test_a_compiler_that_cannot_is_told(bundle_dir, tmp_path):
+    with pytest.raises(InputError, match=r"there is no nothing\.jar"):
+        export_android(bundle_dir, out=tmp_path / "app", kotlinc="kotlinc", classpath=["nothing.jar"])
+    with pytest.raises(MissingExtra, match="cannot start /nowhere/kotlinc"):
+        export_android(bundle_dir, out=tmp_path / "app", kotlinc="/nowhere/kotlinc")
+    (tmp_path / "other.aar").write_bytes(b"no archive")
+    with pytest.raises(InputError, match=r"other\.aar is no archive for Android"):
+        export_android(bundle_dir, out=tmp_path / "app", kotlinc="kotlinc", classpath=[tmp_path / "other.aar"])
+    assert not (tmp_path / "app").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", made_tokenizers.MADE)
+def test_ids_and_offsets_are_those_of_tokenizers(name, program, tmp_path):
+    backend = made_tokenizers.MADE[name](tmp_path)
+    file = tmp_path / "tokenizer.bin"
+    file.write_bytes(tokenizer_file(backend.to_str()))
+    added = [token.content for token in backend.get_added_tokens_decoder().values()]
+    texts = ["", " ", *token_texts.fuzzed(300, 5, added), *token_texts.every_code_point()[::400]]
+    assert token_texts.differences(program("Tokens"), file, backend, texts) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("family", "task", "labels", "options"),
+    [
+        ("bert", "token-classification", TAGS, {}),
+        ("bert", "token-classification", TAGS, {"aggregation_strategy": "average"}),
+        ("roberta", "question-answering", (), {"handle_impossible_answer": True}),
+    ],
+)
+def test_answers_are_those_of_python(family, task, labels, options, made, program):
+    place, texts = made(family, task, labels), [text for text in tiny_models.texts() if text.strip()][:20]
+    items = [{"question": text.split()[0], "context": " ".join(texts)} for text in texts[:6]] if not labels else texts
+    found = c_answers.answers(program("Answers"), place / "c" / "assets", items, threads=2, **options)
+    with edgewright.load(place / "bundle", careful=False, **options) as pipeline:
+        wanted = pipeline.answered([pipeline.task.taken(one) for one in items])
+    pairs = zip(found, wanted, strict=True)
+    assert [why for mine, theirs in pairs if (why := c_answers.unlike(task, mine, theirs, 2e-6))] == []
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_is_told(made, program, tmp_path):
+    assets = made("bert", "token-classification", TAGS) / "c" / "assets"
+    done = subprocess.run([program("Faults"), assets, tmp_path / "scratch"], capture_output=True, text=True, check=True)
+    said = dict(line.split(" | ") for line in done.stdout.splitlines())
+    assert int(said["golden cases"]) > 3
+    assert (said["lone surrogates"], said["a megabyte"], said["two threads"]) == ("true", "true", "100 true")
+    assert said["closed while it answers"] == "[CLOSED, CLOSED]"
+    assert said["big cores"] == "4 2 true"
+    for what, why in {
+        "more than that": "TOO_LONG: a text has more than a megabyte, split it",
+        "another task": "TASK: this model's task is token-classification, not text-classification",
+        "no room": "NO_ROOM: a limit of 1 tokens leaves no room for the text",
+        "after it is closed": "CLOSED: the model is closed",
+        "model.txt missing": "FILE: model.txt cannot be read",
+        "model.txt altered": "ALTERED: model.txt",
+        "model.txt older": "ALTERED: model.txt is of another version",
+        "tokenizer.bin missing": "FILE: tokenizer.bin cannot be read",
+        "tokenizer.bin cut": "ALTERED: tokenizer.bin",
+        "tokenizer.bin altered": "ALTERED: tokenizer.bin is not what was exported: it has another checksum",
+        "tokenizer.bin older": "ALTERED: tokenizer.bin is not what was exported: it has no head of this version",
+        "model.onnx missing": "ENGINE: ONNX Runtime does not open model.onnx",
+        "model.onnx cut": "ENGINE: ONNX Runtime does not open model.onnx",
+        "vectors.json cut": "ALTERED: vectors.json is not what was exported",
+    }.items():
+        assert said[what].startswith(why), (what, said[what])
+
+
+@pytest.mark.slow
+def test_a_machine_without_the_engine_is_told(made, program, tmp_path):
+    """As an ABI is for which an app has no library."""
+    script = program("Faults")
+    script.write_text(script.read_text().replace(str(kotlin_programs.KIT / "engine"), str(tmp_path / "nowhere")))
+    assets = made("bert", "token-classification", TAGS) / "c" / "assets"
+    done = subprocess.run([script, assets, tmp_path / "scratch"], capture_output=True, text=True, check=False)
+    assert "EdgewrightException: ONNX Runtime does not load here" in done.stderr

@@ -1,0 +1,150 @@
+"""The Kotlin library on the JVM, held against Python.
+
+    tools/android_answers.py tokens TOKENIZER.json... | answers | archive BUNDLE
+
+`tokens`: ids and offsets of the texts that tools/tokens.py has, for each tokenizer, on every JDK that is found and in a
+Turkish locale, and how long opening and a text take. `answers`: of each task 100 items, for three tokenizers, by ONNX
+Runtime's Java interface and the library that Python has. `archive`: an archive for Android without Gradle, and its
+sizes. docs/apps.md has the last result. Needs tools/android_setup.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+os.environ["TOKENIZERS_PARALLELISM"] = "true"
+ROOT = Path(__file__).parents[1]
+TURKISH = ("-Duser.language=tr", "-Duser.country=TR")
+"""Where the lower case of I is another letter."""
+ROUNDS = "4"
+"""The first is cold; the best of the others counts."""
+sys.path[:0] = [str(ROOT / "tests" / "exporting"), str(ROOT / "tools")]
+
+import c_answers  # noqa: E402
+import kotlin_programs  # noqa: E402
+import tiny_models  # noqa: E402
+import token_texts  # noqa: E402
+from tokenizers import Tokenizer  # noqa: E402
+
+import edgewright  # noqa: E402
+from edgewright.exporting.android import _ASSETS, export_android, sizes  # noqa: E402
+from edgewright.exporting.tokenizer_file import tokenizer_file  # noqa: E402
+
+
+def tool(name: str) -> ModuleType:
+    """A tool of this directory, whatever else has its name."""
+    spec = importlib.util.spec_from_file_location(f"tool_{name}", ROOT / "tools" / f"{name}.py")
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"there is no tools/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def runtimes() -> dict[str, Path]:
+    """The JDKs of this machine, by their directories' names."""
+    found = {path.resolve(): path.parents[1].name for path in sorted(Path("/usr/lib/jvm").glob("*/bin/java"))}
+    return {name: path for path, name in found.items()}
+
+
+def tokens(scratch: Path, names: list[str]) -> int:
+    wrong = 0
+    shared = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
+    for name in names:
+        file = scratch / "tokenizer.bin"
+        file.write_bytes(tokenizer_file(Path(name).read_bytes()))
+        backend = Tokenizer.from_file(name)
+        backend.no_truncation()
+        backend.no_padding()
+        added = [token.content for token in backend.get_added_tokens_decoder().values()]
+        for kind, texts in tool("tokens").sets(shared, added).items():
+            given = b"".join(struct.pack("<I", len(data)) + data for data in map(str.encode, texts))
+            wanted = [(right.ids, right.offsets) for right in backend.encode_batch(texts)]
+            for java, path in runtimes().items():
+                program = kotlin_programs.program(scratch / "tokens", "Tokens", java=str(path), ways=TURKISH)
+                rounds = ROUNDS if kind == "SST-2 train" else "1"
+                done = subprocess.run([program, file, rounds], input=given, capture_output=True, check=True)
+                found = token_texts.parsed(done.stdout, len(texts))
+                bad = [text for text, mine, right in zip(texts, found, wanted, strict=True) if mine != right]
+                wrong += len(bad)
+                opened, *took = done.stderr.decode().split("\n")[:-1]
+                print(f"{name}, {kind}, {java}: {len(bad)} of {len(texts)} differ", *map(repr, bad[:3]), flush=True)
+                if len(took) > 1:
+                    best = min(map(float, took[1:]))
+                    print(f"  {opened} s, {len(texts) / best:,.0f} texts/s, cold {len(texts) / float(took[0]):,.0f}")
+            if kind == "SST-2 train":
+                began = time.process_time()
+                for text in texts:
+                    backend.encode(text)
+                print(
+                    f"  tokenizers, one by one: {len(texts) / (time.process_time() - began):,.0f} texts/s", flush=True
+                )
+    return wrong
+
+
+def answers(scratch: Path, _: list[str]) -> int:
+    """Every task's answers beside Python's; how many are other ones."""
+    wrong, given = 0, tool("c_answers")
+    program = kotlin_programs.program(scratch / "answers", "Answers", ways=TURKISH)
+    for family in given.FAMILIES:
+        for task, ways in given.TASKS.items():
+            place = scratch / family / task
+            labels = given.LABELS.get(task, ())
+            source = tiny_models.make(family, task, place / "source", labels=labels, length=96, std=0.3)
+            bundle = place / "bundle"
+            edgewright.build(
+                source, task=task, formats=["onnx"], precisions=["fp32"], out=bundle, progress=lambda _: None
+            )
+            export_android(bundle, out=place / "app")
+            with edgewright.load(bundle, careful=False) as pipeline:
+                asked = given.items(task, pipeline.tokenizer.mask_token if task == "fill-mask" else "")
+                for options in ways:
+                    mine = c_answers.answers(program, place / "app" / _ASSETS, asked, **options)
+                    asking = pipeline.asking(**options)
+                    theirs = [asking.answered([asking.task.taken(one)])[0] for one in asked]
+                    said = [c_answers.unlike(task, a, b, given.TOLERANCE) for a, b in zip(mine, theirs, strict=True)]
+                    bad = [one for one in said if one]
+                    wrong += len(bad)
+                    print(family, task, options, f"{len(bad)} of {len(asked)} differ", *bad[:2], flush=True)
+    return wrong
+
+
+def archive(scratch: Path, bundles: list[str]) -> int:
+    """The archives of bundles, by the compiler alone; how many hold no class of the library."""
+    wrong = 0
+    for at, bundle in enumerate(bundles):
+        out = scratch / str(at)
+        classpath = sorted(kotlin_programs.KIT.glob("kotlin/kotlin-jupyter*.jar"))  # which has coroutines
+        classpath += [kotlin_programs.KIT / name for name in ("android.jar", "onnxruntime-android.jar")]
+        export_android(bundle, out=out, kotlinc=kotlin_programs.KIT / "kotlinc", classpath=classpath)
+        with zipfile.ZipFile(out / "edgewright.aar") as opened:
+            jar = zipfile.ZipFile(io.BytesIO(opened.read("classes.jar")))
+            wrong += "edgewright/Edgewright.class" not in jar.namelist() or "model.txt" not in str(opened.namelist())
+        print(f"{bundle}: {sizes(out)}")
+    return wrong
+
+
+def main() -> int:
+    if why := kotlin_programs.missing():
+        raise SystemExit(why)
+    part, *names = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as scratch:
+        wrong = {"tokens": tokens, "answers": answers, "archive": archive}[part](Path(scratch), names)
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
