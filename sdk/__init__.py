@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edgewright.boards.flash import Flashed, flash, listing, rekey, rollback, status, uninstall
     from edgewright.boards.install import by_pip, by_wheels
     from edgewright.boards.instructions import Count, count_instructions
-    from edgewright.boards.many import Outcome, flash_all
+    from edgewright.boards.many import Outcome, flash_all, race_all
     from edgewright.builder.build import build
     from edgewright.bundle.bundle import Bundle, inspect
     from edgewright.bundle.manifest import Artifact, Manifest, Target
@@ -176,6 +176,7 @@ __all__ = [
     "pull",
     "push",
     "race",
+    "race_all",
     "read_profile",
     "rekey",
     "report",
@@ -290,6 +291,7 @@ _HOMES = {
     "pull": "exporting.hub",
     "push": "exporting.hub",
     "race": "measure.race",
+    "race_all": "boards.many",
     "read_profile": "boards.catalogue",
     "rekey": "boards.flash",
     "report": "reporting.report",

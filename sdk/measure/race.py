@@ -275,23 +275,29 @@ def check_unsigned(bundle: Bundle) -> None:
         raise UsageError(f"{bundle.directory} is signed: a choice in its manifest would break the signature", hint=hint)
 
 
-def choose(bundle: Bundle, winner: Entrant) -> Bundle:
-    """Write the winner into the bundle's manifest, so that `load` takes it on machines of the model that it ran on.
+def choose(bundle: Bundle, *winners: Entrant) -> Bundle:
+    """Write winners into the bundle's manifest, so that `load` takes each on machines of the model that it ran on.
+
+    Of several on machines of one model, the first is written.
 
     Raises:
         UsageError: the manifest is signed.
-        BundleError: a manifest with it could not be read again, as where the machine's name is too long.
+        BundleError: a manifest with them could not be read again, as where a machine's name is too long.
         StorageError: it cannot be written; the old one stays.
     """
     check_unsigned(bundle)
-    inputs, target = one_line("; ".join(row.inputs for row in winner.rows), MOST_INPUTS), winner.target
-    there, path = target.place.about.machine.model, target.artifact.path
-    choice = Choice(there, path, target.threads, winner.median_ms, inputs, target.buckets)
-    others = [old for old in bundle.manifest.choices if old.machine != there]
-    manifest = _with_choices(bundle, (*others, choice))
+    chosen = {choice.machine: choice for choice in map(_choice, reversed(winners))}
+    others = [old for old in bundle.manifest.choices if old.machine not in chosen]
+    manifest = _with_choices(bundle, (*others, *reversed(chosen.values())))
     decode(manifest, Manifest, MANIFEST)
     write_whole(bundle.directory / MANIFEST, manifest, beside=bundle.directory.resolve().parent)
     return Bundle.open(bundle.directory)
+
+
+def _choice(winner: Entrant) -> Choice:
+    inputs, target = one_line("; ".join(row.inputs for row in winner.rows), MOST_INPUTS), winner.target
+    machine = target.place.about.machine.model
+    return Choice(machine, target.artifact.path, target.threads, winner.median_ms, inputs, target.buckets)
 
 
 def _with_choices(bundle: Bundle, choices: tuple[Choice, ...]) -> bytes:
