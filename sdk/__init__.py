@@ -59,7 +59,8 @@ if TYPE_CHECKING:
     from edgewright.proof.compare import Difference, compare
     from edgewright.proof.score import Evaluation, evaluate
     from edgewright.proof.verify import Replay, verify
-    from edgewright.reporting.report import Report, report
+    from edgewright.reporting.history import History
+    from edgewright.reporting.report import Report, report, report_history
     from edgewright.searching.front import Limits as SearchLimits
     from edgewright.searching.front import Trial
     from edgewright.searching.search import Result, search
@@ -95,6 +96,7 @@ __all__ = [
     "Estimate",
     "Evaluation",
     "Flashed",
+    "History",
     "Identity",
     "Install",
     "Limits",
@@ -180,6 +182,7 @@ __all__ = [
     "read_profile",
     "rekey",
     "report",
+    "report_history",
     "rollback",
     "rotate_keys",
     "search",
@@ -213,6 +216,7 @@ _HOMES = {
     "Estimate": "boards.estimate",
     "Evaluation": "proof.score",
     "Flashed": "boards.flash",
+    "History": "reporting.history",
     "Identity": "model.identify",
     "Install": "exporting._updater",
     "Limits": "system.child",
@@ -295,6 +299,7 @@ _HOMES = {
     "read_profile": "boards.catalogue",
     "rekey": "boards.flash",
     "report": "reporting.report",
+    "report_history": "reporting.report",
     "rollback": "boards.flash",
     "rotate_keys": "bundle.rotation:rotate",
     "search": "searching.search",

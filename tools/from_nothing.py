@@ -2,8 +2,9 @@
 
     python tools/from_nothing.py [SCRATCH]
 
-Commands are run in their order, each `tools/setup` line that a section names before the section's own. What came of each
-is written into docs/from-nothing.md; the exit code is 1 where one failed. What is not committed is not in the clone.
+Commands are run in their order, each `tools/setup` line that a section names before the section's own. What came
+of each is written into docs/from-nothing.md; the exit code is 1 where one failed. What is not committed is not in the
+clone.
 """
 
 import os
@@ -26,14 +27,16 @@ LIMIT_S = 1800
 KEPT_WORDS = 160
 """Characters of a failure in the table: a line."""
 _PART = re.compile(
-    r"^## (?P<section>[^\n]+)$|```console\n(?P<console>.*?)```|```python\n(?P<python>.*?)```|`(?P<setup>tools/setup [a-z,]+)`",
+    r"^## (?P<section>[^\n]+)$|```console\n(?P<console>.*?)```|```python\n(?P<python>.*?)```"
+    r"|`(?P<setup>tools/setup [a-z,]+)`",
     re.DOTALL | re.MULTILINE,
 )
 INTRODUCTION = """\
 # The README, from nothing
 
-Written by `tools/from_nothing.py`: a fresh clone in an empty directory, a home of its own, and every command of the README
-in its order, with the installs that it names and no other. `stories.txt`, the reader's own text, is the clone's own pages.
+Written by `tools/from_nothing.py`: a fresh clone in an empty directory, a home of its own, and every command of the
+README in its order, with the installs that it names and no other. `stories.txt`, the reader's own text, is the clone's
+own pages.
 """
 
 
@@ -109,7 +112,8 @@ def page(rows: list[tuple[str, str, str, float]], revision: str) -> str:
     failed = sum(row[2] != "0" for row in ran)
     total = sum(row[3] for row in rows)
     python = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    last = f"Last run of {len(ran)} steps: {failed} failed, {total / 60:.0f} minutes, {os.cpu_count()} cores, Python {python}, commit {revision}."
+    where = f"{os.cpu_count()} cores, Python {python}, commit {revision}"
+    last = f"Last run of {len(ran)} steps: {failed} failed, {total / 60:.0f} minutes, {where}."
     lines = [
         f"| {section} | `{command.replace('|', chr(92) + '|')}` | {outcome} | {seconds:.1f} |"
         for section, command, outcome, seconds in rows

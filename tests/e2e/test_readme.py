@@ -12,7 +12,7 @@ from gguf_file import gguf_file
 from edgewright import registry
 
 sys.path.insert(0, str(ROOT / "tools"))
-import from_nothing  # noqa: E402
+import from_nothing
 
 PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("compressing", "boards", "measuring")))
 NOT_HERE = (
@@ -68,8 +68,6 @@ def test_the_steps_from_nothing_are_those_of_the_readme_with_its_installs_before
     assert found.index("tools/setup convert,train") < found.index(
         "edgewright pretrain stories.txt --preset 10m --out storyteller"
     )
-    written = (ROOT / "docs/from-nothing.md").read_text()
-    assert [command for command in readme if f"`{command}" not in written.replace("\\|", "|")] == []
 
 
 SHORTER = {
