@@ -75,10 +75,10 @@ _EVERY = "onnx,tflite,executorch,torchscript"
 @click.option("--max-mb", type=float, help="Largest file.")
 @click.option(
     "--by",
-    type=click.Choice(["latency", "cpu"]),
+    type=click.Choice(["latency", "cpu", "energy"]),
     default="latency",
     show_default=True,
-    help="What decides: the time of an inference, or the processor's, which empties a battery.",
+    help="What decides: the time of an inference, the processor's, or its energy where there is a meter.",
 )
 @click.option("--rows", "rows_", type=click.Path(), help="Keep the entrants' rows in this file.")
 @click.option("--dry-run", is_flag=True, help="Do not write the choice into the bundle.")
@@ -286,7 +286,8 @@ def _row(entrant: Entrant, winner: Entrant) -> dict[str, Any]:
         "processes": entrant.processes or None,
         "median_ms": entrant.median_ms if ran else None,
         "cpu_ms": middle(entrant.cpu_ms),
-        "of_winner": entrant.taken_ms / winner.taken_ms if ran else None,
+        "energy_mj": middle(entrant.energies_mj),
+        "of_winner": entrant.taken / winner.taken if ran else None,
         "peak_rss_mib": max(row.peak_rss_mib for row in entrant.rows) if ran else None,
         "grade": entrant.rows[0].grade if ran else None,
         "verdict": entrant.lost or ("the winner, of void rows" if entrant.rows[0].void else "the winner"),
