@@ -130,8 +130,8 @@ def main() -> None:
         subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone)], check=True)
         asked = ["git", "-C", str(clone), "rev-parse", "--short", "HEAD"]
         revision = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
-        told = sorted(clone.glob("docs/*.md")) * 4
-        (clone / "stories.txt").write_text("<|endoftext|>".join(path.read_text() for path in told))
+        told = [part for path in sorted(clone.glob("docs/*.md")) for part in path.read_text().split("\n\n")]
+        (clone / "stories.txt").write_text("<|endoftext|>".join(told))
         env, rows = stranger(scratch, clone), []
         for step in steps((clone / "README.md").read_text()):
             rows.append((step.section, *run(step, clone, env)))

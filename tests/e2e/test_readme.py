@@ -68,6 +68,8 @@ def test_the_steps_from_nothing_are_those_of_the_readme_with_its_installs_before
     assert found.index("tools/setup convert,train") < found.index(
         "edgewright pretrain stories.txt --preset 10m --out storyteller"
     )
+    written = (ROOT / "docs/from-nothing.md").read_text()
+    assert [command for command in readme if f"`{command}" not in written.replace("\\|", "|")] == []
 
 
 SHORTER = {
