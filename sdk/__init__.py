@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edgewright.boards.flash import Flashed, flash, listing, rekey, rollback, status, uninstall
     from edgewright.boards.install import by_pip, by_wheels
     from edgewright.boards.instructions import Count, count_instructions
-    from edgewright.boards.many import Outcome, flash_all
+    from edgewright.boards.many import Outcome, flash_all, race_all
     from edgewright.builder.build import build
     from edgewright.bundle.bundle import Bundle, inspect
     from edgewright.bundle.manifest import Artifact, Manifest, Target
@@ -60,7 +60,8 @@ if TYPE_CHECKING:
     from edgewright.proof.compare import Difference, compare
     from edgewright.proof.score import Evaluation, evaluate
     from edgewright.proof.verify import Replay, verify
-    from edgewright.reporting.report import Report, report
+    from edgewright.reporting.history import History
+    from edgewright.reporting.report import Report, report, report_history
     from edgewright.searching.front import Limits as SearchLimits
     from edgewright.searching.front import Trial
     from edgewright.searching.search import Result, search
@@ -96,6 +97,7 @@ __all__ = [
     "Estimate",
     "Evaluation",
     "Flashed",
+    "History",
     "Identity",
     "Install",
     "Limits",
@@ -178,9 +180,11 @@ __all__ = [
     "pull",
     "push",
     "race",
+    "race_all",
     "read_profile",
     "rekey",
     "report",
+    "report_history",
     "rollback",
     "rotate_keys",
     "search",
@@ -214,6 +218,7 @@ _HOMES = {
     "Estimate": "boards.estimate",
     "Evaluation": "proof.score",
     "Flashed": "boards.flash",
+    "History": "reporting.history",
     "Identity": "model.identify",
     "Install": "exporting._updater",
     "Limits": "system.child",
@@ -293,9 +298,11 @@ _HOMES = {
     "pull": "exporting.hub",
     "push": "exporting.hub",
     "race": "measure.race",
+    "race_all": "boards.many",
     "read_profile": "boards.catalogue",
     "rekey": "boards.flash",
     "report": "reporting.report",
+    "report_history": "reporting.report",
     "rollback": "boards.flash",
     "rotate_keys": "bundle.rotation:rotate",
     "search": "searching.search",

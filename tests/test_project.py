@@ -46,6 +46,12 @@ def test_what_a_workflow_runs_is_there(path):
             assert set(extra.split(",")) <= set(PROJECT["optional-dependencies"])
 
 
+def test_the_workflows_as_their_linter_has_them():
+    found = list(map(str, WORKFLOWS))
+    done = subprocess.run([tool("actionlint"), *found], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 def test_no_workflow_may_write_or_keeps_a_password():
     for path in WORKFLOWS:
         tree = read(path)

@@ -301,6 +301,7 @@ RESULTS = [
     ATTENTION,
     edgewright.Probed("texts", (EVIL, "b"), 10, 5, 50.0, ()),
     edgewright.Report(RUN, RUN, (FOUND,)),
+    edgewright.History((RUN, RUN)),
     edgewright.Identity("model", EVIL, EVIL, EVIL),
 ]
 SETTINGS = {
@@ -364,14 +365,17 @@ LISTS = [Results([result, result]) for result in RESULTS if hasattr(result, "cel
 
 def test_the_results_that_have_a_table():
     assert {type(result).__name__ for result in TABLES} == {
-        "Bundle", "Manifest", "Probed", "Profile", "Report", "Result", "Run",
+        "Bundle", "History", "Manifest", "Probed", "Profile", "Report", "Result", "Run",
     }  # fmt: skip
     assert {type(found[0]).__name__ for found in LISTS} == {
         "Artifact", "Comparison", "Entrant", "Estimate", "Evaluation", "Replay", "Row", "Share", "Stage", "Trial",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("result", [one for one in TABLES if type(one).__name__ not in ("Probed", "Report")] + LISTS)
+FRAMED = ("History", "Probed", "Report")
+
+
+@pytest.mark.parametrize("result", [one for one in TABLES if type(one).__name__ not in FRAMED] + LISTS)
 def test_a_table_of_a_notebook_cannot_be_broken_by_what_it_shows(result):
     page = Tags(result._repr_html_())
     assert "script" not in page.seen
@@ -380,8 +384,8 @@ def test_a_table_of_a_notebook_cannot_be_broken_by_what_it_shows(result):
 
 
 def test_a_report_in_a_notebook_keeps_its_style_to_itself():
-    words = edgewright.Report(run(ROW))._repr_html_()
-    assert Tags(words).seen == ["iframe"]
+    for made in (edgewright.Report(run(ROW)), edgewright.History((RUN, RUN))):
+        assert Tags(made._repr_html_()).seen == ["iframe"]
 
 
 def test_a_list_of_results_is_a_list():

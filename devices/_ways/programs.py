@@ -6,6 +6,8 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright.contracts.transport import Completed
@@ -14,7 +16,6 @@ from edgewright.system.keeper import end_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 __all__ = ["find_program", "last_line", "run_program"]
 
@@ -56,8 +57,8 @@ def run_program(
 
 
 def find_program(name: str, hint: str) -> str:
-    """Where a program of this machine is. Raises DeviceError with `hint` where it is not installed."""
-    found = shutil.which(name)
+    """Where a program of this machine is, or of the Python that runs. Raises DeviceError with `hint`: nowhere."""
+    found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
     if found is None:
         raise DeviceError(f"{name} is not installed", hint=hint)
     return found

@@ -158,9 +158,20 @@ def page(found: Attention, title: str) -> str:
         title,
         tokens,
         tag("p", words, class_="faint"),
+        _legend(),
         tag("section", tag("h2", "Layers, from the first, and their heads"), tag("div", *lines, class_="scroll")),
         tag("section", tag("h2", "With their tokens"), *large),
     )
+
+
+def _legend() -> Markup:
+    """What shades mean: the share of a row's attention."""
+    red, green, blue = _INK
+    keys = [
+        tag("span", tag("i", style=f"background:rgb({red} {green} {blue} / {share**0.5:.3f})"), f"{share:g}")
+        for share in (0, 0.01, 0.05, 0.25, 0.5, 1)
+    ]
+    return tag("p", "Share of attention:", *keys, class_="shades")
 
 
 def _small(found: Attention, head: Head) -> Markup:

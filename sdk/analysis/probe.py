@@ -274,6 +274,8 @@ def page(found: Probed, title: str) -> str:
     return document(
         title,
         tag("p", words, class_="faint"),
-        tag("section", legend(list(lines)), curves(series, "layer, 0 is the embeddings", "accuracy, %")),
+        tag(
+            "section", legend(list(lines)), curves(series, "layer, 0 is the embeddings", "accuracy, %", from_zero=False)
+        ),
         tag("section", tag("table", tag("tr", *head), *rows)),
     )

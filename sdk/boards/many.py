@@ -1,4 +1,4 @@
-"""One bundle onto many boards at once, each for itself: one that fails stops no other."""
+"""One bundle flashed onto many boards, or raced on them, at once, each for itself: one that fails stops no other."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from edgewright.boards.connect import connect
-from edgewright.boards.flash import flash
+from edgewright.boards.flash import Flashed, flash
+from edgewright.boards.place import place_at
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import DataError, EdgewrightError, UsageError
+from edgewright.measure.race import race
 from edgewright.system.files import read_capped
 from edgewright.system.progress import silent
 from edgewright.system.shown import brief
@@ -19,25 +21,30 @@ from edgewright.system.shown import brief
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edgewright.boards.flash import Flashed
+    from edgewright.measure.race import Entrant
+    from edgewright.system.shown import Results
 
-__all__ = ["Outcome", "flash_all", "read_hosts"]
+__all__ = ["Outcome", "flash_all", "race_all", "read_hosts"]
 
 _MAX_BYTES = 2**20
 """A choice: 20,000 addresses of 50 letters."""
 
 
+_Done = TypeVar("_Done")
+
+
 @dataclass(frozen=True)
-class Outcome:
-    """What became of a board: what the flash did, or the error that it ended with."""
+class Outcome(Generic[_Done]):
+    """What became of a board: what the flash did, or who ran in the race; or the error that it ended with."""
 
     url: str
     seconds: float
-    done: Flashed | None = None
+    done: _Done | None = None
     error: EdgewrightError | None = None
 
     def __repr__(self) -> str:
-        what = f"{self.error.code}: {self.error.message}" if self.error else self.done.release if self.done else ""
+        done = self.done.release if isinstance(self.done, Flashed) else repr(self.done)
+        what = f"{self.error.code}: {self.error.message}" if self.error else done if self.done else ""
         return brief(self, self.url, f"{self.seconds:.1f} s", what)
 
 
@@ -72,7 +79,7 @@ def flash_all(
     parallel: int = 8,
     progress: Callable[[str, str], None] = silent,
     **options: Any,
-) -> tuple[Outcome, ...]:
+) -> tuple[Outcome[Flashed], ...]:
     """Flash a bundle onto every board, `parallel` of them at a time; the outcomes in the order of `urls`.
 
     Args:
@@ -86,11 +93,56 @@ def flash_all(
         BundleError: the bundle is not what its manifest says. What goes wrong with a board is in its outcome.
     """
     opened = Bundle.of(bundle)
+    return _each(lambda url, show: flash(opened, connect(url), progress=show, **options), urls, parallel, progress)
 
-    def one(url: str) -> Outcome:
+
+def race_all(
+    bundle: Bundle | str | Path,
+    urls: Sequence[str],
+    *,
+    root: str = "",
+    python: str = "",
+    parallel: int = 8,
+    progress: Callable[[str, str], None] = silent,
+    **options: Any,
+) -> tuple[Outcome[Results[Entrant]], ...]:
+    """Race a bundle's artifacts on every board on which it is active, `parallel` boards at a time.
+
+    Nothing is written; `edgewright.measure.race.choose` takes the winners.
+
+    Args:
+        bundle: a bundle or its directory.
+        urls: see `edgewright.boards.connect.connect`.
+        root: where on each of them its releases are.
+        python: their Python.
+        parallel: how many at once.
+        progress: as of `flash_all`.
+        options: see `edgewright.measure.race.race`.
+
+    Raises:
+        BundleError: the bundle is not what its manifest says. What goes wrong with a board is in its outcome.
+    """
+    opened = Bundle.of(bundle)
+
+    def one(url: str, show: Callable[[str], None]) -> Results[Entrant]:
+        place = place_at(url, opened.directory, root=root, python=python)
+        return race(opened, place=place, progress=show, **options)
+
+    return _each(one, urls, parallel, progress)
+
+
+def _each(
+    step: Callable[[str, Callable[[str], None]], _Done],
+    urls: Sequence[str],
+    parallel: int,
+    progress: Callable[[str, str], None],
+) -> tuple[Outcome[_Done], ...]:
+    """What a step, which takes a URL and a callback for its stages, does with every board."""
+
+    def one(url: str) -> Outcome[_Done]:
         began, done, problem = time.monotonic(), None, None
         try:
-            done = flash(opened, connect(url), progress=lambda phrase: progress(url, phrase), **options)
+            done = step(url, lambda phrase: progress(url, phrase))
         except EdgewrightError as error:
             problem = error
         except Exception as error:  # noqa: BLE001 - a bug met on one board must not end the others

@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgewright.boards.connect import connect
-from edgewright.boards.remote import ACTIVE
+from edgewright.boards.connect import board_behind, connect
+from edgewright.boards.remote import ACTIVE, Remote
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import UsageError
 from edgewright.measure.place import Place
 from edgewright.measure.process import answered
 
 if TYPE_CHECKING:
-    from edgewright.boards.remote import Remote
+    from edgewright.boards.native.place import NativePlace
     from edgewright.measure.process import Given, Request
     from edgewright.measure.roofline import Roofline
 
-__all__ = ["There", "refuse_emulated"]
+__all__ = ["There", "place_at", "refuse_emulated"]
 
 _WORKER = "edgewright.runtimes._worker"
 """The name that the measuring process has in every version of edgewright: a board may have another one."""
@@ -53,6 +53,23 @@ class There(Place):
         words = ["{files}/request.json", "{bundle}"]
         found = self._remote.visit(self._bundle, words, files=files, timeout_s=timeout_s, module=_WORKER)
         return answered(request, found.get("", b""))
+
+
+def place_at(url: str, bundle: str | Path, *, root: str = "", python: str = "") -> There | NativePlace:
+    """The device at a URL as a place to measure, with a Python or without; `bundle` is as `There` takes it.
+
+    Raises:
+        UsageError: it is emulated.
+        DeviceError: of a kind that may lack a Python, it has none, and no runner.
+    """
+    way = connect(url)
+    refuse_emulated(url)
+    board = board_behind(way, root=root, python=python)
+    if board.native:
+        from edgewright.boards.native.place import NativePlace
+
+        return NativePlace(url, board, bundle)
+    return There(Remote(url, root, python), bundle)
 
 
 def refuse_emulated(url: str) -> None:

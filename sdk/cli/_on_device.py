@@ -66,16 +66,9 @@ def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
 
 def there(bundle: str, options: Mapping[str, Any]) -> There | NativePlace:
     """The place of `--device`, `--root` and `--python`. Raises UsageError: it is emulated."""
-    from edgewright.boards.place import There, refuse_emulated
+    from edgewright.boards.place import place_at
 
-    way = connect(options["device"])
-    refuse_emulated(options["device"])
-    board = board_behind(way, root=options["root"], python=options["python"])
-    if board.native:
-        from edgewright.boards.native.place import NativePlace
-
-        return NativePlace(options["device"], board, bundle)
-    return There(Remote(options["device"], options["root"], options["python"]), bundle)
+    return place_at(options["device"], bundle, root=options["root"], python=options["python"])
 
 
 def _long(parameter: Any) -> str:

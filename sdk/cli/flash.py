@@ -135,7 +135,7 @@ def _many(bundle: str, hosts: str, options: dict[str, Any], given: dict[str, Any
         raise DeviceError(f"{len(bad)} of {counted(len(found), 'board')} failed: {names}", hint="the others are done")
 
 
-def _outcome(one: Outcome) -> dict[str, Any]:
+def _outcome(one: Outcome[Flashed]) -> dict[str, Any]:
     done = one.done
     return {
         "board": one.url,

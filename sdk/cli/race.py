@@ -19,9 +19,10 @@ from edgewright.cli._options import (
     output_options,
     typed,
 )
-from edgewright.cli._progress import status
+from edgewright.cli._progress import live, status
 from edgewright.cli._tables import artifact_row, emit, score_record
-from edgewright.errors import ConversionFailed, EdgewrightError, GateFailed, one_line
+from edgewright.errors import ConversionFailed, DeviceError, EdgewrightError, GateFailed, one_line
+from edgewright.system.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,14 +75,18 @@ _EVERY = "onnx,tflite,executorch,torchscript"
 @click.option("--max-mb", type=float, help="Largest file.")
 @click.option(
     "--by",
-    type=click.Choice(["latency", "cpu"]),
+    type=click.Choice(["latency", "cpu", "energy"]),
     default="latency",
     show_default=True,
-    help="What decides: the time of an inference, or the processor's, which empties a battery.",
+    help="What decides: the time of an inference, the processor's, or its energy where there is a meter.",
 )
 @click.option("--rows", "rows_", type=click.Path(), help="Keep the entrants' rows in this file.")
 @click.option("--dry-run", is_flag=True, help="Do not write the choice into the bundle.")
-@click.option("--flash", is_flag=True, help="With --device: flash the bundle before, and again with the choice in it.")
+@click.option(
+    "--flash", is_flag=True, help="With --device or --hosts: flash the bundle before, and again with the choice in it."
+)
+@click.option("--hosts", type=click.Path(), help="A file of URLs, one a line: race on all of these boards.")
+@click.option("--parallel", default=8, show_default=True, type=click.IntRange(1), help="How many of them at once.")
 @device_options
 @output_options
 @column_options
@@ -89,7 +94,7 @@ def command(source: str, **options: Any) -> None:
     """Find the fastest artifact of SOURCE, a bundle or a model, and write it into the bundle.
 
     `edgewright.load` then takes it on machines of the model that the race was run on: this one, or with --device that
-    of a board, which has the choice with the next flash.
+    of a board, which has the choice with the next flash. With --hosts each board of the file has a race of its own.
     """
     from edgewright.measure import race
 
@@ -102,6 +107,9 @@ def command(source: str, **options: Any) -> None:
     if not options["dry_run"]:
         race.check_unsigned(bundle)
     entrants: Sequence[Entrant]
+    if options["hosts"]:
+        _many(bundle, plan, rules, options, notes)
+        return
     if bundle.task().generates:
         entrants = _writers(bundle, plan.threads, rules, options, show)
     else:
@@ -138,11 +146,14 @@ def _writers(
 
 def _check(source: str, options: dict[str, Any]) -> None:
     """Raise UsageError where the options contradict each other."""
-    if options["flash"] and (not options["device"] or options["dry_run"]):
-        raise click.UsageError("--flash goes with --device, and not with --dry-run")
-    if options["device"] and source == "-":
+    far = "--hosts" if options["hosts"] else "--device" if options["device"] else ""
+    if options["hosts"] and (options["device"] or options["rows_"]):
+        raise click.UsageError("--hosts goes without --device and --rows, which are of one board")
+    if options["flash"] and (not far or options["dry_run"]):
+        raise click.UsageError("--flash goes with --device or --hosts, and not with --dry-run")
+    if far and source == "-":
         raise click.UsageError("the choice is written into a bundle: give the one that is active there, not -")
-    if options["device"] and not options["flash"] and not (Path(source) / "manifest.json").is_file():
+    if far and not options["flash"] and not (Path(source) / "manifest.json").is_file():
         raise click.UsageError(
             f"{source} is no bundle, and one that is built now is not on the board: give --flash too"
         )
@@ -177,6 +188,37 @@ def _chosen(bundle: Bundle, winner: Entrant, options: dict[str, Any], show: Call
     if options["device"]:
         words.append(f"the board has the choice with the next: edgewright flash {bundle.directory} {options['device']}")
     return words
+
+
+def _many(bundle: Bundle, plan: Any, rules: Rules, options: dict[str, Any], notes: list[str]) -> None:
+    """A race on each board of `--hosts`, and one table; what failed on a board is its line there."""
+    from edgewright.boards.many import flash_all, race_all, read_hosts
+    from edgewright.measure.race import choose
+
+    if bundle.task().generates:
+        raise click.UsageError("--hosts is of models that answer at once: a decoder is raced on this machine")
+    urls = read_hosts(options["hosts"])
+    show = live(urls, quiet=options["quiet"])
+    given = {name: options[name] for name in ("root", "python", "parallel")}
+    flashed = flash_all(bundle.directory, urls, **given, progress=show) if options["flash"] else ()
+    bad = {one.url: one.error for one in flashed if one.error}
+    raced = race_all(bundle, [url for url in urls if url not in bad], plan=plan, rules=rules, **given, progress=show)
+    bad |= {one.url: one.error for one in raced if one.error}
+    won = {one.url: one.done[0] for one in raced if one.done}
+    if won and not options["dry_run"]:
+        chosen = choose(bundle, *won.values())
+        models = ", ".join(choice.machine for choice in chosen.manifest.choices)
+        notes = [*notes, f"{bundle.directory} has a choice for machines of these models: {models}"]
+        again = flash_all(bundle.directory, tuple(won), **given, progress=show) if options["flash"] else ()
+        bad |= {one.url: one.error for one in again if one.error}
+    rows = [{"board": one.url, **_row(entrant, won[one.url])} for one in raced for entrant in one.done or ()]
+    empty = dict.fromkeys(rows[0]) if rows else {}
+    rows += [{**empty, "board": url, "verdict": str(error)} for url, error in bad.items()]
+    winners = {url: entrant.target.artifact.key for url, entrant in won.items()}
+    emit(rows, as_json=options["as_json"], notes=notes, winners=winners)
+    if bad:
+        what = f"{len(bad)} of {counted(len(urls), 'board')} failed: {', '.join(bad)}"
+        raise DeviceError(what, hint="the others are done")
 
 
 def _bundle(source: str, options: dict[str, Any], show: Callable[[str], None]) -> tuple[Bundle, list[str]]:
@@ -244,7 +286,8 @@ def _row(entrant: Entrant, winner: Entrant) -> dict[str, Any]:
         "processes": entrant.processes or None,
         "median_ms": entrant.median_ms if ran else None,
         "cpu_ms": middle(entrant.cpu_ms),
-        "of_winner": entrant.taken_ms / winner.taken_ms if ran else None,
+        "energy_mj": middle(entrant.energies_mj),
+        "of_winner": entrant.taken / winner.taken if ran else None,
         "peak_rss_mib": max(row.peak_rss_mib for row in entrant.rows) if ran else None,
         "grade": entrant.rows[0].grade if ran else None,
         "verdict": entrant.lost or ("the winner, of void rows" if entrant.rows[0].void else "the winner"),

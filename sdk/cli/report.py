@@ -15,24 +15,27 @@ __all__ = ["command"]
 
 
 @click.command("report", epilog=example("report run.json --html report.html"))
-@click.argument("run", type=click.Path())
-@click.argument("profiles", type=click.Path(), nargs=-1)
+@click.argument("files", type=click.Path(), nargs=-1, required=True)
 @click.option("--html", "page", type=click.Path(), help="Write one page that needs nothing else here.")
 @click.option("--baseline", type=click.Path(), help="An earlier file of rows to compare with.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows, samples and all, as one JSON object.")
-def command(run: str, profiles: tuple[str, ...], *, page: str | None, baseline: str | None, as_json: bool) -> None:
-    """Show RUN, a file that `edgewright bench --out` wrote, as a page; without --html, print Markdown.
+def command(files: tuple[str, ...], *, page: str | None, baseline: str | None, as_json: bool) -> None:
+    """Show a run, or several beside each other, as a page; without --html, print Markdown.
 
-    PROFILES are files of `edgewright profile --out`: bars of where the time of an artifact of the run goes.
+    FILES are what `edgewright bench --out` wrote: one, or a history such as runs/*.json, the oldest first. Beside one
+    run may stand files of `edgewright profile --out`: bars of where the time of its artifacts goes.
     """
-    from edgewright.reporting.report import report
+    from edgewright.reporting.history import History
+    from edgewright.reporting.report import report_files
     from edgewright.system.files import write_whole
 
-    found = report(run, profiles, baseline=baseline)
+    found = report_files(files, baseline)
     if page:
         write_whole(Path(page), found.html().encode())
         wrote(page)
     if as_json:
-        click.echo(json.dumps({"rows": to_builtins(found.run.rows)}, ensure_ascii=False))
+        runs = found.runs if isinstance(found, History) else (found.run,)
+        rows = [row for run in runs for row in to_builtins(run.rows)]
+        click.echo(json.dumps({"rows": rows}, ensure_ascii=False))
     elif not page:
         click.echo(found.markdown(), nl=False)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edgewright.data import arrow
 from edgewright.data.encodings import encoding_of
+from edgewright.data.hub_dataset import fetched, is_address
 from edgewright.data.tables import SURPLUS, Table, named, table_of
 from edgewright.errors import DataError, one_line
 from edgewright.system.files import MAX_LINE_BYTES, capped_lines, is_lfs_pointer, plain, read_capped, sha256
@@ -162,11 +163,11 @@ def opened(path: str | Path) -> File:
     Raises:
         DataError: it cannot be read, is in an encoding or of a kind that is not known, or can be read in two ways.
     """
-    found = Path(path)
+    found = fetched(str(path)) if is_address(str(path)) else Path(path)
     try:
         status = os.stat(found)  # noqa: PTH116 - by its three numbers
     except OSError as error:
-        hint = "data sets of the hub are not fetched: save one with to_parquet or save_to_disk"
+        hint = f"a data set of the hub is hf://{path}:SPLIT"
         hub = not found.is_absolute() and not found.suffix
         raise DataError(f"cannot read {path}: {error.strerror}", hint=hint if hub else "") from error
     return _opened(found, (status.st_ino, status.st_size, status.st_mtime_ns), _columns())

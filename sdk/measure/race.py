@@ -51,8 +51,15 @@ HOPELESS = 2.0
 """A choice: no second process has been expected to halve a time."""
 _FINALISTS = 3
 """Few enough to measure at length, enough that one format's bad day does not decide."""
-_LEAST_MS = 1e-6
-"""A nanosecond, the unit of the processor's clock, where that saw nothing."""
+_LEAST = 1e-6
+"""A nanosecond or a nanojoule, where a clock or a meter saw nothing: what has a quotient."""
+_By = Literal["latency", "cpu", "energy"]
+"""What decides a race."""
+_LACKS = {
+    "cpu": ("does not tell the processor's time", "flash with --install, for its edgewright is older"),
+    "energy": ("has no meter of energy that is read", "race by cpu there"),
+}
+"""Of a machine, what it does not tell, and what to do."""
 _FINAL = Plan(tokens=(64,))
 """A choice: a sentence or two, in the middle of the usual lengths."""
 
@@ -61,13 +68,13 @@ _FINAL = Plan(tokens=(64,))
 class Rules:
     """What a winner may cost: points of the task's metric lost, MiB of peak memory, bytes of file; None is no limit.
 
-    `by` is what decides: the time of an inference, or what it takes of the processor, which is what empties a battery.
+    `by` is what decides: the time of an inference, what it takes of the processor, or its joules where a meter is.
     """
 
     max_loss: float | None = None
     max_ram_mib: float | None = None
     max_size_bytes: int | None = None
-    by: Literal["latency", "cpu"] = "latency"
+    by: _By = "latency"
 
 
 @dataclass
@@ -85,7 +92,7 @@ class Entrant:
     rows: list[Row]
     processes: int = 0
     lost: str = ""
-    by: Literal["latency", "cpu"] = "latency"
+    by: _By = "latency"
 
     @property
     def median_ms(self) -> float:
@@ -95,22 +102,26 @@ class Entrant:
     @property
     def cpu_ms(self) -> list[float]:
         """The processor's time of each process: with several lengths, the geometric mean over them."""
-        each = zip(*(row.cpu_ms for row in self.rows), strict=False)
-        return [geometric([max(time, _LEAST_MS) for time in times]) for times in each]
+        return _over_lengths([row.cpu_ms for row in self.rows])
 
     @property
-    def taken_ms(self) -> float:
-        """What decides: its median, or the processor's time."""
+    def energies_mj(self) -> list[float]:
+        """The energy of an inference by each process, the same way; none where there is no meter."""
+        return _over_lengths([row.energies_mj for row in self.rows])
+
+    @property
+    def taken(self) -> float:
+        """What decides: its median, the processor's time, or its energy."""
         if self.by == "latency":
             return self.median_ms
-        cpu = middle(self.cpu_ms)
-        return math.inf if cpu is None else cpu
+        taken = middle(self.cpu_ms if self.by == "cpu" else self.energies_mj)
+        return math.inf if taken is None else taken
 
     @property
-    def samples_ms(self) -> list[list[float]]:
-        """What decides, of each process: the runs, of several lengths their geometric mean, or the processor's time."""
-        if self.by == "cpu":
-            return [[time] for time in self.cpu_ms]
+    def samples(self) -> list[list[float]]:
+        """What decides, of each process: the runs, of several lengths their geometric mean, or its one number."""
+        if self.by != "latency":
+            return [[one] for one in (self.cpu_ms if self.by == "cpu" else self.energies_mj)]
         each = [zip(*(row.samples_ms[at] for row in self.rows), strict=False) for at in range(self.processes)]
         return [[math.prod(runs) ** (1 / len(runs)) for runs in process] for process in each]
 
@@ -130,10 +141,16 @@ class Entrant:
             "processes": self.processes or None,
             "median, ms": self.median_ms if self.rows else None,
             "CPU, ms": middle(self.cpu_ms),
+            "energy, mJ": middle(self.energies_mj),
             "peak, MiB": f"{max(row.peak_rss_mib for row in self.rows):.0f}" if self.rows else None,
             "grade": self.rows[0].grade if self.rows else None,
             "verdict": self.lost or "the winner",
         }
+
+
+def _over_lengths(rows: Sequence[Sequence[float]]) -> list[float]:
+    """Numbers of processes, a sequence for each length: the geometric mean over them."""
+    return [geometric([max(one, _LEAST) for one in each]) for each in zip(*rows, strict=False)]
 
 
 _Entrant = TypeVar("_Entrant", bound=Entrant)
@@ -155,8 +172,8 @@ def race(
         All entrants, the winner first, the others by how far they came.
 
     Raises:
-        UsageError: a limit on the loss, and the bundle has no score; or the edgewright there does not tell the
-            processor's time that shall decide.
+        UsageError: a limit on the loss, and the bundle has no score; or the machine does not tell the processor's time
+            or the energy that shall decide.
         GateFailed: none is within the limits.
         ConnectionLost: the way to the board broke before it was decided.
         EdgewrightError: as `edgewright.measure.bench.bench` does.
@@ -174,7 +191,7 @@ def race(
     _run(running, plan, progress)
     decide(running, rules)
     still_in(entrants)
-    return Results(sorted(entrants, key=lambda e: (bool(e.lost), -e.processes, e.taken_ms)))
+    return Results(sorted(entrants, key=lambda e: (bool(e.lost), -e.processes, e.taken)))
 
 
 def still_in(entrants: Sequence[_Entrant]) -> list[_Entrant]:
@@ -209,10 +226,10 @@ def _heat(running: list[Entrant], plan: Plan, rules: Rules, progress: Callable[[
         return running
     _run(running, plan, progress)
     limit_memory(running, rules)
-    ranked = sorted(still_in(running), key=lambda e: e.taken_ms)
-    best, half = ranked[0].taken_ms, max(math.ceil(len(ranked) / 2), _FINALISTS)
+    ranked = sorted(still_in(running), key=lambda e: e.taken)
+    best, half = ranked[0].taken, max(math.ceil(len(ranked) / 2), _FINALISTS)
     for place, entrant in enumerate(ranked):
-        times = entrant.taken_ms / best
+        times = entrant.taken / best
         if times > HOPELESS or (place >= half and times > _NOISE):
             ran = f"{entrant.processes} process{'es' * (entrant.processes > 1)}"
             entrant.lost = f"{times:.2f} times the best after {ran}"
@@ -227,9 +244,10 @@ def _run(running: Sequence[Entrant], plan: Plan, progress: Callable[[str], None]
         entrant.rows = rows
         entrant.processes = len(rows[0].samples_ms) if rows else 0
         entrant.lost = "" if rows else "it did not run to its end"
-        if entrant.by == "cpu" and any(len(row.cpu_ms) < len(row.samples_ms) for row in rows):
-            what = f"{entrant.target.place.name} does not tell the processor's time"
-            raise UsageError(what, hint="race by latency, or flash with --install, for its edgewright is older")
+        told = entrant.cpu_ms if entrant.by == "cpu" else entrant.energies_mj
+        if rows and entrant.by != "latency" and len(told) < entrant.processes:
+            what, remedy = _LACKS[entrant.by]
+            raise UsageError(f"{entrant.target.place.name} {what}", hint=f"race by latency, or {remedy}")
 
 
 def limit_memory(running: Sequence[Entrant], rules: Rules) -> None:
@@ -243,16 +261,16 @@ def limit_memory(running: Sequence[Entrant], rules: Rules) -> None:
 def decide(finalists: Sequence[Entrant], rules: Rules) -> None:
     """Say why each finalist but one lost: it is shown to be slower, or it is as fast and costs more."""
     limit_memory(finalists, rules)
-    fastest = min(still_in(finalists), key=lambda e: e.taken_ms)
-    ratios = {id(e): compare(e.samples_ms, fastest.samples_ms) for e in finalists if e is not fastest and not e.lost}
+    fastest = min(still_in(finalists), key=lambda e: e.taken)
+    ratios = {id(e): compare(e.samples, fastest.samples) for e in finalists if e is not fastest and not e.lost}
     equal = [e for e in finalists if not e.lost and (e is fastest or not ratios[id(e)].shown)]
-    winner = min(equal, key=lambda e: (e.taken_ms > _NOISE * fastest.taken_ms, e.target.threads, _cost(e)))
+    winner = min(equal, key=lambda e: (e.taken > _NOISE * fastest.taken, e.target.threads, _cost(e)))
     for entrant in (e for e in finalists if not e.lost and e is not winner):
         if entrant in equal:
-            times = entrant.taken_ms / winner.taken_ms
+            times = entrant.taken / winner.taken
             entrant.lost = f"{times:.2f} times the winner, which is no difference shown, with {_more(entrant, winner)}"
         else:
-            what = "time" if rules.by == "latency" else "processor's time"
+            what = {"latency": "time", "cpu": "processor's time", "energy": "energy"}[rules.by]
             entrant.lost = f"{ratios[id(entrant)]} of the fastest's {what}"
 
 
@@ -275,23 +293,29 @@ def check_unsigned(bundle: Bundle) -> None:
         raise UsageError(f"{bundle.directory} is signed: a choice in its manifest would break the signature", hint=hint)
 
 
-def choose(bundle: Bundle, winner: Entrant) -> Bundle:
-    """Write the winner into the bundle's manifest, so that `load` takes it on machines of the model that it ran on.
+def choose(bundle: Bundle, *winners: Entrant) -> Bundle:
+    """Write winners into the bundle's manifest, so that `load` takes each on machines of the model that it ran on.
+
+    Of several on machines of one model, the first is written.
 
     Raises:
         UsageError: the manifest is signed.
-        BundleError: a manifest with it could not be read again, as where the machine's name is too long.
+        BundleError: a manifest with them could not be read again, as where a machine's name is too long.
         StorageError: it cannot be written; the old one stays.
     """
     check_unsigned(bundle)
-    inputs, target = one_line("; ".join(row.inputs for row in winner.rows), MOST_INPUTS), winner.target
-    there, path = target.place.about.machine.model, target.artifact.path
-    choice = Choice(there, path, target.threads, winner.median_ms, inputs, target.buckets)
-    others = [old for old in bundle.manifest.choices if old.machine != there]
-    manifest = _with_choices(bundle, (*others, choice))
+    chosen = {choice.machine: choice for choice in map(_choice, reversed(winners))}
+    others = [old for old in bundle.manifest.choices if old.machine not in chosen]
+    manifest = _with_choices(bundle, (*others, *reversed(chosen.values())))
     decode(manifest, Manifest, MANIFEST)
     write_whole(bundle.directory / MANIFEST, manifest, beside=bundle.directory.resolve().parent)
     return Bundle.open(bundle.directory)
+
+
+def _choice(winner: Entrant) -> Choice:
+    inputs, target = one_line("; ".join(row.inputs for row in winner.rows), MOST_INPUTS), winner.target
+    machine = target.place.about.machine.model
+    return Choice(machine, target.artifact.path, target.threads, winner.median_ms, inputs, target.buckets)
 
 
 def _with_choices(bundle: Bundle, choices: tuple[Choice, ...]) -> bytes:

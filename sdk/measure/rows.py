@@ -25,6 +25,8 @@ SCHEMA = 1
 _MAX_BYTES = MAX_JSON_BYTES
 _LONGEST_MS = 1e12
 """Thirty years: a file that says more was not written by a clock."""
+_MOST_MJ = 1e12
+"""A gigajoule, a wind turbine's hour: a file that says more was not written by a meter."""
 
 MOST_WORDS = 1000
 """Characters of a field of words: a line for people, which a file of rows does not grow by."""
@@ -118,6 +120,7 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         sustained_ms: the median of each second of a sustained run.
         peak_rss_mib: high-water mark of resident memory in a process of its own; mapped weights count.
         energy_mj: for each inference, by the machine's own meter, or `unmeasured`; what else the machine took is in it.
+        energies_mj: the same of each process, whose middle it is; empty where there is no meter.
         energy_meter: what was metered, such as the processor or a board's input.
         bound_share: how much of the bound that the machine's peaks set is reached, 1 being all, None if not measured.
         noise: half of the range of the processes' medians, as a part of the median.
@@ -147,6 +150,7 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     startup: Startup
     peak_rss_mib: float
     energy_mj: float | Literal["unmeasured"] = "unmeasured"
+    energies_mj: tuple[float, ...] = ()
     energy_meter: _Words | None = None
     bound_share: float | None = None
     noise: float
@@ -264,6 +268,8 @@ def _problem(row: Row) -> str:
         return "a time that no run takes"
     if not all(0 <= time < _LONGEST_MS for time in row.cpu_ms):
         return "a processor's time that no run takes"
+    if not all(0 <= energy < _MOST_MJ for energy in row.energies_mj):
+        return "an energy that no run takes"
     if (took.low is None) != (took.high is None):
         return "an interval with one end"
     return ""

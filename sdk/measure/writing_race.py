@@ -54,7 +54,12 @@ class Writer(Entrant):
         return []
 
     @property
-    def samples_ms(self) -> list[list[float]]:
+    def energies_mj(self) -> list[float]:
+        """Nobody asked for it."""
+        return []
+
+    @property
+    def samples(self) -> list[list[float]]:
         """The answer of each process: with several prompts their geometric mean."""
         return [[geometric(times)] for times in zip(*(row.answers_ms for row in self.rows), strict=True)]
 
@@ -104,15 +109,15 @@ def race_writing(
         _run(running, replace(plan, processes=1), progress)
         limit_memory(running, rules)
         running = still_in(running)
-        best = min(entrant.taken_ms for entrant in running)
+        best = min(entrant.taken for entrant in running)
         for entrant in running:
-            if entrant.taken_ms > HOPELESS * best:
-                entrant.lost = f"{entrant.taken_ms / best:.2f} times the best after 1 process"
+            if entrant.taken > HOPELESS * best:
+                entrant.lost = f"{entrant.taken / best:.2f} times the best after 1 process"
         running = still_in(running)
     _run(running, plan, progress)
     decide(running, rules)
     still_in(entrants)
-    return Results(sorted(entrants, key=lambda e: (bool(e.lost), -e.processes, e.taken_ms)))
+    return Results(sorted(entrants, key=lambda e: (bool(e.lost), -e.processes, e.taken)))
 
 
 def _run(running: Sequence[Writer], plan: WritingPlan, progress: Callable[[str], None]) -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from edgewright.measure.profile import shares
 from edgewright.reporting.charts import bars
-from edgewright.reporting.markup import document
+from edgewright.reporting.markup import document, sortable
 from edgewright.reporting.operators import bar_of, facts
-from edgewright.system.markup import table, tag
+from edgewright.system.markup import tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,6 +24,8 @@ _WIDTH, _ROW, _LETTER = 960.0, 22.0, 7.2
 """Units of the drawing: a wide screen's page, a line of text with its gap, one letter of it."""
 _COLOURS = 7
 """One less than the style sheet has: neighbours get others by their names, and no colour has a meaning."""
+_LEAST = 0.02
+"""Units below which a frame is left out: a fiftieth of a point, which a screen shows once it is zoomed in on."""
 _MOST_BARS = 16
 """A choice: what fits on a screen; the table below has all."""
 
@@ -62,7 +64,10 @@ def page(found: Profile) -> str:
 
 
 def _flame_section(found: Profile) -> Markup:
-    note = "Width is time, depth is the module tree; the lowest frames are operators. Point at one for its share."
+    note = (
+        "Width is time, depth is the module tree; the lowest frames are operators. Point at one for its share, "
+        "click at it to look into it."
+    )
     return tag("div", tag("p", note, class_="faint"), flame(found.trace.operators, found.trace.run_ms))
 
 
@@ -80,15 +85,15 @@ def flame(operators: Sequence[Operator], run_ms: float) -> Markup:
 
 def _frames(frame: _Frame, x: float, depth: int, scale: float, whole_ms: float) -> Iterator[Markup]:
     width = frame.time_ms * scale
-    if width < 0.3:
+    if width < _LEAST:
         return
     words = f"{frame.name}: {frame.time_ms:.3g} ms, {100 * frame.time_ms / whole_ms:.1f} %"
     shape = {"x": x, "y": depth * _ROW, "width": max(width - 0.5, 0.3), "height": _ROW - 1}
-    yield tag("rect", tag("title", words), **shape, class_=f"frame f{sum(map(ord, frame.name)) % _COLOURS}")
+    box = tag("rect", tag("title", words), **shape, class_=f"frame f{sum(map(ord, frame.name)) % _COLOURS}")
     letters = int((width - 6) / _LETTER)
-    if letters > 2:
-        name = frame.name if len(frame.name) <= letters else f"{frame.name[: letters - 1]}…"
-        yield tag("text", name, x=x + 4, y=depth * _ROW + 15, class_="frame-name")
+    name = frame.name if len(frame.name) <= letters else f"{frame.name[: letters - 1]}…"
+    text = tag("text", name if letters > 2 else "", x=x + 4, y=depth * _ROW + 15, class_="frame-name")
+    yield tag("g", box, text, data_name=frame.name)
     for part in frame.parts.values():
         yield from _frames(part, x, depth + 1, scale, whole_ms)
         x += part.time_ms * scale
@@ -96,8 +101,7 @@ def _frames(frame: _Frame, x: float, depth: int, scale: float, whole_ms: float) 
 
 def _table(rows: Sequence[Share]) -> Markup:
     names = ("what", "calls", "ms", "share", "GMAC/s", "GB/s", "of peak", "bound")
-    lines = [dict(zip(names, _cells(row), strict=True)) for row in rows]
-    return tag("div", table(lines), class_="scroll")
+    return sortable([dict(zip(names, _cells(row), strict=True)) for row in rows])
 
 
 def _cells(row: Share) -> tuple[str, ...]:

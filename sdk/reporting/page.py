@@ -1,21 +1,36 @@
 """A run as one page that needs nothing else, and as Markdown: what to take, how sure it is, how it was made.
 
-A page holds its style and its charts; no script, no font, no address. What a file of rows brings is escaped.
+A page holds its style, its charts, its rows to download, and a script that sorts its tables; no font, no address. What
+a file of rows brings is escaped.
 """
 
 from __future__ import annotations
 
+import base64
+import csv
+import io
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from edgewright._version import __version__
-from edgewright.errors import one_line
 from edgewright.measure.profile import shares
 from edgewright.measure.regression import with_baseline
-from edgewright.reporting.charts import Bar, Interval, Point, Series, bars, curves, intervals, legend, scatter
-from edgewright.reporting.markup import document
+from edgewright.reporting.charts import (
+    Bar,
+    Interval,
+    Point,
+    Series,
+    bars,
+    curves,
+    distribution,
+    intervals,
+    legend,
+    scatter,
+)
+from edgewright.reporting.markup import document, pipes, plain, shown, sortable, wide_table
 from edgewright.reporting.operators import check, facts, section
-from edgewright.statistics.latency import median, percentile
-from edgewright.system.markup import Markup, table, tag
+from edgewright.system.markup import Markup, tag
 from edgewright.system.words import counted
 
 if TYPE_CHECKING:
@@ -41,14 +56,21 @@ def html(run: Run, baseline: Run | None = None, profiles: Sequence[Profile] = ()
     if not run.rows:
         raise ValueError("a run without rows has nothing to report")
     check(run, profiles)
-    title = f"{run.rows[0].task} on {run.machine.model}"
+    bundles = ", ".join(dict.fromkeys(row.bundle for row in run.rows))
+    title = f"{bundles}: {run.rows[0].task} on {run.machine.model}"
     sections = [
         _summary(run),
         *(_compared(with_baseline(run, baseline)) if baseline else ()),
         *_sections(run, profiles),
     ]
-    began = tag("p", f"{run.began}, edgewright {run.machine.edgewright}", class_="faint")
-    return document(title, began, *sections)
+    made = f"{run.began}, edgewright {run.machine.edgewright}, on {run.device}"
+    model = f"Bundle {bundles}, made of a model whose files have the SHA-256 "
+    return document(
+        title,
+        tag("p", made, class_="faint"),
+        tag("p", model, tag("code", run.source, class_="hash"), class_="faint"),
+        *sections,
+    )
 
 
 def _sections(run: Run, profiles: Sequence[Profile]) -> list[Markup]:
@@ -60,9 +82,9 @@ def _sections(run: Run, profiles: Sequence[Profile]) -> list[Markup]:
     charts += [("The way to the first answer", _startup(first)), ("Memory", [_memory(first)])]
     charts += [("Where the time goes", section(profiles))] if profiles else []
     tables = [
-        ("Rows", [_table([_row(row) for row in rows])]),
-        ("Parity with the eager model", [_table([_parity(row) for row in first])]),
-        ("The machine", [_table([_state(row) for row in (rows[0], rows[-1])][: len(rows)])]),
+        ("Rows", [sortable([_row(row) for row in rows]), _downloads(run)]),
+        ("Parity with the eager model", [sortable([_parity(row) for row in first])]),
+        ("The machine", [wide_table(_states([rows[0], rows[-1]][: len(rows)]))]),
         ("Made by", _made(run)),
     ]
     return [tag("section", tag("h2", name), *parts) for name, parts in (*charts, *tables)]
@@ -142,14 +164,14 @@ def _facts(row: Row) -> str:
 
 
 def _latency(rows: Sequence[Row]) -> list[Markup]:
-    found = []
-    for row in rows:
-        ordered = sorted(sample for process in row.samples_ms for sample in process)
-        box = percentile(ordered, 25), percentile(ordered, 75)
-        dots = tuple(median(sorted(process)) for process in row.samples_ms)
-        name, took = f"{_name(row, rows)}, {_length(row)}", row.latency_ms
-        words = f"{took.median:.3g} ms" + " void" * row.void
-        found.append(Interval(name, percentile(ordered, 1), box, took.median, percentile(ordered, 95), dots, words))
+    found = [
+        distribution(
+            f"{_name(row, rows)}, {_length(row)}",
+            row.samples_ms,
+            f"{row.latency_ms.median:.3g} ms" + " void" * row.void,
+        )
+        for row in rows
+    ]
     words = "Box: the middle half of the runs; line: from the 1st to the 95th percentile; dots: each process's median."
     return [intervals(found, "ms"), tag("p", words, class_="faint")]
 
@@ -198,7 +220,12 @@ def _made(run: Run) -> list[Markup]:
     facts = [{"what": name, "value": str(getattr(run.machine, name))} for name in run.machine.__struct_fields__]
     files = [{"artifact": r.artifact.path, "sha256": r.artifact.sha256} for r in _first_of_each(run.rows)]
     again = [tag("pre", run.command)] if run.command else []
-    return [*again, _table(facts), _table(files), tag("p", f"Written by edgewright {__version__}.", class_="faint")]
+    return [
+        *again,
+        wide_table(facts),
+        wide_table(files),
+        tag("p", f"Written by edgewright {__version__}.", class_="faint"),
+    ]
 
 
 def _row(row: Row) -> dict[str, Any]:
@@ -235,18 +262,48 @@ def _parity(row: Row) -> dict[str, Any]:
     }
 
 
-def _state(row: Row) -> dict[str, Any]:
-    fields = row.before.__struct_fields__
-    return {"row": row.key} | {name: f"{getattr(row.before, name)} → {getattr(row.after, name)}" for name in fields}
+_UNITS = {"temperature_c": "°C", "clock_mhz": "MHz", "free_ram_mib": "MiB"}
+"""Of the state of a machine, beside its names."""
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> Markup:
-    return tag("div", table(rows, _td), class_="scroll")
+def _states(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The machine before and after rows: what it tells, once where it stayed the same."""
+
+    def told(row: Row, name: str) -> str | None:
+        before, after = getattr(row.before, name), getattr(row.after, name)
+        if before is None and after is None:
+            return None
+        said = [
+            f"{value:.0f}" if isinstance(value, float) and value >= 100 else shown(value) for value in (before, after)
+        ]
+        return said[0] if said[0] == said[1] else " → ".join(said)
+
+    known = [name for name in rows[0].before.__struct_fields__ if any(told(row, name) for row in rows)]
+    heads = {
+        name: f"{name.rpartition('_')[0].replace('_', ' ')}, {_UNITS[name]}"
+        if name in _UNITS
+        else name.replace("_", " ")
+        for name in known
+    }
+    return [{"row": row.key} | {heads[name]: told(row, name) for name in known} for row in rows]
 
 
-def _td(name: str, value: Any) -> Markup:
-    kind = "void" if value == "void" else "wide" if name == "reasons" else None
-    return tag("td", value, class_=kind)
+def _downloads(run: Run) -> Markup:
+    """The rows as a table for a spreadsheet, and the whole run, samples and all, as `bench --out` writes it."""
+    text = io.StringIO()
+    rows = [_row(row) for row in run.rows]
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    files = {
+        "rows.csv": ("text/csv", text.getvalue().encode()),
+        "run.json": ("application/json", msgspec.json.encode(run)),
+    }
+    links = [
+        tag("a", name, download=name, href=f"data:{kind};base64,{base64.b64encode(data).decode()}")
+        for name, (kind, data) in files.items()
+    ]
+    return tag("p", "To download:", *links, class_="downloads")
 
 
 def _first_of_each(rows: Sequence[Row]) -> list[Row]:
@@ -266,17 +323,17 @@ def markdown(run: Run, baseline: Run | None = None, profiles: Sequence[Profile] 
     """The same for a pull request: a table, the comparison, and why rows are no A. Raises what `html` does."""
     check(run, profiles)
     rows = [_row(row) for row in run.rows]
-    made = _plain(run.command).replace("`", "'")
-    lines = [_plain(f"**{run.rows[0].task} on {run.machine.model}**, {run.began}") + f", `{made}`", "", *_pipes(rows)]
+    made = plain(run.command).replace("`", "'")
+    lines = [plain(f"**{run.rows[0].task} on {run.machine.model}**, {run.began}") + f", `{made}`", "", *pipes(rows)]
     if baseline:
         found = with_baseline(run, baseline)
         compared = [
             {"row": c.row.key, "of the baseline's time": "void" if c.void else str(c.ratio), "grade": c.row.grade}
             for c in found
         ]
-        lines += ["", *_pipes(compared)]
+        lines += ["", *pipes(compared)]
     for one in profiles:
-        lines += ["", _plain(f"**{one.title}.** {facts(one)}"), "", *_pipes(_longest(one))]
+        lines += ["", plain(f"**{one.title}.** {facts(one)}"), "", *pipes(_longest(one))]
     return "\n".join(lines) + "\n"
 
 
@@ -294,12 +351,3 @@ def _longest(found: Profile) -> list[dict[str, Any]]:
         }
         for r in kept
     ]
-
-
-def _pipes(rows: Sequence[dict[str, Any]]) -> list[str]:
-    cells = [list(rows[0]), ["---"] * len(rows[0]), *([_plain(v) for v in row.values()] for row in rows)]
-    return [f"| {' | '.join(line)} |" for line in cells]
-
-
-def _plain(value: Any) -> str:
-    return one_line(str(value)).replace("|", "&#124;").replace("<", "&lt;")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgewright.reporting.charts import Point, Series, curves, scatter
-from edgewright.reporting.markup import document
+from edgewright.reporting.markup import document, wide_table
 from edgewright.searching.front import front, hypervolume, objectives
 from edgewright.system.markup import tag
 
@@ -31,8 +31,8 @@ def page(trials: Sequence[Trial], winner: Trial | None, infeasible: Mapping[str,
     parts = [
         _tiles(trials, best, winner),
         *charts,
-        *([_section("The front", _table([_row(trial, winner) for trial in best]))] if best else []),
-        _section("Every trial", _table([_row(trial, winner, every=True) for trial in trials])) if trials else "",
+        *([_section("The front", wide_table([_row(trial, winner) for trial in best]))] if best else []),
+        _section("Every trial", wide_table([_row(trial, winner, every=True) for trial in trials])) if trials else "",
         _left_out(infeasible),
     ]
     words = ", ".join(_LIMITS[name].format(value) for name, value in vars(limits).items() if value is not None)
@@ -144,19 +144,8 @@ def _left_out(infeasible: Mapping[str, int]) -> Markup | str:
     if not infeasible:
         return ""
     rows = [{"combinations": count, "why": reason} for reason, count in infeasible.items()]
-    return _section("Left out from the start", _table(rows))
+    return _section("Left out from the start", wide_table(rows))
 
 
 def _section(title: str, *parts: Any) -> Markup:
     return tag("section", tag("h2", title), *parts)
-
-
-def _table(rows: Sequence[dict[str, Any]]) -> Markup:
-    heads = tag("tr", *(tag("th", name) for name in rows[0]))
-    lines = [tag("tr", *(_cell(name, value) for name, value in row.items())) for row in rows]
-    return tag("div", tag("table", tag("thead", heads), tag("tbody", *lines)), class_="scroll")
-
-
-def _cell(name: str, value: Any) -> Markup:
-    kind = "void" if value == "void" else "wide" if name in ("reason", "why") else None
-    return tag("td", value, class_=kind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgewright.reporting.charts import Series, curves, legend
-from edgewright.reporting.markup import document
+from edgewright.reporting.markup import document, facts_table
 from edgewright.system.markup import tag
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ def page(record: Mapping[str, Any]) -> str:
     losses = [(float(step), loss) for step, loss, _ in record["losses"]]
     rates = tuple((float(step), rate) for step, _, rate in record["losses"])
     parts = [
-        _section(f"{record['metric']} {_rows(record)}, percent", (Series(record["metric"], scores),)),
+        _section(f"{record['metric']} {_rows(record)}, percent", (Series(record["metric"], scores),), from_zero=False),
         _section("Loss", (Series("loss", tuple(losses)), Series("mean of ten", _smooth(losses)))),
         _section("Learning rate", (Series("learning rate", rates),)),
-        _facts({name: record[name] for name in _SHOWN}),
-        _facts(record["settings"]),
+        tag("section", facts_table({name: record[name] for name in _SHOWN})),
+        tag("section", facts_table(record["settings"])),
     ]
     return document(f"{record['directory']}: {record['score']:.2f} % {record['metric']}", *parts)
 
@@ -38,17 +38,13 @@ def _rows(record: Mapping[str, Any]) -> str:
     return f"on {scored} rows, of which {seen} were trained on" if seen else "on other rows"
 
 
-def _section(title: str, series: Sequence[Series]) -> Markup:
+def _section(title: str, series: Sequence[Series], *, from_zero: bool = True) -> Markup:
     kept = [one for one in series if len(one.points) > 1]
     names = legend([one.name for one in kept]) if len(kept) > 1 else ""
-    return tag("section", tag("h2", title), names, curves(kept, "steps", "") if kept else tag("p", "too few steps"))
+    chart = curves(kept, "steps", "", from_zero=from_zero) if kept else tag("p", "too few steps")
+    return tag("section", tag("h2", title), names, chart)
 
 
 def _smooth(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
     near = [points[max(0, at - 9) : at + 1] for at in range(len(points))]
     return tuple((some[-1][0], sum(value for _, value in some) / len(some)) for some in near)
-
-
-def _facts(facts: Mapping[str, Any]) -> Markup:
-    rows = [tag("tr", tag("th", name.replace("_", " ")), tag("td", str(value))) for name, value in facts.items()]
-    return tag("section", tag("table", *rows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgewright.reporting.charts import Series, curves, legend
-from edgewright.reporting.markup import document
+from edgewright.reporting.markup import document, facts_table
 from edgewright.system.markup import tag
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def page(record: Mapping[str, Any]) -> str:
         tag("section", tag("h2", "Loss, nats a token"), *loss_curves(record)),
         _section("Learning rate", (Series("learning rate", rates),)),
         tag("section", tag("h2", "What it wrote"), tag("table", *samples)),
-        _facts({name: record[name] for name in _SHOWN}),
-        _facts(record["settings"]),
+        tag("section", facts_table({name: record[name] for name in _SHOWN})),
+        tag("section", facts_table(record["settings"])),
     ]
     return document(f"{record['directory']}: validation loss {record['loss']:.4f}", *parts)
 
@@ -45,7 +45,7 @@ def loss_curves(record: Mapping[str, Any]) -> tuple[Markup, Markup]:
     train = tuple((some[-1][0], sum(loss for _, loss in some) / len(some)) for some in groups)
     held = tuple((float(step), loss) for step, loss in record["validations"])
     series = (Series("training", train), Series("validation", held))
-    return legend([one.name for one in series]), curves(series, "steps", "")
+    return legend([one.name for one in series]), curves(series, "steps", "", from_zero=False)
 
 
 def _thinned(points: Sequence[Any]) -> Sequence[Any]:
@@ -55,8 +55,3 @@ def _thinned(points: Sequence[Any]) -> Sequence[Any]:
 def _section(title: str, series: Sequence[Series]) -> Markup:
     kept = [one for one in series if len(one.points) > 1]
     return tag("section", tag("h2", title), curves(kept, "steps", "") if kept else tag("p", "too few steps"))
-
-
-def _facts(facts: Mapping[str, Any]) -> Markup:
-    rows = [tag("tr", tag("th", name.replace("_", " ")), tag("td", str(value))) for name, value in facts.items()]
-    return tag("section", tag("table", *rows))

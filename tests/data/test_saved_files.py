@@ -242,7 +242,9 @@ def test_parquet_of_datasets_names_its_classes(tmp_path):
 
 
 def test_an_id_of_the_hub_is_told_apart():
-    with pytest.raises(DataError, match=r"cannot read stanfordnlp/sst2: .*; data sets of the hub are not fetched"):
+    with pytest.raises(
+        DataError, match=r"cannot read stanfordnlp/sst2: .*; a data set of the hub is hf://stanfordnlp/sst2:SPLIT"
+    ):
         data.examples("stanfordnlp/sst2", TASK)
 
 

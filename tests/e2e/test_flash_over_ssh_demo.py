@@ -3,12 +3,14 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 
 import pytest
 from conftest import SENTENCES, edgewright, second
+from labgrid_world import Lab
 from loopback import Sshd, serve
 
 from edgewright.system.machine import model
@@ -171,3 +173,42 @@ def test_upgraded_and_rolled_back(flashed, board, sshd, bundles):
         ("previous", 2, None),
     ]
     assert "2 releases removed" in board("uninstall", sshd.url)
+
+
+def test_a_board_that_a_team_shares_is_held_while_it_is_measured(flashed, board, sshd, bundles, there, tmp_path):
+    del flashed
+    lab = Lab(tmp_path, {"pi4": sshd})
+    kept = {"LG_COORDINATOR": lab.address, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    try:
+        argv = [sys.executable, "-m", "edgewright", "bench", bundles[0], "--device", "labgrid://pi4", *there]
+        argv += ["--precision", "int8", "--tokens", "16", "--processes", "50"]
+        env = os.environ | {"PATH": sshd.path, **kept}
+        asked = subprocess.Popen(list(map(str, argv)), stderr=subprocess.PIPE, text=True, env=env)
+        next(line for line in asked.stderr if "process 1 of 50" in line)
+        assert list(lab.holders()) == ["pi4"]
+        asked.send_signal(signal.SIGINT)
+        assert "interrupted" in asked.communicate(timeout=120)[1]
+        assert (asked.returncode, lab.holders()) == (130, {})
+        hosts = tmp_path / "hosts"
+        hosts.write_text(f"labgrid://pi4  # shared\n{sshd.url}\nlabgrid://pi5\n")
+        bundle = shutil.copytree(bundles[0], tmp_path / "bundle")
+        quick = ["--hosts", hosts, "--tokens", "16", "--processes", "1", "--max-mb", "10", "-q", "--json"]
+        done = subprocess.run(
+            list(map(str, [sys.executable, "-m", "edgewright", "race", bundle, *quick, *there])),
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert lab.holders() == {}
+    finally:
+        lab.stop()
+    found = json.loads(done.stdout)
+    assert found["winners"] == dict.fromkeys(("labgrid://pi4", sshd.url), "onnx/int8")
+    assert [row["board"] for row in found["rows"]] == ["labgrid://pi4"] * 2 + [sshd.url] * 2 + ["labgrid://pi5"]
+    assert found["rows"][-1]["verdict"].startswith("place pattern pi5 matches nothing")
+    assert done.returncode == 5
+    assert "1 of 3 boards failed: labgrid://pi5; the others are done" in done.stderr
+    (choice,) = json.loads((bundle / "manifest.json").read_text())["choices"]
+    assert (choice["machine"], choice["path"]) == (model(), "onnx/model_quantized.onnx")
+    assert "--hosts goes without --device" in board("race", bundle, "--hosts", hosts, "--device", sshd.url, check=2)

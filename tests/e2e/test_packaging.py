@@ -71,6 +71,31 @@ def test_doctor_says_what_a_small_disk_can_do_without(board):
     assert "some 30 MB that no answer needs" in " ".join(done.stdout.split())
 
 
+def test_the_index_takes_its_description(wheel):
+    pytest.importorskip("twine")
+    done = subprocess.run(
+        [sys.executable, "-m", "twine", "check", "--strict", str(wheel)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_bill_of_materials_has_what_the_wheel_brings(board, tmp_path):
+    """As `.github/workflows/publish.yml` makes it; its maker holds it against CycloneDX's schema."""
+    pytest.importorskip("cyclonedx_py")
+    lines = (ROOT / ".github/workflows/publish.yml").read_text().splitlines()
+    (line,) = (line for line in lines if "cyclonedx-py environment" in line)
+    words = line.partition("cyclonedx-py ")[2].replace("bom/bin/python", str(board / "python")).split()
+    argv = [sys.executable, "-m", "cyclonedx_py", *words[:-1], str(tmp_path / "sbom.json")]
+    subprocess.run(argv, cwd=ROOT, check=True, capture_output=True)
+    found = json.loads((tmp_path / "sbom.json").read_text())
+    about = found["metadata"]["component"]
+    assert (about["name"], about["licenses"][0]["license"]["id"]) == ("edgewright", "Apache-2.0")
+    parts = {one["name"]: one for one in found["components"]}
+    assert parts.keys() >= {"numpy", "tokenizers", "click", "msgspec", "onnxruntime"}
+    assert not parts.keys() & {"torch", "transformers", "edgewright"}
+    assert parts["numpy"]["purl"] == f"pkg:pypi/numpy@{parts['numpy']['version']}"
+
+
 def test_size(wheel):
     """Source, the Kotlin of Android's library and 38 kB of WebAssembly: the rest is extras. A board is sent less:
     tests/boards/test_own_wheel.py."""

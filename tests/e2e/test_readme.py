@@ -11,6 +11,9 @@ from gguf_file import gguf_file
 
 from edgewright import registry
 
+sys.path.insert(0, str(ROOT / "tools"))
+import from_nothing
+
 PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("compressing", "boards", "measuring")))
 NOT_HERE = (
     "tools/quickstart",
@@ -25,15 +28,10 @@ NOT_HERE = (
 
 
 def blocks(language):
-    return [block for page in PAGES for block in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)]
+    return [block for page in PAGES for block in from_nothing.blocks(page.read_text(), language)]
 
 
-COMMANDS = [
-    line[2:].split("  #")[0].strip()
-    for block in blocks("console")
-    for line in block.splitlines()
-    if line.startswith("$ ")
-]
+COMMANDS = [command for block in blocks("console") for command in from_nothing.commands(block)]
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +54,22 @@ def desk(tmp_path_factory):
 def test_there_are_commands():
     assert any(command.startswith("edgewright build") for command in COMMANDS)
     assert {"tools/quickstart", "tools/test"} <= set(COMMANDS)
+
+
+def test_the_steps_from_nothing_are_those_of_the_readme_with_its_installs_before_them():
+    """`tools/from_nothing.py` runs them; its last result is in docs/from-nothing.md."""
+    found = [step.text for step in from_nothing.steps(PAGES[0].read_text())]
+    readme = [
+        command
+        for block in from_nothing.blocks(PAGES[0].read_text(), "console")
+        for command in from_nothing.commands(block)
+    ]
+    assert [text for text in found if text in readme] == readme
+    assert found.index("tools/setup convert,train") < found.index(
+        "edgewright pretrain stories.txt --preset 10m --out storyteller"
+    )
+    written = (ROOT / "docs/from-nothing.md").read_text()
+    assert [command for command in readme if f"`{command}" not in written.replace("\\|", "|")] == []
 
 
 SHORTER = {

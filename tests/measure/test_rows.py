@@ -101,6 +101,7 @@ def test_bundles_are_not_compared_where_one_of_them_did_not_run(bundle_dir, monk
         (lambda row: row.update(samples_ms=[[0.0, 1.0]]), "a time that no run takes"),
         (lambda row: row.update(samples_ms=[[1e300]]), "a time that no run takes"),
         (lambda row: row.update(cpu_ms=[-1.0]), "a processor's time that no run takes"),
+        (lambda row: row.update(energies_mj=[1e13]), "an energy that no run takes"),
         (lambda row: row["latency_ms"].update(median=-1.0), "a time that no run takes"),
         (lambda row: row["latency_ms"].update(high=None), "an interval with one end"),
     ],

@@ -83,7 +83,7 @@ def test_a_search_ends_with_a_front_a_page_and_reasons(found):
     assert {row["trial"] for row in printed["rows"]} == set(record["front"])
     assert record["winner"] in record["front"]
     page = (out / "search.html").read_text()
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 3 * 2  # each for a wide screen and for a phone
     assert failed["reason"] in page
     assert not out.with_name("found-trials").exists() or not list(out.with_name("found-trials").iterdir())
 
