@@ -31,6 +31,9 @@ _NEVER = np.float32(-1e9)
 _MOST_BEAMS = 64
 """A choice: beyond a dozen translations get worse (Koehn and Knowles 2017, arXiv 1706.03872), and memory grows."""
 
+_COLUMN = 64
+"""Values of a column in the search for the largest: of 16 to 256 the fastest for 32,000 values."""
+
 
 @dataclass(frozen=True)
 class Search:
@@ -167,26 +170,33 @@ class _Beams:
         self.parents = np.arange(beams)
 
     def take(self, logits: Array, step: int) -> Any:
-        """The next token of each beam, int64 (beams,)."""
-        beams, rules = self._search.num_beams, self._rules
-        sums = (_ruled(_log_softmax(logits), rules, last=step + 1 == self._most) + self._scores[:, None]).ravel()
-        places = _largest(sums, max(2, 1 + len(rules.ends)) * beams)
-        parents, tokens, scores = places // logits.shape[1], places % logits.shape[1], sums[places]
-        texts = [(*self._running[parent], int(token)) for parent, token in zip(parents, tokens, strict=True)]
-        ending = np.isin(tokens, list(rules.ends)) | (step + 1 == self._most)
-        goes_on = scores + ending.astype(np.float32) * _NEVER
-        kept = _largest(goes_on, beams)
-        self._keep(texts, scores, ending, step + 1)
-        self._running, self._scores, self.parents = [texts[at] for at in kept], goes_on[kept], parents[kept]
-        self._look(step + 1)
-        full = self._search.early_stopping is True and bool(self._ended.all())
-        self.done = not self._hopeful or full or bool(ending.all())
+        """The next token of each beam, int64 (beams,). The logits are written over."""
+        beams, rules, last = self._search.num_beams, self._rules, step + 1 == self._most
+        sums = _ruled(_log_softmax(logits), rules, last=last)
+        sums += self._scores[:, None]
+        flat = sums.ravel()
+        places = _largest(flat, max(2, 1 + len(rules.ends)) * beams)
+        parents, tokens, scores = places // logits.shape[1], places % logits.shape[1], flat[places]
+        ending = [last or token in rules.ends for token in tokens.tolist()]
+        kept = sorted(range(len(ending)), key=ending.__getitem__)[:beams]  # what goes on first, then by its score
+        if any(ending[:beams]):  # of the first beams alone, as the others are spare
+            self._keep([self._text(parents, tokens, at) for at in range(beams)], scores[:beams], ending, step + 1)
+        self._running = [self._text(parents, tokens, at) for at in kept]
+        self._scores = scores[kept] + np.array([ending[at] for at in kept], np.float32) * _NEVER
+        self.parents = parents[kept]
+        full = bool(self._ended.all())
+        if full:
+            self._look(step + 1)
+        self.done = not self._hopeful or (full and self._search.early_stopping is True) or all(ending)
         return tokens[kept]
 
-    def _keep(self, texts: list[tuple[int, ...]], scores: Array, ending: NDArray[np.bool_], length: int) -> None:
-        """Put the candidates that end among the found ones: of the first `num_beams` alone, as the others are spare."""
+    def _text(self, parents: NDArray[np.int64], tokens: NDArray[np.int64], at: int) -> tuple[int, ...]:
+        return (*self._running[parents[at]], int(tokens[at]))
+
+    def _keep(self, texts: list[tuple[int, ...]], scores: Array, ending: list[bool], length: int) -> None:
+        """Put the candidates that end among the found ones."""
         beams = self._search.num_beams
-        ends = ending & (np.arange(len(texts)) < beams)
+        ends = np.array(ending[:beams])
         scores = scores / np.float32(length**self._search.length_penalty)
         full = self._search.early_stopping is True and bool(self._ended.all())
         for barred in (full, not self._hopeful, ~ends):
@@ -201,15 +211,14 @@ class _Beams:
         penalty = self._search.length_penalty
         longest = self._most if self._search.early_stopping == "never" and penalty > 0 else length
         possible = self._scores[0] / np.float32(longest**penalty)
-        worst = np.where(self._ended, self._found_scores.min(), _NEVER)
-        self._hopeful = self._hopeful and bool((possible > worst).any())
+        self._hopeful = self._hopeful and bool(possible > self._found_scores.min())
 
     def best(self) -> Hypothesis:
         return Hypothesis(self._found[0], float(self._found_scores[0]))
 
 
 def _ruled(shares: Array, rules: Rules, *, last: bool) -> Array:
-    """Log probabilities of each beam after the rules."""
+    """Log probabilities of each beam after the rules, in their own place."""
     for banned in rules.banned:
         shares[:, banned] = -np.inf
     if last and rules.forced is not None:
@@ -219,14 +228,24 @@ def _ruled(shares: Array, rules: Rules, *, last: bool) -> Array:
 
 
 def _log_softmax(logits: Array) -> Array:
-    above = logits - logits.max(axis=1, keepdims=True)
-    found: Array = above - np.log(np.exp(above).sum(axis=1, keepdims=True))
-    return found
+    """Of each row, in its own place; a row at a time, so that its numbers stay near."""
+    for row in logits:
+        np.subtract(row, row.max(), out=row)
+        np.subtract(row, np.log(np.exp(row).sum()), out=row)
+    return logits
 
 
 def _largest(values: Array, count: int) -> NDArray[np.int64]:
-    """The places of the largest values, the largest first, of equal ones the first."""
-    chosen = np.argpartition(-values, count - 1)[:count] if count < len(values) else np.arange(len(values))
-    chosen.sort()
-    found: NDArray[np.int64] = chosen[np.argsort(-values[chosen], kind="stable")]
+    """The places of the largest values, the largest first, of equal ones the first.
+
+    The values are cut into columns. As many columns as are wanted have a largest value that is at least the threshold,
+    and so has whatever is among the largest: few are left to be sorted.
+    """
+    columns = len(values) // _COLUMN
+    near = np.arange(len(values))
+    if columns >= count:
+        whole = columns * _COLUMN
+        peaks = np.concatenate([values[:whole].reshape(_COLUMN, columns).max(axis=0), values[whole:]])
+        near = np.flatnonzero(values >= np.partition(peaks, -count)[-count])
+    found: NDArray[np.int64] = near[np.argsort(-values[near], kind="stable")[:count]]
     return found

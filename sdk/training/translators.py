@@ -38,6 +38,7 @@ class Shape:
 
 SHAPES = {
     "marian-4m": Shape(192, 4, 768, 3, 3, 6000),
+    "marian-8m": Shape(256, 4, 1024, 3, 3, 8000),
     "marian-11m": Shape(256, 4, 1024, 6, 4, 8000),
 }
 """By name, with about so many parameters: choices for sentences of commands, on boards."""
