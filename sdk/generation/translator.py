@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import re
+from copy import copy
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,11 @@ class Translator:
         artifact: what is opened.
         engine: the key of the engine.
         threads: those of the engine.
+        workers: texts that are translated at once.
+        beside: what else is open, see `edgewright.contracts.engine.Session.beside`: nothing.
     """
+
+    workers, beside = 1, ""
 
     def __init__(
         self,
@@ -119,10 +124,20 @@ class Translator:
             raise UsageError(f"no option is called {strangers[0]}", hint=f"options are {', '.join(known)}")
         return replace(self.defaults, search=replace(self.defaults.search, **searching), **given)
 
-    def row(self, text: str, options: Options) -> dict[str, Any]:
-        """A text and its answer as plain JSON values: what `edgewright run` prints."""
-        (answer,) = self.translate([text], options)
+    def asking(self, **options: Any) -> Translator:
+        """The same model with other options for every call. Raises UsageError."""
+        found = copy(self)
+        found.defaults = self.options(**options)
+        return found
+
+    def row(self, text: str, options: Options | None = None) -> dict[str, Any]:
+        """A text and its answer as plain JSON values: what `edgewright run` and `edgewright serve` print."""
+        (answer,) = self.translate([text], options or self.defaults)
         return {"text": text, "answer": [{"translation_text": answer}]}
+
+    def sources(self, text: str) -> list[list[int]]:
+        """The token ids of the sentences of a text, as the model is given them."""
+        return [ids for ids, _ in self._parts(text, split=True) if ids]
 
     def answered(self, items: Iterable[str]) -> list[str]:
         """The translations of texts, as the task scores them."""

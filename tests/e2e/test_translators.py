@@ -12,6 +12,7 @@ from conftest import edgewright
 import edgewright as ew
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import BundleError
+from edgewright.serving.client import Client
 
 pytestmark = pytest.mark.slow
 
@@ -112,16 +113,46 @@ def test_nothing_is_imported_that_only_made_it(bundle):
     assert done.stdout.splitlines()[1] == "[]"
 
 
+def test_a_sentence_s_time_is_measured(bundle):
+    (row,) = json.loads(edgewright("bench", bundle, "--precision", "fp32", "--processes", "1", "--json", "-q"))["rows"]
+    assert (row["precision"], row["beams"], row["texts"]) == ("fp32", 2, 4)
+    assert row["first_ms"] > row["load_ms"] > 0
+    assert row["written"] >= row["texts"]
+    assert row["written_per_s"] == pytest.approx(1e3 * row["written"] / (4 * row["text_ms"]), rel=0.9)
+
+
+def test_a_translator_answers_at_a_socket(bundle, tmp_path):
+    """With options for a request; a text that is none costs the others nothing."""
+    words = [sys.executable, "-m", "edgewright", "serve", bundle, "--socket", tmp_path / "s", "--precision", "fp32"]
+    server = subprocess.Popen([*map(str, words), "--json"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert json.loads(server.stdout.readline())["rows"][0]["precision"] == "fp32"
+        with Client(tmp_path / "s") as client:
+            rows = client.rows(["Turn on the lights.", ">>xx<< Lock it.", "", {"text": "x"}], max_new_tokens=6)
+            (beam,) = client.rows(["Lock it."], num_beams=0)
+            health = client.health()
+    finally:
+        server.terminate()
+        server.communicate()
+    with ew.load(bundle, precision="fp32") as translator:
+        assert rows[0]["answer"] == translator("Turn on the lights.", max_new_tokens=6)
+    assert "has no language >>xx<<" in rows[1]["error"]["message"]
+    assert rows[2]["answer"] == [{"translation_text": ""}]
+    assert "a dict is no text" in rows[3]["error"]["message"]
+    assert "num_beams is 0" in beam["error"]["message"]
+    assert (health["status"], health["task"], health["artifact"]) == ("ok", "translation", "onnx/fp32")
+
+
 @pytest.mark.parametrize(
     ("asked", "shown"),
     [
-        (("bench",), "models for translation are not measured yet"),
-        (("serve", "--socket", "SOCKET"), "models for translation are not served at a socket yet"),
+        (("profile",), "models for translation are not profiled yet"),
+        (("race",), "it is not raced yet"),
+        (("serve", "--http", "0"), "is for translation, HTTP is for text-generation and feature-extraction"),
     ],
 )
-def test_what_does_not_take_a_translator_says_so(bundle, tmp_path, asked, shown):
-    words = [tmp_path / "s" if word == "SOCKET" else word for word in asked[1:]]
-    assert shown in edgewright(asked[0], bundle, *words, check=2)
+def test_what_does_not_take_a_translator_says_so(bundle, asked, shown):
+    assert shown in edgewright(asked[0], bundle, *asked[1:], check=2)
 
 
 def test_an_encoder_that_names_another_file_is_refused(bundle, tmp_path):
