@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
-__all__ = ["Hypothesis", "Rules", "Search", "write"]
+__all__ = ["Hypothesis", "Rules", "Search", "log_probabilities", "write"]
 
 _NEVER = np.float32(-1e9)
 """What transformers gives to what must not be chosen; it is finite, so that it can be added."""
@@ -89,15 +89,20 @@ class Hypothesis:
 
     Attributes:
         tokens: with the one that ended it, where one did.
-        score: of a search with beams, its log probability over its length to the power of the penalty; NaN of greedy.
+        score: its log probability over its length to the power of the penalty; NaN of a greedy one that nobody asked
+            to be scored.
     """
 
     tokens: tuple[int, ...]
     score: float = math.nan
 
 
-def write(model: EncoderDecoder, sources: Sequence[Sequence[int]], search: Search, rules: Rules) -> list[Hypothesis]:
+def write(
+    model: EncoderDecoder, sources: Sequence[Sequence[int]], search: Search, rules: Rules, *, scored: bool = False
+) -> list[Hypothesis]:
     """What the model writes after each source, the sources read together.
+
+    With `scored` greedy texts have a score too, which takes some time for each token.
 
     Raises:
         UsageError: a source without a token, or with more than the model reads.
@@ -105,8 +110,10 @@ def write(model: EncoderDecoder, sources: Sequence[Sequence[int]], search: Searc
     """
     most = min(search.max_new_tokens, model.context)
     model.begin(sources, beams=search.num_beams)
-    kind = _Greedy if search.num_beams == 1 else _Beams
-    every = [kind(search, rules, most) for _ in sources]
+    every = [
+        _Greedy(search, rules, most, scored=scored) if search.num_beams == 1 else _Beams(search, rules, most)
+        for _ in sources
+    ]
     tokens = np.full(len(sources) * search.num_beams, rules.start, np.int64)
     for step in range(most):
         logits = model.step(tokens)
@@ -128,10 +135,11 @@ class _Greedy:
 
     parents = np.zeros(1, np.int64)
 
-    def __init__(self, search: Search, rules: Rules, most: int) -> None:
-        del search
+    def __init__(self, search: Search, rules: Rules, most: int, *, scored: bool) -> None:
+        self._penalty = search.length_penalty
         self._rules, self._most = rules, most
         self._tokens: list[int] = []
+        self._score = 0.0 if scored else math.nan
         self.done = False
 
     def take(self, logits: Array, step: int) -> int:
@@ -144,10 +152,12 @@ class _Greedy:
             token = int(row.argmax())
         self._tokens.append(token)
         self.done = token in rules.ends or step + 1 == self._most
+        if not math.isnan(self._score):
+            self._score += float(log_probabilities(logits, rules, last=step + 1 == self._most)[0, token])
         return token
 
     def best(self) -> Hypothesis:
-        return Hypothesis(tuple(self._tokens))
+        return Hypothesis(tuple(self._tokens), self._score / float(len(self._tokens) ** self._penalty))
 
 
 class _Beams:
@@ -172,7 +182,7 @@ class _Beams:
     def take(self, logits: Array, step: int) -> Any:
         """The next token of each beam, int64 (beams,). The logits are written over."""
         beams, rules, last = self._search.num_beams, self._rules, step + 1 == self._most
-        sums = _ruled(_log_softmax(logits), rules, last=last)
+        sums = log_probabilities(logits, rules, last=last)
         sums += self._scores[:, None]
         flat = sums.ravel()
         places = _largest(flat, max(2, 1 + len(rules.ends)) * beams)
@@ -217,8 +227,9 @@ class _Beams:
         return Hypothesis(self._found[0], float(self._found_scores[0]))
 
 
-def _ruled(shares: Array, rules: Rules, *, last: bool) -> Array:
-    """Log probabilities of each beam after the rules, in their own place."""
+def log_probabilities(logits: Array, rules: Rules, *, last: bool) -> Array:
+    """Of each row of logits after the rules, in their own place; `last` is whether a text is cut here."""
+    shares = _log_softmax(logits)
     for banned in rules.banned:
         shares[:, banned] = -np.inf
     if last and rules.forced is not None:

@@ -65,6 +65,23 @@ def test_a_text_is_its_translation_and_several_are_rows(bundle):
     assert [one["answer"][0]["translation_text"] for one in rows] == [text, ""]
 
 
+def test_a_glossary_and_details_by_the_command(bundle, tmp_path):
+    """Two sentences in one text, of which one has a term; the other is what it is without."""
+    (tmp_path / "terms.tsv").write_text("source\ttarget\nfront door\tpuerta\n", encoding="utf-8")
+    asked = ("--precision", "fp32", "--max-new-tokens", "12", "--num-beams", "1")
+    text = "Turn on <b>the lights</b>. Lock the front door."
+    words = (*asked, "--glossary", tmp_path / "terms.tsv", "--details", "--keep-tags")
+    (found,) = json.loads(edgewright("run", bundle, text, *words))["answer"]
+    first, *_, last = found["sentences"]
+    assert edgewright("run", bundle, "Turn on", *asked) == first["translation"] + "\n"
+    assert "puerta" in last["translation"]
+    assert "terms" not in last["flags"]
+    assert "<b>" + found["sentences"][1]["translation"] + "</b>" in found["translation_text"]
+    assert all(-20 < one["score"] < 0 for one in found["sentences"])
+    (tmp_path / "terms.tsv").write_text("source\ttarget\nfront door\t\n", encoding="utf-8")
+    assert "line 2: a pair without its target" in edgewright("run", bundle, text, *words, check=3)
+
+
 @pytest.mark.parametrize(
     ("asked", "shown"),
     [
@@ -95,6 +112,21 @@ def test_an_opened_bundle_translates_as_transformers_does(bundle, source):
         assert translator(texts, max_new_tokens=16) == wanted
         assert translator(texts[0], max_new_tokens=16) == wanted[:1]
         assert translator(texts, max_new_tokens=16, batch_size=2) == wanted
+
+
+def test_a_greedy_translation_s_score_is_transformers_own(bundle, source):
+    import torch
+    from transformers import MarianMTModel
+
+    eager = MarianMTModel.from_pretrained(source).eval()
+    with ew.load(bundle, precision="fp32") as translator:
+        (found,) = translator("Where is the nearest station?", num_beams=1, max_new_tokens=16, details=True)
+        (ids,) = translator.sources("Where is the nearest station?")
+    how = {"num_beams": 1, "max_new_tokens": 16, "return_dict_in_generate": True, "output_scores": True}
+    with torch.inference_mode():
+        wrote = eager.generate(torch.tensor([ids]), **how)
+        shares = eager.compute_transition_scores(wrote.sequences, wrote.scores, normalize_logits=True)
+    assert found["score"] == pytest.approx(float(shares.mean()), abs=1e-4)
 
 
 def test_an_artifact_scores_as_the_eager_model_does(bundle, source, tmp_path):
