@@ -206,7 +206,7 @@ def test_an_encoder_that_names_another_file_is_refused(bundle, tmp_path):
 @pytest.mark.parametrize(
     ("asked", "shown"),
     [
-        (("--format", "tflite"), "encoder-decoders are made for ONNX alone"),
+        (("--format", "tflite"), "encoder-decoders are made for ONNX and TorchScript alone"),
         (("--precision", "fp16"), "encoder-decoders have fp32, int8 and int4"),
     ],
 )
