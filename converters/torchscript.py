@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.contracts.converter import ConversionSpec, Converter
 from edgewright.contracts.precision import suffix
 from edgewright.converters._decoder.source import DecoderSource
+from edgewright.converters._translator.source import TranslatorSource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,11 +42,11 @@ class TorchScriptConverter(Converter):
         return f"torchscript/model{suffix(precision)}.ptl"
 
     def __init__(self) -> None:
-        self._decoders = DecoderSource()
+        self._decoders, self._translators = DecoderSource(), TranslatorSource()
 
     def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
-        make = self._decoder if spec.task == "text-generation" else self._encoder
-        make(model, spec, out)
+        makers = {"text-generation": self._decoder, "translation": self._translator}
+        makers.get(spec.task, self._encoder)(model, spec, out)
 
     def _decoder(self, model: Any, spec: ConversionSpec, out: Path) -> None:
         from edgewright.converters._decoder.smoothing import smoothed
@@ -63,6 +64,14 @@ class TorchScriptConverter(Converter):
         else:
             frozen = traced(CachedModule(decoder), given)
         save(frozen, signature(decoder, spec), out)
+
+    def _translator(self, model: Any, spec: ConversionSpec, out: Path) -> None:
+        from edgewright.converters._torchscript.file import save
+        from edgewright.converters._torchscript.translator import signature, traced
+
+        whole = self._translators.translator(model, spec)
+        spec.progress("trace")
+        save(traced(whole, int8=spec.precision == "int8"), signature(whole, spec), out)
 
     def _encoder(self, model: Any, spec: ConversionSpec, out: Path) -> None:
         import torch

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.contracts.decoder import Decoder
+    from edgewright.contracts.encoder_decoder import EncoderDecoder
     from edgewright.contracts.operators import Trace
 
 __all__ = ["LiteInterpreter"]
@@ -54,6 +55,12 @@ class LiteInterpreter(Runtime):
 
         inputs, outputs = _specs(_signature(path))
         return LiteDecoder(self.import_engine(), self._module(path, threads), context, inputs, outputs)
+
+    def _open_encoder_decoder(self, path: Path, *, threads: int, context: int) -> EncoderDecoder:
+        from edgewright.runtimes._decoding.lite_translator import LiteTranslator
+
+        inputs, outputs = _specs(_signature(path))
+        return LiteTranslator(self.import_engine(), self._module(path, threads), context, inputs, outputs)
 
     def _module(self, path: Path, threads: int) -> Any:
         torch = self.import_engine()

@@ -104,6 +104,7 @@ ELSEWHERE = {
     "generation/defaults.py": ("generation/test_generator.py", "what an answer ends with"),
     "generation/lookup.py": ("generation/test_generator.py", "guesses, and that they change no token"),
     "inference/decoding.py": ("e2e/test_decoders.py", "a bundle that writes"),
+    "measure/translating.py": ("e2e/test_translators.py", "a real translator, measured"),
     "measure/writing.py": ("e2e/test_decoders.py", "a real decoder, measured"),
     "model/checkpoint.py": ("e2e/test_decoders.py", "files of GGUF and of llama2.c"),
     "model/decoding.py": ("test_children.py", "the two ends of a child"),

@@ -153,30 +153,31 @@ def sources(tokens, count, *, seed=1):
     return found[:count]
 
 
-def opened(directory, kind, *, count=20, precision="fp32", **options):
-    """A model of `transformers`, the artifact of it that ONNX Runtime opens, its rules, and sources."""
+def opened(directory, kind, *, count=20, precision="fp32", made_as="onnx", **options):
+    """A model of `transformers`, the artifact of it that an engine opens, its rules, and sources."""
     from pathlib import Path
     from types import SimpleNamespace
 
     import torch
     from transformers import AutoModelForSeq2SeqLM
 
+    from edgewright import registry
     from edgewright.bundle.manifest import Settings
     from edgewright.contracts.converter import ConversionSpec
-    from edgewright.converters.onnx import OnnxConverter
     from edgewright.generation.defaults import translation_defaults
-    from edgewright.runtimes.onnxruntime import OnnxRuntime
+    from edgewright.inference.engines import engine_for
 
     torch.set_num_threads(1)
     home = Path(directory) / "model"
     saved(home, kind, **options)
     eager = AutoModelForSeq2SeqLM.from_pretrained(home).eval()
     tokens = Tokenizer.from_file(str(home / "tokenizer.json"))
-    path = Path(directory) / "x.onnx"
+    converter = registry.load("converters", made_as)()
+    path = Path(directory) / f"x{Path(converter.path(precision)).suffix}"
     spec = ConversionSpec(precision, ("input_ids",), ("logits",), {}, "translation", Settings(max_length=64), home)
-    OnnxConverter().convert(SimpleNamespace(model=eager), spec, path)
+    converter.convert(SimpleNamespace(model=eager), spec, path)
     rules, _ = translation_defaults(home, 64)
-    model = OnnxRuntime().open_encoder_decoder(path, threads=1, context=64)
+    model = engine_for(made_as).open_encoder_decoder(path, threads=1, context=64)
     return SimpleNamespace(eager=eager, model=model, rules=rules, sources=sources(tokens, count), home=home)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from edgewright.converters._decoder.parts import Attention, Block, Decoder, FeedForward, Linear, Norm, Rotary
 
-__all__ = ["DecoderModule"]
+__all__ = ["DecoderModule", "activated"]
 
 _Where = TypeVar("_Where")
 _LEAST_STEP = 1e-30
@@ -123,9 +123,9 @@ class DecoderModule(nn.Module, Generic[_Where]):  # type: ignore[misc]
     def _feed_forward(self, at: int, part: FeedForward, state: torch.Tensor) -> torch.Tensor:
         up = self._product(f"up{at}", state)
         if part.gate is None:
-            return self._product(f"down{at}", _activated(part.activation, up))
+            return self._product(f"down{at}", activated(part.activation, up))
         gate = self._product(f"gate{at}", state)
-        return self._product(f"down{at}", _activated(part.activation, gate) * up)
+        return self._product(f"down{at}", activated(part.activation, gate) * up)
 
     def _product(self, name: str, state: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = getattr(self, name)(state)
@@ -209,7 +209,8 @@ def _turn(half: int, width: int) -> torch.Tensor:
     return turn
 
 
-def _activated(name: str, state: torch.Tensor) -> torch.Tensor:
+def activated(name: str, state: torch.Tensor) -> torch.Tensor:
+    """A state after an activation, as `edgewright.converters._decoder.parts.FeedForward` names it."""
     kinds: dict[str, Any] = {"silu": functional.silu, "gelu": functional.gelu, "relu": functional.relu}
     if name == "gelu_tanh":
         return functional.gelu(state, approximate="tanh")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.converters._onnx.products import Blocks, Plain, Products, nearest_int4, nearest_int8, pairs
 from edgewright.converters._onnx.rows import Rows
+from edgewright.converters._translator.source import TranslatorSource
 
 if TYPE_CHECKING:
     import onnx
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from edgewright.contracts.converter import ConversionSpec
     from edgewright.converters._decoder.parts import Linear
     from edgewright.converters._onnx.products import Rounded
-    from edgewright.converters._translator.parts import Translator
 
 __all__ = ["TranslatorMaker"]
 
@@ -27,18 +27,15 @@ class TranslatorMaker:
     """Reads the parts of an encoder-decoder once, and writes the two graphs of them for each precision."""
 
     def __init__(self) -> None:
-        self._parts: Translator | None = None
+        self._source = TranslatorSource()
 
     def make(self, model: Any, spec: ConversionSpec) -> tuple[onnx.ModelProto, onnx.ModelProto]:
         """Encoder and decoder at `spec.precision`."""
         from edgewright.converters._onnx.translator import translator_models
-        from edgewright.converters._translator.families import read
 
-        if self._parts is None:
-            spec.progress("read the parts")
-            self._parts = read(model.model, spec.settings.max_length)
+        parts = self._source.translator(model, spec)
         spec.progress("write the graphs")
-        return translator_models(self._parts, _products(spec))
+        return translator_models(parts, _products(spec))
 
 
 def _products(spec: ConversionSpec) -> Products:

@@ -50,7 +50,7 @@ class OnnxTranslator(EncoderDecoder):
         if self._places:
             self._bind("position", self._position)
         self._slots = self._bound = 0
-        self._cache: list[NDArray[np.float32]] = []
+        self._cache: NDArray[np.float32] | None = None
 
     def _begin(self, ids: NDArray[np.int64], mask: NDArray[np.int64], beams: int) -> None:
         (crossed,) = self._encoder.run(["cross"], {"input_ids": ids, "attention_mask": mask})
@@ -64,7 +64,7 @@ class OnnxTranslator(EncoderDecoder):
         """Buffers for so many rows: those of the last sources where they fit."""
         if rows == self._bound:
             return
-        self._bound, self._slots, self._cache = rows, 0, []
+        self._bound, self._slots, self._cache = rows, 0, None
         self._tokens, self._ends = np.zeros((rows, 1), np.int64), np.zeros(rows, np.int32)
         self._logits = np.empty((rows, 1, self.vocabulary), np.float32)
         self._bind("input_ids", self._tokens)
@@ -85,21 +85,21 @@ class OnnxTranslator(EncoderDecoder):
         if steps <= self._slots:
             return
         slots = min(max(_FIRST_SLOTS, 2 * self._slots), self.context)
-        before, self._slots, self._cache = self._cache, slots, []
-        for at, given in enumerate(self._own):
-            buffer = np.zeros((self._bound, given.shape[1], slots, given.shape[3]), np.float32)
-            if before:
-                buffer[:, :, : self.length] = before[at][:, :, : self.length]
+        before, self._slots = self._cache, slots
+        heads, width = self._own[0].shape[1], self._own[0].shape[3]
+        self._cache = np.zeros((len(self._own), self._bound, heads, slots, width), np.float32)
+        if before is not None:
+            self._cache[:, :, :, : self.length] = before[:, :, :, : self.length]
+        for given, buffer in zip(self._own, self._cache, strict=True):
             value = self._value_of(buffer)
             self._io.bind_ortvalue_input(given.name, value)
             self._io.bind_ortvalue_output(given.name.replace("past_key_values", "present"), value)
-            self._cache.append(buffer)
 
     def _reorder(self, rows: NDArray[np.int64]) -> None:
+        assert self._cache is not None  # noqa: S101 - a step was taken
         moved = np.flatnonzero(rows != np.arange(self.rows))
-        for buffer in self._cache:
-            written = buffer[:, :, : self.length]
-            written[moved] = written[rows[moved]]
+        written = self._cache[:, :, :, : self.length]
+        written[:, moved] = written[:, rows[moved]]
 
     def _bind(self, name: str, array: NDArray[Any]) -> None:
         """The array as the engine's input, not a copy of it: the engine reads these very bytes."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,6 +11,7 @@ from edgewright.inference.engines import engine_for
 from edgewright.inference.pipeline import load
 from edgewright.measure.process import TheirState
 from edgewright.measure.writing import Timed, WritingAnswer
+from edgewright.runtimes._measuring.alive import alive_ms
 from edgewright.system.vitals import Watch, machine_state, peak_rss_mib
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def write(request: WritingRequest, progress: Callable[[str], None]) -> WritingAn
     text = generator.tokenizer.ids(_FILLER * (longest // 8 + 2))[:longest]
     session: CacheSession = generator.session
     session.prompt(text[: min(request.prompts)]).argmax()
-    first_ms = _alive_ms()
+    first_ms = alive_ms()
     timed = tuple(_timed(session, text[:count], request) for count in request.prompts)
     return WritingAnswer(
         first_ms=first_ms,
@@ -64,13 +63,6 @@ def _timed(session: CacheSession, ids: list[int], request: WritingRequest) -> Ti
 
 def _since(begin: float) -> float:
     return (time.perf_counter() - begin) * 1e3
-
-
-def _alive_ms() -> float:
-    """Since this process was started, as the kernel has it (proc(5), field 22 of stat): the interpreter's start too."""
-    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    return (time.clock_gettime(time.CLOCK_BOOTTIME) - started) * 1e3
 
 
 def _state() -> TheirState:

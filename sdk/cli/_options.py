@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -325,6 +326,11 @@ _GENERATION: tuple[tuple[str, Any, str], ...] = (
     ("--num-beams", int, "A translator: texts that are followed at once; 1 is greedy."),
     ("--length-penalty", float, "A translator: above 0 favours long texts, below 0 short ones."),
     ("--batch-size", int, "A translator: sentences that are translated together."),
+    ("--glossary", click.Path(), "A translator: a file of terms that it keeps to, with the columns source and target."),
+)
+_GENERATION_FLAGS = (
+    ("--keep-tags", "A translator: markup, placeholders and addresses stay where they are."),
+    ("--details", "A translator: score and flags of each sentence, what looks wrong or left out."),
 )
 
 
@@ -332,13 +338,18 @@ def generation_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a decoder, which arrive as one dictionary of those given, `generation`."""
 
     def wrapped(**given: Any) -> Any:
-        names = [name.removeprefix("--").replace("-", "_") for name, _, _ in _GENERATION]
+        names = [option[0].removeprefix("--").replace("-", "_") for option in (*_GENERATION, *_GENERATION_FLAGS)]
         generation = {name: value for name in names if (value := given.pop(name)) is not None}
+        if "glossary" in generation:
+            from edgewright.bundle.manifest import Settings
+            from edgewright.data.rows import examples
+            from edgewright.tasks.translation import Translation
+
+            rows = examples(Path(generation["glossary"]), Translation(Settings(max_length=1)))
+            generation["glossary"] = {row.item: row.label for row in rows}
         if "choices" in generation:
             generation["choices"] = [word.strip() for word in generation["choices"].split(",") if word.strip()]
         if "json_schema" in generation:
-            from pathlib import Path
-
             from edgewright.errors import DataError
             from edgewright.system.files import read_capped
             from edgewright.system.untrusted import MAX_JSON_BYTES
@@ -351,4 +362,6 @@ def generation_options(command: Callable[..., Any]) -> Callable[..., Any]:
     wrapped.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
     for name, kind, words in reversed(_GENERATION):
         wrapped = click.option(name, type=kind, help=words)(wrapped)
+    for name, words in reversed(_GENERATION_FLAGS):
+        wrapped = click.option(name, is_flag=True, default=None, help=words)(wrapped)
     return wrapped

@@ -26,6 +26,9 @@ from edgewright.system.words import counted
 if TYPE_CHECKING:
     from edgewright.measure.regression import Comparison
     from edgewright.measure.rows import Row, Run
+    from edgewright.measure.translating import TranslatingRow
+    from edgewright.measure.writing import WritingRow
+    from edgewright.system.shown import Results
 
 __all__ = ["command"]
 
@@ -92,17 +95,39 @@ def command(bundle: str, **options: Any) -> None:
 
 
 def _writes(bundle: str, lengths: tuple[int, ...], options: dict[str, Any]) -> bool:
-    """Measure a decoder: how fast it reads and writes. False for a bundle of another task."""
+    """Measure a decoder, how fast it reads and writes, or a translator. False for a bundle of another task."""
     from edgewright.bundle.bundle import Bundle
 
     far = options["device"] and not Path(bundle).is_dir()  # whatever is there, or a release of that name
-    if far or not Bundle.open(bundle).task().generates:
+    task = None if far else Bundle.open(bundle).task()
+    if task is None or not task.generates:
         return False
     if options["device"]:
         from edgewright.cli._on_device import ask
 
         emit(ask().tree["rows"], as_json=options["as_json"], form=options["form"])
-        return True
+    else:
+        rows = _translated(bundle, options) if task.reads_source else _written(bundle, lengths, options)
+        notes = [f"{row.grade}: {reason} ({row.key})" for row in rows for reason in row.reasons]
+        table = [{**artifact_row(r.artifact), **r.record(), "score": score_record(r.artifact.score)} for r in rows]
+        emit(table, as_json=options["as_json"], form=options["form"], notes=notes)
+    return True
+
+
+def _translated(bundle: str, options: dict[str, Any]) -> Results[TranslatingRow]:
+    from edgewright.measure.translating import TranslatingPlan, bench_translating
+
+    path = options["input_"]
+    plan = TranslatingPlan(
+        texts=tuple(map(str, _texts(path))) if path else (),
+        threads=_numbers(options["threads"], "--threads"),
+        processes=options["processes"] or TranslatingPlan.processes,
+    )
+    chosen = {"format": options["format_"], "precision": options["precision"]}
+    return bench_translating(bundle, plan, **chosen, progress=status(quiet=options["quiet"]))
+
+
+def _written(bundle: str, lengths: tuple[int, ...], options: dict[str, Any]) -> Results[WritingRow]:
     from edgewright.measure.writing import WritingPlan, bench_writing
 
     typed = click.get_current_context().get_parameter_source("tokens") in GIVEN
@@ -113,11 +138,7 @@ def _writes(bundle: str, lengths: tuple[int, ...], options: dict[str, Any]) -> b
         processes=options["processes"] or WritingPlan.processes,
     )
     chosen = {"format": options["format_"], "precision": options["precision"]}
-    rows = bench_writing(bundle, plan, **chosen, progress=status(quiet=options["quiet"]))
-    notes = [f"{row.grade}: {reason} ({row.key})" for row in rows for reason in row.reasons]
-    table = [{**artifact_row(r.artifact), **r.record(), "score": score_record(r.artifact.score)} for r in rows]
-    emit(table, as_json=options["as_json"], form=options["form"], notes=notes)
-    return True
+    return bench_writing(bundle, plan, **chosen, progress=status(quiet=options["quiet"]))
 
 
 def _check_whole(run: Run, out: str | None) -> None:

@@ -151,10 +151,13 @@ def _generate(
 def _translate(
     translator: Translator, texts: tuple[str, ...], input_: str | None, given: dict[str, Any], *, as_json: bool
 ) -> None:
-    """One text is printed as its translation, several as JSON lines."""
+    """One text is printed as its translation, sentence by sentence as they come, several as JSON lines."""
     options = translator.options(**given)
-    if len(texts) == 1 and not as_json:
-        click.echo(translator.translate(texts, options)[0])
+    if len(texts) == 1 and not as_json and not options.details:
+        for piece in translator.stream(texts[0], **given):
+            click.echo(piece, nl=False)
+            sys.stdout.flush()
+        click.echo()
         return
     _print((translator.row(text, options) for text in texts or _items(input_ or "-")), as_json=as_json)
 

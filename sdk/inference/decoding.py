@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
+from edgewright.generation.beams import Search, write
 from edgewright.generation.defaults import Defaults, translation_defaults
 from edgewright.generation.generator import Generator
 from edgewright.generation.session import CacheSession
 from edgewright.generation.translator import Translator
+from edgewright.inference.golden import prompts, sample, written
 
 if TYPE_CHECKING:
     from edgewright.bundle.bundle import Bundle
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
     from edgewright.contracts.engine import Runtime
     from edgewright.tasks import Task
 
-__all__ = ["open_generator", "open_translator"]
+__all__ = ["open_generator", "open_translator", "prove_translator"]
 
 
 def open_generator(
@@ -55,3 +59,24 @@ def open_translator(
         engine=runtime.engine,
         threads=threads,
     )
+
+
+def prove_translator(bundle: Bundle, translator: Translator, *, most: int | None = None) -> int:
+    """Replay golden cases of its bundle, `most` of them or all; how many agreed.
+
+    Raises:
+        BundleError: the tokenizer gives other token ids than the recorded ones.
+        GateFailed: the engine here gives other logits or tokens than it should.
+    """
+    artifact, model, cases = translator.artifact, translator.model, bundle.golden().cases[:most]
+    assert artifact  # noqa: S101 - that of a bundle
+    samples, tokens = [], []
+    for case, ids in zip(cases, prompts(bundle), strict=False):
+        recorded = () if case.tokens is UNSET else case.tokens.get(artifact.path, ())
+        model.begin([ids])
+        samples.append(sample(model.step([translator.rules.start])[0]).tolist())
+        # One more than was recorded: what forces an end at the last one was not at work there
+        search = Search(max_new_tokens=min(len(recorded) + 1, model.context))
+        tokens.append(write(model, [ids], search, translator.rules)[0].tokens[: len(recorded)])
+    written(bundle, artifact, samples, tokens)
+    return len(cases)

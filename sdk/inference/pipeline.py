@@ -103,6 +103,11 @@ class Pipeline:
             return asking.task.together(asking.answered(several))
         return asking.task.together(list(asking.stream(several)))
 
+    @property
+    def beside(self) -> str:
+        """See `edgewright.contracts.engine.Session.beside`."""
+        return self.session.beside
+
     def asking(self, **options: Any) -> Pipeline:
         """The same engine with options of the task, such as `top_k`, for every call. Raises UsageError."""
         if not options:

@@ -23,7 +23,6 @@ from edgewright.statistics.latency import median, summarize
 from edgewright.system.child import Child, call
 from edgewright.system.progress import silent
 from edgewright.system.shown import Results, brief
-from edgewright.tasks import check_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -212,7 +211,8 @@ def check_writing(bundle: Bundle, plan: WritingPlan) -> None:
     """Raise UsageError where a bundle is no decoder's, or prompt and answer are longer than its context."""
     context = bundle.manifest.settings.max_length
     if bundle.task().reads_source:
-        check_at_once(bundle.task(), "measured")
+        what = f"{bundle.directory} is a translator's: what it reads is no prompt"
+        raise UsageError(what, hint="edgewright bench measures it; it is not raced yet")
     if not bundle.task().generates:
         what = f"{bundle.directory} is a bundle for {bundle.manifest.task}, whose answers are given at once"
         raise UsageError(what, hint="edgewright.bench measures it")

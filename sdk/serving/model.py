@@ -12,7 +12,8 @@ from edgewright import registry
 from edgewright.bundle.bundle import Bundle
 from edgewright.bundle.signing import check_placed
 from edgewright.errors import BundleError, DataError, EdgewrightError, UsageError
-from edgewright.inference.pipeline import load, printable
+from edgewright.inference.decoding import prove_translator
+from edgewright.inference.pipeline import Pipeline, load, printable
 from edgewright.system.untrusted import strict_json
 from edgewright.tasks import check_at_once
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgewright.contracts.precision import Precision
-    from edgewright.inference.pipeline import Pipeline
+    from edgewright.generation.translator import Translator
 
 __all__ = ["Model", "items_of", "open_model", "parsed"]
 
@@ -35,7 +36,7 @@ class Model:
     """A release that is open: what it answers with, and how often it did."""
 
     bundle: Bundle
-    pipeline: Pipeline
+    pipeline: Pipeline | Translator
     answered: int = 0
     since_s: float = field(default_factory=time.monotonic)
 
@@ -48,7 +49,7 @@ class Model:
 
     def health(self) -> dict[str, Any]:
         """What is served, after a golden case went through. Raises GateFailed."""
-        self.pipeline.prove(self.bundle, most=1)
+        _prove(self.bundle, self.pipeline, most=1)
         artifact = self.pipeline.artifact
         return {
             "status": "ok",
@@ -56,7 +57,7 @@ class Model:
             "version": self.bundle.manifest.version,
             "task": self.bundle.manifest.task,
             "artifact": artifact.key if artifact else None,
-            "beside": self.pipeline.session.beside or None,
+            "beside": self.pipeline.beside or None,
             "answered": self.answered,
             "uptime_s": round(time.monotonic() - self.since_s, 3),
         }
@@ -76,15 +77,24 @@ def open_model(directory: str | Path, options: Mapping[str, Any]) -> Model:
         try:
             bundle = Bundle.open(place)
             check_placed(bundle)
-            check_at_once(bundle.task(), "served at a socket")
+            if not bundle.task().reads_source:
+                check_at_once(bundle.task(), "served at a socket")
             pipeline = load(bundle, **_accelerated(bundle, options))
-            pipeline.prove(bundle)
+            _prove(bundle, pipeline)
         except (BundleError, OSError):
             if not left or Path(os.path.realpath(directory)) == place:  # else a flash has switched in between
                 raise
         else:
             return Model(bundle, pipeline)
     raise AssertionError
+
+
+def _prove(bundle: Bundle, pipeline: Pipeline | Translator, *, most: int | None = None) -> None:
+    """Replay golden cases. Raises GateFailed."""
+    if isinstance(pipeline, Pipeline):
+        pipeline.prove(bundle, most=most)
+    else:
+        prove_translator(bundle, pipeline, most=most)
 
 
 def _accelerated(bundle: Bundle, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -93,8 +93,9 @@ def serve_http(
         artifact = generator.artifact
     elif task == EncoderServer.task:
         model = open_model(place, options or {})
-        server = EncoderServer(model.pipeline, name or model.bundle.directory.name, bounds)
-        artifact = model.pipeline.artifact
+        pipeline = cast("Pipeline", model.pipeline)  # what its task has
+        server = EncoderServer(pipeline, name or model.bundle.directory.name, bounds)
+        artifact = pipeline.artifact
     else:
         writes = registry.load("tasks", task).generates
         what = f"{place} is for {task}, HTTP is for {DecoderServer.task} and {EncoderServer.task}"

@@ -128,8 +128,7 @@ def check_at_once(task: Task, doing: str) -> None:
     """Raise UsageError for a task whose answers are written token by token, where they are wanted from one run."""
     if task.generates:
         what = f"models for {task.name} are not {doing} yet"
-        more = "eval" if task.reads_source else "bench"
-        raise UsageError(what, hint=f"edgewright build, run, verify, {more} and flash take them")
+        raise UsageError(what, hint="edgewright build, run, verify, eval, bench, serve and flash take them")
 
 
 def gaps(values: NDArray[Any]) -> NDArray[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +37,7 @@ class Shape:
 
 SHAPES = {
     "marian-4m": Shape(192, 4, 768, 3, 3, 6000),
+    "marian-8m": Shape(256, 4, 1024, 3, 3, 8000),
     "marian-11m": Shape(256, 4, 1024, 6, 4, 8000),
 }
 """By name, with about so many parameters: choices for sentences of commands, on boards."""
@@ -51,7 +51,7 @@ def begin(shape: Shape, pairs: Path, out: Path, *, seed: int) -> None:
     """Make a directory of a new Marian: tokenizer of the pairs' both sides, configuration, random weights.
 
     Raises:
-        DataError: no pairs, or too little text for a tokenizer.
+        DataError: no pairs, broken ones, or too little text for a tokenizer.
         StorageError: it cannot be written.
     """
     import torch
@@ -142,13 +142,10 @@ def _tokenizer(shape: Shape, pairs: Path, out: Path) -> int:
 
 
 def _sentences(pairs: Path) -> Iterator[str]:
-    """Both sides of every pair; a row that is none is said when the rows themselves are read."""
+    """Both sides of every pair. Raises DataError for rows that are none, or for none at all."""
     from edgewright.bundle.manifest import Settings
     from edgewright.tasks.translation import Translation
 
-    task = Translation(Settings(max_length=1))
-    for _, row in data.rows(pairs):
-        with suppress(DataError):
-            example = task.example(row)
-            yield example.item
-            yield example.label
+    for example in data.stream(pairs, Translation(Settings(max_length=1))):
+        yield example.item
+        yield example.label

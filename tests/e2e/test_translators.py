@@ -12,6 +12,7 @@ from conftest import edgewright
 import edgewright as ew
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import BundleError
+from edgewright.serving.client import Client
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +65,23 @@ def test_a_text_is_its_translation_and_several_are_rows(bundle):
     assert [one["answer"][0]["translation_text"] for one in rows] == [text, ""]
 
 
+def test_a_glossary_and_details_by_the_command(bundle, tmp_path):
+    """Two sentences in one text, of which one has a term; the other is what it is without."""
+    (tmp_path / "terms.tsv").write_text("source\ttarget\nfront door\tpuerta\n", encoding="utf-8")
+    asked = ("--precision", "fp32", "--max-new-tokens", "12", "--num-beams", "1")
+    text = "Turn on <b>the lights</b>. Lock the front door."
+    words = (*asked, "--glossary", tmp_path / "terms.tsv", "--details", "--keep-tags")
+    (found,) = json.loads(edgewright("run", bundle, text, *words))["answer"]
+    first, *_, last = found["sentences"]
+    assert edgewright("run", bundle, "Turn on", *asked) == first["translation"] + "\n"
+    assert "puerta" in last["translation"]
+    assert "terms" not in last["flags"]
+    assert "<b>" + found["sentences"][1]["translation"] + "</b>" in found["translation_text"]
+    assert all(-20 < one["score"] < 0 for one in found["sentences"])
+    (tmp_path / "terms.tsv").write_text("source\ttarget\nfront door\t\n", encoding="utf-8")
+    assert "line 2: a pair without its target" in edgewright("run", bundle, text, *words, check=3)
+
+
 @pytest.mark.parametrize(
     ("asked", "shown"),
     [
@@ -96,6 +114,21 @@ def test_an_opened_bundle_translates_as_transformers_does(bundle, source):
         assert translator(texts, max_new_tokens=16, batch_size=2) == wanted
 
 
+def test_a_greedy_translation_s_score_is_transformers_own(bundle, source):
+    import torch
+    from transformers import MarianMTModel
+
+    eager = MarianMTModel.from_pretrained(source).eval()
+    with ew.load(bundle, precision="fp32") as translator:
+        (found,) = translator("Where is the nearest station?", num_beams=1, max_new_tokens=16, details=True)
+        (ids,) = translator.sources("Where is the nearest station?")
+    how = {"num_beams": 1, "max_new_tokens": 16, "return_dict_in_generate": True, "output_scores": True}
+    with torch.inference_mode():
+        wrote = eager.generate(torch.tensor([ids]), **how)
+        shares = eager.compute_transition_scores(wrote.sequences, wrote.scores, normalize_logits=True)
+    assert found["score"] == pytest.approx(float(shares.mean()), abs=1e-4)
+
+
 def test_an_artifact_scores_as_the_eager_model_does(bundle, source, tmp_path):
     (tmp_path / "pairs.tsv").write_text("source\ttarget\nLock the door.\tCierra.\nWhere is it?\t\u00bfD\u00f3nde?\n")
     asked = ("--data", tmp_path / "pairs.tsv", "--metric", "chrf", "--json")
@@ -112,16 +145,46 @@ def test_nothing_is_imported_that_only_made_it(bundle):
     assert done.stdout.splitlines()[1] == "[]"
 
 
+def test_a_sentence_s_time_is_measured(bundle):
+    (row,) = json.loads(edgewright("bench", bundle, "--precision", "fp32", "--processes", "1", "--json", "-q"))["rows"]
+    assert (row["precision"], row["beams"], row["texts"]) == ("fp32", 2, 4)
+    assert row["first_ms"] > row["load_ms"] > 0
+    assert row["written"] >= row["texts"]
+    assert row["written_per_s"] == pytest.approx(1e3 * row["written"] / (4 * row["text_ms"]), rel=0.9)
+
+
+def test_a_translator_answers_at_a_socket(bundle, tmp_path):
+    """With options for a request; a text that is none costs the others nothing."""
+    words = [sys.executable, "-m", "edgewright", "serve", bundle, "--socket", tmp_path / "s", "--precision", "fp32"]
+    server = subprocess.Popen([*map(str, words), "--json"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert json.loads(server.stdout.readline())["rows"][0]["precision"] == "fp32"
+        with Client(tmp_path / "s") as client:
+            rows = client.rows(["Turn on the lights.", ">>xx<< Lock it.", "", {"text": "x"}], max_new_tokens=6)
+            (beam,) = client.rows(["Lock it."], num_beams=0)
+            health = client.health()
+    finally:
+        server.terminate()
+        server.communicate()
+    with ew.load(bundle, precision="fp32") as translator:
+        assert rows[0]["answer"] == translator("Turn on the lights.", max_new_tokens=6)
+    assert "has no language >>xx<<" in rows[1]["error"]["message"]
+    assert rows[2]["answer"] == [{"translation_text": ""}]
+    assert "a dict is no text" in rows[3]["error"]["message"]
+    assert "num_beams is 0" in beam["error"]["message"]
+    assert (health["status"], health["task"], health["artifact"]) == ("ok", "translation", "onnx/fp32")
+
+
 @pytest.mark.parametrize(
     ("asked", "shown"),
     [
-        (("bench",), "models for translation are not measured yet"),
-        (("serve", "--socket", "SOCKET"), "models for translation are not served at a socket yet"),
+        (("profile",), "models for translation are not profiled yet"),
+        (("race",), "it is not raced yet"),
+        (("serve", "--http", "0"), "is for translation, HTTP is for text-generation and feature-extraction"),
     ],
 )
-def test_what_does_not_take_a_translator_says_so(bundle, tmp_path, asked, shown):
-    words = [tmp_path / "s" if word == "SOCKET" else word for word in asked[1:]]
-    assert shown in edgewright(asked[0], bundle, *words, check=2)
+def test_what_does_not_take_a_translator_says_so(bundle, asked, shown):
+    assert shown in edgewright(asked[0], bundle, *asked[1:], check=2)
 
 
 def test_an_encoder_that_names_another_file_is_refused(bundle, tmp_path):
@@ -143,7 +206,7 @@ def test_an_encoder_that_names_another_file_is_refused(bundle, tmp_path):
 @pytest.mark.parametrize(
     ("asked", "shown"),
     [
-        (("--format", "tflite"), "encoder-decoders are made for ONNX alone"),
+        (("--format", "tflite"), "encoder-decoders are made for ONNX and TorchScript alone"),
         (("--precision", "fp16"), "encoder-decoders have fp32, int8 and int4"),
     ],
 )

@@ -9,6 +9,7 @@ import translators
 
 from edgewright.contracts.encoder_decoder import EncoderDecoder
 from edgewright.errors import EngineError, UsageError
+from edgewright.generation import beams
 from edgewright.generation.beams import Rules, Search, write
 
 WAYS = {
@@ -81,11 +82,11 @@ def test_a_text_ends_with_its_end_or_where_it_is_cut():
             assert 1 not in found.tokens[:-1]
 
 
-@pytest.mark.parametrize("beams", [1, 3])
-def test_what_is_banned_never_comes_and_what_is_forced_ends_a_cut_text(beams):
-    rules = Rules(0, frozenset([1]), banned=(2, 3), forced=1, renormalize=beams == 3)
+@pytest.mark.parametrize("followed", [1, 3])
+def test_what_is_banned_never_comes_and_what_is_forced_ends_a_cut_text(followed):
+    rules = Rules(0, frozenset([1]), banned=(2, 3), forced=1, renormalize=followed == 3)
     for number in range(10):
-        (found,) = write(Chance(), [[number, 1]], Search(num_beams=beams, max_new_tokens=4), rules)
+        (found,) = write(Chance(), [[number, 1]], Search(num_beams=followed, max_new_tokens=4), rules)
         assert not {2, 3} & {*found.tokens}
         assert found.tokens[-1] == 1
 
@@ -120,6 +121,17 @@ def test_a_logit_that_is_no_number_is_said():
 def test_a_source_that_cannot_be_read_is_said(sources):
     with pytest.raises(UsageError, match="the context is 6"):
         write(Chance(), sources, Search(), RULES)
+
+
+@pytest.mark.parametrize("size", [5, 100, 64 * 8, 64 * 8 + 5, 4001])
+def test_the_largest_are_those_of_a_stable_sort(size):
+    """With many equal values and with none but one that is above nothing at all."""
+    rng = np.random.default_rng(size)
+    lone = np.full(size, -np.inf, np.float32)
+    lone[size // 2] = 0
+    for values in (rng.normal(0, 1, size), rng.integers(0, 4, size), np.zeros(size), lone):
+        given = values.astype(np.float32)
+        assert beams._largest(given, 8).tolist() == np.argsort(-given, kind="stable")[:8].tolist()
 
 
 @pytest.mark.slow

@@ -110,6 +110,44 @@ def test_a_model_that_reads_less_than_a_character_says_so(directory):
         said(made(directory, context=1), "Turn")
 
 
+def test_a_text_comes_sentence_by_sentence(translator):
+    for text in TEXTS.values():
+        assert "".join(translator.stream(text)) == text
+    pieces = translator.stream(TEXTS["two"])
+    assert next(pieces) == "Turn on the lights.  "
+    assert len(translator.model.read) == len([text for text in TEXTS.values() for _ in translator.sources(text)]) + 1
+
+
+def test_tags_stay_and_what_is_between_them_is_translated_apart(translator):
+    text = "<p>Turn on the lights.</p> Lock the door, {name}!\n"
+    assert said(translator, text, keep_tags=True) == text
+    assert len(translator.model.read) == 3
+
+
+def test_details_tell_of_every_sentence(translator):
+    (found,) = translator("Turn on the lights.  Lock it.", details=True)
+    assert found["translation_text"] == "Turn on the lights.  Lock it."
+    assert [one["source"] for one in found["sentences"]] == ["Turn on the lights.", "Lock it."]
+    assert found["flags"] == ["not translated"]
+    share = -np.log(1 + (translator.model.vocabulary - 1) * np.exp(-9.0))
+    assert found["score"] == pytest.approx(share, rel=1e-4)
+    (searched,) = translator("Turn on the lights.", details=True, num_beams=2, length_penalty=0.5)
+    assert searched["score"] == pytest.approx(share, rel=1e-4)
+    assert translator("", details=True) == [{"translation_text": "", "score": None, "flags": [], "sentences": []}]
+
+
+def test_a_glossary_s_terms_stand_in_the_translation(translator):
+    asked = {"glossary": {"front door": "puerta"}, "details": True, "max_new_tokens": 20}
+    plain, forced = translator(["Play it.", "Lock the Front Door"], **asked)
+    assert plain["translation_text"] == "Play it."
+    assert "puerta" in forced["translation_text"]
+    assert "terms" not in forced["flags"]
+    (cut,) = translator("Lock the front door", **{**asked, "max_new_tokens": 1})
+    assert "terms" in cut["flags"]
+    with pytest.raises(DataError, match="stands for nothing"):
+        translator("Lock it.", glossary={"it": ""})
+
+
 def test_a_language_that_the_model_lacks_is_said(translator):
     with pytest.raises(UsageError, match="has no language >>xx<<") as found:
         said(translator, ">>xx<< Lock it.")
@@ -127,6 +165,7 @@ def test_a_language_is_read_off_the_beginning_of_a_text():
     [
         ({"num_beams": 0}, "num_beams is 0"),
         ({"batch_size": 0}, "batch_size is 0"),
+        ({"details": "yes"}, "details is 'yes', it must be True or False"),
         ({"temperature": 1.0}, "no option is called temperature"),
     ],
 )

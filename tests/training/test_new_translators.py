@@ -68,6 +68,21 @@ def test_a_pair_without_one_of_its_sides_is_named_by_its_line(tmp_path):
         rows.examples(path, Translation(Settings(max_length=8)))
 
 
+@pytest.mark.parametrize(
+    ("rows", "shown"),
+    [
+        ([], "pairs.tsv has no rows"),
+        ([("Lock it.", "Cierra."), ("Open it.", " ")], "1 broken rows: line 3: a pair without its target"),
+    ],
+)
+def test_pairs_that_cannot_be_learnt_leave_nothing_behind(shape, tmp_path, rows, shown):
+    """Else the mended file would meet an unfinished run with a tokenizer of the broken one."""
+    path = written(tmp_path / "pairs.tsv", rows)
+    with pytest.raises(DataError, match=shown):
+        train(shape, path, path, tmp_path / "out", task="translation")
+    assert [one.name for one in tmp_path.iterdir()] == ["pairs.tsv"]
+
+
 def test_a_translator_is_no_model_of_another_task(shape, pairs, tmp_path):
     with pytest.raises(UsageError, match="is a new translator, it has no task text-classification"):
         train(shape, pairs, pairs, tmp_path / "out", task="text-classification")
