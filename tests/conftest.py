@@ -26,7 +26,13 @@ os.environ.pop("COLUMNS", None)  # pytest's own plugins set it, and tables would
 hypothesis.settings.register_profile("busy", deadline=None)  # these machines are shared
 hypothesis.settings.load_profile("busy")
 SLOW_ROOMS = {"converters", "e2e"}
-SLOW_FILES = {"serving/test_openai.py", "tools/test_sources.py", "tools/test_trained_sources.py"}
+SLOW_FILES = {
+    "model/test_carried.py",
+    "model/test_source.py",
+    "serving/test_openai.py",
+    "tools/test_sources.py",
+    "tools/test_trained_sources.py",
+}
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 HIDDEN, LAYERS, HEADS, INTERMEDIATE, POSITIONS, LABELS = 32, 2, 2, 64, 64, 2
 

@@ -203,6 +203,7 @@ def test_the_tags_of_a_platform_go_down_from_its_own_glibc():
     assert tags[-2:] == ["manylinux_2_17_aarch64", "manylinux2014_aarch64"]
 
 
+@pytest.mark.slow
 def test_the_same_edgewright_makes_the_same_kit_and_another_board_another(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     kits = [choose(PI, engines) for choose in (by_wheels, by_pip) for engines in (("onnx",), ("onnx", "litert"))]

@@ -87,15 +87,15 @@ class Story:
 
 
 STORIES = [
-    Story("rollback", (1, 2), "rollback", (1, 2)),
-    Story("fall back of a damaged one", (1, 2), "heal", (1, 2), rots=True),
     Story("uninstall", (1, 2), "uninstall", (None, None)),
     Story("service for what is active", (1, 2), "flash 2", (2, 1), service=True),
-    Story("rollback of a service", (1, 2), "rollback", (1, 2), had=True),
     Story("service removed", (1, 2), "flash 2", (2, 1), had=True, service=False),
     Story("uninstall of a service", (1, 2), "uninstall", (None, None), had=True),
 ]
 MORE = [
+    Story("rollback", (1, 2), "rollback", (1, 2)),
+    Story("rollback of a service", (1, 2), "rollback", (1, 2), had=True),
+    Story("fall back of a damaged one", (1, 2), "heal", (1, 2), rots=True),
     Story("first install", (), "flash 1", (1, None)),
     Story("first install as a service", (), "flash 1", (1, None), service=True),
     Story("upgrade", (1, 2), "flash 3", (3, 2)),

@@ -10,12 +10,13 @@ from edgewright.errors import UnsupportedConversion
 from edgewright.model.carried import carry, check_whole
 from edgewright.model.source import open_source
 
+pytestmark = pytest.mark.slow  # each source is settled in a child, which takes torch
+
 
 def names(directory):
     return {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()}
 
 
-@pytest.mark.slow
 def test_a_model_of_vectors_takes_its_modules_along(source_dir, tmp_path):
     source = open_source(sentence(source_dir, ("Dense", "Normalize"), old=True))
     (tmp_path / "out").mkdir()

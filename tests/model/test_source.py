@@ -8,6 +8,8 @@ import pytest
 from edgewright.errors import SourceError, TokenizerError, UnsupportedConversion, UsageError
 from edgewright.model.source import open_source
 
+pytestmark = pytest.mark.slow  # each source is settled in a child, which takes torch
+
 
 def configure(directory, file="config.json", *, drop=(), **fields):
     """Change fields of a JSON file, which need not be there."""

@@ -103,6 +103,7 @@ def answers(*orders):
     return [[{"corpus_id": at, "score": 1.0, "text": ""} for at in order] for order in orders]
 
 
+@pytest.mark.slow
 def test_ndcg_is_scikit_learns():
     ndcg_score = pytest.importorskip("sklearn.metrics").ndcg_score  # takes a second
     rng = np.random.default_rng(3)

@@ -68,6 +68,7 @@ def test_a_pair_without_one_of_its_sides_is_named_by_its_line(tmp_path):
         rows.examples(path, Translation(Settings(max_length=8)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "shown"),
     [
