@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 from conftest import edgewright
@@ -95,6 +97,27 @@ def test_a_conversation_goes_on_where_its_cache_was_kept(mobile, tmp_path, name)
         writer.session.resume(tmp_path / "kept")
         assert "".join(writer.stream("the road" + first, max_new_tokens=12, ignore_end=True)) == wanted
         assert writer.last.reused > 0
+
+
+TEXT_RUNNER = """
+import sys
+from executorch.extension.llm.custom_ops import custom_ops
+from executorch.extension.llm.runner import GenerationConfig, TextLLMRunner
+runner = TextLLMRunner(sys.argv[1] + "/executorch/model.pte", sys.argv[1] + "/tokenizer.json")
+asked = GenerationConfig(max_new_tokens=12, temperature=0.0, echo=False, num_bos=1)
+pieces = []
+runner.generate("the road", asked, pieces.append, lambda _: None)
+print("".join(pieces))
+"""
+
+
+def test_executorchs_own_runner_writes_the_same(mobile):
+    argv = [sys.executable, "-c", TEXT_RUNNER, str(mobile)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=True)
+    with ew.load(mobile, format="executorch", precision="fp32") as writer:
+        ours = "".join(writer.stream("the road", max_new_tokens=12))
+    # It decodes each token by itself, where its tokenizer takes the blank in front for that of a text
+    assert done.stdout.splitlines()[-1].replace(" ", "") == ours.replace(" ", "")
 
 
 def test_where_the_time_of_a_token_goes(bundle, mobile):
