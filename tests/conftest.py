@@ -1,6 +1,7 @@
 """What tests share: a small tokenizer, a tiny model directory, a hand-made bundle, the data sets beside the project."""
 
 import fcntl
+import gc
 import hashlib
 import json
 import os
@@ -22,6 +23,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from edgewright.bundle import manifest
 
 HERE = Path(__file__).parent
+gc.set_threshold(
+    50_000
+)  # thousands of tests and torch's modules live to the end: looking for them is a tenth of the time
 os.environ.pop("COLUMNS", None)  # pytest's own plugins set it, and tables would fold to it
 hypothesis.settings.register_profile("busy", deadline=None)  # these machines are shared
 hypothesis.settings.load_profile("busy")
