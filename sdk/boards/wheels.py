@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ENGINES", "MACHINES", "PYTHONS", "Platform", "Wheel", "cache_dir", "download", "pip", "requirements"]
 
-_BASE = ("numpy", "tokenizers", "click", "msgspec")
+_BASE = ("numpy", "tokenizers", "click", "msgspec", "jinja2", "markupsafe")
+"""The last two are for templates of chats: 0.2 MB, and a board that was flashed with a writer can be talked to."""
 ENGINES = {"onnx": ("onnxruntime",), "litert": ("ai-edge-litert", "ml_dtypes")}
 """What each extra needs beside the base; without what it depends on and no inference imports."""
 
@@ -33,6 +34,8 @@ _PINS = {
     "tokenizers": "0.23.3",
     "click": "8.5.1",
     "msgspec": "0.22.0",
+    "jinja2": "3.1.6",
+    "markupsafe": "3.0.4",
     "onnxruntime": "1.31.1",
     "ai-edge-litert": "2.3.0",
     "ml_dtypes": "0.5.4",

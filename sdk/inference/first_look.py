@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path  # noqa: TC003 - read by msgspec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
@@ -33,10 +33,12 @@ _TOKENS = 8
 
 
 class LookRequest(Struct, frozen=True):
-    """An artifact to open and run once."""
+    """An artifact to open and run once: `reads` what is written token by token, after a source where it has one."""
 
     engine: str
     artifact: Path
+    reads: Literal["texts", "tokens", "sources"] = "texts"
+    context: int = 0
 
 
 LOOK = Child("edgewright.inference.first_look:look_in_child", LookRequest, type(None))
@@ -49,8 +51,13 @@ def first_look(bundle: Bundle, artifact: Artifact, runtime: Runtime) -> None:
         ChildFailed: it does not.
         EngineError: it refuses the file.
     """
+    task, path = bundle.task(), bundle.directory / artifact.path
+    reads: Literal["texts", "tokens", "sources"] = (
+        "sources" if task.reads_source else "tokens" if task.generates else "texts"
+    )
     try:
-        call(LOOK, LookRequest(runtime.engine, bundle.directory / artifact.path), limits=_LIMITS)
+        request = LookRequest(runtime.engine, path, reads, bundle.manifest.settings.max_length)
+        call(LOOK, request, limits=_LIMITS)
     except ChildFailed as error:
         how = error.message.removeprefix(f"{LOOK.name} ")
         raise ChildFailed(f"{artifact.path} is not opened: {runtime.engine} {how}", hint=error.hint) from error
@@ -62,7 +69,18 @@ def look_in_child(request: LookRequest, progress: Callable[[str], None]) -> None
     import numpy as np
 
     del progress
-    session = registry.load("runtimes", request.engine)().open(request.artifact, threads=1)
+    runtime: Runtime = registry.load("runtimes", request.engine)()
     ones = np.ones((1, _TOKENS), dtype=np.int64)
-    with suppress(EdgewrightError):
-        session.run({"input_ids": ones, "attention_mask": ones, "token_type_ids": 0 * ones, "picked": ones})
+    if request.reads == "tokens":
+        decoder = runtime.open_decoder(request.artifact, threads=1, context=request.context)
+        with suppress(EdgewrightError):
+            decoder.read(ones[0, : request.context])
+    elif request.reads == "sources":
+        translator = runtime.open_encoder_decoder(request.artifact, threads=1, context=request.context)
+        with suppress(EdgewrightError):
+            translator.begin([ones[0, : request.context].tolist()])
+            translator.step(ones[0, :1])
+    else:
+        session = runtime.open(request.artifact, threads=1)
+        with suppress(EdgewrightError):
+            session.run({"input_ids": ones, "attention_mask": ones, "token_type_ids": 0 * ones, "picked": ones})

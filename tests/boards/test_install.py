@@ -214,6 +214,8 @@ def test_the_same_edgewright_makes_the_same_kit_and_another_board_another(monkey
         "tokenizers==0.23.3",
         "click==8.5.1",
         "msgspec==0.22.0",
+        "jinja2==3.1.6",
+        "markupsafe==3.0.4",
         "onnxruntime==1.31.1",
     )
     (own,) = kits[2].wheels(lambda _: None)
