@@ -17,7 +17,7 @@ import numpy as np
 
 from edgewright import registry
 from edgewright.model.eager import Look, ask
-from edgewright.reporting.markup import document
+from edgewright.reporting.markup import document, section
 from edgewright.system.child import Child
 from edgewright.system.files import writing
 from edgewright.system.markup import tag
@@ -159,8 +159,8 @@ def page(found: Attention, title: str) -> str:
         tokens,
         tag("p", words, class_="faint"),
         _legend(),
-        tag("section", tag("h2", "Layers, from the first, and their heads"), tag("div", *lines, class_="scroll")),
-        tag("section", tag("h2", "With their tokens"), *large),
+        section("Layers, from the first, and their heads", tag("div", *lines, class_="scroll")),
+        section("With their tokens", *large),
     )
 
 
