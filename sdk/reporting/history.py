@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgewright.reporting.charts import distribution, intervals
+from edgewright.reporting.charts import DISTRIBUTION, distribution, intervals
 from edgewright.reporting.markup import document, pipes, section, sortable, wide_table
 from edgewright.statistics.latency import compare
 from edgewright.system.markup import tag
@@ -37,10 +37,7 @@ class History:
         charts = [
             section(key, intervals([_drawn(at, row) for at, row in each], "ms")) for key, each in self._rows().items()
         ]
-        note = (
-            "Box: the middle half of the runs; line: from the 1st to the 95th percentile; dots: each process's median."
-            " Last of first: the ratio of medians with its 99 % interval."
-        )
+        note = f"{DISTRIBUTION} Last of first: the ratio of medians with its 99 % interval."
         return document(
             f"{counted(len(self.runs), 'run')}, {self.runs[0].began} to {self.runs[-1].began}",
             tag("section", wide_table(self._made())),

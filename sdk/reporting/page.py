@@ -17,6 +17,7 @@ from edgewright._version import __version__
 from edgewright.measure.profile import shares
 from edgewright.measure.regression import with_baseline
 from edgewright.reporting.charts import (
+    DISTRIBUTION,
     Bar,
     Interval,
     Point,
@@ -168,8 +169,7 @@ def _latency(rows: Sequence[Row]) -> list[Markup]:
         )
         for row in rows
     ]
-    words = "Box: the middle half of the runs; line: from the 1st to the 95th percentile; dots: each process's median."
-    return [intervals(found, "ms"), tag("p", words, class_="faint")]
+    return [intervals(found, "ms"), tag("p", DISTRIBUTION, class_="faint")]
 
 
 def _over_length(rows: Sequence[Row]) -> list[Markup]:
