@@ -1,7 +1,6 @@
-"""A board that a team shares: `labgrid://PLACE` acquires a place of labgrid, and releases it when all is done.
+"""A board that a team shares, a place of labgrid: acquired for as long as it is used, and reached by ssh.
 
-Who has a place is labgrid's to say: its own client is asked, which finds the coordinator in `LG_COORDINATOR`. The board
-is then reached by ssh, at the NetworkService of the place, with the user's own configuration and keys.
+labgrid's own client is asked, which finds the coordinator in `LG_COORDINATOR`.
 """
 
 from __future__ import annotations
@@ -38,11 +37,11 @@ _LOG = logging.getLogger("edgewright.devices")
 class Labgrid(Transport):
     """The transport `labgrid://PLACE`. The first step acquires the place, `close` releases it.
 
-    A place that this user had acquired before is used, and stays theirs. Another process of edgewright never shares it.
+    One that this user had before is used, and stays theirs. Another process of edgewright never shares it.
     """
 
     def __init__(self, place: str) -> None:
-        """Name a place. Raises DeviceError: there is no labgrid here."""
+        """Raises DeviceError: there is no labgrid here."""
         self._place = place
         self._client = (find_program("labgrid-client", "run: pip install 'edgewright[labgrid]'"), "-p", place)
         self._ssh: Ssh | None = None
@@ -50,7 +49,7 @@ class Labgrid(Transport):
 
     @classmethod
     def at(cls, rest: str) -> Labgrid:
-        """The place of that name, or that labgrid finds by it: one object, however many ask for it."""
+        """The place that labgrid finds by that name: one object, however many ask for it."""
         return _at(rest)
 
     def close(self) -> None:
@@ -153,7 +152,7 @@ def _ask(client: Sequence[str], *words: str) -> Completed:
 
 
 def _release(client: Sequence[str]) -> None:
-    """Give the place back where it is this user's on this machine, by the names that labgrid's client takes."""
+    """Give the place back where it is this user's on this machine."""
     user, host = os.environ.get("LG_USERNAME") or getpass.getuser(), os.environ.get("LG_HOSTNAME")
     try:
         done = _ask(client, "release-from", f"{host or socket.gethostname()}/{user}")

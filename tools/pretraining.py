@@ -97,7 +97,7 @@ def plot(model: Path, out: Path) -> None:
     """Write the losses of a model's record as a drawing that needs nothing else."""
     record = json.loads((model / "training/pretraining.json").read_text(encoding="utf-8"))
     chart = str(loss_curves(record)[1])
-    inside = chart[chart.index("<svg ") : chart.rindex("</svg>") + len("</svg>")]
+    inside = chart[chart.index("<svg ") : chart.index("</svg>") + len("</svg>")]  # the first is for a wide screen
     inside = inside.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     out.write_text(inside.replace(">", f">{STYLE}", 1) + "\n", encoding="utf-8")
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from edgewright import registry
 from edgewright.model.eager import Look, ask
-from edgewright.reporting.markup import document
+from edgewright.reporting.markup import document, section
 from edgewright.system.child import Child
 from edgewright.system.files import writing
 from edgewright.system.markup import tag
@@ -159,8 +159,8 @@ def page(found: Attention, title: str) -> str:
         tokens,
         tag("p", words, class_="faint"),
         _legend(),
-        tag("section", tag("h2", "Layers, from the first, and their heads"), tag("div", *lines, class_="scroll")),
-        tag("section", tag("h2", "With their tokens"), *large),
+        section("Layers, from the first, and their heads", tag("div", *lines, class_="scroll")),
+        section("With their tokens", *large),
     )
 
 
@@ -216,8 +216,8 @@ def _large(tokens: Sequence[str], matrix: NDArray[Any], title: str, anchor: str)
         turned = f"rotate(-90 {spot:.1f} {_LABELS - 6})"
         marks.append(tag("text", short, x=_LABELS - 6, y=spot, class_="end", style=size))
         marks.append(tag("text", short, x=spot, y=_LABELS - 6, transform=turned, class_="start", style=size))
-    high = _LABELS + side + 4
-    drawing = tag("svg", *marks, viewBox=f"0 0 {_WIDTH} {high:.0f}", role="img")
+    whole = f"{_LABELS + side + 4:.0f}"
+    drawing = tag("svg", *marks, viewBox=f"0 0 {whole} {whole}", role="img", style=f"max-width:{whole}px")
     return tag("div", tag("p", tag("b", title)), tag("div", drawing, class_="plot"), id=anchor)
 
 

@@ -112,15 +112,12 @@ def race_all(
 
     Args:
         bundle: a bundle or its directory.
-        urls: see `edgewright.boards.connect.connect`.
+        urls: of the boards.
         root: where on each of them its releases are.
         python: their Python.
         parallel: how many at once.
-        progress: as of `flash_all`.
+        progress: called with a URL and a phrase.
         options: see `edgewright.measure.race.race`.
-
-    Raises:
-        BundleError: the bundle is not what its manifest says. What goes wrong with a board is in its outcome.
     """
     opened = Bundle.of(bundle)
 

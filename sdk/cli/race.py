@@ -208,12 +208,13 @@ def _many(bundle: Bundle, plan: Any, rules: Rules, options: dict[str, Any], note
     if won and not options["dry_run"]:
         chosen = choose(bundle, *won.values())
         models = ", ".join(choice.machine for choice in chosen.manifest.choices)
-        notes = [*notes, f"{bundle.directory} has a choice for machines of these models: {models}"]
+        notes += [f"{bundle.directory} has a choice for machines of these models: {models}"]
         again = flash_all(bundle.directory, tuple(won), **given, progress=show) if options["flash"] else ()
         bad |= {one.url: one.error for one in again if one.error}
     rows = [{"board": one.url, **_row(entrant, won[one.url])} for one in raced for entrant in one.done or ()]
     empty = dict.fromkeys(rows[0]) if rows else {}
     rows += [{**empty, "board": url, "verdict": str(error)} for url, error in bad.items()]
+    notes += [f"{url}, {one.rows[0].grade}: {reason}" for url, one in won.items() for reason in one.rows[0].reasons]
     winners = {url: entrant.target.artifact.key for url, entrant in won.items()}
     emit(rows, as_json=options["as_json"], notes=notes, winners=winners)
     if bad:

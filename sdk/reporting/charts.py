@@ -18,7 +18,19 @@ from edgewright.system.markup import Markup, tag
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Bar", "Interval", "Point", "Series", "bars", "curves", "distribution", "intervals", "legend", "scatter"]
+__all__ = [
+    "DISTRIBUTION",
+    "Bar",
+    "Interval",
+    "Point",
+    "Series",
+    "bars",
+    "curves",
+    "distribution",
+    "intervals",
+    "legend",
+    "scatter",
+]
 
 _WIDE, _NARROW = 720, 360
 """Units of the drawing, which are about pixels: the width of a page's text, and of a phone's screen."""
@@ -28,12 +40,16 @@ _HEIGHT, _BOTTOM, _TOP = 340, 46, 14
 """Units of the drawing: about half the width; room for ticks and a label below, for a label above."""
 _COLOURS = 8
 """The classes c0 to c7 of the page's style sheet."""
-_MOST_DOTS, _MOST_TICKS = 40, 10
-"""A choice: more dots, or more ticks, run into each other at this width."""
+_MOST_DOTS, _MOST_TICKS, _MOST_NAMES = 40, 10, 40
+"""A choice: more dots, ticks or names run into each other at this width."""
 _LETTER = 7.2
 """Units of a letter: an estimate, rounded up so that no name is cut off."""
 _SMALL_LETTER = 6.8
 """The same of small text, which names are."""
+DISTRIBUTION = (
+    "Box: the middle half of the runs; line: from the 1st to the 95th percentile; dots: each process's median."
+)
+"""What stands below a chart of `distribution`s."""
 _RINGS = 24
 """A choice: how many distances a name is tried at, each a third of a line further from its point."""
 
@@ -178,7 +194,7 @@ def _labels(named: Sequence[tuple[str, _Box, bool]], dots: Sequence[_Box], room:
     The best come first. A name for which there is no room stands in no place: its point says it when pointed at.
     """
     taken, marks = [*dots], []
-    for name, dot, best in sorted(named, key=lambda one: (not one[2], one[1].top, one[1].left)):
+    for name, dot, best in sorted(named, key=lambda one: (not one[2], one[1].top, one[1].left))[:_MOST_NAMES]:
         places = _beside(dot, len(name) * _SMALL_LETTER)
         ring, box = next(
             ((ring, box) for ring, box in places if box.within(room) and not any(map(box.meets, taken))), (0, None)

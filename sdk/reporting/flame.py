@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgewright.measure.profile import shares
 from edgewright.reporting.charts import bars
-from edgewright.reporting.markup import document, sortable
+from edgewright.reporting.markup import document, section, sortable
 from edgewright.reporting.operators import bar_of, facts
 from edgewright.system.markup import tag
 
@@ -57,7 +57,7 @@ def page(found: Profile) -> str:
         ("Every kind", _table(shares(found, "kind"))),
         ("The longest operators", _table(shares(found, "operator")[:40])),
     )
-    body = [tag("section", tag("h2", name), part) for name, part in sections]
+    body = [section(name, part) for name, part in sections]
     return document(
         f"Profile of {found.artifact.key}", tag("p", f"{found.title}. {facts(found)}", class_="faint"), *body
     )

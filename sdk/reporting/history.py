@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgewright.reporting.charts import distribution, intervals
-from edgewright.reporting.markup import document, pipes, sortable, wide_table
+from edgewright.reporting.charts import DISTRIBUTION, distribution, intervals
+from edgewright.reporting.markup import document, pipes, section, sortable, wide_table
 from edgewright.statistics.latency import compare
 from edgewright.system.markup import tag
 from edgewright.system.shown import brief
@@ -35,17 +35,13 @@ class History:
     def html(self) -> str:
         """One page that needs nothing else."""
         charts = [
-            tag("section", tag("h2", key), intervals([_drawn(at, row) for at, row in each], "ms"))
-            for key, each in self._rows().items()
+            section(key, intervals([_drawn(at, row) for at, row in each], "ms")) for key, each in self._rows().items()
         ]
-        note = (
-            "Box: the middle half of the runs; line: from the 1st to the 95th percentile; dots: each process's median."
-            " Last of first: the ratio of medians with its 99 % interval."
-        )
+        note = f"{DISTRIBUTION} Last of first: the ratio of medians with its 99 % interval."
         return document(
             f"{counted(len(self.runs), 'run')}, {self.runs[0].began} to {self.runs[-1].began}",
             tag("section", wide_table(self._made())),
-            tag("section", tag("h2", "What changed"), sortable(self._changes())),
+            section("What changed", sortable(self._changes())),
             tag("p", note, class_="faint"),
             *charts,
         )
@@ -91,23 +87,18 @@ class History:
         for key, each in self._rows().items():
             line: dict[str, Any] = {"row": key} | {f"run {at}, ms": None for at in range(1, len(self.runs) + 1)}
             line |= {f"run {at}, ms": "void" if row.void else row.latency_ms.median for at, row in each}
-            sound = [(at, row) for at, row in each if not row.void]
-            line["last of first"] = line["verdict"] = None
-            if len(sound) > 1:
-                (one, first), (other, last) = sound[0], sound[-1]
-                ratio = compare(last.samples_ms, first.samples_ms)
-                line["last of first"] = str(ratio)
-                line["verdict"] = self._verdict(one, other, slower=ratio.value > 1, shown=ratio.shown)
-            lines.append(line)
+            sound = [(self.runs[at - 1], row) for at, row in each if not row.void]
+            compared = _compared(*sound[0], *sound[-1]) if len(sound) > 1 else (None, None)
+            lines.append(line | dict(zip(("last of first", "verdict"), compared, strict=True)))
         return lines
 
-    def _verdict(self, one: int, other: int, *, slower: bool, shown: bool) -> str:
-        first, last = self.runs[one - 1], self.runs[other - 1]
-        words = ("slower" if slower else "faster") if shown else "no difference shown"
-        models = ["model"] if first.source != last.source else []
-        machines = ["machine"] if first.machine.model != last.machine.model else []
-        apart = " and ".join([*models, *machines])
-        return f"{words}; another {apart}" if apart else words
+
+def _compared(before: Run, first: Row, after: Run, last: Row) -> tuple[str, str]:
+    """The ratio of two rows' times, and what it shows."""
+    ratio = compare(last.samples_ms, first.samples_ms)
+    words = ("slower" if ratio.value > 1 else "faster") if ratio.shown else "no difference shown"
+    other = "; another model" if before.source != after.source else ""
+    return str(ratio), words + other + "; another machine" * (before.machine.model != after.machine.model)
 
 
 def _drawn(at: int, row: Row) -> Interval:

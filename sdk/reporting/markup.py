@@ -13,7 +13,7 @@ from edgewright.system.markup import Markup, table, tag
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["document", "facts_table", "pipes", "plain", "shown", "sortable", "wide_table"]
+__all__ = ["document", "facts_table", "pipes", "plain", "section", "shown", "sortable", "tiles", "wide_table"]
 
 
 def document(title: str, *body: Any) -> str:
@@ -46,6 +46,17 @@ def shown(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def section(title: str, *parts: Any) -> Markup:
+    """A part of a page below its heading."""
+    return tag("section", tag("h2", title), *parts)
+
+
+def tiles(facts: Mapping[str, str]) -> Markup:
+    """The few facts that a page begins with."""
+    each = [tag("div", tag("span", k, class_="faint"), tag("b", v), class_="tile") for k, v in facts.items()]
+    return tag("div", *each, class_="tiles")
 
 
 def facts_table(facts: Mapping[str, Any]) -> Markup:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgewright.measure.rows import Run
     from edgewright.system.markup import Markup
 
-__all__ = ["bar_of", "check", "facts", "section"]
+__all__ = ["bar_of", "check", "facts", "timed"]
 
 _MOST_BARS = 12
 """A choice: what fits in a terminal beside the rest; the others stand in one line."""
@@ -31,7 +31,7 @@ def check(run: Run, profiles: Sequence[Profile]) -> None:
             raise DataError(f"{what}, which the run did not measure", hint="profile the bundle that was measured")
 
 
-def section(profiles: Sequence[Profile]) -> list[Markup]:
+def timed(profiles: Sequence[Profile]) -> list[Markup]:
     """What goes below the heading."""
     words = "Width is time, and the words say its share, its speed, and which of the machine's peaks it is near to."
     return [tag("p", words, class_="faint"), *(part for found in profiles for part in _one(found))]

@@ -17,6 +17,7 @@ from edgewright._version import __version__
 from edgewright.measure.profile import shares
 from edgewright.measure.regression import with_baseline
 from edgewright.reporting.charts import (
+    DISTRIBUTION,
     Bar,
     Interval,
     Point,
@@ -28,8 +29,8 @@ from edgewright.reporting.charts import (
     legend,
     scatter,
 )
-from edgewright.reporting.markup import document, pipes, plain, shown, sortable, wide_table
-from edgewright.reporting.operators import check, facts, section
+from edgewright.reporting.markup import document, pipes, plain, section, shown, sortable, tiles, wide_table
+from edgewright.reporting.operators import check, facts, timed
 from edgewright.system.markup import Markup, tag
 from edgewright.system.words import counted
 
@@ -80,32 +81,31 @@ def _sections(run: Run, profiles: Sequence[Profile]) -> list[Markup]:
     charts: list[tuple[str, list[Markup]]] = [("Score, latency, size", _trade(rows)), ("Latency", _latency(rows))]
     charts += [("Latency over length", _over_length(rows))] if len(lengths) > 1 else []
     charts += [("The way to the first answer", _startup(first)), ("Memory", [_memory(first)])]
-    charts += [("Where the time goes", section(profiles))] if profiles else []
+    charts += [("Where the time goes", timed(profiles))] if profiles else []
     tables = [
         ("Rows", [sortable([_row(row) for row in rows]), _downloads(run)]),
         ("Parity with the eager model", [sortable([_parity(row) for row in first])]),
         ("The machine", [wide_table(_states([rows[0], rows[-1]][: len(rows)]))]),
         ("Made by", _made(run)),
     ]
-    return [tag("section", tag("h2", name), *parts) for name, parts in (*charts, *tables)]
+    return [section(name, *parts) for name, parts in (*charts, *tables)]
 
 
 def _summary(run: Run) -> Markup:
     sound = [row for row in run.rows if not row.void]
-    tiles = _tiles(_headline(sound)) if sound else []
     void = len(run.rows) - len(sound)
     none = "" if sound else " No artifact is the fastest of this run: measure again on a quieter machine."
     said = f"{void} of {counted(len(run.rows), 'row')} void: see the reasons below.{none}"
     words = [tag("p", said, class_="void")] if void else []
     words += [tag("p", problem, class_="void") for problem in (run.cut_short, *run.problems) if problem]
-    return tag("section", tag("div", *tiles, class_="tiles"), *words)
+    return tag("section", tiles(_facts_of(_headline(sound)) if sound else {}), *words)
 
 
-def _tiles(rows: Sequence[Row]) -> list[Markup]:
+def _facts_of(rows: Sequence[Row]) -> dict[str, str]:
     """The fastest of some rows, none of them void."""
     fastest = min(rows, key=lambda row: row.latency_ms.median)
     score = fastest.artifact.score
-    facts = {
+    return {
         "fastest": fastest.artifact.key,
         f"median, {_length(fastest)}": f"{fastest.latency_ms.median:.3g} ms",
         "size": f"{fastest.artifact.total_bytes / 1e6:.3g} MB",
@@ -113,9 +113,6 @@ def _tiles(rows: Sequence[Row]) -> list[Markup]:
         "peak memory": f"{fastest.peak_rss_mib:.0f} MiB",
         "grade": fastest.grade,
     }
-    return [
-        tag("div", tag("span", name, class_="faint"), tag("b", value), class_="tile") for name, value in facts.items()
-    ]
 
 
 def _headline(rows: Sequence[Row]) -> list[Row]:
@@ -172,8 +169,7 @@ def _latency(rows: Sequence[Row]) -> list[Markup]:
         )
         for row in rows
     ]
-    words = "Box: the middle half of the runs; line: from the 1st to the 95th percentile; dots: each process's median."
-    return [intervals(found, "ms"), tag("p", words, class_="faint")]
+    return [intervals(found, "ms"), tag("p", DISTRIBUTION, class_="faint")]
 
 
 def _over_length(rows: Sequence[Row]) -> list[Markup]:
@@ -213,7 +209,7 @@ def _compared(found: Sequence[Comparison]) -> list[Markup]:
         rows.append(Interval(c.row.key, low, (value, value), value, high, (), f"{value:.3f}{verdict}"))
     words = "Ratios of medians with their 99 % intervals, from 0.2 to 5; slower or faster where a difference is shown."
     chart = [intervals(rows, "times the baseline", line=1.0), tag("p", words, class_="faint")]
-    return [tag("section", tag("h2", "Against the baseline"), *chart)]
+    return [section("Against the baseline", *chart)]
 
 
 def _made(run: Run) -> list[Markup]:

@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from optuna.distributions import CategoricalDistribution, IntDistribution
-from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, TPESampler
 from optuna.trial import TrialState
-
-from edgewright.searching.surrogate import promising
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -22,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Untried", "distributions", "is_taken", "point_of"]
 
-_ATTEMPTS = 16
-"""A choice: an inner sampler that gives so many known points in a row is left for a random new one."""
+_ATTEMPTS = {"model": 4, "tpe": 16, "nsga2": 16}
+"""A choice: an inner sampler that gives so many known points in a row is left for a random one; a model takes long."""
 _STARTUP = 5
 """Trials at random before a model: fewer tell nothing (docs/search.md), more waste a short search."""
 _POPULATION = 8
@@ -47,11 +45,6 @@ def point_of(params: Mapping[str, Any], choices: Sequence[Choice]) -> Point | No
     return tuple(int(params[choice.name]) for choice in choices)
 
 
-def _cost(trial: FrozenTrial) -> tuple[float, float, float]:
-    score, latency_ms, size_bytes = trial.values
-    return 100 - score, latency_ms, size_bytes
-
-
 def is_taken(trial: FrozenTrial) -> bool:
     """Whether a trial's point is done, or being done: not where it was given back, or its process died."""
     return trial.state != TrialState.FAIL or "reason" in trial.user_attrs
@@ -64,8 +57,9 @@ class Untried(BaseSampler):  # type: ignore[misc]  # optuna is not followed
     would have, and processes that share one draw apart.
 
     Args:
-        kind: `model` (see `edgewright.searching.surrogate`), `tpe` (multi-objective tree-structured Parzen estimators,
-            Ozaki et al. 2022, JAIR 73), `nsga2` (Deb et al. 2002) or `random`.
+        kind: `model` (a Gaussian process for each objective, and the hypervolume that they let expect: Optuna's own),
+            `tpe` (multi-objective tree-structured Parzen estimators, Ozaki et al. 2022, JAIR 73), `nsga2` (Deb et al.
+            2002) or `random`.
         choices: of the space.
         points: that can be.
         seed: see above.
@@ -88,10 +82,8 @@ class Untried(BaseSampler):  # type: ignore[misc]  # optuna is not followed
         seed = int(np.random.SeedSequence((self._seed, trial.number)).generate_state(1)[0])
         others = [one for one in study.get_trials(deepcopy=False) if one.number != trial.number and is_taken(one)]
         taken = {point_of(other.params, self._choices) for other in others}
-        if self._kind == "model":
-            return self._params(self._modelled(others, taken, np.random.default_rng(seed)))
         inner = self._inner(seed)
-        for _ in range(_ATTEMPTS if inner else 0):
+        for _ in range(_ATTEMPTS[self._kind] if inner else 0):
             found = point_of(inner.sample_relative(study, trial, search_space), self._choices)
             if found is not None and found in self._feasible and found not in taken:
                 return self._params(found)
@@ -101,18 +93,9 @@ class Untried(BaseSampler):  # type: ignore[misc]  # optuna is not followed
         left = [point for point in self._points if point not in taken] or self._points
         return left[int(rng.integers(len(left)))]
 
-    def _modelled(
-        self, others: Sequence[FrozenTrial], taken: Collection[Point | None], rng: np.random.Generator
-    ) -> Point:
-        named = [(point, one) for one in others if (point := point_of(one.params, self._choices))]
-        done = [(point, _cost(one)) for point, one in named if one.state == TrialState.COMPLETE]
-        left = [point for point in self._points if point not in taken]
-        if len(done) < _STARTUP or not left:
-            return self._any(taken, rng)
-        bad = [point for point, one in named if one.state in (TrialState.PRUNED, TrialState.FAIL)]
-        return promising(self._choices, done, bad, left, rng)
-
     def _inner(self, seed: int) -> Any:
+        if self._kind == "model":
+            return GPSampler(seed=seed, n_startup_trials=_STARTUP)
         if self._kind == "tpe":
             return TPESampler(seed=seed, multivariate=True, n_startup_trials=_STARTUP)
         if self._kind == "nsga2":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgewright.reporting.charts import Point, Series, curves, scatter
-from edgewright.reporting.markup import document, wide_table
+from edgewright.reporting.markup import document, section, tiles, wide_table
 from edgewright.searching.front import front, hypervolume, objectives
 from edgewright.system.markup import tag
 
@@ -31,8 +31,8 @@ def page(trials: Sequence[Trial], winner: Trial | None, infeasible: Mapping[str,
     parts = [
         _tiles(trials, best, winner),
         *charts,
-        *([_section("The front", wide_table([_row(trial, winner) for trial in best]))] if best else []),
-        _section("Every trial", wide_table([_row(trial, winner, every=True) for trial in trials])) if trials else "",
+        *([section("The front", wide_table([_row(trial, winner) for trial in best]))] if best else []),
+        section("Every trial", wide_table([_row(trial, winner, every=True) for trial in trials])) if trials else "",
         _left_out(infeasible),
     ]
     words = ", ".join(_LIMITS[name].format(value) for name, value in vars(limits).items() if value is not None)
@@ -51,9 +51,8 @@ def _tiles(trials: Sequence[Trial], best: Sequence[Trial], winner: Trial | None)
             "its latency": f"{winner.latency_ms:.3g} ms",
             "its size": f"{(winner.size_bytes or 0) / 1e6:.3g} MB",
         }
-    tiles = [tag("div", tag("span", k, class_="faint"), tag("b", v), class_="tile") for k, v in facts.items()]
     lost = [] if winner else [tag("p", "There is no winner: see the reasons of the trials below.", class_="void")]
-    return tag("section", tag("div", *tiles, class_="tiles"), *lost)
+    return tag("section", tiles(facts), *lost)
 
 
 def _plots(done: Sequence[Trial], best: Sequence[Trial], winner: Trial | None) -> list[Markup]:
@@ -77,7 +76,7 @@ def _plots(done: Sequence[Trial], best: Sequence[Trial], winner: Trial | None) -
         line = _outline([(x(trial), trial.score or 0, trial.number) for trial in done])
         chart = drawn(x, size, "median, ms" if x is _latency else "MB", line)
         key = tag("p", *(_key(name, colour) for name, colour in zip(_KINDS, _COLOURS, strict=True)), class_="legend")
-        found.append(_section(title, key, chart, tag("p", words.format(note), class_="faint")))
+        found.append(section(title, key, chart, tag("p", words.format(note), class_="faint")))
     return found
 
 
@@ -113,7 +112,7 @@ def _progress(done: Sequence[Trial]) -> list[Markup]:
     points = tuple((float(at + 1), 100 * volume / (volumes[-1] or 1.0)) for at, volume in enumerate(volumes))
     note = "The hypervolume of the trials so far, against the worst of each objective, in percent of what it is now."
     chart = curves([Series("hypervolume", points)], "trials that were completed", "%")
-    return [_section("Progress", chart, tag("p", note, class_="faint"))]
+    return [section("Progress", chart, tag("p", note, class_="faint"))]
 
 
 def _words(trial: Trial) -> str:
@@ -144,8 +143,4 @@ def _left_out(infeasible: Mapping[str, int]) -> Markup | str:
     if not infeasible:
         return ""
     rows = [{"combinations": count, "why": reason} for reason, count in infeasible.items()]
-    return _section("Left out from the start", wide_table(rows))
-
-
-def _section(title: str, *parts: Any) -> Markup:
-    return tag("section", tag("h2", title), *parts)
+    return section("Left out from the start", wide_table(rows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgewright.reporting.charts import Series, curves, legend
-from edgewright.reporting.markup import document, facts_table
+from edgewright.reporting.markup import document, facts_table, section
 from edgewright.system.markup import tag
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from edgewright.system.markup import Markup
 
-__all__ = ["page"]
+__all__ = ["drawn", "page"]
 
 _SHOWN = ("metric", "first", "score", "last", "best_step", "steps", "parameters", "seconds", "tokens_per_s")
 
@@ -24,9 +24,9 @@ def page(record: Mapping[str, Any]) -> str:
     losses = [(float(step), loss) for step, loss, _ in record["losses"]]
     rates = tuple((float(step), rate) for step, _, rate in record["losses"])
     parts = [
-        _section(f"{record['metric']} {_rows(record)}, percent", (Series(record["metric"], scores),), from_zero=False),
-        _section("Loss", (Series("loss", tuple(losses)), Series("mean of ten", _smooth(losses)))),
-        _section("Learning rate", (Series("learning rate", rates),)),
+        drawn(f"{record['metric']} {_rows(record)}, percent", (Series(record["metric"], scores),), from_zero=False),
+        drawn("Loss", (Series("loss", tuple(losses)), Series("mean of ten", _smooth(losses)))),
+        drawn("Learning rate", (Series("learning rate", rates),)),
         tag("section", facts_table({name: record[name] for name in _SHOWN})),
         tag("section", facts_table(record["settings"])),
     ]
@@ -38,11 +38,12 @@ def _rows(record: Mapping[str, Any]) -> str:
     return f"on {scored} rows, of which {seen} were trained on" if seen else "on other rows"
 
 
-def _section(title: str, series: Sequence[Series], *, from_zero: bool = True) -> Markup:
+def drawn(title: str, series: Sequence[Series], *, from_zero: bool = True) -> Markup:
+    """A section with the lines that have two steps or more."""
     kept = [one for one in series if len(one.points) > 1]
     names = legend([one.name for one in kept]) if len(kept) > 1 else ""
     chart = curves(kept, "steps", "", from_zero=from_zero) if kept else tag("p", "too few steps")
-    return tag("section", tag("h2", title), names, chart)
+    return section(title, names, chart)
 
 
 def _smooth(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:

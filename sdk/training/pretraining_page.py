@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgewright.reporting.charts import Series, curves, legend
-from edgewright.reporting.markup import document, facts_table
+from edgewright.reporting.markup import document, facts_table, section
 from edgewright.system.markup import tag
+from edgewright.training.curves import drawn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,9 +29,9 @@ def page(record: Mapping[str, Any]) -> str:
     rates = tuple((float(step), rate) for step, _, rate in _thinned(record["losses"]))
     samples = [tag("tr", tag("th", f"step {step}"), tag("td", text)) for step, text in record["samples"]]
     parts = [
-        tag("section", tag("h2", "Loss, nats a token"), *loss_curves(record)),
-        _section("Learning rate", (Series("learning rate", rates),)),
-        tag("section", tag("h2", "What it wrote"), tag("table", *samples)),
+        section("Loss, nats a token", *loss_curves(record)),
+        drawn("Learning rate", (Series("learning rate", rates),)),
+        section("What it wrote", tag("table", *samples)),
         tag("section", facts_table({name: record[name] for name in _SHOWN})),
         tag("section", facts_table(record["settings"])),
     ]
@@ -50,8 +51,3 @@ def loss_curves(record: Mapping[str, Any]) -> tuple[Markup, Markup]:
 
 def _thinned(points: Sequence[Any]) -> Sequence[Any]:
     return points[:: max(1, len(points) // _POINTS)]
-
-
-def _section(title: str, series: Sequence[Series]) -> Markup:
-    kept = [one for one in series if len(one.points) > 1]
-    return tag("section", tag("h2", title), curves(kept, "steps", "") if kept else tag("p", "too few steps"))

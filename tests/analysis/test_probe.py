@@ -83,5 +83,5 @@ def test_a_page_of_accuracies():
     layers = tuple(probe.Layer(at, 70.0 + at, 60.0, 80.0, 50.0, 20.0 + at) for at in range(3))
     text = probe.page(probe.Probed("texts", ("<no>", "yes"), 700, 200, 55.0, layers), "Probe")
     assert "&lt;no&gt;" in text
-    assert text.count("<polyline") == 3
+    assert text.count("<polyline") == 3 * 2  # for a wide screen and for a phone
     assert "<td>60.0 to 80.0</td>" in text

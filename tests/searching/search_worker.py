@@ -28,7 +28,7 @@ def found(point):
 
 
 def study(storage, **given):
-    return Study(str(storage), Grid(), {"space": "grid"}, **{"sampler": "model", "seed": 3, "heartbeat_s": 1, **given})
+    return Study(str(storage), Grid(), {"space": "grid"}, **{"sampler": "tpe", "seed": 3, "heartbeat_s": 1, **given})
 
 
 def main(storage, trials, log, seconds):

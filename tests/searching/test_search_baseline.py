@@ -23,6 +23,7 @@ def test_every_point_of_the_space_stands_in_the_table(tool):
     assert replay.volume("random", 0, len(replay.space.points)) == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_the_search_finds_a_larger_hypervolume_than_random_in_four_of_five_seeds(tool):
     replay = tool.Replay()
     ours, random = ([replay.volume(sampler, seed, TRIALS) for seed in SEEDS] for sampler in ("model", "random"))

@@ -109,13 +109,13 @@ def test_a_full_disk_ends_the_search_and_its_trial_is_the_next_one(tmp_path):
 @pytest.mark.parametrize("sampler", ["model"])
 def test_a_study_that_is_gone_on_with_takes_the_trials_of_one_that_was_not(tmp_path, sampler):
     whole = study("", sampler=sampler)
-    whole.run(11, lambda point, _: found(point))
-    for trials in (4, 11):
+    whole.run(8, lambda point, _: found(point))
+    for trials in (4, 8):
         part = study(tmp_path / "study.db", sampler=sampler)
         part.run(trials, lambda point, _: found(point))
     assert [trial.point for trial in part.trials()] == [trial.point for trial in whole.trials()]
     other = study("", sampler=sampler, seed=4)
-    other.run(11, lambda point, _: found(point))
+    other.run(8, lambda point, _: found(point))
     assert [trial.point for trial in other.trials()] != [trial.point for trial in whole.trials()]
 
 
