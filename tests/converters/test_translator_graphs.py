@@ -112,6 +112,16 @@ def test_fewer_bits_stay_near_and_lie_once(kind, made_as, precision, tmp_path):
     assert stored(tmp_path) < opened.eager.num_parameters() * 4 / 2 + pages, "pages of tiny weights, and no table twice"
 
 
+@pytest.mark.parametrize("kind", translators.KINDS)
+def test_eight_bits_for_a_processor_without_dot_products_of_bytes(kind, tmp_path):
+    """Encoder and decoder have states of the same names, of which each graph rounds its own."""
+    opened = translators.opened(tmp_path, kind, count=3, precision="int8", byte_dots=False)
+    source, target = opened.sources[0], target_of(opened, 12)
+    wanted = eager_logits(opened, source, target)
+    noise = steps(opened.model, source, target) - wanted
+    assert 20 * np.log10(wanted.std() / noise.std()) > 20
+
+
 def test_weights_lie_once_in_fp32(opened):
     pages = 4096 * 40 if opened.made_as == "onnx" else CODE
     assert stored(opened.home.parent) < opened.eager.num_parameters() * 4 + pages
