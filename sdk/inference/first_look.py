@@ -18,16 +18,21 @@ from edgewright.inference.engines import remember
 from edgewright.system.child import Child, Limits, call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
 
     from edgewright.bundle.bundle import Bundle
-    from edgewright.bundle.manifest import Artifact
+    from edgewright.bundle.manifest import Artifact, TensorSpec
     from edgewright.contracts.engine import Runtime
 
 __all__ = ["LOOK", "LookRequest", "first_look", "look_in_child"]
 
 _LIMITS = Limits(timeout_s=600.0)
 """A choice: a slow card reads the largest model of a small board in minutes."""
+_NUMBERS = ("int32", "int64", "float32")
+"""Of caches and what else a step reads; an engine refuses to run without the others, which is no death."""
 _TOKENS = 8
 """A choice: long enough to reach every operator, and no time is lost."""
 
@@ -59,10 +64,20 @@ def first_look(bundle: Bundle, artifact: Artifact, runtime: Runtime) -> None:
 
 def look_in_child(request: LookRequest, progress: Callable[[str], None]) -> None:
     """The child's side: open, and run a few tokens. What the engine merely refuses is refused again by whoever asks."""
-    import numpy as np
-
     del progress
     session = registry.load("runtimes", request.engine)().open(request.artifact, threads=1)
-    ones = np.ones((1, _TOKENS), dtype=np.int64)
     with suppress(EdgewrightError):
-        session.run({"input_ids": ones, "attention_mask": ones, "token_type_ids": 0 * ones, "picked": ones})
+        session.run(_feeds(session.inputs))
+
+
+def _feeds(inputs: Sequence[TensorSpec]) -> dict[str, NDArray[Any]]:
+    """A text of a few tokens; of what reads more than texts, such as caches, ones in each of its inputs' shapes."""
+    import numpy as np
+
+    ones = np.ones((1, _TOKENS), dtype=np.int64)
+    texts: dict[str, NDArray[Any]] = dict.fromkeys(("input_ids", "attention_mask", "picked"), ones)
+    texts["token_type_ids"] = 0 * ones
+    if texts.keys() >= {one.name for one in inputs}:
+        return texts
+    shapes = {one.name: [size if isinstance(size, int) else _TOKENS for size in one.shape] for one in inputs}
+    return {one.name: np.ones(shapes[one.name], one.dtype) for one in inputs if one.dtype in _NUMBERS}
