@@ -86,6 +86,9 @@ class _Session(Session):
         self._torch, self._module = torch, module
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        missing = [spec.name for spec in self.inputs if spec.name not in feeds]
+        if missing:
+            raise EngineError(f"lite-interpreter wants {missing[0]}, which it was not given", hint="give every input")
         arrays = [np.ascontiguousarray(feeds[spec.name], dtype=spec.dtype) for spec in self.inputs]
         try:
             with self._torch.inference_mode():

@@ -35,7 +35,7 @@ class Rows(Products):
     """MatMulInteger of uint8 states and int8 weights."""
 
     def __init__(self) -> None:
-        self._rounded: dict[tuple[str, bool], tuple[str, str]] = {}
+        self._rounded: dict[tuple[Writer, str, bool], tuple[str, str]] = {}  # graphs have states of the same names
 
     def product(self, graph: Writer, state: str, linear: Linear) -> str:
         """X @ w.T + b."""
@@ -71,22 +71,22 @@ class Rows(Products):
 
     def _row(self, graph: Writer, state: str) -> tuple[str, str]:
         """The codes of a state, and the scale of each of its rows; once for all products that read it."""
-        if (state, False) not in self._rounded:
+        if (graph, state, False) not in self._rounded:
             peak = graph.node("ReduceMax", graph.node("Abs", state), graph.index(-1), keepdims=1)
             step = graph.node("Mul", peak, graph.constant("step", np.array(1 / _STEPS, np.float32)))
             scale = graph.node("Max", step, graph.constant("least", np.array(_LEAST, np.float32)))
-            self._rounded[state, False] = _codes(graph, state, scale), scale
-        return self._rounded[state, False]
+            self._rounded[graph, state, False] = _codes(graph, state, scale), scale
+        return self._rounded[graph, state, False]
 
     def _left(self, graph: Writer, state: str) -> tuple[str, str]:
         """The same of what a state's codes leave of it, at most half of a step."""
         codes, scale = self._row(graph, state)
-        if (state, True) not in self._rounded:
+        if (graph, state, True) not in self._rounded:
             middle = graph.constant("middle", np.array(_MIDDLE, np.float32))
             near = graph.node("Mul", graph.node("Sub", _float(graph, codes), middle), scale)
             fine = graph.node("Mul", scale, graph.constant("finer", np.array(0.5 / _STEPS, np.float32)))
-            self._rounded[state, True] = _codes(graph, graph.node("Sub", state, near), fine), fine
-        return self._rounded[state, True]
+            self._rounded[graph, state, True] = _codes(graph, graph.node("Sub", state, near), fine), fine
+        return self._rounded[graph, state, True]
 
     def _weight(self, graph: Writer, linear: Linear) -> tuple[str, str]:
         """(outputs, inputs) -> codes int8 (inputs, outputs) and scales (outputs,), to the nearest."""

@@ -110,31 +110,28 @@ class TranslatorModule(nn.Module):  # type: ignore[misc]  # torch is not followe
 
     def _written(self, at: int, layer: Layer, state: torch.Tensor, where: _Where) -> torch.Tensor:
         """Layer `at` of the decoder."""
-        attention, cross, cross_norm = layer.attention, layer.cross, layer.cross_norm
+        cross, norm, cross_norm = layer.cross, layer.attention_norm, layer.cross_norm
         assert cross is not None  # noqa: S101 - every layer of a decoder has one
         assert cross_norm is not None  # noqa: S101 - and its norm
-        pair = slice(2 * at, 2 * at + 2)
-
-        def attended(x: torch.Tensor) -> torch.Tensor:
-            new = (self._heads(attention, self._product(part, x)) for part in (attention.key, attention.value))
-            keys, values = (
-                cache.index_copy_(2, where.place, part) for cache, part in zip(where.caches[pair], new, strict=True)
-            )
-            query = self._heads(attention, self._product(attention.query, x))
-            return self._joined(attention, query, keys, values, where.seen)
-
-        def crossed(x: torch.Tensor) -> torch.Tensor:
-            query = self._product(cross.query, x)
-            beams = query.reshape(where.real.size(0), -1, cross.heads, cross.head_dim).transpose(1, 2)
-            keys, values = where.cross[2 * at], where.cross[2 * at + 1]
-            found = functional.scaled_dot_product_attention(
-                beams, keys, values, attn_mask=where.real, scale=cross.scale
-            )
-            return self._product(cross.output, found.transpose(1, 2).reshape(query.shape))
-
-        state = self._added(layer.attention_norm, state, attended(self._before(layer.attention_norm, state)))
-        state = self._added(cross_norm, state, crossed(self._before(cross_norm, state)))
+        state = self._added(norm, state, self._remembered(at, layer.attention, self._before(norm, state), where))
+        state = self._added(cross_norm, state, self._crossed(at, cross, self._before(cross_norm, state), where))
         return self._fed(layer, state)
+
+    def _remembered(self, at: int, attention: Attention, state: torch.Tensor, where: _Where) -> torch.Tensor:
+        """Attention to what was written, with the keys and values of this token put beside the earlier ones."""
+        new = (self._heads(attention, self._product(part, state)) for part in (attention.key, attention.value))
+        pair = where.caches[2 * at : 2 * at + 2]
+        keys, values = (cache.index_copy_(2, where.place, part) for cache, part in zip(pair, new, strict=True))
+        query = self._heads(attention, self._product(attention.query, state))
+        return self._joined(attention, query, keys, values, where.seen)
+
+    def _crossed(self, at: int, cross: Attention, state: torch.Tensor, where: _Where) -> torch.Tensor:
+        """Attention to the sources: the beams of one are its queries."""
+        query = self._product(cross.query, state)
+        beams = query.reshape(where.real.size(0), -1, cross.heads, cross.head_dim).transpose(1, 2)
+        keys, values = where.cross[2 * at], where.cross[2 * at + 1]
+        found = functional.scaled_dot_product_attention(beams, keys, values, attn_mask=where.real, scale=cross.scale)
+        return self._product(cross.output, found.transpose(1, 2).reshape(query.shape))
 
     def _fed(self, layer: Layer, state: torch.Tensor) -> torch.Tensor:
         norm = layer.feed_forward_norm

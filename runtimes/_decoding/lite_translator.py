@@ -59,7 +59,18 @@ class LiteTranslator(EncoderDecoder):
         new = np.zeros((len(self._shapes), rows, heads, min(slots, self.context), width), np.float32)
         if self._cache is not None:
             new[:, :, :, : self.length] = self._cache[:, :, :, : self.length]
-        self._cache, self._given = new, [self._torch.from_numpy(part) for part in new]
+        self._hold(new)
+
+    def _hold(self, cache: NDArray[np.float32]) -> None:
+        self._cache, self._given = cache, [self._torch.from_numpy(part) for part in cache]
+
+    def _keep(self, sources: NDArray[np.int64], rows: NDArray[np.int64]) -> bool:
+        assert self._cache is not None  # noqa: S101 - sources were read
+        chosen = self._torch.from_numpy(sources)
+        with self._torch.inference_mode():
+            self._cross, self._mask = self._cross.index_select(1, chosen), self._mask.index_select(0, chosen)
+        self._hold(self._cache[:, rows])
+        return True
 
     def _reorder(self, rows: NDArray[np.int64]) -> None:
         assert self._cache is not None  # noqa: S101 - sources were read

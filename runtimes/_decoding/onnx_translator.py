@@ -54,23 +54,30 @@ class OnnxTranslator(EncoderDecoder):
 
     def _begin(self, ids: NDArray[np.int64], mask: NDArray[np.int64], beams: int) -> None:
         (crossed,) = self._encoder.run(["cross"], {"input_ids": ids, "attention_mask": mask})
+        self._bind_sources(crossed, mask)
+        self._bind_rows(len(ids) * beams)
+
+    def _bind_sources(self, crossed: NDArray[np.float32], mask: NDArray[np.int64]) -> None:
         self._kept, self._mask = crossed, mask  # what is bound must live
         self._bind("attention_mask", mask)
         for name, part in zip(self._cross, crossed, strict=True):
             self._bind(name, part)
-        self._bind_rows(len(ids) * beams)
 
     def _bind_rows(self, rows: int) -> None:
         """Buffers for so many rows: those of the last sources where they fit."""
         if rows == self._bound:
             return
-        self._bound, self._slots, self._cache = rows, 0, None
+        self._slots, self._cache = 0, None
+        self._bind_arrays(rows)
+        self._reserve(1)
+
+    def _bind_arrays(self, rows: int) -> None:
+        self._bound = rows
         self._tokens, self._ends = np.zeros((rows, 1), np.int64), np.zeros(rows, np.int32)
         self._logits = np.empty((rows, 1, self.vocabulary), np.float32)
         self._bind("input_ids", self._tokens)
         self._bind("ends", self._ends)
         self._io.bind_ortvalue_output("logits", self._value_of(self._logits))
-        self._reserve(1)
 
     def _step(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         self._reserve(self.length + 1)
@@ -87,10 +94,14 @@ class OnnxTranslator(EncoderDecoder):
         slots = min(max(_FIRST_SLOTS, 2 * self._slots), self.context)
         before, self._slots = self._cache, slots
         heads, width = self._own[0].shape[1], self._own[0].shape[3]
-        self._cache = np.zeros((len(self._own), self._bound, heads, slots, width), np.float32)
+        new = np.zeros((len(self._own), self._bound, heads, slots, width), np.float32)
         if before is not None:
-            self._cache[:, :, :, : self.length] = before[:, :, :, : self.length]
-        for given, buffer in zip(self._own, self._cache, strict=True):
+            new[:, :, :, : self.length] = before[:, :, :, : self.length]
+        self._bind_cache(new)
+
+    def _bind_cache(self, cache: NDArray[np.float32]) -> None:
+        self._cache = cache
+        for given, buffer in zip(self._own, cache, strict=True):
             value = self._value_of(buffer)
             self._io.bind_ortvalue_input(given.name, value)
             self._io.bind_ortvalue_output(given.name.replace("past_key_values", "present"), value)
@@ -100,6 +111,15 @@ class OnnxTranslator(EncoderDecoder):
         moved = np.flatnonzero(rows != np.arange(self.rows))
         written = self._cache[:, :, :, : self.length]
         written[:, moved] = written[:, rows[moved]]
+
+    def _keep(self, sources: NDArray[np.int64], rows: NDArray[np.int64]) -> bool:
+        assert self._cache is not None  # noqa: S101 - a step was taken
+        kept = self._cache[:, rows]
+        self._bind_sources(np.ascontiguousarray(self._kept[:, sources]), np.ascontiguousarray(self._mask[sources]))
+        self._bind_arrays(len(rows))
+        self._slots = kept.shape[3]
+        self._bind_cache(kept)
+        return True
 
     def _bind(self, name: str, array: NDArray[Any]) -> None:
         """The array as the engine's input, not a copy of it: the engine reads these very bytes."""

@@ -48,7 +48,7 @@ def command(
 ) -> None:
     """Fine-tune SOURCE, a model directory or hub id, on labelled rows; the best model is kept.
 
-    SOURCE marian-4m or marian-11m is a new translator, for rows with the columns source and target.
+    SOURCE marian-4m, marian-8m or marian-11m is a new translator, for rows with the columns source and target.
 
     Several GPUs or machines: accelerate launch -m edgewright train ...
     Several processes on CPUs: torchrun --nproc_per_node 2 -m edgewright ...

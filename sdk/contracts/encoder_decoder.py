@@ -49,6 +49,7 @@ class EncoderDecoder(ABC):
 
     def __init__(self, vocabulary: int, context: int) -> None:
         self.vocabulary, self.context, self.length, self.rows = vocabulary, context, 0, 0
+        self._sources = 0
 
     def begin(self, sources: Sequence[Sequence[int]], *, beams: int = 1) -> None:
         """Read sources, and forget what was there before.
@@ -70,7 +71,7 @@ class EncoderDecoder(ABC):
             raise
         except Exception as error:
             raise EngineError(f"reading failed: {type(error).__name__}: {error}") from error
-        self.length, self.rows = 0, len(sources) * beams
+        self.length, self._sources, self.rows = 0, len(sources), len(sources) * beams
 
     def step(self, tokens: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
         """A token more for each row: the logits of what comes after it, float32 (rows, vocabulary).
@@ -98,6 +99,22 @@ class EncoderDecoder(ABC):
         """Let row i go on from what row `rows[i]` has written, one of the same source."""
         if not np.array_equal(rows, np.arange(self.rows)):
             self._reorder(rows)
+
+    def keep(self, sources: NDArray[np.int64]) -> bool:
+        """Go on with these sources alone, their numbers rising: the others have ended. False: all stay.
+
+        An engine that can do less with fewer rows writes `_keep`.
+        """
+        beams = self.rows // self._sources
+        if not self._keep(sources, (sources[:, None] * beams + np.arange(beams)).ravel()):
+            return False
+        self._sources, self.rows = len(sources), len(sources) * beams
+        return True
+
+    def _keep(self, sources: NDArray[np.int64], rows: NDArray[np.int64]) -> bool:
+        """Drop what is none of these sources, and none of their rows."""
+        del sources, rows
+        return False
 
     def close(self) -> None:  # noqa: B027 - most give everything back when they are let go
         """Give back what outlives the object."""

@@ -223,8 +223,6 @@ class Translator:
 
     def translations(self, texts: Sequence[str], options: Options) -> list[Translation]:
         """The same with their sentences."""
-        if self._closed:
-            raise UsageError("the translator is closed", hint="load the bundle again")
         every = [self._parts(text, options) for text in texts]
         found = iter(self._sentences([part for parts in every for part in parts if part.ids], options))
         return [_joined(parts, found) for parts in every]
@@ -264,6 +262,8 @@ class Translator:
 
     def _parts(self, text: str, options: Options) -> list[_Part]:
         """The sentences of a text, and the white space and the tags between them."""
+        if self._closed:
+            raise UsageError("the translator is closed", hint="load the bundle again")
         if not isinstance(text, str):
             raise DataError(f"a {type(text).__name__} is no text", hint="give a text, or a list of texts")
         target, text = read_target(text)

@@ -178,17 +178,22 @@ def bench_translating(
     for turn in range(plan.processes):
         for (artifact, threads), found in zip(targets, answers, strict=True):
             progress(f"{artifact.key}, {threads} threads, process {turn + 1} of {plan.processes}")
-            request = TranslatingRequest(
-                bundle=opened.directory.absolute(),
-                format=artifact.format,
-                precision=artifact.precision,
-                threads=threads,
-                texts=texts,
-                rounds=plan.rounds,
-            )
-            found.append(call(TRANSLATED_TIMES, request))
+            found.append(call(TRANSLATED_TIMES, _request(opened, artifact, threads, texts, plan.rounds)))
     rows = zip(targets, answers, strict=True)
     return Results(_row(artifact, threads, len(texts), found) for (artifact, threads), found in rows)
+
+
+def _request(
+    bundle: Bundle, artifact: Artifact, threads: int, texts: tuple[str, ...], rounds: int
+) -> TranslatingRequest:
+    return TranslatingRequest(
+        bundle=bundle.directory.absolute(),
+        format=artifact.format,
+        precision=artifact.precision,
+        threads=threads,
+        texts=texts,
+        rounds=rounds,
+    )
 
 
 def _row(artifact: Artifact, threads: int, texts: int, answers: list[TranslatingAnswer]) -> TranslatingRow:
@@ -196,7 +201,9 @@ def _row(artifact: Artifact, threads: int, texts: int, answers: list[Translating
     summary = summarize([sample for answer in answers for sample in answer.text_ms])
     states = [{"before": known(one.before, MachineState), "after": known(one.after, MachineState)} for one in answers]
     rounds = [_rounds(answer.text_ms, texts) for answer in answers]
-    mark, reasons = grade(rounds, summarize([ms for process in rounds for ms in process]), states, _others(answers))
+    mark, reasons = grade(
+        rounds, summarize([ms for process in rounds for ms in process]), states, [answer.others for answer in answers]
+    )
     return TranslatingRow(
         artifact=artifact,
         engine=engine_for(artifact.format).engine,
@@ -219,10 +226,6 @@ def _row(artifact: Artifact, threads: int, texts: int, answers: list[Translating
 def _rounds(text_ms: tuple[float, ...], texts: int) -> list[float]:
     """Milliseconds of each round: texts differ in length, rounds do not."""
     return [sum(text_ms[at : at + texts]) for at in range(0, len(text_ms), texts)]
-
-
-def _others(answers: list[TranslatingAnswer]) -> list[float]:
-    return [answer.others for answer in answers]
 
 
 def _middle(values: list[float]) -> float:

@@ -88,6 +88,19 @@ def test_tokens_are_those_of_transformers(opened):
         assert [one.tokens for one in together] == found
 
 
+def test_the_first_look_at_an_artifact_runs_it(opened):
+    """With caches and all that a step reads, where one session holds the whole model: an engine may die of a run."""
+    from edgewright.inference import first_look
+    from edgewright.inference.engines import engine_for
+
+    path = next(one for one in opened.home.parent.iterdir() if one.name in ("x.onnx", "x.ptl"))
+    first_look.look_in_child(first_look.LookRequest(engine_for(opened.made_as).engine, path), print)
+    if opened.made_as == "torchscript":
+        session = engine_for(opened.made_as).open(path, threads=1)
+        logits = session.run(first_look._feeds(session.inputs))["logits"]
+        assert logits.shape == (8, opened.model.vocabulary)
+
+
 def test_the_eager_model_has_the_tables_of_its_file(opened):
     """A head of its own stays one, and what is tied is one: transformers has tied and untied in silence."""
     from safetensors.numpy import load_file
@@ -110,6 +123,16 @@ def test_fewer_bits_stay_near_and_lie_once(kind, made_as, precision, tmp_path):
     assert 20 * np.log10(wanted.std() / noise.std()) > (20 if precision == "int8" else 5)
     pages = 4096 * 60 if made_as == "onnx" else CODE
     assert stored(tmp_path) < opened.eager.num_parameters() * 4 / 2 + pages, "pages of tiny weights, and no table twice"
+
+
+@pytest.mark.parametrize("kind", translators.KINDS)
+def test_eight_bits_for_a_processor_without_dot_products_of_bytes(kind, tmp_path):
+    """Encoder and decoder have states of the same names, of which each graph rounds its own."""
+    opened = translators.opened(tmp_path, kind, count=3, precision="int8", byte_dots=False)
+    source, target = opened.sources[0], target_of(opened, 12)
+    wanted = eager_logits(opened, source, target)
+    noise = steps(opened.model, source, target) - wanted
+    assert 20 * np.log10(wanted.std() / noise.std()) > 20
 
 
 def test_weights_lie_once_in_fp32(opened):

@@ -43,6 +43,11 @@ class Chance(EncoderDecoder):
     def _reorder(self, rows):
         self._written = [self._written[row] for row in rows]
 
+    def _keep(self, sources, rows):
+        del sources
+        self._read, self._written = self._read[rows], [self._written[row] for row in rows]
+        return True
+
     def logits(self, read, text):
         return np.random.default_rng([read % 2**32, *text]).normal(0, 2, self.vocabulary)
 

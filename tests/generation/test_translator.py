@@ -185,4 +185,6 @@ def test_a_closed_translator_says_so(translator):
         pass
     with pytest.raises(UsageError, match="the translator is closed"):
         translator("Lock it.")
+    with pytest.raises(UsageError, match="the translator is closed"):
+        next(translator.stream("Lock it."))
     assert "closed" in repr(translator)
