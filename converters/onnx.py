@@ -54,7 +54,7 @@ class OnnxConverter(Converter):
 
     def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
         if spec.task == "text-generation":
-            made = described(self._decoders.make(model, spec), spec)
+            made = described(self._decoders.make(model, spec), spec, told=True)
             save_beside({out: made}, out.with_name(weights_of(out.name)))
             return
         if spec.task == "translation":

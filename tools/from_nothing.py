@@ -18,7 +18,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 NOT_RUN = {"tools/test": "not run: it is the project's gate"}
-SHORTER = {"edgewright pretrain": " --tokens 200000 --evaluations 2"}
+SHORTER = {
+    "edgewright pretrain": " --tokens 200000 --evaluations 2",
+    "edgewright train marian": " --epochs 1",
+    "edgewright build en-es": " --allow-divergence",
+}
 """What a reader waits an hour for is run for a minute; the table has the command as it was run."""
 GIVEN = {"path/to/model": "tools/demo/model", "path/to/data.tsv": "tools/demo/sentences.tsv"}
 """What the README leaves to its reader, in Python."""
@@ -36,7 +40,7 @@ INTRODUCTION = """\
 
 Written by `tools/from_nothing.py`: a fresh clone in an empty directory, a home of its own, and every command of the
 README in its order, with the installs that it names and no other. `stories.txt`, the reader's own text, is the clone's
-own pages.
+own pages; `pairs.tsv` and `held.tsv` are sentences of theirs, each with itself, which teaches no translator to translate.
 """
 
 
@@ -132,6 +136,10 @@ def main() -> None:
         revision = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
         told = [part for path in sorted(clone.glob("docs/*.md")) for part in path.read_text().split("\n\n")]
         (clone / "stories.txt").write_text("<|endoftext|>".join(told))
+        sentences = [line for part in told for line in part.replace("\t", " ").splitlines() if line.endswith(".")]
+        for name, rows in (("pairs", sentences[50:]), ("held", sentences[:50])):
+            pairs = "".join(f"{line}\t{line}\n" for line in rows)
+            (clone / f"{name}.tsv").write_text(f"source\ttarget\n{pairs}")
         env, rows = stranger(scratch, clone), []
         for step in steps((clone / "README.md").read_text()):
             rows.append((step.section, *run(step, clone, env)))

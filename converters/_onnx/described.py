@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["described"]
 
 
-def described(model: onnx.ModelProto, spec: ConversionSpec) -> onnx.ModelProto:
-    """The model, with its metadata written anew, layers apart that whoever wrote the graph has told.
+def described(model: onnx.ModelProto, spec: ConversionSpec, *, told: bool = False) -> onnx.ModelProto:
+    """The model, with its metadata written anew: a model of gigabytes is not copied for them.
 
-    A model of gigabytes is not copied for them.
+    Where whoever wrote the graph has `told` the layer of each node, those stay; else they are worked out.
     """
     model.producer_name, model.producer_version = "edgewright", __version__
     axes = {name: ["batch", "sequence"] for name in spec.inputs}
     facts = {**spec.about, "precision": spec.precision, "axes": json.dumps(axes, sort_keys=True)}
-    told = {entry.key: entry.value for entry in model.metadata_props}
-    facts[LAYERS] = told.get(LAYERS) or packed(layers_of(model.graph))
+    before = {entry.key: entry.value for entry in model.metadata_props}
+    facts[LAYERS] = before[LAYERS] if told else packed(layers_of(model.graph))
     del model.metadata_props[:]
     for key, value in sorted(facts.items()):
         entry = model.metadata_props.add()
