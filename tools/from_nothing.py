@@ -40,7 +40,7 @@ INTRODUCTION = """\
 
 Written by `tools/from_nothing.py`: a fresh clone in an empty directory, a home of its own, and every command of the
 README in its order, with the installs that it names and no other. `stories.txt`, the reader's own text, is the clone's
-own pages; `pairs.tsv` and `held.tsv` are sentences of theirs, each with itself, which teaches no translator to translate.
+own pages; `pairs.tsv` and `held.tsv` are lines of theirs, each with itself, which teaches nobody to translate.
 """
 
 
@@ -137,8 +137,8 @@ def main() -> None:
         told = [part for path in sorted(clone.glob("docs/*.md")) for part in path.read_text().split("\n\n")]
         (clone / "stories.txt").write_text("<|endoftext|>".join(told))
         sentences = [line for part in told for line in part.replace("\t", " ").splitlines() if line.endswith(".")]
-        for name, rows in (("pairs", sentences[50:]), ("held", sentences[:50])):
-            pairs = "".join(f"{line}\t{line}\n" for line in rows)
+        for name, some in (("pairs", sentences[50:]), ("held", sentences[:50])):
+            pairs = "".join(f"{line}\t{line}\n" for line in some)
             (clone / f"{name}.tsv").write_text(f"source\ttarget\n{pairs}")
         env, rows = stranger(scratch, clone), []
         for step in steps((clone / "README.md").read_text()):
