@@ -10,9 +10,9 @@ import pytest
 
 from edgewright.boards.own_wheel import own_wheel
 
+pytestmark = pytest.mark.slow  # two wheels are made
 MOST_BYTES = 900_000
 """A choice: ten seconds of a slow radio."""
-
 
 ALONE = """
 import sys
