@@ -36,6 +36,8 @@ _INDEX = ("", "unnamed: 0")
 """Columns that pandas makes of an index, as it writes it and as it reads that again."""
 _EXCEL = re.compile(r"sep=([,;\t])\s*$")
 """The first line of files that tell Excel their separator."""
+_HEADER = 2**20
+"""A choice: characters that are looked at to tell how a file is read; a column of more than csv's 2^17 is refused."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,7 @@ class Table:
         """Each row by the names of its columns, see `named`, with the number of its line. Raises DataError, OSError."""
         names = named(self.header, self.path)
         with io.TextIOWrapper(plain(self.path), encoding=self.encoding, newline="") as file:
-            reader = self._reader(file)
-            for number, cells in _told(reader, self.path):
+            for number, cells in _told(self._reader(file), self.path):
                 if not cells:
                     continue
                 row: dict[str, Any] = {n: cell for n, cell in zip(names, cells, strict=False) if n not in _INDEX}
@@ -73,9 +74,7 @@ class Table:
     def _reader(self, file: TextIO) -> Any:
         for _ in range(self.skipped):
             file.readline()
-        reader = _reader(file, self.delimiter, quotes=self.quotes)
-        next(reader, None)
-        return reader
+        return _reader(file, self.delimiter, quotes=self.quotes)
 
     @property
     def said(self) -> str:
@@ -107,9 +106,9 @@ def table_of(path: Path, encoding: str, delimiters: Sequence[str], known: set[st
         OSError: it cannot be read.
     """
     with io.TextIOWrapper(plain(path), encoding=encoding, newline="") as file:
-        first = file.readline()
+        first = file.readline(_HEADER)
         told = _EXCEL.match(first)
-        lines, skipped = (file.readline() if told else first), int(bool(told))
+        lines, skipped = (file.readline(_HEADER) if told else first), int(bool(told))
     if not lines.strip():
         return Table(path, encoding, delimiters[0], quotes=False, skipped=skipped, header=())
     if told:
@@ -140,7 +139,9 @@ def _cells(line: str, delimiter: str) -> list[str]:
 
 
 def _told(reader: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows behind the header, with the numbers of their lines."""
     try:
+        next(reader, None)
         for cells in reader:
             yield reader.line_num, cells
     except csv.Error as error:

@@ -156,6 +156,7 @@ def test_a_directory_is_no_file(tmp_path):
 
 def test_a_column_beyond_all_measure_is_said(read):
     assert "field larger than field limit" in refused(read, "rows.tsv", "sentence\tlabel\n" + "x" * 200_000 + "\t1\n")
+    assert "line 1: field larger than field limit" in refused(read, "rows.tsv", "x" * 3_000_000)
 
 
 def test_pairs_are_read_for_a_task_of_pairs(read):
