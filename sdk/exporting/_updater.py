@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import InputError, MissingExtra, UsageError
 from edgewright.system.files import check_free, writing
+from edgewright.system.programs import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,20 +58,12 @@ def need(program: str, package: str) -> None:
 def run(argv: Sequence[str]) -> None:
     """Run an updater's own program. Raises InputError: it failed, or took too long."""
     try:
-        done = subprocess.run(
-            argv,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_TIMEOUT_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise InputError(f"{argv[0]} took longer than {_TIMEOUT_S:g} s and was ended") from error
-    if done.returncode:
-        lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()] or ["not a word"]
-        raise InputError(f"{argv[0]} ended with exit code {done.returncode}: {lines[-1]}")
+        done = run_to_end(argv, timeout_s=_TIMEOUT_S)
+    except TimeoutError as error:
+        raise InputError(str(error)) from error
+    if done.code:
+        said = done.lines[-1] if done.lines else "not a word"
+        raise InputError(f"{argv[0]} ended with exit code {done.code}: {said}")
 
 
 def place(made: Path, target: Path) -> None:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edgewright.errors import InputError, MissingExtra, UnsupportedConversion
 from edgewright.exporting.c import fit, write_assets
 from edgewright.system.atomic import staged
+from edgewright.system.programs import run_to_end
 from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ _METADATA = "aarFormatVersion=1.0\naarMetadataVersion=1.0\n"
 _LIKELY = ("android.jar", "the classes.jar of onnxruntime-android", "kotlinx-coroutines-core's jar")
 _COMPILE_TIMEOUT_S = 900.0
 """A choice: the compiler takes 20 s on one core, and a board may be slow."""
+_MOST_CLASSES = 2**27
+"""A choice: those of onnxruntime-android have 0.1 MB; what unpacks to more is no library to compile against."""
 _SAME_TIME = (1980, 1, 1, 0, 0, 0)
 """Of every file in the archive, so that its bytes depend on what is in it alone."""
 _ENGINE_BYTES = {"arm64-v8a": 32_232_640, "armeabi-v7a": 22_809_264}
@@ -147,8 +150,11 @@ def _classes(path: Path, scratch: Path) -> Path:
     jar = scratch / f"{path.stem}.jar"
     try:
         with zipfile.ZipFile(path) as archive:
+            size = archive.getinfo("classes.jar").file_size
+            if size > _MOST_CLASSES:
+                raise InputError(f"classes.jar of {path} has {size} bytes, at most {_MOST_CLASSES} are read")
             jar.write_bytes(archive.read("classes.jar"))
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise InputError(f"{path} is no archive for Android: {error}") from error
     return jar
 
@@ -158,21 +164,13 @@ def _compile(work: Path, kotlinc: str, classpath: Sequence[Path], out: Path) -> 
     against = ["-classpath", os.pathsep.join(map(str, classpath))] if classpath else []
     argv = [kotlinc, "-no-reflect", "-jvm-target", "1.8", *against, "-d", str(out), *sources]
     try:
-        done = subprocess.run(
-            argv,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_COMPILE_TIMEOUT_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+        done = run_to_end(argv, timeout_s=_COMPILE_TIMEOUT_S)
+    except TimeoutError as error:
+        raise InputError(str(error)) from error
     except OSError as error:
         raise MissingExtra(f"cannot start {kotlinc}: {error.strerror}", hint="give the way to a kotlinc") from error
-    except subprocess.TimeoutExpired as error:
-        raise InputError(f"{kotlinc} took longer than {_COMPILE_TIMEOUT_S:g} s") from error
-    if done.returncode or not out.is_file():
-        said = next((line for line in done.stderr.splitlines() if "error:" in line), "not a word")
+    if done.code or not out.is_file():
+        said = next((line for line in done.lines if "error:" in line), "not a word")
         said = said.replace(f"{work}/", "")
         raise InputError(
             f"{kotlinc} does not compile the library: {said}", hint=f"--classpath wants {', '.join(_LIKELY)}"

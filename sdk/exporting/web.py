@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
@@ -19,6 +18,7 @@ from edgewright.errors import InputError, MissingExtra, UnsupportedConversion
 from edgewright.exporting.c import fit, write_assets
 from edgewright.system.atomic import staged
 from edgewright.system.files import read_capped
+from edgewright.system.programs import run_to_end
 from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
@@ -105,19 +105,10 @@ def _get_engine(to: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         ways = ("--prefer-offline", "--fetch-retries=0", "--loglevel=error", "--pack-destination", scratch)
         try:
-            done = subprocess.run(
-                ["npm", "pack", *ways, _ENGINE],
-                cwd=scratch,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=_NPM_TIMEOUT_S,
-                check=False,
-                stdin=subprocess.DEVNULL,
-            )
-            said = next((line for line in done.stderr.splitlines() if line.strip()), "not a word")
-        except subprocess.TimeoutExpired:
-            said = f"it took longer than {_NPM_TIMEOUT_S:g} s"
+            done = run_to_end(["npm", "pack", *ways, _ENGINE], timeout_s=_NPM_TIMEOUT_S, cwd=Path(scratch))
+            said = next(iter(done.lines), "not a word")
+        except TimeoutError as error:
+            said = str(error)
         packed = next(Path(scratch).glob("*.tgz"), None)
         if packed is None:
             hint = "without a network give a directory with its files by --engine"

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import c_answers
@@ -88,6 +89,10 @@ def test_a_compiler_that_cannot_is_told(bundle_dir, tmp_path):
     with pytest.raises(MissingExtra, match="cannot start /nowhere/kotlinc"):
         export_android(bundle_dir, out=tmp_path / "app", kotlinc="/nowhere/kotlinc")
     (tmp_path / "other.aar").write_bytes(b"no archive")
+    with zipfile.ZipFile(tmp_path / "bomb.aar", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("classes.jar", bytes(2**27 + 1))
+    with pytest.raises(InputError, match="134217729 bytes, at most 134217728 are read"):
+        export_android(bundle_dir, out=tmp_path / "app", kotlinc="kotlinc", classpath=[tmp_path / "bomb.aar"])
     with pytest.raises(InputError, match=r"other\.aar is no archive for Android"):
         export_android(bundle_dir, out=tmp_path / "app", kotlinc="kotlinc", classpath=[tmp_path / "other.aar"])
     assert not (tmp_path / "app").exists()
