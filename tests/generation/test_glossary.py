@@ -37,3 +37,8 @@ def test_whole_words_ask_for_their_terms(sentence, wanted):
 def test_what_is_no_glossary_is_refused(terms, shown):
     with pytest.raises(DataError, match=shown):
         Glossary(terms)
+
+
+def test_of_overlapping_terms_the_longest_stands():
+    glossary = Glossary({"front": "delante", "front door": "puerta principal"})
+    assert glossary.asked("Lock the front door.") == ("puerta principal",)
