@@ -27,7 +27,7 @@ _ADDRESS = re.compile(rf"hf:/{{1,2}}({_PART}/{_PART})(?:/({_PART}))?(?::({_PART}
 
 def is_address(path: str) -> bool:
     """Whether it is one of a data set."""
-    return path.startswith("hf:/")
+    return path.startswith("hf:/") or path == "hf:"
 
 
 @lru_cache(maxsize=16)

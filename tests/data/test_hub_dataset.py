@@ -3,10 +3,11 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from edgewright.data.hub_dataset import fetched
+from edgewright.data.hub_dataset import fetched, is_address
 from edgewright.errors import MissingExtra, UsageError
 
 SCRIPT = """
@@ -55,6 +56,7 @@ def test_a_split_is_read_with_the_names_of_its_classes(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("address", ["hf://", "hf://sst2", "hf://a/b:c:d", "hf://a/../b", "hf://a/b/c/d", "hf:/a b/c"])
 def test_what_is_no_address_is_refused(address):
+    assert is_address(str(Path(address))), "a path has lost slashes"
     with pytest.raises(UsageError, match="is no address of a data set; give hf://OWNER/NAME:SPLIT"):
         fetched(address)
 
