@@ -94,7 +94,7 @@ IN_ONE_PROCESS = ("build", "train", "distill", "pretrain", "compress", "search")
 
 
 def shorter(words):
-    """A command as it is printed, but for how long it measures, and without the formats that other tests build."""
+    """A command as it is printed, but for how long it measures, and without what other tests build."""
     given = [word.replace(",executorch,torchscript", "").replace("marian-8m", "marian") for word in words]
     given = [word.replace("fp32,", "") for word in given] if "onnx,tflite" in given else given
     random = ["--allow-divergence"] * any(word.endswith((".gguf", "en-es")) for word in words[:2])  # of no meaning
