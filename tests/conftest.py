@@ -27,8 +27,7 @@ gc.set_threshold(
     50_000
 )  # thousands of tests and torch's modules live to the end: looking for them is a tenth of the time
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # Workers share the cores: a thread of torch's pool shall not wait awake for one that has none. libgomp reads it when
-    # torch is imported
+    # Workers share the cores: a thread of torch's pool shall not wait awake for one that has none
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.pop("COLUMNS", None)  # pytest's own plugins set it, and tables would fold to it
 hypothesis.settings.register_profile("busy", deadline=None)  # these machines are shared

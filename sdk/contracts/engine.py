@@ -128,7 +128,7 @@ class Runtime(ABC):
         plain: whether it shall, to tell a wrong artifact from a wrong engine.
         spins: whether its threads may wait awake for the next piece of work, which is quicker and takes the processor.
         footprint: the memory that it takes.
-        preload: modules that it takes long to import, and that start no thread: children that open artifacts share them.
+        preload: modules that take long to import, and start no thread: children that open many artifacts share them.
     """
 
     has_plain: ClassVar[bool] = False

@@ -39,7 +39,7 @@ _CHILD_SIDE, _KEEPER = "edgewright.system.child_side", "edgewright.system.keeper
 """Imported by their names, in the process that forks alone: whoever asks for children has no use for them."""
 _PATIENT = {"OMP_WAIT_POLICY": "passive"}
 """How threads of torch wait for each other (OpenMP 5.2, 21.7). Awake, as libgomp has it, they take the cores from those
-that they wait for where a machine has other work: a small decoder wrote the tokens of its gate in 0.5 s instead of 8."""
+that they wait for where a machine has other work: a small decoder wrote what its gate asks in 0.5 s instead of 8."""
 _READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "TORCH", "PYTORCH_", "PYTHON", "OMP_", "MKL_", "OPENBLAS_", "LD_", "CUDA_")
 """How the names begin of variables that libraries read once: where they are others, another process has to import."""
 
