@@ -42,6 +42,7 @@ class ExecutorchRuntime(Runtime):
     extra = "executorch"
     module = "executorch"
     package = "executorch"
+    preload = ("torch",)
 
     _open_sessions: ClassVar[weakref.WeakSet[Session | Decoder]] = weakref.WeakSet()
 

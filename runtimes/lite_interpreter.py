@@ -45,6 +45,7 @@ class LiteInterpreter(Runtime):
     extra = "torch"
     module = "torch"
     package = "torch"
+    preload = ("torch",)
 
     def _open(self, path: Path, *, threads: int) -> Session:
         signature = _signature(path)

@@ -26,6 +26,9 @@ HERE = Path(__file__).parent
 gc.set_threshold(
     50_000
 )  # thousands of tests and torch's modules live to the end: looking for them is a tenth of the time
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores: a thread of torch's pool shall not wait awake for one that has none
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.pop("COLUMNS", None)  # pytest's own plugins set it, and tables would fold to it
 hypothesis.settings.register_profile("busy", deadline=None)  # these machines are shared
 hypothesis.settings.load_profile("busy")
@@ -42,9 +45,15 @@ HIDDEN, LAYERS, HEADS, INTERMEDIATE, POSITIONS, LABELS = 32, 2, 2, 64, 64, 2
 
 
 def pytest_ignore_collect(collection_path, config):
-    """Leave out what holds slow tests alone, before torch is imported only to be told that none is wanted."""
-    slow = collection_path.name in SLOW_ROOMS or collection_path.relative_to(HERE).as_posix() in SLOW_FILES
-    return True if config.option.markexpr == "not slow" and slow else None
+    """Leave out a file that holds no test of the wanted kind: to import it costs each worker a part of its time."""
+    asked, where = config.option.markexpr, collection_path.relative_to(HERE)
+    if asked == "not slow":
+        return True if where.name in SLOW_ROOMS or where.as_posix() in SLOW_FILES else None
+    if collection_path.suffix != ".py" or asked not in ("slow and alone", "slow and not alone"):
+        return None
+    text = collection_path.read_text()
+    slow = SLOW_ROOMS & set(where.parts) or "mark.slow" in text
+    return None if slow and (asked == "slow and not alone" or "mark.alone" in text) else True
 
 
 def pytest_collection_modifyitems(items):

@@ -22,7 +22,7 @@ from edgewright.bundle.manifest import Artifact, File, Manifest, encode
 from edgewright.bundle.manifest import Source as Origin
 from edgewright.contracts.precision import weight_bits
 from edgewright.errors import ChildFailed, EdgewrightError, GateFailed, StorageError, from_record
-from edgewright.inference.engines import engine_for
+from edgewright.inference.engines import engine_for, remember
 from edgewright.model.card import CARD, hub_id
 from edgewright.model.conversion import CONVERT, Conversion, Wanted
 from edgewright.model.known import read_json
@@ -207,6 +207,7 @@ class Assembly:
             weights_bytes=beside.stat().st_size if (beside := self.stage / weights_of(path)).is_file() else UNSET,
         )
         self.artifacts.append(artifact)
+        remember(artifact, engine_for(artifact.format))  # which has just run it, in a child
 
     def _carried(self, precision: Precision, rung: tuple[str, ...]) -> str | UnsetType:
         """The source's own grid, where the artifact has as many bits."""

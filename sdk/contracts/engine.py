@@ -128,6 +128,7 @@ class Runtime(ABC):
         plain: whether it shall, to tell a wrong artifact from a wrong engine.
         spins: whether its threads may wait awake for the next piece of work, which is quicker and takes the processor.
         footprint: the memory that it takes.
+        preload: modules that take long to import, and start no thread: children that open many artifacts share them.
     """
 
     has_plain: ClassVar[bool] = False
@@ -135,6 +136,7 @@ class Runtime(ABC):
     reentrant: ClassVar[bool] = False
     has_buckets: ClassVar[bool] = False
     no_profiler: ClassVar[str] = "edgewright does not read its profiler"
+    preload: ClassVar[tuple[str, ...]] = ()
     plain: bool = False
     spins: bool = True
     buckets: tuple[int, ...] = ()

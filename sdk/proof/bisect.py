@@ -179,15 +179,16 @@ class _Look:
     def _outputs(self, stage: str, *, plain: bool = False) -> list[Batch]:
         if stage == "export":
             return arrays.load(self._path("export"))
+        engine = engine_for(self.converter.format)
         request = RunRequest(
             name=f"bisector, {stage}",
-            engine=engine_for(self.converter.format).engine,
+            engine=engine.engine,
             artifact=self._path(stage),
             feeds=self._path("feeds"),
             out=self._path("outputs"),
             plain=plain,
         )
-        self.jobs.run(RUN, request)
+        self.jobs.run(RUN, request, preload=engine.preload)
         return arrays.load(self._path("outputs"))
 
 

@@ -145,16 +145,17 @@ class DecoderProof:
         Raises:
             GateFailed: a limit of `precision` is broken; with `allow_divergence` the parity record says it instead.
         """
+        engine = engine_for(name)
         request = ArtifactRequest(
             name=f"{name} {precision}",
-            engine=engine_for(name).engine,
+            engine=engine.engine,
             artifact=path,
             context=self._context,
             texts=self._texts,
             logits=self._logits,
             golden=tuple(self._golden),
         )
-        answer = self._jobs.run(ARTIFACT, request)
+        answer = self._jobs.run(ARTIFACT, request, preload=engine.preload)
         decoding = _decoding(answer, self._eager, self._texts)
         limit = DECODER_LIMITS[precision]
         failed = broken(answer, decoding, limit)

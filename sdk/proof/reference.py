@@ -129,16 +129,17 @@ class Proof:
 
     def held(self, name: str, precision: Precision, path: Path, *, allow_divergence: bool) -> Held:
         """Run an artifact in the engine of the format called `name`, and judge it. Raises what `judge` raises."""
+        engine = engine_for(name)
         request = RunRequest(
             name=f"{name} {precision}",
-            engine=engine_for(name).engine,
+            engine=engine.engine,
             artifact=path,
             feeds=self.feeds,
             out=self._jobs.scratch / "outputs.npz",
             outputs=self.task.outputs,
             per_token=self.task.per_token,
         )
-        signature = self._jobs.run(RUN, request)
+        signature = self._jobs.run(RUN, request, preload=engine.preload)
         outputs = self.regrouped(arrays.load(request.out))
         parity, score = self.judge(outputs, precision, allow_divergence=allow_divergence)
         self._kept[f"{path.parent.name}/{path.name}"] = outputs[: len(self.cases)]

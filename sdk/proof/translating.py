@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edgewright.contracts.engine import Runtime
     from edgewright.contracts.precision import Precision
     from edgewright.model.source import Source
     from edgewright.model.translating import EagerTranslation, TranslatedAnswer
@@ -141,9 +142,10 @@ class TranslatorProof:
         Raises:
             GateFailed: a limit of `precision` is broken; with `allow_divergence` the parity record says it instead.
         """
+        engine = engine_for(name)
         request = TranslatedRequest(
             name=f"{name} {precision}",
-            engine=engine_for(name).engine,
+            engine=engine.engine,
             artifact=path,
             context=self._context,
             sources=self._sources,
@@ -153,20 +155,20 @@ class TranslatorProof:
             logits=self._logits,
             golden=tuple(self._golden),
         )
-        answer = self._jobs.run(TRANSLATED, request)
+        answer = self._jobs.run(TRANSLATED, request, preload=engine.preload)
         decoding = _decoding(answer, self._eager, max(map(len, self._sources)), self._manner.most)
         said = "the eager model's translations"
         score = Score("perplexity", decoding.perplexity, decoding.tokens, said, decoding.reference)
         failed = broken(answer, decoding, DECODER_LIMITS[precision])
         if self._labelled and self._wanted:
-            score = replace(self._scored(request, self._labelled), reference=self._wanted.value)
+            score = replace(self._scored(request, engine, self._labelled), reference=self._wanted.value)
             failed = failed or score_failure(score, LIMITS[precision])
         if failed and not allow_divergence:
             raise GateFailed(failed, hint="--allow-divergence keeps it and records the failure")
         self._answers[f"{path.parent.name}/{path.name}"] = answer
         return Held(answer.inputs, answer.outputs, replace(parity_of(answer), diverged=failed), score, decoding)
 
-    def _scored(self, request: TranslatedRequest, labelled: Path) -> Score:
+    def _scored(self, request: TranslatedRequest, engine: Runtime, labelled: Path) -> Score:
         asked = RowsRequest(
             name=request.name,
             engine=request.engine,
@@ -176,7 +178,7 @@ class TranslatorProof:
             data=labelled.absolute(),
             metric=_METRIC,
         )
-        return self._jobs.run(ROWS, asked)
+        return self._jobs.run(ROWS, asked, preload=engine.preload)
 
     def golden(self) -> Golden:
         """A golden case for each golden source: the logits of its first token, and what each artifact writes."""

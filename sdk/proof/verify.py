@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgewright.bundle.manifest import Artifact
+    from edgewright.contracts.engine import Runtime
     from edgewright.model.decoding import WriteAnswer
     from edgewright.tasks import Task
     from edgewright.text.encoding import Encoding
@@ -112,39 +113,39 @@ def _replay_writer(
         return Replay(artifact, "", 0, 0.0, skipped=str(error))
     cases = bundle.golden().cases[: len(ids)]
     recorded = [case.tokens.get(artifact.path, ()) if case.tokens is not UNSET else () for case in cases]
-    answer: WriteAnswer = replay(bundle, artifact, engine.engine, ids, [len(tokens) for tokens in recorded], progress)
+    answer: WriteAnswer = replay(bundle, artifact, engine, ids, [len(tokens) for tokens in recorded], progress)
     remember(artifact, engine)
     return Replay(artifact, engine.engine, len(ids), written(bundle, artifact, answer.samples, answer.tokens))
 
 
 def _replay_decoder(
-    bundle: Bundle, artifact: Artifact, engine: str, ids: list[tuple[int, ...]], counts: list[int], progress: Any
+    bundle: Bundle, artifact: Artifact, engine: Runtime, ids: list[tuple[int, ...]], counts: list[int], progress: Any
 ) -> WriteAnswer:
     request = WriteRequest(
         name=artifact.key,
-        engine=engine,
+        engine=engine.engine,
         artifact=(bundle.directory / artifact.path).absolute(),
         context=bundle.manifest.settings.max_length,
         prompts=tuple(ids),
         counts=tuple(counts),
     )
-    return call(WRITE, request, progress=progress)
+    return call(WRITE, request, preload=engine.preload, progress=progress)
 
 
 def _replay_translator(
-    bundle: Bundle, artifact: Artifact, engine: str, ids: list[tuple[int, ...]], counts: list[int], progress: Any
+    bundle: Bundle, artifact: Artifact, engine: Runtime, ids: list[tuple[int, ...]], counts: list[int], progress: Any
 ) -> WriteAnswer:
     """As many tokens of each as were recorded: what forces an end at the last one was not at work there."""
     context = bundle.manifest.settings.max_length
     request = AgainRequest(
         name=artifact.key,
-        engine=engine,
+        engine=engine.engine,
         artifact=(bundle.directory / artifact.path).absolute(),
         context=context,
         sources=tuple(ids),
         manner=manner_of(bundle.directory, context),
     )
-    answer = call(TRANSLATED_AGAIN, request, progress=progress)
+    answer = call(TRANSLATED_AGAIN, request, preload=engine.preload, progress=progress)
     return replace(answer, tokens=tuple(tokens[:count] for tokens, count in zip(answer.tokens, counts, strict=True)))
 
 
@@ -163,7 +164,7 @@ def _replay(bundle: Bundle, artifact: Artifact, task: Task, encodings: list[Enco
         outputs=task.outputs,
         per_token=task.per_token,
     )
-    jobs.run(RUN, request)
+    jobs.run(RUN, request, preload=engine.preload)
     remember(artifact, engine)
     worst = judged(bundle, artifact, task, encodings, arrays.load(out))
     return Replay(artifact, engine.engine, len(encodings), worst)

@@ -1,20 +1,13 @@
-"""A bare emulated board behind a real ssh server, emulated too: equipped, flashed, asked, upgraded, rolled back."""
+"""A bare emulated board behind a real ssh server, emulated too: equipped, flashed, asked."""
 
 import json
 
 import pytest
-from conftest import edgewright, only, second
+from conftest import edgewright, only
 from loopback import EmulatedSshd, serve
 
 from edgewright.boards.connect import connect
-from edgewright.boards.flash import flash, rollback
-from edgewright.boards.install import by_wheels
-from edgewright.contracts.board_commands import Checks
 
-QUICK = Checks.programs(
-    (), ("{python}", "-m", "edgewright", "verify", "{bundle}", "--quick", "--json"), ("{python}", "-c", "")
-)
-"""One golden case before the switch, none after it: the whole of them were replayed when it was first flashed."""
 TEXT = "a charming and often affecting journey"
 
 
@@ -41,7 +34,8 @@ def test_the_far_side_is_an_aarch64_machine_without_edgewright(sshd):
     way.close()
 
 
-def test_a_bare_board_from_first_to_last(sshd, int8, tmp_path):
+def test_a_bare_board_is_equipped_and_answers(sshd, int8):
+    """What comes after it, `test_emulated.py` does there without a server, and others over one without an emulator."""
     line = edgewright("flash", int8, sshd.url, "-q", check=5)
     assert "No module named 'edgewright'; run it with --install" in line
     first = json.loads(edgewright("flash", int8, sshd.url, "--install", "--json", "-q"))
@@ -49,12 +43,3 @@ def test_a_bare_board_from_first_to_last(sshd, int8, tmp_path):
     assert {name.partition("-")[0] for name in first["flash"]["installed"]} >= {"edgewright", "onnxruntime", "numpy"}
     there = ["--device", sshd.url]
     assert json.loads(edgewright("run", int8, TEXT, *there))["answer"][0]["label"] == "positive"
-    line = edgewright("bench", int8, *there, "-q", check=2)
-    assert "this machine is emulated (qemu-aarch64-static): its times would mean nothing" in line
-    way = connect(sshd.url)
-    after = flash(second(int8, tmp_path / "2"), way, install=by_wheels, checks=QUICK)
-    assert (after.sent, after.equipment.sent, after.version) == (("config.json",), (), 2)
-    assert rollback(way, checks=QUICK).active.startswith("000001-")
-    way.close()
-    rows = json.loads(edgewright("list", sshd.url, "--json"))["rows"]
-    assert [(row["role"], row["version"]) for row in rows] == [("previous", 2), ("active", 0)]

@@ -33,7 +33,7 @@ from edgewright.model.source import open_source
 TEXTS = ["Good.", "What a bright, kind story; it drags a little!", "", "GOOD Story", "naïve café 東京 😀"]
 
 
-def built(source, tmp_path, formats=("onnx",), precisions=("fp32",), **more):
+def built(source, tmp_path, formats=("torchscript",), precisions=("fp32",), **more):
     return build(source, out=tmp_path / "bundle", formats=formats, precisions=precisions, **more)
 
 

@@ -58,6 +58,14 @@ def test_another_process_imports_where_libraries_would_read_other_variables():
     assert birth(env={**ENV, "HF_HUB_OFFLINE": "2"})[0] != first
 
 
+@pytest.mark.parametrize(("given", "found"), [({}, b"passive"), ({"OMP_WAIT_POLICY": "active"}, b"active")])
+def test_threads_wait_asleep_unless_somebody_wants_them_awake(monkeypatch, given, found):
+    close()
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    parent, *_ = birth(env={**ENV, **given})
+    assert b"OMP_WAIT_POLICY=" + found in Path("/proc", str(parent), "environ").read_bytes().split(b"\0")
+
+
 def test_a_child_works_where_its_parent_is_now(tmp_path, monkeypatch):
     birth()
     monkeypatch.chdir(tmp_path)

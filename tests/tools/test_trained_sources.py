@@ -31,6 +31,19 @@ def data(monkeypatch):
     return trained_sources.Data(rows[40:], rows[:40], asked)
 
 
+@pytest.fixture
+def in_one_process(run, monkeypatch):
+    """The commands, with one process for all of their children to be born from."""
+
+    def edgewright(*words, refused=False):
+        code, out, err = run(*words)
+        assert bool(code) is refused, err
+        return err if refused else out
+
+    monkeypatch.setattr(trained_sources, "edgewright", edgewright)
+
+
+@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.parametrize("name", trained_sources.KINDS)
 def test_a_kind_scores_as_its_own_library_says(base, data, tmp_path, name):
     kind = trained_sources.KINDS[name]
