@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edgewright.contracts.precision import by_integers
 from edgewright.converters._decoder.gguf import read_grids
 from edgewright.converters._decoder.smoothing import smoothed
 from edgewright.converters._decoder.source import DecoderSource
@@ -45,8 +46,10 @@ class DecoderMaker:
         decoder, products = self._source.decoder(model, spec), self._products(model, spec)
         if isinstance(products, Rows):
             decoder = smoothed(decoder, self._source.moments(model, spec))
+        small = spec.int8_cache and by_integers(spec.precision)
+        peaks = self._source.cache_peaks(model, spec) if small else ()
         spec.progress("write the graph")
-        made = decoder_model(decoder, products)
+        made = decoder_model(decoder, products, peaks)
         return halve(made) if spec.precision == "fp16" else made
 
     def _products(self, model: Any, spec: ConversionSpec) -> Products:
