@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = ["OnnxRuntime"]
 
-_DTYPES = {"tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(float)": "float32", "tensor(float16)": "float16"}
+_DTYPES = {
+    "tensor(int64)": "int64",
+    "tensor(int32)": "int32",
+    "tensor(int8)": "int8",
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+}
 
 
 class OnnxRuntime(Runtime):

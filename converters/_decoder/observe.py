@@ -1,9 +1,10 @@
-"""What meets the weights of a decoder: second moments of the activations, by the name of the weight."""
+"""What texts show of a decoder: second moments of what meets its weights, and how large its keys and values become."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from edgewright.converters._rounding.gptq import Moments
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["moments"]
+    from edgewright.converters._decoder.parts import Decoder
+
+__all__ = ["cache_peaks", "moments"]
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
@@ -39,3 +42,33 @@ def _taker(found: Moments, name: str) -> Any:
         found.add(name, given[0].flatten(0, -2).float().numpy().copy())
 
     return take
+
+
+@torch.inference_mode()  # type: ignore[untyped-decorator]
+def cache_peaks(
+    model: Any, decoder: Decoder, batches: Sequence[Mapping[str, NDArray[Any]]]
+) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """The largest sizes of each layer's keys and values by channel, float32 (key_heads * head_dim,) each.
+
+    Positions turn pairs of a key's numbers: both have the length of the pair, which is the same at every position, and
+    no text need be as long as the context.
+    """
+    from transformers import DynamicCache
+
+    shapes = [(block.attention.key_heads, block.attention.head_dim) for block in decoder.blocks]
+    peaks = [(np.zeros(shape, np.float32), np.zeros(shape, np.float32)) for shape in shapes]
+    for batch in batches:
+        cache = DynamicCache()  # without the model's configuration: one that does not forget what left a window
+        model(input_ids=torch.from_numpy(batch["input_ids"]), past_key_values=cache, use_cache=True)
+        for block, layer, (keys, values) in zip(decoder.blocks, cache.layers, peaks, strict=True):
+            rotary = block.attention.rotary
+            sizes = _turned_sizes(layer.keys[0].float().numpy(), 0 if rotary is None else rotary.cos.shape[1])
+            np.maximum(keys, sizes.max(1), out=keys)
+            np.maximum(values, np.abs(layer.values[0].float().numpy()).max(1), out=values)
+    return [(keys.reshape(-1), values.reshape(-1)) for keys, values in peaks]
+
+
+def _turned_sizes(keys: NDArray[np.float32], half: int) -> NDArray[np.float32]:
+    """Keys (..., head_dim), of which the first `half` are turned with as many behind them: sizes at any position."""
+    pair = np.hypot(keys[..., :half], keys[..., half : 2 * half])
+    return np.concatenate([pair, pair, np.abs(keys[..., 2 * half :])], -1)

@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from edgewright.contracts.converter import ConversionSpec
     from edgewright.converters._decoder.parts import Decoder
     from edgewright.converters._rounding.gptq import Moments
+
+    Peaks = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 __all__ = ["DecoderSource"]
 
@@ -18,6 +23,7 @@ class DecoderSource:
     def __init__(self) -> None:
         self._decoder: Decoder | None = None
         self._moments: Moments | None = None
+        self._peaks: list[Peaks] | None = None
 
     def decoder(self, model: Any, spec: ConversionSpec) -> Decoder:
         """The parts. Raises UnsupportedConversion."""
@@ -36,3 +42,12 @@ class DecoderSource:
             spec.progress("measure activations")
             self._moments = moments(model.model, spec.calibration)
         return self._moments
+
+    def cache_peaks(self, model: Any, spec: ConversionSpec) -> list[Peaks]:
+        """How large the keys and values of each layer become there."""
+        from edgewright.converters._decoder.observe import cache_peaks
+
+        if self._peaks is None:
+            spec.progress("measure keys and values")
+            self._peaks = cache_peaks(model.model, self.decoder(model, spec), spec.calibration)
+        return self._peaks

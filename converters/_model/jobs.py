@@ -106,6 +106,7 @@ def read_spec(request: Conversion, model: Any) -> ConversionSpec:
         tokenizer=request.source.directory,
         calibration=[_taken(model, batch) for batch in calibration],
         byte_dots=request.byte_dots,
+        int8_cache=request.int8_cache,
         about=request.about,
     )
 

@@ -7,7 +7,8 @@ The names, those of the free dimensions among them, are those of transformers' o
 and transformers.js look for. Attention is com.microsoft's GroupQueryAttention: it turns queries and keys itself, and
 where `past` and `present` are one buffer it writes in place. `position_ids` is an input where the model has a table
 of positions, or heads too small for that kernel's own rotation. `num_logits_to_keep` may be left out: 0 is all
-positions, and 1 saves the products of a whole prompt with the head.
+positions, and 1 saves the products of a whole prompt with the head. A cache of 8 bits has a scale for each channel of
+a layer's keys, and of its values: numbers of the model, not of a text.
 """
 
 from __future__ import annotations
@@ -19,30 +20,44 @@ import numpy as np
 from edgewright.converters._onnx.writer import ACTIVATIONS, DOMAIN, Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import onnx
+    from numpy.typing import NDArray
 
     from edgewright.converters._decoder.parts import Attention, Block, Decoder, FeedForward, Norm
     from edgewright.converters._onnx.products import Products
+
+    Peaks = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 __all__ = ["decoder_model"]
 
 _ROTARY_STEP = 8
 """GroupQueryAttention's own rotation takes tables whose width is a multiple of it (group_query_attention_helper.h)."""
+_STEPS = 127
+"""On either side of zero, of eight bits with a sign."""
+_LEAST_PEAK = 1e-6
+"""Of a channel that no text moved: a scale is divided by."""
+_NO_POSITIONS_BIAS_SINK = ("", "", "")
+"""Inputs of GroupQueryAttention before the scales, which nothing here gives (ContribOperators.md)."""
 _END = 2**31 - 1
 """Behind every sequence: the end of a slice."""
 
 
-def decoder_model(decoder: Decoder, products: Products) -> onnx.ModelProto:
-    """The model of `decoder`, its weights stored as `products` has it."""
-    return _Graph(decoder, products).model()
+def decoder_model(decoder: Decoder, products: Products, peaks: Sequence[Peaks] = ()) -> onnx.ModelProto:
+    """The model of `decoder`, its weights stored as `products` has it.
+
+    With the `peaks` of each layer's keys and values, float32 (key_heads * head_dim,), its cache is int8.
+    """
+    return _Graph(decoder, products, peaks).model()
 
 
 class _Graph(Writer):
     """The graph of a decoder in the making."""
 
-    def __init__(self, decoder: Decoder, products: Products) -> None:
+    def __init__(self, decoder: Decoder, products: Products, peaks: Sequence[Peaks]) -> None:
         super().__init__(decoder)
-        self.decoder, self._products = decoder, products
+        self.decoder, self._products, self._peaks = decoder, products, peaks
 
     def model(self) -> onnx.ModelProto:
         """The finished model."""
@@ -85,7 +100,7 @@ class _Graph(Writer):
         return [
             helper.make_tensor_value_info(
                 f"{name}.{at}.{part}",
-                TensorProto.FLOAT,
+                TensorProto.INT8 if self._peaks else TensorProto.FLOAT,
                 ["batch_size", block.attention.key_heads, length, block.attention.head_dim],
             )
             for at, block in enumerate(self.decoder.blocks)
@@ -167,7 +182,8 @@ class _Graph(Writer):
         tables = ["", ""]
         if attention.rotary is not None and turned:
             tables = self._tables(attention)
-        window = {"local_window_size": attention.window} if attention.window else {}
+        more = {"local_window_size": attention.window} if attention.window else {}
+        scales, cached = self._cache_scales(at)
         found = self.node(
             "GroupQueryAttention",
             *given,
@@ -176,15 +192,28 @@ class _Graph(Writer):
             "ends",
             "total",
             *tables,
+            *scales,
             outputs=[f"{at}.attended", f"present.{at}.key", f"present.{at}.value"],
             domain=DOMAIN,
             num_heads=attention.heads,
             kv_num_heads=attention.key_heads,
             scale=attention.scale,
             do_rotary=int(attention.rotary is not None and turned),
-            **window,
+            **more,
+            **cached,
         )
         return self._products.product(self, found[0], attention.output)
+
+    def _cache_scales(self, at: int) -> tuple[list[str], dict[str, Any]]:
+        """What GroupQueryAttention wants for a cache of 8 bits: its last inputs, and attributes."""
+        if not self._peaks:
+            return [], {}
+        scales = [
+            self.constant(f"{at}.{part}_scale", np.maximum(peak, _LEAST_PEAK) / np.float32(_STEPS))
+            for part, peak in zip(("key", "value"), self._peaks[at], strict=True)
+        ]
+        kinds = {"kv_cache_bit_width": 8, "k_quant_type": "PER_CHANNEL", "v_quant_type": "PER_CHANNEL"}
+        return [*_NO_POSITIONS_BIAS_SINK, *scales], kinds
 
     def _queries(self, at: int, attention: Attention, state: str) -> list[str]:
         """Queries, keys and values as the operator takes them: in one, unless something is done to them apart."""

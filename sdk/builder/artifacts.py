@@ -70,6 +70,7 @@ class Assembly:
     proof: AnyProof
     allow_divergence: bool = field(kw_only=True)
     byte_dots: bool = True
+    int8_cache: bool = False
     artifacts: list[Artifact] = field(default_factory=list)
     failures: list[EdgewrightError] = field(default_factory=list)
     packages: set[str] = field(default_factory=lambda: {"edgewright", "numpy", "tokenizers"})
@@ -147,6 +148,7 @@ class Assembly:
             texts=texts,
             threads=allowed().threads,
             byte_dots=self.byte_dots,
+            int8_cache=self.int8_cache,
             about=self._about(),
         )
         try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright import registry
 from edgewright.boards.catalogue import named
 from edgewright.builder.artifacts import Assembly
-from edgewright.builder.plan import planned, supported, wanted_of
+from edgewright.builder.plan import check_cache, planned, supported, wanted_of
 from edgewright.bundle.bundle import MANIFEST, Bundle
 from edgewright.errors import UsageError
 from edgewright.model.checkpoint import is_checkpoint, open_checkpoint
@@ -51,6 +51,7 @@ def build(
     tokenizer: str | Path | None = None,
     labels: Sequence[str] = (),
     max_length: int = 512,
+    int8_cache: bool = False,
     allow_divergence: bool = False,
     leave_gaps: bool = False,
     version: int = 0,
@@ -76,6 +77,7 @@ def build(
         tokenizer: for a module or a Keras model, the directory of its tokenizer; of llama2.c the vocabulary's file.
         labels: for a module or a Keras model that classifies, the names of its classes.
         max_length: for a module or a Keras model, the largest number of tokens.
+        int8_cache: keep a decoder's keys and values in 8 bits, in ONNX artifacts whose weights are integers.
         allow_divergence: keep artifacts that fail a gate; the manifest records the failure.
         leave_gaps: leave out what cannot be made, by the table of gaps, and make the rest.
         version: a counter to raise with each release; a board refuses to go down (`edgewright.boards.flash`).
@@ -99,11 +101,13 @@ def build(
         source = _source(model, example_inputs, jobs, given)
         warm(() if source.keras else EAGER)
         plan = supported(plan, source, leave_gaps=leave_gaps)
+        if int8_cache:
+            check_cache(plan, source)
         with staged(Path(out), marker=MANIFEST, force=force) as stage:
             proof = _proof(source, jobs, data, calibration)
             source = replace(source, settings=proof.settings)
             work = Assembly(source, stage, jobs, proof, allow_divergence=allow_divergence)
-            work.byte_dots = board is None or board.cpu.byte_dots
+            work.byte_dots, work.int8_cache = board is None or board.cpu.byte_dots, int8_cache
             work.packages |= {"tensorflow"} if source.keras else set()
             work.make(plan)
             if work.failures and (there or not work.artifacts):

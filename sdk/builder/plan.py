@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from edgewright import registry
 from edgewright.boards.catalogue import wanted
 from edgewright.builder.support import gap
-from edgewright.contracts.precision import known
+from edgewright.contracts.precision import by_integers, known
 from edgewright.errors import UnsupportedConversion, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgewright.contracts.precision import Precision
     from edgewright.model.source import Source
 
-__all__ = ["planned", "supported", "wanted_of"]
+__all__ = ["check_cache", "planned", "supported", "wanted_of"]
 
 _FORMATS = ("onnx",)
 _PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
@@ -73,3 +73,12 @@ def supported(plan: Plan, source: Source, *, leave_gaps: bool) -> Plan:
         left = [precision for precision, found in gaps.items() if not found]
         kept += [(converter, left)] if left else []
     return kept
+
+
+def check_cache(plan: Plan, source: Source) -> None:
+    """Raise UsageError where an int8 cache is wanted, and nothing of the plan would have one."""
+    small = any(converter.format == "onnx" and any(map(by_integers, precisions)) for converter, precisions in plan)
+    if source.task != "text-generation" or not small:
+        found = ", ".join(f"{converter.format} {' '.join(precisions)}" for converter, precisions in plan)
+        what = f"nothing of this build has an int8 cache: {source.task} as {found}"
+        raise UsageError(what, hint="decoders have it, in ONNX at int8 and int4")

@@ -141,6 +141,11 @@ class Artifact(Struct, frozen=True, forbid_unknown_fields=True):
         return self.size_bytes + (0 if isinstance(self.weights_bytes, UnsetType) else self.weights_bytes)
 
     @property
+    def cache_dtype(self) -> str | None:
+        """The type of keys and values where they go in and come out; None where there are none, or they lie inside."""
+        return next((spec.dtype for spec in self.inputs if spec.name.startswith("past_key_values.")), None)
+
+    @property
     def key(self) -> str:
         """`format/precision`, as tables print it."""
         return f"{self.format}/{self.precision}"

@@ -98,7 +98,13 @@ def decoding_row(artifact: Artifact) -> dict[str, Any]:
     first = decoding.first_difference
     greedy = equal if first is None else f"{equal}, else from token {first}"
     carried = None if isinstance(artifact.carried, UnsetType) else artifact.carried
-    return {"kl": decoding.kl, "eager_perplexity": decoding.reference, "greedy": greedy, "carried": carried}
+    return {
+        "kl": decoding.kl,
+        "eager_perplexity": decoding.reference,
+        "greedy": greedy,
+        "cache": artifact.cache_dtype,
+        "carried": carried,
+    }
 
 
 def score_record(score: Score | None) -> dict[str, Any] | None:

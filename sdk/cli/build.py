@@ -61,6 +61,7 @@ __all__ = ["command"]
 )
 @click.option("--labels", default="", callback=listed, help="For a Keras model: the names of its classes, by comma.")
 @click.option("--max-length", default=512, show_default=True, help="For a Keras model: the most tokens of a text.")
+@click.option("--int8-cache", is_flag=True, help="Keys and values of a decoder in 8 bits: ONNX at int8 and int4.")
 @click.option("--allow-divergence", is_flag=True, help="Keep artifacts that fail a gate, and record the failure.")
 @click.option("--release-version", default=0, help="A counter to raise with each release; boards refuse to go down.")
 @click.option("--force", is_flag=True, help="Replace a bundle that is there.")
@@ -82,6 +83,7 @@ def command(
     tokenizer: str | None,
     labels: tuple[str, ...],
     max_length: int,
+    int8_cache: bool,
     allow_divergence: bool,
     release_version: int,
     force: bool,
@@ -114,6 +116,7 @@ def command(
         tokenizer=tokenizer,
         labels=labels,
         max_length=max_length,
+        int8_cache=int8_cache,
         allow_divergence=allow_divergence,
         version=release_version,
         force=force,

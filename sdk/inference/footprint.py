@@ -36,6 +36,8 @@ _MIB = 2**20
 """Bytes."""
 _PYTHON_MIB = 37.0
 """Python with numpy, tokenizers and edgewright."""
+_BYTES = {"float32": 4, "float16": 2, "int8": 1}
+"""Of what a cache can be of."""
 _TOKENIZER_MIB, _TOKENIZER_TIMES = 2.0, 19.0
 """A loaded tokenizer, by the size of its tokenizer.json."""
 
@@ -78,6 +80,7 @@ def memory_mib(
         python: whether a Python does, and not an app.
     """
     taken, listed = engine.footprint, {file.path: file.size_bytes for file in manifest.files}
+    cache = kv_cache_bytes(config, tokens, bytes_each=_BYTES.get(artifact.cache_dtype or "float32", 4))
     weights = artifact.total_bytes / _MIB
     if taken.mapped:
         weights *= 1 - table_share(config, manifest.source.parameters)
@@ -88,7 +91,7 @@ def memory_mib(
         "engine": taken.base_mib,
         "weights": taken.copies * weights,
         "activations": activation_bytes(config, tokens) / _MIB,
-        **({"kv_cache": cache / _MIB} if (cache := kv_cache_bytes(config, tokens)) else {}),
+        **({"kv_cache": cache / _MIB} if cache else {}),
     }
 
 

@@ -27,8 +27,8 @@ class Conversion(Struct, frozen=True, kw_only=True):
     Attributes:
         texts: the file of real batches: the example that an exporter traces, then those to measure ranges on.
         threads: of torch.
-        byte_dots: see `ConversionSpec`.
-        about: what the artifacts shall say of themselves, see `edgewright.contracts.converter.ConversionSpec`.
+        byte_dots: see `edgewright.contracts.converter.ConversionSpec`, as for `int8_cache`.
+        about: what the artifacts shall say of themselves, see there too.
     """
 
     source: SourceJob
@@ -37,6 +37,7 @@ class Conversion(Struct, frozen=True, kw_only=True):
     texts: Path
     threads: int
     byte_dots: bool = True
+    int8_cache: bool = False
     about: dict[str, str] = {}
 
 

@@ -7,13 +7,15 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from edgewright import registry
 from edgewright.boards.catalogue import Cluster, named
 from edgewright.boards.estimate import estimate, peaks
 from edgewright.bundle.bundle import Bundle
+from edgewright.bundle.manifest import TensorSpec
 from edgewright.errors import UsageError
-from edgewright.inference.footprint import activation_bytes, kv_cache_bytes, least_memory_mib
+from edgewright.inference.footprint import activation_bytes, engine_of, kv_cache_bytes, least_memory_mib, memory_mib
 from edgewright.measure.roofline import encoder_macs
 
 ROOT = Path(__file__).parents[2]
@@ -122,6 +124,15 @@ def test_a_cache_of_keys_and_values_where_a_model_generates():
     }
     assert kv_cache_bytes(llama, 1000, bytes_each=2) == 2 * 30 * 3 * 64 * 1000 * 2
     assert kv_cache_bytes(MINILM, 1000) == kv_cache_bytes({}, 1000) == 0
+
+
+@pytest.mark.parametrize(("dtype", "bytes_each"), [("float32", 4), ("float16", 2), ("int8", 1), (None, 4)])
+def test_a_cache_takes_what_its_numbers_take(minilm, dtype, bytes_each):
+    llama = {"architectures": ["LlamaForCausalLM"], "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    given = (TensorSpec("past_key_values.0.key", dtype, (1, 4, "past", 16)),) if dtype else ()
+    artifact = replace(minilm.manifest.artifacts[0], inputs=given)
+    parts = memory_mib(minilm.manifest, artifact, llama, 1024, engine_of(artifact))
+    assert parts["kv_cache"] * 2**20 == 2 * 2 * 64 * 1024 * bytes_each
 
 
 clusters = st.lists(

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from edgewright.boards.catalogue import named
-from edgewright.builder.plan import planned, supported, wanted_of
+from edgewright.builder.plan import check_cache, planned, supported, wanted_of
 from edgewright.errors import UnsupportedConversion, UsageError
 
 
@@ -48,3 +48,19 @@ def test_a_keras_model_has_one_format():
     source = SimpleNamespace(keras=True, model_type="keras", task="text-classification", architecture="K")
     with pytest.raises(UnsupportedConversion, match="a Keras source converts to tflite only, not to onnx"):
         supported(planned({"onnx": ["fp32"]}, leave_gaps=False), source, leave_gaps=False)
+
+
+@pytest.mark.parametrize(
+    ("task", "cells", "words"),
+    [
+        ("text-generation", {"onnx": ["fp32", "fp16"]}, "text-generation as onnx fp32 fp16"),
+        ("text-generation", {"tflite": ["int8"]}, "text-generation as tflite int8"),
+        ("translation", {"onnx": ["int8"]}, "translation as onnx int8"),
+    ],
+)
+def test_an_int8_cache_that_nothing_would_have_is_refused(task, cells, words):
+    source = SimpleNamespace(task=task)
+    with pytest.raises(UsageError, match=f"nothing of this build has an int8 cache: {words}"):
+        check_cache(planned(cells, leave_gaps=False), source)
+    plan = planned({"tflite": ["int8"], "onnx": ["fp32", "int4"]}, leave_gaps=False)
+    check_cache(plan, SimpleNamespace(task="text-generation"))

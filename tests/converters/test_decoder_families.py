@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from edgewright.errors import UnsupportedConversion
+from edgewright.errors import DataError, UnsupportedConversion
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +67,7 @@ def tiny(name, given):
     return model
 
 
-def opened(model, root, context=128, products=None, change=lambda decoder: decoder):
+def opened(model, root, context=128, products=None, change=lambda decoder: decoder, peaks=()):
     from edgewright.converters._decoder.families import read
     from edgewright.converters._onnx.decoder import decoder_model
     from edgewright.converters._onnx.products import Plain
@@ -75,7 +75,8 @@ def opened(model, root, context=128, products=None, change=lambda decoder: decod
     from edgewright.runtimes.onnxruntime import OnnxRuntime
 
     path = root / "model.onnx"
-    save_beside({path: decoder_model(change(read(model, context)), products or Plain())}, root / "model.onnx.data")
+    made = decoder_model(change(read(model, context)), products or Plain(), peaks)
+    save_beside({path: made}, root / "model.onnx.data")
     return OnnxRuntime().open_decoder(path, threads=1, context=context)
 
 
@@ -237,6 +238,40 @@ def test_rows_of_eight_bits_are_near_and_do_not_depend_on_what_is_read_beside_th
     assert sqnr_db(got, alone - got) > 70, "float32 in another order alone"
     plain = opened(model, tmp_path, products=Rows()).read(ids[0].numpy(), kept=60)
     assert sqnr_db(wanted, plain - wanted) < sqnr_db(wanted, got - wanted), "what was not smoothed is worse"
+
+
+@pytest.mark.parametrize("name", ["llama", "phi", "gemma3_text, a window in some layers", "gpt2"])
+def test_a_cache_of_8_bits_holds_what_comes_later_in_a_text(name, tmp_path):
+    """Measured on the beginnings of texts: keys are turned on, and what a window has left is forgotten."""
+    import torch
+
+    from edgewright.converters._decoder.families import read
+    from edgewright.converters._decoder.observe import cache_peaks
+    from edgewright.generation.session import CacheSession
+    from edgewright.statistics.signal import sqnr_db
+
+    model = tiny(name, FAMILIES[name])
+    ids = torch.randint(3, 97, (1, 100))
+    with torch.no_grad():
+        wanted = model(ids).logits[0].numpy()
+    pieces = [{"input_ids": torch.randint(3, 97, (1, 24)).numpy()} for _ in range(20)]
+    peaks = cache_peaks(model, read(model, 128), pieces)
+    decoder = opened(model, tmp_path, peaks=peaks)
+    at_once = decoder.read(ids[0].numpy(), kept=100).copy()
+    assert sqnr_db(wanted, at_once - wanted) > 30
+    cached = decoder.keys_and_values()
+    assert {array.dtype for array in cached} == {np.dtype(np.int8)}
+    assert all((np.abs(array.astype(int)) == 127).mean() < 0.03 for array in cached), "cut off"
+    assert {spec.dtype for spec in decoder.inputs if spec.name.startswith("past")} == {"int8"}
+    decoder.rewind(0)
+    alone = np.concatenate([decoder.read([int(token)]).copy() for token in ids[0]])
+    assert sqnr_db(at_once, alone - at_once) > 50
+
+    session = CacheSession(opened(model, tmp_path))
+    session.prompt(ids[0, :20].tolist())
+    session.save(tmp_path / "float32")
+    with pytest.raises(DataError, match=r"has a cache of another shape: float32 .*, int8 .* is wanted"):
+        CacheSession(decoder).resume(tmp_path / "float32")
 
 
 def test_the_head_reads_a_state_to_twice_eight_bits():

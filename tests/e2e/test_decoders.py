@@ -133,7 +133,7 @@ def test_where_the_time_of_a_token_goes(bundle, mobile):
     )
     small = [one for one in int8 if one["kind"] == "MatMulNBits"]
     assert sum(one["macs"] for one in small) == sum(one["macs"] for one in products)
-    # Rows of 32 and 48 numbers are stored as blocks of 64
+    # Rows of 32 and 48 numbers are stored as blocks of 32 and 16, each with a scale
     assert sum(one["moved_bytes"] for one in small) < 0.6 * sum(one["moved_bytes"] for one in products)
     heads = [one["macs"] for one in fp32 if one["kind"] == "GroupQueryAttention"]
     assert set(heads) == {2 * 21 * 32}  # a query of its width with the keys of 21 tokens, and their values
