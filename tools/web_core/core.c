@@ -11,6 +11,7 @@ FROM_THE_PAGE(cache_copy) void cache_copy(void *to, const void *from, size_t byt
 FROM_THE_PAGE(cache_free) void cache_free(void *data);
 #define EW_ENGINE_MEMORY
 #include "edgewright.c"
+static int litert_open(ew_model *m, const char *path, int threads, char *words) { return (void)m, (void)path, (void)threads, say(words, EW_ENGINE, "a page has no LiteRT"); }
 
 #include <sys/uio.h>
 
@@ -105,15 +106,6 @@ int setenv(const char *name, const char *value, int replace)
 
 /* The engine */
 
-enum { SLOTS = 131, MOST_RANK = 4 };
-
-typedef struct {
-    int32_t type, rank; /* ONNX's types */
-    int32_t shape[MOST_RANK];
-    void *data;
-    int32_t owned; /* whether `data` goes with it */
-} value;
-
 static char engine_why[EW_WHY];
 
 /* The engine's answer, in values that are there or are made: 0, or the page has put into engine_why what went wrong. */
@@ -135,16 +127,8 @@ int clock_gettime(clockid_t clock, struct timespec *out)
 }
 
 /* An output's value; `data` is from malloc and belongs to it. */
-FOR_THE_PAGE value *ew_page_value(float *data, int rank, int first, int second, int third)
-{
-    value *v = malloc(sizeof *v);
-    if (v)
-        *v = (value){ORT_FLOAT, rank, {first, second, third, 1}, data, 1};
-    return v;
-}
+FOR_THE_PAGE value *ew_page_value(float *data, int rank, int first, int second, int third) { return value_of(data, rank, first, second, third); }
 
-static const char *error_message(void *status) { return status; }
-static void released(void *thing) { (void)thing; }
 static void *two_made(int level, const char *name, void **out) { return (void)level, (void)name, *out = "", NULL; }
 static void *made(void **out) { return *out = "", NULL; }
 static void *memory_made(int allocator, int kind, void **out) { return (void)allocator, (void)kind, *out = "", NULL; }
@@ -153,53 +137,19 @@ static void *set(void *options, int number) { return (void)options, (void)number
 static void *set_off(void *options) { return (void)options, NULL; }
 static void *set_words(void *options, const char *name, const char *to) { return (void)options, (void)name, (void)to, NULL; }
 
-static void *tensor_made(void *memory, void *data, size_t bytes, const int64_t *shape, size_t rank, int type, void **out)
-{
-    value *v = malloc(sizeof *v);
-    (void)memory, (void)bytes;
-    if (!v || rank > MOST_RANK)
-        return free(v), (void *)"no memory";
-    *v = (value){type, (int32_t)rank, {1, 1, 1, 1}, data, 0};
-    for (size_t i = 0; i < rank; i++)
-        v->shape[i] = (int32_t)shape[i];
-    return *out = v, NULL;
-}
-
-static void value_released(void *v)
-{
-    if (((value *)v)->owned)
-        free(((value *)v)->data);
-    free(v);
-}
-
 static void *run_by_page(void *session, void *options, const char *const *names, void *const *given, size_t count, const char *const *asked, size_t outputs, void **out)
 {
     (void)session, (void)options;
     return page_run(names, (value *const *)given, count, asked, (value **)out, outputs) ? engine_why : NULL;
 }
 
-static void *about(void *v, void **out) { return *out = v, NULL; }
-static void *type_of(void *v, int *out) { return *out = ((value *)v)->type, NULL; }
-static void *rank_of(void *v, size_t *out) { return *out = (size_t)((value *)v)->rank, NULL; }
-static void *data_of(void *v, void **out) { return *out = ((value *)v)->data, NULL; }
-
-static void *shape_given(void *v, int64_t *out, size_t rank)
-{
-    for (size_t i = 0; i < rank && i < MOST_RANK; i++)
-        out[i] = ((value *)v)->shape[i];
-    return NULL;
-}
-
 /* By the places that ew_engine.h names. */
 static const ort_call engine[SLOTS] = {
-    [ORT_GET_ERROR_MESSAGE] = (ort_call)error_message, [ORT_CREATE_ENV] = (ort_call)two_made, [ORT_CREATE_SESSION] = (ort_call)session_made,
-    [ORT_RUN] = (ort_call)run_by_page, [ORT_CREATE_SESSION_OPTIONS] = (ort_call)made, [ORT_DISABLE_MEM_PATTERN] = (ort_call)set_off,
-    [ORT_SET_LOG_SEVERITY] = (ort_call)set, [ORT_SET_INTRA_THREADS] = (ort_call)set, [ORT_SET_INTER_THREADS] = (ort_call)set,
-    [ORT_CREATE_TENSOR] = (ort_call)tensor_made, [ORT_TENSOR_DATA] = (ort_call)data_of, [ORT_GET_TYPE] = (ort_call)type_of,
-    [ORT_GET_DIMENSIONS_COUNT] = (ort_call)rank_of, [ORT_GET_DIMENSIONS] = (ort_call)shape_given, [ORT_GET_TYPE_AND_SHAPE] = (ort_call)about,
-    [ORT_CREATE_CPU_MEMORY_INFO] = (ort_call)memory_made, [ORT_RELEASE_ENV] = (ort_call)released, [ORT_RELEASE_STATUS] = (ort_call)released,
-    [ORT_RELEASE_MEMORY_INFO] = (ort_call)released, [ORT_RELEASE_SESSION] = (ort_call)released, [ORT_RELEASE_VALUE] = (ort_call)value_released,
-    [ORT_RELEASE_TYPE_AND_SHAPE] = (ort_call)released, [ORT_RELEASE_SESSION_OPTIONS] = (ort_call)released, [ORT_ADD_CONFIG] = (ort_call)set_words};
+    VALUES_IN_TABLE, [ORT_CREATE_ENV] = (ort_call)two_made, [ORT_CREATE_SESSION] = (ort_call)session_made, [ORT_RUN] = (ort_call)run_by_page,
+    [ORT_CREATE_SESSION_OPTIONS] = (ort_call)made, [ORT_DISABLE_MEM_PATTERN] = (ort_call)set_off, [ORT_SET_LOG_SEVERITY] = (ort_call)set,
+    [ORT_SET_INTRA_THREADS] = (ort_call)set, [ORT_SET_INTER_THREADS] = (ort_call)set, [ORT_CREATE_CPU_MEMORY_INFO] = (ort_call)memory_made,
+    [ORT_RELEASE_ENV] = (ort_call)released, [ORT_RELEASE_MEMORY_INFO] = (ort_call)released, [ORT_RELEASE_SESSION] = (ort_call)released,
+    [ORT_RELEASE_SESSION_OPTIONS] = (ort_call)released, [ORT_ADD_CONFIG] = (ort_call)set_words};
 
 static const void *api(uint32_t version) { return version == ORT_API_VERSION ? engine : NULL; }
 static const char *version(void) { return "onnxruntime-web"; }

@@ -19,6 +19,10 @@
 
 #include "ew_pages.h"
 #include "ew_engine.h"
+#include "ew_values.h"
+#ifndef EW_ENGINE_MEMORY
+#include "ew_litert.h"
+#endif
 #include "ew_answers.h"
 #include "ew_json.h"
 #include "ew_sampling.h"
