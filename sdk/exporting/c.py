@@ -1,4 +1,4 @@
-"""A C project: an artifact for ONNX Runtime or LiteRT with a tokenizer and the tasks in C99, for programs without Python.
+"""A C project: an artifact for ONNX Runtime or LiteRT with a tokenizer and the tasks in C99, without Python.
 
 The engine is loaded when a model is opened, through its C interface; its header is not needed, and nothing of it is in
 the project.
