@@ -263,22 +263,31 @@ def _with_model(directory, data):
 
 @pytest.fixture(scope="session")
 def talking(tmp_path_factory):
-    """A bundle of a random Llama of llama2.c's kind with a chat template, built once."""
+    """A bundle of a random Llama of llama2.c's kind with a chat template, built once for all workers."""
     from llama2c import talker
 
     import edgewright
 
-    root = tmp_path_factory.mktemp("talking")
-    asked = {"task": "text-generation", "precisions": ["fp32"], "allow_divergence": True}
-    edgewright.build(talker(root), out=root / "tiny", **asked)
+    root = _shared(tmp_path_factory) / "talking"
+    with root.with_suffix(".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / "tiny").exists():
+            root.mkdir(exist_ok=True)
+            asked = {"task": "text-generation", "precisions": ["fp32"], "allow_divergence": True}
+            edgewright.build(talker(root), out=root / "tiny", **asked)
     return root / "tiny"
+
+
+def _shared(tmp_path_factory):
+    """The directory of this run that all its workers see."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
     """A bundle of a task and the C project made of it, each built once for all workers."""
-    own = tmp_path_factory.getbasetemp()
-    root = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "exporting"
+    root = _shared(tmp_path_factory) / "exporting"
     root.mkdir(exist_ok=True)
 
     def make(family, task, labels=()):

@@ -1,6 +1,9 @@
 """The C core's answers held against Python's: 100 items of each task, through the real engine, for three tokenizers.
 
-Makes tiny models with random weights, builds and exports them, and asks both. docs/apps.md has the last result.
+    tools/c_answers.py [FORMAT]
+
+Makes tiny models with random weights, builds and exports them in a format, onnx where none is said, and asks both.
+docs/apps.md has the last result.
 """
 
 from __future__ import annotations
@@ -66,7 +69,7 @@ def items(task: str, mask: str) -> list[Any]:
 
 
 def main() -> int:
-    wrong = 0
+    wrong, kind = 0, (sys.argv[1:] or ["onnx"])[0]
     with tempfile.TemporaryDirectory() as scratch:
         program = c_answers.compiled(Path(scratch, "answers"))
         for family in FAMILIES:
@@ -78,12 +81,12 @@ def main() -> int:
                 edgewright.build(
                     source,
                     task=task,
-                    formats=["onnx"],
+                    formats=[kind],
                     precisions=["fp32"],
                     out=place / "bundle",
                     progress=lambda _: None,
                 )
-                export_c(place / "bundle", out=place / "c")
+                export_c(place / "bundle", out=place / "c", format=kind)
                 with edgewright.load(place / "bundle", careful=False) as pipeline:
                     asked = items(task, pipeline.tokenizer.mask_token if task == "fill-mask" else "")
                     for options in every:

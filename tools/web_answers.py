@@ -1,16 +1,19 @@
 """An exported directory in headless Chromium, held against Python.
 
     tools/web_answers.py starts|tokens|answers DEMO_BUNDLE TOKENIZER.json...
+    tools/web_answers.py writing BUNDLE_OF_A_DECODER...
 
 Ids and offsets of the texts that tools/tokens.py has, for each tokenizer; answers of each task, 100 items, for three
 tokenizers; and of the demo bundle how long a first answer takes, with and without cross-origin isolation, a secure
-context, and a network. docs/apps.md has the last result. Needs chromium (or
+context, and a network. Of each decoder the tokens and pieces of each precision, what a cancelled answer leaves, and how
+fast it writes. docs/apps.md has the last result. Needs chromium (or
 firefox-esr, with $BROWSER=firefox), and npm or build/onnxruntime-web.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
 import json
 import os
@@ -45,12 +48,15 @@ STRICT = {
 }
 sys.path[:0] = [str(ROOT / "tests" / "exporting"), str(ROOT / "tools")]
 
+import onnx  # noqa: E402
 import tiny_models  # noqa: E402
 import token_texts  # noqa: E402
 import web_pages  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 
 import edgewright  # noqa: E402
+from edgewright.bundle.bundle import Bundle  # noqa: E402
+from edgewright.errors import SourceError  # noqa: E402
 from edgewright.exporting import web  # noqa: E402
 from edgewright.exporting.tokenizer_file import tokenizer_file  # noqa: E402
 
@@ -275,10 +281,84 @@ def starts(site: Path, scratch: Path) -> int:
     return wrong
 
 
+def writing(scratch: Path, bundles: list[str]) -> int:
+    """What decoders write beside Python's; how many answers are other ones."""
+    wrong, given = 0, tool("c_writing")
+    for bundle in map(Path, bundles):
+        for artifact in Bundle.open(bundle).manifest.artifacts:
+            if artifact.format == "onnx":
+                site = scratch / "sites" / bundle.name / artifact.precision
+                site.parent.mkdir(parents=True, exist_ok=True)
+                web.export_web(bundle, out=site, precision=artifact.precision, engine=engine)
+                wrong += written(given, bundle, artifact.precision, site, scratch / "profile")
+                shutil.rmtree(site)
+    return wrong
+
+
+def unrounded(bundle: Path, precision: str, to: Path) -> Path:
+    """A copy of a bundle whose quantized matrices are multiplied with float32; the bundle where none is."""
+    artifact = Bundle.open(bundle).choose(format="onnx", precision=precision)
+    model = onnx.load(bundle / artifact.path, load_external_data=False)
+    levels = [one for node in model.graph.node for one in node.attribute if one.name == "accuracy_level"]
+    if not levels:
+        return bundle
+    for level in levels:
+        level.i = 1  # of MatMulNBits: float32
+    copy = to / f"{bundle.name}-unrounded"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(bundle, copy)
+    before, data = (bundle / artifact.path).read_bytes(), model.SerializeToString()
+    (copy / artifact.path).write_bytes(data)
+    said = (copy / "manifest.json").read_text(encoding="utf-8")
+    said = said.replace(hashlib.sha256(before).hexdigest(), hashlib.sha256(data).hexdigest())
+    (copy / "manifest.json").write_text(said, encoding="utf-8")
+    return copy
+
+
+def written(given: ModuleType, bundle: Path, precision: str, site: Path, profile: Path) -> int:
+    """Of one artifact: every prompt, conversations where it takes them, greedy and three ways of drawing.
+
+    The engine has no kernel in WebAssembly that rounds what goes into a quantized matrix: Python's does here as little.
+    """
+    with (
+        edgewright.load(
+            unrounded(bundle, precision, site.parent), precision=precision, careful=False, threads=1
+        ) as writer,
+        serving(site) as server,
+    ):
+        try:
+            chats = bool(writer.template)
+        except SourceError:
+            chats = False
+        asked: list[Any] = [one for one in given.PROMPTS if writer.ids(one)]
+        asked += [[{"role": "user", "content": one}] for one in (*asked[:3], "a <|im_end|> b")] * chats
+        most = {"max_new_tokens": int(os.environ.get("NEW_TOKENS", given.GREEDY)), "ignore_end": not chats}
+        items = [(one, {**most, **settings}) for settings in ({}, *given.SEEDED) for one in asked]
+        said = server.ask(profile, kind="writing", items=[*items, (asked[0], {"max_new_tokens": 500}, 3)])
+        bad: list[Any] = [] if "answers" in said else [said]
+        for (one, settings), mine in zip(items, said.get("answers", ()), strict=False):
+            pieces, theirs = list(writer.stream(one, **settings)), writer.last
+            same = mine.get("tokens") == theirs.tokens and mine["pieces"] == pieces
+            same &= [mine.get(name) for name in ("reason", "reused")] == [theirs.reason, theirs.reused]
+            if not same:
+                found = mine.get("tokens", [])
+                at = next((i for i, (a, b) in enumerate(zip(found, theirs.tokens, strict=False)) if a != b), len(found))
+                bad.append((one, settings, f"token {at}", mine.get("why", "")))
+        if "answers" in said:
+            speeds = [(len(one["tokens"]) - 1) / one["decode_s"] for one in said["answers"][:-1] if one["decode_s"]]
+            print(f"  {statistics.median(speeds):.1f} tokens/s; opened after {said['opened']:.0f} ms;", said["check"])
+            print("  left after 3 pieces:", len(said["answers"][-1]["tokens"]), said["answers"][-1]["reason"])
+            print("  demo page:", server.ask(profile, kind="demo", text="Once upon a time", writes=True, stops=True))
+        print(f"{bundle.name} {precision}: {len(bad)} of {len(items)} answers differ", *bad[:3], flush=True)
+    return len(bad)
+
+
 def main() -> int:
     part, bundle, *names = sys.argv[1:]
     with tempfile.TemporaryDirectory() as place:
         scratch = Path(place)
+        if part == "writing":
+            return int(writing(scratch, [bundle, *names]) > 0)
         web.export_web(bundle, out=scratch / "site", precision="int8", engine=engine)
         parts = {
             "starts": lambda: starts(scratch / "site", scratch),

@@ -36,6 +36,26 @@ async function calls() {
   return { answers, first, check, late, progress: seen.at(-1), isolated: crossOriginIsolated, secure: isSecureContext };
 }
 
+/* What is written after each prompt, one after the other; of an item [asked, settings, n] the loop is left after n pieces. */
+async function writing() {
+  const { Edgewright } = await import(`${job.site}edgewright.js`);
+  const model = await Edgewright.open(job.model, job.options);
+  const opened = performance.now();
+  const answers = [];
+  for (const [asked, settings, leave] of job.items) {
+    const pieces = [];
+    try {
+      for await (const piece of model.stream(asked, settings)) if (pieces.push(piece) === leave) break;
+      answers.push({ pieces, ...model.last });
+    } catch (error) {
+      answers.push(told(error));
+    }
+  }
+  const check = await model.check().catch(told);
+  model.close();
+  return { opened, chats: model.chats, answers, check };
+}
+
 /* The demonstration page, as a person uses it. */
 async function demo() {
   const frame = document.body.appendChild(document.createElement("iframe"));
@@ -47,12 +67,18 @@ async function demo() {
   await until(() => at("form") && !at("form").hidden);
   at("text").value = job.text;
   at("form").requestSubmit();
+  if (job.writes) {
+    await until(() => at("said").lastElementChild?.textContent);
+    if (job.stops) at("stop").click();
+    await until(() => at("stop").hidden);
+    return { answer: at("said").lastElementChild.textContent, state: at("state").textContent };
+  }
   await until(() => at("answer").textContent);
   return { answer: JSON.parse(at("answer").textContent) };
 }
 
 try {
-  await said(JSON.stringify(await { tokens, calls, demo }[job.kind](job), plain));
+  await said(JSON.stringify(await { tokens, calls, writing, demo }[job.kind](job), plain));
 } catch (error) {
   await said(JSON.stringify(told(error)));
 }

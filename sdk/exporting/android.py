@@ -44,7 +44,15 @@ _MANIFEST = """<?xml version="1.0" encoding="utf-8"?>
 """
 """Gradle makes it of build.gradle.kts: the same name and the same least version."""
 _METADATA = "aarFormatVersion=1.0\naarMetadataVersion=1.0\n"
-_LIKELY = ("android.jar", "the classes.jar of onnxruntime-android", "kotlinx-coroutines-core's jar")
+_LIKELY = ("android.jar", "the engine's archive", "kotlinx-coroutines-core's jar")
+_LITERT = {
+    "com.microsoft.onnxruntime:onnxruntime-android:1.29.0": "com.google.ai.edge.litert:litert:1.4.0",
+    "of ONNX Runtime": "of LiteRT",
+    "ONNX Runtime's": "LiteRT's",
+    "ai.onnxruntime.**": "org.tensorflow.lite.**",
+}
+"""What is another in the build and its rules where LiteRT is the engine: a version whose Java interface is that of the
+classes that LiteRtEngine.kt was compiled against."""
 _COMPILE_TIMEOUT_S = 900.0
 """A choice: the compiler takes 20 s on one core, and a board may be slow."""
 _MOST_CLASSES = 2**27
@@ -59,7 +67,7 @@ def export_android(
     bundle: Bundle | str | Path,
     *,
     out: str | Path,
-    format: Literal["onnx", "ort"] = "onnx",  # noqa: A002
+    format: Literal["onnx", "ort", "tflite"] = "onnx",  # noqa: A002
     precision: str | None = None,
     kotlinc: str | Path | None = None,
     classpath: Sequence[str | Path] = (),
@@ -71,12 +79,12 @@ def export_android(
     Args:
         bundle: a bundle with such an artifact, of a task that is answered by one run.
         out: the directory to write.
-        format: of the artifact; both are mapped where they lie in the app's archive, an `ort` file's weights are used
-            there by the engine, those of an `onnx` file are copied by it.
+        format: of the artifact, which says the engine: LiteRT for `tflite`, else ONNX Runtime. Each is mapped where it
+            lies in the app's archive; the weights of an `onnx` file are copied by the engine.
         precision: which artifact; by default the smallest that passed its gates.
         kotlinc: a Kotlin compiler, which makes `edgewright.aar` of the module, for builds without Gradle.
-        classpath: what it compiles against: android.jar, the classes of onnxruntime-android and of kotlinx-coroutines,
-            as jars or as archives for Android.
+        classpath: what it compiles against: android.jar, the classes of the engine and of kotlinx-coroutines, as jars or as
+            archives for Android.
         force: replace such a project that is at `out` already.
         progress: called with a short phrase at each stage.
 
@@ -102,6 +110,7 @@ def export_android(
             raise InputError(f"there is no {path}", hint=f"the classpath has {', '.join(_LIKELY)}")
     with staged(Path(out), marker=_MARKER, force=force) as work:
         shutil.copytree(_SOURCES, work, dirs_exist_ok=True)
+        _choose_engine(work, lite=format == "tflite")
         (work / _ASSETS).parent.mkdir(parents=True)
         write_assets(opened, artifact, work / _ASSETS, progress=progress)
         if kotlinc is not None:
@@ -110,12 +119,26 @@ def export_android(
     return artifact
 
 
+def _choose_engine(work: Path, *, lite: bool) -> None:
+    """Leave the one engine's source, and have the build name its library."""
+    kotlin = work / _MODULE / "kotlin" / "edgewright"
+    (kotlin / ("OnnxEngine.kt" if lite else "LiteRtEngine.kt")).unlink()
+    for name in ("build.gradle.kts", "consumer-rules.pro") if lite else ():
+        path = work / "edgewright" / name
+        text = path.read_text(encoding="utf-8")
+        for before, after in _LITERT.items():
+            text = text.replace(before, after)
+        path.write_text(text, encoding="utf-8", newline="\n")
+
+
 def sizes(project: str | Path) -> str:
     """What such a project adds to an app, in words."""
     files = sorted((path.stat().st_size, path.name) for path in Path(project, _ASSETS).iterdir())
     parts = ", ".join(f"{name} {size / 1e6:.2f}" for size, name in reversed(files))
-    engine = ", ".join(f"{size / 1e6:.0f} MB for {abi}" for abi, size in _ENGINE_BYTES.items())
-    said = f"assets have {sum(size for size, _ in files) / 1e6:.2f} MB: {parts}; ONNX Runtime has {engine}"
+    said = f"assets have {sum(size for size, _ in files) / 1e6:.2f} MB: {parts}"
+    if Path(project, _MODULE, "kotlin", "edgewright", "OnnxEngine.kt").is_file():
+        engine = ", ".join(f"{size / 1e6:.0f} MB for {abi}" for abi, size in _ENGINE_BYTES.items())
+        said += f"; ONNX Runtime has {engine}"
     archive = Path(project, _ARCHIVE)
     if not archive.is_file():
         return said

@@ -1,7 +1,7 @@
-"""A C project: an artifact for ONNX Runtime with a tokenizer and the tasks in C99, for whoever links no Python.
+"""A C project: an artifact for ONNX Runtime or LiteRT with a tokenizer and the tasks in C99, without Python.
 
-ONNX Runtime is loaded when a model is opened, through its C interface; its header is not needed, and nothing of it is
-in the project.
+The engine is loaded when a model is opened, through its C interface; its header is not needed, and nothing of it is in
+the project.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def export_c(
     bundle: Bundle | str | Path,
     *,
     out: str | Path,
-    format: Literal["onnx", "ort"] = "onnx",  # noqa: A002
+    format: Literal["onnx", "ort", "tflite"] = "onnx",  # noqa: A002
     precision: str | None = None,
     force: bool = False,
     progress: Callable[[str], None] = silent,
@@ -73,7 +73,7 @@ def export_c(
             for chats comes along where it is no more than texts around messages.
         out: the directory to write.
         format: of the artifact; the program maps an `ort` file, whose weights the engine then uses where they lie, and
-            an `onnx` file is read and copied by the engine.
+            an `onnx` file is read and copied by the engine. For a `tflite` file the engine is LiteRT.
         precision: which artifact; by default the smallest that passed its gates.
         force: replace such a project that is at `out` already.
         progress: called with a short phrase at each stage.

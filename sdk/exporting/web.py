@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgewright.errors import InputError, MissingExtra, UnsupportedConversion
+from edgewright.errors import InputError, MissingExtra
 from edgewright.exporting.c import fit, write_assets
 from edgewright.system.atomic import staged
 from edgewright.system.files import read_capped
@@ -32,10 +32,10 @@ __all__ = ["export_web", "list_files"]
 _ENGINE = "onnxruntime-web@1.30.0"
 """The package and version that the answers of pages were held against Python's with."""
 _ENGINE_FILES = {
-    "ort.wasm.bundle.min.mjs": "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90",
+    "ort-wasm-simd-threaded.mjs": "e13f7f94fc51b4ca72b12faeb1ee95f4ace6dfbc8939bc718aabdc0a27c4299b",
     "ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
 }
-"""What a page needs of it, with SHA-256: the build for the CPU alone, the smallest."""
+"""What a page needs of it, with SHA-256: the module for the CPU alone, the smallest, which engine.js calls."""
 _MARKER = "edgewright.js"
 """What a directory must hold to be replaced."""
 _SOURCES = Path(__file__).with_name("web_project")
@@ -61,7 +61,7 @@ def export_web(
     """Write a directory that a static site serves, and whose pages answer as the bundle does; give its artifact.
 
     Args:
-        bundle: a bundle with an artifact for ONNX Runtime, of a task that is answered by one run.
+        bundle: a bundle with an artifact for ONNX Runtime, of a task that is answered by one run, or of a decoder.
         out: the directory to write.
         precision: which artifact; by default the smallest that passed its gates.
         engine: a directory that holds the files of onnxruntime-web, such as its package unpacked; by default `npm` gets
@@ -77,12 +77,6 @@ def export_web(
         StorageError: `out` exists, or cannot be written.
     """
     opened, artifact = fit(bundle, format="onnx", precision=precision)
-    if opened.task().generates:
-        raise UnsupportedConversion(f"a web page has no task {opened.manifest.task} yet", hint="export c has it")
-    if len(opened.parts(artifact)) > 1:
-        raise UnsupportedConversion(
-            f"{artifact.path} has its weights in a file beside it", hint="choose another precision"
-        )
     with staged(Path(out), marker=_MARKER, force=force) as work:
         shutil.copytree(_SOURCES, work, dirs_exist_ok=True)
         write_assets(opened, artifact, work / "model", progress=progress)

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ from conftest import TFLITE_PRECISIONS as PRECISIONS
 
 import edgewright as ew
 from edgewright import registry
+
+sys.path.append(str(Path(__file__).parents[1] / "exporting"))
+import c_answers
 
 pytest.importorskip("litert_torch")
 
@@ -74,3 +78,17 @@ def test_mediapipe_gets_one_length_with_vocabulary_and_labels(bundle, tmp_path):
 
 def test_an_answer_is_all_that_is_printed(bundle):
     prints_answers_alone(bundle)
+
+
+def test_a_c_program_answers_on_litert_as_python_does(bundle, tmp_path):
+    (row,) = rows("export", "c", bundle, "--out", tmp_path / "c", "--format", "tflite", "--precision", "int8")
+    assert row["format"] == "tflite"
+    program = c_answers.compiled(tmp_path / "answers", "-O1")
+    texts = [line.partition("\t")[0] for line in SENTENCES.read_text().splitlines()[1:13]]
+    texts += ["a delight, " * 12, "it drags " * 200]  # of three lengths
+    found = c_answers.answers(program, tmp_path / "c" / "assets", texts, threads=3)
+    with ew.load(bundle, engine="litert", precision="int8", careful=False, threads=1) as pipeline:
+        for text, mine in zip(texts, found, strict=True):
+            (theirs,) = pipeline(text)
+            assert mine["items"][0]["label"] == theirs["label"]
+            assert mine["items"][0]["score"] == pytest.approx(theirs["score"], abs=1e-6)

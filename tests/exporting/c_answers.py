@@ -14,8 +14,12 @@ import token_texts
 AGGREGATION = ("", "none", "simple", "first", "average", "max")
 
 
-def engine() -> Path:
-    """The library of ONNX Runtime that the wheel for this machine has."""
+def engine(assets: Path | None = None) -> Path:
+    """The library of ONNX Runtime that the wheel for this machine has, or LiteRT's where the model is for it."""
+    if assets is not None and next(assets.glob("*.tflite"), None):
+        import ai_edge_litert
+
+        return Path(next(iter(ai_edge_litert.__path__))) / "libLiteRt.so"
     import onnxruntime
 
     return next((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*"))
@@ -46,7 +50,9 @@ def request(item: Any, options: dict[str, Any]) -> bytes:
 def answers(program: Path, assets: Path, items: list[Any], threads: int = 0, **options: Any) -> list[dict[str, Any]]:
     """Each item's code, items and vector."""
     given = b"".join(request(item, options) for item in items)
-    done = subprocess.run([program, assets, engine(), str(threads)], input=given, capture_output=True, check=False)
+    done = subprocess.run(
+        [program, assets, engine(assets), str(threads)], input=given, capture_output=True, check=False
+    )
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     data, at, found = done.stdout, 0, []
 

@@ -48,8 +48,9 @@ def jars(*names: str) -> str:
 
 
 def sources() -> list[Path]:
-    """The library, the sample and the tests' programs."""
-    return [*sorted(PROJECT.rglob("*.kt")), *sorted(HERE.glob("*.kt"))]
+    """The library on ONNX Runtime, the sample and the tests' programs: LiteRT has no Java library for the JVM."""
+    library = [path for path in sorted(PROJECT.rglob("*.kt")) if path.name != "LiteRtEngine.kt"]
+    return [*library, *sorted(HERE.glob("*.kt"))]
 
 
 def compiled() -> Path:

@@ -1,5 +1,6 @@
 """The Gradle project for Android: its Kotlin, compiled against Android's classes and run on the JVM, beside Python."""
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -52,6 +53,7 @@ def test_a_project_has_the_library_its_assets_and_a_sample(bundle_dir, tmp_path)
         "vectors.json",
     }
     sources = {path.relative_to(android._SOURCES) for path in android._SOURCES.rglob("*") if path.is_file()}
+    sources = {path for path in sources if path.name != "LiteRtEngine.kt"}
     assert {path.relative_to(out) for path in out.rglob("*") if path.is_file()} > sources
     assert "model.onnx" in sizes(out)
     assert "arm64-v8a" in sizes(out)
@@ -65,8 +67,29 @@ def test_engines_versions_are_pinned_and_what_is_mapped_stays_uncompressed():
     assert '"com.microsoft.onnxruntime:onnxruntime-android:1.29.0"' in library, "the AAR of which _ENGINE_BYTES are"
     assert "+" not in library
     assert (
-        'noCompress += listOf("onnx", "ort", "bin")' in (android._SOURCES / "sample" / "build.gradle.kts").read_text()
+        'noCompress += listOf("onnx", "ort", "tflite", "bin")'
+        in (android._SOURCES / "sample" / "build.gradle.kts").read_text()
     )
+
+
+@pytest.mark.parametrize(
+    ("lite", "engine", "library", "classes"),
+    [
+        (False, "OnnxEngine.kt", "com.microsoft.onnxruntime:onnxruntime-android:1.29.0", "ai.onnxruntime.**"),
+        (True, "LiteRtEngine.kt", "com.google.ai.edge.litert:litert:1.4.0", "org.tensorflow.lite.**"),
+    ],
+)
+def test_a_project_has_one_engine(lite, engine, library, classes, tmp_path):
+    shutil.copytree(android._SOURCES, tmp_path, dirs_exist_ok=True)
+    android._choose_engine(tmp_path, lite=lite)
+    assert [path.name for path in tmp_path.rglob("*Engine.kt")].count(engine) == 1
+    assert len(list(tmp_path.rglob("*Engine.kt"))) == 2, "the seam and the one that is chosen"
+    build = (tmp_path / "edgewright" / "build.gradle.kts").read_text()
+    assert f'implementation("{library}")' in build
+    assert build.count("implementation(") == 2
+    assert f"-keep class {classes} {{ *; }}" in (tmp_path / "edgewright" / "consumer-rules.pro").read_text()
+    named = f"{build}{(tmp_path / 'edgewright' / 'consumer-rules.pro').read_text()}"
+    assert ("ONNX" in named) is not lite
 
 
 def test_what_the_library_has_not_is_refused_by_name(bundle_dir, tmp_path, make_artifact):

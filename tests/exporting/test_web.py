@@ -188,7 +188,7 @@ def test_large_files_are_cut_and_joined_and_the_directory_is_replaced_by_force_a
     with pytest.raises(StorageError, match="exists"):
         export_web(bundle, out=out, engine=engine)
     (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "ort.wasm.bundle.min.mjs").write_bytes(b"of another version")
+    (tmp_path / "other" / "ort-wasm-simd-threaded.mjs").write_bytes(b"of another version")
     with pytest.raises(InputError, match="is not of onnxruntime-web@"):
         export_web(bundle, out=out, engine=tmp_path / "other", force=True)
     monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
@@ -198,6 +198,52 @@ def test_large_files_are_cut_and_joined_and_the_directory_is_replaced_by_force_a
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingExtra, match="npm is not installed"):
         export_web(bundle, out=out, force=True)
+
+
+@pytest.mark.slow
+def test_what_a_page_writes_is_what_python_writes(talking, engine, tmp_path):
+    import edgewright
+
+    export_web(talking, out=tmp_path / "site", engine=engine)
+    long = {"max_new_tokens": 500, "ignore_end": True, "when_full": "slide"}  # 128 tokens are its context
+    items = [
+        ("the road", {"max_new_tokens": 40}),
+        ("the road and the rain", {"temperature": 0.9, "top_k": 12, "seed": 2**63 + 11}),
+        ([{"role": "user", "content": 'an "answer" </s> é😀'}], {"max_new_tokens": 20}),
+        ("the sea", long),
+    ]
+    found = asked(
+        tmp_path / "site",
+        *(["stream", one, {**ways, "seed": str(ways["seed"])} if "seed" in ways else ways] for one, ways in items),
+        ["run", "the road", {"max_new_tokens": 5}],
+        ["run", [[{"role": "user", "content": "a"}], "the sea"], {"max_new_tokens": 3, "return_full_text": False}],
+        ["stream", "the road", {"ignore_end": True, "leave": 2, "when_full": "slide", "max_new_tokens": 1_000_000}],
+        ["stream", "the road", {"abort": 0}],
+        ["stream", "the road", {"heat": 1}],
+        ["stream", [{"role": "nobody", "content": "a"}]],
+        ["stream", 7],
+        ["check"],
+    )
+    answers = found["answers"]
+    with edgewright.load(talking, careful=False) as writer:
+        for (one, ways), mine in zip(items, answers, strict=False):
+            assert mine["pieces"] == list(writer.stream(one, **ways))
+            theirs = writer.last
+            assert [mine["last"][name] for name in ("tokens", "reason", "prompt_tokens", "reused")] == [
+                theirs.tokens,
+                theirs.reason,
+                theirs.prompt_tokens,
+                theirs.reused,
+            ]
+        assert answers[4] == writer("the road", max_new_tokens=5)
+        chats = [[{"role": "user", "content": "a"}], "the sea"]
+        assert answers[5] == writer(chats, max_new_tokens=3, return_full_text=False)
+    assert (len(answers[6]["pieces"]), answers[6]["last"]["reason"]) == (2, "cancelled")
+    assert (answers[7]["pieces"], answers[7]["last"]["reason"]) == ([], "cancelled")
+    assert [one["error"] for one in answers[8:11]] == ["argument"] * 3
+    assert answers[8]["why"] == "no setting is called heat"
+    assert answers[11]["worst"] == 0
+    assert found["chats"] is True
 
 
 def test_the_webassembly_is_of_these_sources():

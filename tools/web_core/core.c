@@ -1,21 +1,19 @@
 /* The C core in a page: `tools/web_core/build` makes edgewright.wasm of this file and of sdk/exporting/c_project.
  *
- * Files are bytes that the page put into memory. The engine is onnxruntime-web, which answers later, and C cannot wait. It
- * looks to the core like ONNX Runtime's C interface, and when it is to run what it has not run yet it fails: the page
- * then runs the engine, gives the outputs, and asks the core again from the beginning, which finds them and comes further.
+ * Files are bytes that the page put into memory. The engine is onnxruntime-web, which looks to the core like ONNX Runtime's C
+ * interface: engine.js has what runs it. Its memory is another one, in which the cache of a model that writes lies.
  */
-#include "edgewright.h"
+#include <stddef.h>
 
-#include <dlfcn.h>
-#include <fcntl.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
+#define FROM_THE_PAGE(name) __attribute__((import_module("page"), import_name(#name)))
+FROM_THE_PAGE(cache_new) void *cache_new(size_t bytes);
+FROM_THE_PAGE(cache_copy) void cache_copy(void *to, const void *from, size_t bytes);
+FROM_THE_PAGE(cache_free) void cache_free(void *data);
+#define EW_ENGINE_MEMORY
+#include "edgewright.c"
+static int litert_open(ew_model *m, const char *path, int threads, char *words) { return (void)m, (void)path, (void)threads, say(words, EW_ENGINE, "a page has no LiteRT"); }
+
 #include <sys/uio.h>
-#include <unistd.h>
 
 #define FOR_THE_PAGE __attribute__((visibility("default")))
 
@@ -108,30 +106,29 @@ int setenv(const char *name, const char *value, int replace)
 
 /* The engine */
 
-enum { MOST_GIVEN = 4, MOST_ASKED = 2, SLOTS = 131, GIVEN_VERSION = 5 };
+static char engine_why[EW_WHY];
 
-typedef struct {
-    int32_t type, rank; /* ONNX's types */
-    int32_t shape[3];
-    void *data;
-} value;
+/* The engine's answer, in values that are there or are made: 0, or the page has put into engine_why what went wrong. */
+FROM_THE_PAGE(run) int page_run(const char *const *names, value *const *given, size_t count, const char *const *asked, value **out, size_t outputs);
+FROM_THE_PAGE(seconds) double page_seconds(void);
+FROM_THE_PAGE(number) double page_number(const char *text);
+FROM_THE_PAGE(piece) int page_piece(const char *piece, size_t bytes);
 
-/* What the engine is to run: read by the page, field by field. */
-typedef struct {
-    int32_t inputs, outputs;
-    const char *names[MOST_GIVEN];
-    const value *given[MOST_GIVEN];
-    const char *asked[MOST_ASKED];
-} wanted;
+FOR_THE_PAGE char *ew_page_engine_why(void) { return engine_why; }
 
-static wanted want;
-static int wants;
-static value *known; /* what the engine gave to the runs of this request, in their order */
-static size_t known_count, next_known;
-static const char *const pending = "the engine is asked";
+double strtod(const char *text, char **end) { return (void)end, page_number(text); } /* the core asks for no end */
 
-static const char *error_message(void *status) { return status; }
-static void released(void *thing) { (void)thing; }
+int clock_gettime(clockid_t clock, struct timespec *out)
+{
+    double now = page_seconds();
+    (void)clock;
+    out->tv_sec = (time_t)now, out->tv_nsec = (long)((now - (double)out->tv_sec) * 1e9);
+    return 0;
+}
+
+/* An output's value; `data` is from malloc and belongs to it. */
+FOR_THE_PAGE value *ew_page_value(float *data, int rank, int first, int second, int third) { return value_of(data, rank, first, second, third); }
+
 static void *two_made(int level, const char *name, void **out) { return (void)level, (void)name, *out = "", NULL; }
 static void *made(void **out) { return *out = "", NULL; }
 static void *memory_made(int allocator, int kind, void **out) { return (void)allocator, (void)kind, *out = "", NULL; }
@@ -140,77 +137,21 @@ static void *set(void *options, int number) { return (void)options, (void)number
 static void *set_off(void *options) { return (void)options, NULL; }
 static void *set_words(void *options, const char *name, const char *to) { return (void)options, (void)name, (void)to, NULL; }
 
-static void *tensor_made(void *memory, void *data, size_t bytes, const int64_t *shape, size_t rank, int type, void **out)
-{
-    value *v = malloc(sizeof *v);
-    (void)memory, (void)bytes;
-    if (!v || rank > 3)
-        return free(v), (void *)"no memory";
-    v->type = type, v->rank = (int32_t)rank, v->data = data;
-    for (size_t i = 0; i < rank; i++)
-        v->shape[i] = (int32_t)shape[i];
-    return *out = v, NULL;
-}
-
-static void value_released(void *v)
-{
-    if ((value *)v < known || (value *)v >= known + known_count)
-        free(v);
-}
-
-static void *run(void *session, void *options, const char *const *names, void *const *given, size_t count, const char *const *asked, size_t outputs, void **out)
+static void *run_by_page(void *session, void *options, const char *const *names, void *const *given, size_t count, const char *const *asked, size_t outputs, void **out)
 {
     (void)session, (void)options;
-    if (next_known + outputs <= known_count) {
-        for (size_t i = 0; i < outputs; i++)
-            out[i] = &known[next_known++];
-        return NULL;
-    }
-    if (wants || count > MOST_GIVEN || outputs > MOST_ASKED)
-        return (void *)"a run that the page cannot make";
-    want.inputs = (int32_t)count, want.outputs = (int32_t)outputs;
-    for (size_t i = 0; i < count; i++) { /* the core takes its tensors back when it fails */
-        value *copy = malloc(sizeof *copy);
-        size_t bytes = 8;
-        if (!copy)
-            return (void *)"no memory";
-        *copy = *(const value *)given[i];
-        for (int k = 0; k < copy->rank; k++)
-            bytes *= (size_t)copy->shape[k];
-        if (!(copy->data = malloc(bytes)))
-            return free(copy), (void *)"no memory";
-        memcpy(copy->data, ((const value *)given[i])->data, copy->type == 7 ? bytes : bytes / 2);
-        want.names[i] = names[i], want.given[i] = copy;
-    }
-    for (size_t i = 0; i < outputs; i++)
-        want.asked[i] = asked[i];
-    wants = 1;
-    return (void *)pending;
+    return page_run(names, (value *const *)given, count, asked, (value **)out, outputs) ? engine_why : NULL;
 }
-
-static void *about(void *v, void **out) { return *out = v, NULL; }
-static void *type_of(void *v, int *out) { return *out = ((value *)v)->type, NULL; }
-static void *rank_of(void *v, size_t *out) { return *out = (size_t)((value *)v)->rank, NULL; }
-static void *data_of(void *v, void **out) { return *out = ((value *)v)->data, NULL; }
-
-static void *shape_of(void *v, int64_t *out, size_t rank)
-{
-    for (size_t i = 0; i < rank && i < 3; i++)
-        out[i] = ((value *)v)->shape[i];
-    return NULL;
-}
-
-typedef void (*function)(void);
 
 /* By the places that ew_engine.h names. */
-static const function engine[SLOTS] = {
-    [2] = (function)error_message, [3] = (function)two_made, [7] = (function)session_made, [9] = (function)run, [10] = (function)made,
-    [17] = (function)set_off, [22] = (function)set, [24] = (function)set, [25] = (function)set, [49] = (function)tensor_made,
-    [51] = (function)data_of, [60] = (function)type_of, [61] = (function)rank_of, [62] = (function)shape_of, [65] = (function)about,
-    [69] = (function)memory_made, [92] = (function)released, [93] = (function)released, [94] = (function)released, [95] = (function)released,
-    [96] = (function)value_released, [99] = (function)released, [100] = (function)released, [130] = (function)set_words};
+static const ort_call engine[SLOTS] = {
+    VALUES_IN_TABLE, [ORT_CREATE_ENV] = (ort_call)two_made, [ORT_CREATE_SESSION] = (ort_call)session_made, [ORT_RUN] = (ort_call)run_by_page,
+    [ORT_CREATE_SESSION_OPTIONS] = (ort_call)made, [ORT_DISABLE_MEM_PATTERN] = (ort_call)set_off, [ORT_SET_LOG_SEVERITY] = (ort_call)set,
+    [ORT_SET_INTRA_THREADS] = (ort_call)set, [ORT_SET_INTER_THREADS] = (ort_call)set, [ORT_CREATE_CPU_MEMORY_INFO] = (ort_call)memory_made,
+    [ORT_RELEASE_ENV] = (ort_call)released, [ORT_RELEASE_MEMORY_INFO] = (ort_call)released, [ORT_RELEASE_SESSION] = (ort_call)released,
+    [ORT_RELEASE_SESSION_OPTIONS] = (ort_call)released, [ORT_ADD_CONFIG] = (ort_call)set_words};
 
-static const void *api(uint32_t version) { return version == GIVEN_VERSION ? engine : NULL; }
+static const void *api(uint32_t version) { return version == ORT_API_VERSION ? engine : NULL; }
 static const char *version(void) { return "onnxruntime-web"; }
 
 static const struct {
@@ -233,59 +174,56 @@ void *dlsym(void *library, const char *name)
 
 /* What the page calls */
 
-/* core.js reads and writes these byte by byte. */
-_Static_assert(sizeof(ew_request) == 40 && sizeof(ew_item) == 32 && sizeof(ew_token) == 20 && sizeof(wanted) == 48, "core.js has another layout");
-_Static_assert(offsetof(ew_answer, width) == 12 && offsetof(ew_item, end) == 28 && offsetof(value, data) == 20, "core.js has another layout");
+/* core.js and engine.js read and write these byte by byte. */
+_Static_assert(sizeof(ew_request) == 40 && sizeof(ew_item) == 32 && sizeof(ew_token) == 20 && sizeof(value) == 32, "core.js has another layout");
+_Static_assert(offsetof(ew_answer, width) == 12 && offsetof(ew_item, end) == 28 && offsetof(value, data) == 24, "core.js has another layout");
+_Static_assert(offsetof(ew_stats, ids) == 12 && offsetof(ew_stats, first_s) == 16 && offsetof(ew_stats, reason) == 40, "core.js has another layout");
 
 static ew_model *model;
 static ew_answer reply;
 static ew_encoding encoding;
+static ew_stats stats;
+static writing written;
 static char why[EW_WHY];
 
 FOR_THE_PAGE const char *ew_page_why(void) { return why; }
 FOR_THE_PAGE const char *ew_page_task(void) { return ew_task(model); }
+FOR_THE_PAGE int ew_page_chats(void) { return ew_chats(model); }
 FOR_THE_PAGE const ew_answer *ew_page_answer(void) { return &reply; }
-FOR_THE_PAGE const wanted *ew_page_wanted(void) { return &want; }
+FOR_THE_PAGE const ew_stats *ew_page_stats(void) { return &stats; }
 FOR_THE_PAGE int ew_page_open(void) { return ew_open(&model, ".", NULL, why); }
 
-static void run_forgotten(void)
-{
-    for (int i = 0; wants && i < want.inputs; i++) {
-        free(want.given[i]->data);
-        free((void *)want.given[i]);
-    }
-    wants = 0;
-}
-
-/* An output of the run that was wanted, in their order; `data` is from malloc and belongs to the core. */
-FOR_THE_PAGE int ew_page_output(float *data, int rank, int first, int second, int third)
-{
-    value *more = realloc(known, (known_count + 1) * sizeof *more);
-    if (!more)
-        return EW_MEMORY;
-    known = more;
-    known[known_count++] = (value){1, rank, {first, second, third}, data};
-    run_forgotten();
-    return EW_OK;
-}
-
-/* Before a request: what was known of the one before it goes. */
-FOR_THE_PAGE void ew_page_begin(void)
-{
-    run_forgotten();
-    while (known_count)
-        free(known[--known_count].data);
-    free(known);
-    known = NULL;
-}
-
-/* -1 where the engine is to run first, and this is then called once more with the same. */
 FOR_THE_PAGE int ew_page_run(const ew_request *request)
 {
-    next_known = 0;
     int code = ew_run(model, request, &reply);
     snprintf(why, sizeof why, "%s", reply.why);
-    return wants ? -1 : code;
+    return code;
+}
+
+static int told(void *user, const char *piece, size_t bytes) { return (void)user, page_piece(piece, bytes); }
+
+/* An answer is begun, goes on step by step, so that the page hears between two what else is wanted, and is ended, whatever
+ * came of it. A step gives -1 where there are more. */
+FOR_THE_PAGE int ew_page_write(const char *prompt, const char *messages, const char *settings)
+{
+    memset(&stats, 0, sizeof stats);
+    written = (writing){.m = model, .told = told, .stats = &stats};
+    return writing_begin(&written, prompt, messages, settings);
+}
+
+FOR_THE_PAGE int ew_page_step(void)
+{
+    int over, code = step(&written, &over);
+    return code || over ? code : -1;
+}
+
+FOR_THE_PAGE int ew_page_written(int code, int cancelled)
+{
+    if (cancelled)
+        stats.reason = EW_CANCELLED;
+    code = writing_end(&written, code);
+    snprintf(why, sizeof why, "%s", stats.why);
+    return code;
 }
 
 /* Tokens, `ew_page_tokens` of them on, as ew_tokenizer.h lays them out; less than 0 is an error's code. */

@@ -20,10 +20,10 @@ __all__ = ["command"]
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["onnx", "ort"]),
+    type=click.Choice(["onnx", "ort", "tflite"]),
     default="onnx",
     show_default=True,
-    help="Which artifact; of an ort file the weights are in memory once.",
+    help="Which artifact; of an ort file the weights are in memory once, and tflite runs on LiteRT.",
 )
 @click.option(
     "--precision", cls=Listing, type=PRECISIONS, help="Which artifact; by default the smallest that passed its gates."
@@ -36,7 +36,7 @@ __all__ = ["command"]
 @click.option(
     "--classpath",
     default="",
-    help="What it compiles against, as java has it: android.jar, jars or .aar of onnxruntime-android and coroutines.",
+    help="What it compiles against, as java has it: android.jar, jars or .aar of the engine and coroutines.",
 )
 @click.option("--force", is_flag=True, help="Replace a project that is there.")
 @output_options
@@ -44,7 +44,7 @@ def command(
     bundle: str,
     *,
     out: str,
-    format_: Literal["onnx", "ort"],
+    format_: Literal["onnx", "ort", "tflite"],
     precision: str | None,
     kotlinc: str | None,
     classpath: str,
@@ -54,7 +54,7 @@ def command(
 ) -> None:
     """Write a Gradle project for Android that answers as BUNDLE does: a library module in Kotlin, and a sample app.
 
-    Tokenizer and tasks are Kotlin, the engine is ONNX Runtime's Android library. No NDK is needed.
+    Tokenizer and tasks are Kotlin, the engine is the Android library of ONNX Runtime or LiteRT. No NDK is needed.
     """
     from edgewright.exporting.android import export_android, sizes
 

@@ -19,10 +19,10 @@ __all__ = ["command"]
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["onnx", "ort"]),
+    type=click.Choice(["onnx", "ort", "tflite"]),
     default="onnx",
     show_default=True,
-    help="Which artifact; the program maps an ort file, and its weights are in memory once.",
+    help="Which artifact; the program maps an ort file, and its weights are in memory once; tflite runs on LiteRT.",
 )
 @click.option(
     "--precision", cls=Listing, type=PRECISIONS, help="Which artifact; by default the smallest that passed its gates."
@@ -33,7 +33,7 @@ def command(
     bundle: str,
     *,
     out: str,
-    format_: Literal["onnx", "ort"],
+    format_: Literal["onnx", "ort", "tflite"],
     precision: str | None,
     force: bool,
     as_json: bool,
@@ -41,7 +41,7 @@ def command(
 ) -> None:
     """Write a CMake project in C99 that answers as BUNDLE does: tokenizer, task and a sample program.
 
-    It loads ONNX Runtime when it opens the model, and needs nothing else.
+    It loads ONNX Runtime, or LiteRT, when it opens the model, and needs nothing else.
     """
     from edgewright.exporting.c import chat_refused, export_c
 

@@ -19,20 +19,16 @@
 
 #include "ew_pages.h"
 #include "ew_engine.h"
+#include "ew_values.h"
+#ifndef EW_ENGINE_MEMORY
+#include "ew_litert.h"
+#endif
 #include "ew_answers.h"
-#ifdef EW_ANSWERS_ALONE /* a program without models that write, such as a web page */
-static int writer_takes(ew_model *m, const char *key, char *value) { return (void)m, (void)key, (void)value, 0; }
-static int writer_whole(const ew_model *m) { return (void)m, 0; }
-static int writer_begin(ew_model *m, char *why) { return (void)m, (void)why, EW_OK; }
-static int writer_closes(ew_model *m) { return (void)m, 0; }
-static void writer_free(ew_model *m) { (void)m; }
-#else
 #include "ew_json.h"
 #include "ew_sampling.h"
 #include "ew_text_stream.h"
 #include "ew_chat.h"
 #include "ew_generate.h"
-#endif
 
 /* Text classification */
 

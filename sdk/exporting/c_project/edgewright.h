@@ -1,4 +1,4 @@
-/* A model that answers texts: what `edgewright export c` wrote, opened and asked. C99, a POSIX system, ONNX Runtime.
+/* A model that answers texts: what `edgewright export c` wrote, opened and asked. C99, a POSIX system, ONNX Runtime or LiteRT.
  *
  *     ew_model *model;
  *     char why[EW_WHY];
@@ -25,7 +25,8 @@ extern "C" {
 typedef struct ew_model ew_model;
 
 typedef struct {
-    const char *engine; /* the library of ONNX Runtime; NULL asks the loader for libonnxruntime.so.1, then libonnxruntime.so */
+    const char *engine; /* the library of ONNX Runtime, or of LiteRT for a .tflite file; NULL asks the loader for libonnxruntime.so.1,
+                         * then libonnxruntime.so, or for libLiteRt.so */
     int threads;        /* of the engine; 0 is 1 */
     int huge_pages;     /* Linux with glibc: put weights on huge pages, up to half as fast again when writing; it changes how
                          * the whole process allocates */

@@ -31,6 +31,7 @@ struct ew_model {
     const ort_call *api;
     ort env, session, memory;
     char *settings; /* model.txt, cut into its words */
+    const char *engine; /* what it is called */
     const char *task, *pooling, *problem, *activation, *prompt, *mask, *unknown;
     const char **labels;
     size_t label_count;
@@ -48,6 +49,7 @@ static int writer_whole(const ew_model *);
 static int writer_begin(ew_model *, char *why);
 static int writer_closes(ew_model *);
 static void writer_free(ew_model *);
+static int litert_open(ew_model *, const char *path, int threads, char *why);
 
 typedef struct ew_part {
     struct ew_part *next;
@@ -90,7 +92,7 @@ static int engine_failed(ew_model *m, ort status, char *why)
 {
     if (!status)
         return EW_OK;
-    say(why, EW_ENGINE, "ONNX Runtime: %s", ORT(m, ORT_GET_ERROR_MESSAGE, const char *, ort)(status));
+    say(why, EW_ENGINE, "%s: %s", m->engine, ORT(m, ORT_GET_ERROR_MESSAGE, const char *, ort)(status));
     ORT(m, ORT_RELEASE_STATUS, void, ort)(status);
     return EW_ENGINE;
 }
@@ -163,22 +165,28 @@ static int session(ew_model *m, const char *path, int threads, int exact, char *
 
 static int load(ew_model *m, const char *directory, const char *file, const ew_options *options, char *why)
 {
-    static const char *const names[] = {"libonnxruntime.so.1", "libonnxruntime.so"};
+    static const char *const names[] = {"libonnxruntime.so.1", "libonnxruntime.so", "libLiteRt.so"};
     const char *engine = options ? options->engine : NULL;
     const ort_base *(*base)(void) = NULL;
+    size_t n = strlen(file), lite = n > 7 && !strcmp(file + n - 7, ".tflite");
     char path[4096];
+    m->engine = lite ? "LiteRT" : "ONNX Runtime";
+    if (snprintf(path, sizeof path, "%s/%s", directory, file) >= (int)sizeof path)
+        return say(why, EW_ARGUMENT, "the directory's name is too long");
     setenv("ORT_DISABLE_TELEMETRY", "1", 0); /* it would write into the home directory */
-    for (size_t i = 0; i < (engine ? 1 : 2) && !m->library; i++)
-        m->library = dlopen(engine ? engine : names[i], RTLD_NOW | RTLD_LOCAL);
+    if (engine)
+        m->library = dlopen(engine, RTLD_NOW | RTLD_LOCAL);
+    for (size_t i = lite ? 2 : 0; i < (lite ? 3 : 2) && !engine && !m->library; i++)
+        m->library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     if (!m->library)
         return say(why, EW_ENGINE, "the engine does not load: %s", dlerror());
+    if (lite)
+        return litert_open(m, path, options ? options->threads : 1, why);
     void *symbol = dlsym(m->library, "OrtGetApiBase");
     memcpy(&base, &symbol, sizeof base);
     m->api = symbol ? base()->get_api(ORT_API_VERSION) : NULL;
     if (!m->api)
         return say(why, EW_ENGINE, "%s is no ONNX Runtime of version 1.5 or later", engine ? engine : "the library");
-    if (snprintf(path, sizeof path, "%s/%s", directory, file) >= (int)sizeof path)
-        return say(why, EW_ARGUMENT, "the directory's name is too long");
     int code = engine_failed(m, ORT(m, ORT_CREATE_ENV, ort, int, const char *, ort *)(ORT_ERROR, "edgewright", &m->env), why);
     if (!code)
         code = engine_failed(m, ORT(m, ORT_CREATE_CPU_MEMORY_INFO, ort, int, int, ort *)(0, 0, &m->memory), why);

@@ -53,21 +53,26 @@ static int type_bytes(int type) { return type == ORT_FLOAT ? 4 : type == ORT_FLO
 
 static int cache_takes(writer *w, const char *value)
 {
-    char type[16];
-    long long heads, width;
-    int at = 0;
-    if (sscanf(value, "%15s %lld %lld %n", type, &heads, &width, &at) != 3 || !at || heads < 1 || width < 1 || heads > 1 << 16 || width > 1 << 16
-        || w->layer_count == MOST_LAYERS)
+    static const struct {
+        const char *name;
+        int type;
+    } types[] = {{"float32 ", ORT_FLOAT}, {"float16 ", ORT_FLOAT16}, {"int8 ", ORT_INT8}};
+    int kind = 0;
+    for (size_t i = 0; i < sizeof types / sizeof *types && !kind; i++)
+        if (!strncmp(value, types[i].name, strlen(types[i].name)))
+            kind = types[i].type, value += strlen(types[i].name);
+    char *end, *name;
+    long heads = strtol(value, &end, 10), width = strtol(end, &name, 10);
+    if (!kind || *name++ != ' ' || heads < 1 || width < 1 || heads > 1 << 16 || width > 1 << 16 || w->layer_count == MOST_LAYERS)
         return 0;
     cache *more = realloc(w->layers, (w->layer_count + 1) * sizeof *more);
     if (!more)
         return 0;
     w->layers = more;
     cache *one = &more[w->layer_count++];
-    int kind = !strcmp(type, "float32") ? ORT_FLOAT : !strcmp(type, "float16") ? ORT_FLOAT16 : !strcmp(type, "int8") ? ORT_INT8 : 0;
     *one = (cache){"", "", kind, heads, width, NULL, NULL};
-    const char *name = value + at, *rest = strchr(name, '.');
-    return kind && rest && snprintf(one->name, sizeof one->name, "%s", name) < (int)sizeof one->name
+    const char *rest = strchr(name, '.');
+    return rest && snprintf(one->name, sizeof one->name, "%s", name) < (int)sizeof one->name
         && snprintf(one->present, sizeof one->present, "present%s", rest) < (int)sizeof one->present;
 }
 
@@ -112,6 +117,12 @@ static int writer_whole(const ew_model *m)
 
 /* The engine */
 
+#ifndef EW_ENGINE_MEMORY /* an engine with memory of its own, as in a page, has the cache there: see tools/web_core/core.c */
+static void *cache_new(size_t bytes) { return calloc(bytes, 1); }
+static void cache_copy(void *to, const void *from, size_t bytes) { memcpy(to, from, bytes); }
+static void cache_free(void *data) { free(data); }
+#endif
+
 static void let_value_go(ew_model *m, ort *value)
 {
     if (*value)
@@ -134,7 +145,7 @@ static void writer_free(ew_model *m)
         return;
     for (size_t i = 0; i < w->layer_count; i++) {
         let_value_go(m, &w->layers[i].value);
-        free(w->layers[i].data);
+        cache_free(w->layers[i].data);
     }
     let_value_go(m, &w->logits_value), let_value_go(m, &w->one_value), let_value_go(m, &w->kept_value);
     void *all[] = {w->layers, w->ends, w->tokens, w->written, w->logits, w->ids, w->ones, w->order, w->names, w->wanted, w->given, w->made};
@@ -186,13 +197,13 @@ static int reserve(ew_model *m, size_t tokens, char *why)
         if (size / row / slots != (size_t)c->heads) /* more than an address has */
             return w->length = w->slots = 0, no_memory(why);
         const int64_t shape[4] = {1, c->heads, (int64_t)slots, c->width};
-        char *data = calloc(size, 1);
+        char *data = cache_new(size);
         if (!data)
             return w->length = w->slots = 0, no_memory(why);
         for (size_t head = 0; c->data && w->slots && head < (size_t)c->heads; head++)
-            memcpy(data + head * slots * row, c->data + head * w->slots * row, w->length * row);
+            cache_copy(data + head * slots * row, c->data + head * w->slots * row, w->length * row);
         let_value_go(m, &c->value);
-        free(c->data);
+        cache_free(c->data);
         c->data = data;
         int code = own(m, data, (int64_t)size, shape, 4, c->type, &c->value, why);
         if (code)
@@ -241,40 +252,6 @@ static int read_chunk(ew_model *m, const int32_t *ids, size_t n, char *why)
 }
 
 static int closing(const writer *w) { return __atomic_load_n(&w->state, __ATOMIC_ACQUIRE) == CLOSING; }
-
-/* Have exactly these tokens in the cache; those that are there already are not read again, but for the last. It leaves off
- * where the model is closed meanwhile. */
-static int read_prompt(ew_model *m, const int32_t *ids, size_t n, size_t *reused, char *why)
-{
-    writer *w = m->writer;
-    size_t shared = 0;
-    int code = EW_OK;
-    while (shared < w->length && shared < n - 1 && w->tokens[shared] == ids[shared])
-        shared++;
-    *reused = w->length = shared;
-    for (size_t at = shared, more; !code && at < n && !closing(w); at += more) {
-        more = n - at < CHUNK ? n - at : CHUNK;
-        code = read_chunk(m, ids + at, more, why);
-    }
-    return code;
-}
-
-/* The full context without the older half of what is not the prompt. */
-static int slide(ew_model *m, size_t prompt, char *why)
-{
-    writer *w = m->writer;
-    size_t n = w->length, kept = prompt < n / 2 ? prompt : n / 2, gone = (n - kept + 1) / 2, reused;
-    if (gone == n)
-        return say(why, EW_NO_ROOM, "a context of %zu cannot slide", n);
-    int32_t *left = malloc(n * sizeof *left);
-    if (!left)
-        return no_memory(why);
-    memcpy(left, w->tokens, kept * sizeof *left);
-    memcpy(left + kept, w->tokens + kept + gone, (n - kept - gone) * sizeof *left);
-    int code = read_prompt(m, left, n - gone, &reused, why);
-    free(left);
-    return code;
-}
 
 /* What is asked */
 
@@ -460,6 +437,10 @@ typedef struct {
     ew_model *m;
     settings s;
     tokens prompt;
+    const int32_t *unread; /* what is to be read before a token is chosen, then `token`, if it waits */
+    size_t unread_count;
+    int32_t token, *slid;
+    int token_waits;
     sampler chooses;
     stream text;
     ew_piece *told;
@@ -467,6 +448,34 @@ typedef struct {
     ew_stats *stats;
     double began, first;
 } writing;
+
+/* Have exactly these tokens in the cache: those that are there already are not read again, but for the last. */
+static void read_next(writing *a, const int32_t *ids, size_t n)
+{
+    writer *w = a->m->writer;
+    size_t shared = 0;
+    while (shared < w->length && shared < n - 1 && w->tokens[shared] == ids[shared])
+        shared++;
+    w->length = shared;
+    a->unread = ids + shared, a->unread_count = n - shared;
+}
+
+/* The full context without the older half of what is not the prompt. */
+static int slide(writing *a)
+{
+    writer *w = a->m->writer;
+    size_t n = w->length, prompt = a->prompt.n, kept = prompt < n / 2 ? prompt : n / 2, gone = (n - kept + 1) / 2;
+    if (gone == n)
+        return say(a->stats->why, EW_NO_ROOM, "a context of %zu cannot slide", n);
+    int32_t *left = realloc(a->slid, n * sizeof *left);
+    if (!left)
+        return no_memory(a->stats->why);
+    memcpy(left, w->tokens, kept * sizeof *left);
+    memcpy(left + kept, w->tokens + kept + gone, (n - kept - gone) * sizeof *left);
+    a->slid = left;
+    read_next(a, left, n - gone);
+    return EW_OK;
+}
 
 /* Bytes of text to the caller, who may end the answer. */
 static int tell(writing *a, size_t bytes)
@@ -522,35 +531,43 @@ static int is_end(const writer *w, int32_t token)
     return 0;
 }
 
-static int answer_of(writing *a)
+static int read_some(writing *a)
+{
+    size_t n = a->unread_count < CHUNK ? a->unread_count : CHUNK;
+    int code = read_chunk(a->m, a->unread, n, a->stats->why);
+    a->unread += n, a->unread_count -= n;
+    if (!a->stats->tokens)
+        a->stats->prefill_s = seconds() - a->began;
+    if (!a->unread_count && a->token_waits)
+        a->unread = &a->token, a->unread_count = 1, a->token_waits = 0;
+    return code;
+}
+
+/* A run of the engine, or a token chosen from what came of it. Whoever has other things to do does them between two. */
+static int step(writing *a, int *over)
 {
     ew_model *m = a->m;
     writer *w = m->writer;
     ew_stats *stats = a->stats;
-    int over = 0, code = read_prompt(m, a->prompt.ids, a->prompt.n, &stats->reused, stats->why);
-    stats->prefill_s = seconds() - a->began;
-    if (closing(w))
-        stats->reason = EW_CANCELLED;
-    while (!code && !over && stats->reason != EW_CANCELLED) {
-        int32_t token = chosen(&a->chooses, w->logits, w->tokens, w->length);
-        if (token < 0)
-            return say(stats->why, EW_ENGINE, "the logits after %zu tokens, %zu of them written, are not finite", w->length, stats->tokens);
-        a->first = a->first != 0 ? a->first : seconds();
-        stats->first_s = a->first - a->began, stats->decode_s = seconds() - a->first;
-        if (is_end(w, token) && !a->s.ignore_end) {
-            stats->reason = EW_END;
-            break;
-        }
-        code = one_token(a, token, &over);
-        if (!code && !over && w->length == m->max_length)
-            code = slide(m, a->prompt.n, stats->why);
-        if (!code && !over)
-            code = read_chunk(m, &token, 1, stats->why);
-    }
-    size_t bytes = 0;
-    if (!code && stats->reason != EW_CANCELLED && !(code = stream_finish(&a->text, &bytes)))
-        tell(a, bytes);
-    return code;
+    if ((*over = closing(w)))
+        return stats->reason = EW_CANCELLED, EW_OK;
+    if (a->unread_count)
+        return read_some(a);
+    a->token = chosen(&a->chooses, w->logits, w->tokens, w->length);
+    if (a->token < 0)
+        return say(stats->why, EW_ENGINE, "the logits after %zu tokens, %zu of them written, are not finite", w->length, stats->tokens);
+    a->first = a->first != 0 ? a->first : seconds();
+    stats->first_s = a->first - a->began, stats->decode_s = seconds() - a->first;
+    if (is_end(w, a->token) && !a->s.ignore_end)
+        return stats->reason = EW_END, *over = 1, EW_OK;
+    int code = one_token(a, a->token, over);
+    if (code || *over)
+        return code;
+    a->unread = &a->token, a->unread_count = 1;
+    if (w->length < m->max_length)
+        return EW_OK;
+    a->token_waits = 1;
+    return slide(a);
 }
 
 static int fits(writing *a)
@@ -566,10 +583,13 @@ static int fits(writing *a)
     return EW_OK;
 }
 
-static int stream_text(writing *a, const char *prompt, const char *messages, const char *asked)
+/* An answer's beginning: what is asked is read, the engine not yet run. */
+static int writing_begin(writing *a, const char *prompt, const char *messages, const char *asked)
 {
     writer *w = a->m->writer;
     char *why = a->stats->why;
+    a->s = (settings){.how = {0, 1, 0, 1, 0, 0, 0, 0}, .most = NEW_TOKENS};
+    a->began = seconds();
     int code = read_settings(w->sampling, &a->s, why);
     if (!code && asked)
         code = read_settings(asked, &a->s, why);
@@ -581,7 +601,26 @@ static int stream_text(writing *a, const char *prompt, const char *messages, con
     code = sampler_begin(&a->chooses, &a->s.how, w->words);
     if (!code)
         code = stream_begin(&a->text, a->m->tokenizer, a->prompt.ids, a->prompt.n, a->s.stops, a->s.stop_count);
-    return code ? say(why, code, "%s", ew_words(code)) : answer_of(a);
+    if (code)
+        return say(why, code, "%s", ew_words(code));
+    read_next(a, a->prompt.ids, a->prompt.n);
+    a->stats->reused = w->length;
+    return EW_OK;
+}
+
+/* Its end: the text that was held back, where nobody cancelled or something failed. */
+static int writing_end(writing *a, int code)
+{
+    size_t bytes = 0;
+    if (!code && a->stats->reason != EW_CANCELLED && !(code = stream_finish(&a->text, &bytes)))
+        tell(a, bytes);
+    for (size_t i = 0; i < MOST_STOPS; i++)
+        free(a->s.stops[i].bytes);
+    free(a->prompt.ids);
+    free(a->slid);
+    sampler_free(&a->chooses);
+    stream_free(&a->text);
+    return code;
 }
 
 int ew_stream(ew_model *m, const char *prompt, const char *messages, const char *asked, ew_piece *told, void *user, ew_stats *given)
@@ -590,18 +629,15 @@ int ew_stream(ew_model *m, const char *prompt, const char *messages, const char 
     memset(stats, 0, sizeof *stats);
     if (!m || !m->writer)
         return say(stats->why, m ? EW_UNKNOWN_TASK : EW_ARGUMENT, "%s", m ? "the model does not write: ask it with ew_run" : "there is no model");
-    int idle = IDLE;
+    int idle = IDLE, over = 0, writes = WRITING;
     writer *w = m->writer;
     if (!__atomic_compare_exchange_n(&w->state, &idle, WRITING, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return say(stats->why, EW_BUSY, "%s", ew_words(EW_BUSY));
-    writing a = {.m = m, .told = told, .user = user, .stats = stats, .began = seconds()};
-    a.s = (settings){.how = {0, 1, 0, 1, 0, 0, 0, 0}, .most = NEW_TOKENS};
-    int code = stream_text(&a, prompt, messages, asked), writes = WRITING;
-    for (size_t i = 0; i < MOST_STOPS; i++)
-        free(a.s.stops[i].bytes);
-    free(a.prompt.ids);
-    sampler_free(&a.chooses);
-    stream_free(&a.text);
+    writing a = {.m = m, .told = told, .user = user, .stats = stats};
+    int code = writing_begin(&a, prompt, messages, asked);
+    while (!code && !over)
+        code = step(&a, &over);
+    code = writing_end(&a, code);
     if (!__atomic_compare_exchange_n(&w->state, &writes, IDLE, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
         stats->ids = NULL;
         model_free(m); /* somebody closed it meanwhile */

@@ -108,3 +108,18 @@ const SHAPES = {
 export function answerOf(task, request, found) {
   return SHAPES[task](found, request);
 }
+
+/* What a model that writes is asked, in the C core's words: a prompt or messages, one of them, and settings as JSON. */
+export function writtenOf(asked, settings) {
+  const messages = Array.isArray(asked);
+  if (!messages && typeof asked !== "string") throw argument(`${JSON.stringify(asked) ?? asked} is neither a prompt nor messages`);
+  const said = Object.entries(settings ?? {}).filter(([, value]) => value !== undefined);
+  const whole = ([name, value]) => `${JSON.stringify(name)}:${typeof value === "bigint" ? value : JSON.stringify(value)}`;
+  return [messages ? undefined : asked, messages ? JSON.stringify(asked) : undefined, `{${said.map(whole).join(",")}}`];
+}
+
+/* What it wrote, as Python's pipeline gives it. */
+export function textOf(asked, text, whole) {
+  if (typeof asked === "string") return [{ generated_text: whole ? asked + text : text }];
+  return [{ generated_text: whole ? [...asked, { role: "assistant", content: text }] : text }];
+}

@@ -1,12 +1,16 @@
 /* The model in this thread: its files, the C core as WebAssembly, and the engine. Pages use edgewright.js. */
-import { answerOf, named, requestsOf } from "./answers.js";
-import { EdgewrightError } from "./errors.js";
+import { answerOf, named, requestsOf, textOf, writtenOf } from "./answers.js";
+import { Engine } from "./engine.js";
+import { closed, EdgewrightError } from "./errors.js";
 import { Files } from "./files.js";
-import * as ort from "./ort/ort.wasm.bundle.min.mjs";
 
 const CODES = ["", "asset", "asset", "memory", "too-long", "argument", "engine", "unsupported", "argument"]; // as in ew_tokenizer.h
-const AGGREGATIONS = ["own", "none", "simple", "first", "average", "max"]; // as in edgewright.h
+const REASONS = ["nothing", "end", "stop", "length", "context", "cancelled"]; // as in edgewright.h
+const MOST_WHY = 512; // bytes of an error's words, as in edgewright.h
+const BREATH_MS = 100; // after which others have their turn, as when somebody stops an answer; browsers make 4 ms of each
+const MORE = -1; // what a step gives that is not the last
 const INT64 = 7; // of ONNX's types
+const AGGREGATIONS = ["own", "none", "simple", "first", "average", "max"]; // as in edgewright.h
 const MOST_APART = 0.05; // of scores: int8 is rounded elsewhere on other machines, 0.013 was seen; a wrong kernel is far off
 /* One function each that uses 128 bit registers, and atomic operations: what the engine is compiled for. */
 const NEEDED = {
@@ -26,14 +30,16 @@ function supported() {
 
 export class Core {
   #c; // the C core's functions and memory
-  #session;
+  #engine;
   #limit;
   #vectors;
   #queue = Promise.resolve();
   #closed = false;
   #broken = "";
   #seen = null; // while checking, the token ids that the engine was given
+  #told = null; // while writing, whom pieces are told
   task;
+  chats;
 
   static async open(url, options, progress) {
     try {
@@ -51,19 +57,33 @@ export class Core {
       [new URL("./", import.meta.url).href, url].map((base) => Files.of(base, cache, arrived)),
     );
     state.total = own.bytes + model.bytes;
-    const weights = Object.keys(model.listed).find((name) => name.endsWith(".onnx"));
-    const [wasm, ...parts] = await Promise.all([
+    const names = Object.keys(model.listed);
+    const weights = names.find((name) => name.endsWith(".onnx"));
+    const beside = names.filter((name) => name.startsWith(weights) && name !== weights);
+    const [wasm, core, settings, tokenizer, vectors, graph, ...data] = await Promise.all([
       own.get("ort-wasm-simd-threaded.wasm"), own.get("edgewright.wasm"),
-      ...["model.txt", "tokenizer.bin", "vectors.json", weights].map((name) => model.get(name)),
+      ...["model.txt", "tokenizer.bin", "vectors.json", weights, ...beside].map((name) => model.get(name)),
     ]);
-    const core = new Core();
-    await core.#load(parts);
-    await core.#start(wasm, parts.at(-1), threads);
-    return core;
+    const opened = new Core();
+    await opened.#load(core, settings, tokenizer, vectors);
+    opened.#engine = await Engine.open(wasm, graph, data.map((bytes, i) => [beside[i], bytes]), globalThis.crossOriginIsolated ? threads : 1);
+    return opened;
   }
 
-  async #load([wasm, settings, tokenizer, vectors]) {
-    this.#c = (await WebAssembly.instantiate(wasm, {})).instance.exports;
+  async #load(wasm, settings, tokenizer, vectors) {
+    const page = {
+      run: (...asked) => this.#run(...asked),
+      cache_new: (bytes) => this.#engine.cacheNew(bytes),
+      cache_copy: (to, from, bytes) => this.#engine.cacheCopy(to, from, bytes),
+      cache_free: (place) => this.#engine.cacheFree(place),
+      piece: (place, bytes) => {
+        this.#told(decoder.decode(new Uint8Array(this.#c.memory.buffer, place, bytes)));
+        return 0; // go on
+      },
+      number: (place) => Number(this.#text(place)),
+      seconds: () => performance.now() / 1000,
+    };
+    this.#c = (await WebAssembly.instantiate(wasm, { page })).instance.exports;
     this.#vectors = vectors;
     this.#limit = Number(/^max_length (\d+)$/m.exec(decoder.decode(settings))?.[1] ?? 0);
     for (const [name, bytes] of [["model.txt", settings], ["tokenizer.bin", tokenizer]]) {
@@ -72,28 +92,17 @@ export class Core {
     const code = this.#c.ew_page_open();
     if (code) throw this.#error(code);
     this.task = this.#text(this.#c.ew_page_task());
+    this.chats = this.#c.ew_page_chats() === 1;
   }
 
-  async #start(wasm, model, threads) {
-    ort.env.wasm.wasmBinary = wasm;
-    ort.env.wasm.numThreads = globalThis.crossOriginIsolated ? threads : 1; // more need memory that is shared
-    ort.env.wasm.proxy = false;
-    try {
-      this.#session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
-    } catch (error) {
-      throw new EdgewrightError("engine", `onnxruntime-web: ${error.message ?? error}`);
-    } finally {
-      ort.env.wasm.wasmBinary = undefined; // 14 MB that nobody reads again
-    }
-  }
-
-  /* Calls wait for each other: the core has one request at a time. */
-  call(name, values) {
+  /* Calls wait for each other: the core has one request at a time. Pieces of what is written go to `piece`, and `signal` ends it. */
+  call(name, values, { piece, signal } = {}) {
     const answer = this.#queue.then(async () => {
-      if (this.#closed) throw new EdgewrightError("closed", "the model is closed; open it again");
+      if (this.#closed) throw closed();
       if (this.#broken) throw new EdgewrightError("memory", this.#broken);
       try {
-        return await { run: this.#run, encode: this.#encode, check: this.#check }[name].apply(this, values);
+        if (name === "stream") return await this.#written(...values, piece, signal);
+        return await { run: this.#answers, encode: this.#encode, check: this.#check }[name].apply(this, values);
       } catch (error) {
         throw known(error);
       }
@@ -104,10 +113,11 @@ export class Core {
 
   close() {
     this.#closed = true;
-    this.#queue = this.#queue.then(() => this.#session.release());
+    this.#queue = this.#queue.then(() => { this.#c = this.#engine = null; });
   }
 
-  async #run(item, options) {
+  async #answers(item, options) {
+    if (this.task === "text-generation") return this.#texts(item, options);
     const answers = [];
     const requests = requestsOf(this.task, item, options);
     for (const request of requests) answers.push(answerOf(this.task, request, await this.#asked(request)));
@@ -132,17 +142,58 @@ export class Core {
     const vectors = JSON.parse(decoder.decode(this.#vectors));
     let worst = 0;
     for (const vector of vectors) {
+      const where = `golden case ${JSON.stringify(vector.text).slice(0, 60)}`;
       this.#seen = [];
-      const answer = await this.#run(named(this.task, vector.text), {});
+      const apart = await this.#apart(vector);
       const [mine, theirs] = [this.#seen, vector.ids].map((rows) => rows.map(String).sort().join("\n"));
       this.#seen = null;
-      const where = `golden case ${JSON.stringify(vector.text).slice(0, 60)}`;
       if (mine !== theirs) throw new EdgewrightError("check", `${where} has other token ids than in Python`);
-      const apart = distance(answer, vector.answer);
-      if (!(apart <= MOST_APART)) throw new EdgewrightError("check", `${where}: the answer is ${apart} from Python's`);
+      if (!vector.tokens && !(apart <= MOST_APART)) throw new EdgewrightError("check", `${where}: the answer is ${apart} from Python's`);
       worst = Math.max(worst, apart);
     }
     return { cases: vectors.length, worst };
+  }
+
+  /* How far an answer is from Python's: of tokens, the share from the first on that is another one. */
+  async #apart({ text, answer, tokens }) {
+    if (!tokens) return distance(await this.#answers(named(this.task, text), {}), answer);
+    this.#seen.push(Array.from(this.#encode(text).ids));
+    const found = (await this.#written(text, { max_new_tokens: tokens.length, temperature: 0, ignore_end: true })).tokens;
+    const at = tokens.findIndex((token, i) => token !== found[i]);
+    return at < 0 ? 0 : 1 - at / tokens.length;
+  }
+
+  async #texts(item, { return_full_text: whole = true, ...settings } = {}) {
+    if (Array.isArray(item) && item.every((one) => typeof one === "string" || Array.isArray(one)) && item.length) {
+      const answers = [];
+      for (const one of item) answers.push(await this.#texts(one, { return_full_text: whole, ...settings }));
+      return answers;
+    }
+    const pieces = [];
+    await this.#written(item, settings, (piece) => pieces.push(piece));
+    return textOf(item, pieces.join(""), whole);
+  }
+
+  /* Write after a prompt, or after messages; between two steps the page's own events have their turn. */
+  async #written(asked, settings = {}, piece = () => {}, signal = undefined) {
+    const owned = writtenOf(asked, settings).map((text) => (text === undefined ? 0 : this.#put(ended(text))));
+    this.#told = piece;
+    let code = this.#held(() => this.#c.ew_page_write(...owned)) || MORE;
+    for (let last = 0; code === MORE && !signal?.aborted && !this.#closed;) {
+      code = this.#held(() => this.#c.ew_page_step());
+      if (performance.now() - last < BREATH_MS) continue;
+      await breath();
+      last = performance.now();
+    }
+    const failed = this.#held(() => this.#c.ew_page_written(Math.max(code, 0), Number(code === MORE)));
+    owned.forEach((one) => this.#c.free(one));
+    if (failed) throw this.#error(failed);
+    if (this.#closed) throw closed();
+    const view = new DataView(this.#c.memory.buffer, this.#c.ew_page_stats());
+    const [prompt_tokens, reused, count, ids] = [0, 4, 8, 12].map((at) => view.getUint32(at, true));
+    const [first_s, prefill_s, decode_s] = [16, 24, 32].map((at) => view.getFloat64(at, true)); // an ew_stats
+    const tokens = Array.from(new Int32Array(this.#c.memory.buffer, ids, count));
+    return { tokens, reason: REASONS[view.getInt32(40, true)], prompt_tokens, reused, first_s, prefill_s, decode_s };
   }
 
   async #asked(request) {
@@ -165,45 +216,40 @@ export class Core {
         owned.push(this.#put(new Uint8Array(words.buffer)));
         return owned.at(-1);
       });
-      for (;;) {
-        const code = this.#held(() => this.#c.ew_page_run(place));
-        if (code === 0) return this.#items();
-        if (code > 0) throw this.#error(code);
-        await this.#engine();
-      }
+      const code = this.#held(() => this.#c.ew_page_run(place));
+      if (code) throw this.#error(code);
+      return this.#items();
     } finally {
       if (!this.#broken) owned.forEach((one) => this.#c.free(one));
-      if (!this.#broken) this.#c.ew_page_begin(); // what the engine gave goes now, not at the next request
     }
   }
 
-  /* What the core wants run, a `wanted` of core.c. */
-  async #engine() {
-    const at = this.#c.ew_page_wanted();
-    const words = new Uint32Array(this.#c.memory.buffer, at, 12).slice();
-    const feeds = {};
-    for (let i = 0; i < words[0]; i++) feeds[this.#text(words[2 + i])] = this.#tensor(words[6 + i]);
-    const names = Array.from({ length: words[1] }, (_, i) => this.#text(words[10 + i]));
-    this.#seen?.push(...rows(feeds));
-    let outputs;
-    try {
-      outputs = await this.#session.run(feeds, names);
-    } catch (error) {
-      throw new EdgewrightError("engine", `onnxruntime-web: ${error.message ?? error}`);
-    }
-    for (const name of names) {
-      const { data, dims, type } = outputs[name];
-      if (type !== "float32" || dims.length > 3) throw new EdgewrightError("engine", `output ${name} is no float32 of 3 dimensions`);
-      this.#held(() => this.#c.ew_page_output(this.#put(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)), dims.length, ...dims));
-    }
+  /* What the core wants run. */
+  #run(names, given, count, ...rest) {
+    const why = this.#engine.run(this.#c, names, given, count, ...rest);
+    if (this.#seen && this.task !== "text-generation") this.#seen.push(...this.#rows(names, given, count));
+    if (!why) return 0;
+    const place = this.#c.ew_page_engine_why();
+    new Uint8Array(this.#c.memory.buffer, place, MOST_WHY).fill(0);
+    encoder.encodeInto(why, new Uint8Array(this.#c.memory.buffer, place, MOST_WHY - 1));
+    return 1;
   }
 
-  #tensor(at) {
-    const [type, rank, a, b, c, data] = new Int32Array(this.#c.memory.buffer, at, 6);
-    const dims = [a, b, c].slice(0, rank);
-    const count = dims.reduce((x, y) => x * y, 1);
-    const Numbers = type === INT64 ? BigInt64Array : Int32Array;
-    return new ort.Tensor(type === INT64 ? "int64" : "int32", new Numbers(this.#c.memory.buffer, data >>> 0, count).slice(), dims);
+  /* The token ids of each row that a run is given, without padding. */
+  #rows(names, given, count) {
+    const [texts, values] = [names, given].map((place) => new Uint32Array(this.#c.memory.buffer, place, count));
+    const of = (name) => {
+      const at = Array.from(texts, (place) => this.#text(place)).indexOf(name);
+      if (at < 0) return [null, []];
+      const [type, , ...words] = new Int32Array(this.#c.memory.buffer, values[at], 7);
+      const Numbers = type === INT64 ? BigInt64Array : Int32Array;
+      return [words[1], new Numbers(this.#c.memory.buffer, words[4] >>> 0, words[0] * words[1])];
+    };
+    const [width, ids] = of("input_ids");
+    const [, mask] = of("attention_mask");
+    return Array.from({ length: ids.length / width }, (_, i) =>
+      Array.from(ids.slice(i * width, (i + 1) * width)).filter((_, j) => !mask.length || Number(mask[i * width + j])),
+    );
   }
 
   #items() {
@@ -255,6 +301,9 @@ function known(error) {
   return new EdgewrightError(error instanceof RangeError ? "memory" : "engine", error.message ?? String(error));
 }
 
+/* The turn of whatever else waits. */
+const breath = () => new Promise((go) => setTimeout(go, 0));
+
 function checked(text) {
   if (typeof text !== "string") throw new EdgewrightError("argument", `${JSON.stringify(text) ?? text} is no text`);
   return text;
@@ -264,13 +313,6 @@ function checked(text) {
 function ended(text) {
   if (checked(text).includes("\0")) throw new EdgewrightError("argument", "a text with the character U+0000 cannot be read");
   return encoder.encode(`${text}\0`);
-}
-
-/* The token ids of each row, without padding. */
-function rows({ input_ids: { data, dims }, attention_mask: mask }) {
-  return Array.from({ length: dims[0] }, (_, i) =>
-    Array.from(data.subarray(i * dims[1], (i + 1) * dims[1])).filter((_, j) => !mask || Number(mask.data[i * dims[1] + j])),
-  );
 }
 
 /* The largest difference of numbers in two answers; Infinity where they say something else. */

@@ -5,10 +5,43 @@ const at = (id) => document.getElementById(id);
 const lines = (text) => text.split("\n").filter((line) => line.trim());
 /* What the two fields are, by the task, and the item that they make. */
 const FORMS = {
+  "text-generation": ["Prompt", "", (text) => text],
   "question-answering": ["Question", "Context", (question, context) => ({ question, context })],
   "text-ranking": ["Query", "Texts, one a line", (query, texts) => ({ query, texts: lines(texts) })],
   "zero-shot-classification": ["Text", "Labels, one a line", (sequence, labels) => ({ sequence, candidate_labels: lines(labels) })],
 };
+
+const messages = []; // of the conversation, of a model that takes them
+
+/* What a model writes, as it comes; the button ends it. */
+async function write(model, text) {
+  const end = new AbortController();
+  const line = (words) => at("said").appendChild(Object.assign(document.createElement("p"), { textContent: words }));
+  at("stop").onclick = () => end.abort();
+  const busy = (now) => {
+    at("ask").disabled = now;
+    at("stop").hidden = !now;
+  };
+  busy(true);
+  if (model.chats) {
+    messages.push({ role: "user", content: text });
+    at("text").value = "";
+  }
+  line(text).className = "asked";
+  const answer = line("");
+  try {
+    for await (const piece of model.stream(model.chats ? messages : text, { signal: end.signal })) answer.append(piece);
+    if (model.chats) messages.push({ role: "assistant", content: answer.textContent });
+    const { tokens, first_s, decode_s, reason } = model.last;
+    const speed = decode_s > 0 ? `, ${((tokens.length - 1) / decode_s).toFixed(1)} a second` : "";
+    at("state").textContent = `${tokens.length} tokens, the first after ${first_s.toFixed(2)} s${speed}; ended by: ${reason}`;
+  } catch (error) {
+    if (model.chats) messages.pop();
+    throw error;
+  } finally {
+    busy(false);
+  }
+}
 
 function shown(answer) {
   const plain = answer instanceof Float32Array ? Array.from(answer, (one) => Number(one.toFixed(4))) : answer;
@@ -21,7 +54,8 @@ try {
     progress: ({ loaded, total }) => { at("progress").value = loaded / total; },
   });
   const [first, second, item] = FORMS[model.task] ?? ["Text", "", (text) => text];
-  at("first").textContent = first;
+  at("first").textContent = model.chats ? "Message" : first;
+  if (model.task === "text-generation") at("text").value = model.chats ? "Why is the sky blue?" : "Once upon a time";
   at("second").textContent = second;
   at("more").hidden = !second;
   at("progress").hidden = true;
@@ -30,7 +64,8 @@ try {
   at("form").addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
-      at("answer").textContent = shown(await model.run(item(at("text").value, at("pair").value)));
+      if (model.task === "text-generation") await write(model, at("text").value);
+      else at("answer").textContent = shown(await model.run(item(at("text").value, at("pair").value)));
     } catch (error) {
       at("answer").textContent = error.message;
     }

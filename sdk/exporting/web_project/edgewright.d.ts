@@ -3,6 +3,12 @@ export class Edgewright {
   /** What the model answers, such as "text-classification". */
   readonly task: Task;
 
+  /** Whether a model that writes takes messages. */
+  readonly chats: boolean;
+
+  /** What came of the last answer that `stream` gave, or null. */
+  readonly last: Written | null;
+
   /**
    * Open the model of a directory that `edgewright export web` wrote.
    * @param model the address of its directory `model`, relative to the page.
@@ -11,19 +17,29 @@ export class Edgewright {
   static open(model: string, options?: OpenOptions): Promise<Edgewright>;
 
   /** Answer an item, or each of a list, in the form that Python's pipelines have. Calls are answered one after the other. */
-  run(item: string | Item, options?: RunOptions): Promise<Answer>;
-  run(items: (string | Item)[], options?: RunOptions): Promise<Answer[]>;
+  run(item: string | Item | Message[], options?: RunOptions & StreamOptions): Promise<Answer>;
+  run(items: (string | Item | Message[])[], options?: RunOptions & StreamOptions): Promise<Answer[]>;
+
+  /**
+   * What a model writes after a prompt or messages, piece by piece: whole characters, which together are the answer. Leaving
+   * the loop ends it, and so does the signal; the loop then ends, too, and `last` says so. What a prompt has in common with
+   * the one before it is not read again.
+   *
+   *     for await (const piece of model.stream("Once upon a time", { max_new_tokens: 80 })) at.append(piece);
+   */
+  stream(asked: string | Message[], options?: StreamOptions): AsyncGenerator<string, void, void>;
 
   /** The tokens of a text or a pair as the model reads them: ids, and the characters of its text that each covers. */
   encode(text: string, pair?: string): Promise<{ ids: Int32Array; offsets: [number, number][] }>;
 
   /**
-   * Replay the golden cases of the bundle: the same token ids, and answers as near as int8 is on two machines.
+   * Replay the golden cases of the bundle: the same token ids, and answers as near as int8 is on two machines. Of a model that
+   * writes `worst` is the share of tokens from the first one on that is another: 0 at fp32; at int8 one may turn.
    * @throws EdgewrightError with code "check" at the first that is not.
    */
   check(): Promise<{ cases: number; worst: number }>;
 
-  /** End the worker. Calls that are not answered, and later ones, fail with code "closed". */
+  /** End the worker, and the answer that it writes. Calls that are not answered, and later ones, fail with code "closed". */
   close(): void;
 
   /** The characters from `start` to `end` of a text, as offsets count them. */
@@ -47,7 +63,7 @@ export interface OpenOptions {
 
 export type Task =
   | "text-classification" | "token-classification" | "fill-mask" | "question-answering"
-  | "feature-extraction" | "text-ranking" | "zero-shot-classification";
+  | "feature-extraction" | "text-ranking" | "zero-shot-classification" | "text-generation";
 
 export type Item =
   | { text: string; text_pair?: string }
@@ -68,6 +84,39 @@ export interface RunOptions {
   candidate_labels?: string[] | string;
   multi_label?: boolean;
   hypothesis_template?: string;
+  /** text-generation, beside all of StreamOptions but the signal: whether the answer begins with what was asked, as by default. */
+  return_full_text?: boolean;
+}
+
+export interface Message { role: string; content: string }
+
+/** With the meaning that they have in Python; what is not said is the model's own. */
+export interface StreamOptions {
+  max_new_tokens?: number;
+  temperature?: number;
+  top_k?: number;
+  top_p?: number;
+  min_p?: number;
+  repetition_penalty?: number;
+  no_repeat_ngram_size?: number;
+  /** A whole number up to 2 ** 64 - 1; the tokens are then those that Python draws. */
+  seed?: number | bigint | null;
+  stop?: string | string[];
+  when_full?: "stop" | "slide" | "refuse";
+  ignore_end?: boolean;
+  signal?: AbortSignal;
+}
+
+export interface Written {
+  /** Without the one that ended the answer. */
+  tokens: number[];
+  reason: "end" | "stop" | "length" | "context" | "cancelled";
+  prompt_tokens: number;
+  /** Of which so many lay in the cache already. */
+  reused: number;
+  first_s: number;
+  prefill_s: number;
+  decode_s: number;
 }
 
 export interface Label { label: string; score: number }
@@ -77,5 +126,5 @@ export interface Passage { score: number; start: number; end: number; answer: st
 export interface Ranked { corpus_id: number; score: number; text: string }
 export interface Chosen { sequence: string; labels: string[]; scores: number[] }
 
-/** By the task: Label or Label[], Entity[], Filling[] or Filling[][], Passage or Passage[], Float32Array, Ranked[], Chosen. */
+/** By the task: Label or Label[], Entity[], Filling[] or Filling[][], Passage or Passage[], Float32Array, Ranked[], Chosen, [{ generated_text }]. */
 export type Answer = any;

@@ -6,3 +6,7 @@ export class EdgewrightError extends Error {
     this.code = code;
   }
 }
+
+export function closed() {
+  return new EdgewrightError("closed", "the model is closed; open it again");
+}

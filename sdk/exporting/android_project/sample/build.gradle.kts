@@ -13,7 +13,7 @@ android {
         versionCode = 1
         versionName = "1"
     }
-    androidResources { noCompress += listOf("onnx", "ort", "bin") } // they are mapped where they lie in the archive
+    androidResources { noCompress += listOf("onnx", "ort", "tflite", "bin") } // they are mapped where they lie in the archive
     buildTypes { release { isMinifyEnabled = true } }
     compileOptions {
         sourceCompatibility = JavaVersion.VERSION_1_8

@@ -121,7 +121,7 @@ class Edgewright internal constructor(private val settings: Settings, private va
             val settings = Settings(asset("model.txt").text())
             val tokenizer = Tokenizer(asset("tokenizer.bin").map())
             if (settings.task !in TASKS) fail(Reason.TASK, "the Android library has no task ${settings.task}; it has ${TASKS.joinToString()}")
-            val engine = OnnxEngine(asset(settings.model), if (threads > 0) threads else bigCores())
+            val engine = engine(asset(settings.model), if (threads > 0) threads else bigCores())
             return Edgewright(settings, asset("vectors.json"), tokenizer, engine)
         }
 

@@ -11,6 +11,8 @@ import java.io.File
 import java.nio.IntBuffer
 import java.nio.LongBuffer
 
+internal fun engine(model: Asset, threads: Int): Engine = OnnxEngine(model, threads)
+
 /** ONNX Runtime. A mapped .ort file's weights are used where they lie, an .onnx file is read and copied by the engine. */
 internal class OnnxEngine(private val model: Asset, threads: Int) : Engine {
     private val environment = guarded("does not load") { OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR, "edgewright") }
