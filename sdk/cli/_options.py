@@ -26,7 +26,9 @@ __all__ = [
     "TASKS",
     "Keys",
     "Listing",
+    "Parts",
     "Room",
+    "Sectioned",
     "answer_options",
     "artifact_options",
     "asked",
@@ -118,7 +120,7 @@ def answer_options(command: Any) -> Any:
     """How answers shall be: options of tasks, under the names that they have in a call. See `asked`."""
     for name, (kind, what) in reversed(_ANSWERS.items()):
         given = {"is_flag": True, "default": None} if kind is None else {"type": kind}
-        command = click.option(name, help=what, **given)(command)
+        command = click.option(name, help=f"An encoder: {what[:1].lower()}{what[1:]}", **given)(command)
     return command
 
 
@@ -236,26 +238,10 @@ def fleet_options(command: Any) -> Any:
     )
 
 
-class Room(click.Group):
-    """A group whose commands are the files of a room; help shows them by `sections`, each with its whole sentence."""
+class Parts(click.Group):
+    """A group whose help shows its commands by `sections`, each with its whole sentence."""
 
-    room = ""
     sections: tuple[tuple[str, tuple[str, ...]], ...] = ()
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of the files."""
-        from edgewright import registry
-
-        del ctx
-        return [*registry.names(self.room)]  # `list` is the command of that name, once it was imported
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a file, which is imported now."""
-        from edgewright import registry
-
-        known = cmd_name in self.list_commands(ctx)
-        command: click.Command | None = registry.load(self.room, cmd_name) if known else None
-        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -279,6 +265,49 @@ class Room(click.Group):
                 with formatter.section(title):
                     formatter.write_dl(rows)
 
+
+class Room(Parts):
+    """The same whose commands are the files of a room."""
+
+    room = ""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the files."""
+        from edgewright import registry
+
+        del ctx
+        return [*registry.names(self.room)]  # `list` is the command of that name, once it was imported
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a file, which is imported now."""
+        from edgewright import registry
+
+        known = cmd_name in self.list_commands(ctx)
+        command: click.Command | None = registry.load(self.room, cmd_name) if known else None
+        return command
+
+
+class Sectioned(click.Command):
+    """A command with many options: help shows those of a kind of model in a section of their own.
+
+    The kind stands before a colon in what the option says of itself, as in "A decoder: the same draws again."
+    """
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options without a kind first."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)):
+                kind, colon, words = record[1].partition(": ")
+                kind, words = (kind, words[:1].upper() + words[1:]) if colon and kind in _KINDS else ("", record[1])
+                sections.setdefault(kind or "Options", []).append((record[0], words))
+        for title, rows in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+_KINDS = ("An encoder", "A decoder", "A translator")
+"""What an option may be of."""
 
 _MOST_SUMMARY = 300
 """Characters of a command's first sentence: all of it."""

@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from edgewright.cli._options import answer_options, asked, example
+from edgewright.cli._options import Sectioned, answer_options, asked, example
 from edgewright.errors import DeviceError, EdgewrightError
 from edgewright.serving.client import Client
 
 __all__ = ["command"]
 
 
-@click.command("ask", epilog=example('ask /run/user/1000/edgewright.sock "a fine film"'))
+@click.command("ask", cls=Sectioned, epilog=example('ask /run/user/1000/edgewright.sock "a fine film"'))
 @click.argument("socket", type=click.Path())
 @click.argument("texts", nargs=-1, metavar="TEXT...")
 @click.option("--pair", help="The second text of every TEXT, such as the context of a question.")

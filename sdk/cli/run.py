@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from edgewright.cli._options import (
+    Sectioned,
     answer_options,
     artifact_options,
     asked,
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("run", epilog=example('run sentiment "a fine film" "the second half drags"'))
+@click.command("run", cls=Sectioned, epilog=example('run sentiment "a fine film" "the second half drags"'))
 @click.argument("bundle", type=click.Path())
-@click.argument("texts", nargs=-1, metavar="TEXT...")
+@click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @click.option(
     "--input",
     "input_",

@@ -61,6 +61,39 @@ def test_help_lists_formats_and_precisions(run, command, words):
     assert command == "bench" or "text-classification" in out
 
 
+def test_options_of_a_kind_of_model_stand_in_its_section(run):
+    general, encoder, decoder, translator = (
+        run("run", "-h")[1].partition(f"{title}:\n")[2].partition("\n\n")[0]
+        for title in ("Options", "An encoder", "A decoder", "A translator")
+    )
+    assert "--workers" in general
+    assert "BUNDLE  " not in general, "an argument is no option"
+    assert "--top-k" in encoder
+    assert "The same draws again." in decoder
+    assert "--glossary" in translator
+    assert not {"--seed", "--top-k", "--glossary"} & set(general.split())
+
+
+@pytest.mark.parametrize("group", ["export", "keys", "devices", "analyze", "tokenizer"])
+def test_a_group_that_is_asked_for_nothing_shows_its_help(run, group):
+    code, out, err = run(group)
+    assert (code, out) == (2, "")
+    assert f"\n\nCommands:\n  {cli._edgewright.get_command(None, group).list_commands(None)[0]} " in err
+    assert "..." not in err.partition("\n")[2]
+
+
+@pytest.mark.parametrize("way", LEAVES, ids=" ".join)
+def test_what_is_missing_is_told_with_an_example(run, way):
+    """Of every command that cannot go on without one."""
+    command = LEAVES[way]
+    if not any(one.required for one in command.params):
+        return
+    code, _, err = run(*way)
+    assert code == 2
+    assert f"As in: {command.epilog.rpartition(chr(10))[2].strip()}" in err
+    assert f"edgewright {' '.join(way)} --help says all" in err
+
+
 # short options, the environment
 
 
