@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from functools import wraps
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
-from click.shell_completion import CompletionItem
 
 from edgewright.errors import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from click.shell_completion import CompletionItem
 
 __all__ = [
     "DEVICES",
@@ -144,6 +144,8 @@ class Keys(click.types.StringParamType):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """The keys that go on as the last word does."""
+        from click.shell_completion import CompletionItem
+
         del ctx, param
         before, comma, last = incomplete.rpartition(",")
         return [CompletionItem(f"{before}{comma}{key}") for key in self.keys() if key.startswith(last)]
@@ -325,6 +327,8 @@ def example(words: str) -> str:
 
 def typed() -> str:
     """The command as it was typed, with the options that the environment and edgewright.toml gave to it."""
+    import shlex
+
     context = click.get_current_context()
     more = []
     for parameter in context.command.params:
