@@ -42,6 +42,7 @@ __all__ = [
     "output_options",
     "pretraining_options",
     "profiles_option",
+    "quiet_option",
     "recipe_options",
     "subcommands",
     "task_option",
@@ -53,6 +54,17 @@ def output_options(command: Any) -> Any:
     """`--json` and `-q`."""
     command = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
     return click.option("-q", "--quiet", is_flag=True, help="Print no progress.")(command)
+
+
+def quiet_option(command: Any) -> Any:
+    """`-q` of a command that shows no progress: scripts give it to every one."""
+
+    @wraps(command)
+    def hushed(*given: Any, quiet: bool, **options: Any) -> Any:
+        del quiet  # whoever prints a notice looks for it in the context
+        return command(*given, **options)
+
+    return click.option("-q", "--quiet", is_flag=True, help="Print no notices, such as how a file was read.")(hushed)
 
 
 def profiles_option(command: Any) -> Any:

@@ -21,6 +21,7 @@ from edgewright.cli._options import (
     device_options,
     example,
     generation_options,
+    quiet_option,
 )
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ __all__ = ["command"]
 @artifact_options
 @device_options
 @column_options
+@quiet_option
 def command(
     bundle: str,
     texts: tuple[str, ...],

@@ -1,6 +1,7 @@
 """What a hand expects of a command line: sections, examples, the environment, a project's file, typos."""
 
 import json
+import logging
 import os
 import re
 import shlex
@@ -104,6 +105,21 @@ def test_short_options(run, bundle_dir, tmp_path):
     for words in (("-v", "inspect", "gone"), ("inspect", "gone", "--verbose"), ("inspect", "gone", "--debug")):
         assert "Traceback" in run(*words)[2]
     assert "Traceback" not in run("inspect", "gone")[2]
+
+
+@pytest.mark.parametrize("way", LEAVES, ids=" ".join)
+def test_every_command_is_quiet_and_speaks_json(way):
+    options = {name for one in LEAVES[way].params for name in one.opts}
+    assert {"-q", "--json"} <= options
+
+
+def test_quiet_leaves_out_how_a_file_was_read(run, live, tmp_path, monkeypatch):
+    (tmp_path / "texts.txt").write_text("good\nbad\n")
+    monkeypatch.setattr(logging.getLogger("edgewright"), "handlers", [cli._Notices()])
+    asked = ("run", live, "--input", tmp_path / "texts.txt")
+    assert "texts.txt: a text a line" in run(*asked)[2]
+    code, out, err = run(*asked, "-q")
+    assert (code, err, len(out.splitlines())) == (0, "", 2)
 
 
 def test_a_text_behind_two_dashes_is_no_option(run, live):
