@@ -15,7 +15,6 @@ import numpy as np
 from edgewright.bundle.manifest import TensorSpec
 from edgewright.contracts.engine import Runtime, Session
 from edgewright.errors import EngineError
-from edgewright.runtimes._profilers.executorch import trace
 from edgewright.runtimes._quiet import quiet
 
 if TYPE_CHECKING:
@@ -84,6 +83,8 @@ class ExecutorchRuntime(Runtime):
             raise EngineError(f"executorch refuses {path.name}: {error}", hint="is the file whole?") from error
 
     def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
+        from edgewright.runtimes._profilers.executorch import trace
+
         def opened(cut: Path) -> Callable[[], object]:
             session = self._open(cut, threads=threads)
             return session.bare(feeds)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import numpy as np
 from edgewright.bundle.manifest import TensorSpec
 from edgewright.contracts.engine import Runtime, Session
 from edgewright.errors import EngineError
-from edgewright.runtimes._profilers.lite_interpreter import trace
 from edgewright.runtimes._quiet import quiet
 from edgewright.runtimes._x86 import products_saturate
 
@@ -77,6 +75,8 @@ class LiteInterpreter(Runtime):
             raise EngineError(f"{path.name} does not load: {str(error).splitlines()[0]}", hint=hint) from error
 
     def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
+        from edgewright.runtimes._profilers.lite_interpreter import trace
+
         session = self._open(path, threads=threads)
         return trace(self.import_engine(), lambda: session.run(feeds), runs)
 
@@ -110,8 +110,10 @@ def _specs(signature: Mapping[str, Any]) -> tuple[tuple[TensorSpec, ...], tuple[
 
 def _signature(path: Path) -> dict[str, Any]:
     """What the archive says of its inputs and outputs. Raises EngineError: not such an archive."""
+    from zipfile import BadZipFile, ZipFile
+
     try:
-        with zipfile.ZipFile(path) as archive:
+        with ZipFile(path) as archive:
             parts = {name.partition("/")[2]: info for name, info in archive.NameToInfo.items()}
             if "bytecode.pkl" not in parts:
                 hint = "save it with _save_for_lite_interpreter, or build it with edgewright"
@@ -121,6 +123,6 @@ def _signature(path: Path) -> dict[str, Any]:
                 hint = "build it with edgewright, which writes it"
                 raise EngineError(f"{path.name} does not name its inputs and outputs ({_SIGNATURE})", hint=hint)
             signature: dict[str, Any] = json.loads(archive.read(entry))
-    except (zipfile.BadZipFile, ValueError, OSError) as error:
+    except (BadZipFile, ValueError, OSError) as error:
         raise EngineError(f"{path.name} is no .ptl file, or a damaged one: {error}", hint="copy it again") from error
     return signature

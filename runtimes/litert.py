@@ -14,8 +14,6 @@ import numpy as np
 from edgewright.contracts.engine import Footprint, Runtime, Session
 from edgewright.errors import UsageError
 from edgewright.runtimes._arm import lacks_atomics
-from edgewright.runtimes._profilers.litert import Compiled, trace
-from edgewright.runtimes._profilers.tflite_graph import ops_of
 from edgewright.runtimes._quiet import quiet
 from edgewright.runtimes._tflite import Graph, Tensor, TfliteSession, check_magic, chosen, graphs_of
 
@@ -81,6 +79,9 @@ class Litert(Runtime):
             return importlib.import_module("ai_edge_litert.interpreter").Interpreter(str(path), num_threads=threads)
 
     def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
+        from edgewright.runtimes._profilers.litert import Compiled, trace
+        from edgewright.runtimes._profilers.tflite_graph import ops_of
+
         library = Path(self.import_engine().__file__).parent / "libLiteRt.so"
         if not library.is_file():
             raise UsageError("this LiteRT has no libLiteRt.so to profile with", hint="take ai-edge-litert 2.3")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle.external_data import encoder_of
 from edgewright.bundle.manifest import TensorSpec
 from edgewright.contracts.engine import Footprint, Runtime, Session
 from edgewright.errors import EngineError
-from edgewright.runtimes._profilers.onnx import layers, parameter_bytes, trace
 from edgewright.runtimes._x86 import products_saturate
 
 if TYPE_CHECKING:
@@ -86,9 +84,13 @@ class OnnxRuntime(Runtime):
             return OnnxTranslator(encoder, decoder, value_of, context, *signature)
 
     def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
+        from tempfile import TemporaryDirectory
+
+        from edgewright.runtimes._profilers.onnx import layers, parameter_bytes, trace
+
         exact, plain = products_saturate(), self._open(path, threads=threads)
         given = {spec.name: feeds[spec.name] for spec in plain.inputs}
-        with tempfile.TemporaryDirectory() as scratch:
+        with TemporaryDirectory() as scratch:
             unpacked = self._session(path, threads, exact=exact, profile=f"{scratch}/weights", packs=False)
             unpacked.run(None, given)
             weights = parameter_bytes(unpacked)
@@ -99,9 +101,12 @@ class OnnxRuntime(Runtime):
             return trace(lambda: bare.run(*run), lambda: profiled.run(*run), profiled, runs, layer, weights)
 
     def _profile_token(self, path: Path, ids: Sequence[int], *, threads: int, runs: int) -> Trace:
+        from tempfile import TemporaryDirectory
+
+        from edgewright.runtimes._profilers.onnx import layers, parameter_bytes, trace
         from edgewright.system.huge_pages import huge_pages
 
-        with tempfile.TemporaryDirectory() as scratch, huge_pages():
+        with TemporaryDirectory() as scratch, huge_pages():
             unpacked = self._session(path, threads, exact=False, profile=f"{scratch}/weights", packs=False)
             self._decoder(unpacked, len(ids)).read(ids[:1])
             weights = parameter_bytes(unpacked)

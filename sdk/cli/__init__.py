@@ -131,7 +131,7 @@ def _run(typed: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _say("interrupted; nothing was left behind", _INTERRUPTED)
     except click.ClickException as error:
-        return _say(error.format_message() + _dashed(error), 2)
+        return _misused(error)
     except EdgewrightError as error:
         return _fail(error, error.exit_code, verbose=verbose)
     except (SystemExit, BrokenPipeError) as end:
@@ -142,15 +142,30 @@ def _run(typed: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _dashed(error: click.ClickException) -> str:
+def _misused(error: click.ClickException) -> int:
+    """One line; of a group that was asked for nothing, its help."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context and type(error).__name__ == "NoArgsIsHelpError":  # click 8.2 and later raise it
+        click.echo(context.get_help(), err=True)
+        return 2
+    words = error.format_message()
+    if context and isinstance(error, click.MissingParameter):
+        words += _shown(context)
+    if context and isinstance(error, click.NoSuchOption):
+        words += _dashed(context.command)
+    return _say(words, 2)
+
+
+def _shown(context: click.Context) -> str:
+    """The command as it is used, and where the rest is said."""
+    used = (context.command.epilog or "").partition("Example:\n  ")[2].partition("\n")[0]
+    return f"{f' As in: {used};' if used else ''} {context.command_path} --help says all"
+
+
+def _dashed(command: click.Command) -> str:
     """What helps where a text was taken for an option, of a command that takes texts."""
-    command = error.ctx.command if isinstance(error, click.NoSuchOption) and error.ctx else None
-    texts = [one for one in (command.params if command else ()) if isinstance(one, click.Argument) and one.nargs < 0]
-    return (
-        f" What begins with - and is no option comes behind --, as in: {command.name} … -- '-1'"
-        if command and texts
-        else ""
-    )
+    texts = [one for one in command.params if isinstance(one, click.Argument) and one.nargs < 0]
+    return f" What begins with - and is no option comes behind --, as in: {command.name} … -- '-1'" if texts else ""
 
 
 def _unread(end: SystemExit | BrokenPipeError) -> int:

@@ -27,6 +27,7 @@ _LEAST = (
         "sha256",
         "unread",
         "instructions",
+        "cores",
         "ram_gib",
         "engine_version",
         "inputs",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from functools import wraps
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
-from click.shell_completion import CompletionItem
 
 from edgewright.errors import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from click.shell_completion import CompletionItem
 
 __all__ = [
     "DEVICES",
@@ -26,7 +26,9 @@ __all__ = [
     "TASKS",
     "Keys",
     "Listing",
+    "Parts",
     "Room",
+    "Sectioned",
     "answer_options",
     "artifact_options",
     "asked",
@@ -40,6 +42,7 @@ __all__ = [
     "output_options",
     "pretraining_options",
     "profiles_option",
+    "quiet_option",
     "recipe_options",
     "subcommands",
     "task_option",
@@ -51,6 +54,17 @@ def output_options(command: Any) -> Any:
     """`--json` and `-q`."""
     command = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
     return click.option("-q", "--quiet", is_flag=True, help="Print no progress.")(command)
+
+
+def quiet_option(command: Any) -> Any:
+    """`-q` of a command that shows no progress: scripts give it to every one."""
+
+    @wraps(command)
+    def hushed(*given: Any, quiet: bool, **options: Any) -> Any:
+        del quiet  # whoever prints a notice looks for it in the context
+        return command(*given, **options)
+
+    return click.option("-q", "--quiet", is_flag=True, help="Print no notices, such as how a file was read.")(hushed)
 
 
 def profiles_option(command: Any) -> Any:
@@ -118,7 +132,7 @@ def answer_options(command: Any) -> Any:
     """How answers shall be: options of tasks, under the names that they have in a call. See `asked`."""
     for name, (kind, what) in reversed(_ANSWERS.items()):
         given = {"is_flag": True, "default": None} if kind is None else {"type": kind}
-        command = click.option(name, help=what, **given)(command)
+        command = click.option(name, help=f"An encoder: {what[:1].lower()}{what[1:]}", **given)(command)
     return command
 
 
@@ -142,6 +156,8 @@ class Keys(click.types.StringParamType):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """The keys that go on as the last word does."""
+        from click.shell_completion import CompletionItem
+
         del ctx, param
         before, comma, last = incomplete.rpartition(",")
         return [CompletionItem(f"{before}{comma}{key}") for key in self.keys() if key.startswith(last)]
@@ -236,26 +252,10 @@ def fleet_options(command: Any) -> Any:
     )
 
 
-class Room(click.Group):
-    """A group whose commands are the files of a room; help shows them by `sections`, each with its whole sentence."""
+class Parts(click.Group):
+    """A group whose help shows its commands by `sections`, each with its whole sentence."""
 
-    room = ""
     sections: tuple[tuple[str, tuple[str, ...]], ...] = ()
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of the files."""
-        from edgewright import registry
-
-        del ctx
-        return [*registry.names(self.room)]  # `list` is the command of that name, once it was imported
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a file, which is imported now."""
-        from edgewright import registry
-
-        known = cmd_name in self.list_commands(ctx)
-        command: click.Command | None = registry.load(self.room, cmd_name) if known else None
-        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -280,6 +280,49 @@ class Room(click.Group):
                     formatter.write_dl(rows)
 
 
+class Room(Parts):
+    """The same whose commands are the files of a room."""
+
+    room = ""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the files."""
+        from edgewright import registry
+
+        del ctx
+        return [*registry.names(self.room)]  # `list` is the command of that name, once it was imported
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a file, which is imported now."""
+        from edgewright import registry
+
+        known = cmd_name in self.list_commands(ctx)
+        command: click.Command | None = registry.load(self.room, cmd_name) if known else None
+        return command
+
+
+class Sectioned(click.Command):
+    """A command with many options: help shows those of a kind of model in a section of their own.
+
+    The kind stands before a colon in what the option says of itself, as in "A decoder: the same draws again."
+    """
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options without a kind first."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)):
+                kind, colon, words = record[1].partition(": ")
+                kind, words = (kind, words[:1].upper() + words[1:]) if colon and kind in _KINDS else ("", record[1])
+                sections.setdefault(kind or "Options", []).append((record[0], words))
+        for title, rows in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+_KINDS = ("An encoder", "A decoder", "A translator")
+"""What an option may be of."""
+
 _MOST_SUMMARY = 300
 """Characters of a command's first sentence: all of it."""
 
@@ -296,6 +339,8 @@ def example(words: str) -> str:
 
 def typed() -> str:
     """The command as it was typed, with the options that the environment and edgewright.toml gave to it."""
+    import shlex
+
     context = click.get_current_context()
     more = []
     for parameter in context.command.params:

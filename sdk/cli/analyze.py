@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgewright.cli._options import example, output_options, task_option
+from edgewright.cli._options import Parts, example, output_options, task_option
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
 
@@ -16,7 +16,7 @@ __all__ = ["command"]
 _TASK_HELP = "The task of the source; by default the one of its architecture."
 
 
-@click.group("analyze")
+@click.group("analyze", cls=Parts)
 def command() -> None:
     """Look inside a model: what its heads attend to, what its layers know. Each part takes --json."""
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from edgewright.cli._options import answer_options, asked, example
+from edgewright.cli._options import Sectioned, answer_options, asked, example, quiet_option
 from edgewright.errors import DeviceError, EdgewrightError
 from edgewright.serving.client import Client
 
 __all__ = ["command"]
 
 
-@click.command("ask", epilog=example('ask /run/user/1000/edgewright.sock "a fine film"'))
+@click.command("ask", cls=Sectioned, epilog=example('ask /run/user/1000/edgewright.sock "a fine film"'))
 @click.argument("socket", type=click.Path())
 @click.argument("texts", nargs=-1, metavar="TEXT...")
 @click.option("--pair", help="The second text of every TEXT, such as the context of a question.")
@@ -22,6 +22,7 @@ __all__ = ["command"]
 @click.option("--timeout", "timeout_s", default=60.0, show_default=True, help="The most seconds to wait.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a line per text.")
 @answer_options
+@quiet_option
 def command(
     socket: str,
     texts: tuple[str, ...],

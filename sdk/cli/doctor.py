@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from edgewright.cli._fit import facts, width
-from edgewright.cli._options import example
+from edgewright.cli._options import example, quiet_option
 from edgewright.cli._tables import emit
 
 __all__ = ["command"]
@@ -18,6 +18,7 @@ __all__ = ["command"]
 @click.option("--threads", default=1, show_default=True, help="Threads for the peaks.")
 @click.option("--android", is_flag=True, help="Say how to get what an Android device without Python needs.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@quiet_option
 def command(*, roofline: bool, threads: int, android: bool, as_json: bool) -> None:
     """Say which converters and engines work here, and the pip line that mends what does not."""
     if android:

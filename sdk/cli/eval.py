@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from edgewright.cli._options import (
+    Sectioned,
     answer_options,
     artifact_options,
     asked,
@@ -23,7 +24,7 @@ from edgewright.cli._tables import emit
 __all__ = ["command"]
 
 
-@click.command("eval", epilog=example("eval sentiment --data dev.tsv --metric accuracy,f1"))
+@click.command("eval", cls=Sectioned, epilog=example("eval sentiment --data dev.tsv --metric accuracy,f1"))
 @click.argument("model", type=click.Path())
 @click.option("--data", required=True, type=click.Path(), help="Labelled rows: .tsv, .csv, .jsonl, Parquet, SQuAD.")
 @click.option("--metric", default="", callback=listed, help="Names, comma-separated; by default the task's own.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgewright.cli._fit import facts, width
-from edgewright.cli._options import example
+from edgewright.cli._options import example, quiet_option
 from edgewright.cli._tables import artifact_row, decoding_row, emit, score_record
 from edgewright.errors import one_line
 
@@ -28,6 +28,7 @@ _CACHE = ("past_key_values.", "present.")
 @click.command("inspect", epilog=example("inspect sentiment"))
 @click.argument("bundle", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@quiet_option
 def command(bundle: str, *, as_json: bool) -> None:
     """Show what BUNDLE says of itself. Names and sizes are checked, hashes are not: that is `verify`.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._options import artifact_options, device_options, example
+from edgewright.cli._options import artifact_options, device_options, example, quiet_option
 from edgewright.cli._tables import emit
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ __all__ = ["command"]
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with every operator.")
 @artifact_options
 @device_options
+@quiet_option
 def command(
     bundle: str,
     *,

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._options import example
+from edgewright.cli._options import example, quiet_option
 from edgewright.cli._tables import wrote
 
 __all__ = ["command"]
@@ -19,6 +19,7 @@ __all__ = ["command"]
 @click.option("--html", "page", type=click.Path(), help="Write one page that needs nothing else here.")
 @click.option("--baseline", type=click.Path(), help="An earlier file of rows to compare with.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows, samples and all, as one JSON object.")
+@quiet_option
 def command(files: tuple[str, ...], *, page: str | None, baseline: str | None, as_json: bool) -> None:
     """Show a run, or several beside each other, as a page; without --html, print Markdown.
 

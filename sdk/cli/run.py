@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from edgewright.cli._options import (
+    Sectioned,
     answer_options,
     artifact_options,
     asked,
@@ -20,6 +21,7 @@ from edgewright.cli._options import (
     device_options,
     example,
     generation_options,
+    quiet_option,
 )
 
 if TYPE_CHECKING:
@@ -31,9 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("run", epilog=example('run sentiment "a fine film" "the second half drags"'))
+@click.command("run", cls=Sectioned, epilog=example('run sentiment "a fine film" "the second half drags"'))
 @click.argument("bundle", type=click.Path())
-@click.argument("texts", nargs=-1, metavar="TEXT...")
+@click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @click.option(
     "--input",
     "input_",
@@ -55,6 +57,7 @@ __all__ = ["command"]
 @artifact_options
 @device_options
 @column_options
+@quiet_option
 def command(
     bundle: str,
     texts: tuple[str, ...],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.cli._options import artifact_options, example
+from edgewright.cli._options import artifact_options, example, quiet_option
 from edgewright.cli._tables import artifact_row, emit
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ __all__ = ["command"]
 @click.option("--max-request-bytes", default=2**20, show_default=True, help="The longest line or body that is read.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when it serves.")
 @artifact_options
+@quiet_option
 def command(
     bundle: str,
     *,

@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from edgewright.cli._options import example, output_options
+from edgewright.cli._options import Parts, example, output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
 
 __all__ = ["command"]
 
 
-@click.group("tokenizer")
+@click.group("tokenizer", cls=Parts)
 def command() -> None:
     """Make tokenizers. Each part takes --json."""
 

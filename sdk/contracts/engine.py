@@ -46,6 +46,7 @@ import importlib
 import importlib.util
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgewright import registry
@@ -53,8 +54,7 @@ from edgewright.errors import EdgewrightError, EngineError, UsageError
 from edgewright.system.limits import check_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -153,8 +153,11 @@ class Runtime(ABC):
 
     def version(self) -> str:
         """The installed engine's version."""
-        # Slow to import, and the way to a first answer does not need it.
-        from importlib import metadata
+        spec = importlib.util.find_spec(self.module)
+        named = _versions(self.package, (spec.submodule_search_locations if spec else None) or ())
+        if len(named) == 1:
+            return named.pop()
+        from importlib import metadata  # twenty modules more on the way to a first answer
 
         return metadata.version(self.package)
 
@@ -255,6 +258,13 @@ class Runtime(ABC):
         raise UsageError(
             f"{self.engine} is not profiled: {self.no_profiler}", hint="onnx, tflite, executorch and torchscript are"
         )
+
+
+def _versions(package: str, folders: Iterable[str]) -> set[str]:
+    """The versions in the names of its `.dist-info` directories, which lie beside a package's own."""
+    beside = (path.stem for folder in folders for path in Path(folder).parent.glob("*.dist-info"))
+    named = (stem.rpartition("-") for stem in beside)
+    return {version for name, _, version in named if name.lower().replace("-", "_") == package.replace("-", "_")}
 
 
 def held(

@@ -14,6 +14,8 @@ from edgewright.system.files import home
 from edgewright.system.machine import model
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from edgewright.bundle.bundle import Bundle
     from edgewright.bundle.manifest import Artifact
     from edgewright.contracts.engine import Runtime
@@ -26,8 +28,13 @@ _OWN_CHILD = ("tensorrt",)
 
 def engines_of(format: str) -> list[Runtime]:  # noqa: A002
     """Every engine that opens a format, installed or not."""
+    return list(_opening(format))
+
+
+def _opening(format: str) -> Iterator[Runtime]:  # noqa: A002
+    """The same one by one: who has found one need not import the next."""
     every = (registry.load("runtimes", name)() for name in registry.names("runtimes"))
-    return [engine for engine in every if format in engine.formats]
+    return (engine for engine in every if format in engine.formats)
 
 
 def engine_for(format: str, name: str | None = None) -> Runtime:  # noqa: A002
@@ -37,6 +44,9 @@ def engine_for(format: str, name: str | None = None) -> Runtime:  # noqa: A002
         UsageError: no such engine, or it does not open this format.
         MissingExtra: none that fits is installed.
     """
+    for engine in _opening(format):
+        if name in (None, engine.engine) and engine.installed():
+            return engine
     fits = engines_of(format)
     if not fits:
         raise UsageError(f"no engine opens {format}", hint=f"engines: {', '.join(registry.names('runtimes'))}")
@@ -45,16 +55,13 @@ def engine_for(format: str, name: str | None = None) -> Runtime:  # noqa: A002
         raise UsageError(
             f"engine {name} does not open {format}", hint=f"{format} runs on {', '.join(e.engine for e in fits)}"
         )
-    for engine in fits:
-        if name in (None, engine.engine) and engine.installed():
-            return engine
     raise MissingExtra(f"no engine for {format} is installed", hint=f"run: pip install 'edgewright[{fits[0].extra}]'")
 
 
 def runnable(bundle: Bundle) -> list[str]:
     """The formats of a bundle that an installed engine opens."""
     formats = dict.fromkeys(artifact.format for artifact in bundle.manifest.artifacts)
-    return [name for name in formats if any(engine.installed() for engine in engines_of(name))]
+    return [name for name in formats if any(engine.installed() for engine in _opening(name))]
 
 
 def survived(artifact: Artifact, runtime: Runtime) -> bool:

@@ -193,8 +193,8 @@ def _startup(rows: Sequence[Row]) -> list[Markup]:
         )
         for row, values in ((row, [getattr(row.startup, step) for step in _STEPS]) for row in rows)
     ]
-    note = "Steps one after the other; `edgewright.load` does some of them at the same time."
-    return [legend(words), bars(found), tag("p", note, class_="faint")]
+    note = ("Steps one after the other; ", tag("code", "edgewright.load"), " does some of them at the same time.")
+    return [legend(words), bars(found), tag("p", *note, class_="faint")]
 
 
 def _memory(rows: Sequence[Row]) -> Markup:

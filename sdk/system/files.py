@@ -16,11 +16,9 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import select
 import shutil
 import stat
-import tempfile
 import zlib
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -30,6 +28,7 @@ from edgewright.errors import BundleError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from io import BufferedReader
 
     from edgewright.errors import EdgewrightError
 
@@ -60,6 +59,8 @@ _DESCRIPTORS = re.compile(r"/proc/(\d+)(?:/task/\d+)?/fd")
 _KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 _LFS, _MOST_LFS_BYTES = b"version https://git-lfs.github.com/spec/", 1024
 """How the pointer begins that git-lfs leaves in the place of a file, and its largest size (git-lfs, docs/spec.md)."""
+_PIECE = 2**18
+"""Bytes into which a file is read, a part of a cache: new memory for each piece takes a tenth more time."""
 _MOST_RECORD_BYTES = 2**24
 """A choice: settings and shapes have some kilobytes."""
 MAX_LINE_BYTES = 2**22
@@ -67,11 +68,11 @@ MAX_LINE_BYTES = 2**22
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal, read in pieces of 1 MiB. Raises OSError, as `plain` does."""
-    digest = hashlib.sha256()
+    """SHA-256 of a file in hexadecimal, read in pieces. Raises OSError, as `plain` does."""
+    digest, piece = hashlib.sha256(), memoryview(bytearray(_PIECE))
     with plain(path) as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
+        while count := file.readinto(piece):
+            digest.update(piece[:count])
     return digest.hexdigest()
 
 
@@ -116,7 +117,7 @@ def read_capped(path: Path, most: int, kind: type[EdgewrightError] = BundleError
     return data
 
 
-def plain(path: Path, *, pipe_s: float = 0.0) -> BinaryIO:
+def plain(path: Path, *, pipe_s: float = 0.0) -> BufferedReader:
     """A file to read, or what an open descriptor such as /dev/stdin leads to.
 
     Args:
@@ -295,9 +296,11 @@ def _replacing(end: Path, mode: int, beside: Path) -> Iterator[BinaryIO]:
 
 def _part(beside: Path, mode: int) -> tuple[Path, int]:
     """A new file under a name that nobody can foretell, locked for as long as it is unfinished."""
+    from secrets import token_hex  # a first answer reads files, and writes none
+
     how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     while True:
-        part = beside / f".edgewright-{secrets.token_hex(8)}.part"
+        part = beside / f".edgewright-{token_hex(8)}.part"
         handle = os.open(part, how, mode)
         _lock(handle)
         if os.fstat(handle).st_nlink:
@@ -358,6 +361,8 @@ def scratch_beside(place: Path) -> Iterator[Path]:
     Raises:
         OSError: the disk is full or read-only.
     """
+    from tempfile import mkdtemp
+
     place.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{place.name}.unfinished-"
     for left in place.parent.glob(f"{glob.escape(prefix)}*"):
@@ -365,7 +370,7 @@ def scratch_beside(place: Path) -> Iterator[Path]:
             if gained and left.lstat().st_uid == os.geteuid():
                 shutil.rmtree(left, ignore_errors=True)
     while True:
-        work = Path(tempfile.mkdtemp(prefix=prefix, dir=place.parent))
+        work = Path(mkdtemp(prefix=prefix, dir=place.parent))
         with locked(work) as _:
             if not work.is_dir():  # taken for a dead one's, between those two lines
                 continue

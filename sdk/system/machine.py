@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -105,6 +104,8 @@ def _android(name: str) -> str:
     """A property of Android, "" elsewhere."""
     if not shutil.which("getprop"):
         return ""
+    import subprocess
+
     try:
         done = subprocess.run(["getprop", name], capture_output=True, check=False, timeout=_ASK_S)
     except (OSError, subprocess.TimeoutExpired):

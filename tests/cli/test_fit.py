@@ -108,3 +108,13 @@ def test_a_table_in_a_pipe_is_whole(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     assert cli._run(["devices", "list", "--json"]) == 0
     assert "instructions" in json.loads(capsys.readouterr().out)["rows"][0]
+
+
+def test_a_narrow_terminal_has_a_line_for_each_board(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = run("devices", "list")
+    boards = json.loads(run("devices", "list", "--json")[1])["rows"]
+    heads, _, *lines = out.partition("\n\n")[0].splitlines()
+    assert heads.split() == ["profile", "board", "prefer", "threads"]
+    assert [line.split()[0] for line in lines] == [board["profile"] for board in boards]
+    assert "Raspberry Pi Ltd" not in out, "a vendor whose name the board has already"

@@ -1,6 +1,7 @@
 """What a hand expects of a command line: sections, examples, the environment, a project's file, typos."""
 
 import json
+import logging
 import os
 import re
 import shlex
@@ -61,6 +62,39 @@ def test_help_lists_formats_and_precisions(run, command, words):
     assert command == "bench" or "text-classification" in out
 
 
+def test_options_of_a_kind_of_model_stand_in_its_section(run):
+    general, encoder, decoder, translator = (
+        run("run", "-h")[1].partition(f"{title}:\n")[2].partition("\n\n")[0]
+        for title in ("Options", "An encoder", "A decoder", "A translator")
+    )
+    assert "--workers" in general
+    assert "BUNDLE  " not in general, "an argument is no option"
+    assert "--top-k" in encoder
+    assert "The same draws again." in decoder
+    assert "--glossary" in translator
+    assert not {"--seed", "--top-k", "--glossary"} & set(general.split())
+
+
+@pytest.mark.parametrize("group", ["export", "keys", "devices", "analyze", "tokenizer"])
+def test_a_group_that_is_asked_for_nothing_shows_its_help(run, group):
+    code, out, err = run(group)
+    assert (code, out) == (2, "")
+    assert f"\n\nCommands:\n  {cli._edgewright.get_command(None, group).list_commands(None)[0]} " in err
+    assert "..." not in err.partition("\n")[2]
+
+
+@pytest.mark.parametrize("way", LEAVES, ids=" ".join)
+def test_what_is_missing_is_told_with_an_example(run, way):
+    """Of every command that cannot go on without one."""
+    command = LEAVES[way]
+    if not any(one.required for one in command.params):
+        return
+    code, _, err = run(*way)
+    assert code == 2
+    assert f"As in: {command.epilog.rpartition(chr(10))[2].strip()}" in err
+    assert f"edgewright {' '.join(way)} --help says all" in err
+
+
 # short options, the environment
 
 
@@ -71,6 +105,21 @@ def test_short_options(run, bundle_dir, tmp_path):
     for words in (("-v", "inspect", "gone"), ("inspect", "gone", "--verbose"), ("inspect", "gone", "--debug")):
         assert "Traceback" in run(*words)[2]
     assert "Traceback" not in run("inspect", "gone")[2]
+
+
+@pytest.mark.parametrize("way", LEAVES, ids=" ".join)
+def test_every_command_is_quiet_and_speaks_json(way):
+    options = {name for one in LEAVES[way].params for name in one.opts}
+    assert {"-q", "--json"} <= options
+
+
+def test_quiet_leaves_out_how_a_file_was_read(run, live, tmp_path, monkeypatch):
+    (tmp_path / "texts.txt").write_text("good\nbad\n")
+    monkeypatch.setattr(logging.getLogger("edgewright"), "handlers", [cli._Notices()])
+    asked = ("run", live, "--input", tmp_path / "texts.txt")
+    assert "texts.txt: a text a line" in run(*asked)[2]
+    code, out, err = run(*asked, "-q")
+    assert (code, err, len(out.splitlines())) == (0, "", 2)
 
 
 def test_a_text_behind_two_dashes_is_no_option(run, live):

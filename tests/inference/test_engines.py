@@ -1,11 +1,23 @@
-"""Which engine opens a format."""
+"""Which engine opens a format, and what the way to it imports."""
+
+import subprocess
+import sys
+from importlib import metadata
 
 import pytest
 
-from edgewright.errors import (
-    UsageError,
-)
+from edgewright import registry
+from edgewright.errors import UsageError
 from edgewright.inference.engines import engine_for, engines_of
+
+COLD = """
+import sys
+from edgewright.cli import _run
+code = _run(sys.argv[1:])
+print(code, *sorted(sys.modules), file=sys.stderr)
+"""
+UNWANTED = {"email", "importlib.metadata", "secrets", "shlex", "socket", "subprocess", "tempfile", "zipfile"}
+"""Modules of Python that a script of tokenizers and ONNX Runtime alone does without: each costs it a millisecond."""
 
 
 def test_every_engine_is_found_by_its_formats():
@@ -26,3 +38,23 @@ def test_an_engine_of_another_format_is_refused():
 def test_a_format_that_no_engine_opens():
     with pytest.raises(UsageError, match="no engine opens nonsense"):
         engine_for("nonsense")
+
+
+def test_a_version_is_that_of_the_packages_record():
+    engines = [registry.load("runtimes", name)() for name in registry.names("runtimes")]
+    found = {engine.package: engine.version() for engine in engines if engine.installed()}
+    assert found
+    assert found == {package: metadata.version(package) for package in found}
+
+
+def test_a_first_answer_imports_little(live):
+    """Of a second call: the first one looks into the artifact, in a child."""
+    for _ in range(2):
+        argv = [sys.executable, "-c", COLD, "run", str(live), "good"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    code, *modules = done.stderr.splitlines()[-1].split()
+    assert code == "0"
+    assert not UNWANTED & set(modules)
+    own = {name for name in modules if name.startswith("edgewright.")}
+    assert not {name for name in own if "_profilers" in name or "preload" in name or name.endswith("child")}
+    assert "edgewright.runtimes.tensorrt" not in own, "what comes behind the engine that was found"

@@ -18,7 +18,6 @@ from edgewright.bundle.bundle import Bundle
 from edgewright.bundle.packing import pack
 from edgewright.errors import BundleError, DataError, StorageError
 from edgewright.measure import rows
-from edgewright.system import files
 from edgewright.system.files import (
     MAX_LINE_BYTES,
     capped_lines,
@@ -237,7 +236,7 @@ def test_nothing_planted_beside_an_output_is_followed(tmp_path, monkeypatch):
     for name in (".run.json.part", f".run.json.{os.getpid()}", ".edgewright-foretold.part"):
         (tmp_path / "out" / name).symlink_to(tmp_path / "victim")
     write_whole(tmp_path / "out/run.json", b"new")
-    monkeypatch.setattr(files.secrets, "token_hex", lambda _: "foretold")
+    monkeypatch.setattr("secrets.token_hex", lambda _: "foretold")
     with pytest.raises(StorageError, match="File exists"):
         write_whole(tmp_path / "out/run.json", b"newer")
     found = everything(tmp_path)

@@ -29,9 +29,11 @@ def command(*, profiles: str | None, as_json: bool, quiet: bool) -> None:
 def _row(name: str, profile: Profile) -> dict[str, Any]:
     """One line of the table: the sizes of memory go by GiB, as shops give them."""
     ram = "/".join(f"{size / 1024:g}" for size in profile.memory.ram_mib)
+    first, _, _ = profile.vendor.partition(" ")
+    vendor = "" if profile.vendor == "any" or profile.name.startswith(first) else profile.vendor
     return {
         "profile": name,
-        "board": f"{profile.vendor} {profile.name}".replace("any ", ""),
+        "board": f"{vendor} {profile.name}".strip(),
         "cores": " + ".join(f"{one.count} {one.core}" for one in profile.cpu.clusters) or None,
         "instructions": ", ".join(profile.cpu.instructions),
         "ram_gib": ram or None,
