@@ -10,6 +10,7 @@ from edgewright.bundle.manifest import TensorSpec
 from edgewright.contracts.converter import ConversionSpec, Converter
 from edgewright.contracts.precision import PRECISIONS, suffix
 from edgewright.converters._decoder.source import DecoderSource
+from edgewright.converters._translator.source import TranslatorSource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,11 +50,11 @@ class ExecutorchConverter(Converter):
 
     def __init__(self) -> None:
         self._program: Any = None
-        self._decoders = DecoderSource()
+        self._decoders, self._translators = DecoderSource(), TranslatorSource()
 
     def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
-        made = self._decoder(model, spec) if spec.task == "text-generation" else self._encoder(model, spec)
-        out.write_bytes(made)
+        makers = {"text-generation": self._decoder, "translation": self._translator}
+        out.write_bytes(makers.get(spec.task, self._encoder)(model, spec))
 
     def _encoder(self, model: Any, spec: ConversionSpec) -> bytes:
         from edgewright.converters._executorch import export
@@ -86,3 +87,13 @@ class ExecutorchConverter(Converter):
         spec.progress("lower to XNNPACK")
         inputs = [TensorSpec("input_ids", "int64", (1, "length")), TensorSpec("start", "int64", (1,))]
         return lower(program, spec, inputs, decoders.methods(decoder, spec))
+
+    def _translator(self, model: Any, spec: ConversionSpec) -> bytes:
+        from edgewright.converters._executorch import translator as translators
+        from edgewright.converters._executorch.lower import lower
+
+        whole = self._translators.translator(model, spec)
+        spec.progress("export sources and steps")
+        made = translators.programs(whole, spec)
+        spec.progress("lower to XNNPACK")
+        return lower(made.pop("forward"), spec, translators.inputs(whole), translators.methods(whole), made)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.contracts.converter import ConversionSpec, Converter
 from edgewright.contracts.precision import PRECISIONS, by_integers, suffix
 from edgewright.converters._decoder.source import DecoderSource
+from edgewright.converters._translator.source import TranslatorSource
 from edgewright.text.buckets import buckets
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class TfliteConverter(Converter):
 
     def __init__(self) -> None:
         self._float: bytes = b""
-        self._decoders = DecoderSource()
+        self._decoders, self._translators = DecoderSource(), TranslatorSource()
 
     def _convert(self, model: Any, spec: ConversionSpec, out: Path) -> None:
         from edgewright.converters._model.keras import Keras
@@ -62,7 +63,8 @@ class TfliteConverter(Converter):
         if spec.task == "text-generation":
             data = self._decoder(model, spec)
         else:
-            data = self._float = self._float or self._export(model, spec)
+            export = self._translator if spec.task == "translation" else self._export
+            data = self._float = self._float or export(model, spec)
         if spec.precision != "fp32":
             spec.progress("quantize")
             data = quantize(data, spec)
@@ -82,6 +84,13 @@ class TfliteConverter(Converter):
                 return made
             self._float = made
         return self._float
+
+    def _translator(self, model: Any, spec: ConversionSpec) -> bytes:
+        from edgewright.converters._tflite.translator import export_translator
+
+        whole = self._translators.translator(model, spec)
+        spec.progress("export sources and steps")
+        return export_translator(whole)
 
     def _export(self, model: Any, spec: ConversionSpec) -> bytes:
         from edgewright.converters._tflite.export import export

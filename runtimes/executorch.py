@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.contracts.decoder import Decoder
+    from edgewright.contracts.encoder_decoder import EncoderDecoder
     from edgewright.contracts.operators import Trace
 
 __all__ = ["ExecutorchRuntime"]
@@ -43,7 +44,7 @@ class ExecutorchRuntime(Runtime):
     package = "executorch"
     preload = ("torch",)
 
-    _open_sessions: ClassVar[weakref.WeakSet[Session | Decoder]] = weakref.WeakSet()
+    _open_sessions: ClassVar[weakref.WeakSet[Session | Decoder | EncoderDecoder]] = weakref.WeakSet()
 
     def import_engine(self) -> Any:
         """The bindings, which find torch's libraries only after torch.
@@ -71,6 +72,15 @@ class ExecutorchRuntime(Runtime):
             decoder = ExecutorchDecoder(program, path.name, context, *_signature(program, path.name))
         self._open_sessions.add(decoder)
         return decoder
+
+    def _open_encoder_decoder(self, path: Path, *, threads: int, context: int) -> EncoderDecoder:
+        from edgewright.runtimes._decoding.executorch_translator import ExecutorchTranslator
+
+        program = self._program(path, threads)
+        with quiet():
+            translator = ExecutorchTranslator(program, path.name, context, *_signature(program, path.name))
+        self._open_sessions.add(translator)
+        return translator
 
     def _program(self, path: Path, threads: int) -> Any:
         library = self.import_engine()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.contracts.decoder import Decoder
+    from edgewright.contracts.encoder_decoder import EncoderDecoder
     from edgewright.contracts.operators import Trace
 
 __all__ = ["Litert"]
@@ -64,13 +65,20 @@ class Litert(Runtime):
 
         interpreter = self._interpreter(path, threads)
         with quiet():
-            signatures = {
-                key: {tensor.name: tensor.shape for tensor in (*graph.outputs, *graph.inputs)}
-                for key, graph in zip(interpreter.get_signature_list(), graphs_of(interpreter), strict=True)
-            }
+            signatures = _signatures(interpreter)
             if not _compiles():
                 return LitertDecoder(signatures, context, partial(InterpreterSteps, interpreter))
             return LitertDecoder(signatures, context, partial(CompiledSteps, _compiled(path, threads)))
+
+    def _open_encoder_decoder(self, path: Path, *, threads: int, context: int) -> EncoderDecoder:
+        from edgewright.runtimes._decoding.litert_translator import CompiledCalls, InterpreterCalls, LitertTranslator
+
+        interpreter = self._interpreter(path, threads)
+        with quiet():
+            signatures = _signatures(interpreter)
+            if not _compiles():
+                return LitertTranslator(signatures, context, lambda _: InterpreterCalls(interpreter))
+            return LitertTranslator(signatures, context, partial(CompiledCalls, _compiled(path, threads)))
 
     def _interpreter(self, path: Path, threads: int) -> Any:
         check_magic(path)
@@ -95,6 +103,14 @@ class Litert(Runtime):
             compiled = Compiled(library, path, key, threads)
         compiled.write(given)
         return trace(compiled, lambda: session.run(feeds), ops_of(path, key), runs)
+
+
+def _signatures(interpreter: Any) -> dict[str, dict[str, tuple[int, ...]]]:
+    """The shapes of outputs and inputs by their names, for each signature."""
+    return {
+        key: {tensor.name: tensor.shape for tensor in (*graph.outputs, *graph.inputs)}
+        for key, graph in zip(interpreter.get_signature_list(), graphs_of(interpreter), strict=True)
+    }
 
 
 def _compiles() -> bool:

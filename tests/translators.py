@@ -153,8 +153,8 @@ def sources(tokens, count, *, seed=1):
     return found[:count]
 
 
-def opened(directory, kind, *, count=20, precision="fp32", made_as="onnx", byte_dots=True, **options):
-    """A model of `transformers`, the artifact of it that an engine opens, its rules, and sources."""
+def opened(directory, kind, *, count=20, precision="fp32", made_as="onnx", byte_dots=True, room=64, **options):
+    """A model of `transformers`, the artifact of it for `room` tokens that an engine opens, its rules, and sources."""
     from pathlib import Path
     from types import SimpleNamespace
 
@@ -174,11 +174,11 @@ def opened(directory, kind, *, count=20, precision="fp32", made_as="onnx", byte_
     tokens = Tokenizer.from_file(str(home / "tokenizer.json"))
     converter = registry.load("converters", made_as)()
     path = Path(directory) / f"x{Path(converter.path(precision)).suffix}"
-    asked = precision, ("input_ids",), ("logits",), {}, "translation", Settings(max_length=64), home
+    asked = precision, ("input_ids",), ("logits",), {}, "translation", Settings(max_length=room), home
     spec = ConversionSpec(*asked, byte_dots=byte_dots)
     converter.convert(SimpleNamespace(model=eager), spec, path)
-    rules, _ = translation_defaults(home, 64)
-    model = engine_for(made_as).open_encoder_decoder(path, threads=1, context=64)
+    rules, _ = translation_defaults(home, room)
+    model = engine_for(made_as).open_encoder_decoder(path, threads=1, context=room)
     return SimpleNamespace(eager=eager, model=model, rules=rules, sources=sources(tokens, count), home=home)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.errors import ConversionFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import torch
 
@@ -20,9 +20,20 @@ __all__ = ["lower"]
 
 
 def lower(
-    program: torch.export.ExportedProgram, spec: ConversionSpec, inputs: Sequence[TensorSpec], methods: dict[str, Any]
+    program: torch.export.ExportedProgram,
+    spec: ConversionSpec,
+    inputs: Sequence[TensorSpec],
+    methods: dict[str, Any],
+    beside: Mapping[str, torch.export.ExportedProgram] | None = None,
 ) -> bytes:
     """The file, with the methods `get_signature`, `get_about` and those of `methods` beside `forward`.
+
+    Args:
+        program: `forward`; the last of what it returns are the outputs of `spec`.
+        spec: of the artifact.
+        inputs: of `forward`.
+        methods: numbers and texts by their names.
+        beside: more programs over the same weights, by their names.
 
     Raises:
         ConversionFailed: the published runtimes lack an operator that XNNPACK does not take.
@@ -32,7 +43,7 @@ def lower(
 
     with _no_images():
         edge = to_edge_transform_and_lower(
-            program,
+            {"forward": program, **(beside or {})},
             transform_passes=[_reshape],
             partitioner=[XnnpackPartitioner()],
             compile_config=EdgeCompileConfig(_check_ir_validity=False),
@@ -44,7 +55,8 @@ def lower(
         )
     spec.progress("write")
     finished = edge.to_executorch()
-    _check_operators(finished.exported_program().graph_module)
+    for name in finished.methods:
+        _check_operators(finished.exported_program(name).graph_module)
     return bytes(finished.buffer)
 
 

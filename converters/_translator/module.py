@@ -28,16 +28,19 @@ if TYPE_CHECKING:
     from edgewright.converters._decoder.parts import Attention, FeedForward, Linear, Norm
     from edgewright.converters._translator.parts import Layer, Stack, Translator
 
-__all__ = ["TranslatorModule"]
+__all__ = ["TranslatorModule", "Where", "hidden"]
+
+_HIDDEN = -1e4
+"""Added to the score of what is not read: its weight is exactly 0 in float32, and every engine takes the number."""
 
 
-class _Where(NamedTuple):
+class Where(NamedTuple):
     """What a step has beside its state: its place, what it may read of the caches and of the sources, and both."""
 
     place: torch.Tensor
     seen: torch.Tensor
     real: torch.Tensor
-    cross: torch.Tensor
+    cross: Sequence[torch.Tensor]
     caches: Sequence[torch.Tensor]
 
 
@@ -47,7 +50,7 @@ class TranslatorModule(nn.Module):  # type: ignore[misc]  # torch is not followe
     def __init__(self, whole: Translator) -> None:
         super().__init__()
         self.whole = whole
-        self._weights: dict[tuple[int, ...], torch.Tensor] = {}
+        self._weights: dict[tuple[int, ...], str] = {}
         for side, stack in (("encoder", whole.encoder), ("decoder", whole.decoder)):
             for name in ("positions", "distances"):
                 table = getattr(stack, name)
@@ -56,27 +59,29 @@ class TranslatorModule(nn.Module):  # type: ignore[misc]  # torch is not followe
 
     def read(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """The keys and values that all layers of the decoder make of sources."""
+        return torch.stack(self.parts(ids, hidden(mask)[:, None, None]))
+
+    def parts(self, ids: torch.Tensor, seen: torch.Tensor) -> list[torch.Tensor]:
+        """The same one by one; `seen` is added to the scores (sources, heads, length, length)."""
         stack, length = self.whole.encoder, ids.size(1)
         state, places = self._embedded(stack, ids), torch.arange(length)
         if stack.positions is not None:
             state = state + self.encoder_positions[:length]
-        seen = torch.zeros(mask.shape).masked_fill(mask == 0, -torch.inf)[:, None, None]
         if stack.distances is not None:
             apart = places[None] - places[:, None] + self.whole.context - 1
-            seen = seen + self.encoder_distances.index_select(1, apart.reshape(-1)).reshape(1, -1, length, length)
+            seen = seen + self._apart(self.encoder_distances, apart)
         for layer in stack.layers:
             norm = layer.attention_norm
             attended = self._self_attended(layer.attention, self._before(norm, state), seen)
             state = self._fed(layer, self._added(norm, state, attended))
         if stack.norm:
             state = self._normed(stack.norm, state)
-        every = [
+        return [
             self._heads(layer.cross, self._product(linear, state))
             for layer in self.whole.decoder.layers
             if layer.cross
             for linear in (layer.cross.key, layer.cross.value)
         ]
-        return torch.stack(every)
 
     def write(
         self,
@@ -87,18 +92,27 @@ class TranslatorModule(nn.Module):  # type: ignore[misc]  # torch is not followe
         caches: Sequence[torch.Tensor],
     ) -> torch.Tensor:
         """The logits after a token more of each row."""
+        slots = torch.arange(caches[0].size(2))
+        seen = self._distances(slots, place) + hidden(slots <= place)
+        return self._logits(tokens, Where(place, seen, hidden(mask)[:, None, None], cross, caches))
+
+    def _distances(self, slots: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+        """What is added to the scores of what stands in slots, (1, heads or 1, 1, slots), by how far it is before."""
+        if self.whole.decoder.distances is None:
+            return torch.zeros(1, 1, 1, 1)
+        last = self.whole.context - 1
+        apart = (last - place + slots).clamp(0, last)
+        return self.decoder_distances.index_select(1, apart)[None, :, None]
+
+    def _apart(self, table: torch.Tensor, apart: torch.Tensor) -> torch.Tensor:
+        """The columns of a table (heads, n) at places (length, length): (1, heads, length, length)."""
+        return table.index_select(1, apart.reshape(-1)).reshape(1, -1, *apart.shape)
+
+    def _logits(self, tokens: torch.Tensor, where: Where) -> torch.Tensor:
         stack = self.whole.decoder
         state = self._embedded(stack, tokens)
         if stack.positions is not None:
-            state = state + self.decoder_positions.index_select(0, place)
-        slots = torch.arange(caches[0].size(2))
-        seen = torch.zeros(slots.shape).masked_fill(slots > place, -torch.inf)[None, None, None]
-        if stack.distances is not None:
-            last = self.whole.context - 1
-            apart = (last - place + slots).clamp(0, last)
-            seen = seen + self.decoder_distances.index_select(1, apart)[None, :, None]
-        real = torch.zeros(mask.shape).masked_fill(mask == 0, -torch.inf)[:, None, None]
-        where = _Where(place, seen, real, cross, caches)
+            state = state + self.decoder_positions.index_select(0, where.place)
         for at, layer in enumerate(stack.layers):
             state = self._written(at, layer, state, where)
         if stack.norm:
@@ -108,7 +122,7 @@ class TranslatorModule(nn.Module):  # type: ignore[misc]  # torch is not followe
         assert stack.head is not None  # noqa: S101 - a decoder's
         return self._product(stack.head, state)[:, 0]
 
-    def _written(self, at: int, layer: Layer, state: torch.Tensor, where: _Where) -> torch.Tensor:
+    def _written(self, at: int, layer: Layer, state: torch.Tensor, where: Where) -> torch.Tensor:
         """Layer `at` of the decoder."""
         cross, norm, cross_norm = layer.cross, layer.attention_norm, layer.cross_norm
         assert cross is not None  # noqa: S101 - every layer of a decoder has one
@@ -117,7 +131,7 @@ class TranslatorModule(nn.Module):  # type: ignore[misc]  # torch is not followe
         state = self._added(cross_norm, state, self._crossed(at, cross, self._before(cross_norm, state), where))
         return self._fed(layer, state)
 
-    def _remembered(self, at: int, attention: Attention, state: torch.Tensor, where: _Where) -> torch.Tensor:
+    def _remembered(self, at: int, attention: Attention, state: torch.Tensor, where: Where) -> torch.Tensor:
         """Attention to what was written, with the keys and values of this token put beside the earlier ones."""
         new = (self._heads(attention, self._product(part, state)) for part in (attention.key, attention.value))
         pair = where.caches[2 * at : 2 * at + 2]
@@ -125,12 +139,12 @@ class TranslatorModule(nn.Module):  # type: ignore[misc]  # torch is not followe
         query = self._heads(attention, self._product(attention.query, state))
         return self._joined(attention, query, keys, values, where.seen)
 
-    def _crossed(self, at: int, cross: Attention, state: torch.Tensor, where: _Where) -> torch.Tensor:
+    def _crossed(self, at: int, cross: Attention, state: torch.Tensor, where: Where) -> torch.Tensor:
         """Attention to the sources: the beams of one are its queries."""
         query = self._product(cross.query, state)
         beams = query.reshape(where.real.size(0), -1, cross.heads, cross.head_dim).transpose(1, 2)
         keys, values = where.cross[2 * at], where.cross[2 * at + 1]
-        found = functional.scaled_dot_product_attention(beams, keys, values, attn_mask=where.real, scale=cross.scale)
+        found = self._mixed(beams, keys, values, where.real, cross.scale)
         return self._product(cross.output, found.transpose(1, 2).reshape(query.shape))
 
     def _fed(self, layer: Layer, state: torch.Tensor) -> torch.Tensor:
@@ -151,8 +165,14 @@ class TranslatorModule(nn.Module):  # type: ignore[misc]  # torch is not followe
     def _joined(
         self, attention: Attention, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, seen: torch.Tensor
     ) -> torch.Tensor:
-        found = functional.scaled_dot_product_attention(query, keys, values, attn_mask=seen, scale=attention.scale)
+        found = self._mixed(query, keys, values, seen, attention.scale)
         return self._product(attention.output, found.transpose(1, 2).flatten(2))
+
+    def _mixed(
+        self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, seen: torch.Tensor, scale: float
+    ) -> torch.Tensor:
+        """What queries read, (rows, heads, n, head_dim); `seen` is added to the scores."""
+        return functional.scaled_dot_product_attention(query, keys, values, attn_mask=seen, scale=scale)
 
     def _heads(self, attention: Attention, packed: torch.Tensor) -> torch.Tensor:
         """(rows, n, heads * head_dim) -> (rows, heads, n, head_dim)."""
@@ -181,7 +201,12 @@ class TranslatorModule(nn.Module):  # type: ignore[misc]  # torch is not followe
         """The parameter of an array, by where it lies: what is one table is one parameter."""
         place = (array.ctypes.data, *array.shape)
         if place not in self._weights:
+            self._weights[place] = f"weight{len(self._weights)}"
             parameter = nn.Parameter(torch.from_numpy(array), requires_grad=False)
-            self.register_parameter(f"weight{len(self._weights)}", parameter)
-            self._weights[place] = parameter
-        return self._weights[place]
+            self.register_parameter(self._weights[place], parameter)
+        return getattr(self, self._weights[place])
+
+
+def hidden(real: torch.Tensor) -> torch.Tensor:
+    """What is added to scores: nothing where `real` is not 0."""
+    return torch.zeros(real.shape).masked_fill(real == 0, _HIDDEN)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from edgewright.bundle.manifest import TensorSpec
 
-__all__ = ["ExecutorchDecoder"]
+__all__ = ["ExecutorchDecoder", "number"]
 
 
 class ExecutorchDecoder(Decoder):
@@ -31,7 +31,7 @@ class ExecutorchDecoder(Decoder):
         import torch
 
         self.inputs, self.outputs = inputs, outputs
-        room, chunk = (_number(program, name, method) for method in ("get_max_context_len", "get_max_seq_len"))
+        room, chunk = (number(program, name, method) for method in ("get_max_context_len", "get_max_seq_len"))
         (logits,) = outputs
         if not isinstance(logits.shape[-1], int):
             raise EngineError(f"{name} has logits of no known vocabulary", hint="make it with edgewright build")
@@ -70,7 +70,7 @@ class ExecutorchDecoder(Decoder):
         self._tokens[:length] = tokens
 
 
-def _number(program: Any, name: str, method: str) -> int:
+def number(program: Any, name: str, method: str) -> int:
     """What a method without inputs says. Raises EngineError."""
     names = {program.get_method_name(at) for at in range(program.num_methods())}
     found = program.load_method(method)([])[0] if method in names else None

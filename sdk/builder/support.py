@@ -94,16 +94,18 @@ GAPS: tuple[Gap, ...] = (
     ),
     *(
         Gap(
-            "encoder-decoders are made for ONNX and TorchScript alone", "--format onnx", format=name, task="translation"
+            "encoder-decoders are made for ONNX, TFLite, ExecuTorch and TorchScript alone",
+            "--format onnx",
+            format=name,
+            task="translation",
         )
-        for name in ("executorch", "ort", "tensorrt", "tflite")
+        for name in ("ort", "tensorrt")
     ),
-    Gap(
-        "an encoder-decoder's activations are quantized on the fly alone",
-        "int8",
-        format="torchscript",
-        precision="int8-static",
-        task="translation",
+    *(
+        Gap("encoder-decoders have fp32 and int8 there", "int8", format=name, precision=precision, task="translation")
+        for name in ("executorch", "tflite", "torchscript")
+        for precision in PRECISIONS
+        if precision not in ("fp32", "int8")
     ),
     *(
         Gap("encoder-decoders have fp32, int8 and int4", "int8", format="onnx", precision=precision, task="translation")

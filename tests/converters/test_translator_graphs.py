@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import translators
 
-from edgewright.errors import SourceError, TokenizerError, UnsupportedConversion
+from edgewright.errors import SourceError, TokenizerError, UnsupportedConversion, UsageError
 from edgewright.generation.beams import Search, write
 
 pytestmark = pytest.mark.slow
@@ -105,6 +105,49 @@ def test_the_first_look_at_an_artifact_runs_it(opened, monkeypatch):
     first_look.look_in_child(first_look.LookRequest(engine.engine, path, "sources", 16), print)
     (model,) = seen
     assert np.isfinite(model.step([1])).all(), "it has begun, and goes on"
+
+
+@pytest.mark.parametrize("kind", translators.KINDS)
+def test_a_step_that_gives_out_what_it_adds_is_the_eager_model_s(kind):
+    """What TFLite's and ExecuTorch's files are exported from: a source alone, four rows, slots with odd numbers."""
+    import torch
+
+    from edgewright.converters._translator.families import read
+    from edgewright.converters._translator.step import StepModule
+
+    eager = translators.model(kind, 180)
+    module, source = StepModule(read(eager, 64)), torch.tensor([[9, 40, 77, 5, 31, 1]])
+    rng = torch.Generator().manual_seed(0)
+    targets = torch.randint(3, 170, (4, 12), generator=rng)
+    with torch.inference_mode():
+        wanted = eager(input_ids=source.repeat(4, 1), decoder_input_ids=targets).logits
+        nothing = torch.zeros(1, 1, 1, 1)
+        cross = module.parts(source, nothing)
+        past = [torch.full((4, part.size(1), 16, part.size(3)), 9.0) for part in cross]
+        for at in range(12):
+            logits, new = module.step(targets[:, at : at + 1], torch.tensor([at]), nothing, cross, past)
+            assert (logits - wanted[:, at]).abs().max() < 1e-4 * wanted.std(), at
+            for array, part in zip(past, new, strict=True):
+                array[:, :, at] = part
+
+
+SHALLOW = {"encoder_layers": 1, "decoder_layers": 1, "max_position_embeddings": 16}
+"""Each layer, and each length of TFLite's, is a second of a build."""
+
+
+@pytest.mark.parametrize("made_as", ["tflite", "executorch"])
+def test_a_source_at_a_time_is_written_after_as_transformers_does(made_as, tmp_path):
+    """`tools/translation_formats.py` holds sixty texts of every kind; here a Marian of one layer."""
+    opened = translators.opened(tmp_path, "marian", count=12, made_as=made_as, room=16, **SHALLOW)
+    opened.sources = [[*source[:-1][:15], source[-1]] for source in opened.sources]
+    for beams in (1, 4, 6):
+        wanted = translators.generated(opened.eager, opened.sources, max_new_tokens=12, num_beams=beams)
+        search = Search(num_beams=beams, max_new_tokens=12)
+        found = [write(opened.model, [source], search, opened.rules)[0].tokens for source in opened.sources]
+        assert [list(tokens) for tokens in found] == wanted.tokens
+        assert [one.tokens for one in write(opened.model, opened.sources, search, opened.rules)] == found
+    with pytest.raises(UsageError, match="17 tokens"):
+        opened.model.begin([[5] * 17])
 
 
 def test_the_eager_model_has_the_tables_of_its_file(opened):

@@ -207,7 +207,8 @@ def test_an_encoder_that_names_another_file_is_refused(bundle, tmp_path):
 @pytest.mark.parametrize(
     ("asked", "shown"),
     [
-        (("--format", "tflite"), "encoder-decoders are made for ONNX and TorchScript alone"),
+        (("--format", "ort"), "encoder-decoders are made for ONNX, TFLite, ExecuTorch and TorchScript alone"),
+        (("--format", "executorch", "--precision", "int4"), "encoder-decoders have fp32 and int8 there"),
         (("--precision", "fp16"), "encoder-decoders have fp32, int8 and int4"),
     ],
 )
