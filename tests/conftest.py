@@ -33,13 +33,6 @@ os.environ.pop("COLUMNS", None)  # pytest's own plugins set it, and tables would
 hypothesis.settings.register_profile("busy", deadline=None)  # these machines are shared
 hypothesis.settings.load_profile("busy")
 SLOW_ROOMS = {"converters", "e2e"}
-SLOW_FILES = {
-    "model/test_carried.py",
-    "model/test_source.py",
-    "serving/test_openai.py",
-    "tools/test_sources.py",
-    "tools/test_trained_sources.py",
-}
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 HIDDEN, LAYERS, HEADS, INTERMEDIATE, POSITIONS, LABELS = 32, 2, 2, 64, 64, 2
 
@@ -47,12 +40,12 @@ HIDDEN, LAYERS, HEADS, INTERMEDIATE, POSITIONS, LABELS = 32, 2, 2, 64, 64, 2
 def pytest_ignore_collect(collection_path, config):
     """Leave out a file that holds no test of the wanted kind: to import it costs each worker a part of its time."""
     asked, where = config.option.markexpr, collection_path.relative_to(HERE)
-    if asked == "not slow":
-        return True if where.name in SLOW_ROOMS or where.as_posix() in SLOW_FILES else None
-    if collection_path.suffix != ".py" or asked not in ("slow and alone", "slow and not alone"):
+    if asked not in ("not slow", "slow and alone", "slow and not alone") or not collection_path.is_file():
         return None
-    text = collection_path.read_text()
-    slow = SLOW_ROOMS & set(where.parts) or "mark.slow" in text
+    text, room = collection_path.read_text(), bool(SLOW_ROOMS & set(where.parts))
+    if asked == "not slow":
+        return True if room or "\npytestmark = pytest.mark.slow\n" in text else None
+    slow = room or "mark.slow" in text
     return None if slow and (asked == "slow and not alone" or "mark.alone" in text) else True
 
 

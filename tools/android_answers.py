@@ -33,7 +33,7 @@ ROUNDS = "4"
 """The first is cold; the best of the others counts."""
 sys.path[:0] = [str(ROOT / "tests" / "exporting"), str(ROOT / "tools")]
 
-import c_answers  # noqa: E402
+import c_programs  # noqa: E402
 import kotlin_programs  # noqa: E402
 import tiny_models  # noqa: E402
 import token_texts  # noqa: E402
@@ -112,10 +112,10 @@ def answers(scratch: Path, _: list[str]) -> int:
             with edgewright.load(bundle, careful=False) as pipeline:
                 asked = given.items(task, pipeline.tokenizer.mask_token if task == "fill-mask" else "")
                 for options in ways:
-                    mine = c_answers.answers(program, place / "app" / _ASSETS, asked, **options)
+                    mine = c_programs.answers(program, place / "app" / _ASSETS, asked, **options)
                     asking = pipeline.asking(**options)
                     theirs = [asking.answered([asking.task.taken(one)])[0] for one in asked]
-                    said = [c_answers.unlike(task, a, b, given.TOLERANCE) for a, b in zip(mine, theirs, strict=True)]
+                    said = [c_programs.unlike(task, a, b, given.TOLERANCE) for a, b in zip(mine, theirs, strict=True)]
                     bad = [one for one in said if one]
                     wrong += len(bad)
                     print(family, task, options, f"{len(bad)} of {len(asked)} differ", *bad[:2], flush=True)

@@ -37,7 +37,7 @@ LABELS = {
 }
 sys.path[:0] = [str(ROOT / "tests" / "exporting"), str(ROOT / "tools")]
 
-import c_answers  # noqa: E402
+import c_programs  # noqa: E402
 import tiny_models  # noqa: E402
 
 import edgewright  # noqa: E402
@@ -71,7 +71,7 @@ def items(task: str, mask: str) -> list[Any]:
 def main() -> int:
     wrong, kind = 0, (sys.argv[1:] or ["onnx"])[0]
     with tempfile.TemporaryDirectory() as scratch:
-        program = c_answers.compiled(Path(scratch, "answers"))
+        program = c_programs.compiled(Path(scratch, "answers"))
         for family in FAMILIES:
             for task, every in TASKS.items():
                 place = Path(scratch, family, task)
@@ -90,13 +90,13 @@ def main() -> int:
                 with edgewright.load(place / "bundle", careful=False) as pipeline:
                     asked = items(task, pipeline.tokenizer.mask_token if task == "fill-mask" else "")
                     for options in every:
-                        mine = c_answers.answers(program, place / "c" / "assets", asked, **options)
+                        mine = c_programs.answers(program, place / "c" / "assets", asked, **options)
                         asking = pipeline.asking(**options)
                         theirs = [asking.answered([asking.task.taken(one)])[0] for one in asked]
                         bad = [
                             (one, said)
                             for one, a, b in zip(asked, mine, theirs, strict=True)
-                            if (said := c_answers.unlike(task, a, b, TOLERANCE))
+                            if (said := c_programs.unlike(task, a, b, TOLERANCE))
                         ]
                         wrong += len(bad)
                         print(family, task, options, f"{len(bad)} of {len(asked)} differ", *bad[:2], flush=True)

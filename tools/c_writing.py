@@ -64,8 +64,8 @@ sys.exit(status != 0)
 """
 sys.path[:0] = [str(ROOT / "tests" / "exporting"), str(ROOT / "tests" / "generation"), str(ROOT / "tools")]
 
-import c_answers  # noqa: E402
-import c_writing as core  # noqa: E402
+import c_programs  # noqa: E402
+import c_writers as core  # noqa: E402
 import test_text_stream as streams  # noqa: E402
 
 import edgewright  # noqa: E402
@@ -172,7 +172,7 @@ def costs(argv: list[Any]) -> tuple[float, float, float, str]:
 
 def measured(sample: Path, bundle: Path, precision: str, assets: Path) -> None:
     """C and Python in turn: start to first token, memory, tokens a second at one thread."""
-    os.environ["EW_ENGINE"] = str(c_answers.engine())
+    os.environ["EW_ENGINE"] = str(c_programs.engine())
     python = PYTHON.replace("threads=1", f"threads=1, precision={precision!r}")
     rows: dict[str, list[float]] = {}
     for _ in range(TURNS):

@@ -15,7 +15,7 @@ import edgewright as ew
 from edgewright import registry
 
 sys.path.append(str(Path(__file__).parents[1] / "exporting"))
-import c_answers
+import c_programs
 
 pytest.importorskip("litert_torch")
 
@@ -83,10 +83,10 @@ def test_an_answer_is_all_that_is_printed(bundle):
 def test_a_c_program_answers_on_litert_as_python_does(bundle, tmp_path):
     (row,) = rows("export", "c", bundle, "--out", tmp_path / "c", "--format", "tflite", "--precision", "int8")
     assert row["format"] == "tflite"
-    program = c_answers.compiled(tmp_path / "answers", "-O1")
+    program = c_programs.compiled(tmp_path / "answers", "-O1")
     texts = [line.partition("\t")[0] for line in SENTENCES.read_text().splitlines()[1:13]]
     texts += ["a delight, " * 12, "it drags " * 200]  # of three lengths
-    found = c_answers.answers(program, tmp_path / "c" / "assets", texts, threads=3)
+    found = c_programs.answers(program, tmp_path / "c" / "assets", texts, threads=3)
     with ew.load(bundle, engine="litert", precision="int8", careful=False, threads=1) as pipeline:
         for text, mine in zip(texts, found, strict=True):
             (theirs,) = pipeline(text)

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from c_answers import engine
+from c_programs import engine
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

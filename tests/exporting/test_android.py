@@ -6,7 +6,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-import c_answers
+import c_programs
 import kotlin_programs
 import pytest
 import test_tokenizer_file as made_tokenizers
@@ -24,7 +24,6 @@ from edgewright.exporting.android import export_android, sizes
 from edgewright.exporting.tokenizer_file import tokenizer_file
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
-import tiny_models
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC")
 TURKISH = ("-Duser.language=tr", "-Duser.country=TR")
@@ -142,13 +141,15 @@ def test_ids_and_offsets_are_those_of_tokenizers(name, program, tmp_path):
     ],
 )
 def test_answers_are_those_of_python(family, task, labels, options, made, program):
+    import tiny_models  # which imports torch
+
     place, texts = made(family, task, labels), [text for text in tiny_models.texts() if text.strip()][:20]
     items = [{"question": text.split()[0], "context": " ".join(texts)} for text in texts[:6]] if not labels else texts
-    found = c_answers.answers(program("Answers"), place / "c" / "assets", items, threads=2, **options)
+    found = c_programs.answers(program("Answers"), place / "c" / "assets", items, threads=2, **options)
     with edgewright.load(place / "bundle", careful=False, **options) as pipeline:
         wanted = pipeline.answered([pipeline.task.taken(one) for one in items])
     pairs = zip(found, wanted, strict=True)
-    assert [why for mine, theirs in pairs if (why := c_answers.unlike(task, mine, theirs, 2e-6))] == []
+    assert [why for mine, theirs in pairs if (why := c_programs.unlike(task, mine, theirs, 2e-6))] == []
 
 
 @pytest.mark.slow

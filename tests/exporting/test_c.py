@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import c_answers
+import c_programs
 import pytest
 import token_texts
 from click.testing import CliRunner
@@ -29,18 +29,18 @@ TEXTS = [text for text in tiny_models.texts() if text.strip()][:40]
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
     """With gcc's sanitizers; what the engine itself leaves behind is not looked for."""
-    return c_answers.compiled(tmp_path_factory.mktemp("program") / "answers", *token_texts.SANITIZED)
+    return c_programs.compiled(tmp_path_factory.mktemp("program") / "answers", *token_texts.SANITIZED)
 
 
 def held(place, program, items, **options):
     with edgewright.load(place / "bundle", careful=False, **options) as pipeline:
         wanted = pipeline.answered([pipeline.task.taken(one) for one in items])
         task = pipeline.task.name
-    found = c_answers.answers(program, place / "c" / "assets", items, **options)
+    found = c_programs.answers(program, place / "c" / "assets", items, **options)
     return [
         (item, why)
         for item, mine, theirs in zip(items, found, wanted, strict=True)
-        if (why := c_answers.unlike(task, mine, theirs, 2e-6))
+        if (why := c_programs.unlike(task, mine, theirs, 2e-6))
     ]
 
 
@@ -73,16 +73,16 @@ def test_characters_are_cut_as_model2vec_does(program, source_dir, tmp_path, mon
 def test_threads_share_a_model(made, program, monkeypatch):
     monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=0")
     place = made("bert", "token-classification", TAGS)
-    found = c_answers.answers(program, place / "c" / "assets", TEXTS[:10], threads=3)
+    found = c_programs.answers(program, place / "c" / "assets", TEXTS[:10], threads=3)
     assert [one["code"] for one in found] == [0] * 10
 
 
 def test_a_request_that_cannot_be_is_told(made, program, monkeypatch):
     monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=0")
     assets = made("roberta", "question-answering") / "c" / "assets"
-    (alone,) = c_answers.answers(program, assets, ["no context"])
+    (alone,) = c_programs.answers(program, assets, ["no context"])
     assert (alone["code"], alone["why"]) == (5, "question-answering wants a question and its context")
-    (long,) = c_answers.answers(program, assets, [{"question": "a", "context": "b" * ((1 << 20) + 1)}])
+    (long,) = c_programs.answers(program, assets, [{"question": "a", "context": "b" * ((1 << 20) + 1)}])
     assert long["code"] == 4
 
 
@@ -99,7 +99,7 @@ def test_assets_that_are_missing_or_altered(made, program, tmp_path):
         copy = tmp_path / f"{name}-{change}"[:40].replace("\n", "_").replace("'", "")
         shutil.copytree(assets, copy)
         (copy / name).unlink() if change is None else (copy / name).write_bytes(change)
-        done = subprocess.run([program, copy, c_answers.engine()], input=b"", capture_output=True, check=False)
+        done = subprocess.run([program, copy, c_programs.engine()], input=b"", capture_output=True, check=False)
         assert done.returncode == 1
         assert why in done.stderr.decode()
     done = subprocess.run([program, assets, "/nowhere.so"], input=b"", capture_output=True, check=False)
@@ -114,7 +114,7 @@ def test_the_project_builds_with_cmake_and_its_sample_answers(made, tmp_path, mo
     assert CliRunner().invoke(command, argv, catch_exceptions=False).exit_code == 0
     subprocess.run(["cmake", "-S", tmp_path / "app", "-B", tmp_path / "build"], check=True, capture_output=True)
     subprocess.run(["cmake", "--build", tmp_path / "build"], check=True, capture_output=True)
-    monkeypatch.setenv("EW_ENGINE", str(c_answers.engine()))
+    monkeypatch.setenv("EW_ENGINE", str(c_programs.engine()))
     argv = [tmp_path / "build" / "sample", tmp_path / "app" / "assets", TEXTS[0]]
     said = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     with edgewright.load(place / "bundle", careful=False) as pipeline:

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import c_answers
-import c_writing
+import c_programs
+import c_writers
 import numpy as np
 import pytest
 import test_chat_form as forms
@@ -53,7 +53,7 @@ SEEDS = (0, 1, 7, 2**32 - 1, 2**32, 2**63 + 11, 2**64 - 1)
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
-    return c_writing.compiled(tmp_path_factory.mktemp("program") / "writing", *token_texts.SANITIZED)
+    return c_writers.compiled(tmp_path_factory.mktemp("program") / "writing", *token_texts.SANITIZED)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_tokens_are_drawn_as_python_draws_them(program):
         logits[1::4, ::5] = -np.inf
         before = [int(one) for one in rng.integers(0, words, int(rng.integers(1, 30)))]
         cases.append(({**how, "seed": SEEDS[at % len(SEEDS)]}, before, logits))
-    for (how, before, logits), found in zip(cases, c_writing.sampled(program, cases), strict=True):
+    for (how, before, logits), found in zip(cases, c_writers.sampled(program, cases), strict=True):
         sampler, tokens = Sampler(Sampling(**how)), list(before)
         for row in logits:
             tokens.append(sampler.choose(row, tokens))
@@ -88,7 +88,7 @@ def test_tokens_are_drawn_as_python_draws_them(program):
 
 def test_logits_that_are_no_numbers_choose_nothing(program):
     logits = np.array([[1, np.nan, 2], [np.inf, 0, 0], [-np.inf] * 3, [3, 1, 2]], np.float32)
-    found = c_writing.sampled(program, [({}, [0], row[None]) for row in logits])
+    found = c_writers.sampled(program, [({}, [0], row[None]) for row in logits])
     assert found == [[-1], [-1], [-1], [0]]
 
 
@@ -107,7 +107,7 @@ def test_any_cut_streamed_is_what_decoding_all_at_once_gives(make, program, tmp_
             ids.insert(chance.randrange(len(ids) + 1), chance.randrange(tokenizer.get_vocab_size()))
         stops = ("the sea", "é", "a", "\ufffd")[: chance.randrange(5)] if at % 2 else ()
         cases.append((stops, after, ids))
-    for (stops, after, ids), (found, stopped) in zip(cases, c_writing.streamed(program, file, cases), strict=True):
+    for (stops, after, ids), (found, stopped) in zip(cases, c_writers.streamed(program, file, cases), strict=True):
         wanted, stream = streams.pieces(tokenizer, ids, stops, after)
         assert (found, stopped) == (wanted, bool(stream.stopped))
         if not stops and not after:
@@ -130,7 +130,7 @@ def test_answers_are_those_of_python(talking, project, program, settings):
     """Tokens, pieces, why it ended, and how much of each prompt was in the cache, of prompts and of conversations."""
     asked = [*PROMPTS, CHAT[:1], CHAT]
     with edgewright.load(talking) as writer:
-        for prompt, found in zip(asked, c_writing.written(program, project / "assets", asked, settings), strict=True):
+        for prompt, found in zip(asked, c_writers.written(program, project / "assets", asked, settings), strict=True):
             pieces, wanted = list(writer.stream(prompt, **settings)), writer.last
             assert (found.code, found.tokens, found.pieces) == (0, wanted.tokens, pieces)
             assert (found.reason, found.prompt_tokens) == (wanted.reason, wanted.prompt_tokens)
@@ -144,7 +144,7 @@ def test_a_persons_words_are_characters(talking, project, program):
     asked += [CHAT, [*CHAT, *CHAT[1:]]]
     with edgewright.load(talking) as writer:
         wanted = [writer.ids(one) for one in asked]
-    assert c_writing.ids(program, project / "assets", asked) == wanted
+    assert c_writers.ids(program, project / "assets", asked) == wanted
 
 
 @pytest.mark.parametrize("source", [forms.CHATML, forms.LLAMA3, forms.GEMMA, forms.MISTRAL, forms.LLAMA2])
@@ -167,7 +167,7 @@ def test_conversations_of_every_form_are_rendered_as_by_jinja(talking, project, 
         for at, order in enumerate(orders)
     ]
     tokenizer = Bundle.open(talking).tokenizer()
-    for messages, found in zip(asked, c_writing.ids(program, assets, asked), strict=True):
+    for messages, found in zip(asked, c_writers.ids(program, assets, asked), strict=True):
         try:
             wanted = template.encode(tokenizer, messages) if form.render(messages) is not None else [-5]
         except DataError:
@@ -200,7 +200,7 @@ def test_conversations_of_every_form_are_rendered_as_by_jinja(talking, project, 
     ],
 )
 def test_what_cannot_be_is_told(project, program, prompt, settings, why):
-    found, after = c_writing.written(program, project / "assets", [prompt, "a"], settings)
+    found, after = c_writers.written(program, project / "assets", [prompt, "a"], settings)
     assert found.code
     assert why in found.why
     assert found.pieces == []
@@ -210,12 +210,12 @@ def test_what_cannot_be_is_told(project, program, prompt, settings, why):
 def test_a_caller_ends_an_answer(talking, project, program):
     """After a piece: what was written stays in the cache; or it closes the model, whose answer then ends."""
     settings = {"max_new_tokens": 40, "ignore_end": True}
-    first, again = c_writing.written(program, project / "assets", ["the road", "the road"], settings, until=3)
+    first, again = c_writers.written(program, project / "assets", ["the road", "the road"], settings, until=3)
     assert (first.code, first.reason, len(first.pieces)) == (0, "cancelled", 3)
     assert (again.pieces, again.reused) == (first.pieces, again.prompt_tokens - 1)
     with edgewright.load(talking) as writer:
         assert "".join(writer.stream("the road", **settings)).startswith(first.text)
-    (closed,) = c_writing.written(program, project / "assets", ["the road"], settings, until=-2)
+    (closed,) = c_writers.written(program, project / "assets", ["the road"], settings, until=-2)
     assert (closed.code, closed.reason, len(closed.pieces), closed.tokens) == (0, "cancelled", 1, [])
 
 
@@ -232,7 +232,7 @@ def test_files_that_are_missing_or_altered(project, program, tmp_path):
         copy = tmp_path / str(len(list(tmp_path.iterdir())))
         shutil.copytree(assets, copy)
         (copy / name).unlink() if data is None else (copy / name).write_bytes(data)
-        argv = [program, "write", copy, c_answers.engine()]
+        argv = [program, "write", copy, c_programs.engine()]
         done = subprocess.run(argv, input=b"", capture_output=True, check=False)
         assert (done.returncode, why in done.stderr.decode()) == (1, True), done.stderr
     for name, data, why in (
@@ -247,7 +247,7 @@ def test_files_that_are_missing_or_altered(project, program, tmp_path):
         copy = tmp_path / str(len(list(tmp_path.iterdir())))
         shutil.copytree(assets, copy)
         (copy / name).write_bytes(data)
-        (found,) = c_writing.written(program, copy, ["the road"])
+        (found,) = c_writers.written(program, copy, ["the road"])
         assert (bool(found.code), why in found.why) == (True, True), found.why
 
 
@@ -258,7 +258,7 @@ def test_the_sample_converses(talking, project, tmp_path):
     subprocess.run(["cmake", "--build", tmp_path], check=True, capture_output=True)
     settings = {"max_new_tokens": 12, "ignore_end": True}
     argv = [tmp_path / "sample", "--stats", "--huge-pages", "--settings", json.dumps(settings), project / "assets"]
-    engine = {"EW_ENGINE": str(c_answers.engine())}
+    engine = {"EW_ENGINE": str(c_programs.engine())}
     done = subprocess.run([*argv, "the road", "and?"], env=engine, check=True, capture_output=True, text=True)
     lines = subprocess.run(argv, env=engine, input="the road\nand?\n", check=True, capture_output=True, text=True)
     messages = []
