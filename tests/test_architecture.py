@@ -32,12 +32,18 @@ FLOORS = (
 """The rooms of the package, the ground first: a room imports what lies below it."""
 
 
+@functools.cache
+def import_lines(tree):
+    """The nodes of a tree that import, anywhere in it: a million nodes are walked once."""
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 def imported(tree):
     """Every module that a tree imports anywhere, with the names that it takes from it (none for a plain import)."""
-    for node in ast.walk(tree):
+    for node in import_lines(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, ()) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             assert node.level == 0, "relative import"
             yield node.module, tuple(alias.name for alias in node.names)
 

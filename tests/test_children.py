@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec import inspect
-from test_architecture import TREES
+from test_architecture import TREES, import_lines
 
 MODULES = {"edgewright." + name.removesuffix(".py").removeprefix("sdk/").replace("/", "."): name for name in TREES}
 PROGRESS = "collections.abc.Callable[[str], None]"
@@ -17,7 +17,7 @@ PROGRESS = "collections.abc.Callable[[str], None]"
 def homes(tree):
     """The full names of what a module imports anywhere, or defines at its top."""
     found = {}
-    for node in ast.walk(tree):
+    for node in import_lines(tree):
         if isinstance(node, ast.ImportFrom):
             found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
     return found
@@ -40,7 +40,7 @@ def full(node, module, tree):
 def children():
     """Each `Child(target, request, answer)`: the file, the target, and the two structs by their full names."""
     for module, name in MODULES.items():
-        for node in ast.walk(TREES[name]):
+        for node in ast.walk(TREES[name]) if "Child" in homes(TREES[name]) else ():
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Child":
                 target, *structs = node.args
                 assert isinstance(target, ast.Constant), name
