@@ -175,9 +175,7 @@ def test_force_replaces_only_bundles(tmp_path):
     ("stage", "number"),
     [
         ("load the model", signal.SIGINT),
-        ("run the eager model", signal.SIGINT),
         ("onnx fp32: export", signal.SIGTERM),
-        ("onnx int8: quantize", signal.SIGINT),
         ("onnx fp32: gate", signal.SIGINT),
     ],
 )
