@@ -57,7 +57,8 @@ __all__ = ["command"]
 def command(bundle: str, **options: Any) -> None:
     """Measure latency, load time and peak memory of the artifacts of BUNDLE.
 
-    On an emulated board, whose times mean nothing, the instructions of one inference are counted instead.
+    On an emulated board, whose times mean nothing, the instructions of one inference, or of one token that is written,
+    are counted instead.
     """
     from edgewright.cli._on_device import there
     from edgewright.measure import rows
