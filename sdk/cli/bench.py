@@ -66,9 +66,9 @@ def command(bundle: str, **options: Any) -> None:
     from edgewright.measure.regression import bench_against, check, with_baseline
 
     lengths = _numbers(options["tokens"], "--tokens")
-    if _writes(bundle, lengths, options):
-        return
     if options["device"] and counts(bundle, lengths):
+        return
+    if _writes(bundle, lengths, options):
         return
     allowed = _share(options["fail_over"])
     kept = rows.read(options["baseline"]) if options["baseline"] else None
