@@ -1,5 +1,7 @@
 """The counted process: reads a request as JSON on standard input, runs one inference per length between two marks.
 
+Of a model that writes an inference is one token, written after so many others.
+
 The marks are system calls that no kernel knows, `prctl(0x45444745, k)`; a plugin of the emulator sees them.
 """
 
@@ -9,12 +11,22 @@ import ctypes
 import gc
 import json
 import sys
+from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from edgewright.bundle.bundle import Bundle
 from edgewright.errors import EdgewrightError
 from edgewright.measure.process import AskCount, CountAnswer
 from edgewright.runtimes._measuring.worker import series
+from edgewright.runtimes._measuring.writing import filler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from edgewright.generation.generator import Generator
+    from edgewright.inference.pipeline import Pipeline
 
 __all__ = ["main", "run_marked"]
 
@@ -31,17 +43,35 @@ def run_marked(request: AskCount) -> CountAnswer:
 
     engine = engine_for(request.format)
     pipeline = load(request.bundle, format=request.format, precision=request.precision, threads=1)
-    mark, run = ctypes.CDLL(None).prctl, pipeline.session.run
-    wanted = list(series(pipeline, request.tokens))
+    mark = ctypes.CDLL(None).prctl
+    writes = Bundle.open(request.bundle).task().generates
+    runs = (_written if writes else _answered)(pipeline, request.tokens)
     gc.disable()
-    for number, (_, feeds, _) in enumerate(wanted, 1):
-        feed = feeds[0]
+    for number, (run, again) in enumerate(runs, 1):
         for _ in range(_BEFORE):
-            run(feed)
+            run()
+            again()
         mark(_MARK, 0, 0, 0, 0)
-        run(feed)
+        run()
         mark(_MARK, number, 0, 0, 0)
     return CountAnswer(engine.engine, engine.version())
+
+
+def _answered(pipeline: Pipeline, tokens: Sequence[int]) -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
+    """For each length an inference, and what makes ready for the next one: nothing."""
+    for _, feeds, _ in list(series(pipeline, tokens)):
+        yield partial(pipeline.session.run, feeds[0]), tuple
+
+
+def _written(
+    generator: Generator, tokens: Sequence[int]
+) -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
+    """For each length a token after as many, and the rewinding that makes ready for it once more."""
+    text, session = filler(generator, max(tokens)), generator.session
+    for length in tokens:
+        session.rewind(0)
+        token = int(session.prompt(text[:length]).argmax())
+        yield partial(session.step, token), partial(session.rewind, length)
 
 
 def main() -> None:

@@ -17,10 +17,11 @@ from edgewright.system.vitals import Watch, machine_state, peak_rss_mib
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgewright.generation.generator import Generator
     from edgewright.generation.session import CacheSession
     from edgewright.measure.writing import WritingRequest
 
-__all__ = ["write"]
+__all__ = ["filler", "write"]
 
 _FILLER = "The river had risen in the night, and by morning the lower path was gone. "
 
@@ -32,7 +33,7 @@ def write(request: WritingRequest, progress: Callable[[str], None]) -> WritingAn
     generator = load(request.bundle, format=request.format, precision=request.precision, threads=request.threads)
     load_ms = _since(begin)
     longest = max(request.prompts)
-    text = generator.tokenizer.ids(_FILLER * (longest // 8 + 2))[:longest]
+    text = filler(generator, longest)
     session: CacheSession = generator.session
     session.prompt(text[: min(request.prompts)]).argmax()
     first_ms = alive_ms()
@@ -44,6 +45,11 @@ def write(request: WritingRequest, progress: Callable[[str], None]) -> WritingAn
         version=engine_for(request.format).version(),
         timed=timed,
     )
+
+
+def filler(generator: Generator, tokens: int) -> list[int]:
+    """So many tokens of a text."""
+    return generator.tokenizer.ids(_FILLER * (tokens // 8 + 2))[:tokens]
 
 
 def _timed(session: CacheSession, ids: list[int], request: WritingRequest) -> Timed:

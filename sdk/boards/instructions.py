@@ -2,7 +2,8 @@
 
 A count is no latency: cores differ in how many instructions they execute at once and in how long they wait for memory.
 It is good to see that an artifact became dearer, and which kernels an engine took. It is taken between two marks around
-`Session.run`, with one thread, arrays that are ready, and two inferences before it.
+`Session.run`, with one thread, arrays that are ready, and two inferences before it. Of a model that writes it is
+one token, after so many others.
 """
 
 from __future__ import annotations
@@ -75,21 +76,29 @@ def count_instructions(
     Args:
         bundle: a bundle or its directory on this machine, which an emulated board sees.
         transport: the way to an emulated board.
-        tokens: lengths of one text.
+        tokens: lengths of one text; of a model that writes, how many tokens come before the one that is counted.
         format: only artifacts of this format.
         precision: only artifacts of this precision.
         progress: called with a short phrase at each artifact.
 
     Raises:
-        UsageError: the board is not emulated, or a length is over the model's.
+        UsageError: the board is not emulated, a length is over the model's, or the model translates.
         DeviceError: an artifact's inference failed there, or nothing can be counted on this machine.
     """
     opened = Bundle.of(bundle)
     fits = opened.artifacts(format, precision)
-    longest = opened.manifest.settings.max_length
+    task = opened.task()
+    if task.reads_source:
+        raise UsageError(
+            "instructions of a translation are not counted", hint="of texts and of decoders' tokens they are"
+        )
+    longest = opened.manifest.settings.max_length - task.generates
     if not tokens or any(not 1 <= n <= longest for n in tokens):
         asked = ", ".join(map(str, tokens))
-        raise UsageError(f"lengths {asked or 'none'} were asked, the model takes 1 to {longest} tokens")
+        raise UsageError(
+            f"lengths {asked or 'none'} were asked, the model takes 1 to {longest} tokens"
+            + " before one" * task.generates
+        )
     found: list[Count] = []
     for artifact in fits:
         progress(f"{artifact.key}: count")

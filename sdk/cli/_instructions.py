@@ -42,7 +42,7 @@ def counts(bundle: str, tokens: Sequence[int]) -> bool:
     narrowed = {"format": given["format_"], "precision": given["precision"]}
     found = count_active(bundle, transport, **where, **narrowed, progress=status(quiet=given["quiet"]))
     rows = [{**one.row(), "score": score_record(one.artifact.score)} for one in found]
-    words = f"{given['device']} is emulated: instructions of one inference, and no times"
+    words = f"{given['device']} is emulated: instructions of an inference, or of a token that is written"
     title = words if given["form"] == "table" else ""
     emit(rows, as_json=given["as_json"], form=given["form"], title=title)
     return True

@@ -57,7 +57,8 @@ __all__ = ["command"]
 def command(bundle: str, **options: Any) -> None:
     """Measure latency, load time and peak memory of the artifacts of BUNDLE.
 
-    On an emulated board, whose times mean nothing, the instructions of one inference are counted instead.
+    On an emulated board, whose times mean nothing, the instructions of one inference, or of one token that is written,
+    are counted instead.
     """
     from edgewright.cli._on_device import there
     from edgewright.measure import rows
@@ -65,9 +66,9 @@ def command(bundle: str, **options: Any) -> None:
     from edgewright.measure.regression import bench_against, check, with_baseline
 
     lengths = _numbers(options["tokens"], "--tokens")
-    if _writes(bundle, lengths, options):
-        return
     if options["device"] and counts(bundle, lengths):
+        return
+    if _writes(bundle, lengths, options):
         return
     allowed = _share(options["fail_over"])
     kept = rows.read(options["baseline"]) if options["baseline"] else None

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from conftest import edgewright, only, second
 from debian import need
+from llama2c import llama2c
 
+from edgewright import build
 from edgewright.boards.connect import connect
 from edgewright.boards.flash import flash, rollback
 from edgewright.boards.instructions import count_instructions
@@ -122,10 +124,10 @@ def test_the_board_is_probed_and_known_by_its_cores():
     assert states["torch"] == "missing"
 
 
-def recorded(count):
+def recorded(count, cpu=CPU, record="rows"):
     """The row of the repository's record for what was counted."""
     row, keys = count.row(), ("format", "precision", "tokens")
-    found = [one for one in COUNTS["rows"] if one["cpu"] == CPU and all(one[key] == row[key] for key in keys)]
+    found = [one for one in COUNTS[record] if one["cpu"] == cpu and all(one[key] == row[key] for key in keys)]
     assert len(found) == 1
     return found[0]
 
@@ -137,6 +139,23 @@ def test_counts_repeat_and_none_has_grown(board, counted):
     assert again.tally.instructions == pytest.approx(first.tally.instructions, rel=0.01)
     assert first.tally.dot_products == 0, "a Cortex-A72 has no dot product"
     assert first.tally.instructions <= GROWTH * recorded(first)["instructions"], "dearer than what is recorded"
+
+
+@pytest.mark.usefixtures("board")
+@pytest.mark.parametrize(
+    ("cpu", "model", "dots"), [("cortex-a72", "raspberry-pi-4", False), ("cortex-a76", "raspberry-pi-5", True)]
+)
+def test_a_token_costs_no_more_than_what_is_recorded(cpu, model, dots, tmp_path):
+    """Of a model that was built for the board, whose CPU decides how its bytes are multiplied."""
+    made = {"formats": ("onnx",), "precisions": ("int8",), "device": model, "allow_divergence": True}
+    bundle = build(llama2c(tmp_path), out=tmp_path / "writer", **made)
+    first, longer = count_instructions(bundle, Qemu.prepare(cpu), tokens=[8, 48])
+    assert longer.tally.instructions > first.tally.instructions
+    assert (first.tally.dot_products > 0) is dots
+    for one in (first, longer):
+        assert one.tally.instructions <= GROWTH * recorded(one, cpu, "tokens")["instructions"], "dearer than recorded"
+    with pytest.raises(UsageError, match="lengths 64 were asked, the model takes 1 to 63 tokens before one"):
+        count_instructions(bundle, Qemu(cpu), tokens=[64])
 
 
 @pytest.mark.usefixtures("board")
