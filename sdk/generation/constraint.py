@@ -2,6 +2,9 @@
 
 Before each token, `llguidance` says which ones may come next; all others are out of the question, so that whatever is
 written begins an answer of that form, and one that ends by itself is one. Where no token may come next, nothing comes.
+
+A vocabulary that was cut down has no token for some bytes, and a form may want them behind its beginning: then
+one whole answer is looked for before the first token is written.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,7 +21,7 @@ from edgewright import registry
 from edgewright.errors import DataError, UsageError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -26,6 +30,11 @@ __all__ = ["Constraint", "Constraints", "Form"]
 
 _MOST_BYTES = 1 << 20
 """Of a schema or an expression: a choice, a thousand times what is usual."""
+_IN_TEXT = (*range(0xC0), *range(0xC2, 0xF5))
+"""Bytes that UTF-8 has (RFC 3629, section 4)."""
+_MOST_LOOKED = 1000
+"""Tokens that are tried for one whole answer, some 20 us each: a form that takes more is taken as it is, and an answer
+that ends up where nothing may follow is an error then."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +114,50 @@ class Constraints:
         constraint = Constraint(matcher, self._size)
         if dead := constraint.dead():
             raise _refused(form, dead)
+        if self._missing and not matcher.is_accepting() and not self._found(matcher):
+            named = " ".join(f"{byte:#04x}" for byte in self._missing[:8])
+            words = (
+                f"this tokenizer cannot write one, it has no token for {len(self._missing)} bytes, {named} among them"
+            )
+            raise _refused(form, words)
         return constraint
+
+    @cached_property
+    def _missing(self) -> list[int]:
+        """The bytes of text that no token is: without one, every text can be written that the form allows."""
+        each = ((byte, bytes([byte])) for byte in _IN_TEXT)
+        return [byte for byte, one in each if self._tokenizer.decode_bytes(self._tokenizer.tokenize_bytes(one)) != one]
+
+    @cached_property
+    def _order(self) -> NDArray[np.int64]:
+        """All tokens, those first that end what was begun, then digits, then short ones."""
+        pieces = [self._tokenizer.decode_bytes([token]) for token in range(self._tokenizer.vocab_size)]
+        ranks = [(piece[:1] not in b'"}]', not piece.isdigit(), len(piece)) for piece in pieces]
+        return np.array(sorted(range(len(ranks)), key=ranks.__getitem__), np.int64)
+
+    def _found(self, matcher: Any) -> bool:
+        """Whether one whole answer was found, depth first, or not looked for to the end."""
+        ways = [self._ways(matcher)]
+        for _ in range(_MOST_LOOKED):
+            here, token = next(ways[-1], (None, 0))
+            if here is None:
+                ways.pop()
+                if not ways:
+                    return False
+                continue
+            there = here.deep_copy()
+            if there.consume_token(token):
+                if there.is_accepting():
+                    return True
+                ways.append(self._ways(there))
+        return True
+
+    def _ways(self, matcher: Any) -> Iterator[tuple[Any, int]]:
+        """A state with each token that may follow it. Where none may, the mask has the end, and the state is an error."""
+        allowed = Constraint(matcher, self._size).allowed()[self._order]
+        if matcher.is_error():
+            return
+        yield from ((matcher, int(token)) for token in self._order[allowed])
 
 
 class Constraint:
