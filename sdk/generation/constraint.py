@@ -123,17 +123,22 @@ class Constraints:
         return constraint
 
     @cached_property
+    def _bytes(self) -> dict[int, int]:
+        """The token of each byte of text that has one."""
+        each = {byte: self._tokenizer.tokenize_bytes(bytes([byte])) for byte in _IN_TEXT}
+        return {byte: ids[0] for byte, ids in each.items() if self._tokenizer.decode_bytes(ids) == bytes([byte])}
+
+    @property
     def _missing(self) -> list[int]:
         """The bytes of text that no token is: without one, every text can be written that the form allows."""
-        each = ((byte, bytes([byte])) for byte in _IN_TEXT)
-        return [byte for byte, one in each if self._tokenizer.decode_bytes(self._tokenizer.tokenize_bytes(one)) != one]
+        return [byte for byte in _IN_TEXT if byte not in self._bytes]
 
     @cached_property
     def _order(self) -> NDArray[np.int64]:
-        """All tokens, those first that end what was begun, then digits, then short ones."""
-        pieces = [self._tokenizer.decode_bytes([token]) for token in range(self._tokenizer.vocab_size)]
-        ranks = [(piece[:1] not in b'"}]', not piece.isdigit(), len(piece)) for piece in pieces]
-        return np.array(sorted(range(len(ranks)), key=ranks.__getitem__), np.int64)
+        """All tokens, those first that end what was begun, then digits, other bytes, and longer ones."""
+        first = sorted(self._bytes, key=lambda byte: (byte not in b'"}]', not chr(byte).isdigit(), byte))
+        tokens = (*(self._bytes[byte] for byte in first), *range(self._tokenizer.vocab_size))
+        return np.array(list(dict.fromkeys(tokens)), np.int64)
 
     def _found(self, matcher: Any) -> bool:
         """Whether one whole answer was found, depth first, or not looked for to the end."""
@@ -153,7 +158,7 @@ class Constraints:
         return True
 
     def _ways(self, matcher: Any) -> Iterator[tuple[Any, int]]:
-        """A state with each token that may follow it. Where none may, the mask has the end, and the state is an error."""
+        """A state with each token that may follow it. Where none may, the end is in the mask, an error in the state."""
         allowed = Constraint(matcher, self._size).allowed()[self._order]
         if matcher.is_error():
             return
