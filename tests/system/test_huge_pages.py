@@ -1,4 +1,4 @@
-"""Where memory for weights lies, by what the kernel says of it; whether it has large pages to give is its own affair."""
+"""Where memory for weights lies, by what the kernel says: whether it has large pages to give is its own affair."""
 
 import json
 import platform
