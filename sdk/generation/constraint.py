@@ -130,7 +130,7 @@ class Constraints:
 
     @property
     def _missing(self) -> list[int]:
-        """The bytes of text that no token is: without one, every text can be written that the form allows."""
+        """The bytes of text that no token is; where there are none, every text that a form allows can be written."""
         return [byte for byte in _IN_TEXT if byte not in self._bytes]
 
     @cached_property

@@ -55,10 +55,11 @@ def huge_pages(expected: int) -> Iterator[None]:
     libc.madvise(-(-low // _PAGE) * _PAGE, (libc.sbrk(0) - low) // _PAGE * _PAGE, _MADV_HUGEPAGE)
     yield
     libc.mallopt(_TOP_PAD, _PAD)
-    top = libc.sbrk(0) - (libc.mallinfo2().keepcost if hasattr(libc, "mallinfo2") else 0)
+    heap = libc.sbrk(0)
+    used = (heap - (libc.mallinfo2().keepcost if hasattr(libc, "mallinfo2") else 0)) // _PAGE * _PAGE
     for low, high in _writable():
         # Of the heap what nobody has touched costs nothing, and shall not
-        end = top // _PAGE * _PAGE if low < top <= high else high
+        end = min(high, used) if low < heap else high
         libc.madvise(low, max(0, end - low), _MADV_HUGEPAGE)
         libc.madvise(low, max(0, end - low), _MADV_COLLAPSE)
 
