@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from edgewright.bundle.external_data import encoder_of
+from edgewright.bundle.external_data import encoder_of, weights_of
 from edgewright.bundle.manifest import TensorSpec
 from edgewright.contracts.engine import Footprint, Runtime, Session
 from edgewright.errors import EngineError
@@ -63,7 +63,7 @@ class OnnxRuntime(Runtime):
     def _open_decoder(self, path: Path, *, threads: int, context: int) -> Decoder:
         from edgewright.system.huge_pages import huge_pages
 
-        with huge_pages():
+        with huge_pages(_stored_bytes(path)):
             return self._decoder(self._session(path, threads, exact=False), context)
 
     def _decoder(self, session: Any, context: int) -> Decoder:
@@ -76,7 +76,7 @@ class OnnxRuntime(Runtime):
         from edgewright.runtimes._decoding.onnx_translator import OnnxTranslator
         from edgewright.system.huge_pages import huge_pages
 
-        with huge_pages():
+        with huge_pages(_stored_bytes(path)):
             encoder = self._session(path.with_name(encoder_of(path.name)), threads, exact=False)
             decoder = self._session(path, threads, exact=False)
             signature = (tuple(map(_spec, given)) for given in (decoder.get_inputs(), decoder.get_outputs()))
@@ -106,7 +106,7 @@ class OnnxRuntime(Runtime):
         from edgewright.runtimes._profilers.onnx import layers, parameter_bytes, trace
         from edgewright.system.huge_pages import huge_pages
 
-        with TemporaryDirectory() as scratch, huge_pages():
+        with TemporaryDirectory() as scratch, huge_pages(3 * _stored_bytes(path)):
             unpacked = self._session(path, threads, exact=False, profile=f"{scratch}/weights", packs=False)
             self._decoder(unpacked, len(ids)).read(ids[:1])
             weights = parameter_bytes(unpacked)
@@ -137,6 +137,12 @@ class OnnxRuntime(Runtime):
         if exact:
             options.add_session_config_entry("session.x64quantprecision", "1")
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _stored_bytes(path: Path) -> int:
+    """What the weights of a model take in its files, and about what they take in memory."""
+    files = (path, path.with_name(weights_of(path.name)))
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _writing(decoder: Decoder, ids: Sequence[int]) -> Callable[[], object]:

@@ -111,7 +111,6 @@ ELSEWHERE = {
     "proof/decoder_limits.py": ("e2e/test_decoders.py", "a gate, passed and failed"),
     "proof/decoding_artifact.py": ("e2e/test_decoders.py", "what a gate asks of an artifact"),
     "proof/held.py": ("proof/test_parity.py", "what a gate found"),
-    "system/huge_pages.py": ("converters/test_decoder_families.py", "every decoder is opened on them"),
     "tasks/text_generation.py": ("e2e/test_decoders.py", "what it says of itself"),
     "contracts/encoder_decoder.py": ("contracts/test_examples.py", "its example, run"),
     "model/translating.py": ("test_children.py", "the two ends of a child"),

@@ -2,10 +2,11 @@
 
     npm pack @node-llama-cpp/linux-x64 && tar xzf node-llama-cpp-linux-x64-*.tgz
     pip download --no-deps --no-binary :all: llama-cpp-python==0.3.36 && tar xzf llama_cpp_python-*.tar.gz
-    .venv/bin/python tools/writing_peer.py BUNDLE MODEL.gguf DIRECTORY [--threads 1]
+    .venv/bin/python tools/writing_peer.py BUNDLE MODEL.gguf DIRECTORY [--threads 1] [--int8-cache BUNDLE]
 
 DIRECTORY is where both were unpacked: the first has llama.cpp's libraries, compiled for each kind of CPU, the second
 declarations of its C interface. The bundle was built from MODEL.gguf; llama.cpp makes its own f32 and q8_0 of it.
+The second bundle was built with --int8-cache, and has rows of its own; llama.cpp's cache is float16 in all of them.
 
 Each side is a process of its own, and each round asks one after the other for a few tokens, so that what else the
 machine does meets both. With one thread the time is that of the processor, by the thread's own clock; with more it is
@@ -267,6 +268,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--began", type=float, default=0.0)
     parser.add_argument("--only")
+    parser.add_argument("--int8-cache")
     parser.add_argument("words", nargs="*")
     asked = parser.parse_args()
     if asked.side:
@@ -282,11 +284,14 @@ def main() -> None:
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as work:
         for precision, name, kind in CLASSES:
-            if asked.only in (None, precision):
-                theirs = str(quantized(Path(place), Path(gguf), kind, name, Path(work)))
-                row = compared(["edgewright", bundle, precision], ["llama", place, theirs], ids, asked.threads)
-                found[precision] = name, row
-                print(precision, json.dumps(row, indent=1), flush=True)
+            if asked.only not in (None, precision):
+                continue
+            theirs = str(quantized(Path(place), Path(gguf), kind, name, Path(work)))
+            for ours, label in ((bundle, precision), (asked.int8_cache, f"{precision}, int8 cache")):
+                if ours and (ours == bundle or precision != "fp32"):
+                    row = compared(["edgewright", ours, precision], ["llama", place, theirs], ids, asked.threads)
+                    found[label] = name, row
+                    print(label, json.dumps(row, indent=1), flush=True)
     text = page(found, asked.threads)
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARK)
     _, _, after = rest.partition("\n\n## ")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgewright.converters._decoder.parts import Decoder
+    from edgewright.converters._decoder.parts import CachePeaks, Decoder
 
 __all__ = ["cache_peaks", "moments"]
 
@@ -45,10 +45,8 @@ def _taker(found: Moments, name: str) -> Any:
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
-def cache_peaks(
-    model: Any, decoder: Decoder, batches: Sequence[Mapping[str, NDArray[Any]]]
-) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """The largest sizes of each layer's keys and values by channel, float32 (key_heads * head_dim,) each.
+def cache_peaks(model: Any, decoder: Decoder, batches: Sequence[Mapping[str, NDArray[Any]]]) -> list[CachePeaks]:
+    """The largest sizes of each layer's keys and values, over texts int64 (1, length).
 
     Positions turn pairs of a key's numbers: both have the length of the pair, which is the same at every position, and
     no text need be as long as the context.

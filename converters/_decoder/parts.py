@@ -10,7 +10,7 @@ Weights are float32 views of the eager model's, (outputs, inputs) as `torch.nn.L
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
-__all__ = ["Attention", "Block", "Decoder", "FeedForward", "Linear", "Norm", "Rotary"]
+__all__ = ["Attention", "Block", "CachePeaks", "Decoder", "FeedForward", "Linear", "Norm", "Rotary"]
+
+CachePeaks: TypeAlias = "tuple[Array, Array]"
+"""How large a layer's keys and its values become, by channel: float32 (key_heads * head_dim,) each."""
 
 
 @dataclass(frozen=True, eq=False)

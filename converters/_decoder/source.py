@@ -5,14 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from edgewright.contracts.converter import ConversionSpec
-    from edgewright.converters._decoder.parts import Decoder
+    from edgewright.converters._decoder.parts import CachePeaks, Decoder
     from edgewright.converters._rounding.gptq import Moments
-
-    Peaks = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 __all__ = ["DecoderSource"]
 
@@ -23,7 +18,7 @@ class DecoderSource:
     def __init__(self) -> None:
         self._decoder: Decoder | None = None
         self._moments: Moments | None = None
-        self._peaks: list[Peaks] | None = None
+        self._peaks: list[CachePeaks] | None = None
 
     def decoder(self, model: Any, spec: ConversionSpec) -> Decoder:
         """The parts. Raises UnsupportedConversion."""
@@ -43,7 +38,7 @@ class DecoderSource:
             self._moments = moments(model.model, spec.calibration)
         return self._moments
 
-    def cache_peaks(self, model: Any, spec: ConversionSpec) -> list[Peaks]:
+    def cache_peaks(self, model: Any, spec: ConversionSpec) -> list[CachePeaks]:
         """How large the keys and values of each layer become there."""
         from edgewright.converters._decoder.observe import cache_peaks
 

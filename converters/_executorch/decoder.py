@@ -135,6 +135,10 @@ def _quantize(
     """The products and the table, but for what is no weight of the model: a turn of the heads stays exact."""
     if spec.precision == "fp32":
         return
+    if spec.precision == "fp16":
+        rewriter.each("linear.default", lambda _, node: _half_linear(rewriter, node))
+        rewriter.each("embedding.default", lambda _, node: _half_embedding(rewriter, node))
+        return
     wide = ("embedding", "head.weight")  # 4 bits are too few for the choice of a token
 
     def product(_: Rewriter, node: torch.fx.Node) -> torch.fx.Node | None:
@@ -147,3 +151,22 @@ def _quantize(
     rewriter.each("linear.default", product)
     small = nibble_embedding if spec.precision == "int4" and "embedding" not in spec.keep_float else byte_embedding
     rewriter.each("embedding.default", lambda _, node: small(rewriter, node) or byte_embedding(rewriter, node))
+
+
+def _half_linear(rewriter: Rewriter, node: torch.fx.Node) -> torch.fx.Node | None:
+    """A product in float16, its state and its result in float32: sums of squares are too large for float16."""
+    stored = {str(one.target): rewriter.weight(one) for one in node.args[1:] if one is not None}
+    halves = [rewriter.constant(f"{name}_half", one.half) for name, one in stored.items() if one is not None]
+    if len(halves) < len(stored):
+        return None
+    found = rewriter.call("linear.default", rewriter.call("to.dtype", node.args[0], torch.float16), *halves)
+    return rewriter.call("to.dtype", found, torch.float32)
+
+
+def _half_embedding(rewriter: Rewriter, node: torch.fx.Node) -> torch.fx.Node | None:
+    """Rows of a table in float16, made float32."""
+    table = rewriter.weight(node.args[0])
+    if table is None:
+        return None
+    half = rewriter.constant(f"{node.args[0].target}_half", table.half)
+    return rewriter.call("to.dtype", rewriter.call("embedding.default", half, node.args[1]), torch.float32)

@@ -23,12 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx
-    from numpy.typing import NDArray
 
-    from edgewright.converters._decoder.parts import Attention, Block, Decoder, FeedForward, Norm
+    from edgewright.converters._decoder.parts import Attention, Block, CachePeaks, Decoder, FeedForward, Norm
     from edgewright.converters._onnx.products import Products
-
-    Peaks = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 __all__ = ["decoder_model"]
 
@@ -44,10 +41,10 @@ _END = 2**31 - 1
 """Behind every sequence: the end of a slice."""
 
 
-def decoder_model(decoder: Decoder, products: Products, peaks: Sequence[Peaks] = ()) -> onnx.ModelProto:
+def decoder_model(decoder: Decoder, products: Products, peaks: Sequence[CachePeaks] = ()) -> onnx.ModelProto:
     """The model of `decoder`, its weights stored as `products` has it.
 
-    With the `peaks` of each layer's keys and values, float32 (key_heads * head_dim,), its cache is int8.
+    With the `peaks` of each layer its cache is int8.
     """
     return _Graph(decoder, products, peaks).model()
 
@@ -55,7 +52,7 @@ def decoder_model(decoder: Decoder, products: Products, peaks: Sequence[Peaks] =
 class _Graph(Writer):
     """The graph of a decoder in the making."""
 
-    def __init__(self, decoder: Decoder, products: Products, peaks: Sequence[Peaks]) -> None:
+    def __init__(self, decoder: Decoder, products: Products, peaks: Sequence[CachePeaks]) -> None:
         super().__init__(decoder)
         self.decoder, self._products, self._peaks = decoder, products, peaks
 

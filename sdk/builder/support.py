@@ -120,13 +120,6 @@ GAPS: tuple[Gap, ...] = (
         task="text-generation",
     ),
     Gap(
-        "ExecuTorch's attention over a cache has float32 alone",
-        "int8, or onnx at fp16",
-        format="executorch",
-        precision="fp16",
-        task="text-generation",
-    ),
-    Gap(
         "TensorFlow's converter has no int4",
         "int8 or int8-static",
         format="tflite",

@@ -2,6 +2,9 @@
 
 Before each token, `llguidance` says which ones may come next; all others are out of the question, so that whatever is
 written begins an answer of that form, and one that ends by itself is one. Where no token may come next, nothing comes.
+
+A vocabulary that was cut down has no token for some bytes, and a form may want them behind its beginning: then
+one whole answer is looked for before the first token is written.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,7 +21,7 @@ from edgewright import registry
 from edgewright.errors import DataError, UsageError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -26,6 +30,11 @@ __all__ = ["Constraint", "Constraints", "Form"]
 
 _MOST_BYTES = 1 << 20
 """Of a schema or an expression: a choice, a thousand times what is usual."""
+_IN_TEXT = (*range(0xC0), *range(0xC2, 0xF5))
+"""Bytes that UTF-8 has (RFC 3629, section 4)."""
+_MOST_LOOKED = 1000
+"""Tokens that are tried for one whole answer, some 20 us each: a form that takes more is taken as it is, and an answer
+that ends up where nothing may follow is an error then."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +114,55 @@ class Constraints:
         constraint = Constraint(matcher, self._size)
         if dead := constraint.dead():
             raise _refused(form, dead)
+        if self._missing and not matcher.is_accepting() and not self._found(matcher):
+            named = " ".join(f"{byte:#04x}" for byte in self._missing[:8])
+            words = (
+                f"this tokenizer cannot write one, it has no token for {len(self._missing)} bytes, {named} among them"
+            )
+            raise _refused(form, words)
         return constraint
+
+    @cached_property
+    def _bytes(self) -> dict[int, int]:
+        """The token of each byte of text that has one."""
+        each = {byte: self._tokenizer.tokenize_bytes(bytes([byte])) for byte in _IN_TEXT}
+        return {byte: ids[0] for byte, ids in each.items() if self._tokenizer.decode_bytes(ids) == bytes([byte])}
+
+    @property
+    def _missing(self) -> list[int]:
+        """The bytes of text that no token is; where there are none, every text that a form allows can be written."""
+        return [byte for byte in _IN_TEXT if byte not in self._bytes]
+
+    @cached_property
+    def _order(self) -> NDArray[np.int64]:
+        """All tokens, those first that end what was begun, then digits, which a number is made of, then whatever."""
+        first = [self._bytes[byte] for byte in b'"}]0123456789' if byte in self._bytes]
+        tokens = (*first, *range(self._tokenizer.vocab_size))
+        return np.array(list(dict.fromkeys(tokens)), np.int64)
+
+    def _found(self, matcher: Any) -> bool:
+        """Whether one whole answer was found, depth first, or not looked for to the end."""
+        ways = [self._ways(matcher)]
+        for _ in range(_MOST_LOOKED):
+            here, token = next(ways[-1], (None, 0))
+            if here is None:
+                ways.pop()
+                if not ways:
+                    return False
+                continue
+            there = here.deep_copy()
+            if there.consume_token(token):
+                if there.is_accepting():
+                    return True
+                ways.append(self._ways(there))
+        return True
+
+    def _ways(self, matcher: Any) -> Iterator[tuple[Any, int]]:
+        """A state with each token that may follow it. Where none may, the end is in the mask, an error in the state."""
+        allowed = Constraint(matcher, self._size).allowed()[self._order]
+        if matcher.is_error():
+            return
+        yield from ((matcher, int(token)) for token in self._order[allowed])
 
 
 class Constraint:

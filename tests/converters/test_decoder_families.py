@@ -274,6 +274,38 @@ def test_a_cache_of_8_bits_holds_what_comes_later_in_a_text(name, tmp_path):
         CacheSession(decoder).resume(tmp_path / "float32")
 
 
+def test_executorch_at_fp16_computes_what_the_model_does(tmp_path):
+    """Products alone are in float16: the squares of a norm are too large for it, and attention has no kernel there."""
+    pytest.importorskip("executorch")
+    import torch
+
+    from edgewright.bundle.manifest import Settings, TensorSpec
+    from edgewright.contracts.converter import ConversionSpec
+    from edgewright.converters._decoder.families import read
+    from edgewright.converters._executorch import decoder as decoders
+    from edgewright.converters._executorch.lower import lower
+    from edgewright.runtimes.executorch import ExecutorchRuntime
+    from edgewright.statistics.signal import sqnr_db
+
+    model = tiny("llama", {"attention_bias": True, "num_hidden_layers": 1})
+    with torch.no_grad():
+        model.model.embed_tokens.weight.mul_(500)  # states whose squares float16 has no number for
+    ids = torch.randint(3, 97, (1, 24))
+    with torch.no_grad():
+        wanted = model(ids).logits[0].numpy()
+    asked = ("fp16", ("input_ids",), ("logits",), {}, "text-generation", Settings(max_length=128), tmp_path)
+    spec = ConversionSpec(*asked)
+    inputs = [TensorSpec("input_ids", "int64", (1, "length")), TensorSpec("start", "int64", (1,))]
+    program = decoders.program(read(model, 128), spec, None)
+    kinds = {str(value.dtype) for value in program.state_dict.values() if value.dim() == 2}
+    (tmp_path / "m.pte").write_bytes(lower(program, spec, inputs, decoders.methods(read(model, 128), spec)))
+    decoder = ExecutorchRuntime().open_decoder(tmp_path / "m.pte", threads=1, context=128)
+    read_so = [decoder.read(ids[0, :20].numpy(), kept=20).copy()]
+    read_so += [decoder.read([int(token)]).copy() for token in ids[0, 20:]]
+    assert sqnr_db(wanted, np.concatenate(read_so) - wanted) > 45
+    assert "torch.float16" in kinds
+
+
 def test_the_head_reads_a_state_to_twice_eight_bits():
     """All but what the weights lose, which are taken as they were rounded."""
     import onnx

@@ -42,17 +42,23 @@ def test_every_artifact_is_proven_and_replayed(bundle):
 
 
 @pytest.mark.parametrize(
-    ("board", "wanted", "other"),
-    [("raspberry-pi-4", b"MatMulInteger", b"MatMulNBits"), ("raspberry-pi-5", b"MatMulNBits", b"MatMulInteger")],
+    ("board", "wanted", "other", "cache"),
+    [
+        ("raspberry-pi-4", b"MatMulInteger", b"MatMulNBits", "float32"),
+        ("raspberry-pi-5", b"MatMulNBits", b"MatMulInteger", "int8"),
+    ],
 )
-def test_the_boards_cpu_chooses_how_bytes_are_multiplied(checkpoint, tmp_path, board, wanted, other):
+def test_the_boards_cpu_chooses_how_bytes_are_multiplied(checkpoint, tmp_path, board, wanted, other, cache):
+    """The second one keeps its keys and values in 8 bits besides, as is asked."""
     asked = ("--format", "onnx", "--precision", "int8", "--device", board, "--allow-divergence", "-q")
-    edgewright("build", checkpoint, "--out", tmp_path / "b", *asked)
+    edgewright("build", checkpoint, "--out", tmp_path / "b", *asked, *["--int8-cache"] * (cache == "int8"))
     (int8,) = Bundle.open(tmp_path / "b").manifest.artifacts
     graph = (tmp_path / "b" / int8.path).read_bytes()
     assert wanted in graph
     assert other not in graph
     assert int8.decoding.kl < 0.02
+    assert int8.decoding.ways == ("cached", "chunked", "resumed")
+    assert int8.cache_dtype == cache
     (row,) = json.loads(edgewright("verify", tmp_path / "b", "--json"))["rows"]
     assert row["golden"] == "4 of 4"
 

@@ -119,6 +119,45 @@ def test_a_form_that_no_answer_has_is_refused_before_a_token(writers, options, w
     assert writer("Once", max_new_tokens=2)
 
 
+@pytest.fixture(scope="module")
+def poor(tmp_path_factory):
+    """A tokenizer that was cut down: it has no token for X, and none for the second byte of an \u00e4."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    root, lacks = tmp_path_factory.mktemp("poor"), "X\u00a4"
+    kept = [one for one in sorted(pre_tokenizers.ByteLevel.alphabet()) if one not in lacks]
+    tokenizer = Tokenizer(models.BPE({one: at for at, one in enumerate(kept)}, []))
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<the end>"])
+    tokenizer.save(str(root / "tokenizer.json"))
+    return Constraints(root, len(kept) + 1, [len(kept)])
+
+
+@pytest.mark.parametrize(
+    ("options", "met"),
+    [
+        ({"choices": ["abXc"]}, False),
+        ({"choices": ["abXc", "abd"]}, True),
+        ({"regex": "a{2,5}[XY]"}, True),
+        ({"regex": "(a|b){2,5}X"}, False),
+        ({"regex": "z\u00e4"}, False),
+        ({"regex": "z(\u00e4|\u00f6)"}, True),
+        ({"json_schema": {"type": "object", "properties": {"X": {}}, "required": ["X"]}}, False),
+        ({"json_schema": {"enum": ["one X"]}}, False),
+        ({"json_schema": SCHEMA}, True),
+        ({"json_schema": {"type": "array", "items": {"type": "string", "minLength": 40}, "minItems": 3}}, True),
+    ],
+)
+def test_a_form_that_this_tokenizer_cannot_write_is_refused(poor, options, met):
+    form = Form.of(**options)
+    if met:
+        assert not poor.begin(form).dead()
+        return
+    with pytest.raises(UsageError, match="cannot write one, it has no token for 2 bytes, 0x58 0xa4 among") as caught:
+        poor.begin(form)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_token_that_is_not_allowed_is_refused(words):
     root, end = words
     constraint = Constraints(root, 400, [end]).begin(Form.of(regex="ab"))

@@ -1,0 +1,45 @@
+"""Where memory for weights lies, by what the kernel says: whether it has large pages to give is its own affair."""
+
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import ctypes, json, re
+from edgewright.system.huge_pages import huge_pages
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+
+def resident():
+    return 1024 * int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1])
+
+before = resident()
+with huge_pages(64 << 20):
+    matrices = [libc.malloc(ctypes.c_size_t(700_000)) for _ in range(40)]
+    for one in matrices:
+        ctypes.memset(ctypes.c_void_p(one), 1, 700_000)
+parts, low = [], 0
+for line in open("/proc/self/smaps"):
+    if found := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
+        low, high = (int(end, 16) for end in found.groups())
+    elif line.startswith("VmFlags:"):
+        parts.append((low, high, "hg" in line.split()))
+inside = sum(any(low <= one and one + 700_000 <= high and asked for low, high, asked in parts) for one in matrices)
+print(json.dumps({"inside": inside, "grown": resident() - before}))
+"""
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc" or not Path("/sys/kernel/mm/transparent_hugepage").is_dir(),
+    reason="huge pages are asked for on Linux with glibc",
+)
+def test_matrices_lie_where_huge_pages_were_asked_for_and_no_more_is_taken_than_they_need():
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=True)
+    found = json.loads(done.stdout)
+    assert found["inside"] >= 38, "the first may fill a gap before"
+    assert found["grown"] < 40 * 700_000 + (8 << 20), "64 MiB were expected, 28 MB came"
