@@ -83,8 +83,8 @@ def export_android(
             lies in the app's archive; the weights of an `onnx` file are copied by the engine.
         precision: which artifact; by default the smallest that passed its gates.
         kotlinc: a Kotlin compiler, which makes `edgewright.aar` of the module, for builds without Gradle.
-        classpath: what it compiles against: android.jar, the classes of the engine and of kotlinx-coroutines, as jars or as
-            archives for Android.
+        classpath: what it compiles against: android.jar, the classes of the engine and of kotlinx-coroutines, as jars
+            or as archives for Android.
         force: replace such a project that is at `out` already.
         progress: called with a short phrase at each stage.
 
