@@ -29,6 +29,7 @@ public final class Edgewright: @unchecked Sendable {
     }
 
     private let model: OpaquePointer
+    private let writing = NSLock() // an answer that nobody reads any more ends behind its next piece: a new one waits
 
     /// Opens a directory that an export wrote. `engine` is the library of ONNX Runtime where the program is not linked with it.
     public init(assets: URL, engine: String? = nil, threads: Int = 1) throws {
@@ -145,7 +146,12 @@ public final class Edgewright: @unchecked Sendable {
     private func written(_ asked: [String?], _ settings: [String: Any]) -> AsyncThrowingStream<String, Error> {
         AsyncThrowingStream { pieces in
             let work = Thread { [self] in
+                writing.lock()
+                defer { writing.unlock() }
                 do {
+                    guard JSONSerialization.isValidJSONObject(settings) else {
+                        throw Failure(code: Int(EW_ARGUMENT), description: "the settings are nothing that JSON has")
+                    }
                     let said = String(decoding: try JSONSerialization.data(withJSONObject: settings), as: UTF8.self)
                     let reader = Reader { piece in
                         if case .terminated = pieces.yield(piece) { return false }
