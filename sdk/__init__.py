@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from edgewright.exporting.android import export_android
     from edgewright.exporting.c import export_c
     from edgewright.exporting.hub import pull, push
+    from edgewright.exporting.ios import export_ios
     from edgewright.exporting.mediapipe import export_mediapipe
     from edgewright.exporting.mender import export_mender
     from edgewright.exporting.rauc import export_rauc
@@ -160,6 +161,7 @@ __all__ = [
     "explain",
     "export_android",
     "export_c",
+    "export_ios",
     "export_mediapipe",
     "export_mender",
     "export_rauc",
@@ -278,6 +280,7 @@ _HOMES = {
     "explain": "measure.explain",
     "export_android": "exporting.android",
     "export_c": "exporting.c",
+    "export_ios": "exporting.ios",
     "export_mediapipe": "exporting.mediapipe",
     "export_mender": "exporting.mender",
     "export_rauc": "exporting.rauc",

@@ -56,6 +56,7 @@ VERBS = {
     "eval": "evaluate",
     "export android": "export_android",
     "export c": "export_c",
+    "export ios": "export_ios",
     "export mediapipe": "export_mediapipe",
     "export mender": "export_mender",
     "export rauc": "export_rauc",

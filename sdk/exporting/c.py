@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from edgewright.bundle.manifest import Artifact, Manifest, TensorSpec
     from edgewright.tasks import Task
 
-__all__ = ["chat_refused", "export_c", "fit", "write_assets"]
+__all__ = ["SOURCES", "chat_refused", "export_c", "fit", "write_assets"]
 
 _MARKER = "edgewright.h"
 """What a directory must hold to be replaced."""
-_SOURCES = Path(__file__).with_name("c_project")
+SOURCES = Path(__file__).with_name("c_project")
+"""The C core and its project."""
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 """What the C core can give a model."""
 _TASKS = (
@@ -85,7 +86,7 @@ def export_c(
     """
     opened, artifact = fit(bundle, format=format, precision=precision)
     with staged(Path(out), marker=_MARKER, force=force) as work:
-        shutil.copytree(_SOURCES, work, dirs_exist_ok=True)
+        shutil.copytree(SOURCES, work, dirs_exist_ok=True)
         write_assets(opened, artifact, work / "assets", progress=progress)
     return artifact
 

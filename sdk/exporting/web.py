@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgewright.bundle.bundle import Bundle
 from edgewright.errors import InputError, MissingExtra
 from edgewright.exporting.c import fit, write_assets
 from edgewright.system.atomic import staged
@@ -24,7 +25,6 @@ from edgewright.system.progress import silent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from edgewright.bundle.bundle import Bundle
     from edgewright.bundle.manifest import Artifact
 
 __all__ = ["export_web", "list_files"]
@@ -45,6 +45,9 @@ _MOST_BYTES = 24 << 20
 """Of a file: Cloudflare Pages and others take none above 25 MiB."""
 _MOST_ENGINE_BYTES = 64 << 20
 """Of a file of the engine; the larger one has 14 MB."""
+_QUICK = ("fp16", "fp32")
+"""Of a decoder: at int8 and int4 the engine unpacks every matrix anew for each token in WebAssembly. SmolLM2-135M wrote
+8.8 tokens a second at fp32, 1.3 at int8 and 0.7 at int4, on one core; fp16 is fp32 once it is open."""
 _NPM_TIMEOUT_S = 300.0
 """A choice: 33 MB through a slow line."""
 
@@ -63,7 +66,8 @@ def export_web(
     Args:
         bundle: a bundle with an artifact for ONNX Runtime, of a task that is answered by one run, or of a decoder.
         out: the directory to write.
-        precision: which artifact; by default the smallest that passed its gates.
+        precision: which artifact; by default the smallest that passed its gates, of a decoder fp16 or fp32 where there
+            is one: pages write several times as fast at it.
         engine: a directory that holds the files of onnxruntime-web, such as its package unpacked; by default `npm` gets
             it.
         force: replace such a directory that is at `out` already.
@@ -76,7 +80,8 @@ def export_web(
         InputError: npm does not get the engine, or its files are of another version.
         StorageError: `out` exists, or cannot be written.
     """
-    opened, artifact = fit(bundle, format="onnx", precision=precision)
+    opened = Bundle.of(bundle)
+    opened, artifact = fit(opened, format="onnx", precision=precision or _quick(opened))
     with staged(Path(out), marker=_MARKER, force=force) as work:
         shutil.copytree(_SOURCES, work, dirs_exist_ok=True)
         write_assets(opened, artifact, work / "model", progress=progress)
@@ -90,6 +95,14 @@ def export_web(
         for name in list_files(work / "model", sorted(path.name for path in (work / "model").iterdir())):
             progress(f"{name} is in parts, since some hosts take no file above 25 MiB")
     return artifact
+
+
+def _quick(bundle: Bundle) -> str | None:
+    """At which precision a page should write, None where it does not or has no choice."""
+    if not bundle.task().generates:
+        return None
+    fits = {one.precision for one in bundle.artifacts("onnx", None) if one.parity.diverged is None}
+    return next((one for one in _QUICK if one in fits), None)
 
 
 def _get_engine(to: Path) -> None:

@@ -106,7 +106,9 @@ def test_size(wheel):
     assert wheel.stat().st_size < 1_410_000
     with zipfile.ZipFile(wheel) as archive:
         parts = {part.filename: part.compress_size for part in archive.infolist() if "dist-info" not in part.filename}
-    assert parts.pop("edgewright/exporting/web_project/edgewright.wasm") < 40_000, "the C core, compiled"
+    assert parts.pop("edgewright/exporting/web_project/edgewright.wasm") < 48_000, (
+        "the C core, compiled: it writes, too"
+    )
     assert max(parts.values()) < 10_000, "no file of data came along"
 
 

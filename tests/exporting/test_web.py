@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 from web_pages import asked, unlike
 
+from edgewright.bundle.bundle import Bundle
 from edgewright.cli._export.web import command
 from edgewright.errors import InputError, MissingExtra, StorageError
 from edgewright.exporting import web
@@ -244,6 +246,21 @@ def test_what_a_page_writes_is_what_python_writes(talking, engine, tmp_path):
     assert answers[8]["why"] == "no setting is called heat"
     assert answers[11]["worst"] == 0
     assert found["chats"] is True
+
+
+@pytest.mark.parametrize(
+    ("task", "has", "found"),
+    [
+        ("text-generation", ("fp32", "fp16", "int8"), "fp16"),
+        ("text-generation", ("fp32", "int8"), "fp32"),
+        ("text-generation", ("int8", "int4"), None),
+        ("text-classification", ("fp32", "int8"), None),
+    ],
+)
+def test_a_page_writes_at_a_precision_that_its_engine_has_kernels_for(task, has, found, bundle_dir, make_artifact):
+    bundle = Bundle.of(bundle_dir)
+    artifacts = tuple(make_artifact(precision=one, path=f"onnx/{one}.onnx") for one in has)
+    assert web._quick(Bundle(bundle.directory, replace(bundle.manifest, task=task, artifacts=artifacts))) == found
 
 
 def test_the_webassembly_is_of_these_sources():

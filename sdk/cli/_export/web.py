@@ -15,7 +15,10 @@ __all__ = ["command"]
 @click.argument("bundle", type=click.Path())
 @click.option("-o", "--out", required=True, type=click.Path(), help="The directory to write.")
 @click.option(
-    "--precision", cls=Listing, type=PRECISIONS, help="Which artifact; by default the smallest that passed its gates."
+    "--precision",
+    cls=Listing,
+    type=PRECISIONS,
+    help="Which artifact; by default the smallest that passed its gates, of a model that writes fp16 or fp32.",
 )
 @click.option(
     "--engine",

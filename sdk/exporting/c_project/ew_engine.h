@@ -163,28 +163,37 @@ static int session(ew_model *m, const char *path, int threads, int exact, char *
     return code;
 }
 
+#ifdef EW_LINKED_ENGINE /* a program that is linked with ONNX Runtime, as an app for iOS */
+const ort_base *OrtGetApiBase(void);
+static const ort_base *linked(void) { return OrtGetApiBase(); }
+#else
+static const ort_base *linked(void) { return NULL; }
+#endif
+
 static int load(ew_model *m, const char *directory, const char *file, const ew_options *options, char *why)
 {
     static const char *const names[] = {"libonnxruntime.so.1", "libonnxruntime.so", "libLiteRt.so"};
     const char *engine = options ? options->engine : NULL;
-    const ort_base *(*base)(void) = NULL;
+    const ort_base *(*base)(void) = engine ? NULL : linked;
     size_t n = strlen(file), lite = n > 7 && !strcmp(file + n - 7, ".tflite");
     char path[4096];
     m->engine = lite ? "LiteRT" : "ONNX Runtime";
     if (snprintf(path, sizeof path, "%s/%s", directory, file) >= (int)sizeof path)
         return say(why, EW_ARGUMENT, "the directory's name is too long");
     setenv("ORT_DISABLE_TELEMETRY", "1", 0); /* it would write into the home directory */
+    int known = base && !lite && base();
     if (engine)
         m->library = dlopen(engine, RTLD_NOW | RTLD_LOCAL);
-    for (size_t i = lite ? 2 : 0; i < (lite ? 3 : 2) && !engine && !m->library; i++)
+    for (size_t i = lite ? 2 : 0; i < (lite ? 3 : 2) && !engine && !known && !m->library; i++)
         m->library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-    if (!m->library)
+    if (!m->library && !known)
         return say(why, EW_ENGINE, "the engine does not load: %s", dlerror());
     if (lite)
         return litert_open(m, path, options ? options->threads : 1, why);
-    void *symbol = dlsym(m->library, "OrtGetApiBase");
-    memcpy(&base, &symbol, sizeof base);
-    m->api = symbol ? base()->get_api(ORT_API_VERSION) : NULL;
+    void *symbol = known ? NULL : dlsym(m->library, "OrtGetApiBase");
+    if (!known)
+        memcpy(&base, &symbol, sizeof base);
+    m->api = base ? base()->get_api(ORT_API_VERSION) : NULL;
     if (!m->api)
         return say(why, EW_ENGINE, "%s is no ONNX Runtime of version 1.5 or later", engine ? engine : "the library");
     int code = engine_failed(m, ORT(m, ORT_CREATE_ENV, ort, int, const char *, ort *)(ORT_ERROR, "edgewright", &m->env), why);

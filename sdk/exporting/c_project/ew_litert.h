@@ -91,7 +91,8 @@ static int litert_described(litert *l, void *signature, litert_signature *out)
         bad = LITERT(l, LiteRtGetSignatureOutputName, void *, size_t, const char **)(signature, i, &one->name)
             || LITERT(l, LiteRtGetSignatureOutputTensorByIndex, void *, size_t, void **)(signature, i, &tensor)
             || LITERT(l, LiteRtGetRankedTensorType, void *, litert_type *)(tensor, &one->type) || one->type.element != LITERT_FLOAT
-            || one->type.rank < 2 || one->type.rank > 3 || one->type.shape[0] != 1;
+            || one->type.rank < 2 || one->type.rank > 3 || one->type.shape[0] != 1 || one->type.shape[1] < 1
+            || (one->type.rank > 2 && one->type.shape[2] < 1);
     }
     return !bad;
 }
@@ -111,12 +112,14 @@ static int litert_options(litert *l, int threads, void **out)
 static int litert_begun(litert *l, const char *path, int threads)
 {
     void *options = NULL, *signature;
+    size_t count = 0;
     int bad = LITERT(l, LiteRtCreateEnvironment, int, const litert_setting *, void **)(2, litert_settings, &l->environment)
         || LITERT(l, LiteRtCreateModelFromFile, void *, const char *, void **)(l->environment, path, &l->model)
-        || LITERT(l, LiteRtGetNumModelSignatures, void *, size_t *)(l->model, &l->count) || l->count > MOST_SIGNATURES
+        || LITERT(l, LiteRtGetNumModelSignatures, void *, size_t *)(l->model, &count) || count > MOST_SIGNATURES
         || litert_options(l, threads, &options) || LITERT(l, LiteRtCreateCompiledModel, void *, void *, void *, void **)(l->environment, l->model, options, &l->compiled);
     if (options)
         LITERT(l, LiteRtDestroyOptions, void *)(options);
+    l->count = bad ? 0 : count;
     for (size_t i = 0; !bad && i < l->count; i++)
         bad = LITERT(l, LiteRtGetModelSignature, void *, size_t, void **)(l->model, i, &signature) || !litert_described(l, signature, &l->signatures[i]);
     return !bad && l->count;
@@ -176,7 +179,7 @@ static int litert_taken(litert *l, litert_tensor *t, value **out, size_t row, si
         if (!data || !(*out = value_of(data, (int)t->type.rank, (int)rows, second, t->type.rank > 2 ? (int)last : 1)))
             return free(data), 0;
     }
-    const float *place = litert_locked(l, t, LITERT_READ);
+    const float *place = per_token(t) && (size_t)t->type.shape[1] < n ? NULL : litert_locked(l, t, LITERT_READ);
     if (!place)
         return 0;
     memcpy((float *)(*out)->data + row * each, place, each * sizeof *place);
