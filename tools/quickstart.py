@@ -81,7 +81,7 @@ def table(found: Sequence[Sequence[Row]]) -> str:
     text = "\n".join("  ".join(map(str.rjust, line, widths)) for line in lines)
     where = f"{score.metric} on the {score.n} sentences of {score.data}"
     every = sorted(reason for rows in found for row in rows if row.void for reason in row.reasons)
-    reasons = {re.sub(r"[-+\d.]+", "", reason): reason for reason in every}.values()  # the worst of each kind
+    reasons = {re.sub(r"[-+\d.]+", "", reason): reason for reason in every}.values()  # one of each kind
     busy = f"\n\nvoid: {'; '.join(reasons)}. Measure again when nothing else runs here." if reasons else ""
     return f"\nOne thread, batch 1; {where}; median (share of eager):\n\n{text}{busy}"
 
