@@ -126,10 +126,8 @@ def _left_out(formats: Sequence[str], place: Place) -> list[str]:
     here = place.name == "local"
     where = "here" if here else f"on {place.name}"
     extras = {name: next((engine.extra for engine in engines_of(name)), name) for name in formats}
-    lines = {
-        name: install_line(extra) if here else f"pip install 'edgewright[{extra}]'" for name, extra in extras.items()
-    }
-    return [f"{name} is left out: no engine for it {where}; run: {line}" for name, line in lines.items()]
+    line = install_line if here else "pip install 'edgewright[{}]'".format
+    return [f"{name} is left out: no engine for it {where}; run: {line(extra)}" for name, extra in extras.items()]
 
 
 def _check(plan: Plan, longest: int, place: Place) -> None:
