@@ -11,6 +11,7 @@ from edgewright import registry
 from edgewright.errors import MissingExtra, UsageError
 from edgewright.system.toml import read_toml
 
+CHECKOUT = registry._checkout
 ROOMS = ["converters", "runtimes", "devices", "tasks", "cli"]
 
 
@@ -44,8 +45,7 @@ def test_a_key_gives_the_object_of_that_name(name):
     assert registry.load("tasks", name).name == name
 
 
-def test_a_missing_module_names_the_pip_line(monkeypatch):
-    monkeypatch.setattr(registry, "_checkout", list)
+def test_a_missing_module_names_the_pip_line():
     with pytest.raises(MissingExtra) as caught:
         registry.require(("sys", "no_such_module_a", "no_such_module_b"), "onnx")
     assert str(caught.value) == (
@@ -73,6 +73,7 @@ def test_the_pip_line_is_of_the_checkout_that_was_installed(told, line, tmp_path
     (tmp_path / "my own").mkdir()
     (tmp_path / "my own/pyproject.toml").touch()
     filled = told % tmp_path if told and "%s" in told else told
+    monkeypatch.setattr(registry, "_checkout", CHECKOUT)
     monkeypatch.setattr(metadata, "distribution", lambda _: SimpleNamespace(read_text=lambda _: filled))
     assert registry.install_line("onnx") == (line % tmp_path if "%s" in line else line)
 

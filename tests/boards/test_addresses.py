@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgewright import registry
 from edgewright.boards.agent import _no_answer
 from edgewright.boards.connect import connect
 from edgewright.contracts.transport import Completed
@@ -115,5 +114,5 @@ def test_what_no_engine_here_opens_is_left_out_and_said(make_artifact):
     assert openable([onnx, tflite], here) == ([onnx], ["tflite"])
     assert openable([tflite], here) == ([tflite], [])
     assert _left_out(["tflite"], here) == [
-        f"tflite is left out: no engine for it here; run: {registry.install_line('litert')}"
+        "tflite is left out: no engine for it here; run: pip install 'edgewright[litert]'"
     ]
