@@ -99,9 +99,9 @@ def test_a_bill_of_materials_has_what_the_wheel_brings(board, tmp_path):
 def test_size(wheel):
     """Source, the Kotlin of Android's library and 38 kB of WebAssembly: the rest is extras.
 
-    A megabyte of it is Python, which a wheel deflates file by file. The strongest deflate takes 2.5 % off, the
-    templates of all exports in one archive 3 %: neither is worth a step of the build, and both together leave far
-    more than the 0.8 MB that a board is sent (tests/boards/test_own_wheel.py).
+    A megabyte of it is Python, which a wheel deflates file by file; the strongest deflate takes 2.5 % off, the exports'
+    templates in one archive 3 %: neither is worth a step of the build, nor would both come near the 0.8 MB that a board
+    is sent (tests/boards/test_own_wheel.py).
     """
     assert wheel.stat().st_size < 1_410_000
     with zipfile.ZipFile(wheel) as archive:
