@@ -20,7 +20,7 @@ from edgewright.contracts.transport import Completed, Transport
 from edgewright.devices._ways.programs import find_program, last_line, run_program
 from edgewright.devices.ssh import Ssh
 from edgewright.errors import DeviceError
-from edgewright.registry import require
+from edgewright.registry import install_line, require
 from edgewright.system.files import home, locked
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Labgrid(Transport):
     def __init__(self, place: str) -> None:
         """Raises DeviceError: there is no labgrid here."""
         self._place = place
-        self._client = (find_program("labgrid-client", "run: pip install 'edgewright[labgrid]'"), "-p", place)
+        self._client = (find_program("labgrid-client", f"run: {install_line('labgrid')}"), "-p", place)
         self._ssh: Ssh | None = None
         self._end = weakref.finalize(self, lambda: None)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from edgewright.errors import MissingExtra, UsageError, did_you_mean
 
-__all__ = ["load", "names", "require"]
+__all__ = ["install_line", "load", "names", "require"]
 
 _NOUNS = {
     "converters": "format",
@@ -59,5 +59,28 @@ def require(modules: tuple[str, ...], extra: str) -> None:
     """
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
-        hint = f"run: pip install 'edgewright[{extra}]'"
-        raise MissingExtra(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed", hint=hint)
+        what = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed"
+        raise MissingExtra(what, hint=f"run: {install_line(extra)}")
+
+
+def install_line(extra: str) -> str:
+    """The pip line that brings an extra; of a checkout, where edgewright was installed from one."""
+    import shlex
+
+    words = _checkout() or ["edgewright"]
+    return shlex.join(["pip", "install", *words[:-1], f"{words[-1]}[{extra}]"])
+
+
+def _checkout() -> list[str]:
+    """What pip was given to install this edgewright, if it was a directory that is still there (PEP 610)."""
+    import json
+    from importlib import metadata
+    from pathlib import Path
+    from urllib.parse import unquote, urlsplit
+
+    try:
+        told = json.loads(metadata.distribution("edgewright").read_text("direct_url.json") or "{}")
+        directory, editable = Path(unquote(urlsplit(told["url"]).path)), told["dir_info"].get("editable", False)
+    except (metadata.PackageNotFoundError, ValueError, LookupError):
+        return []
+    return [*(["-e"] if editable else []), str(directory)] if (directory / "pyproject.toml").is_file() else []

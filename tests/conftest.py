@@ -20,6 +20,7 @@ from onnx_wire import empty_model
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from edgewright import registry
 from edgewright.bundle import manifest
 
 HERE = Path(__file__).parent
@@ -53,6 +54,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if SLOW_ROOMS & {parent.name for parent in item.path.relative_to(HERE).parents}:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(autouse=True)
+def _from_an_index(monkeypatch):
+    """Pip lines are those of an edgewright that came from an index; tests/test_registry.py has those of a checkout."""
+    monkeypatch.setattr(registry, "_checkout", list)
 
 
 @pytest.fixture

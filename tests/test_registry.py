@@ -3,6 +3,7 @@ import re
 import sys
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +11,7 @@ from edgewright import registry
 from edgewright.errors import MissingExtra, UsageError
 from edgewright.system.toml import read_toml
 
+CHECKOUT = registry._checkout
 ROOMS = ["converters", "runtimes", "devices", "tasks", "cli"]
 
 
@@ -50,6 +52,30 @@ def test_a_missing_module_names_the_pip_line():
         "no_such_module_a, no_such_module_b are not installed; run: pip install 'edgewright[onnx]'"
     )
     assert caught.value.exit_code == 6
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        (None, "pip install 'edgewright[onnx]'"),
+        ("no JSON", "pip install 'edgewright[onnx]'"),
+        ('{"url": "file:///a.whl", "archive_info": {}}', "pip install 'edgewright[onnx]'"),
+        ('{"url": "file://%s/gone", "dir_info": {}}', "pip install 'edgewright[onnx]'"),
+        ('{"url": "file://%s/my%%20own", "dir_info": {}}', "pip install '%s/my own[onnx]'"),
+        (
+            '{"url": "file://%s/my%%20own", "dir_info": {"editable": true}}',
+            "pip install -e '%s/my own[onnx]'",
+        ),
+    ],
+)
+def test_the_pip_line_is_of_the_checkout_that_was_installed(told, line, tmp_path, monkeypatch):
+    """Which no index may have."""
+    (tmp_path / "my own").mkdir()
+    (tmp_path / "my own/pyproject.toml").touch()
+    filled = told % tmp_path if told and "%s" in told else told
+    monkeypatch.setattr(registry, "_checkout", CHECKOUT)
+    monkeypatch.setattr(metadata, "distribution", lambda _: SimpleNamespace(read_text=lambda _: filled))
+    assert registry.install_line("onnx") == (line % tmp_path if "%s" in line else line)
 
 
 def test_one_missing_module_is_missing_in_the_singular():

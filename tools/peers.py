@@ -181,10 +181,10 @@ class Contest:
         self.sides.remove(side)
 
 
-def process(side: Side, request: dict[str, Any]) -> dict[str, Any]:
+def process(side: Side, request: dict[str, Any], threads: int = 1) -> dict[str, Any]:
     """The record of a fresh process of a side, with the seconds from its start to its first answer."""
     given = json.dumps({"side": side.kind, "files": side.files, **request})
-    alone = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    alone = {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
     begin = time.monotonic()
     done = subprocess.run(
         [str(side.python), "-I", str(CHILD)],

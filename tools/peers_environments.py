@@ -27,6 +27,9 @@ def packages(name: str) -> list[list[str]]:
         "bare": [engines],
         "transformers": [torch, _pinned("transformers", "tokenizers", "numpy")],
         "optimum": [torch, ["optimum-onnx[onnxruntime]==0.1.0", "transformers<4.58", *_pinned("onnxruntime")]],
+        "sentence-transformers": [torch, _pinned("sentence-transformers", "transformers", "tokenizers", "numpy")],
+        "fastembed": [["fastembed==0.9.1", *_pinned("onnxruntime")]],
+        "openvino": [["openvino==2026.4.1", "nncf==3.4.0", *_pinned("tokenizers")]],
         "llama": [["--no-binary", "llama-cpp-python", LLAMA]],
     }[name]
 

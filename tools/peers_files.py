@@ -1,24 +1,26 @@
-"""What the sides open: our bundle of a model, Optimum's two files of it, and llama.cpp's two, made once.
+"""What the sides open: our bundle of a model, Optimum's two files of it, llama.cpp's two and OpenVINO's, made once.
 
 A peer that cannot take the model is left out, with the reason.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gguf_bert
-from peers_environments import ROOT, code, digest, is_ready, mark_ready, python_of
+from peers_environments import code, digest, is_ready, mark_ready, python_of
 
 from edgewright import build
+from edgewright.bundle import manifest
 from edgewright.bundle.bundle import Bundle
 from edgewright.model.source import open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 EXPORT = """
 import sys
@@ -29,6 +31,24 @@ model, task, work = sys.argv[1:]
 main_export(model, work, task=task, do_validation=False)
 config = AutoQuantizationConfig.avx512_vnni(is_static=False, per_channel=True)
 ORTQuantizer.from_pretrained(work).quantize(save_dir=work, quantization_config=config)
+"""
+
+OPENVINO = """
+import json, sys
+import numpy as np
+import nncf, openvino
+from tokenizers import Tokenizer
+source, tokenizer, texts, out = sys.argv[1:]
+model, encode = openvino.Core().read_model(source), Tokenizer.from_file(tokenizer)
+encode.no_padding()
+names = [one.any_name for one in model.inputs]
+def feeds(text):
+    got = encode.encode(text)
+    given = {"input_ids": got.ids, "attention_mask": got.attention_mask, "token_type_ids": got.type_ids}
+    return {name: np.array([given[name]], np.int64) for name in names}
+rows = nncf.Dataset([feeds(text) for text in json.loads(texts)])
+int8 = nncf.quantize(model, rows, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(json.loads(texts)))
+openvino.save_model(int8, out + "/int8.xml", compress_to_fp16=False)
 """
 
 QUANTIZE = """
@@ -58,7 +78,7 @@ class Files:
     def bundle(self) -> Bundle:
         """ONNX and TFLite in int8, made anew where the model, the converters or the manifest are others than then."""
         home = self.home / "bundle"
-        makers = [*code("converters"), ROOT / "sdk" / "manifest.py"]
+        makers = [*code("converters"), Path(manifest.__file__)]
 
         def make(_: Path) -> None:
             build(self.model, out=home, formats=["onnx", "tflite"], precisions=["int8"], force=True)
@@ -74,6 +94,16 @@ class Files:
             digest(self.model / "model.safetensors"),
             lambda home: _run(python, EXPORT, str(self.model), self.task, str(home)),
         )
+
+    def openvino(self, texts: Sequence[str]) -> Path:
+        """A directory with int8.xml, quantized by NNCF from Optimum's model.onnx on some texts."""
+        python, source = python_of("openvino", self.work), self.optimum() / "model.onnx"
+
+        def make(home: Path) -> None:
+            home.mkdir(exist_ok=True)
+            _run(python, OPENVINO, str(source), str(self.model / "tokenizer.json"), json.dumps(texts), str(home))
+
+        return self._once("openvino", digest(self.model / "model.safetensors"), make)
 
     def llama(self) -> Path:
         """A directory with f32.gguf, written by us, and q8_0.gguf, quantized from it by llama.cpp."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -79,8 +80,9 @@ def table(found: Sequence[Sequence[Row]]) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = "\n".join("  ".join(map(str.rjust, line, widths)) for line in lines)
     where = f"{score.metric} on the {score.n} sentences of {score.data}"
-    reasons = {reason for rows in found for row in rows if row.void for reason in row.reasons}
-    busy = f"\n\nvoid: {'; '.join(sorted(reasons))}. Measure again when nothing else runs here." if reasons else ""
+    every = sorted(reason for rows in found for row in rows if row.void for reason in row.reasons)
+    reasons = {re.sub(r"[-+\d.]+", "", reason): reason for reason in every}.values()  # one of each kind
+    busy = f"\n\nvoid: {'; '.join(reasons)}. Measure again when nothing else runs here." if reasons else ""
     return f"\nOne thread, batch 1; {where}; median (share of eager):\n\n{text}{busy}"
 
 

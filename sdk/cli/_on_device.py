@@ -25,6 +25,8 @@ __all__ = ["ask", "there"]
 _MOST_BYTES = 2**26
 """A choice: what travels is packed, and an answer of 3 MiB comes back; more is split in any case."""
 _OURS = {"device", "root", "python", "as_json", "quiet"}
+_NO_PROGRESS = ("profile", "run")
+"""Commands that show none: an older edgewright on a board knows no --quiet of theirs."""
 
 
 def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
@@ -59,7 +61,7 @@ def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
             words.append(f"{_long(parameter)}={given[name]}")
     known = {str(parameter.name): parameter for parameter in command.params}
     words += [f"{_long(known[name])}={{files}}/{name}" for name in takes]
-    words += ["--json", *(["--quiet"] if "quiet" in known else []), *(["--", *texts] if texts else [])]
+    words += ["--json", *([] if command.name in _NO_PROGRESS else ["--quiet"]), *(["--", *texts] if texts else [])]
     remote = Remote(given["device"], given["root"], given["python"])
     return remote.ask(given[bundle], words, files=files, takes=takes)
 

@@ -73,8 +73,10 @@ def translation_defaults(directory: Path, context: int) -> tuple[Rules, Search]:
     end, start = ids.get("eos_token_id"), ids.get("decoder_start_token_id", ids.get("bos_token_id"))
     ends = frozenset(one for one in (end if isinstance(end, list) else [end]) if type(one) is int)
     if type(start) is not int or not ends:
-        what = f"{directory} names no decoder_start_token_id or no eos_token_id"
-        raise SourceError(what, hint="save its generation_config.json beside config.json")
+        hint = "save its generation_config.json beside config.json"
+        if not model.get("is_encoder_decoder"):
+            hint = f"as {model.get('model_type', 'it')} is no encoder-decoder, name the task that it was made for"
+        raise SourceError(f"{directory} names no decoder_start_token_id or no eos_token_id", hint=hint)
     forced = own.get("forced_eos_token_id")
     rules = Rules(
         start, ends, _banned(own), forced if type(forced) is int else None, own.get("renormalize_logits") is True

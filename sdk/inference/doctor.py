@@ -83,7 +83,7 @@ def require_engine(formats: Sequence[str]) -> None:
         if not problem:
             return
         problems.append(f"{module} {problem}")
-    install = f"run: pip install 'edgewright[{engines[0].extra if engines else 'onnx'}]'"
+    install = f"run: {registry.install_line(engines[0].extra if engines else 'onnx')}"
     found = "; ".join(problems) or "none is installed"
     raise MissingExtra(f"no engine opens {' or '.join(formats)}: {found}", hint=_remedy(found) or install)
 
@@ -113,7 +113,7 @@ class _Part(NamedTuple):
             "what": self.what,
             "state": f"missing: {', '.join(missing)}" if missing else lacks,
             "versions": ", ".join(f"{name} {_version(name)}" for name in self.packages if _version(name)) or None,
-            "remedy": _remedy(broken) or f"pip install 'edgewright[{self.extra}]'" if missing or broken else None,
+            "remedy": _remedy(broken) or registry.install_line(self.extra) if missing or broken else None,
         }
 
 

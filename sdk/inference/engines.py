@@ -55,7 +55,8 @@ def engine_for(format: str, name: str | None = None) -> Runtime:  # noqa: A002
         raise UsageError(
             f"engine {name} does not open {format}", hint=f"{format} runs on {', '.join(e.engine for e in fits)}"
         )
-    raise MissingExtra(f"no engine for {format} is installed", hint=f"run: pip install 'edgewright[{fits[0].extra}]'")
+    hint = f"run: {registry.install_line(fits[0].extra)}"
+    raise MissingExtra(f"no engine for {format} is installed", hint=hint)
 
 
 def runnable(bundle: Bundle) -> list[str]:

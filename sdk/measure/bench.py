@@ -19,6 +19,7 @@ from edgewright.measure.plan import Plan, Target
 from edgewright.measure.process import AskMemory, AskTimes
 from edgewright.measure.rows import MOST_WORDS, Run
 from edgewright.measure.summarize import row_of
+from edgewright.registry import install_line
 from edgewright.system.progress import silent
 from edgewright.tasks import check_at_once
 from edgewright.text.buckets import check_buckets
@@ -122,12 +123,11 @@ def openable(artifacts: Sequence[Artifact], place: Place) -> tuple[list[Artifact
 
 def _left_out(formats: Sequence[str], place: Place) -> list[str]:
     """What is said of formats that no engine at a place opens."""
-    where = "here" if place.name == "local" else f"on {place.name}"
+    here = place.name == "local"
+    where = "here" if here else f"on {place.name}"
     extras = {name: next((engine.extra for engine in engines_of(name)), name) for name in formats}
-    return [
-        f"{name} is left out: no engine for it {where}; run: pip install 'edgewright[{extras[name]}]'"
-        for name in formats
-    ]
+    line = install_line if here else "pip install 'edgewright[{}]'".format
+    return [f"{name} is left out: no engine for it {where}; run: {line(extra)}" for name, extra in extras.items()]
 
 
 def _check(plan: Plan, longest: int, place: Place) -> None:

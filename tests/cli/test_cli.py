@@ -6,7 +6,7 @@ import pytest
 
 from edgewright import registry
 from edgewright.cli import _on_device
-from edgewright.errors import GateFailed
+from edgewright.errors import DeviceError, GateFailed
 
 
 def fails(run, code, *argv):
@@ -218,3 +218,26 @@ def test_two_files_of_one_name_are_sent_to_a_board_under_two():
     assert _on_device._sendable("a/keys") == "keys"
     assert _on_device._sendable("b/keys", {"keys"}) == "_keys"
     assert _on_device._sendable("c/keys", {"keys", "_keys"}) == "__keys"
+
+
+@pytest.mark.parametrize(("command", "quiet"), [("run", False), ("profile", False), ("verify", True), ("eval", True)])
+def test_a_board_is_asked_for_what_an_older_edgewright_knows(command, quiet, run, monkeypatch, tmp_path):
+    """`run` and `profile` had no --quiet once."""
+    asked = []
+
+    class Board:
+        def __init__(self, *_):
+            self.native = False
+
+        def ask(self, bundle, words, **_):
+            asked.extend([bundle, *words])
+            raise DeviceError("enough")
+
+    monkeypatch.setattr(_on_device, "connect", Board)
+    monkeypatch.setattr(_on_device, "board_behind", lambda *_, **__: Board())
+    monkeypatch.setattr(_on_device, "Remote", Board)
+    (tmp_path / "dev.tsv").write_text("text\tlabel\nfine\tpositive\n")
+    data = ("--data", tmp_path / "dev.tsv") if command == "eval" else ()
+    texts = ("good",) if command == "run" else ()
+    assert run(command, "-", *texts, *data, "--device", "local", "-q")[0] == 5
+    assert (asked[1], "--quiet" in asked) == (command, quiet)

@@ -1,5 +1,6 @@
 """Text to text: what stays as it is around sentences, and what a translator refuses."""
 
+import json
 import logging
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 import translators
 
 from edgewright.contracts.encoder_decoder import EncoderDecoder
-from edgewright.errors import DataError, UsageError
+from edgewright.errors import DataError, SourceError, UsageError
 from edgewright.generation.beams import Rules, Search
+from edgewright.generation.defaults import translation_defaults
 from edgewright.generation.translator import Translator, read_target
 from edgewright.text.tokenizer import Tokenizer
 
@@ -188,3 +190,16 @@ def test_a_closed_translator_says_so(translator):
     with pytest.raises(UsageError, match="the translator is closed"):
         next(translator.stream("Lock it."))
     assert "closed" in repr(translator)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"model_type": "electra"}, "as electra is no encoder-decoder, name the task that it was made for"),
+        ({"model_type": "marian", "is_encoder_decoder": True}, "save its generation_config.json beside config.json"),
+    ],
+)
+def test_a_source_that_says_no_beginning_is_told_what_it_lacks(tmp_path, config, words):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SourceError, match=words):
+        translation_defaults(tmp_path, 64)

@@ -6,15 +6,15 @@ from importlib import metadata
 
 import pytest
 
-from edgewright import registry
+from edgewright import cli, registry
 from edgewright.errors import UsageError
 from edgewright.inference.engines import engine_for, engines_of
 
 COLD = """
-import sys
-from edgewright.cli import _run
-code = _run(sys.argv[1:])
-print(code, *sorted(sys.modules), file=sys.stderr)
+import gc, sys
+from edgewright import cli
+cli._leave = lambda code: print(code, gc.get_threshold()[0], *sorted(sys.modules), file=sys.stderr)
+cli.main()
 """
 UNWANTED = {"email", "importlib.metadata", "secrets", "shlex", "socket", "subprocess", "tempfile", "zipfile"}
 """Modules of Python that a script of tokenizers and ONNX Runtime alone does without: each costs it a millisecond."""
@@ -52,8 +52,9 @@ def test_a_first_answer_imports_little(live):
     for _ in range(2):
         argv = [sys.executable, "-c", COLD, "run", str(live), "good"]
         done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    code, *modules = done.stderr.splitlines()[-1].split()
+    code, between, *modules = done.stderr.splitlines()[-1].split()
     assert code == "0"
+    assert int(between) == cli._BETWEEN_LOOKS > 700, "what imports make stays, and is not looked through"
     assert not UNWANTED & set(modules)
     own = {name for name in modules if name.startswith("edgewright.")}
     assert not {name for name in own if "_profilers" in name or "preload" in name or name.endswith("child")}
