@@ -46,7 +46,7 @@ class LitertTranslator(OneSourceTranslator):
         lengths, slots, beams = (_rooms(signatures, kind) for kind in (_ENCODE, _DECODE, _BEAMS))
         step = signatures[f"{_DECODE}{slots[-1]}"] if slots else {}
         names = [name for name in step if name.startswith("kv_cache_")]
-        if not lengths or not names or slots != beams or lengths[-1] != slots[-1] or "logits" not in step:
+        if not lengths or not names or slots != beams or lengths[-1] != slots[-1] or not step.get("logits"):
             what = f"the artifact has the signatures {', '.join(signatures) or 'none'}"
             raise EngineError(f"{what}; encode, decode and beams of one length are wanted", hint="build it again")
         self.inputs = tuple(
