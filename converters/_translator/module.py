@@ -35,13 +35,17 @@ _HIDDEN = -1e4
 
 
 class Where(NamedTuple):
-    """What a step has beside its state: its place, what it may read of the caches and of the sources, and both."""
+    """What a step has beside its state: its place, what it may read of the caches and of the sources, and both.
+
+    `new` takes the keys and values that a step adds, where they are not written into the caches.
+    """
 
     place: torch.Tensor
     seen: torch.Tensor
     real: torch.Tensor
     cross: Sequence[torch.Tensor]
     caches: Sequence[torch.Tensor]
+    new: list[torch.Tensor] | None = None
 
 
 class TranslatorModule(nn.Module):  # type: ignore[misc]  # torch is not followed

@@ -47,19 +47,20 @@ class StepModule(TranslatorModule):
         itself = torch.zeros(1, 1, 1, 1)
         if self.whole.decoder.distances is not None:
             seen, itself = seen + self._distances(earlier, place), self.decoder_distances[None, :, None, -1:]
-        self._new: list[torch.Tensor] = []
+        new: list[torch.Tensor] = []
         rows, (_, heads, _, width) = tokens.size(0), past[0].shape
         seen = torch.cat([seen, itself], dim=-1).squeeze(0)
         if self.whole.decoder.distances is not None:
             seen = seen.repeat(rows, 1, 1)
-        logits = self._logits(tokens, Where(place, seen, real, cross, past))
-        return logits, torch.stack(self._new).reshape(len(past), rows, heads, width)
+        logits = self._logits(tokens, Where(place, seen, real, cross, past, new))
+        return logits, torch.stack(new).reshape(len(past), rows, heads, width)
 
     def _remembered(self, at: int, attention: Attention, state: torch.Tensor, where: Where) -> torch.Tensor:
         """Attention to what was written, and to this token itself, whose keys and values are put behind them."""
         rows, heads, width = state.size(0), attention.heads, attention.head_dim
         new = [self._heads(attention, self._product(part, state)) for part in (attention.key, attention.value)]
-        self._new += new
+        assert where.new is not None  # noqa: S101 - a step has begun it
+        where.new.extend(new)
         keys, values = (
             torch.cat([past.reshape(rows * heads, -1, width), part.reshape(rows * heads, 1, width)], dim=1)
             for past, part in zip(where.caches[2 * at : 2 * at + 2], new, strict=True)
