@@ -47,6 +47,8 @@ class _Module(StepModule):
 
 
 class _Encode(torch.nn.Module):  # type: ignore[misc]  # torch is not followed
+    """What reads a source."""
+
     def __init__(self, module: _Module) -> None:
         super().__init__()
         self.module = module
@@ -56,6 +58,8 @@ class _Encode(torch.nn.Module):  # type: ignore[misc]  # torch is not followed
 
 
 class _Step(torch.nn.Module):  # type: ignore[misc]
+    """What takes a step, of as many rows as it is traced with."""
+
     def __init__(self, module: _Module) -> None:
         super().__init__()
         self.module = module
@@ -75,10 +79,11 @@ def programs(whole: Translator, spec: ConversionSpec) -> dict[str, torch.export.
     with torch.no_grad():
         encode(ids)
         step(*steps["forward"])  # makes the parameters, with what came before
-    found = {"encode": _program(encode, (ids,), spec, ({1: torch.export.Dim("length", max=whole.context)},))}
-    for name, given in steps.items():
-        found[name] = _program(step, given, spec, _free(whole))
-    return found
+    length, slots = (torch.export.Dim(name, max=whole.context) for name in ("length", "slots"))
+    arrays = 2 * len(whole.decoder.layers)
+    free = (None, None, *[{2: length}] * arrays, *[{2: slots}] * arrays)
+    found = {name: _program(step, given, spec, free) for name, given in steps.items()}
+    return {"encode": _program(encode, (ids,), spec, ({1: length},)), **found}
 
 
 def inputs(whole: Translator) -> list[TensorSpec]:
@@ -104,15 +109,12 @@ def _given(whole: Translator, rows: int) -> tuple[torch.Tensor, ...]:
     return torch.ones(rows, 1, dtype=torch.int64), torch.ones(1, dtype=torch.int64), *cross, *past
 
 
-def _free(whole: Translator) -> Any:
-    """The dimensions of a step that are free."""
-    count = 2 * len(whole.decoder.layers)
-    length, slots = (torch.export.Dim(name, max=whole.context) for name in ("length", "slots"))
-    return None, None, ({2: length},) * count + ({2: slots},) * count
-
-
-def _program(module: Any, given: tuple[torch.Tensor, ...], spec: ConversionSpec, free: Any) -> Any:
-    graph = _traced(module, given, free).module(check_guards=False)
+def _program(
+    module: Any, given: tuple[torch.Tensor, ...], spec: ConversionSpec, free: tuple[Any, ...]
+) -> torch.export.ExportedProgram:
+    """A module's program at the precision of `spec`; `free` are the free dimensions of each array."""
+    nested = (*free[:2], free[2:]) if len(free) > 1 else free  # `*arrays` of a module are one argument
+    graph = _traced(module, given, nested).module(check_guards=False)
     rewriter = Rewriter(graph)
     if spec.precision == "int8":
         rewriter.each("linear.default", dynamic_linear)
@@ -122,10 +124,10 @@ def _program(module: Any, given: tuple[torch.Tensor, ...], spec: ConversionSpec,
     graph.graph.eliminate_dead_code()
     graph.delete_all_unused_submodules()
     graph.recompile()
-    return _traced(graph, given, (*free[:2], *free[2]) if len(free) > 1 else free)
+    return _traced(graph, given, free)
 
 
-def _traced(module: Any, given: tuple[torch.Tensor, ...], free: Any) -> torch.export.ExportedProgram:
+def _traced(module: Any, given: tuple[torch.Tensor, ...], free: tuple[Any, ...]) -> torch.export.ExportedProgram:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.export.export(module, given, dynamic_shapes=free, strict=False)

@@ -12,9 +12,11 @@ after it: who calls begins with the shortest that holds both, and goes over to a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn import functional
 
 from edgewright.converters._tflite.export import converted
 from edgewright.converters._translator.module import hidden
@@ -22,6 +24,7 @@ from edgewright.converters._translator.step import BEAMS, StepModule
 from edgewright.text.buckets import buckets
 
 if TYPE_CHECKING:
+    from edgewright.converters._decoder.parts import Norm
     from edgewright.converters._translator.parts import Translator
 
 __all__ = ["export_translator"]
@@ -48,10 +51,17 @@ class _Called(StepModule):
         logits, new = self.step(given["tokens"], given["input_pos"], seen, cross, past)
         return {"logits": logits, "new_kv": new}
 
+    def _normed(self, norm: Norm, state: torch.Tensor) -> torch.Tensor:
+        """As `edgewright.converters._tflite.norms` has it: a weight that is folded here and not there lies twice."""
+        weight = self._weight(norm.weight)
+        if norm.bias is None:
+            return functional.rms_norm(state, weight.shape, weight, norm.epsilon)
+        return functional.layer_norm(state, weight.shape, weight, None, norm.epsilon) - (-self._weight(norm.bias))
+
 
 def export_translator(whole: Translator) -> bytes:
     """An fp32 TFLite file for sources and targets of up to `whole.context` tokens."""
-    module = _Called(whole)
+    module = _Called(_without_head_scale(whole))
     feeds = {f"encode_{length}": _source(length) for length in buckets(whole.context)}
     for slots in _steps(whole.context):
         for name, rows in (("decode", 1), ("beams", BEAMS)):
@@ -60,6 +70,16 @@ def export_translator(whole: Translator) -> bytes:
         for given in feeds.values():
             module(**given)  # makes the parameters
     return converted(module, feeds)
+
+
+def _without_head_scale(whole: Translator) -> Translator:
+    """T5 1.0 with its last scale in the norm before it: the converter would multiply it into a head of its own."""
+    norm, scale = whole.decoder.norm, whole.head_scale
+    if norm is None or scale == 1.0:
+        return whole
+    return replace(
+        whole, decoder=replace(whole.decoder, norm=replace(norm, weight=norm.weight * scale)), head_scale=1.0
+    )
 
 
 def _steps(context: int) -> list[int]:

@@ -35,13 +35,17 @@ _HIDDEN = -1e4
 
 
 class Where(NamedTuple):
-    """What a step has beside its state: its place, what it may read of the caches and of the sources, and both."""
+    """What a step has beside its state: its place, what it may read of the caches and of the sources, and both.
+
+    `new` takes the keys and values that a step adds, where they are not written into the caches.
+    """
 
     place: torch.Tensor
     seen: torch.Tensor
     real: torch.Tensor
     cross: Sequence[torch.Tensor]
     caches: Sequence[torch.Tensor]
+    new: list[torch.Tensor] | None = None
 
 
 class TranslatorModule(nn.Module):  # type: ignore[misc]  # torch is not followed
@@ -93,13 +97,13 @@ class TranslatorModule(nn.Module):  # type: ignore[misc]  # torch is not followe
     ) -> torch.Tensor:
         """The logits after a token more of each row."""
         slots = torch.arange(caches[0].size(2))
-        seen = self._distances(slots, place) + hidden(slots <= place)
+        seen = hidden(slots <= place)[None, None, None]
+        if self.whole.decoder.distances is not None:
+            seen = seen + self._distances(slots, place)
         return self._logits(tokens, Where(place, seen, hidden(mask)[:, None, None], cross, caches))
 
     def _distances(self, slots: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-        """What is added to the scores of what stands in slots, (1, heads or 1, 1, slots), by how far it is before."""
-        if self.whole.decoder.distances is None:
-            return torch.zeros(1, 1, 1, 1)
+        """What is added to the scores of what stands in slots, (1, heads, 1, slots), by how far it is before."""
         last = self.whole.context - 1
         apart = (last - place + slots).clamp(0, last)
         return self.decoder_distances.index_select(1, apart)[None, :, None]
@@ -120,7 +124,7 @@ class TranslatorModule(nn.Module):  # type: ignore[misc]  # torch is not followe
         if self.whole.head_scale != 1.0:
             state = state * self.whole.head_scale
         assert stack.head is not None  # noqa: S101 - a decoder's
-        return self._product(stack.head, state)[:, 0]
+        return self._product(stack.head, state).squeeze(1)
 
     def _written(self, at: int, layer: Layer, state: torch.Tensor, where: Where) -> torch.Tensor:
         """Layer `at` of the decoder."""

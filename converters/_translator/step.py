@@ -42,29 +42,32 @@ class StepModule(TranslatorModule):
 
         `real` is added to the scores of the source, (1, 1, 1, length).
         """
-        slots = torch.arange(past[0].size(2), dtype=place.dtype)
-        seen = self._distances(slots, place) + hidden(slots < place)
-        self._new: list[torch.Tensor] = []
-        logits = self._logits(tokens, Where(place, seen, real, cross, past))
-        return logits, torch.stack(self._new)[:, :, :, 0]
+        earlier = torch.arange(past[0].size(2), dtype=place.dtype)
+        seen = hidden(earlier < place)[None, None, None]
+        itself = torch.zeros(1, 1, 1, 1)
+        if self.whole.decoder.distances is not None:
+            seen, itself = seen + self._distances(earlier, place), self.decoder_distances[None, :, None, -1:]
+        new: list[torch.Tensor] = []
+        rows, (_, heads, _, width) = tokens.size(0), past[0].shape
+        seen = torch.cat([seen, itself], dim=-1).squeeze(0)
+        if self.whole.decoder.distances is not None:
+            seen = seen.repeat(rows, 1, 1)
+        logits = self._logits(tokens, Where(place, seen, real, cross, past, new))
+        return logits, torch.stack(new).reshape(len(past), rows, heads, width)
 
     def _remembered(self, at: int, attention: Attention, state: torch.Tensor, where: Where) -> torch.Tensor:
-        """Attention to what was written, and to this token itself, whose keys and values are not among the past."""
+        """Attention to what was written, and to this token itself, whose keys and values are put behind them."""
         rows, heads, width = state.size(0), attention.heads, attention.head_dim
         new = [self._heads(attention, self._product(part, state)) for part in (attention.key, attention.value)]
-        self._new += new
-        key, value = (part.reshape(rows * heads, 1, width) for part in new)
-        keys, values = (part.reshape(rows * heads, -1, width) for part in where.caches[2 * at : 2 * at + 2])
-        query = self._product(attention.query, state).reshape(rows * heads, 1, width) * attention.scale
-        earlier = torch.bmm(query, keys.transpose(1, 2)) + where.seen[0].repeat(
-            rows if where.seen.size(1) > 1 else 1, 1, 1
+        assert where.new is not None  # noqa: S101 - a step has begun it
+        where.new.extend(new)
+        keys, values = (
+            torch.cat([past.reshape(rows * heads, -1, width), part.reshape(rows * heads, 1, width)], dim=1)
+            for past, part in zip(where.caches[2 * at : 2 * at + 2], new, strict=True)
         )
-        itself = torch.bmm(query, key.transpose(1, 2))
-        if self.whole.decoder.distances is not None:
-            itself = itself + self.decoder_distances[:, -1:, None].repeat(rows, 1, 1)
-        weights = torch.cat([earlier, itself], dim=-1).softmax(-1)
-        found = torch.bmm(weights[:, :, :-1], values) + weights[:, :, -1:] * value
-        return self._product(attention.output, found.reshape(rows, 1, heads * width))
+        query = self._product(attention.query, state).reshape(rows * heads, 1, width) * attention.scale
+        weights = (torch.bmm(query, keys.transpose(1, 2)) + where.seen).softmax(-1)
+        return self._product(attention.output, torch.bmm(weights, values).reshape(rows, 1, heads * width))
 
     def _mixed(
         self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, seen: torch.Tensor, scale: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from edgewright.bundle.manifest import TensorSpec
 from edgewright.errors import EngineError
 from edgewright.runtimes._decoding.one_source import OneSourceTranslator
+from edgewright.runtimes._quiet import quiet
 from edgewright.text.buckets import pick
 
 if TYPE_CHECKING:
@@ -24,12 +26,18 @@ if TYPE_CHECKING:
 __all__ = ["Calls", "CompiledCalls", "InterpreterCalls", "LitertTranslator"]
 
 _ENCODE, _DECODE, _BEAMS = "encode_", "decode_", "beams_"
-_WORDS = ("tokens", "input_pos", "attention_mask")
+_INTEGERS = ("input_ids", "tokens", "input_pos", "attention_mask")
 _FOUND = ("logits", "new_kv")
 
 
 class Calls(Protocol):
     """The signatures of a file."""
+
+    def forget(self) -> None:
+        """Whatever was bound is not needed any more."""
+
+    def close(self) -> None:
+        """Let go of the engine's objects."""
 
     def bound(self, key: str, still: Arrays, moving: Arrays) -> Any:
         """Inputs of a signature: some that stay as they are, and some that are read anew for each run."""
@@ -46,11 +54,11 @@ class LitertTranslator(OneSourceTranslator):
         lengths, slots, beams = (_rooms(signatures, kind) for kind in (_ENCODE, _DECODE, _BEAMS))
         step = signatures[f"{_DECODE}{slots[-1]}"] if slots else {}
         names = [name for name in step if name.startswith("kv_cache_")]
-        if not lengths or not names or slots != beams or lengths[-1] != slots[-1] or "logits" not in step:
+        if not lengths or not names or slots != beams or lengths[-1] != slots[-1] or not step.get("logits"):
             what = f"the artifact has the signatures {', '.join(signatures) or 'none'}"
             raise EngineError(f"{what}; encode, decode and beams of one length are wanted", hint="build it again")
         self.inputs = tuple(
-            TensorSpec(name, "int32" if name in _WORDS else "float32", shape)
+            TensorSpec(name, "int32" if name in _INTEGERS else "float32", shape)
             for name, shape in step.items()
             if name not in _FOUND
         )
@@ -60,6 +68,15 @@ class LitertTranslator(OneSourceTranslator):
         rows = signatures[f"{_BEAMS}{slots[-1]}"]["tokens"][0]
         super().__init__(vocabulary, min(context, slots[-1]), beams=rows, shapes=[(heads, width)] * self._count)
         self._lengths, self._slots, self._calls = lengths, slots, calls(signatures)
+
+    def close(self) -> None:
+        """See `EncoderDecoder.close`."""
+        self._groups.clear()
+        self._calls.close()
+
+    def _begin(self, ids: NDArray[np.int64], mask: NDArray[np.int64], beams: int) -> None:
+        self._calls.forget()
+        super()._begin(ids, mask, beams)
 
     def _read(self, ids: NDArray[np.int64]) -> list[NDArray[np.float32]]:
         length = pick(self._lengths, len(ids))
@@ -92,16 +109,25 @@ class LitertTranslator(OneSourceTranslator):
 
 
 class CompiledCalls:
-    """In a compiled model, whose buffers are written and read."""
+    """In a compiled model, whose buffers are written and read; all lie where the model does, and go with it."""
 
     def __init__(self, held: Held, signatures: Signatures) -> None:
         self._held, self._shapes = held, signatures
-        self._outputs: dict[str, dict[str, Any]] = {}
+        self._taken: Counter[str] = Counter()
+
+    def forget(self) -> None:
+        """See `Calls.forget`; the buffers are those of what comes next."""
+        self._taken.clear()
+
+    def close(self) -> None:
+        """See `Calls.close`: quietly, as the engine tells of every accelerator that it closes."""
+        with quiet():
+            self._held.objects.clear()
 
     def bound(self, key: str, still: Arrays, moving: Arrays) -> tuple[dict[str, Any], Arrays]:
         """See `Calls.bound`."""
-        names = [name for name in self._shapes[key] if not _comes_out(key, name)]
-        buffers = {name: self._held.objects[""].create_input_buffer_by_name(key, name) for name in names}
+        buffers = self._buffers(key, f"{key} {self._taken[key]}", of_inputs=True)
+        self._taken[key] += 1
         for name, array in still.items():
             buffers[name].write(array)
         return buffers, moving
@@ -111,18 +137,26 @@ class CompiledCalls:
         (buffers, moving), shapes = bound, self._shapes[key]
         for name, array in {**moving, **more}.items():
             buffers[name].write(array)
-        found = self._found(key)
+        found = self._buffers(key, f"{key} found", of_inputs=False)
         self._held.objects[""].run_by_name(key, buffers, found)
         return {
             name: buffer.read(int(np.prod(shapes[name])), np.float32).reshape(shapes[name])
             for name, buffer in found.items()
         }
 
-    def _found(self, key: str) -> dict[str, Any]:
-        if key not in self._outputs:
-            model, names = self._held.objects[""], [name for name in self._shapes[key] if _comes_out(key, name)]
-            self._outputs[key] = {name: model.create_output_buffer_by_name(key, name) for name in names}
-        return self._outputs[key]
+    def _buffers(self, key: str, called: str, *, of_inputs: bool) -> dict[str, Any]:
+        objects = self._held.objects
+        if called not in objects:
+            model = objects[""]
+            make = model.create_input_buffer_by_name if of_inputs else model.create_output_buffer_by_name
+            names = [name for name in self._shapes[key] if _comes_out(key, name) is not of_inputs]
+            with quiet():  # the first one that is written makes an environment, which tells of every accelerator
+                objects[called] = {name: make(key, name) for name in names}
+                for name, buffer in objects[called].items() if of_inputs else ():
+                    kind = np.int32 if name in _INTEGERS else np.float32
+                    buffer.write(np.zeros(self._shapes[key][name], kind))
+        buffers: dict[str, Any] = objects[called]
+        return buffers
 
 
 class InterpreterCalls:
@@ -131,6 +165,13 @@ class InterpreterCalls:
     def __init__(self, interpreter: Any) -> None:
         self._interpreter = interpreter
         self._runners: dict[str, Any] = {}
+
+    def forget(self) -> None:
+        """See `Calls.forget`."""
+
+    def close(self) -> None:
+        """See `Calls.close`."""
+        self._runners.clear()
 
     def bound(self, key: str, still: Arrays, moving: Arrays) -> Arrays:
         """See `Calls.bound`."""

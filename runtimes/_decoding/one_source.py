@@ -85,7 +85,8 @@ class OneSourceTranslator(EncoderDecoder):
         at = 0
         for group in (group for source in self._groups for group in source):
             self._reserve(group)
-            given = np.resize(tokens[at : at + group.used], group.rows)
+            given = np.zeros(group.rows, np.int64)
+            given[: group.used] = tokens[at : at + group.used]
             logits, new = self._advance(group, given)
             self._logits[at : at + group.used] = logits[: group.used]
             for array, part in zip(group.past, new, strict=True):

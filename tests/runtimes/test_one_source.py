@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from edgewright.errors import UsageError
+from edgewright.errors import EngineError, UsageError
+from edgewright.runtimes._decoding.litert_translator import LitertTranslator
 from edgewright.runtimes._decoding.one_source import OneSourceTranslator
 
 
@@ -60,3 +61,23 @@ def test_each_row_goes_on_from_the_row_it_was_told(beams):
         model.step(tokens)
     model.begin([[8]])
     assert told(model.step([4])) == [[4]], "what was there before is forgotten"
+
+
+STEP = {"tokens": (1, 1), "kv_cache_0": (1, 2, 16, 8), "logits": (1, 24)}
+
+
+@pytest.mark.parametrize(
+    "signatures",
+    [
+        {},
+        {"decode": STEP, "prefill_64": STEP},
+        {"encode_16": {}, "decode_16": STEP},
+        {"encode_32": {}, "decode_16": STEP, "beams_16": STEP},
+        {"encode_16": {}, "decode_16": {"tokens": (1, 1), "logits": (1, 24)}, "beams_16": STEP},
+        {"encode_16": {}, "decode_16": {**STEP, "logits": ()}, "beams_16": STEP},
+        {"encode_": {}, "decode_x": STEP, "beams_16": STEP},
+    ],
+)
+def test_a_file_of_others_is_refused_by_its_signatures(signatures):
+    with pytest.raises(EngineError, match=f"has the signatures {next(iter(signatures), 'none')}"):
+        LitertTranslator(signatures, 16, lambda _: pytest.fail("it was run"))
