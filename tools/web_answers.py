@@ -60,7 +60,9 @@ from edgewright.errors import SourceError  # noqa: E402
 from edgewright.exporting import web  # noqa: E402
 from edgewright.exporting.tokenizer_file import tokenizer_file  # noqa: E402
 
-engine = next(ROOT.glob("build/onnxruntime-web"), None)  # by npm where it is not there
+engine = next(
+    (one.parent for one in ROOT.glob("build/onnxruntime-web/ort-wasm-simd-threaded.mjs")), None
+)  # else by npm
 
 
 def tool(name: str) -> ModuleType:

@@ -26,12 +26,11 @@ TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC")
 @pytest.fixture(scope="session")
 def engine():
     """onnxruntime-web's files, below build/ from their first use on."""
-    if not ENGINE.is_dir():
+    if not all((ENGINE / name).is_file() for name in web._ENGINE_FILES):  # those of another version may lie there
         try:
-            ENGINE.mkdir(parents=True)
+            ENGINE.mkdir(parents=True, exist_ok=True)
             web._get_engine(ENGINE)
         except (InputError, MissingExtra) as error:
-            shutil.rmtree(ENGINE)
             pytest.skip(str(error))
     return ENGINE
 
