@@ -74,7 +74,7 @@ def programs(whole: Translator, spec: ConversionSpec) -> dict[str, torch.export.
     """The programs at `spec.precision` by their names, over the same weights."""
     module = _Module(whole).eval()
     encode, step = _Encode(module), _Step(module)
-    ids = torch.ones(1, _LENGTH, dtype=torch.int64)
+    ids = torch.ones(1, min(_LENGTH, whole.context), dtype=torch.int64)
     steps = {name: _given(whole, rows) for name, rows in (("forward", 1), ("beams", BEAMS))}
     with torch.no_grad():
         encode(ids)
@@ -104,8 +104,9 @@ def methods(whole: Translator) -> dict[str, Any]:
 
 def _given(whole: Translator, rows: int) -> tuple[torch.Tensor, ...]:
     parts = [layer.attention for layer in whole.decoder.layers for _ in "kv"]
-    cross = [torch.zeros(1, part.heads, _LENGTH, part.head_dim) for part in parts]
-    past = [torch.zeros(rows, part.heads, _SLOTS, part.head_dim) for part in parts]
+    length, slots = min(_LENGTH, whole.context), min(_SLOTS, whole.context)
+    cross = [torch.zeros(1, part.heads, length, part.head_dim) for part in parts]
+    past = [torch.zeros(rows, part.heads, slots, part.head_dim) for part in parts]
     return torch.ones(rows, 1, dtype=torch.int64), torch.ones(1, dtype=torch.int64), *cross, *past
 
 
