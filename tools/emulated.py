@@ -37,7 +37,7 @@ from llama2c import llama2c  # noqa: E402
 SENTENCES = 200
 TOKENS, PASTS = (16, 128), (8, 48)
 MOST_POINTS, MOST_SPREAD, MOST_SPREAD_OF_TOKENS = 0.5, 0.01, 0.03
-BOARDS = {"cortex-a53": "raspberry-pi-3", "cortex-a72": "raspberry-pi-4", "cortex-a76": "raspberry-pi-5"}
+BOARDS = {"cortex-a53": "raspberry-pi-3b-plus", "cortex-a72": "raspberry-pi-4", "cortex-a76": "raspberry-pi-5"}
 """Of each CPU the profile that a decoder is built for: it decides how bytes are multiplied."""
 
 
