@@ -34,6 +34,8 @@ os.environ.pop("COLUMNS", None)  # pytest's own plugins set it, and tables would
 hypothesis.settings.register_profile("busy", deadline=None)  # these machines are shared
 hypothesis.settings.load_profile("busy")
 SLOW_ROOMS = {"converters", "e2e"}
+LONG_ROOMS = {*SLOW_ROOMS, "tools", "training"}
+"""They come first: of files that take a minute the last one would run while the other workers have nothing left."""
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 HIDDEN, LAYERS, HEADS, INTERMEDIATE, POSITIONS, LABELS = 32, 2, 2, 64, 64, 2
 
@@ -54,6 +56,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if SLOW_ROOMS & {parent.name for parent in item.path.relative_to(HERE).parents}:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item.path.relative_to(HERE).parts[0] not in LONG_ROOMS)
 
 
 @pytest.fixture(autouse=True)
