@@ -18,7 +18,7 @@ import subprocess
 import time
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from peers import MODELS, SENTENCES, Load, process, where
@@ -48,6 +48,52 @@ CALIBRATION = 64
 """Texts that OpenVINO's activations are measured on, other ones than those that are timed."""
 
 
+class Ratio(TypedDict):
+    """Of two times, with the ends of its interval where there is one."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+class Row(TypedDict):
+    """What came of a side."""
+
+    name: str
+    per_s: float
+    ours_by_it: Ratio
+    peak_mib: float | None
+    mean_cosine: float
+    lowest_cosine: float
+    versions: dict[str, str]
+    passes_s: list[list[float]]
+
+
+class Limits(TypedDict):
+    """What the machine's own instructions allow: texts a second by precision, and what that is computed from."""
+
+    per_s: dict[str, float]
+    fp32_gmac_s: float
+    int8_gmac_s: float
+    gmacs: float
+
+
+class Record(TypedDict):
+    """A run, as bulk.json has it."""
+
+    began: str
+    took_s: int
+    others: float
+    threads: int
+    machine: dict[str, Any]
+    texts: int
+    sentences: str
+    processes: int
+    limits: Limits
+    sides: list[Row]
+    left_out: dict[str, str]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, default=5, help="fresh processes of each side")
@@ -72,10 +118,19 @@ def main() -> None:
                 sides.remove(side)
     if lost := {REFERENCE, OURS.format(threads)} & left_out.keys():
         raise SystemExit(f"{' and '.join(sorted(lost))} cannot be left out: {left_out[min(lost)]}")
-    facts = {"began": began, "took_s": round(load.elapsed_s()), "others": round(load.others(), 3), "threads": threads}
-    facts |= {"machine": machine(), "texts": len(texts), "sentences": where(), "processes": args.processes}
-    table = [_row(side, sides, len(texts)) for side in sides]
-    record = {**facts, "limits": _limits(files, texts, peaks), "sides": table, "left_out": left_out}
+    record = Record(
+        began=began,
+        took_s=round(load.elapsed_s()),
+        others=round(load.others(), 3),
+        threads=threads,
+        machine=machine(),
+        texts=len(texts),
+        sentences=where(),
+        processes=args.processes,
+        limits=_limits(files, texts, peaks),
+        sides=[_row(side, sides, len(texts)) for side in sides],
+        left_out=left_out,
+    )
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "bulk.json").write_text(json.dumps(record, indent=1) + "\n")
     if args.out.resolve() == ROOT / "docs":
@@ -172,7 +227,7 @@ def _peaks(work: Path, threads: int) -> dict[str, float]:
     return found
 
 
-def _limits(files: Files, texts: Sequence[str], peaks: Sequence[dict[str, float]]) -> dict[str, Any]:
+def _limits(files: Files, texts: Sequence[str], peaks: Sequence[dict[str, float]]) -> Limits:
     """Texts a second that no program exceeds: layers in a precision's own instruction, attention's products in fp32."""
     config = json.loads((files.model / "config.json").read_text())
     tokenizer = Tokenizer.from_file(str(files.model / "tokenizer.json"))
@@ -189,7 +244,7 @@ def _limits(files: Files, texts: Sequence[str], peaks: Sequence[dict[str, float]
 # what it says
 
 
-def _row(side: Side, sides: Sequence[Side], texts: int) -> dict[str, Any]:
+def _row(side: Side, sides: Sequence[Side], texts: int) -> Row:
     reference = next(one for one in sides if one.name == REFERENCE)
     near = np.sum(_unit(side.first["answers"]) * _unit(reference.first["answers"]), -1)
     ours = next(one for one in sides if one.kind == "edgewright")
@@ -212,7 +267,7 @@ def _unit(vectors: Any) -> Any:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def markdown(record: dict[str, Any]) -> str:
+def markdown(record: Record) -> str:
     """The paragraph and the table. A void run gives no figures."""
     if record["others"] > MOST_OTHERS:
         return f"Void: other processes took {record['others']:.0%} of the machine meanwhile.\n"

@@ -17,14 +17,25 @@ import random
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
 
 BATCH, LENGTH, RATE, WARMUP, CLIP = 32, 128, 5e-5, 0.06, 1.0
 DECAY = 0.01
 T_95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}
 """Student's t of a mean of so many differences, 95 %, two-sided."""
+
+
+@dataclass
+class Run:
+    """What came of a side with a seed: accuracy in percent, and mean loss in nats."""
+
+    side: str
+    seed: int
+    rows: int
+    accuracy: float
+    loss: float
 
 
 def main() -> None:
@@ -43,17 +54,17 @@ def main() -> None:
         return
     args.out.mkdir(parents=True, exist_ok=True)
     kept = args.out / "training_seeds.json"
-    found: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else []
+    found = [Run(**row) for row in json.loads(kept.read_text())] if kept.exists() else []
     for seed in range(args.seeds):
         for side in SIDES:
-            if any((row["side"], row["seed"], row["rows"]) == (side, seed, args.rows) for row in found):
+            if any((run.side, run.seed, run.rows) == (side, seed, args.rows) for run in found):
                 continue
             argv = [sys.executable, __file__, *sys.argv[1:], "--side", side, "--seed", str(seed)]
             done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True)
-            found.append({"side": side, "seed": seed, "rows": args.rows, **json.loads(done.stdout.splitlines()[-1])})
-            kept.write_text(json.dumps(found, indent=1) + "\n")
+            found.append(Run(side, seed, args.rows, **json.loads(done.stdout.splitlines()[-1])))
+            kept.write_text(json.dumps([asdict(run) for run in found], indent=1) + "\n")
             print(found[-1], file=sys.stderr)
-    print(_markdown([row for row in found if row["rows"] == args.rows and row["seed"] < args.seeds]))
+    print(_markdown([run for run in found if run.rows == args.rows and run.seed < args.seeds]))
 
 
 def _one(args: argparse.Namespace) -> dict[str, float]:
@@ -142,14 +153,14 @@ def _scored(directory: Path, test: list[tuple[str, int]]) -> dict[str, float]:
     return {"accuracy": 100 * right / len(test), "loss": loss / len(test)}
 
 
-def _markdown(found: list[dict[str, Any]]) -> str:
+def _markdown(found: list[Run]) -> str:
     """A column a seed, and each side's differences from Trainer, seed by seed."""
-    seeds = sorted({row["seed"] for row in found})
+    seeds = sorted({run.seed for run in found})
     lines = []
     for metric, places in (("accuracy", 2), ("loss", 3)):
         head = [metric, *(f"seed {seed}" for seed in seeds), "mean", "spread", "over Trainer (95 %)"]
         lines += [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-        sides = {side: [row[metric] for row in found if row["side"] == side] for side in SIDES}
+        sides = {side: [getattr(run, metric) for run in found if run.side == side] for side in SIDES}
         for side, values in sides.items():
             apart = [one - other for one, other in zip(values, sides["Trainer"], strict=True)]
             half = T_95[len(seeds)] * stdev(apart) / len(apart) ** 0.5

@@ -101,7 +101,7 @@ def program(
     return _traced(graph)
 
 
-def methods(decoder: Decoder, spec: ConversionSpec) -> dict[str, Any]:
+def methods(decoder: Decoder, spec: ConversionSpec) -> dict[str, int | list[int]]:
     """What TextLLMRunner asks a file for, beside `forward`."""
     defaults = Defaults.of(spec.tokenizer)
     return {

@@ -23,7 +23,7 @@ def lower(
     program: torch.export.ExportedProgram,
     spec: ConversionSpec,
     inputs: Sequence[TensorSpec],
-    methods: dict[str, Any],
+    methods: Mapping[str, int | list[int]],
     beside: Mapping[str, torch.export.ExportedProgram] | None = None,
 ) -> bytes:
     """The file, with the methods `get_signature`, `get_about` and those of `methods` beside `forward`.
@@ -32,7 +32,7 @@ def lower(
         program: `forward`; the last of what it returns are the outputs of `spec`.
         spec: of the artifact.
         inputs: of `forward`.
-        methods: numbers and texts by their names.
+        methods: numbers, or lists of them, by their names.
         beside: more programs over the same weights, by their names.
 
     Raises:

@@ -97,7 +97,7 @@ def inputs(whole: Translator) -> list[TensorSpec]:
     return found
 
 
-def methods(whole: Translator) -> dict[str, Any]:
+def methods(whole: Translator) -> dict[str, int]:
     """What the engine asks a file for, beside `forward`."""
     return {"get_max_seq_len": whole.context, "get_max_context_len": whole.context, "get_beams": BEAMS}
 

@@ -201,7 +201,7 @@ class _Graph(Writer):
         )
         return self._products.product(self, found[0], attention.output)
 
-    def _cache_scales(self, at: int) -> tuple[list[str], dict[str, Any]]:
+    def _cache_scales(self, at: int) -> tuple[list[str], dict[str, int | str]]:
         """What GroupQueryAttention wants for a cache of 8 bits: its last inputs, and attributes."""
         if not self._peaks:
             return [], {}
@@ -209,7 +209,11 @@ class _Graph(Writer):
             self.constant(f"{at}.{part}_scale", np.maximum(peak, _LEAST_PEAK) / np.float32(_STEPS))
             for part, peak in zip(("key", "value"), self._peaks[at], strict=True)
         ]
-        kinds = {"kv_cache_bit_width": 8, "k_quant_type": "PER_CHANNEL", "v_quant_type": "PER_CHANNEL"}
+        kinds: dict[str, int | str] = {
+            "kv_cache_bit_width": 8,
+            "k_quant_type": "PER_CHANNEL",
+            "v_quant_type": "PER_CHANNEL",
+        }
         return [*_NO_POSITIONS_BIAS_SINK, *scales], kinds
 
     def _queries(self, at: int, attention: Attention, state: str) -> list[str]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
+    _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
 __all__ = [
     "DEVICES",
     "FORMATS",
@@ -36,6 +38,7 @@ __all__ = [
     "column_options",
     "device_options",
     "example",
+    "export_options",
     "fleet_options",
     "generation_options",
     "listed",
@@ -54,6 +57,46 @@ def output_options(command: Any) -> Any:
     """`--json` and `-q`."""
     command = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
     return click.option("-q", "--quiet", is_flag=True, help="Print no progress.")(command)
+
+
+def export_options(noun: str, formats: Sequence[str] = (), *, which: str = "", precision: str = "") -> _Decorator:
+    """BUNDLE, `--out`, `--format` where there is a choice, `--precision` and `--force`, of a command that exports.
+
+    Args:
+        noun: what is written, such as a project.
+        formats: of the artifacts that can be in it, the default first.
+        which: what they are chosen by.
+        precision: what is said of `--precision` beside its usual default.
+    """
+    where = "file" if noun == "file" else "directory"
+    default = f"Which artifact; by default the smallest that passed its gates{precision}."
+    options = [
+        click.argument("bundle", type=click.Path()),
+        click.option("-o", "--out", required=True, type=click.Path(), help=f"The {where} to write."),
+        *(
+            [
+                click.option(
+                    "--format",
+                    "format_",
+                    type=click.Choice(formats),
+                    default=formats[0],
+                    show_default=True,
+                    help=f"Which artifact; {which}.",
+                )
+            ]
+            if formats
+            else []
+        ),
+        click.option("--precision", cls=Listing, type=PRECISIONS, help=default),
+        click.option("--force", is_flag=True, help=f"Replace a {noun} that is there."),
+    ]
+
+    def given(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return given
 
 
 def quiet_option(command: Any) -> Any:

@@ -47,8 +47,6 @@ _METADATA = "aarFormatVersion=1.0\naarMetadataVersion=1.0\n"
 _LIKELY = ("android.jar", "the engine's archive", "kotlinx-coroutines-core's jar")
 _LITERT = {
     "com.microsoft.onnxruntime:onnxruntime-android:1.29.0": "com.google.ai.edge.litert:litert:1.4.0",
-    "of ONNX Runtime": "of LiteRT",
-    "ONNX Runtime's": "LiteRT's",
     "ai.onnxruntime.**": "org.tensorflow.lite.**",
 }
 """What is another in the build and its rules where LiteRT is the engine: a version whose Java interface is that of the

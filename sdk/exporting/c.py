@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from edgewright.bundle.manifest import Artifact, Manifest, TensorSpec
     from edgewright.tasks import Task
 
-__all__ = ["SOURCES", "chat_refused", "export_c", "fit", "write_assets"]
+__all__ = ["SOURCES", "chat_notes", "export_c", "fit", "write_assets"]
 
 _MARKER = "edgewright.h"
 """What a directory must hold to be replaced."""
+_SETTINGS = "model.txt"
+"""Of the files that the C core opens, the one that says what the model is."""
 SOURCES = Path(__file__).with_name("c_project")
 """The C core and its project."""
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -91,10 +93,11 @@ def export_c(
     return artifact
 
 
-def chat_refused(project: str | Path) -> str:
-    """Why the program of such a project takes no messages, "" where it does, or writes nothing."""
-    lines = Path(project, "assets", "model.txt").read_text(encoding="utf-8").splitlines()
-    return next((line.partition(" ")[2] for line in lines if line.startswith("chat_refused ")), "")
+def chat_notes(exported: str | Path) -> list[str]:
+    """What to say of an export whose model writes after prompts, and takes no messages; nothing of any other."""
+    lines = [line for path in Path(exported).rglob(_SETTINGS) for line in path.read_text(encoding="utf-8").splitlines()]
+    refused = (line.partition(" ")[2] for line in lines if line.startswith("chat_refused "))
+    return [f"it takes prompts and no messages: {why}" for why in refused]
 
 
 def fit(bundle: Bundle | str | Path, *, format: str, precision: str | None) -> tuple[Bundle, Artifact]:  # noqa: A002
@@ -119,7 +122,7 @@ def write_assets(opened: Bundle, artifact: Artifact, assets: Path, *, progress: 
     for path in opened.parts(artifact):
         shutil.copyfile(opened.directory / path, assets / Path(path).name)
     (assets / "tokenizer.bin").write_bytes(data)
-    (assets / "model.txt").write_text(_settings(opened, artifact), encoding="utf-8", newline="\n")
+    (assets / _SETTINGS).write_text(_settings(opened, artifact), encoding="utf-8", newline="\n")
     vectors = list(_vectors(opened, artifact))
     (assets / "vectors.json").write_text(json.dumps(vectors, indent=1, ensure_ascii=False), encoding="utf-8")
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from edgewright.errors import SourceError, UnsupportedConversion
-from edgewright.exporting.c import chat_refused
+from edgewright.exporting.c import chat_notes
 from edgewright.exporting.chat_form import chat_form
 from edgewright.generation.chat_template import ChatTemplate
 
@@ -100,7 +100,8 @@ def test_a_template_that_says_the_date_and_one_that_is_none(tmp_path):
 
 
 @pytest.mark.parametrize("lines", ["task text-generation\nchat_refused it says the date\n", "chat_begin it\n"])
-def test_a_project_says_why_it_takes_no_messages(lines, tmp_path):
-    (tmp_path / "assets").mkdir()
-    (tmp_path / "assets/model.txt").write_text(f"edgewright 1\n{lines}")
-    assert chat_refused(tmp_path) == ("it says the date" if "date" in lines else "")
+def test_an_export_says_why_it_takes_no_messages(lines, tmp_path):
+    (tmp_path / "Sources/assets").mkdir(parents=True)
+    (tmp_path / "Sources/assets/model.txt").write_text(f"edgewright 1\n{lines}")
+    said = ["it takes prompts and no messages: it says the date"]
+    assert chat_notes(tmp_path) == (said if "date" in lines else [])

@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from edgewright.cli._options import PRECISIONS, Listing, example, output_options
+from edgewright.cli._options import example, export_options, output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import artifact_row, emit
 
@@ -15,18 +15,10 @@ __all__ = ["command"]
 
 
 @click.command("android", epilog=example("export android sentiment --precision int8 --out sentiment-android"))
-@click.argument("bundle", type=click.Path())
-@click.option("-o", "--out", required=True, type=click.Path(), help="The directory to write.")
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["onnx", "ort", "tflite"]),
-    default="onnx",
-    show_default=True,
-    help="Which artifact; of an ort file the weights are in memory once, and tflite runs on LiteRT.",
-)
-@click.option(
-    "--precision", cls=Listing, type=PRECISIONS, help="Which artifact; by default the smallest that passed its gates."
+@export_options(
+    "project",
+    ("onnx", "ort", "tflite"),
+    which="of an ort file the weights are in memory once, and tflite runs on LiteRT",
 )
 @click.option(
     "--kotlinc",
@@ -38,7 +30,6 @@ __all__ = ["command"]
     default="",
     help="What it compiles against, as java has it: android.jar, jars or .aar of the engine and coroutines.",
 )
-@click.option("--force", is_flag=True, help="Replace a project that is there.")
 @output_options
 def command(
     bundle: str,
@@ -57,6 +48,7 @@ def command(
     Tokenizer and tasks are Kotlin, the engine is the Android library of ONNX Runtime or LiteRT. No NDK is needed.
     """
     from edgewright.exporting.android import export_android, sizes
+    from edgewright.exporting.c import chat_notes
 
     artifact = export_android(
         bundle,
@@ -68,4 +60,9 @@ def command(
         force=force,
         progress=status(quiet=quiet),
     )
-    emit([{**artifact_row(artifact), "out": out}], as_json=as_json, notes=[sizes(out)], client="android")
+    emit(
+        [{**artifact_row(artifact), "out": out}],
+        as_json=as_json,
+        notes=[sizes(out), *chat_notes(out)],
+        client="android",
+    )

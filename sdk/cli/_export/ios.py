@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-from edgewright.cli._options import PRECISIONS, Listing, example, output_options
+from edgewright.cli._options import example, export_options, output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import artifact_row, emit
 
@@ -14,20 +14,7 @@ __all__ = ["command"]
 
 
 @click.command("ios", epilog=example("export ios sentiment --precision int8 --out sentiment-ios"))
-@click.argument("bundle", type=click.Path())
-@click.option("-o", "--out", required=True, type=click.Path(), help="The directory to write.")
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["onnx", "ort"]),
-    default="onnx",
-    show_default=True,
-    help="Which artifact; of an ort file the weights are in memory once.",
-)
-@click.option(
-    "--precision", cls=Listing, type=PRECISIONS, help="Which artifact; by default the smallest that passed its gates."
-)
-@click.option("--force", is_flag=True, help="Replace a package that is there.")
+@export_options("package", ("onnx", "ort"), which="of an ort file the weights are in memory once")
 @output_options
 def command(
     bundle: str,
@@ -43,9 +30,10 @@ def command(
 
     The engine is ONNX Runtime's own Swift package. It was compiled and run on Linux, not on a Mac or a phone.
     """
+    from edgewright.exporting.c import chat_notes
     from edgewright.exporting.ios import export_ios
 
     artifact = export_ios(
         bundle, out=out, format=format_, precision=precision, force=force, progress=status(quiet=quiet)
     )
-    emit([{**artifact_row(artifact), "out": out}], as_json=as_json, client="ios")
+    emit([{**artifact_row(artifact), "out": out}], as_json=as_json, notes=chat_notes(out), client="ios")

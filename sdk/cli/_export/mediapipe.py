@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgewright.cli._options import PRECISIONS, Listing, example, output_options
+from edgewright.cli._options import example, export_options, output_options
 from edgewright.cli._progress import status
 from edgewright.cli._tables import artifact_row, emit, wrote
 
@@ -14,12 +14,7 @@ __all__ = ["command"]
 
 
 @click.command("mediapipe", epilog=example("export mediapipe sentiment --precision int8 --out classifier.tflite"))
-@click.argument("bundle", type=click.Path())
-@click.option("-o", "--out", required=True, type=click.Path(), help="The file to write.")
-@click.option(
-    "--precision", cls=Listing, type=PRECISIONS, help="Which artifact; by default the smallest that passed its gates."
-)
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@export_options("file")
 @output_options
 def command(bundle: str, *, out: str, precision: str | None, force: bool, as_json: bool, quiet: bool) -> None:
     """Write a .tflite file for MediaPipe's text classifier, with BUNDLE's vocabulary and labels in it.

@@ -7,7 +7,7 @@ android {
     namespace = "edgewright.android"
     compileSdk = 35
     defaultConfig {
-        minSdk = 24 // of ONNX Runtime
+        minSdk = 24 // of the engines
         consumerProguardFiles("consumer-rules.pro")
     }
     compileOptions {
