@@ -436,6 +436,17 @@ def test_the_manifest_says_what_a_source_was_held_against(source_dir, tmp_path):
     assert origin.unread == ("my_own_key",)
 
 
+def test_what_a_build_has_run_is_opened_at_once(source_dir, tmp_path, monkeypatch):
+    """It ran in a child, whose engine did not die of it: no other child looks first."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    bundle = built(source_dir, tmp_path)
+    monkeypatch.setattr("edgewright.inference.first_look.call", lambda *_, **__: pytest.fail("it was looked at"))
+    assert load(bundle)("good")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    with pytest.raises(pytest.fail.Exception, match="looked at"):
+        load(bundle)
+
+
 def test_what_is_no_source_is_said(source_dir, tmp_path):
     place = tmp_path / "quantized"
     place.mkdir()
