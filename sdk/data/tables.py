@@ -36,8 +36,6 @@ _INDEX = ("", "unnamed: 0")
 """Columns that pandas makes of an index, as it writes it and as it reads that again."""
 _EXCEL = re.compile(r"sep=([,;\t])\s*$")
 """The first line of files that tell Excel their separator."""
-_HEADER = 2**20
-"""A choice: characters that are looked at to tell how a file is read; a column of more than csv's 2^17 is refused."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +104,9 @@ def table_of(path: Path, encoding: str, delimiters: Sequence[str], known: set[st
         OSError: it cannot be read.
     """
     with io.TextIOWrapper(plain(path), encoding=encoding, newline="") as file:
-        first = file.readline(_HEADER)
+        first = file.readline()
         told = _EXCEL.match(first)
-        lines, skipped = (file.readline(_HEADER) if told else first), int(bool(told))
+        lines, skipped = (file.readline() if told else first), int(bool(told))
     if not lines.strip():
         return Table(path, encoding, delimiters[0], quotes=False, skipped=skipped, header=())
     if told:

@@ -256,10 +256,19 @@ def test_what_a_page_writes_is_what_python_writes(talking, engine, tmp_path):
         ("text-classification", ("fp32", "int8"), None),
     ],
 )
-def test_a_page_writes_at_a_precision_that_its_engine_has_kernels_for(task, has, found, bundle_dir, make_artifact):
-    bundle = Bundle.of(bundle_dir)
+def test_a_page_writes_at_a_precision_that_its_engine_has_kernels_for(
+    task, has, found, bundle_dir, make_artifact, monkeypatch
+):
     artifacts = tuple(make_artifact(precision=one, path=f"onnx/{one}.onnx") for one in has)
-    assert web._quick(Bundle(bundle.directory, replace(bundle.manifest, task=task, artifacts=artifacts))) == found
+    bundle = Bundle(bundle_dir, replace(Bundle.of(bundle_dir).manifest, task=task, artifacts=artifacts))
+
+    def fit(_, **asked):
+        raise StorageError(str(asked["precision"]))
+
+    monkeypatch.setattr(web, "fit", fit)
+    for given, wanted in ((None, found), ("int8", "int8")):
+        with pytest.raises(StorageError, match=f"^{wanted}$"):
+            export_web(bundle, out=bundle_dir / "site", precision=given)
 
 
 def test_the_webassembly_is_of_these_sources():

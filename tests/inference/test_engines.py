@@ -7,6 +7,7 @@ from importlib import metadata
 import pytest
 
 from edgewright import cli, registry
+from edgewright.contracts.engine import _versions
 from edgewright.errors import UsageError
 from edgewright.inference.engines import engine_for, engines_of
 
@@ -59,3 +60,18 @@ def test_a_first_answer_imports_little(live):
     own = {name for name in modules if name.startswith("edgewright.")}
     assert not {name for name in own if "_profilers" in name or "preload" in name or name.endswith("child")}
     assert "edgewright.runtimes.tensorrt" not in own, "what comes behind the engine that was found"
+
+
+@pytest.mark.parametrize(("named", "found"), [(("2.0",), {"2.0"}), (("2.0", "1.0"), {"1.0", "2.0"}), ((), set())])
+def test_a_version_is_that_of_the_directory_beside_the_package(named, found, tmp_path):
+    (tmp_path / "an_engine").mkdir()
+    for version in named:
+        (tmp_path / f"An_Engine-{version}.dist-info").mkdir()
+    (tmp_path / "an_engine_gpu-3.0.dist-info").mkdir()
+    assert _versions("an-engine", [str(tmp_path / "an_engine")]) == found
+
+
+def test_of_two_such_directories_none_is_believed(monkeypatch):
+    """As an install that was cut short leaves them."""
+    monkeypatch.setattr("edgewright.contracts.engine._versions", lambda *_: {"1.0", "2.0"})
+    assert engine_for("onnx").version() == metadata.version("onnxruntime")

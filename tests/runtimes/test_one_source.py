@@ -28,7 +28,7 @@ class Told(OneSourceTranslator):
         keys, values = (array[:, 0, : self.length, 0] for array in group.given)
         assert np.array_equal(-keys, values)
         logits = np.zeros((group.rows, self.vocabulary), np.float32)
-        logits[:, : len(group.cross)] = group.cross
+        logits[:, : len(group.cross)] = group.cross + 1  # a token of padding would be seen
         logits[:, 12 : 12 + self.length] = keys
         logits[:, 12 + self.length] = tokens
         return logits, np.stack([tokens, -tokens])[:, :, None, None].astype(np.float32)
@@ -50,7 +50,10 @@ def test_each_row_goes_on_from_the_row_it_was_told(beams):
         written = [[*row, int(token)] for row, token in zip(written, tokens, strict=True)]
         logits = model.step(tokens)
         assert told(logits) == written
-        assert [int(row[0]) for row in logits] == [source[0] for source in sources for _ in range(beams)]
+        read = [[int(one) for one in row[:12]] for row in logits]
+        assert read == [
+            [one + 1 for one in source] + [0] * (12 - len(source)) for source in sources for _ in range(beams)
+        ], "no padding"
         rows = np.concatenate([at * beams + rng.integers(0, beams, beams) for at in range(len(sources))])
         model.reorder(rows)
         written = [written[row] for row in rows]
