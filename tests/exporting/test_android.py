@@ -88,7 +88,8 @@ def test_a_project_has_one_engine(lite, engine, library, classes, tmp_path):
     assert build.count("implementation(") == 2
     assert f"-keep class {classes} {{ *; }}" in (tmp_path / "edgewright" / "consumer-rules.pro").read_text()
     named = f"{build}{(tmp_path / 'edgewright' / 'consumer-rules.pro').read_text()}"
-    assert ("ONNX" in named) is not lite
+    assert ("onnxruntime" in named) is not lite
+    assert ("litert" in named) is lite
 
 
 def test_what_the_library_has_not_is_refused_by_name(bundle_dir, tmp_path, make_artifact):
