@@ -24,19 +24,18 @@ _UNNAMED = "a task that you name with --task"
 _LARGEST_JSON = 1 << 22
 """Bytes. A choice: configurations take some kilobytes, a list of labels some hundred."""
 _FILES = {
-    ".gguf": ("a GGUF file, llama.cpp's", "edgewright build takes the file itself", ""),
-    ".onnx": ("an ONNX file, already converted", "edgewright builds from the model it was made of", ""),
-    ".ort": ("an ONNX Runtime file, already converted", "edgewright builds from the model it was made of", ""),
-    ".tflite": ("a TFLite file, already converted", "edgewright builds from the model it was made of", ""),
-    ".pte": ("an ExecuTorch file, already converted", "edgewright builds from the model it was made of", ""),
-    ".ptl": ("a lite interpreter's file, already converted", "edgewright builds from the model it was made of", ""),
-    ".safetensors": ("a file of weights alone", "give the directory that holds config.json and the weights", ""),
-    ".bin": ("a file of weights alone", "give the directory that holds config.json and the weights", ""),
-    ".h5": ("weights of Keras 2 or of old transformers", "save it with model.save('MODEL.keras')", ""),
-    ".ckpt": ("a checkpoint of a trainer, a pickle", "load it where it was trained and call save_pretrained", ""),
-    ".pt": ("a pickle of torch", "load it where it was trained and call save_pretrained", ""),
-    ".pth": ("a pickle of torch", "load it where it was trained and call save_pretrained", ""),
-    ".pkl": ("a pickle, which is a program and is never run", "save its numbers as .safetensors or .npz", ""),
+    ".onnx": ("an ONNX file, already converted", "edgewright builds from the model it was made of"),
+    ".ort": ("an ONNX Runtime file, already converted", "edgewright builds from the model it was made of"),
+    ".tflite": ("a TFLite file, already converted", "edgewright builds from the model it was made of"),
+    ".pte": ("an ExecuTorch file, already converted", "edgewright builds from the model it was made of"),
+    ".ptl": ("a lite interpreter's file, already converted", "edgewright builds from the model it was made of"),
+    ".safetensors": ("a file of weights alone", "give the directory that holds config.json and the weights"),
+    ".bin": ("a file of weights alone", "give the directory that holds config.json and the weights"),
+    ".h5": ("weights of Keras 2 or of old transformers", "save it with model.save('MODEL.keras')"),
+    ".ckpt": ("a checkpoint of a trainer, a pickle", "load it where it was trained and call save_pretrained"),
+    ".pt": ("a pickle of torch", "load it where it was trained and call save_pretrained"),
+    ".pth": ("a pickle of torch", "load it where it was trained and call save_pretrained"),
+    ".pkl": ("a pickle, which is a program and is never run", "save its numbers as .safetensors or .npz"),
 }
 """By suffix: what a file is, and what to do; what a directory without a configuration holds is told by them, too."""
 _WEIGHTS = {
@@ -79,10 +78,14 @@ class Identity(Struct, frozen=True):
         """Whether `build` takes it as a source of transformers or sentence-transformers."""
         return self.kind in ("model", "adapter", "sentence", "static", "setfit")
 
+    @property
+    def advice(self) -> str:
+        """What to do, with its command."""
+        return f"{self.then}: {self.command}" if self.command else self.then
+
     def line(self, path: str | Path) -> str:
         """All of it in one line."""
-        run = f": {self.command}" if self.command else ""
-        return f"{path} is {self.what}; {self.then}{run}"
+        return f"{path} is {self.what}; {self.advice}"
 
 
 def identify(path: str | Path) -> Identity:
@@ -100,9 +103,13 @@ def _file(path: Path) -> Identity:
     if path.suffix == ".keras":
         ask = f"edgewright build {path} --format tflite --tokenizer DIR --task TASK --out BUNDLE"
         return Identity("keras", "a Keras model", "build takes it with a tokenizer and a task", ask)
+    if path.suffix == ".gguf":
+        return Identity("gguf", "a GGUF file, llama.cpp's", "build takes it", _build(path))
+    if path.suffix == ".bin" and len(_vocabularies(path.parent)) == 1 and path not in _vocabularies(path.parent):
+        return Identity("llama2c", "a checkpoint of llama2.c", "build takes it", _build(path))
     if path.suffix in _FILES:
-        what, then, command = _FILES[path.suffix]
-        return Identity(path.suffix[1:], what, then, command)
+        what, then = _FILES[path.suffix]
+        return Identity(path.suffix[1:], what, then)
     if path.name.endswith((".tar", ".tar.gz", ".zip", ".edgewright")):
         return Identity("packed", "a packed file", "unpack it first, if it is a bundle: edgewright verify opens it")
     return Identity("file", "a file", "give the directory that holds config.json and the weights")
@@ -233,14 +240,33 @@ def _checkpoints(place: Path) -> Identity | None:
     return Identity("checkpoints", what, f"take the best, or the last one, {last.name}", _build(last))
 
 
+def _packed(place: Path) -> Identity | None:
+    """A directory beside whose one file of a whole model, a GGUF or a checkpoint of llama2.c, no configuration lies."""
+    if (place / "config.json").is_file():
+        return None
+    found = [file for file in sorted(place.iterdir()) if file.suffix in (".gguf", ".bin") and file.is_file()]
+    models = [(file, said) for file in found if (said := _file(file)).kind in ("gguf", "llama2c")]
+    if not models:
+        return None
+    file, said = models[0]
+    more = f", one of {len(models)}" if len(models) > 1 else ""
+    what = f"a directory with {file.name}{more}, {said.what}"
+    return Identity(said.kind, what, "build takes the file itself", said.command)
+
+
+def _vocabularies(place: Path) -> list[Path]:
+    """llama2.c's own, as `edgewright.model.checkpoint` looks for them beside a checkpoint."""
+    return sorted(place.glob("tok*.bin"))
+
+
 def _converted(place: Path) -> Identity | None:
     """A directory that holds files of one of the kinds above, and no configuration that would come first."""
-    for suffix, (what, then, command) in _FILES.items():
+    for suffix, (what, then) in _FILES.items():
         if suffix in (".safetensors", ".bin"):
             continue  # weights of what, no file says
         files = sorted(place.glob(f"*{suffix}"))
         if files and not (place / "config.json").is_file():
-            return Identity(suffix[1:], f"a directory with {files[0].name}, {what}", then, command)
+            return Identity(suffix[1:], f"a directory with {files[0].name}, {what}", then)
     return None
 
 
@@ -264,6 +290,7 @@ _LOOKS: tuple[Callable[[Path], Identity | None], ...] = (
     _strange,
     _model,
     _checkpoints,
+    _packed,
     _converted,
 )
 """In this order: what is more particular comes first."""

@@ -180,7 +180,7 @@ def open_source(model: str | Path, *, task: str | None = None) -> Source:
     check_fetched(path for kind in _HUB_FILES for depth in (kind, f"*/{kind}") for path in sorted(origin.glob(depth)))
     identity = identify(origin)
     if not identity.taken and (task is None or identity.kind != "translator"):
-        raise SourceError(f"{origin} is {identity.what}", hint=f"{identity.then} {identity.command}".strip())
+        raise SourceError(f"{origin} is {identity.what}", hint=identity.advice)
     if identity.kind != "adapter":
         _look_through(origin / identity.inside, identity.kind)
     if task is not None:

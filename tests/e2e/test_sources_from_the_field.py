@@ -452,9 +452,7 @@ def test_what_is_no_source_is_said(source_dir, tmp_path):
     place.mkdir()
     (place / "model-q8_0.gguf").write_bytes(b"GGUF\x03\0\0\0" + bytes(64))
     shutil.copyfile(source_dir / "tokenizer.json", place / "tokenizer.json")
-    assert "model-q8_0.gguf, a GGUF file, llama.cpp's; edgewright build takes the file itself" in refused(
-        place, tmp_path
-    )
+    assert "model-q8_0.gguf, a GGUF file, llama.cpp's; build takes the file itself" in refused(place, tmp_path)
     own = {"AutoModelForSequenceClassification": "modeling_my.MyModel"}
     edited(source_dir / "config.json", model_type="my_bert", auto_map=own)
     (source_dir / "modeling_my.py").write_text("raise SystemExit('it ran')\n")

@@ -95,6 +95,17 @@ KINDS = {
     ),
     "tensorflow": ({"config.json": BERT, "tf_model.h5": b"x"}, "foreign-weights", "weights of TensorFlow"),
     "gguf": ({"model-q8_0.gguf": b"GGUF", "tokenizer.json": {}}, "gguf", "a directory with model-q8_0.gguf, a GGUF"),
+    "ggufs": (
+        {"b-q8_0.gguf": b"GGUF", "a-q4_1.gguf": b"GGUF"},
+        "gguf",
+        "a-q4_1.gguf, one of 2, a GGUF file, llama.cpp's; build takes the file itself: edgewright build ",
+    ),
+    "llama2c": (
+        {"stories260K.bin": b"x", "tok512.bin": b"x", "readme.md": b"x"},
+        "llama2c",
+        "stories260K.bin, a checkpoint of llama2.c; build takes the file itself: edgewright build ",
+    ),
+    "torch's bin": ({"pytorch_model.bin": b"x"}, "unknown", "(pytorch_model.bin)"),
     "onnx": ({"model.onnx": b"x"}, "onnx", "already converted; edgewright builds from the model it was made of"),
     "tflite": ({"model.tflite": b"x"}, "tflite", "already converted"),
     "saved": ({"saved_model.pb": b"x"}, "keras", "a SavedModel of TensorFlow; build takes it with a tokenizer"),
