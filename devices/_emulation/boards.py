@@ -18,6 +18,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgewright.boards.catalogue import named
 from edgewright.errors import DeviceError, UsageError
 from edgewright.system.files import home
 
@@ -133,8 +134,23 @@ def cache_dir() -> Path:
     return home("XDG_CACHE_HOME", ".cache") / "edgewright" / "emulated"
 
 
-def emulated(cpu: str) -> Emulated:
-    """The places of the board with that CPU, prepared or not. Raises UsageError: no such CPU."""
-    if cpu not in CPUS:
-        raise UsageError(f"no CPU {cpu!r} can be emulated", hint=f"choose from {', '.join(CPUS)}")
-    return Emulated(cpu, cache_dir())
+def emulated(name: str) -> Emulated:
+    """The places of the board with the CPU of that name, prepared or not, or with that of a profile such as `pi5`.
+
+    Raises:
+        UsageError: it is no such CPU, and no board that has one.
+    """
+    return Emulated(name if name in CPUS else _cpu_of(name), cache_dir())
+
+
+def _cpu_of(board: str) -> str:
+    known = ", ".join(CPUS)
+    try:
+        cores = [cluster.core.lower() for cluster in named(board).cpu.clusters]
+    except UsageError:
+        cores = []
+    if not cores:
+        raise UsageError(f"no CPU {board!r} can be emulated", hint=f"choose from {known}")
+    if len(cores) > 1 or cores[0] not in CPUS:
+        raise UsageError(f"the {' and '.join(cores)} of {board} cannot be emulated", hint=f"choose from {known}")
+    return cores[0]

@@ -185,6 +185,12 @@ def test_a_cpu_that_cannot_be_emulated_is_refused(rest):
         connect(f"qemu://{rest}")
 
 
+def test_a_board_is_named_by_its_profile_too():
+    assert [emulated(name).cpu for name in ("pi5", "raspberry-pi-4")] == ["cortex-a76", "cortex-a72"]
+    with pytest.raises(UsageError, match="the cortex-a57 of jetson-nano cannot be emulated; choose from cortex-a53"):
+        connect("qemu://jetson-nano")
+
+
 def test_a_board_that_is_not_prepared_names_the_command(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(
