@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from edgewright.proof.reference import Proof
 from edgewright.proof.translating import TranslatorProof
 from edgewright.system.atomic import staged
 from edgewright.system.child import Limits
+from edgewright.system.files import scratch
 from edgewright.system.jobs import Jobs
 from edgewright.system.preload import warm
 from edgewright.system.progress import silent
@@ -95,8 +95,8 @@ def build(
     board = named(device) if isinstance(device, str) else device
     plan = planned(wanted_of(formats, precisions, board), leave_gaps=leave_gaps)
     there = os.path.lexists(out)
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        jobs = Jobs(Path(scratch), limits, progress)
+    with scratch() as folder:
+        jobs = Jobs(folder, limits, progress)
         given = {"tokenizer": tokenizer, "task": task, "labels": labels, "max_length": max_length}
         source = _source(model, example_inputs, jobs, given)
         warm(() if source.keras else EAGER)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -19,7 +18,7 @@ from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
 from edgewright.bundle.manifest import Manifest, decode
 from edgewright.errors import BundleError
 from edgewright.system.atomic import staged
-from edgewright.system.files import check_free, plain, writing
+from edgewright.system.files import check_free, plain, scratch, writing
 from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES, check_path
 
 if TYPE_CHECKING:
@@ -102,8 +101,8 @@ def opened(source: str | Path) -> Iterator[Bundle]:
     if not Path(source).is_file():
         yield Bundle.open(source)
         return
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        yield unpack(source, Path(scratch, "bundle"))
+    with scratch() as work:
+        yield unpack(source, work / "bundle")
 
 
 def _read(packed: Path, work: Path) -> None:

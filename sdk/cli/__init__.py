@@ -116,6 +116,8 @@ def main() -> None:
     code = _run(sys.argv[1:])
     if device := sys.modules.get("edgewright.boards.connect"):
         device.disconnect()
+    if sources := sys.modules.get("edgewright.model.settle"):
+        sources.close()
     if children := sys.modules.get("edgewright.system.preload"):
         children.close()
     _leave(code)

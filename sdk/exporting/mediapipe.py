@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from edgewright.bundle.bundle import Bundle
 from edgewright.bundle.manifest import Settings  # noqa: TC001 - msgspec reads annotations
 from edgewright.errors import UnsupportedConversion
 from edgewright.system.child import Child
-from edgewright.system.files import check_free, write_whole
+from edgewright.system.files import check_free, scratch, write_whole
 from edgewright.system.jobs import Jobs
 from edgewright.system.progress import silent
 
@@ -71,14 +70,14 @@ def export_mediapipe(
     registry.require(_NEEDED, "host")
     for path in (artifact.path, *opened.tokenizer_files()):
         opened.checked(path)
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+    with scratch() as work:
         request = MediapipeRequest(
             artifact=opened.directory / artifact.path,
             settings=opened.manifest.settings,
             tokenizer=opened.directory,
-            out=Path(scratch, "model.tflite"),
+            out=work / "model.tflite",
         )
-        Jobs(Path(scratch), progress=progress).run(MEDIAPIPE, request)
+        Jobs(work, progress=progress).run(MEDIAPIPE, request)
         write_whole(target, request.out.read_bytes())
     return artifact
 

@@ -7,19 +7,18 @@ and the way back are those of every other flash. Their own programs make the fil
 from __future__ import annotations
 
 import shlex
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright.bundle.bundle import MANIFEST, Bundle
 from edgewright.bundle.packing import pack
 from edgewright.errors import StorageError
 from edgewright.exporting._updater import PACKED, Install, begin, need, place, run
-from edgewright.system.files import check_free, sha256, size_of, write_whole
+from edgewright.system.files import check_free, scratch, sha256, size_of, write_whole
 from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 __all__ = ["export_mender"]
 
@@ -87,12 +86,12 @@ def export_mender(
     if size_of(target) is None:
         raise StorageError(f"{target} is no file, so that its update module has no place beside it", hint="give a file")
     check_free(module, force=force)
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        made = Path(scratch, "made.mender")
+    with scratch() as work:
+        made = work / "made.mender"
         progress("pack")
-        pack(opened, Path(scratch, PACKED))
+        pack(opened, work / PACKED)
         progress("write")
-        files = ["--file", str(Path(scratch, PACKED)), "--output-path", str(made)]
+        files = ["--file", str(work / PACKED), "--output-path", str(made)]
         run(["mender-artifact", "write", "module-image", *words, *files])
         place(made, target)
     current = shlex.quote(f"{install.root}/current")

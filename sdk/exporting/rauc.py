@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright.bundle.packing import pack
 from edgewright.errors import UsageError
 from edgewright.exporting._updater import PACKED, Install, begin, need, place, run
+from edgewright.system.files import scratch
 from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from edgewright.bundle.bundle import Bundle
 
@@ -72,8 +72,8 @@ def export_rauc(
     need("mksquashfs", "squashfs-tools")
     if not compatible.isprintable() or not compatible.strip():
         raise UsageError(f"compatible {compatible!r} cannot stand in a manifest of RAUC")
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        content, made = Path(scratch, "content"), Path(scratch, "made.raucb")
+    with scratch() as work:
+        content, made = work / "content", work / "made.raucb"
         content.mkdir()
         progress("pack")
         pack(opened, content / PACKED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +11,7 @@ from msgspec.structs import replace
 from edgewright.model.source import SourceJob  # noqa: TC001 - msgspec reads annotations
 from edgewright.system import arrays
 from edgewright.system.child import Child
+from edgewright.system.files import scratch
 from edgewright.system.jobs import Jobs
 from edgewright.system.progress import silent
 
@@ -84,8 +84,8 @@ def ask(
         EdgewrightError: what else the function raises.
         ChildFailed: it crashed, was killed, or went over a limit.
     """
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        return ask_in(Jobs(Path(scratch), progress=progress), child, request, batches)
+    with scratch() as work:
+        return ask_in(Jobs(work, progress=progress), child, request, batches)
 
 
 def ask_in(

@@ -8,15 +8,15 @@ to change, the directory stays the source; else a directory beside it holds what
 from __future__ import annotations
 
 import atexit
-import shutil
-import tempfile
-from pathlib import Path
+from contextlib import ExitStack
+from pathlib import Path  # noqa: TC003 - msgspec reads annotations
 
 from msgspec import Struct
 
 from edgewright.system.child import Child, call
+from edgewright.system.files import scratch
 
-__all__ = ["HEAD", "SETTLE", "TABLE", "SettleAnswer", "SettleRequest", "Settled", "settled"]
+__all__ = ["HEAD", "SETTLE", "TABLE", "SettleAnswer", "SettleRequest", "Settled", "close", "settled"]
 
 HEAD = "head.safetensors"
 """The linear head of a SetFit model: `weight` float32 (labels, width) and `bias` float32 (labels,)."""
@@ -73,6 +73,8 @@ SETTLE = Child("edgewright.converters._model.settle:settle", SettleRequest, Sett
 
 _known: dict[tuple[object, ...], Settled] = {}
 """What this process settled before: a search opens the same directory many times."""
+_made: list[ExitStack] = []
+"""Its directories."""
 
 
 def settled(directory: Path, kind: str, inside: str, preload: tuple[str, ...], *, lower: bool) -> Settled:
@@ -87,18 +89,22 @@ def settled(directory: Path, kind: str, inside: str, preload: tuple[str, ...], *
     """
     key = (directory.resolve(), kind, inside, lower, _state(directory))
     if key not in _known:
-        out = Path(tempfile.mkdtemp(prefix="edgewright-source-"))
-        atexit.register(shutil.rmtree, out, ignore_errors=True)
-        request = SettleRequest(directory=directory.resolve(), kind=kind, inside=inside, lower=lower, out=out)
-        try:
+        with ExitStack() as made:
+            out = made.enter_context(scratch())
+            request = SettleRequest(directory=directory.resolve(), kind=kind, inside=inside, lower=lower, out=out)
             answer = call(SETTLE, request, preload=preload)
-        except BaseException:
-            shutil.rmtree(out, ignore_errors=True)
-            raise
+            if answer.changed:
+                _made.append(made.pop_all())
         _known[key] = Settled(out if answer.changed else directory, answer)
-        if not answer.changed:
-            out.rmdir()
     return _known[key]
+
+
+@atexit.register
+def close() -> None:
+    """Remove the directories that were made. The command line, which ends without Python's own end, calls it."""
+    _known.clear()
+    while _made:
+        _made.pop().close()
 
 
 def _state(directory: Path) -> tuple[tuple[str, int, int], ...]:

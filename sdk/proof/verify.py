@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
@@ -21,12 +19,14 @@ from edgewright.model.translating import TRANSLATED_AGAIN, AgainRequest
 from edgewright.proof.translating import manner_of
 from edgewright.system import arrays
 from edgewright.system.child import call
+from edgewright.system.files import scratch
 from edgewright.system.jobs import Jobs
 from edgewright.system.progress import silent
 from edgewright.system.shown import Results, brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from edgewright.bundle.manifest import Artifact
     from edgewright.contracts.engine import Runtime
@@ -98,8 +98,8 @@ def verify(
         replay = _replay_translator if opened.task().reads_source else _replay_decoder
         return Results(_replay_writer(opened, artifact, ids, replay, progress) for artifact in artifacts)
     task, encodings = encoded(opened, quick=quick)
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        jobs = Jobs(Path(scratch), progress=progress)
+    with scratch() as work:
+        jobs = Jobs(work, progress=progress)
         arrays.save(jobs.scratch / "feeds.npz", [batch for encoding in encodings for batch in encoding.batches])
         return Results(_replay(opened, artifact, task, encodings, jobs) for artifact in artifacts)
 

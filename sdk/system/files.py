@@ -28,6 +28,7 @@ from edgewright.errors import BundleError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
     from io import BufferedReader
 
     from edgewright.errors import EdgewrightError
@@ -45,6 +46,7 @@ __all__ = [
     "own_record",
     "plain",
     "read_capped",
+    "scratch",
     "scratch_beside",
     "sha256",
     "size_of",
@@ -379,6 +381,13 @@ def scratch_beside(place: Path) -> Iterator[Path]:
             finally:
                 shutil.rmtree(work, ignore_errors=True)
             return
+
+
+def scratch() -> AbstractContextManager[Path]:
+    """A directory among the system's temporary ones, see `scratch_beside`: a killed build's can hold a whole model."""
+    from tempfile import gettempdir
+
+    return scratch_beside(Path(gettempdir(), "edgewright"))
 
 
 @contextmanager

@@ -158,3 +158,16 @@ def test_a_kernel_that_does_not_tell_the_peak_of_memory_is_asked_in_another_way(
     known = vitals.peak_rss_mib()
     monkeypatch.setattr(vitals._HERE, "text", lambda _: None, raising=False)
     assert vitals.peak_rss_mib() == pytest.approx(known, rel=0.2)
+
+
+def test_the_end_of_a_command_removes_the_sources_that_were_made_plain(tmp_path):
+    """It ends without Python's own end, so that none of what waits for that is done."""
+    code = (
+        "import contextlib, sys, tempfile; tempfile.tempdir = sys.argv.pop()\n"
+        "from edgewright.cli import main; from edgewright.model import settle\n"
+        "from edgewright.system.files import scratch\n"
+        "made = contextlib.ExitStack(); (made.enter_context(scratch()) / 'weights').write_bytes(bytes(9))\n"
+        "settle._made.append(made); sys.argv[1:] = ['--version']; main()"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=True, capture_output=True)
+    assert not list(tmp_path.iterdir())

@@ -4,9 +4,11 @@ import io
 import os
 import pty
 import re
+import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import zlib
 from pathlib import Path
@@ -26,6 +28,7 @@ from edgewright.system.files import (
     own_record,
     plain,
     read_capped,
+    scratch,
     scratch_beside,
     sha256,
     size_of,
@@ -446,3 +449,18 @@ def test_a_record_of_our_own_that_is_damaged_is_said_with_what_helps(tmp_path, d
     (tmp_path / "note.json").write_bytes(data)
     with pytest.raises(StorageError, match=rf"note\.json .*; remove {tmp_path}, and run it again"):
         own_record(tmp_path / "note.json")
+
+
+def test_what_a_killed_build_left_among_temporary_files_goes_with_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code = (
+        "import os, sys, tempfile; tempfile.tempdir = sys.argv[1]\n"
+        "from edgewright.system.files import scratch\n"
+        "with scratch() as folder:\n"
+        "    (folder / 'weights').write_bytes(bytes(9)); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, tmp_path], check=False).returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    with scratch() as first, scratch() as second:
+        assert set(tmp_path.iterdir()) == {first, second}, f"{left} is in nobody's use, the first one is"
+    assert not list(tmp_path.iterdir())
