@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "items_of", "open_model", "parsed"]
 
+_SEND = 'send {"texts": ["...", {"text": "...", "text_pair": "..."}]} or {"health": true}, in one line'
+"""What a request is."""
 _TRIES = 3
 """The release may be switched while it is opened; three switches in a row are no accident."""
 _PRECISE: tuple[Precision, ...] = ("fp16", "fp32")
@@ -112,11 +114,10 @@ def parsed(line: bytes) -> dict[str, Any]:
     try:
         tree = strict_json(line, "the request", halves=True)
     except BundleError as error:
-        raise DataError(error.message) from error
+        raise DataError(error.message, hint=_SEND) from error
     keys = set(tree) if isinstance(tree, dict) else set()
     if keys not in ({"texts"}, {"texts", "options"}, {"health"}):
-        hint = 'send {"texts": ["...", {"text": "...", "text_pair": "..."}]} or {"health": true}, in one line'
-        raise UsageError("the request is neither texts nor health", hint=hint)
+        raise UsageError("the request is neither texts nor health", hint=_SEND)
     if not isinstance(tree.get("options", {}), dict):
         raise UsageError(
             "the options of the request are no object", hint='send {"texts": [...], "options": {"top_k": 3}}'
@@ -126,9 +127,10 @@ def parsed(line: bytes) -> dict[str, Any]:
 
 def items_of(texts: Any, most: int) -> list[Any]:
     """The items of a request: texts, and objects such as {"text", "text_pair"}. Raises DataError."""
-    if not isinstance(texts, list) or len(texts) > most:
-        what = f"{len(texts)} texts, at most {most} are answered" if isinstance(texts, list) else "texts are no list"
-        raise DataError(f"the request has {what}" if isinstance(texts, list) else what, hint="split the request")
+    if not isinstance(texts, list):
+        raise DataError("texts are no list", hint=_SEND)
+    if len(texts) > most:
+        raise DataError(f"the request has {len(texts)} texts, at most {most} are answered", hint="split the request")
     return [_item(at, given) for at, given in enumerate(texts)]
 
 
