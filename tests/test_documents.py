@@ -2,6 +2,7 @@
 
 import ast
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,11 @@ def test_no_two_test_files_have_one_name():
     """pytest imports them by their names alone, and a second one of a name is an error of the whole run."""
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert {name for name in names if names.count(name) > 1} == set()
+
+
+def test_what_the_readme_writes_in_a_checkout_is_no_change_of_it():
+    commands = "\n".join(re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
+    written = {name for _, name in re.findall(r"(--out|--html|--trace|>) ([\w.-]+)", commands)}
+    ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines()]
+    assert len(written) > 15
+    assert [name for name in sorted(written) if not any(fnmatch(name, pattern) for pattern in ignored)] == []
