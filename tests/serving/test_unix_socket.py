@@ -141,7 +141,7 @@ def test_items_are_texts_and_pairs():
     assert items_of(["a", pair], 2) == ["a", pair]
     with pytest.raises(DataError, match="3 texts, at most 2 are answered; split the request"):
         items_of(["a"] * 3, 2)
-    with pytest.raises(DataError, match="texts are no list; send {"):
+    with pytest.raises(DataError, match=r"texts are no list; send \{"):
         items_of("a", 2)
     for bad in (3, ["a"], ["a", 3], None):
         with pytest.raises(DataError, match=r"texts\[1\] is neither a string nor an object"):
