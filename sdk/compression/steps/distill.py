@@ -39,6 +39,7 @@ class Distill(Train, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hidden: Annotated[float, Meta(ge=0)] = 0.0
     copies: Annotated[int, Meta(ge=0)] = 0
     alone: ClassVar[bool] = False
+    translates: ClassVar[bool] = False
 
     def check(self, source: Source, setting: Setting) -> None:
         """Raise UsageError as `train` does, and where a teacher is needed that is not named."""
