@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 from translation_peer import timed
 
 import edgewright
@@ -78,7 +79,8 @@ def compared(bundles: dict[str, Path], kind: str, texts: list[str], pairs: list[
         return
     for name, one in opened.items():
         said, wanted = one.translate([a for a, _ in pairs], one.options(num_beams=4)), [b for _, b in pairs]
-        bleu, chrf = (metric(said, wanted).value for metric in (translations.bleu, translations.chrf))
+        once = np.ones((1, len(pairs)))
+        bleu, chrf = (metric(said, wanted)(once)[0] for metric in (translations.bleu, translations.chrf))
         print(f"{kind}, 4 beams, {name}: BLEU {bleu:.2f}, chrF {chrf:.2f} on {len(pairs)} sentences", flush=True)
 
 
