@@ -2,10 +2,12 @@
 
     .venv/bin/python tools/translation_peer.py [--time] [--wide VOCABULARY]
 
-Needs ctranslate2 (pip install ctranslate2), which is no part of the project. Marians with random weights, of the tests'
-tiny shape or with --wide of OPUS-MT's and so many tokens; greedy and with 4 beams, in fp32. With --time instead int8
-and fp32, one thread, interleaved, the processor's time, medians of ten rounds over five sources, after each of which
-both write 25 tokens. docs/translation.md has the last result.
+Needs ctranslate2 (pip install ctranslate2), which is no part of the project. Marians with random weights, of the
+tests' tiny shape or with --wide of OPUS-MT's and so many tokens; greedy and with 4 beams, in fp32, of two thousand
+random sources; with beams as transformers ends a search, and with early_stopping, as ctranslate2 does; where two
+texts differ transformers scores both. With --time instead int8 and fp32, one thread, interleaved, the processor's
+time, medians of ten rounds over five sources, after each of which both write 25 tokens. docs/translation.md has the
+last result.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+import numpy as np
 import translators
 
 from edgewright.generation.beams import Search, write
@@ -36,7 +39,9 @@ NEVER = -1e4
 """Added to the end's logit where both shall write as many tokens."""
 WAYS = {"greedy": 1, "4 beams": 4}
 TINY = 128
-"""Tokens of the tiny shape: some more than the tests' tokenizer has, of which padding is the last, as in OPUS-MT."""
+"""Tokens of the tiny shape, of which padding is the last, as in OPUS-MT."""
+SOURCES, LONGEST = 1000, 24
+"""Random ones of a seed, whose translations are compared: their number, and the most tokens of one."""
 WIDE = {
     "d_model": 512,
     "encoder_layers": 6,
@@ -81,12 +86,24 @@ def said(found: Any, names: list[str], beams: int, sources: list[list[int]]) -> 
     return [[places[token] for token in one] for one in every]
 
 
-def ours(opened: Any, beams: int, sources: list[list[int]], *, renormalize: bool) -> list[list[int]]:
+def ours(opened: Any, beams: int, sources: list[list[int]], *, early: bool, renormalize: bool) -> list[list[int]]:
     """The same of edgewright."""
-    search = Search(num_beams=beams, max_new_tokens=MOST)
+    search = Search(num_beams=beams, max_new_tokens=MOST, early_stopping=early)
     rules = replace(opened.rules, renormalize=renormalize)
     found = [write(opened.model, [source], search, rules)[0].tokens for source in sources]
     return [[token for token in tokens if token not in opened.rules.ends] for tokens in found]
+
+
+def score(opened: Any, source: list[int], tokens: list[int]) -> float:
+    """The mean log probability of a text's tokens and of its end by the eager model, padding left out."""
+    import torch
+
+    whole = [*tokens, *[0] * (len(tokens) < MOST)]
+    given = torch.tensor([source]), torch.tensor([[opened.rules.start, *whole[:-1]]])
+    with torch.no_grad():
+        logits = opened.eager(input_ids=given[0], decoder_input_ids=given[1]).logits[0].double()
+    logits[:, opened.rules.start] = -np.inf
+    return float(logits.log_softmax(-1)[range(len(whole)), whole].mean())
 
 
 def shaped(seed: int, precision: str = "fp32", **options: Any) -> Any:
@@ -108,12 +125,20 @@ def same() -> None:
     for seed in range(2):
         opened = shaped(seed)
         theirs, names = peer(opened.eager, Path(opened.scratch.name) / "ct2", "float32")
+        rng = np.random.default_rng(seed)
+        lengths = rng.integers(1, LONGEST, SOURCES).tolist()
+        sources = [[*rng.integers(2, len(names), length).tolist(), 0] for length in lengths]
         for name, beams in WAYS.items():
-            # ctranslate2 has no padding among its tokens: probabilities sum up without it, as with this option
-            a = ours(opened, beams, opened.sources, renormalize=True)
-            b = said(theirs, names, beams, opened.sources)
-            equal = sum(x == y for x, y in zip(a, b, strict=True))
-            print(f"seed {seed}, {name}: {equal} of {len(a)} texts have the tokens of ctranslate2", flush=True)
+            b = said(theirs, names, beams, sources)
+            for early in (False, True) if beams > 1 else (False,):
+                # ctranslate2 has no padding among its tokens: probabilities sum up without it, as with renormalize
+                a = ours(opened, beams, sources, early=early, renormalize=True)
+                equal = sum(x == y for x, y in zip(a, b, strict=True))
+                how = f"{name}{', early_stopping' * early}"
+                print(f"seed {seed}, {how}: {equal} of {SOURCES} texts have the tokens of ctranslate2", end="")
+                others = [three for three in zip(sources, a, b, strict=True) if three[1] != three[2]]
+                better = sum(score(opened, source, x) > score(opened, source, y) for source, x, y in others)
+                print(f", {better} of the others have a better score of transformers", flush=True)
 
 
 def times() -> None:
@@ -127,7 +152,7 @@ def times() -> None:
         print(f"{precision}: {sizes[0] / 1e6:.1f} MB, ctranslate2 {sizes[1] / 1e6:.1f}", flush=True)
         for name, beams in WAYS.items():
             works = (
-                partial(ours, opened, beams, chosen, renormalize=False),
+                partial(ours, opened, beams, chosen, early=True, renormalize=False),
                 partial(said, theirs, names, beams, chosen),
             )
             written = [sum(map(len, work())) / TIMED for work in works]
