@@ -20,11 +20,19 @@ TARGET_MARK = "\ue000"
 
 
 def cuts_targets(directory: Path) -> bool:
-    """Whether the tokenizer of a model's directory cuts texts of the target as the model was trained on them."""
+    """Whether the tokenizer of a model's directory cuts texts of the target as the model was trained on them.
+
+    Of Marians alone it may not. Raises SourceError: a file cannot be read.
+    """
     if (directory / "target.spm").is_file():
         return False
-    file = directory / "tokenizer.json"
-    model = read_json(file, dict[str, Any]).get("model") if file.is_file() else None
-    vocabulary = model.get("vocab") if isinstance(model, dict) else None
-    rows = vocabulary if isinstance(vocabulary, list) else ()
-    return not any(isinstance(row, list) and row and str(row[0]).startswith(TARGET_MARK) for row in rows)
+    if _tree(directory / "config.json").get("model_type") != "marian":
+        return True  # of another model a piece may well begin with that character
+    model = _tree(directory / "tokenizer.json").get("model")
+    rows = model.get("vocab") if isinstance(model, dict) else None
+    listed = rows if isinstance(rows, list) else ()
+    return not any(isinstance(row, list) and row and str(row[0]).startswith(TARGET_MARK) for row in listed)
+
+
+def _tree(path: Path) -> dict[str, Any]:
+    return read_json(path, dict[str, Any]) if path.is_file() else {}
