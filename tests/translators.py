@@ -231,3 +231,19 @@ def marian_tokenizer(directory, model_type="unigram"):
     (home / "vocab.json").write_text(json.dumps({name: at for at, name in enumerate(names)}))
     (home / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "MarianTokenizer"}))
     return home
+
+
+def opus(directory):
+    """A Marian with its own two sentencepiece models, as OPUS-MT's are saved."""
+    home = marian_tokenizer(directory)
+    vocabulary = json.loads((home / "vocab.json").read_text())
+    made = model("marian", len(vocabulary))
+    made.config.pad_token_id = made.config.decoder_start_token_id = vocabulary["<pad>"]
+    made.generation_config.update(
+        pad_token_id=vocabulary["<pad>"],
+        decoder_start_token_id=vocabulary["<pad>"],
+        bad_words_ids=[[vocabulary["<pad>"]]],
+        num_beams=2,
+    )
+    made.save_pretrained(home)
+    return home

@@ -30,7 +30,8 @@ SENTENCES, ROUNDS, STARTS, BATCH = 100, 5, 5, 64
 MOST = 64
 """Tokens of a translation: ctranslate2 ends with an error where a model's positions do."""
 KINDS = {"int8": "int8", "fp32": "float32"}
-WAYS = {"greedy": 1, "4 beams": 4}
+WAYS = {"greedy": (1, False), "4 beams": (4, False), "4 beams, early_stopping": (4, True)}
+"""Beams, and whether a search ends as soon as as many texts have ended, as ctranslate2's does."""
 ENDED = "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])"
 
 
@@ -57,18 +58,18 @@ def compared(kind: str, source: Path, bundle: Path, texts: list[str], scratch: P
         ids = [opened.sources(text)[0] for text in texts]
         tokens = [[names[places[one]] for one in sentence] for sentence in ids]
 
-        def ours(beams: int) -> list[tuple[int, ...]]:
-            search = Search(num_beams=beams, max_new_tokens=MOST)
+        def ours(beams: int, early: bool) -> list[tuple[int, ...]]:  # noqa: FBT001
+            search = Search(num_beams=beams, max_new_tokens=MOST, early_stopping=early)
             return [write(opened.model, [one], search, opened.rules)[0].tokens for one in ids]
 
         def other(beams: int) -> list[list[str]]:
             given = {"beam_size": beams, "length_penalty": 1.0, "max_decoding_length": MOST}
             return [theirs.translate_batch([one], **given)[0].hypotheses[0] for one in tokens]
 
-        for way, beams in WAYS.items():
-            a = [[names[places[one]] for one in said if one not in opened.rules.ends] for said in ours(beams)]
+        for way, (beams, early) in WAYS.items():
+            a = [[names[places[one]] for one in said if one not in opened.rules.ends] for said in ours(beams, early)]
             same = sum(x == y for x, y in zip(a, other(beams), strict=True))
-            works = partial(ours, beams), partial(other, beams)
+            works = partial(ours, beams, early), partial(other, beams)
             taken = [[timed(work) / len(ids) for work in works] for _ in range(ROUNDS)]
             mine, its = (median(times) for times in zip(*taken, strict=True))
             print(f"{kind}, {way}: {mine:.2f} ms a sentence, ctranslate2 {its:.2f}: {mine / its:.2f}; ", end="")

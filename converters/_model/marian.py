@@ -1,9 +1,9 @@
 """Marian's tokenizer, two sentencepiece models over one vocabulary, as a tokenizer.json.
 
-Texts are cut by the source's model, and tokens read by the target's: the pieces of both stand in vocab.json. A piece
-that the source's model has not must not be cut out of a text: it has a mark in front that no text has, and that is
-taken off when tokens are read. What transformers finds in vocab.json without a model, a single character between known
-ones that the target alone knows, is unknown here. The ids of the gate's texts are held against transformers' own.
+Texts are cut by the source's model, and tokens read by the target's: the pieces of both stand in vocab.json, those that
+the source's model lacks with a mark (`edgewright.model.two_sided`). What transformers finds in vocab.json without a
+model, a single character between known ones that the target alone knows, is unknown here. The ids of the gate's texts
+are held against transformers' own.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 from edgewright.errors import TokenizerError
+from edgewright.model.two_sided import TARGET_MARK
 
 __all__ = ["marian_json"]
 
-_MARK = "\ue000"
-"""Of Unicode's private use area: a text that has it all the same loses it."""
 _UNIGRAM = 1
 """TrainerSpec.ModelType.UNIGRAM of sentencepiece_model.proto."""
 _BYTE, _USER = 6, 4
@@ -39,11 +38,11 @@ def marian_json(tokenizer: Any) -> str:
     vocabulary = _vocabulary(source, _names(tokenizer.encoder), [*specials, *languages])
     found = Tokenizer(models.Unigram(vocabulary, unk_id=tokenizer.unk_token_id, byte_fallback=False))
     charsmap = source.normalizer_spec.precompiled_charsmap
-    first = [normalizers.Replace(_MARK, "")]
+    first = [normalizers.Replace(TARGET_MARK, "")]
     found.normalizer = normalizers.Sequence(first + [normalizers.Precompiled(charsmap)] * bool(charsmap))
     # sentencepiece itself drops spaces at the ends and doubled ones
     found.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
-    found.decoder = decoders.Sequence([decoders.Replace(_MARK, ""), decoders.Metaspace()])
+    found.decoder = decoders.Sequence([decoders.Replace(TARGET_MARK, ""), decoders.Metaspace()])
     found.add_special_tokens([AddedToken(one, special=True, normalized=False) for one in specials])
     found.add_tokens([AddedToken(one, normalized=False) for one in languages])
     end = str(tokenizer.eos_token)
@@ -74,7 +73,7 @@ def _vocabulary(source: Any, names: list[str], specials: list[str]) -> list[tupl
     scores = {piece.piece: piece.score for piece in source.pieces}
     worst = min(scores.values())
     known = scores.keys() | set(specials)
-    return [(name if name in known else _MARK + name, scores.get(name, worst)) for name in names]
+    return [(name if name in known else TARGET_MARK + name, scores.get(name, worst)) for name in names]
 
 
 def _names(encoder: dict[str, int]) -> list[str]:

@@ -24,7 +24,7 @@ _SHAPE = ("take", "layers", "width", "heads", "feed_forward", "embedding")
 @click.option("--data", "train", type=click.Path(), required=True, help="Labelled rows to train on.")
 @click.option("--eval", "dev", type=click.Path(), required=True, help="Other labelled rows, which choose the model.")
 @click.option("-o", "--out", type=click.Path(), required=True, help="The student's directory.")
-@click.option("--student", help="Where its weights and tokenizer come from, by default TEACHER.")
+@click.option("--student", help="Where its weights and tokenizer come from, by default TEACHER; or marian-4m.")
 @click.option("--take", callback=listed, default="", help="Layers to take over: 0,2,5. By default all.")
 @click.option("--layers", default=0, help="Their number, for a student that begins at random.")
 @click.option("--width", default=0, help="Of its hidden states.")
@@ -42,7 +42,10 @@ _SHAPE = ("take", "layers", "width", "heads", "feed_forward", "embedding")
 @output_options
 @column_options
 def command(teacher: str, train: str, dev: str, out: str, *, as_json: bool, quiet: bool, **settings: Any) -> None:
-    """Train a student on the outputs of TEACHER, a fine-tuned model directory or hub id."""
+    """Train a student on the outputs of TEACHER, a fine-tuned model directory or hub id.
+
+    A translator's student is trained on its translations; it may be a new one: marian-4m, marian-8m or marian-11m.
+    """
     from edgewright.training import Recipe, distill
 
     how = _distillation(settings)

@@ -18,7 +18,7 @@ from edgewright._version import __version__
 from edgewright.compression.recipe import read
 from edgewright.compression.steps import Setting
 from edgewright.data import rows
-from edgewright.errors import DataError, StorageError
+from edgewright.errors import DataError, StorageError, UsageError
 from edgewright.model.source import open_source
 from edgewright.system.atomic import staged
 from edgewright.system.files import compressed_bytes, sha256, write_whole
@@ -125,7 +125,7 @@ def compress(
     hush()
     limit(threads)
     source, steps, place = open_source(model, task=task), read(Path(recipe)), Path(out)
-    check_at_once(registry.load("tasks", source.task)(source.settings), "compressed")
+    _check_task(source, steps)
     given = (Path(train) if train else None, Path(dev) if dev else None)
     setting = Setting(source.directory, *given, Path(cache) if cache else cache_dir(), seed, threads, progress)
     for named in steps:
@@ -142,6 +142,19 @@ def compress(
         shutil.copyfile(recipe, work / "compression" / "recipe.toml")
     shutil.rmtree(chain.work, ignore_errors=True)
     return Results(stages)
+
+
+def _check_task(source: Source, steps: tuple[Named, ...]) -> None:
+    """Raise UsageError where a model writes, and a step is not for one that does."""
+    task: Task = registry.load("tasks", source.task)(source.settings)
+    if not task.reads_source:
+        check_at_once(task, "compressed")
+        return
+    stranger = next((named.name for named in steps if not named.step.translates), None)
+    if stranger:
+        kinds = ((name, registry.load("compression.steps", name)) for name in registry.names("compression.steps"))
+        known = ", ".join(name for name, kind in kinds if kind.translates)
+        raise UsageError(f"{stranger} is not for {source.task}", hint=f"these are: {known}")
 
 
 @dataclass(frozen=True)
@@ -261,6 +274,8 @@ def _score(source: Source, setting: Setting) -> float | None:
 def _latency(source: Source, measure: str, bundle: Path, setting: Setting) -> float | None:
     """The median of 32 tokens on one thread of an artifact that is built for it, None where there is no head yet.
 
+    Of a translator that of its golden texts.
+
     It is thrown away, and is timed even where it does not pass the gates: a step that hurts may come before one that
     mends.
     """
@@ -269,6 +284,7 @@ def _latency(source: Source, measure: str, bundle: Path, setting: Setting) -> fl
     from edgewright.builder.build import build
     from edgewright.measure.bench import bench
     from edgewright.measure.plan import Plan
+    from edgewright.measure.translating import TranslatingPlan, bench_translating
 
     format_, _, precision = measure.partition("/")
     setting.progress(f"build and time {measure}")
@@ -281,9 +297,11 @@ def _latency(source: Source, measure: str, bundle: Path, setting: Setting) -> fl
         task=source.task,
         allow_divergence=True,
     )
-    found = bench(bundle, Plan(tokens=(32,)))
+    if source.task == "translation":
+        median = bench_translating(bundle, TranslatingPlan())[0].text_ms.median
+    else:
+        median = bench(bundle, Plan(tokens=(32,))).rows[0].latency_ms.median
     shutil.rmtree(bundle, ignore_errors=True)
-    median: float = found.rows[0].latency_ms.median
     return median
 
 

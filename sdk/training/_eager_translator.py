@@ -46,5 +46,12 @@ class EagerEncoderDecoder(EncoderDecoder):
         logits: NDArray[np.float32] = found.logits[:, 0].float().cpu().numpy()
         return logits
 
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    def _keep(self, sources: NDArray[np.int64], rows: NDArray[np.int64]) -> bool:
+        del sources
+        self._reorder(rows)
+        self._read.last_hidden_state, self._mask = self._read.last_hidden_state[rows], self._mask[rows]
+        return True
+
     def _reorder(self, rows: NDArray[np.int64]) -> None:
         self._past.reorder_cache(torch.from_numpy(rows).to(self._device))

@@ -1,4 +1,4 @@
-"""Distillation: a student learns a teacher's outputs (Hinton et al. 2015, arXiv 1503.02531)."""
+"""Distillation: a student learns a teacher's outputs (Hinton et al. 2015, arXiv 1503.02531), or its translations."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from edgewright.errors import UsageError
 from edgewright.model.source import open_source
 from edgewright.system.progress import silent
 from edgewright.text.tokenizer import Tokenizer
-from edgewright.training import corpus
+from edgewright.training import corpus, fitting
 from edgewright.training.answers import cache_dir, computed
-from edgewright.training.fitting import Lesson, Trained, train_into
+from edgewright.training.fitting import Lesson, Trained, check_out, check_translator, prepare, train_into
 from edgewright.training.objectives import objective_of
 from edgewright.training.recipe import Recipe
 from edgewright.training.student import Shape, student_of
+from edgewright.training.translations import translated
+from edgewright.training.translators import SHAPES
+from edgewright.training.unfinished import first_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,14 +74,18 @@ def distill(
 ) -> Trained:
     """Train a student on a teacher's outputs. The teacher runs once over the rows; its answers are kept in a cache.
 
+    A translator's student is trained on what the teacher's own search makes of the rows' sources, see
+    `edgewright.training.translations`; the rows' targets are not read.
+
     Args:
         teacher: a fine-tuned Hugging Face directory or hub id.
         train: labelled rows, .tsv, .jsonl or .json.
         dev: other labelled rows, which choose the best model.
         out: the new directory.
         student: where the student's weights and tokenizer come from, by default the teacher; one whose vocabulary was
-            cut works too, for outputs of whole texts.
-        how: loss and shape.
+            cut works too, for outputs of whole texts. That of a translator is another model, or the name of a new one,
+            such as `marian-4m`.
+        how: loss and shape; for a translator it has nothing to say.
         recipe: the settings of the run.
         cache: where the teacher's answers are kept, by default in the user's cache directory.
         resume: go on with an interrupted run.
@@ -91,15 +98,49 @@ def distill(
         SourceError, DataError, StorageError, MissingExtra: as `train`.
     """
     how, recipe, files = how or Distillation(), recipe or Recipe(), (Path(train), Path(dev))
-    own, lesson = lesson_of(
-        teacher, student, files[0], how=how, recipe=recipe, cache=Path(cache) if cache else cache_dir(), say=progress
-    )
+    taught, kept = open_source(teacher), Path(cache) if cache else cache_dir()
+    if taught.task == "translation":
+        own_rows = _own_rows(
+            taught, student, files[0], Path(out), how=how, recipe=recipe, cache=kept, force=force, say=progress
+        )
+        given: dict[str, Any] = {"resume": resume, "force": force, "progress": progress, "watch": watch}
+        return fitting.train(str(student), own_rows, files[1], out, task=taught.task, recipe=recipe, **given)
+    own, lesson = lesson_of(taught, student, files[0], how=how, recipe=recipe, cache=kept, say=progress)
     lesson = replace(lesson, watch=watch)
     return train_into(Path(out), own, files, recipe, lesson, resume=resume, force=force, progress=progress)
 
 
+def _own_rows(
+    taught: Source,
+    student: str | Path | None,
+    rows: Path,
+    out: Path,
+    *,
+    how: Distillation,
+    recipe: Recipe,
+    cache: Path,
+    force: bool,
+    say: Callable[[str], None],
+) -> Path:
+    """The rows that a translator's student is trained on; what cannot be is said before the teacher begins."""
+    if student is None:
+        hint = f"a directory, or a new one: {', '.join(SHAPES)}"
+        raise UsageError("a translator's student must be named", hint=hint)
+    plain = Distillation()
+    other = next((name for name in asdict(plain) if getattr(how, name) != getattr(plain, name)), None)
+    if other:
+        raise UsageError(f"a translator is distilled by its translations, {other} is not for it", hint="leave it out")
+    check_out(out, force=force)
+    if str(student) not in SHAPES or Path(student).exists():
+        check_translator(Path(student), taught.task)
+        open_source(student, task=taught.task)
+    prepare(recipe)
+    with first_alone():
+        return translated(taught, rows, cache=cache, progress=say)
+
+
 def lesson_of(
-    teacher: str | Path,
+    taught: Source,
     student: str | Path | None,
     train: Path,
     *,
@@ -109,7 +150,6 @@ def lesson_of(
     say: Callable[[str], None],
 ) -> tuple[Source, Lesson]:
     """The student with its teacher's labels, and what it is to learn from it, for `train_into`; see `distill`."""
-    taught = open_source(teacher)
     own = open_source(student, task=taught.task) if student else taught
     own = replace(own, settings=_headed(own, taught))
     return own, _Pupil(taught, own, how, recipe, train, cache, say).lesson()

@@ -14,6 +14,7 @@ from edgewright.data import rows as data
 from edgewright.errors import DataError, StorageError, UsageError
 from edgewright.model.carried import carry
 from edgewright.model.source import open_source
+from edgewright.model.two_sided import cuts_targets
 from edgewright.system.atomic import staged
 from edgewright.system.progress import silent
 from edgewright.system.shown import brief
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from edgewright.model.source import Source
     from edgewright.tasks import Task
 
-__all__ = ["Lesson", "Trained", "plain_loss", "train", "train_into"]
+__all__ = ["Lesson", "Trained", "check_out", "check_translator", "plain_loss", "prepare", "train", "train_into"]
 
 _RECORD = "training.json"
 
@@ -156,7 +157,7 @@ def train(
         StorageError: the disk is full, `out` is there, or an unfinished run is.
         MissingExtra: torch, transformers or accelerate is not installed.
     """
-    _check_free(Path(out), force=force)
+    check_out(Path(out), force=force)
     begun = Path(out).with_name(f"{Path(out).name}-begun")
     opened = _source(model, task, begun, Path(train), recipe or Recipe(), resume=resume)
     source = with_labels(opened, labels, Path(train))
@@ -176,11 +177,11 @@ def train(
 def _source(model: str | Path, task: str | None, begun: Path, pairs: Path, recipe: Recipe, *, resume: bool) -> Source:
     """The model that is trained; a new one of a shape lies in `begun` until the run is finished."""
     if str(model) not in SHAPES or Path(model).exists():
-        _check_translator(Path(model), task)
+        check_translator(Path(model), task)
         return open_source(model, task=task)
     if task not in (None, "translation"):
         raise UsageError(f"{model} is a new translator, it has no task {task}", hint="give --task translation")
-    _prepare(recipe)
+    prepare(recipe)
     with first_alone():
         if begun.exists() and is_first() and not resume:
             raise StorageError(f"{begun} is of an unfinished run", hint="give --resume, or remove it")
@@ -189,15 +190,16 @@ def _source(model: str | Path, task: str | None, begun: Path, pairs: Path, recip
     return open_source(begun, task="translation")
 
 
-def _check_free(out: Path, *, force: bool) -> None:
+def check_out(out: Path, *, force: bool) -> None:
+    """Raise StorageError where the place of the result is taken."""
     if out.exists() and not force:
         raise StorageError(f"{out} exists", hint="use --force to replace it")
 
 
-def _check_translator(directory: Path, task: str | None) -> None:
-    """Refuse a Marian whose targets are cut by a model of their own: tokenizer.json has the source's alone."""
-    if task in (None, "translation") and (directory / "target.spm").is_file():
-        what = f"{directory} has two tokenizers, source.spm and target.spm: it is not trained further here"
+def check_translator(directory: Path, task: str | None) -> None:
+    """Raise UsageError for a Marian whose targets are cut by a model of their own: tokenizer.json has the source's."""
+    if task in (None, "translation") and not cuts_targets(directory):
+        what = f"{directory} has a tokenizer for each side, tokenizer.json is the source's: it is not trained further"
         raise UsageError(what, hint="build takes it; train a new one with edgewright train marian-11m")
 
 
@@ -213,10 +215,10 @@ def train_into(
     progress: Callable[[str], None],
 ) -> Trained:
     """Train by a lesson on the rows of `files`, train and dev, and put the best model into `out`; see `train`."""
-    _prepare(recipe)
+    prepare(recipe)
     from edgewright.training._loop import Loop
 
-    _check_free(out, force=force)
+    check_out(out, force=force)
     task: Task = registry.load("tasks", source.task)(source.settings)
     objective = objective_of(task)
     dev, overlap = data.examples(files[1], task), data.shared(*files)
@@ -244,7 +246,8 @@ def train_into(
     return trained
 
 
-def _prepare(recipe: Recipe) -> None:
+def prepare(recipe: Recipe) -> None:
+    """Before torch does anything: quiet, and with the threads that are asked for. Raises MissingExtra."""
     registry.require(("torch", "transformers", "accelerate"), "train")
     hush()
     threads.limit(recipe.threads)

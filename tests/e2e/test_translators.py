@@ -19,19 +19,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """A Marian with its own two sentencepiece models, as OPUS-MT's are saved."""
-    home = translators.marian_tokenizer(tmp_path_factory.mktemp("marian"))
-    vocabulary = json.loads((home / "vocab.json").read_text())
-    made = translators.model("marian", len(vocabulary))
-    made.config.pad_token_id = made.config.decoder_start_token_id = vocabulary["<pad>"]
-    made.generation_config.update(
-        pad_token_id=vocabulary["<pad>"],
-        decoder_start_token_id=vocabulary["<pad>"],
-        bad_words_ids=[[vocabulary["<pad>"]]],
-        num_beams=2,
-    )
-    made.save_pretrained(home)
-    return home
+    return translators.opus(tmp_path_factory.mktemp("marian"))
 
 
 @pytest.fixture(scope="module")

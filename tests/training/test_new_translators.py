@@ -1,9 +1,15 @@
 """A translator from nothing: pairs in, a directory that writes what it was taught, and that transformers opens."""
 
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 
 from edgewright.errors import DataError, StorageError, UsageError
-from edgewright.training import Recipe, train, translators
+from edgewright.training import Distillation, Recipe, distill, train, translators
 
 PAIRS = {
     "Turn on the lights.": "Enciende las luces.",
@@ -35,27 +41,93 @@ def written(path, rows):
     return path
 
 
-@pytest.mark.slow
-def test_pairs_are_learnt_and_transformers_says_the_same(shape, pairs, tmp_path):
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory):
+    """A trained model and the directory around it; its own search has three beams."""
+    folder = tmp_path_factory.mktemp("taught")
+    pairs = written(folder / "pairs.tsv", PAIRS.items())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(translators.SHAPES, "marian-tiny", TINY)
+        trained = train("marian-tiny", pairs, pairs, folder / "out", task="translation", recipe=RECIPE)
+    return SimpleNamespace(trained=trained, home=folder / "out", folder=folder)
+
+
+def answers(home, texts, **how):
+    """What transformers writes."""
     import torch
     from transformers import AutoTokenizer, MarianMTModel
 
-    trained = train(shape, pairs, pairs, tmp_path / "out", task="translation", recipe=RECIPE)
+    model, tokenizer = (kind.from_pretrained(home) for kind in (MarianMTModel, AutoTokenizer))
+    with torch.inference_mode():
+        return [
+            tokenizer.decode(
+                model.eval().generate(**tokenizer(text, return_tensors="pt"), **how)[0], skip_special_tokens=True
+            )
+            for text in texts
+        ]
+
+
+@pytest.mark.slow
+def test_pairs_are_learnt_and_transformers_says_the_same(taught):
+    from transformers import MarianMTModel
+
+    trained = taught.trained
     assert (trained.metric, trained.seen, trained.scored) == ("chrf", 8, 8)
     assert trained.first < 30
     assert trained.score > 75
-    assert not (tmp_path / "out-begun").exists()
-    assert not (tmp_path / "out-training").exists()
-    model, tokenizer = (kind.from_pretrained(tmp_path / "out") for kind in (MarianMTModel, AutoTokenizer))
-    model.eval()
+    assert not (taught.folder / "out-begun").exists()
+    assert not (taught.folder / "out-training").exists()
+    model = MarianMTModel.from_pretrained(taught.home)
     assert model.lm_head.weight is model.model.shared.weight, "tied tables stay one"
     assert not model.model.shared.weight[model.config.pad_token_id].any(), "decoding begins with nothing"
-    with torch.inference_mode():
-        said = [
-            tokenizer.decode(model.generate(**tokenizer(text, return_tensors="pt"))[0], skip_special_tokens=True)
-            for text in PAIRS
-        ]
-    assert sum(a == b for a, b in zip(said, PAIRS.values(), strict=True)) >= 5
+    assert sum(a == b for a, b in zip(answers(taught.home, PAIRS), PAIRS.values(), strict=True)) >= 5
+
+
+@pytest.mark.slow
+def test_a_student_is_trained_on_what_the_teacher_s_own_search_finds(taught, shape, pairs, tmp_path):
+    """A kill in the middle costs what was not written yet, and a source is translated once."""
+    teacher, cache = tmp_path / "teacher", tmp_path / "cache"
+    shutil.copytree(taught.home, teacher)
+    config = json.loads((teacher / "generation_config.json").read_text())
+    (teacher / "generation_config.json").write_text(json.dumps({**config, "num_beams": 3}))
+    with pairs.open("a", encoding="utf-8") as file:
+        file.write("Turn on the lights.\tOtra cosa.\n")
+    asked = {"student": shape, "cache": cache, "recipe": replace(RECIPE, epochs=1)}
+    distill(teacher, pairs, pairs, tmp_path / "out", **asked)
+    (kept,) = cache.iterdir()
+    found = [json.loads(line) for line in (kept / "rows.jsonl").read_text().splitlines()]
+    assert [row["source"] for row in found] == list(PAIRS)
+    assert [row["target"] for row in found] == answers(teacher, PAIRS, num_beams=3)
+    settings = json.loads((tmp_path / "out" / "training" / "training.json").read_text())["settings"]
+    assert settings["train"] == hashlib.sha256((kept / "rows.jsonl").read_bytes()).hexdigest()
+
+    whole = (kept / "rows.jsonl").read_text()
+    part = kept.rename(kept.with_name(kept.name + ".part"))
+    (part / "rows.jsonl").unlink()
+    (part / "translations.jsonl").write_text(json.dumps({"source": found[0]["source"], "target": "Antes."}) + '\n{"so')
+    distill(teacher, pairs, pairs, tmp_path / "again", **asked)
+    first, *rest = (kept / "rows.jsonl").read_text().splitlines(keepends=True)
+    assert json.loads(first)["target"] == "Antes.", "what was there is not asked again"
+    assert rest == whole.splitlines(keepends=True)[1:]
+
+
+@pytest.mark.slow
+def test_what_is_not_for_a_translator_s_student_is_said_before_the_teacher_begins(taught, shape, pairs, tmp_path):
+    def asked(**given):
+        distill(taught.home, pairs, pairs, tmp_path / "out", cache=tmp_path / "cache", **given)
+
+    with pytest.raises(UsageError, match="a translator's student must be named"):
+        asked()
+    with pytest.raises(UsageError, match="temperature is not for it"):
+        asked(student=shape, how=Distillation(temperature=3.0))
+    (tmp_path / "opus").mkdir()
+    (tmp_path / "opus" / "target.spm").write_bytes(b"x")
+    with pytest.raises(UsageError, match="opus has a tokenizer for each side"):
+        asked(student=tmp_path / "opus")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(StorageError, match="out exists"):
+        asked(student=shape)
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_pair_without_one_of_its_sides_is_named_by_its_line(tmp_path):
@@ -106,7 +178,7 @@ def test_a_run_that_was_begun_is_not_begun_again(shape, pairs, tmp_path):
 def test_a_model_whose_targets_have_a_tokenizer_of_their_own_is_not_trained(pairs, tmp_path):
     (tmp_path / "opus").mkdir()
     (tmp_path / "opus" / "target.spm").write_bytes(b"x")
-    with pytest.raises(UsageError, match=r"has two tokenizers, source\.spm and target\.spm"):
+    with pytest.raises(UsageError, match=r"opus has a tokenizer for each side"):
         train(tmp_path / "opus", pairs, pairs, tmp_path / "out")
 
 

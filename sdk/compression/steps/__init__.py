@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from msgspec import Struct
 
@@ -56,7 +56,13 @@ class Setting:
 
 
 class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A step and its options, as a recipe gives them."""
+    """A step and its options, as a recipe gives them.
+
+    Attributes:
+        translates: whether a translator can take it.
+    """
+
+    translates: ClassVar[bool] = False
 
     def check(self, source: Source, setting: Setting) -> None:
         """Before anything begins: raise UsageError where the step cannot be taken from `source`, the first model."""

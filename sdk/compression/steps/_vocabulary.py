@@ -6,10 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from edgewright.errors import UsageError
+from edgewright.model.two_sided import TARGET_MARK
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
 __all__ = ["KINDS", "choose", "rewrite"]
@@ -28,15 +29,15 @@ def _merges(model: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(left, right) for left, right in pairs]
 
 
-def choose(spec: Mapping[str, Any], used: Counter[int], size: int) -> list[int]:
-    """The ids to keep, ascending: special ones, all single characters and bytes, then those that are used most.
+def choose(spec: Mapping[str, Any], used: Counter[int], size: int, named: Collection[int] = ()) -> list[int]:
+    """The ids to keep, ascending: special and named ones, all single characters and bytes, then those used most.
 
     Where a model merges pairs (BPE), what a kept token is merged from is kept too. `size` 0 keeps all that are used.
     Every text whose tokens are all kept is tokenized as before: the longest match, the best path and the merges that
     gave its tokens are still there, and only others are gone.
 
     Raises:
-        UsageError: `size` is below what must be kept, or the tokenizer is of another kind.
+        UsageError: `size` is below what must be kept, the tokenizer is of another kind, or it lacks a named token.
     """
     model = spec["model"]
     if model["type"] not in KINDS:
@@ -44,10 +45,16 @@ def choose(spec: Mapping[str, Any], used: Counter[int], size: int) -> list[int]:
     pieces = _pieces(model)
     prefix = model.get("continuing_subword_prefix") or ""
     added = {token["id"] for token in spec.get("added_tokens", ())}
-    single = {at for piece, at in pieces.items() if len(piece.removeprefix(prefix)) <= 1 or _is_byte(piece)}
-    named = {pieces[model["unk_token"]]} if model.get("unk_token") in pieces else set()
-    named |= {model["unk_id"]} if model.get("unk_id") is not None else set()
-    always = added | single | named
+    strange = sorted({*named} - added - {*pieces.values()})
+    if strange:
+        what = (
+            f"the model names token {strange[0]}, its tokenizer has {len(added | {*pieces.values()})} and not that one"
+        )
+        raise UsageError(what, hint="mend config.json and generation_config.json")
+    single = {at for piece, at in pieces.items() if _is_single(piece.removeprefix(prefix))}
+    unknown = {pieces[model["unk_token"]]} if model.get("unk_token") in pieces else set()
+    unknown |= {model["unk_id"]} if model.get("unk_id") is not None else set()
+    always = added | single | unknown | _worst(model) | {*named}
     parents = _parents(model, pieces)
     kept = set(always)
     for at, _ in used.most_common():
@@ -62,8 +69,17 @@ def choose(spec: Mapping[str, Any], used: Counter[int], size: int) -> list[int]:
     return sorted(kept)
 
 
-def _is_byte(piece: str) -> bool:
-    return len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">")
+def _is_single(piece: str) -> bool:
+    """Whether it is a character or a byte, on either side."""
+    return len(piece.removeprefix(TARGET_MARK)) <= 1 or (
+        len(piece) == 6 and piece.startswith("<0x") and piece[5] == ">"
+    )
+
+
+def _worst(model: Mapping[str, Any]) -> set[int]:
+    """The least likely of unigrams: how likely an unknown character is is told by it."""
+    scores = [] if isinstance(model["vocab"], dict) else [score for _, score in model["vocab"]]
+    return {scores.index(min(scores))} if scores else set()
 
 
 def _parents(model: Mapping[str, Any], pieces: Mapping[str, int]) -> dict[int, set[int]]:

@@ -39,6 +39,7 @@ class Distill(Train, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hidden: Annotated[float, Meta(ge=0)] = 0.0
     copies: Annotated[int, Meta(ge=0)] = 0
     alone: ClassVar[bool] = False
+    translates: ClassVar[bool] = False
 
     def check(self, source: Source, setting: Setting) -> None:
         """Raise UsageError as `train` does, and where a teacher is needed that is not named."""
@@ -82,6 +83,7 @@ class Distill(Train, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def teach(self, source: Source, out: Path, setting: Setting, change: Callable[[Any], None], **more: Any) -> None:
         """Train the model that `change` makes of the source's own; `more` is what else the lesson says."""
+        from edgewright.model.source import open_source
         from edgewright.training.distilling import lesson_of
         from edgewright.training.fitting import Lesson, plain_loss, train_into
         from edgewright.training.heads import with_labels
@@ -89,7 +91,8 @@ class Distill(Train, frozen=True, kw_only=True, forbid_unknown_fields=True):
         recipe, files = self.recipe(setting), setting.rows("train")
         if self.teacher:
             given: Any = {"how": self.how(), "recipe": recipe, "cache": setting.cache, "say": setting.progress}
-            source, lesson = lesson_of(self.teacher_of(out, setting), source.directory, files[0], **given)
+            taught = open_source(self.teacher_of(out, setting))
+            source, lesson = lesson_of(taught, source.directory, files[0], **given)
         else:
             source, lesson = with_labels(source, self.labels, files[0]), Lesson(plain_loss)
         facts = (*lesson.facts, *more.pop("facts", ()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -27,6 +27,7 @@ class Store(Step, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     dtype: Literal["float16", "float32"] = "float16"
     max_bytes: Annotated[int, Meta(ge=0)] = 0
+    translates: ClassVar[bool] = True
 
     def apply(self, source: Source, out: Path, setting: Setting) -> None:
         """Convert, save, weigh."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgewright.compression.steps import Setting, Step
 from edgewright.errors import UsageError
@@ -31,6 +31,7 @@ class Train(Step, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_length: int = 0
     seed: int | None = None
     labels: tuple[str, ...] = ()
+    translates: ClassVar[bool] = True
 
     def recipe(self, setting: Setting) -> Recipe:
         """The options as a recipe of training."""
@@ -42,9 +43,13 @@ class Train(Step, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return Recipe(**given, seed=seed, threads=setting.threads)
 
     def check(self, source: Source, setting: Setting) -> None:
-        """Raise UsageError for values out of range, a task without labels, or without rows."""
+        """Raise UsageError for values out of range, a model or a task that is not trained, or without rows."""
         setting.rows("train")
         self.recipe(setting)
+        if source.task == "translation":
+            from edgewright.training.fitting import check_translator
+
+            check_translator(source.origin, source.task)
         if source.task in ("feature-extraction", "fill-mask"):
             raise UsageError(f"train needs a task with labels, the model's is {source.task}", hint="give --task")
 
