@@ -1,4 +1,4 @@
-/* LiteRT by the C interface that libLiteRt.so has (litert/c of its releases 2.1 to 2.3), found by name: a file, its signatures
+/* LiteRT by the C interface that libLiteRt.so has (litert/c of its releases 2.1.3 to 2.3), found by name: a file, its signatures
  * and their tensors. A part of edgewright.c, and of the runner for devices without Python, devices/run.c. */
 #include <dlfcn.h>
 
@@ -68,7 +68,7 @@ static litert_call litert_found(const litert *l, const char *name)
 static int litert_did(litert *l, const char *name, int status)
 {
     if (status == LITERT_MISSING)
-        snprintf(l->why, sizeof l->why, "this engine has no %s; LiteRT 2.1 to 2.3 are known to work", name);
+        snprintf(l->why, sizeof l->why, "this engine has no %s; LiteRT 2.1.3 to 2.3 are known to work", name);
     else if (status)
         snprintf(l->why, sizeof l->why, "%s gave status %d", name, status);
     return status;
