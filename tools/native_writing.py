@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
 PROMPTS = ("", "Once upon a time", "The old man said", "Lily had a red ball. One day", "then " * 20)
 NEW = 60
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "e2e")]
+sys.path[:0] = [str(ROOT / "tests" / "e2e"), str(ROOT / "tests")]
 
 from native import compiled  # noqa: E402
 from test_without_python import Shelled  # noqa: E402
@@ -71,7 +71,8 @@ def main() -> int:
             board = NativeBoard.over(Shelled(cpu), root=str(scratch / cpu), **given)
             assert board is not None  # noqa: S101 - a runner was given
             done = flash(bundle, board)
-            print(f"{cpu}: golden {', '.join(f'{row.artifact.key} {row.cases}' for row in done.rows)}", flush=True)
+            replayed = [f"{row['format']}/{row['precision']} {row['golden']}" for row in done.rows]
+            print(f"{cpu}: golden {', '.join(replayed)}", flush=True)
             for precision in ("fp32", "int8"):
                 bad = unlike(board, bundle, precision, scratch / f"{cpu}-{precision}")
                 wrong += len(bad)

@@ -142,7 +142,7 @@ static int litert_described(litert *l, void *handle, const char *name, litert_te
     return 0;
 }
 
-static int litert_signed(litert *l, size_t at, litert_signature *out)
+static int litert_read_signature(litert *l, size_t at, litert_signature *out)
 {
     void *handle = NULL, *tensor = NULL;
     const char *name = NULL;
@@ -200,7 +200,7 @@ static int litert_open_file(litert *l, const char *path, int threads)
     if (!l->signatures)
         return litert_refused(l, "no memory is left");
     while (!bad && l->count < count) {
-        bad = litert_signed(l, l->count, &l->signatures[l->count]);
+        bad = litert_read_signature(l, l->count, &l->signatures[l->count]);
         l->count++;
     }
     return bad;
