@@ -38,7 +38,7 @@ def unlike(board: NativeBoard, bundle: Path, precision: str, scratch: Path) -> l
     with (
         edgewright.load(bundle, precision=precision, careful=False) as here,
         release.start(artifact, 1) as talk,
-        release.generator(artifact, talk, 1) as there,
+        release.generator(artifact, talk, threads=1) as there,
     ):
         options = here.options(max_new_tokens=NEW, ignore_end=True)
         for prompt in PROMPTS:

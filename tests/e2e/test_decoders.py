@@ -135,6 +135,8 @@ def test_a_device_without_python_writes_the_same(mobile, runner, tmp_path, monke
     for more in (["--precision", "fp32"], ["--precision", "int8", "--temperature", "0.9", "--seed", "3"]):
         there = rows("run", mobile, *asked, *more, *on, here=True)
         assert there == rows("run", mobile, *asked, *more, "--format", "tflite", here=True)
+    refused = edgewright("run", mobile, "the road", *on, "--context", "4", here=True, check=2)
+    assert "the context is 4" in refused
     (tmp_path / "held.txt").write_text("the rain and the road\n\nin the end " + "the " * 50)
     scored = ["eval", mobile, "--data", tmp_path / "held.txt", "--format", "tflite", "--precision", "fp32", "-q"]
     there, here = ([row["score"] for row in rows(*scored, *more, here=True)] for more in (on, ()))

@@ -101,7 +101,7 @@ def _written(there: _Native, artifact: Artifact, texts: Iterable[Any]) -> Answer
     given, threads = there.given, there.given["threads"] or 1
     asked = {name: given[name] for name in ("system", "raw", "stats")}
     with there.release.start(artifact, threads) as talk:
-        writer = there.release.generator(artifact, talk, threads)
+        writer = there.release.generator(artifact, talk, threads=threads, context=given["context"])
         rows = [writer.row(text, **asked, **given["generation"], **given["answers"]) for text in texts]
     return Answer({"rows": rows}, {})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import tempfile
 import time
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import median_low
 from typing import TYPE_CHECKING, Any, cast
@@ -128,8 +128,8 @@ class NativePlace(Place):
             first = opened.write(text[: min(request.prompts)], 1, 0)
             timed, peaks = [], []
             for count in request.prompts:
-                asked = text[:count], request.readings, request.written
-                wrote, meanwhile = self._watched(request.threads, lambda asked=asked: opened.write(*asked))  # type: ignore[misc]
+                write = partial(opened.write, text[:count], request.readings, request.written)
+                wrote, meanwhile = self._watched(request.threads, write)
                 timed.append(Timed(read_ms=wrote.read_ms, token_ms=wrote.token_ms, **meanwhile))
                 peaks.append(wrote.peak_rss_mib)
             return WritingAnswer(

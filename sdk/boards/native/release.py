@@ -66,14 +66,19 @@ class NativeBundle:
         task = self.bundle.task()
         return Pipeline(artifact, task, self.bundle.tokenizer(), session)
 
-    def decoder(self, talk: Any) -> Decoder:
-        """What decodes with a runner that has opened a decoder. Raises EngineError: it has opened something else."""
-        decoder: Decoder = self.opened(talk).decoder(self.bundle.manifest.settings.max_length)
+    def decoder(self, talk: Any, context: int | None = None) -> Decoder:
+        """What decodes with a runner that has opened a decoder, at most `context` tokens.
+
+        Raises:
+            EngineError: it has opened something else.
+        """
+        most = self.bundle.manifest.settings.max_length
+        decoder: Decoder = self.opened(talk).decoder(min(context or most, most))
         return decoder
 
-    def generator(self, artifact: Artifact, talk: Any, threads: int) -> Generator:
+    def generator(self, artifact: Artifact, talk: Any, *, threads: int, context: int | None = None) -> Generator:
         """What writes with such a decoder: words become tokens here, and tokens are chosen here."""
-        return generator_over(self.bundle, artifact, self.decoder(talk), engine=ENGINE, threads=threads)
+        return generator_over(self.bundle, artifact, self.decoder(talk, context), engine=ENGINE, threads=threads)
 
     def verify(self, *, quick: bool = False) -> list[Replay]:
         """As `edgewright.proof.verify.verify` does, of a bundle whose hashes are known to be right.
