@@ -1,4 +1,4 @@
-/* What a device without Python runs: its disk, one operation a request, and LiteRT, one inference a request.
+/* What a device without Python runs: its disk, one operation a request, and LiteRT, one inference or some tokens a request.
  *
  *     edgewright-run serve                              the operations of devices/_onboard/disk.py
  *     edgewright-run infer LIBRARY MODEL THREADS SECONDS  the signatures of a TFLite file; ends itself after so long
@@ -8,9 +8,10 @@
  * little-endian, and so many bytes: a letter (or in an answer a status of four bytes: 0, an errno, or -1 for the
  * engine's own error), then fields, which are four bytes of length and so many bytes. Numbers are little-endian.
  *
- * To compile this, nothing but a C library is needed, and for an Android device the NDK's compiler:
+ * To compile this, nothing is needed but a C library and the sources of the C core, which stand in exporting/c_project of the
+ * package, and for an Android device the NDK's compiler:
  *
- *     aarch64-linux-android28-clang -O2 -o edgewright-run run.c -ldl
+ *     aarch64-linux-android28-clang -O2 -I C_PROJECT -o edgewright-run run.c -ldl
  */
 #define _GNU_SOURCE
 #include "run_frames.h"
@@ -34,12 +35,8 @@ static int infer(char **words)
     unsigned limit_s = (unsigned)whole(words[3], 1, 86400);
     alarm(limit_s); /* a hanging inference does not outlive its host */
     hello();
-    uint64_t began = now_ns();
     load(words[0]);
     open_model(words[1], threads);
-    describe_all();
-    find_hot();
-    engine.load_ns = now_ns() - began;
     while (next_request()) {
         alarm(limit_s);
         if (!split())
@@ -48,6 +45,10 @@ static int infer(char **words)
             infer_once();
         else if (request.data[0] == 'B')
             bench();
+        else if (request.data[0] == 'L')
+            read_tokens();
+        else if (request.data[0] == 'W')
+            write_answer();
         else if (request.data[0] == 'T')
             tell();
         else

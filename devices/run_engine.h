@@ -1,57 +1,24 @@
-/* LiteRT by its C interface, declared after litert/c of its releases 2.1 to 2.3 and loaded with dlopen. */
-#include <dlfcn.h>
+/* The engine of the runner's device: LiteRT, by the parts of the C core that open it and decode with it. */
+#include <math.h>
 #include <time.h>
 
-enum { CPU = 1, READ = 0, WRITE = 1, MOST_RANK = 8, MOST_TENSORS = 64, MOST_SIGNATURES = 256, PER_TENSOR = 1 };
+#include "ew_litert.h"
+#include "ew_litert_decoder.h"
+
 enum { MOST_RUNS = 100000, MOST_FEEDS = 4096, MOST_THREADS = 1024 };
+/* Choices: more is a mistake, or means to keep the device for itself. */
 
-struct ranked { /* LiteRtRankedTensorType: its layout is part of LiteRT's stable interface */
-    int type;
-    unsigned int rank : 7, has_strides : 1;
-    int32_t dims[MOST_RANK];
-    uint32_t strides[MOST_RANK];
-};
-struct scale { float scale; int64_t zero_point; }; /* LiteRtQuantizationPerTensor */
+static litert engine;
+static litert_decoder decoder;
+static char no_decoder[LITERT_WHY]; /* why the file is none; "" where it is one */
+static uint64_t load_ns;
 
-struct tensor { const char *name; struct ranked kind; struct scale scale; size_t size; void *buffer; };
-struct signature {
-    const char *key;
-    size_t inputs, outputs;
-    struct tensor input[MOST_TENSORS], output[MOST_TENSORS];
-    bool ready;
-};
-
-static struct {
-    void *library, *environment, *model, *options, *compiled;
-    struct signature *signatures;
-    size_t count;
-    uint64_t load_ns;
-} engine;
-
-typedef void (*anything)(void); /* cast to its own type before it is called */
-
-static anything found(const char *name)
+static void must(int bad, int exit_code)
 {
-    void *symbol = dlsym(engine.library, name);
-    if (!symbol) {
-        fprintf(stderr, "edgewright-run: this engine has no %s; LiteRT 2.1 to 2.3 are known to work\n", name);
-        exit(2);
-    }
-    anything function;
-    memcpy(&function, &symbol, sizeof function); /* ISO C has no cast from an object to a function */
-    return function;
-}
-
-/* Call a function of the library, with its own types; end the process, in words, where it fails. */
-#define CALL(name, types, ...) (((int(*) types)found(name))(__VA_ARGS__))
-#define MUST(name, types, ...) must(name, CALL(name, types, __VA_ARGS__))
-
-static void must(const char *name, int status)
-{
-    if (!status)
+    if (!bad)
         return;
-    fprintf(stderr, "edgewright-run: %s gave status %d\n", name, status);
-    exit(3);
+    fprintf(stderr, "edgewright-run: %s\n", engine.why);
+    exit(exit_code);
 }
 
 static uint64_t now_ns(void)
@@ -63,160 +30,48 @@ static uint64_t now_ns(void)
 
 static void load(const char *library)
 {
+    uint64_t began = now_ns();
     engine.library = dlopen(library, RTLD_NOW | RTLD_LOCAL);
     if (!engine.library) {
         fprintf(stderr, "edgewright-run: cannot load the engine: %s\n", dlerror());
         exit(2);
     }
-    MUST("LiteRtCreateEnvironment", (int, const void *, void **), 0, NULL, &engine.environment);
+    must(litert_begun(&engine), 2);
+    load_ns = now_ns() - began;
 }
-
-static void drop(void *payload) { (void)payload; }
 
 static void open_model(const char *path, int threads)
 {
-    static char text[128];
-    void *opaque = NULL;
-    if (dlsym(engine.library, "LiteRtCreateModelFromFd")) /* LiteRT 2.1 has not that, and gives no environment here */
-        MUST("LiteRtCreateModelFromFile", (void *, const char *, void **), engine.environment, path, &engine.model);
-    else
-        MUST("LiteRtCreateModelFromFile", (const char *, void **), path, &engine.model);
-    MUST("LiteRtCreateOptions", (void **), &engine.options);
-    MUST("LiteRtSetOptionsHardwareAccelerators", (void *, int), engine.options, CPU);
-    /* Without a cache of packed weights each signature packs them anew; ":memory" is XNNPACK's name for one in memory */
-    snprintf(text, sizeof text, "num_threads = %d\nweight_cache_file_path = \":memory\"\n", threads);
-    MUST("LiteRtCreateOpaqueOptions", (const char *, void *, void (*)(void *), void **), "xnnpack", text, drop, &opaque);
-    MUST("LiteRtAddOpaqueOptions", (void *, void *), engine.options, opaque);
-    MUST("LiteRtCreateCompiledModel", (void *, void *, void *, void **), engine.environment, engine.model,
-         engine.options, &engine.compiled);
-}
-
-static size_t width_of(int type)
-{
-    switch (type) { /* LiteRtElementType */
-    case 1: case 2: return 4;                 /* float32, int32 */
-    case 3: case 6: case 9: return 1;         /* uint8, bool, int8 */
-    case 4: case 11: return 8;                /* int64, float64 */
-    case 7: case 10: return 2;                /* int16, float16 */
-    default: return 0;
-    }
-}
-
-static void describe(void *handle, const char *name, struct tensor *tensor)
-{
-    int quantized = 0;
-    tensor->name = name ? name : "";
-    MUST("LiteRtGetRankedTensorType", (void *, struct ranked *), handle, &tensor->kind);
-    MUST("LiteRtGetQuantizationTypeId", (void *, int *), handle, &quantized);
-    if (quantized == PER_TENSOR)
-        MUST("LiteRtGetPerTensorQuantization", (void *, struct scale *), handle, &tensor->scale);
-    tensor->size = width_of(tensor->kind.type);
-    if (!tensor->size || tensor->kind.rank > MOST_RANK)
-        fatal("the model has a tensor of a kind that is not known here");
-    for (unsigned i = 0; i < tensor->kind.rank; i++) {
-        int32_t dim = tensor->kind.dims[i];
-        if (dim > 0 && tensor->size > (size_t)MOST_BYTES / (size_t)dim)
-            fatal("the model has a tensor of more than 64 MiB");
-        tensor->size *= dim > 0 ? (size_t)dim : 0; /* a free dimension: such a signature is described, and not run */
-    }
-}
-
-static void describe_signature(size_t at, struct signature *signature)
-{
-    void *handle = NULL, *tensor = NULL;
-    const char *name = NULL;
-    MUST("LiteRtGetModelSignature", (void *, size_t, void **), engine.model, at, &handle);
-    MUST("LiteRtGetSignatureKey", (void *, const char **), handle, &signature->key);
-    MUST("LiteRtGetNumSignatureInputs", (void *, size_t *), handle, &signature->inputs);
-    MUST("LiteRtGetNumSignatureOutputs", (void *, size_t *), handle, &signature->outputs);
-    if (signature->inputs > MOST_TENSORS || signature->outputs > MOST_TENSORS)
-        fatal("the model has a signature of more than 64 tensors");
-    for (size_t i = 0; i < signature->inputs; i++) {
-        MUST("LiteRtGetSignatureInputName", (void *, size_t, const char **), handle, i, &name);
-        MUST("LiteRtGetSignatureInputTensorByIndex", (void *, size_t, void **), handle, i, &tensor);
-        describe(tensor, name, &signature->input[i]);
-    }
-    for (size_t i = 0; i < signature->outputs; i++) {
-        MUST("LiteRtGetSignatureOutputName", (void *, size_t, const char **), handle, i, &name);
-        MUST("LiteRtGetSignatureOutputTensorByIndex", (void *, size_t, void **), handle, i, &tensor);
-        describe(tensor, name, &signature->output[i]);
-    }
-}
-
-static void describe_all(void)
-{
-    MUST("LiteRtGetNumModelSignatures", (void *, size_t *), engine.model, &engine.count);
-    if (engine.count > MOST_SIGNATURES)
-        fatal("the model has more than 256 signatures");
-    engine.signatures = calloc(engine.count ? engine.count : 1, sizeof *engine.signatures);
-    if (!engine.signatures)
-        fatal("no memory is left");
-    for (size_t i = 0; i < engine.count; i++)
-        describe_signature(i, &engine.signatures[i]);
-}
-
-static void make_buffer(size_t at, size_t i, const char *wanted, struct tensor *tensor)
-{
-    void *wants = NULL;
-    size_t room = 0;
-    must(wanted, CALL(wanted, (void *, size_t, size_t, void **), engine.compiled, at, i, &wants));
-    MUST("LiteRtCreateManagedTensorBufferFromRequirements", (void *, const struct ranked *, void *, void **),
-         engine.environment, &tensor->kind, wants, &tensor->buffer);
-    MUST("LiteRtGetTensorBufferSize", (void *, size_t *), tensor->buffer, &room);
-    if (room < tensor->size)
-        fatal("the engine's buffer is smaller than the tensor");
-}
-
-static void make_ready(size_t at, struct signature *signature)
-{
-    if (signature->ready)
-        return;
-    for (size_t i = 0; i < signature->inputs; i++)
-        make_buffer(at, i, "LiteRtGetCompiledModelInputBufferRequirements", &signature->input[i]);
-    for (size_t i = 0; i < signature->outputs; i++)
-        make_buffer(at, i, "LiteRtGetCompiledModelOutputBufferRequirements", &signature->output[i]);
-    signature->ready = true;
-}
-
-/* The functions of an inference, found once: between two readings of the clock there is nothing but the work. */
-static struct {
-    int (*lock)(void *, void **, int);
-    int (*unlock)(void *);
-    int (*run)(void *, size_t, size_t, void **, size_t, void **);
-} hot;
-
-static void find_hot(void)
-{
-    hot.lock = (int (*)(void *, void **, int))found("LiteRtLockTensorBuffer");
-    hot.unlock = (int (*)(void *))found("LiteRtUnlockTensorBuffer");
-    hot.run = (int (*)(void *, size_t, size_t, void **, size_t, void **))found("LiteRtRunCompiledModel");
+    uint64_t began = now_ns();
+    must(litert_open_file(&engine, path, threads), 3);
+    if (litert_decodes(&decoder, &engine))
+        memcpy(no_decoder, engine.why, sizeof no_decoder);
+    load_ns += now_ns() - began;
 }
 
 /* One inference of a signature that is ready: inputs written, outputs made; their bytes go to `into` unless NULL. */
 static int run_once(size_t at, const struct slice *given, struct bytes *into)
 {
-    struct signature *signature = &engine.signatures[at];
-    void *inputs[MOST_TENSORS], *outputs[MOST_TENSORS], *there = NULL;
-    for (size_t i = 0; i < signature->inputs; i++) {
-        inputs[i] = signature->input[i].buffer;
-        if (hot.lock(inputs[i], &there, WRITE))
-            return failed("LiteRT does not lock input %zu", i);
+    litert_signature *signature = &engine.signatures[at];
+    for (size_t i = 0; i < signature->input_count; i++) {
+        void *there = litert_locked(&engine, &signature->inputs[i], LITERT_WRITE);
+        if (!there)
+            return failed("%s", engine.why);
         memcpy(there, given[i].data, given[i].size);
-        hot.unlock(inputs[i]);
+        litert_unlocked(&engine, &signature->inputs[i]);
     }
-    for (size_t i = 0; i < signature->outputs; i++)
-        outputs[i] = signature->output[i].buffer;
-    int status = hot.run(engine.compiled, at, signature->inputs, inputs, signature->outputs, outputs);
-    if (status)
-        return failed("LiteRT's inference gave status %d", status);
-    for (size_t i = 0; i < signature->outputs; i++) {
-        if (hot.lock(outputs[i], &there, READ))
-            return failed("LiteRT does not lock output %zu", i);
+    if (litert_ran(&engine, at))
+        return failed("%s", engine.why);
+    for (size_t i = 0; i < signature->output_count; i++) {
+        litert_tensor *tensor = &signature->outputs[i];
+        const void *there = litert_locked(&engine, tensor, LITERT_READ);
+        if (!there)
+            return failed("%s", engine.why);
         if (into) {
-            add_number(into, signature->output[i].size, 4);
-            add(into, there, signature->output[i].size);
+            add_number(into, tensor->bytes, 4);
+            add(into, there, tensor->bytes);
         }
-        hot.unlock(outputs[i]);
+        litert_unlocked(&engine, tensor);
     }
     return 0;
 }
@@ -228,24 +83,21 @@ static int signature_at(size_t field, size_t *at)
     if (!number_at(field, &number) || number >= engine.count)
         return failed("the model has %zu signatures, and not the one that was asked", engine.count);
     *at = (size_t)number;
-    struct signature *signature = &engine.signatures[*at];
-    if (field_count - field - 1 < signature->inputs)
-        return failed("%zu inputs came, the signature has %zu", field_count - field - 1, signature->inputs);
-    for (size_t i = 0; i < signature->inputs; i++) {
+    litert_signature *signature = &engine.signatures[*at];
+    if (field_count - field - 1 < signature->input_count)
+        return failed("%zu inputs came, the signature has %zu", field_count - field - 1, signature->input_count);
+    for (size_t i = 0; i < signature->input_count; i++) {
         struct slice given = fields[field + 1 + i];
-        size_t width = width_of(signature->input[i].kind.type);
-        if (!signature->input[i].size || given.size != signature->input[i].size)
-            return failed("input %zu has %zu bytes, %zu are wanted", i, given.size, signature->input[i].size);
-        bool integers = signature->input[i].kind.type == 2 || signature->input[i].kind.type == 4;
+        int element = signature->inputs[i].type.element;
+        size_t width = litert_width(element);
+        if (!signature->inputs[i].bytes || given.size != signature->inputs[i].bytes)
+            return failed("input %zu has %zu bytes, %zu are wanted", i, given.size, signature->inputs[i].bytes);
+        bool integers = element == LITERT_INT32 || element == LITERT_INT64;
         for (size_t j = width; integers && j <= given.size; j += width)
             if (given.data[j - 1] & 0x80)
                 return failed("input %zu has a negative number at %zu", i, j / width - 1);
     }
-    for (size_t i = 0; i < signature->outputs; i++)
-        if (!signature->output[i].size)
-            return failed("output %zu has a free dimension", i);
-    make_ready(*at, signature);
-    return 0;
+    return litert_ready(&engine, *at) ? failed("%s", engine.why) : 0;
 }
 
 static int infer_once(void)
@@ -253,7 +105,7 @@ static int infer_once(void)
     size_t at = 0;
     struct bytes made = {NULL, 0, 0};
     int error = signature_at(0, &at);
-    if (!error && field_count - 1 != engine.signatures[at].inputs)
+    if (!error && field_count - 1 != engine.signatures[at].input_count)
         error = failed("more inputs came than the signature has");
     uint64_t began = now_ns();
     error = error ? error : run_once(at, fields + 1, &made);
@@ -323,41 +175,154 @@ static int bench(void)
         if (signature_at(field, &at[feeds]))
             return ENGINE;
         where[feeds] = field + 1;
-        field += 1 + engine.signatures[at[feeds]].inputs;
+        field += 1 + engine.signatures[at[feeds]].input_count;
     }
     if (!feeds || !plan.most_runs)
         return failed("nothing came to be measured");
     return measure(&plan, at, where, feeds);
 }
 
-static void say_tensor(const struct tensor *tensor)
+/* Decoding */
+
+struct tokens { int32_t *ids; size_t count; };
+
+/* The tokens in a field, in memory of their own. */
+static int tokens_at(size_t at, struct tokens *out)
 {
-    uint64_t scale = 0;
-    uint32_t bits;
-    memcpy(&bits, &tensor->scale.scale, sizeof bits);
-    scale = bits;
+    if (*no_decoder)
+        return failed("%s", no_decoder);
+    size_t bytes = at < field_count ? fields[at].size : 0;
+    if (!bytes || bytes % sizeof *out->ids)
+        return failed("no tokens came");
+    out->count = bytes / sizeof *out->ids;
+    out->ids = malloc(bytes);
+    if (!out->ids)
+        fatal("no memory is left");
+    memcpy(out->ids, fields[at].data, bytes);
+    for (size_t i = 0; i < out->count; i++)
+        if (out->ids[i] < 0 || (size_t)out->ids[i] >= decoder.words)
+            return failed("token %zu is %ld, the model has %zu", i, (long)out->ids[i], decoder.words);
+    return 0;
+}
+
+/* The likeliest token, the first of equal ones; -1 where it is no number. */
+static int32_t likeliest(const float *logits)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < decoder.words; i++)
+        if (logits[i] > logits[best])
+            best = i;
+    return isfinite(logits[best]) ? (int32_t)best : -1;
+}
+
+/* Fields: how many tokens there are already, of how many logits are wanted, and the tokens: nanoseconds, and logits. */
+static int read_tokens(void)
+{
+    uint64_t start = 0, kept = 0;
+    struct tokens given = {NULL, 0};
+    float *logits = NULL;
+    int error = tokens_at(2, &given);
+    if (!error && (!number_at(0, &start) || !number_at(1, &kept) || field_count != 3))
+        error = failed("a number of tokens is missing");
+    if (!error && (start > decoder.slots || given.count > decoder.slots - start))
+        error = failed("%zu tokens came after %llu, the cache has room for %zu", given.count, (unsigned long long)start, decoder.slots);
+    if (!error && (!kept || kept > given.count || kept > MOST_BYTES / 2 / sizeof *logits / decoder.words))
+        error = failed("the logits of %llu tokens are none that can be sent", (unsigned long long)kept);
+    if (!error && !(logits = malloc(kept * decoder.words * sizeof *logits)))
+        fatal("no memory is left");
+    uint64_t began = now_ns();
+    if (!error && litert_read(&decoder, given.ids, given.count, start, logits, kept))
+        error = failed("%s", engine.why);
+    if (!error) {
+        uint64_t took = now_ns() - began;
+        begin(0);
+        say_number(took);
+        say(logits, kept * decoder.words * sizeof *logits);
+    }
+    free(logits);
+    free(given.ids);
+    return error;
+}
+
+struct written { struct bytes readings, steps, ids; };
+
+/* Read a prompt so many times, each from an empty cache, then write so many tokens after the first, always the likeliest. */
+static int write_tokens(const struct tokens *prompt, uint64_t readings, uint64_t count, struct written *out)
+{
+    float *logits = malloc(decoder.words * sizeof *logits);
+    int32_t token = 0;
+    int error = 0;
+    if (!logits)
+        fatal("no memory is left");
+    for (uint64_t i = 0; !error && i < readings + count; i++) {
+        bool reads = i < readings;
+        uint64_t began = now_ns();
+        error = reads ? litert_read(&decoder, prompt->ids, prompt->count, 0, logits, 1)
+                      : litert_read(&decoder, &token, 1, prompt->count + (size_t)(i - readings), logits, 1);
+        token = error ? 0 : likeliest(logits);
+        add_number(reads ? &out->readings : &out->steps, now_ns() - began, 8);
+        if (error)
+            error = failed("%s", engine.why);
+        else if (token < 0)
+            error = failed("the logits after %llu tokens are not finite", (unsigned long long)(prompt->count + (reads ? 0 : i - readings + 1)));
+        else if (i + 1 >= readings)
+            add_number(&out->ids, (uint32_t)token, 4);
+    }
+    free(logits);
+    return error;
+}
+
+/* Fields: how often the prompt is read, how many tokens are written after the first, and the prompt. The answer: nanoseconds of
+ * each reading, of each token, the tokens, and the peak of memory. */
+static int write_answer(void)
+{
+    uint64_t readings = 0, count = 0;
+    struct tokens prompt = {NULL, 0};
+    struct written made = {{NULL, 0, 0}, {NULL, 0, 0}, {NULL, 0, 0}};
+    int error = tokens_at(2, &prompt);
+    if (!error && (!number_at(0, &readings) || !number_at(1, &count) || field_count != 3 || !readings || readings > MOST_RUNS))
+        error = failed("a number of readings is missing, or not from 1 to %d", MOST_RUNS);
+    if (!error && (prompt.count > decoder.slots || count > decoder.slots - prompt.count))
+        error = failed("%zu tokens and %llu after them are more than the cache has room for, %zu", prompt.count, (unsigned long long)count, decoder.slots);
+    error = error ? error : write_tokens(&prompt, readings, count, &made);
+    if (!error) {
+        begin(0);
+        say(made.readings.data, made.readings.size);
+        say(made.steps.data, made.steps.size);
+        say(made.ids.data, made.ids.size);
+        say_number(peak_kib());
+    }
+    free(prompt.ids);
+    free(made.readings.data);
+    free(made.steps.data);
+    free(made.ids.data);
+    return error;
+}
+
+static void say_tensor(const litert_tensor *tensor)
+{
+    uint32_t scale;
+    memcpy(&scale, &tensor->scale.scale, sizeof scale);
     say_text(tensor->name);
-    say_number((uint64_t)tensor->kind.type);
+    say_number((uint64_t)tensor->type.element);
     say_number(scale);
     say_number((uint64_t)tensor->scale.zero_point);
-    say(tensor->kind.dims, tensor->kind.rank * sizeof *tensor->kind.dims);
+    say(tensor->type.shape, tensor->type.rank * sizeof *tensor->type.shape);
 }
 
 static int tell(void)
 {
     begin(0);
-    say_number(engine.load_ns);
+    say_number(load_ns);
     say_number(peak_kib());
     say_number(engine.count);
     for (size_t i = 0; i < engine.count; i++) {
-        struct signature *signature = &engine.signatures[i];
+        litert_signature *signature = &engine.signatures[i];
         say_text(signature->key);
-        say_number(signature->inputs);
-        say_number(signature->outputs);
-        for (size_t j = 0; j < signature->inputs; j++)
-            say_tensor(&signature->input[j]);
-        for (size_t j = 0; j < signature->outputs; j++)
-            say_tensor(&signature->output[j]);
+        say_number(signature->input_count);
+        say_number(signature->output_count);
+        for (size_t j = 0; j < signature->input_count + signature->output_count; j++)
+            say_tensor(&signature->inputs[j]); /* outputs lie behind them */
     }
     return 0;
 }

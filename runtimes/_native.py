@@ -1,17 +1,20 @@
 """TFLite files that a runner opens on a device without Python: signatures and padding as in every other TFLite engine.
 
-What travels is what the file takes, padded and of its own integers; what comes back is what it gave. The runner speaks
-of signatures and tensors as `devices/run.c` describes.
+What travels is what the file takes, padded and of its own integers; what comes back is what it gave. To a decoder go
+tokens, and logits come back: the cache stays with the runner, which speaks of tensors as `devices/run.c` describes.
 """
 
 from __future__ import annotations
 
 import struct
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from edgewright.errors import DeviceError, EngineError
+from edgewright.bundle.manifest import TensorSpec
+from edgewright.contracts.decoder import Decoder
+from edgewright.errors import DeviceError, EngineError, UsageError
 from edgewright.runtimes._tflite import Graph, Tensor, TfliteSession, chosen
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Measured", "Opened", "Runs"]
+__all__ = ["Measured", "NativeDecoder", "Opened", "Runs", "Wrote"]
 
 _TYPES = {
     1: "float32",
@@ -36,6 +39,10 @@ _TYPES = {
 
 _RUN_S, _BENCH_S = 120.0, 900.0
 """A choice: the slowest answer of a small board, and a series of a thousand of them; then the runner is stuck."""
+
+
+_MOST_LOGITS = 2**22
+"""A choice: logits of one answer, 16 MiB of them, which is a quarter of what a runner sends at most."""
 
 
 class _Said(Protocol):
@@ -66,8 +73,22 @@ class Measured(NamedTuple):
     peak_rss_mib: float
 
 
+class Wrote(NamedTuple):
+    """Milliseconds of each reading of a prompt and of each token after the first, on the device's own clock.
+
+    Attributes:
+        tokens: the first and those after it, each the likeliest.
+        peak_rss_mib: of the runner's memory.
+    """
+
+    read_ms: tuple[float, ...]
+    token_ms: tuple[float, ...]
+    tokens: tuple[int, ...]
+    peak_rss_mib: float
+
+
 class Opened:
-    """A file that a runner has opened: `session` answers, `bench` measures.
+    """A file that a runner has opened: `session` answers and `bench` measures; of a decoder, `decoder` and `write`.
 
     Attributes:
         load_ms: how long engine and file took to load, on the device's clock.
@@ -88,7 +109,26 @@ class Opened:
             raise EngineError(
                 "the model has a free length, the runner takes fixed ones", hint="build it with edgewright"
             )
-        self.session, self.first_ms = TfliteSession(self._graphs), 0.0
+        self.first_ms = 0.0
+
+    @cached_property
+    def session(self) -> TfliteSession:
+        """What answers texts. Raises EngineError: no signature takes one."""
+        return TfliteSession(self._graphs)
+
+    def decoder(self, context: int) -> NativeDecoder:
+        """What reads at most `context` tokens. Raises EngineError: the file decodes nothing."""
+        return NativeDecoder(self._runner, self._graphs, context)
+
+    def write(self, ids: Sequence[int], readings: int, count: int) -> Wrote:
+        """Read a prompt so many times from an empty cache, then write so many tokens after the first.
+
+        Raises:
+            EngineError: the engine failed, or there is no room for them.
+        """
+        fields = self._runner.ask(b"W", _field(readings), _field(count), _tokens(ids), timeout_s=_BENCH_S).fields
+        read, step = (tuple(float(ns) / 1e6 for ns in np.frombuffer(one, "<u8")) for one in fields[:2])
+        return Wrote(read, step, tuple(np.frombuffer(fields[2], "<i4").tolist()), _number(iter(fields[3:])) / 1024)
 
     def run(self, at: int, given: Sequence[bytes]) -> list[bytes]:
         """One inference of a signature; the bytes of its outputs."""
@@ -112,7 +152,7 @@ class _FarGraph(Graph):
 
     def __init__(self, opened: Opened, at: int, fields: Iterator[bytes]) -> None:
         self._opened, self._at = opened, at
-        next(fields)  # its key
+        self.key = next(fields).decode(errors="replace")
         inputs, outputs = _number(fields), _number(fields)
         self.inputs = tuple(_tensor(fields) for _ in range(inputs))
         self.outputs = tuple(_tensor(fields) for _ in range(outputs))
@@ -123,6 +163,43 @@ class _FarGraph(Graph):
         return {
             t.name: np.frombuffer(data, t.dtype).reshape(t.shape) for t, data in zip(self.outputs, made, strict=True)
         }
+
+
+class NativeDecoder(Decoder):
+    """Tokens go to the runner and logits come back; keys and values stay there."""
+
+    def __init__(self, runner: _Runner, graphs: Sequence[_FarGraph], context: int) -> None:
+        one = next((graph for graph in graphs if graph.key == "decode"), None)
+        outputs = {t.name: t for t in one.outputs} if one else {}
+        slots = [t.shape[2] for name, t in outputs.items() if name.startswith("kv_cache_")]
+        if one is None or "logits" not in outputs or not slots:
+            what = f"the artifact has the signatures {', '.join(graph.key for graph in graphs) or 'none'}"
+            raise EngineError(f"{what}; decode with a cache is wanted", hint="build it again")
+        self.inputs, self.outputs = (
+            tuple(TensorSpec(t.name, t.dtype.name, t.shape) for t in some) for some in (one.inputs, one.outputs)
+        )
+        super().__init__(outputs["logits"].shape[-1], min(context, *slots))
+        self._runner = runner
+
+    def _run(self, ids: NDArray[np.int64], kept: int) -> NDArray[np.float32]:
+        parts, at, first = [], 0, len(ids) - kept
+        while at < len(ids):
+            end = min(len(ids), max(at, first) + max(1, _MOST_LOGITS // self.vocabulary))
+            parts.append(self._read(ids[at:end], self.length + at, end - max(at, first)))
+            at = end
+        return np.concatenate(parts)
+
+    def _read(self, ids: NDArray[np.int64], start: int, kept: int) -> NDArray[np.float32]:
+        given = _field(start), _field(kept), _tokens(ids)
+        _, logits = self._runner.ask(b"L", *given, timeout_s=_RUN_S).fields
+        return np.frombuffer(logits, "<f4").reshape(kept, self.vocabulary)
+
+    def _keys_and_values(self, length: int) -> list[NDArray[Any]]:
+        what = f"keys and values of {length} tokens are on a device without Python, and stay there"
+        raise UsageError(what, hint="a conversation is kept by its words")
+
+    def _take(self, arrays: Sequence[NDArray[Any]], length: int) -> None:
+        raise UsageError(f"{len(arrays)} arrays of {length} tokens cannot be given to a device without Python")
 
 
 def _tensor(fields: Iterator[bytes]) -> Tensor:
@@ -140,3 +217,7 @@ def _number(fields: Iterator[bytes]) -> int:
 
 def _field(number: int) -> bytes:
     return struct.pack("<Q", int(number))
+
+
+def _tokens(ids: Sequence[int] | NDArray[np.int64]) -> bytes:
+    return np.asarray(ids, "<i4").tobytes()

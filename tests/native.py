@@ -6,6 +6,7 @@ from pathlib import Path
 from debian import need
 
 SOURCE = Path(__file__).parents[1] / "devices" / "run.c"
+CORE = Path(__file__).parents[1] / "sdk" / "exporting" / "c_project"
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Werror")
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
@@ -13,7 +14,7 @@ SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover
 def compiled(out, compiler="gcc", package="gcc", flags=("-O2",), source=SOURCE):
     """Compile the runner, or skip with the reason."""
     need(compiler, package)
-    subprocess.run([compiler, *STRICT, *flags, str(source), "-o", str(out), "-ldl"], check=True)
+    subprocess.run([compiler, *STRICT, *flags, f"-I{CORE}", str(source), "-o", str(out), "-ldl"], check=True)
     return out
 
 

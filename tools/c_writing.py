@@ -1,8 +1,9 @@
 """What the C core writes held against Python's generator, token by token: `tools/c_writing.py [BUNDLE...]`.
 
 Made for it are a bundle of ../shared's stories260K, where it is there, and tiny random ones of GPT-2's, Llama's and
-Qwen's shape; bundles that are given are asked in the same way, and measured: C and Python in turn, a process each. Then
-pieces of real text, cut anywhere, through the stream alone. docs/apps.md has the last result.
+Qwen's shape, each for ONNX Runtime and for LiteRT; bundles that are given are asked in the same way, and measured: C
+and Python in turn, a process each. Of stories260K there are greedy answers after a hundred sentences besides; pieces of
+real text, cut anywhere, go through the stream alone. docs/apps.md has the last result.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgewright.bundle.manifest import Artifact
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
 GREEDY = 200
+FORMATS = ("onnx", "tflite")
 CUTS = 5_000
+SENTENCES, AFTER_EACH = 100, 60
 TURNS = 5
 """Processes of each side: medians of fewer jump about."""
 PROMPTS = ("", "Once upon a time", "The old man said", "Lily had a red ball. One day", "é 😀 <s> the end", "then " * 40)
@@ -98,7 +104,8 @@ def shaped(kind: str, root: Path) -> Path:
 
 def bundles(scratch: Path) -> list[Path]:
     """What is made for it."""
-    asked = {"task": "text-generation", "formats": ["onnx"], "allow_divergence": True, "progress": lambda _: None}
+    asked: dict[str, Any] = {"task": "text-generation", "formats": FORMATS, "allow_divergence": True}
+    asked["progress"] = lambda _: None
     made = []
     stories = DATA.parent / "models" / "stories260K"
     if stories.is_dir():
@@ -113,11 +120,17 @@ def bundles(scratch: Path) -> list[Path]:
     return made
 
 
-def compared(program: Path, bundle: Path, precision: str, assets: Path) -> tuple[int, int]:
+def sentences() -> list[str]:
+    """Real ones, to begin with."""
+    with gzip.open(DATA / "tatoeba" / "eng-spa.tsv.gz", "rt", encoding="utf-8") as file:
+        return [row.split("\t")[0] for _, row in zip(range(SENTENCES), file, strict=False)]
+
+
+def compared(program: Path, bundle: Path, artifact: Artifact, assets: Path) -> tuple[int, int]:
     """How many answers there were, and how many are not Python's."""
     plain: list[Any] = list(PROMPTS)
     wrong = count = 0
-    with edgewright.load(bundle, precision=precision, careful=False) as writer:
+    with edgewright.load(bundle, format=artifact.format, precision=artifact.precision, careful=False) as writer:
         try:
             chats = [[{"role": "user", "content": words}] for words in (*PROMPTS[1:4], "a <|im_end|> b")] * bool(
                 writer.template
@@ -125,8 +138,11 @@ def compared(program: Path, bundle: Path, precision: str, assets: Path) -> tuple
         except SourceError:
             chats = []
         asked = [*(one for one in plain if writer.ids(one)), *chats]
-        for settings in ({}, *SEEDED):
-            ways = {"max_new_tokens": GREEDY, "ignore_end": not chats, **settings}
+        rounds = [(asked, {"max_new_tokens": GREEDY, **settings}) for settings in ({}, *SEEDED)]
+        if bundle.name == "stories260K":
+            rounds.append((sentences(), {"max_new_tokens": AFTER_EACH}))
+        for asked, settings in rounds:
+            ways = {"ignore_end": not chats, **settings}
             found = core.written(program, assets, asked, ways)
             for prompt, mine in zip(asked, found, strict=True):
                 pieces, theirs = list(writer.stream(prompt, **ways)), writer.last
@@ -170,10 +186,11 @@ def costs(argv: list[Any]) -> tuple[float, float, float, str]:
     return took, cpu, memory, said
 
 
-def measured(sample: Path, bundle: Path, precision: str, assets: Path) -> None:
+def measured(sample: Path, bundle: Path, artifact: Artifact, assets: Path) -> None:
     """C and Python in turn: start to first token, memory, tokens a second at one thread."""
-    os.environ["EW_ENGINE"] = str(c_programs.engine())
-    python = PYTHON.replace("threads=1", f"threads=1, precision={precision!r}")
+    os.environ["EW_ENGINE"] = str(c_programs.engine(assets))
+    chosen = f"threads=1, format={artifact.format!r}, precision={artifact.precision!r}"
+    python = PYTHON.replace("threads=1", chosen)
     rows: dict[str, list[float]] = {}
     for _ in range(TURNS):
         for tokens in (1, 128):
@@ -202,24 +219,27 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         program = core.compiled(Path(scratch, "writing"))
         for bundle in [*bundles(Path(scratch)), *given]:
+            exported: list[tuple[Artifact, Path]] = []
             for artifact in Bundle.open(bundle).manifest.artifacts:
-                if artifact.format != "onnx":
+                if artifact.format not in FORMATS:
                     continue
-                out = Path(scratch, "c", bundle.name, artifact.precision)
+                out = Path(scratch, "c", bundle.name, artifact.key.replace("/", "-"))
                 out.parent.mkdir(parents=True, exist_ok=True)
-                export_c(bundle, out=out, precision=artifact.precision)
-                count, bad = compared(program, bundle, artifact.precision, out / "assets")
+                exported.append((artifact, out))
+                export_c(bundle, out=out, format=artifact.format, precision=artifact.precision)  # type: ignore[arg-type]
+                count, bad = compared(program, bundle, artifact, out / "assets")
                 wrong += bad
-                print(f"{bundle.name} {artifact.precision}: {bad} of {count} answers differ", flush=True)
+                print(f"{bundle.name} {artifact.key}: {bad} of {count} answers differ", flush=True)
             if DATA.is_dir() and bundle.name in ("stories260K", *(one.name for one in given)):
                 bad = cut(program, bundle, out / "assets")
                 wrong += bad
                 print(f"{bundle.name}: {bad} of {CUTS} cuts differ", flush=True)
-            if bundle in given:
-                build = Path(scratch, "build", bundle.name)
+            for artifact, out in exported if bundle in given else ():
+                build = Path(scratch, "build", out.name)
                 for argv in (["cmake", "-S", out, "-B", build], ["cmake", "--build", build]):
                     subprocess.run(argv, check=True, capture_output=True)
-                measured(build / "sample", bundle, artifact.precision, out / "assets")
+                print(f"{bundle.name} {artifact.key}:", flush=True)
+                measured(build / "sample", bundle, artifact, out / "assets")
     return int(wrong > 0)
 
 

@@ -87,7 +87,7 @@ class NativeMachine(Machine, Here):
         if done.exit_code != 0:
             lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
             words = lines[-1].removeprefix("edgewright-run: ") if lines else f"exit code {done.exit_code}"
-            hint = "is this libLiteRt.so for the device, of a release from 2.1 to 2.3?"
+            hint = "is this libLiteRt.so for the device, of a release from 2.1.3 to 2.3?"
             raise DeviceError(f"the engine does not load on the device: {one_line(words, 300)}", hint=hint)
         return Ran(0, b"", b"")
 

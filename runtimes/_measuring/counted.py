@@ -67,7 +67,7 @@ def _written(
     generator: Generator, tokens: Sequence[int]
 ) -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
     """For each length a token after as many, and the rewinding that makes ready for it once more."""
-    text, session = filler(generator, max(tokens)), generator.session
+    text, session = filler(generator.tokenizer, max(tokens)), generator.session
     for length in tokens:
         session.rewind(0)
         token = int(session.prompt(text[:length]).argmax())

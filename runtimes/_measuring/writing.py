@@ -17,9 +17,9 @@ from edgewright.system.vitals import Watch, machine_state, peak_rss_mib
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgewright.generation.generator import Generator
     from edgewright.generation.session import CacheSession
     from edgewright.measure.writing import WritingRequest
+    from edgewright.text.tokenizer import Tokenizer
 
 __all__ = ["filler", "write"]
 
@@ -33,23 +33,25 @@ def write(request: WritingRequest, progress: Callable[[str], None]) -> WritingAn
     generator = load(request.bundle, format=request.format, precision=request.precision, threads=request.threads)
     load_ms = _since(begin)
     longest = max(request.prompts)
-    text = filler(generator, longest)
+    text = filler(generator.tokenizer, longest)
     session: CacheSession = generator.session
     session.prompt(text[: min(request.prompts)]).argmax()
     first_ms = alive_ms()
     timed = tuple(_timed(session, text[:count], request) for count in request.prompts)
+    engine = engine_for(request.format)
     return WritingAnswer(
         first_ms=first_ms,
         load_ms=load_ms,
         peak_rss_mib=peak_rss_mib(),
-        version=engine_for(request.format).version(),
+        engine=engine.engine,
+        version=engine.version(),
         timed=timed,
     )
 
 
-def filler(generator: Generator, tokens: int) -> list[int]:
+def filler(tokenizer: Tokenizer, tokens: int) -> list[int]:
     """So many tokens of a text."""
-    return generator.tokenizer.ids(_FILLER * (tokens // 8 + 2))[:tokens]
+    return tokenizer.ids(_FILLER * (tokens // 8 + 2))[:tokens]
 
 
 def _timed(session: CacheSession, ids: list[int], request: WritingRequest) -> Timed:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgewright.errors import SourceError, UsageError
+from edgewright.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -74,20 +74,15 @@ def answer(
     rows: bool,
 ) -> None:
     """Answer prompts: one alone as it is written, several as JSON lines, with `as_json` as one object."""
-    chat = generator.has_template and not raw
-    if system and not chat:
-        raise SourceError("there is nowhere to put --system", hint="the model has no chat template, or --raw was given")
-    beginning = [{"role": "system", "content": system}] if system else []
     found = []
+    asked: dict[str, Any] = {"system": system, "raw": raw}
+    generator.asked("", **asked)  # refused before anything is read
     for prompt in prompts:
-        asked = [*beginning, {"role": "user", "content": prompt}] if chat else prompt
         if not rows and not as_json:
-            for _ in _shown(generator.stream(asked, **options)):
+            for _ in _shown(generator.stream(generator.asked(prompt, **asked), **options)):
                 pass
         else:
-            row = {"text": prompt, "answer": generator(asked, return_full_text=not chat, **options)}
-            if stats:
-                row["stats"] = _record(generator.last)
+            row = generator.row(prompt, **asked, stats=stats, **options)
             found.append(row)
             if not as_json:
                 click.echo(json.dumps(row, ensure_ascii=False))
@@ -96,18 +91,6 @@ def answer(
             click.echo(_stats(generator.last), err=True)
     if as_json:
         click.echo(json.dumps({"rows": found}, ensure_ascii=False))
-
-
-def _record(written: Written) -> dict[str, Any]:
-    """What came of an answer, for machines."""
-    return {
-        "prompt_tokens": written.prompt_tokens,
-        "cached_tokens": written.reused,
-        "new_tokens": len(written.tokens),
-        "first_token_ms": round(written.first_s * 1000, 1),
-        "tokens_per_s": round(written.tokens_per_s, 1),
-        "reason": written.reason,
-    }
 
 
 def _stats(written: Written) -> str:

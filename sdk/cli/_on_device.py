@@ -29,11 +29,12 @@ _NO_PROGRESS = ("profile", "run")
 """Commands that show none: an older edgewright on a board knows no --quiet of theirs."""
 
 
-def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
+def ask(*, keep: Collection[str] = (), takes: Collection[str] = (), **read: Any) -> Answer:
     """Run the command at hand on its `--device`, with the options that were typed.
 
     Files that an option names are sent along. The options called `keep` stay here; for those in `takes` the command
-    there writes a file, which comes back under the option's name, whether they were typed or not.
+    there writes a file, which comes back under the option's name, whether they were typed or not. What is `read` of
+    options already is for a device without Python, where nobody else reads them.
     """
     context = click.get_current_context()
     given, command = context.params, context.command
@@ -42,7 +43,7 @@ def ask(*, keep: Collection[str] = (), takes: Collection[str] = ()) -> Answer:
     if board.native:
         from edgewright.boards.native.commands import native_answer
 
-        return native_answer(board, given[bundle], str(command.name), {**given, "answers": asked(given)})
+        return native_answer(board, given[bundle], str(command.name), {**given, **read, "answers": asked(given)})
     words, texts, files = [str(command.name), "{bundle}"], [], dict[str, bytes]()
     for parameter in command.params:
         name = str(parameter.name)

@@ -24,6 +24,7 @@ from edgewright.errors import ConnectionLost, one_line
 from edgewright.system.words import counted
 
 if TYPE_CHECKING:
+    from edgewright.boards.native.place import NativePlace
     from edgewright.measure.regression import Comparison
     from edgewright.measure.rows import Row, Run
     from edgewright.measure.translating import TranslatingRow
@@ -103,12 +104,14 @@ def _writes(bundle: str, lengths: tuple[int, ...], options: dict[str, Any]) -> b
     task = None if far else Bundle.open(bundle).task()
     if task is None or not task.generates:
         return False
-    if options["device"]:
+    native = _without_python(bundle, options) if options["device"] else None
+    if options["device"] and not native:
         from edgewright.cli._on_device import ask
 
         emit(ask().tree["rows"], as_json=options["as_json"], form=options["form"])
     else:
-        rows = _translated(bundle, options) if task.reads_source else _written(bundle, lengths, options)
+        here = task.reads_source and not native
+        rows = _translated(bundle, options) if here else _written(bundle, lengths, options, native)
         notes = [f"{row.grade}: {reason} ({row.key})" for row in rows for reason in row.reasons]
         table = [{**artifact_row(r.artifact), **r.record(), "score": score_record(r.artifact.score)} for r in rows]
         emit(table, as_json=options["as_json"], form=options["form"], notes=notes)
@@ -128,7 +131,18 @@ def _translated(bundle: str, options: dict[str, Any]) -> Results[TranslatingRow]
     return bench_translating(bundle, plan, **chosen, progress=status(quiet=options["quiet"]))
 
 
-def _written(bundle: str, lengths: tuple[int, ...], options: dict[str, Any]) -> Results[WritingRow]:
+def _without_python(bundle: str, options: dict[str, Any]) -> NativePlace | None:
+    """The device, where it has no Python to measure with."""
+    from edgewright.boards.native.place import NativePlace
+    from edgewright.cli._on_device import there
+
+    place = there(bundle, options)
+    return place if isinstance(place, NativePlace) else None
+
+
+def _written(
+    bundle: str, lengths: tuple[int, ...], options: dict[str, Any], place: NativePlace | None
+) -> Results[WritingRow]:
     from edgewright.measure.writing import WritingPlan, bench_writing
 
     typed = click.get_current_context().get_parameter_source("tokens") in GIVEN
@@ -139,7 +153,10 @@ def _written(bundle: str, lengths: tuple[int, ...], options: dict[str, Any]) -> 
         processes=options["processes"] or WritingPlan.processes,
     )
     chosen = {"format": options["format_"], "precision": options["precision"]}
-    return bench_writing(bundle, plan, **chosen, progress=status(quiet=options["quiet"]))
+    show = status(quiet=options["quiet"])
+    return (
+        place.writing(plan, **chosen, progress=show) if place else bench_writing(bundle, plan, **chosen, progress=show)
+    )
 
 
 def _check_whole(run: Run, out: str | None) -> None:

@@ -92,7 +92,7 @@ def command(
     if device:
         from edgewright.cli._on_device import ask
 
-        _print(ask().tree["rows"], as_json=as_json)
+        _print(ask(generation=generation).tree["rows"], as_json=as_json)
         return
     chosen: dict[str, Any] = {"format": format_, "precision": precision, "engine": engine, "threads": threads}
     chosen["workers"] = workers

@@ -49,6 +49,10 @@ _TASKS = (
 """What `edgewright.c` answers; the last is written, by `ew_stream`."""
 _CACHE = "past_key_values."
 """How the names of a decoder's keys and values begin."""
+_LITERT_CACHE = "kv_cache_"
+"""The same in a file for LiteRT, which beside them takes these:"""
+_LITERT_GIVEN = {"tokens": "int32", "input_pos": "int32"}
+"""Their types."""
 _CACHE_RANK = 4
 """Their dimensions: texts, heads, tokens, width."""
 _CACHED = ("float32", "float16", "int8")
@@ -144,6 +148,9 @@ def _strange(artifact: Artifact) -> list[TensorSpec]:
 
 
 def _strange_of_decoder(artifact: Artifact) -> list[TensorSpec]:
+    if artifact.format == "tflite":
+        known = _LITERT_GIVEN | {one.name: "float32" for one in artifact.inputs if one.name.startswith(_LITERT_CACHE)}
+        return [one for one in artifact.inputs if one.dtype != known.get(one.name)]
     given = ("input_ids", "attention_mask", "position_ids", "num_logits_to_keep")
     cached = [one for one in artifact.inputs if one.name.startswith(_CACHE)]
     strange = [one for one in artifact.inputs if one not in cached and (one.name not in given or one.dtype != "int64")]
@@ -186,7 +193,7 @@ def _of_decoder(opened: Bundle, artifact: Artifact) -> list[tuple[str, Any]]:
     said: list[tuple[str, Any]] = [
         ("task", opened.manifest.task),
         ("model", Path(artifact.path).name),
-        ("max_length", opened.manifest.settings.max_length),
+        ("max_length", min([opened.manifest.settings.max_length, *_slots(artifact)])),
         ("vocabulary", logits.shape[-1]),
         ("places", int(any(one.name == "position_ids" for one in artifact.inputs))),
         ("sampling", json.dumps(sampling)),
@@ -196,6 +203,12 @@ def _of_decoder(opened: Bundle, artifact: Artifact) -> list[tuple[str, Any]]:
         if one.name.startswith(_CACHE):
             said.append(("cache", f"{one.dtype} {one.shape[1]} {one.shape[3]} {one.name}"))
     return said
+
+
+def _slots(artifact: Artifact) -> list[int]:
+    """The tokens that each cache has room for, where a file has a fixed number of them."""
+    cached = [one for one in artifact.inputs if one.name.startswith(_LITERT_CACHE)]
+    return [one.shape[2] for one in cached if isinstance(one.shape[2], int)]
 
 
 def _of_chat(opened: Bundle) -> list[tuple[str, Any]]:

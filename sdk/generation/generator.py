@@ -95,6 +95,17 @@ class Written:
         count = len(self.tokens) - 1
         return count / self.rest_s if count > 0 and self.rest_s > 0 else 0.0
 
+    def record(self) -> dict[str, Any]:
+        """The same for machines."""
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "cached_tokens": self.reused,
+            "new_tokens": len(self.tokens),
+            "first_token_ms": round(self.first_s * 1000, 1),
+            "tokens_per_s": round(self.tokens_per_s, 1),
+            "reason": self.reason,
+        }
+
 
 class Generator:
     """Tokenizer, an opened decoder with its cache, and the model's own way to generate.
@@ -185,6 +196,32 @@ class Generator:
             raise UsageError(f"max_new_tokens is {given['max_new_tokens']}, at least 1 is wanted")
         chosen = given.pop("sampling", self.defaults.sampling)
         return Options(**{"sampling": replace(chosen, **sampling), **given})
+
+    def asked(self, words: Any, *, system: str | None = None, raw: bool = False) -> Prompt:
+        """What a person's words are to the model: messages where it has a chat template, unless `raw`, else a prompt.
+
+        Raises:
+            SourceError: there are no messages, and so no place for `system`.
+        """
+        if self.has_template and not raw:
+            beginning = [{"role": "system", "content": system}] if system else []
+            return [*beginning, {"role": "user", "content": words}]
+        if system:
+            hint = "the model has no chat template, or --raw was given"
+            raise SourceError("there is nowhere to put --system", hint=hint)
+        prompt: Prompt = words
+        return prompt
+
+    def row(
+        self, words: Any, *, system: str | None = None, raw: bool = False, stats: bool = False, **options: Any
+    ) -> dict[str, Any]:
+        """Words and what is written after them, as plain JSON values: what `edgewright run` prints.
+
+        Raises as `asked` and `stream` do.
+        """
+        asked = self.asked(words, system=system, raw=raw)
+        row = {"text": words, "answer": self(asked, return_full_text=asked is words, **options)}
+        return {**row, "stats": self.last.record()} if stats else row
 
     def ids(self, prompt: Prompt) -> list[int]:
         """The token ids of a prompt or a conversation. Raises DataError."""

@@ -16,10 +16,11 @@ from edgewright.inference.golden import prompts, sample, written
 if TYPE_CHECKING:
     from edgewright.bundle.bundle import Bundle
     from edgewright.bundle.manifest import Artifact
+    from edgewright.contracts.decoder import Decoder
     from edgewright.contracts.engine import Runtime
     from edgewright.tasks import Task
 
-__all__ = ["open_generator", "open_translator", "prove_translator"]
+__all__ = ["generator_over", "open_generator", "open_translator", "prove_translator"]
 
 
 def open_generator(
@@ -29,13 +30,18 @@ def open_generator(
     most = bundle.manifest.settings.max_length
     path = bundle.directory / artifact.path
     decoder = runtime.open_decoder(path, threads=threads, context=min(context or most, most))
+    return generator_over(bundle, artifact, decoder, engine=runtime.engine, threads=threads)
+
+
+def generator_over(bundle: Bundle, artifact: Artifact, decoder: Decoder, *, engine: str, threads: int) -> Generator:
+    """A generator over an artifact that is open already."""
     return Generator(
         bundle.tokenizer(),
         CacheSession(decoder, artifact.sha256),
         Defaults.of(bundle.directory),
         directory=bundle.directory,
         artifact=artifact,
-        engine=runtime.engine,
+        engine=engine,
         threads=threads,
     )
 

@@ -60,13 +60,16 @@ def examine() -> list[dict[str, Any]]:
 
 def android() -> tuple[str, ...]:
     """How to get what `flash` puts on an Android device without Python, a line each."""
-    source = resources.files("edgewright.devices").joinpath("run.c")
+    source, core = (
+        resources.files("edgewright.devices") / "run.c",
+        resources.files("edgewright.exporting") / "c_project",
+    )
     ndk = "$ANDROID_NDK_HOME/toolchains/llvm/prebuilt/linux-x86_64/bin"
     return (
         f"adb          {shutil.which('adb') or 'missing: apt install adb, or the platform tools of Android'}",
-        f"--runner     {ndk}/aarch64-linux-android28-clang -O2 -o edgewright-run {source} -ldl",
+        f"--runner     {ndk}/aarch64-linux-android28-clang -O2 -I{core} -o edgewright-run {source} -ldl",
         "--engine     jni/arm64-v8a/libLiteRt.so of LiteRT's AAR, com.google.ai.edge.litert:litert on Google's Maven,",
-        "             or the one that the app has already; releases 2.1 to 2.3 are known to work on Linux",
+        "             or the one that the app has already; releases 2.1.3 to 2.3 are known to work on Linux",
         "then         edgewright flash BUNDLE adb://SERIAL --runner edgewright-run --engine libLiteRt.so",
         "or           a Python that adb's shell may run (--python); that of Termux it may not, but Termux has an sshd:",
         "             pkg install openssh python, and an engine there, then ssh://USER@PHONE",

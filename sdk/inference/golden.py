@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgewright.text.encoding import Encoding
     from edgewright.text.tokenizer import Tokenizer
 
-__all__ = ["encoded", "judged", "prompts", "prove", "sample", "written"]
+__all__ = ["encoded", "judged", "prompts", "prove", "recorded", "sample", "written"]
 
 _FLOOR = 1e-3
 """A choice: of the signal, 60 dB. float32 summed in another order differs by 1e-6 of it, float16 by 5e-4."""
@@ -72,6 +72,12 @@ def prompts(bundle: Bundle, *, quick: bool = False) -> list[tuple[int, ...]]:
     for case, ids in zip(cases, found, strict=True):
         _check_same(case, list(ids))
     return found
+
+
+def recorded(bundle: Bundle, artifact: Artifact, count: int) -> list[int]:
+    """How many tokens an artifact wrote after each of the first `count` golden prompts."""
+    cases = bundle.golden().cases[:count]
+    return [0 if case.tokens is UNSET else len(case.tokens.get(artifact.path, ())) for case in cases]
 
 
 def written(

@@ -15,7 +15,6 @@ from msgspec import Struct
 
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import UsageError
-from edgewright.inference.engines import engine_for
 from edgewright.measure.grading import grade
 from edgewright.measure.process import TheirState, known
 from edgewright.measure.rows import MachineState
@@ -90,6 +89,7 @@ class WritingAnswer(Struct, frozen=True, kw_only=True):
     first_ms: float
     load_ms: float
     peak_rss_mib: float
+    engine: str
     version: str
     timed: tuple[Timed, ...]
 
@@ -193,14 +193,23 @@ def bench_writing(
 
 
 def measured_writing(
-    bundle: Bundle, targets: Sequence[tuple[Artifact, int]], plan: WritingPlan, progress: Callable[[str], None]
+    bundle: Bundle,
+    targets: Sequence[tuple[Artifact, int]],
+    plan: WritingPlan,
+    progress: Callable[[str], None],
+    *,
+    ask: Callable[[WritingRequest], WritingAnswer] | None = None,
 ) -> list[list[WritingRow]]:
-    """Of each artifact with a number of threads its rows, one for each prompt; the processes run in turn."""
+    """Of each artifact with a number of threads its rows, one for each prompt; the processes run in turn.
+
+    Each is begun by `ask`, by default on this machine.
+    """
     answers: list[list[WritingAnswer]] = [[] for _ in targets]
     for turn in range(plan.processes):
         for (artifact, threads), found in zip(targets, answers, strict=True):
             progress(f"{artifact.key}, {threads} threads, process {turn + 1} of {plan.processes}")
-            found.append(call(WRITTEN, _request(bundle, artifact, threads, plan)))
+            request = _request(bundle, artifact, threads, plan)
+            found.append(ask(request) if ask else call(WRITTEN, request))
     return [
         [_row(artifact, threads, prompt, found, at) for at, prompt in enumerate(plan.prompts)]
         for (artifact, threads), found in zip(targets, answers, strict=True)
@@ -245,7 +254,7 @@ def _row(artifact: Artifact, threads: int, prompt: int, answers: Sequence[Writin
     third = len(tokens[0]) // 3
     return WritingRow(
         artifact=artifact,
-        engine=engine_for(artifact.format).engine,
+        engine=answers[0].engine,
         version=answers[0].version,
         threads=threads,
         prompt=prompt,

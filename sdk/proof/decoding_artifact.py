@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgewright.contracts.decoder import Decoder
     from edgewright.model.decoding import ArtifactRequest, WriteRequest
 
-__all__ = ["Sums", "artifact", "greedy", "write"]
+__all__ = ["Sums", "artifact", "greedy", "write", "written_by"]
 
 _ROWS = 32
 """Tokens whose logits are compared at once: some MiB of the largest vocabularies."""
@@ -70,8 +70,13 @@ def write(request: WriteRequest, progress: Callable[[str], None]) -> WriteAnswer
         request.artifact, threads=1, context=request.context
     )
     progress(f"{request.name}: {len(request.prompts)} golden prompts")
+    return written_by(decoder, request.prompts, request.counts)
+
+
+def written_by(decoder: Decoder, prompts: Sequence[Sequence[int]], counts: Sequence[int]) -> WriteAnswer:
+    """What a decoder writes after golden prompts, so many tokens after each."""
     session = CacheSession(decoder)
-    found = [greedy(session, ids, count) for ids, count in zip(request.prompts, request.counts, strict=True)]
+    found = [greedy(session, ids, count) for ids, count in zip(prompts, counts, strict=True)]
     return WriteAnswer(
         samples=tuple(tuple(sample(logits).tolist()) for logits, _ in found), tokens=tuple(ids for _, ids in found)
     )

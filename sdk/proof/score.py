@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edgewright.bundle.manifest import Artifact
+    from edgewright.contracts.decoder import Decoder
     from edgewright.model.source import Source
+    from edgewright.proof.likelihood import HeldOut
     from edgewright.tasks import Example, Task
 
     Progress = Callable[[str], None]
@@ -46,6 +48,7 @@ __all__ = [
     "evaluate_source",
     "is_source",
     "score_all",
+    "score_decoder",
 ]
 
 _TIMED = 50
@@ -338,10 +341,15 @@ def _likelihoods(
     for artifact in artifacts:
         progress(f"{artifact.key}: {sum(len(span.ids) for span in held.spans)} tokens")
         with load(bundle, format=artifact.format, precision=artifact.precision, threads=threads) as writer:
-            metric = held.measured(losses_of(writer.session.decoder, held.spans))
-        scored = tuple(_drawn(name, one, held.n, labelled.name) for name, one in metric.items())
+            scored = score_decoder(writer.session.decoder, held, labelled.name)
         found.append(Evaluation(artifact, scored, artifact.total_bytes))
     return found
+
+
+def score_decoder(decoder: Decoder, held: HeldOut, name: str) -> tuple[Scored, ...]:
+    """The metrics of a decoder on what a file called `name` holds out."""
+    metric = held.measured(losses_of(decoder, held.spans))
+    return tuple(_drawn(one, values, held.n, name) for one, values in metric.items())
 
 
 def _eager_likelihood(

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import MissingExtra
 from edgewright.inference.choice import preferred
 from edgewright.inference.engines import engine_for, remember
-from edgewright.inference.golden import encoded, judged, prompts, written
+from edgewright.inference.golden import encoded, judged, prompts, recorded, written
 from edgewright.inference.run_batches import RUN, RunRequest
 from edgewright.model.decoding import WRITE, WriteRequest
 from edgewright.model.translating import TRANSLATED_AGAIN, AgainRequest
@@ -111,9 +110,7 @@ def _replay_writer(
         engine = engine_for(artifact.format)
     except MissingExtra as error:
         return Replay(artifact, "", 0, 0.0, skipped=str(error))
-    cases = bundle.golden().cases[: len(ids)]
-    recorded = [case.tokens.get(artifact.path, ()) if case.tokens is not UNSET else () for case in cases]
-    answer: WriteAnswer = replay(bundle, artifact, engine, ids, [len(tokens) for tokens in recorded], progress)
+    answer: WriteAnswer = replay(bundle, artifact, engine, ids, recorded(bundle, artifact, len(ids)), progress)
     remember(artifact, engine)
     return Replay(artifact, engine.engine, len(ids), written(bundle, artifact, answer.samples, answer.tokens))
 

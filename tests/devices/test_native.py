@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 from debian import need
-from native import SANITIZED, SOURCE, compiled
+from native import CORE, SANITIZED, SOURCE, compiled
 from onboard import tiny
 from onnx_wire import outside
 
 from edgewright.boards.flash import flash, rollback, status, uninstall
+from edgewright.boards.native.release import NativeBundle
 from edgewright.bundle import bundle as bundle_module
 from edgewright.bundle.bundle import Bundle
 from edgewright.contracts.board import Visit
@@ -395,9 +396,17 @@ def test_what_needs_a_python_elsewhere_is_done_by_the_runner(runner, engine, bun
     device.close()
 
 
+def test_a_translator_is_refused(make_manifest, tmp_path):
+    translator = NativeBundle(Bundle(tmp_path, make_manifest(task="translation")), start=None)
+    with pytest.raises(BundleError, match="a device without Python does not translate; take one with a Python"):
+        translator.artifacts()
+
+
 def test_doctor_s_line_names_the_source_that_is_there():
     (line,) = [line for line in android_lines() if line.startswith("--runner")]
-    assert Path(line.split()[-2]) == SOURCE.resolve()
+    *_, core, _, _, source, _ = line.split()
+    assert Path(source).resolve() == SOURCE.resolve()
+    assert Path(core.removeprefix("-I")).resolve() == CORE.resolve()
 
 
 # cut off

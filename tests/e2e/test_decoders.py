@@ -1,17 +1,26 @@
 """Models that write, end to end: from a file to a bundle to text, by the command line."""
 
 import json
+import random
 import shutil
+import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from conftest import edgewright
+from adb_world import ADBD
+from conftest import edgewright, rows
 from gguf_file import gguf_file
 from llama2c import llama2c
+from native import SANITIZED, compiled, engine
 
 import edgewright as ew
 from edgewright.bundle.bundle import Bundle
+from edgewright.exporting.c import export_c
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "exporting"))
+import c_writers
 
 pytestmark = pytest.mark.slow
 APPS = ("executorch", "tflite", "torchscript")
@@ -104,6 +113,108 @@ def test_a_conversation_goes_on_where_its_cache_was_kept(mobile, tmp_path, name)
         writer.session.resume(tmp_path / "kept")
         assert "".join(writer.stream("the road" + first, max_new_tokens=12, ignore_end=True)) == wanted
         assert writer.last.reused > 0
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory):
+    """That of a device without Python, which ends itself at the first access that C forbids."""
+    return compiled(tmp_path_factory.mktemp("runner") / "edgewright-run", flags=SANITIZED)
+
+
+@pytest.mark.usefixtures("adb_world")
+def test_a_device_without_python_writes_the_same(mobile, runner, tmp_path, monkeypatch):
+    """Over a real adb connection: words and choices are made here, keys and values lie there."""
+    monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=0")
+    monkeypatch.setattr("edgewright.runtimes._native._MOST_LOGITS", 700)  # of two tokens of this vocabulary
+    url, root = f"adb://127.0.0.1:{ADBD}", ["--root", tmp_path / "board"]
+    flashed = rows("flash", mobile, url, *root, "--runner", runner, "--engine", engine(), "-q", here=True)
+    replayed = {f"{row['format']}/{row['precision']}": row["golden"] for row in flashed}
+    assert [replayed[f"tflite/{one}"] for one in ("fp32", "int8")] == ["4 of 4"] * 2
+    on = ["--device", url, *root]
+    asked = ["the road", "", "then " * 10, "--max-new-tokens", "12", "--raw"]
+    for more in (["--precision", "fp32"], ["--precision", "int8", "--temperature", "0.9", "--seed", "3"]):
+        there = rows("run", mobile, *asked, *more, *on, here=True)
+        assert there == rows("run", mobile, *asked, *more, "--format", "tflite", here=True)
+    refused = edgewright("run", mobile, "the road", *on, "--context", "4", here=True, check=2)
+    assert "the context is 4" in refused
+    (tmp_path / "held.txt").write_text("the rain and the road\n\nin the end " + "the " * 50)
+    scored = ["eval", mobile, "--data", tmp_path / "held.txt", "--format", "tflite", "--precision", "fp32", "-q"]
+    there, here = ([row["score"] for row in rows(*scored, *more, here=True)] for more in (on, ()))
+    assert there == here
+    plan = ["--tokens", "16", "--written", "6", "--processes", "1", "--precision", "int8", "-q"]
+    (row,) = rows("bench", mobile, *on, *plan, here=True)
+    assert min(row["read_per_s"], row["written_per_s"], row["first_ms"], row["peak_rss_mib"]) > 0
+    assert (row["engine"], row["prompt"]) == ("litert", 16)
+
+
+def test_a_runner_writes_by_itself_and_refuses_what_has_no_room(mobile, runner):
+    """Greedy tokens there are those that are chosen here; and no request makes the runner do what C forbids."""
+    path, chance = mobile / "tflite" / "model.tflite", random.Random(3)
+    argv = [str(runner), "infer", str(engine()), str(path), "1", "60"]
+    with ew.load(mobile, format="tflite", precision="fp32") as writer:
+        ids = writer.tokenizer.ids("the road")
+        wanted = [*writer.write(ids, writer.options(max_new_tokens=20, ignore_end=True))]
+    answers, frames = [], b""
+
+    def ask(letter, *fields):
+        nonlocal frames
+        body = letter + b"".join(struct.pack("<I", len(one)) + one for one in fields)
+        frames += struct.pack("<I", len(body)) + body
+
+    def number(value):
+        return struct.pack("<Q", value)
+
+    ids_sent = struct.pack(f"<{len(ids)}i", *ids)
+    ask(b"W", number(2), number(19), ids_sent)
+    for start, kept, sent in (
+        (63, 1, ids_sent),
+        (2**63, 1, ids_sent),
+        (0, 99, ids_sent),
+        (0, 1, ids_sent[:5]),
+        (0, 1, struct.pack("<i", -1)),
+    ):
+        ask(b"L", number(start), number(kept), sent)
+    ask(b"W", number(1), number(64), ids_sent)
+    for _ in range(40):
+        fields = [number(chance.choice((0, 1, 5, 63, 64, 2**63))), number(chance.choice((0, 1, 2, 2**62)))]
+        sent = [chance.randrange(-1, 300) for _ in range(chance.choice((0, 1, 3, 64, 65)))]
+        ask(chance.choice((b"L", b"W", b"R")), *fields[: chance.randrange(3)], struct.pack(f"<{len(sent)}i", *sent))
+    done = subprocess.run(argv, input=frames, capture_output=True, env={"ASAN_OPTIONS": "detect_leaks=0"}, check=False)
+    assert (done.returncode, b"Sanitizer" in done.stderr, b"runtime error" in done.stderr) == (0, False, False)
+    said, at = done.stdout.partition(b"edgewright-run 1\n")[2], 0
+    while at < len(said):
+        (size,) = struct.unpack_from("<I", said, at)
+        answers.append(said[at + 4 : at + 4 + size])
+        at += 4 + size
+    assert struct.pack("<20i", *wanted) in answers[0]
+    assert [struct.unpack_from("<i", one)[0] for one in answers[1:7]] == [-1] * 6
+    for answer, why in zip(
+        answers[1:7],
+        ("room for 64", "room for 64", "none that can be sent", "no tokens", "token 0 is -1", "room for, 64"),
+        strict=True,
+    ):
+        assert why in answer.decode(errors="replace")
+
+
+def test_a_program_in_c_on_litert_writes_the_same(mobile, tmp_path):
+    program = c_writers.compiled(tmp_path / "writing", "-O0")
+    prompts = ["the road", "the road and the rain", "then " * 12, "é 😀"]
+    for precision, settings in (
+        ("fp32", {"when_full": "slide", "max_new_tokens": 80}),
+        ("int8", {"temperature": 1.1, "seed": 5}),
+    ):
+        export_c(mobile, out=tmp_path / precision, format="tflite", precision=precision)
+        ways = {"ignore_end": True, **settings}
+        found = c_writers.written(program, tmp_path / precision / "assets", prompts, ways)
+        with ew.load(mobile, format="tflite", precision=precision) as writer:
+            for prompt, mine in zip(prompts, found, strict=True):
+                pieces, theirs = list(writer.stream(prompt, **ways)), writer.last
+                assert (mine.why, mine.tokens, mine.pieces) == ("", theirs.tokens, pieces)
+                assert (mine.reason, mine.prompt_tokens, mine.reused) == (
+                    theirs.reason,
+                    theirs.prompt_tokens,
+                    theirs.reused,
+                )
 
 
 TEXT_RUNNER = """

@@ -88,7 +88,7 @@ def written(program: Path, assets: Path, prompts: Sequence[Any], settings: Any =
     """The answers of one process to prompts, each with the same settings: a dictionary, or JSON that may be none."""
     said = settings if settings is None or isinstance(settings, str) else json.dumps(settings)
     given = b"".join(_asked(prompt) + _text(said) + struct.pack("<i", until) for prompt in prompts)
-    got = ran(given, program, "write", assets, c_programs.engine())
+    got = ran(given, program, "write", assets, c_programs.engine(assets))
     found = []
     for _ in prompts if until != -2 else prompts[:1]:
         code, why = got.number("<i"), got.text()
@@ -102,7 +102,7 @@ def written(program: Path, assets: Path, prompts: Sequence[Any], settings: Any =
 
 def ids(program: Path, assets: Path, prompts: Sequence[Any]) -> list[list[int]]:
     """The token ids of prompts and conversations; of one that is refused, the code."""
-    got = ran(b"".join(map(_asked, prompts)), program, "ids", assets, c_programs.engine())
+    got = ran(b"".join(map(_asked, prompts)), program, "ids", assets, c_programs.engine(assets))
     found = []
     for _ in prompts:
         code = got.number("<i")

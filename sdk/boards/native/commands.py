@@ -15,12 +15,14 @@ from edgewright.boards.remote import Answer, identity
 from edgewright.bundle import manifest
 from edgewright.bundle.bundle import MANIFEST, Bundle
 from edgewright.errors import DeviceError, UsageError
-from edgewright.proof.score import Evaluation, score_all
+from edgewright.proof.likelihood import held_out
+from edgewright.proof.score import Evaluation, score_all, score_decoder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from edgewright.bundle.manifest import Artifact
+    from edgewright.proof.score import Scored
 
 __all__ = ["native_answer", "native_release"]
 
@@ -83,6 +85,8 @@ def _run(there: _Native) -> Answer:
         raise UsageError(f"engine {given['engine']} was asked, a runner has {ENGINE}")
     path, pair = given["input_"], given["pair"]
     texts = given["texts"] or items(None if path == "-" else Path(path))
+    if there.release.bundle.task().generates:
+        return _written(there, artifact, texts)
     with there.release.start(artifact, given["threads"] or 1) as talk:
         opened = there.release.pipeline(artifact, there.release.opened(talk).session)
         pipeline = opened.asking(**given.get("answers", {}))
@@ -90,6 +94,16 @@ def _run(there: _Native) -> Answer:
         if given["query"] is not None:
             asked = iter([{"query": given["query"], "texts": list(texts)}])
         return Answer({"rows": list(map(pipeline.row, asked))}, {})
+
+
+def _written(there: _Native, artifact: Artifact, texts: Iterable[Any]) -> Answer:
+    """Of a decoder; the options of an answer are those that `edgewright run` read."""
+    given, threads = there.given, there.given["threads"] or 1
+    asked = {name: given[name] for name in ("system", "raw", "stats")}
+    with there.release.start(artifact, threads) as talk:
+        writer = there.release.generator(artifact, talk, threads=threads, context=given["context"])
+        rows = [writer.row(text, **asked, **given["generation"], **given["answers"]) for text in texts]
+    return Answer({"rows": rows}, {})
 
 
 def _verify(there: _Native) -> Answer:
@@ -106,7 +120,17 @@ def _eval(there: _Native) -> Answer:
         raise UsageError("--cost does not work on a device without Python", hint="bench measures there")
     for artifact in there.artifacts():
         with there.release.start(artifact, given["threads"]) as talk:
-            pipeline = there.release.pipeline(artifact, there.release.opened(talk).session)
-            scored = score_all(pipeline.asking(**given.get("answers", {})), Path(given["data"]), given["metric"])
+            scored = _scored(there, artifact, talk)
         rows += Evaluation(artifact, scored, artifact.total_bytes).rows(given["threads"])
     return Answer({"rows": rows}, {})
+
+
+def _scored(there: _Native, artifact: Artifact, talk: Any) -> tuple[Scored, ...]:
+    given, release = there.given, there.release
+    path = Path(given["data"])
+    if release.bundle.task().generates:
+        most = release.bundle.manifest.settings.max_length
+        held = held_out(path, given["metric"], release.bundle.tokenizer(), most)
+        return score_decoder(release.decoder(talk), held, path.name)
+    pipeline = release.pipeline(artifact, release.opened(talk).session)
+    return score_all(pipeline.asking(**given.get("answers", {})), path, given["metric"])

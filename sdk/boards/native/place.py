@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import tempfile
 import time
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import median_low
 from typing import TYPE_CHECKING, Any, cast
@@ -20,14 +20,17 @@ from edgewright.inference.footprint import model_config
 from edgewright.measure.place import About, Place
 from edgewright.measure.process import Apart, Measure, MemoryAnswer, Series, TheirState, TimesAnswer
 from edgewright.measure.rows import Machine
+from edgewright.measure.writing import Timed, WritingAnswer, check_writing, measured_writing
 from edgewright.system import vitals
+from edgewright.system.shown import Results
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edgewright.bundle.bundle import Bundle
     from edgewright.measure.process import Given, Request
     from edgewright.measure.roofline import Roofline
+    from edgewright.measure.writing import WritingPlan, WritingRequest, WritingRow
 
 __all__ = ["NativePlace"]
 
@@ -82,19 +85,61 @@ class NativePlace(Place):
 
     def _timed(self, opened: Any, request: Measure[Any], lengths: list[int], feeds: Sequence[Any]) -> Series:
         """One series, and what the device did meanwhile."""
+        measured, meanwhile = self._watched(request.threads, lambda: opened.bench(feeds, _runs(request)))
+        samples = tuple(measured.samples_ms)
+        return Series(tokens=median_low(lengths), lengths=tuple(lengths), samples_ms=samples, **meanwhile)
+
+    def _watched(self, threads: int, work: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
+        """What comes of work there, and what else the device did: `others`, and its state `before` and `after`."""
         place = self._board.machine()
         before, begin, busy = vitals.machine_state(place), time.monotonic(), vitals.busy_s(place)
-        measured = opened.bench(feeds, _runs(request))
+        done = work()
         # The runner's own share is not told apart from the others': its threads are taken to have worked throughout
-        others = (vitals.busy_s(place) - busy) / (time.monotonic() - begin) - request.threads
-        return Series(
-            tokens=median_low(lengths),
-            lengths=tuple(lengths),
-            samples_ms=tuple(measured.samples_ms),
-            others=max(0.0, others) / place.cores(),
-            before=TheirState(**before),
-            after=TheirState(**vitals.machine_state(place)),
-        )
+        others = (vitals.busy_s(place) - busy) / (time.monotonic() - begin) - threads
+        after = vitals.machine_state(place)
+        states = {"before": TheirState(**before), "after": TheirState(**after)}
+        return done, {"others": max(0.0, others) / place.cores(), **states}
+
+    def writing(
+        self,
+        plan: WritingPlan,
+        *,
+        format: str | None,  # noqa: A002
+        precision: str | None,
+        progress: Callable[[str], None],
+    ) -> Results[WritingRow]:
+        """As `edgewright.measure.writing.bench_writing`, of the release there.
+
+        Raises what that raises, and what `native_release` raises.
+        """
+        release, bundle = self._release, self.opened()
+        check_writing(bundle, plan)
+        targets = [(one, threads) for one in release.artifacts(format, precision) for threads in plan.threads]
+        measured = measured_writing(bundle, targets, plan, progress, ask=self._write)
+        return Results(row for rows in measured for row in rows)
+
+    def _write(self, request: WritingRequest) -> WritingAnswer:
+        """What `runtimes/_measuring/writing.py` would answer there."""
+        release, filler = self._release, importlib.import_module("edgewright.runtimes._measuring.writing").filler
+        (artifact, *_) = release.artifacts(request.format, request.precision)
+        text = filler(release.bundle.tokenizer(), max(request.prompts))
+        with release.start(artifact, request.threads) as talk:
+            opened = release.opened(talk)
+            first = opened.write(text[: min(request.prompts)], 1, 0)
+            timed, peaks = [], []
+            for count in request.prompts:
+                write = partial(opened.write, text[:count], request.readings, request.written)
+                wrote, meanwhile = self._watched(request.threads, write)
+                timed.append(Timed(read_ms=wrote.read_ms, token_ms=wrote.token_ms, **meanwhile))
+                peaks.append(wrote.peak_rss_mib)
+            return WritingAnswer(
+                first_ms=opened.load_ms + first.read_ms[0],
+                load_ms=opened.load_ms,
+                peak_rss_mib=max(peaks),
+                engine=ENGINE,
+                version=_VERSION,
+                timed=tuple(timed),
+            )
 
 
 def _runs(request: Measure[Any], *, peak: bool = False) -> Any:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgewright.errors import BundleError
-from edgewright.inference.golden import encoded, judged
+from edgewright.inference.decoding import generator_over
+from edgewright.inference.golden import encoded, judged, prompts, recorded, written
 from edgewright.inference.pipeline import Pipeline
+from edgewright.proof.decoding_artifact import written_by
 from edgewright.proof.verify import Replay
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from edgewright.bundle.bundle import Bundle
     from edgewright.bundle.manifest import Artifact
+    from edgewright.contracts.decoder import Decoder
+    from edgewright.generation.generator import Generator
 
     Start = Callable[[Artifact, int], AbstractContextManager[Any]]
 
@@ -44,6 +48,8 @@ class NativeBundle:
 
     def artifacts(self, format: str | None = None, precision: str | None = None) -> list[Artifact]:  # noqa: A002
         """The artifacts that a runner opens, smallest first. Raises BundleError where there is none."""
+        if self.bundle.task().reads_source:
+            raise BundleError("a device without Python does not translate", hint="take one with a Python, see --python")
         fits = [a for a in self.bundle.artifacts(format, precision) if a.format in FORMATS]
         if not fits:
             has = ", ".join(a.key for a in self.bundle.manifest.artifacts)
@@ -60,6 +66,20 @@ class NativeBundle:
         task = self.bundle.task()
         return Pipeline(artifact, task, self.bundle.tokenizer(), session)
 
+    def decoder(self, talk: Any, context: int | None = None) -> Decoder:
+        """What decodes with a runner that has opened a decoder, at most `context` tokens.
+
+        Raises:
+            EngineError: it has opened something else.
+        """
+        most = self.bundle.manifest.settings.max_length
+        decoder: Decoder = self.opened(talk).decoder(min(context or most, most))
+        return decoder
+
+    def generator(self, artifact: Artifact, talk: Any, *, threads: int, context: int | None = None) -> Generator:
+        """What writes with such a decoder: words become tokens here, and tokens are chosen here."""
+        return generator_over(self.bundle, artifact, self.decoder(talk, context), engine=ENGINE, threads=threads)
+
     def verify(self, *, quick: bool = False) -> list[Replay]:
         """As `edgewright.proof.verify.verify` does, of a bundle whose hashes are known to be right.
 
@@ -67,15 +87,31 @@ class NativeBundle:
             GateFailed: an artifact gives other outputs there than the recorded ones.
             BundleError: the tokenizer gives other token ids, or no artifact is one for a runner.
         """
-        task, encodings = encoded(self.bundle, quick=quick)
+        replay = self._replayer(quick=quick)
         fits, found = self.artifacts(), []
         for artifact in fits[:1] if quick else self.bundle.manifest.artifacts:
             if artifact not in fits:
                 found.append(Replay(artifact, "", 0, 0.0, skipped=f"a runner opens {', '.join(FORMATS)} alone"))
                 continue
             with self.start(artifact, 1) as talk:
-                run = self.opened(talk).session.run
-                outputs = [run(batch) for encoding in encodings for batch in encoding.batches]
-            worst = judged(self.bundle, artifact, task, encodings, outputs)
-            found.append(Replay(artifact, ENGINE, len(encodings), worst))
+                found.append(Replay(artifact, ENGINE, *replay(artifact, talk)))
         return found
+
+    def _replayer(self, *, quick: bool) -> Callable[[Artifact, Any], tuple[int, float]]:
+        """What replays golden cases, or the first: how many agreed, and the largest difference of outputs."""
+        if self.bundle.task().generates:
+            ids = prompts(self.bundle, quick=quick)
+
+            def writes(artifact: Artifact, talk: Any) -> tuple[int, float]:
+                found = written_by(self.decoder(talk), ids, recorded(self.bundle, artifact, len(ids)))
+                return len(ids), written(self.bundle, artifact, found.samples, found.tokens)
+
+            return writes
+        task, encodings = encoded(self.bundle, quick=quick)
+
+        def answers(artifact: Artifact, talk: Any) -> tuple[int, float]:
+            run = self.opened(talk).session.run
+            outputs = [run(batch) for encoding in encodings for batch in encoding.batches]
+            return len(encodings), judged(self.bundle, artifact, task, encodings, outputs)
+
+        return answers

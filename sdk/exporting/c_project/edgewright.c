@@ -20,15 +20,17 @@
 #include "ew_pages.h"
 #include "ew_engine.h"
 #include "ew_values.h"
-#ifndef EW_ENGINE_MEMORY
-#include "ew_litert.h"
-#endif
 #include "ew_answers.h"
 #include "ew_json.h"
 #include "ew_sampling.h"
 #include "ew_text_stream.h"
 #include "ew_chat.h"
 #include "ew_generate.h"
+#ifndef EW_ENGINE_MEMORY
+#include "ew_litert.h"
+#include "ew_litert_decoder.h"
+#include "ew_litert_session.h"
+#endif
 
 /* Text classification */
 

@@ -1,5 +1,6 @@
 /* A part of edgewright.c: a decoder that writes. Keys and values of a layer lie in one buffer that is input and output at
- * once, into which the engine writes in place; the buffers grow by doubling. The cache stays from one call to the next. */
+ * once, into which the engine writes in place; the buffers grow by doubling. The cache stays from one call to the next. LiteRT
+ * has them itself, all of them from the beginning: to it there are no layers here. */
 enum { FIRST_SLOTS = 256, CHUNK = 512, MOST_LAYERS = 2048, MOST_STOPS = 16, NEW_TOKENS = 256 };
 /* FIRST_SLOTS: a short question and its answer. CHUNK: tokens of a prompt that are read at once; more take memory and save
  * no time. MOST_LAYERS: keys and values of a thousand. MOST_STOPS: four times what servers take. NEW_TOKENS: as in Python. */
@@ -112,7 +113,7 @@ static int writer_whole(const ew_model *m)
     int said = c->refused || (c->begin && c->unsaid && c->answer && c->before[1] && c->after[1] && c->before[2] && c->after[2]);
     for (int i = 0; i < ROLES; i++)
         said &= !c->before[i] == !c->after[i];
-    return w->layer_count && w->words && w->sampling && said;
+    return w->words && w->sampling && said;
 }
 
 /* The engine */

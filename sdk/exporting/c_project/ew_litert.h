@@ -1,17 +1,48 @@
-/* A part of edgewright.c: LiteRT as the engine of a .tflite file, by the C interface that libLiteRt.so has (litert/c of its
- * sources, version 2.3), found by name. A file has a signature for each of some lengths; a row goes into the shortest that
- * holds it, padded with zeros, which a mask of zeros hides. One run at a time: others wait. */
-#include <pthread.h>
+/* LiteRT by the C interface that libLiteRt.so has (litert/c of its releases 2.1.3 to 2.3), found by name: a file, its signatures
+ * and their tensors. A part of edgewright.c, and of the runner for devices without Python, devices/run.c. */
+#include <dlfcn.h>
 
-enum { LITERT_CPU = 1, LITERT_HOST_MEMORY = 1, LITERT_READ = 0, LITERT_WRITE = 1, LITERT_FLOAT = 1, LITERT_INT32 = 2, LITERT_RANK = 8, LITERT_WHOLE = 2, MOST_SIGNATURES = 32 };
-/* MOST_SIGNATURES: lengths double from 16 on, so that a dozen holds any. */
+enum { LITERT_CPU = 1, LITERT_READ = 0, LITERT_WRITE = 1, LITERT_FLOAT = 1, LITERT_INT32 = 2, LITERT_INT64 = 4, LITERT_PER_TENSOR = 1,
+       LITERT_RANK = 8, LITERT_WHOLE = 2, LITERT_MISSING = -1000, LITERT_WHY = 256 };
+enum { MOST_SIGNATURES = 256, MOST_TENSORS = 1 << 12, MOST_TENSOR_BYTES = 1 << 26 };
+/* MOST_SIGNATURES, MOST_TENSORS: lengths double, and keys and values of a layer are two. MOST_TENSOR_BYTES: 64 rows of the
+ * logits of the largest vocabularies, of 256,000 words. */
 
-typedef struct {
+typedef struct { /* LiteRtRankedTensorType: its layout is part of LiteRT's stable interface */
     int element;
-    uint32_t rank; /* its low 7 bits; the next says whether there are strides, of which a file has none */
+    unsigned rank : 7, has_strides : 1;
     int32_t shape[LITERT_RANK];
     uint32_t strides[LITERT_RANK];
 } litert_type;
+
+typedef struct { /* LiteRtQuantizationPerTensor */
+    float scale;
+    int64_t zero_point;
+} litert_scale;
+
+typedef struct {
+    const char *name;
+    litert_type type;
+    litert_scale scale; /* of integers that stand for numbers; else 0 */
+    size_t bytes;       /* 0 where a dimension is free: such a signature is described, and not run */
+    void *buffer;
+    int borrowed; /* whether the buffer is another tensor's */
+} litert_tensor;
+
+typedef struct {
+    const char *key;
+    litert_tensor *inputs, *outputs;
+    size_t input_count, output_count;
+    void **given, **made; /* their buffers, where it is ready to run */
+} litert_signature;
+
+typedef struct {
+    void *library, *environment, *model, *options, *compiled;
+    litert_signature *signatures;
+    size_t count;
+    int (*lock)(void *, void **, int), (*unlock)(void *), (*run)(void *, size_t, size_t, void **, size_t, void **);
+    char why[LITERT_WHY]; /* what went wrong */
+} litert;
 
 typedef struct {
     int tag, unused;
@@ -21,212 +52,214 @@ typedef struct {
     } value;
 } litert_setting;
 
-/* Of the environment: the CPU alone is looked for, no library of a GPU; only errors are said. */
-static const litert_setting litert_settings[] = {{24, 0, {LITERT_WHOLE, 0, LITERT_CPU}}, {25, 0, {LITERT_WHOLE, 0, 3}}};
+typedef void (*litert_call)(void); /* cast to its own type before it is called */
 
-typedef struct {
-    const char *name;
-    litert_type type;
-    void *buffer; /* made when it is first needed */
-} litert_tensor;
+static int litert_missing(void) { return LITERT_MISSING; }
 
-typedef struct {
-    litert_tensor inputs[MOST_INPUTS], outputs[MOST_OUTPUTS];
-    size_t input_count, output_count;
-} litert_signature;
-
-typedef struct {
-    void *library, *environment, *model, *compiled;
-    litert_signature signatures[MOST_SIGNATURES];
-    size_t count;
-    pthread_mutex_t one;
-} litert;
-
-#define LITERT(l, name, ...) ((int (*)(__VA_ARGS__))litert_function((l)->library, #name))
-
-static int litert_missing(void) { return -1; }
-
-static ort_call litert_function(void *library, const char *name)
+static litert_call litert_found(const litert *l, const char *name)
 {
-    void *symbol = dlsym(library, name);
-    ort_call function = (ort_call)litert_missing;
+    void *symbol = dlsym(l->library, name);
+    litert_call function = (litert_call)litert_missing;
     if (symbol)
-        memcpy(&function, &symbol, sizeof function);
+        memcpy(&function, &symbol, sizeof function); /* ISO C has no cast from an object to a function */
     return function;
 }
 
-static void litert_closed(void *session)
+static int litert_did(litert *l, const char *name, int status)
 {
-    litert *l = session;
-    static const char *const ends[] = {"LiteRtDestroyCompiledModel", "LiteRtDestroyModel", "LiteRtDestroyEnvironment"};
-    void *all[] = {l->compiled, l->model, l->environment};
-    for (size_t i = 0; i < l->count; i++)
-        for (size_t k = 0; k < MOST_INPUTS + MOST_OUTPUTS; k++) {
-            void *buffer = k < MOST_INPUTS ? l->signatures[i].inputs[k].buffer : l->signatures[i].outputs[k - MOST_INPUTS].buffer;
-            if (buffer)
-                LITERT(l, LiteRtDestroyTensorBuffer, void *)(buffer);
-        }
-    for (size_t i = 0; i < 3; i++)
-        if (all[i])
-            ((void (*)(void *))litert_function(l->library, ends[i]))(all[i]);
-    pthread_mutex_destroy(&l->one);
-    free(l);
+    if (status == LITERT_MISSING)
+        snprintf(l->why, sizeof l->why, "this engine has no %s; LiteRT 2.1.3 to 2.3 are known to work", name);
+    else if (status)
+        snprintf(l->why, sizeof l->why, "%s gave status %d", name, status);
+    return status;
 }
 
-static int litert_described(litert *l, void *signature, litert_signature *out)
+/* Call a function of the library; what it gives is 0, or `why` says what went wrong. */
+#define LITERT(l, name, types, ...) litert_did(l, #name, ((int(*) types)litert_found(l, #name))(__VA_ARGS__))
+
+static int litert_refused(litert *l, const char *what)
 {
-    void *tensor;
-    int bad = LITERT(l, LiteRtGetNumSignatureInputs, void *, size_t *)(signature, &out->input_count)
-        || LITERT(l, LiteRtGetNumSignatureOutputs, void *, size_t *)(signature, &out->output_count) || out->input_count > MOST_INPUTS
-        || out->output_count > MOST_OUTPUTS;
-    for (size_t i = 0; !bad && i < out->input_count; i++) {
-        litert_tensor *one = &out->inputs[i];
-        bad = LITERT(l, LiteRtGetSignatureInputName, void *, size_t, const char **)(signature, i, &one->name)
-            || LITERT(l, LiteRtGetSignatureInputTensorByIndex, void *, size_t, void **)(signature, i, &tensor)
-            || LITERT(l, LiteRtGetRankedTensorType, void *, litert_type *)(tensor, &one->type) || one->type.element != LITERT_INT32
-            || one->type.rank != 2 || one->type.shape[0] != 1 || one->type.shape[1] < 1 || one->type.shape[1] != out->inputs[0].type.shape[1];
-    }
-    for (size_t i = 0; !bad && i < out->output_count; i++) {
-        litert_tensor *one = &out->outputs[i];
-        bad = LITERT(l, LiteRtGetSignatureOutputName, void *, size_t, const char **)(signature, i, &one->name)
-            || LITERT(l, LiteRtGetSignatureOutputTensorByIndex, void *, size_t, void **)(signature, i, &tensor)
-            || LITERT(l, LiteRtGetRankedTensorType, void *, litert_type *)(tensor, &one->type) || one->type.element != LITERT_FLOAT
-            || one->type.rank < 2 || one->type.rank > 3 || one->type.shape[0] != 1 || one->type.shape[1] < 1
-            || (one->type.rank > 2 && one->type.shape[2] < 1);
-    }
-    return !bad;
+    snprintf(l->why, sizeof l->why, "%s", what);
+    return -1;
 }
 
-static int litert_options(litert *l, int threads, void **out)
+/* Whether the library is newer than 2.1, whose call to open a file takes no environment. */
+static int litert_is_newer(const litert *l) { return dlsym(l->library, "LiteRtCreateModelFromFd") != NULL; }
+
+static int litert_begun(litert *l)
 {
-    char *said = malloc(32); /* the engine frees it */
+    /* The CPU alone is looked for, no library of a GPU; only errors are said */
+    static const litert_setting settings[] = {{24, 0, {LITERT_WHOLE, 0, LITERT_CPU}}, {25, 0, {LITERT_WHOLE, 0, 3}}};
+    int newer = litert_is_newer(l);
+    return LITERT(l, LiteRtCreateEnvironment, (int, const litert_setting *, void **), newer ? 2 : 0, newer ? settings : NULL, &l->environment);
+}
+
+static int litert_settle(litert *l, int threads)
+{
+    enum { SAID = 96 };
+    char *said = malloc(SAID); /* the engine frees it */
     void *cpu = NULL;
-    if (LITERT(l, LiteRtCreateOptions, void **)(out) || LITERT(l, LiteRtSetOptionsHardwareAccelerators, void *, int)(*out, LITERT_CPU) || !said)
+    if (!said)
+        return litert_refused(l, "no memory is left");
+    /* Without a cache of packed weights each signature packs them anew; ":memory" is XNNPACK's name for one in memory */
+    snprintf(said, SAID, "num_threads = %d\nweight_cache_file_path = \":memory\"\n", threads > 0 ? threads : 1);
+    if (LITERT(l, LiteRtCreateOptions, (void **), &l->options)
+        || LITERT(l, LiteRtSetOptionsHardwareAccelerators, (void *, int), l->options, LITERT_CPU)
+        || LITERT(l, LiteRtCreateOpaqueOptions, (const char *, void *, void (*)(void *), void **), "xnnpack", said, free, &cpu))
         return free(said), -1;
-    snprintf(said, 32, "num_threads = %d\n", threads > 0 ? threads : 1);
-    if (LITERT(l, LiteRtCreateOpaqueOptions, const char *, void *, void (*)(void *), void **)("xnnpack", said, free, &cpu))
-        return free(said), -1;
-    return LITERT(l, LiteRtAddOpaqueOptions, void *, void *)(*out, cpu);
+    return LITERT(l, LiteRtAddOpaqueOptions, (void *, void *), l->options, cpu);
 }
 
-static int litert_begun(litert *l, const char *path, int threads)
+/* Bytes of an element by LiteRtElementType, 0 for one that is not known here. */
+static size_t litert_width(int element)
 {
-    void *options = NULL, *signature;
-    size_t count = 0;
-    int bad = LITERT(l, LiteRtCreateEnvironment, int, const litert_setting *, void **)(2, litert_settings, &l->environment)
-        || LITERT(l, LiteRtCreateModelFromFile, void *, const char *, void **)(l->environment, path, &l->model)
-        || LITERT(l, LiteRtGetNumModelSignatures, void *, size_t *)(l->model, &count) || count > MOST_SIGNATURES
-        || litert_options(l, threads, &options) || LITERT(l, LiteRtCreateCompiledModel, void *, void *, void *, void **)(l->environment, l->model, options, &l->compiled);
-    if (options)
-        LITERT(l, LiteRtDestroyOptions, void *)(options);
-    l->count = bad ? 0 : count;
-    for (size_t i = 0; !bad && i < l->count; i++)
-        bad = LITERT(l, LiteRtGetModelSignature, void *, size_t, void **)(l->model, i, &signature) || !litert_described(l, signature, &l->signatures[i]);
-    return !bad && l->count;
+    switch (element) {
+    case LITERT_FLOAT: case LITERT_INT32: return 4;
+    case 3: case 6: case 9: return 1;          /* uint8, bool, int8 */
+    case LITERT_INT64: case 11: return 8;      /* float64 */
+    case 7: case 10: return 2;                 /* int16, float16 */
+    default: return 0;
+    }
 }
 
-/* Room of a tensor's, and where its bytes are for reading or writing; NULL where there is none. */
+static int litert_described(litert *l, void *handle, const char *name, litert_tensor *out)
+{
+    int quantized = 0;
+    out->name = name ? name : "";
+    if (LITERT(l, LiteRtGetRankedTensorType, (void *, litert_type *), handle, &out->type)
+        || LITERT(l, LiteRtGetQuantizationTypeId, (void *, int *), handle, &quantized)
+        || (quantized == LITERT_PER_TENSOR && LITERT(l, LiteRtGetPerTensorQuantization, (void *, litert_scale *), handle, &out->scale)))
+        return -1;
+    out->bytes = litert_width(out->type.element);
+    if (!out->bytes || out->type.rank > LITERT_RANK)
+        return litert_refused(l, "the model has a tensor of a kind that is not known here");
+    for (unsigned i = 0; i < out->type.rank; i++) {
+        int32_t dim = out->type.shape[i];
+        if (dim > 0 && out->bytes > (size_t)MOST_TENSOR_BYTES / (size_t)dim)
+            return litert_refused(l, "the model has a tensor of more than 64 MiB");
+        out->bytes *= dim > 0 ? (size_t)dim : 0;
+    }
+    return 0;
+}
+
+static int litert_read_signature(litert *l, size_t at, litert_signature *out)
+{
+    void *handle = NULL, *tensor = NULL;
+    const char *name = NULL;
+    int bad = LITERT(l, LiteRtGetModelSignature, (void *, size_t, void **), l->model, at, &handle)
+        || LITERT(l, LiteRtGetSignatureKey, (void *, const char **), handle, &out->key)
+        || LITERT(l, LiteRtGetNumSignatureInputs, (void *, size_t *), handle, &out->input_count)
+        || LITERT(l, LiteRtGetNumSignatureOutputs, (void *, size_t *), handle, &out->output_count);
+    if (bad)
+        return out->input_count = out->output_count = 0, -1;
+    if (out->input_count > MOST_TENSORS || out->output_count > MOST_TENSORS)
+        return out->input_count = out->output_count = 0, litert_refused(l, "the model has a signature of more than 4096 tensors");
+    out->inputs = calloc(out->input_count + out->output_count + 1, sizeof *out->inputs);
+    if (!out->inputs)
+        return out->input_count = out->output_count = 0, litert_refused(l, "no memory is left");
+    out->outputs = out->inputs + out->input_count;
+    for (size_t i = 0; !bad && i < out->input_count; i++)
+        bad = LITERT(l, LiteRtGetSignatureInputName, (void *, size_t, const char **), handle, i, &name)
+            || LITERT(l, LiteRtGetSignatureInputTensorByIndex, (void *, size_t, void **), handle, i, &tensor)
+            || litert_described(l, tensor, name, &out->inputs[i]);
+    for (size_t i = 0; !bad && i < out->output_count; i++)
+        bad = LITERT(l, LiteRtGetSignatureOutputName, (void *, size_t, const char **), handle, i, &name)
+            || LITERT(l, LiteRtGetSignatureOutputTensorByIndex, (void *, size_t, void **), handle, i, &tensor)
+            || litert_described(l, tensor, name, &out->outputs[i]);
+    return bad;
+}
+
+static int litert_hot(litert *l)
+{
+    /* Found once: between two tokens there is nothing but the work */
+    litert_call all[] = {litert_found(l, "LiteRtLockTensorBuffer"), litert_found(l, "LiteRtUnlockTensorBuffer"), litert_found(l, "LiteRtRunCompiledModel")};
+    for (size_t i = 0; i < 3; i++)
+        if (all[i] == (litert_call)litert_missing)
+            return litert_did(l, "functions to run a model", LITERT_MISSING);
+    l->lock = (int (*)(void *, void **, int))all[0];
+    l->unlock = (int (*)(void *))all[1];
+    l->run = (int (*)(void *, size_t, size_t, void **, size_t, void **))all[2];
+    return 0;
+}
+
+/* Open a file with the library that is loaded; 0, or `why` says what went wrong, and some of it may be open. */
+static int litert_open_file(litert *l, const char *path, int threads)
+{
+    size_t count = 0;
+    int bad = (!l->environment && litert_begun(l))
+        || (litert_is_newer(l) ? LITERT(l, LiteRtCreateModelFromFile, (void *, const char *, void **), l->environment, path, &l->model)
+                               : LITERT(l, LiteRtCreateModelFromFile, (const char *, void **), path, &l->model))
+        || litert_settle(l, threads)
+        || LITERT(l, LiteRtCreateCompiledModel, (void *, void *, void *, void **), l->environment, l->model, l->options, &l->compiled)
+        || LITERT(l, LiteRtGetNumModelSignatures, (void *, size_t *), l->model, &count) || litert_hot(l);
+    if (bad)
+        return -1;
+    if (!count || count > MOST_SIGNATURES)
+        return litert_refused(l, count ? "the model has more than 256 signatures" : "the model has no signature");
+    l->signatures = calloc(count, sizeof *l->signatures);
+    if (!l->signatures)
+        return litert_refused(l, "no memory is left");
+    while (!bad && l->count < count) {
+        bad = litert_read_signature(l, l->count, &l->signatures[l->count]);
+        l->count++;
+    }
+    return bad;
+}
+
+/* Room for a tensor, as the engine wants it. */
+static int litert_room(litert *l, void *wants, litert_tensor *t)
+{
+    size_t room = 0;
+    if (!t->bytes)
+        return litert_refused(l, "the model has a free length, fixed ones are wanted");
+    if (LITERT(l, LiteRtCreateManagedTensorBufferFromRequirements, (void *, const litert_type *, void *, void **), l->environment, &t->type, wants, &t->buffer))
+        return t->buffer = NULL, -1;
+    if (LITERT(l, LiteRtGetTensorBufferSize, (void *, size_t *), t->buffer, &room))
+        return -1;
+    return room < t->bytes ? litert_refused(l, "the engine's buffer is smaller than the tensor") : 0;
+}
+
+/* Room for all tensors of a signature that have none yet. */
+static int litert_ready(litert *l, size_t at)
+{
+    litert_signature *s = &l->signatures[at];
+    size_t all = s->input_count + s->output_count;
+    void *wants = NULL;
+    int bad = 0;
+    if (s->given)
+        return 0;
+    for (size_t i = 0; !bad && i < all; i++) {
+        litert_tensor *t = &s->inputs[i]; /* outputs lie behind them */
+        if (t->buffer)
+            continue;
+        bad = i < s->input_count
+            ? LITERT(l, LiteRtGetCompiledModelInputBufferRequirements, (void *, size_t, size_t, void **), l->compiled, at, i, &wants)
+            : LITERT(l, LiteRtGetCompiledModelOutputBufferRequirements, (void *, size_t, size_t, void **), l->compiled, at, i - s->input_count, &wants);
+        bad = bad || litert_room(l, wants, t);
+    }
+    if (bad)
+        return -1;
+    s->given = malloc((all + 1) * sizeof *s->given);
+    if (!s->given)
+        return litert_refused(l, "no memory is left");
+    s->made = s->given + s->input_count;
+    for (size_t i = 0; i < all; i++)
+        s->given[i] = s->inputs[i].buffer;
+    return 0;
+}
+
+/* Where the bytes of a tensor are, for reading or writing until litert_unlocked; NULL where they cannot be had. */
 static void *litert_locked(litert *l, litert_tensor *t, int way)
 {
     void *place = NULL;
-    size_t bytes = 4;
-    for (uint32_t i = 0; i < t->type.rank; i++)
-        bytes *= (size_t)t->type.shape[i];
-    if (!t->buffer && LITERT(l, LiteRtCreateManagedTensorBuffer, void *, int, const litert_type *, size_t, void **)(
-                          l->environment, LITERT_HOST_MEMORY, &t->type, bytes, &t->buffer))
-        return t->buffer = NULL;
-    return LITERT(l, LiteRtLockTensorBuffer, void *, void **, int)(t->buffer, &place, way) ? NULL : place;
+    return litert_did(l, "LiteRtLockTensorBuffer", l->lock(t->buffer, &place, way)) ? NULL : place;
 }
 
-static int litert_row(litert *l, size_t at, const char *const *names, value *const *given, size_t count, size_t row, size_t n)
+static void litert_unlocked(litert *l, litert_tensor *t) { l->unlock(t->buffer); }
+
+/* One inference of a signature that is ready. */
+static int litert_ran(litert *l, size_t at)
 {
     litert_signature *s = &l->signatures[at];
-    void *inputs[MOST_INPUTS], *outputs[MOST_OUTPUTS];
-    for (size_t i = 0; i < s->input_count; i++) {
-        size_t k = 0, length = (size_t)s->inputs[i].type.shape[1];
-        while (k < count && strcmp(names[k], s->inputs[i].name))
-            k++;
-        int32_t *place = litert_locked(l, &s->inputs[i], LITERT_WRITE);
-        if (!place || k == count || given[k]->type != ORT_INT32)
-            return 0;
-        memset(place, 0, length * sizeof *place);
-        memcpy(place, (const int32_t *)given[k]->data + row * n, n * sizeof *place);
-        LITERT(l, LiteRtUnlockTensorBuffer, void *)(s->inputs[i].buffer);
-        inputs[i] = s->inputs[i].buffer;
-    }
-    for (size_t i = 0; i < s->output_count; i++) {
-        if (!litert_locked(l, &s->outputs[i], LITERT_READ))
-            return 0;
-        LITERT(l, LiteRtUnlockTensorBuffer, void *)(s->outputs[i].buffer);
-        outputs[i] = s->outputs[i].buffer;
-    }
-    return !LITERT(l, LiteRtRunCompiledModel, void *, size_t, size_t, void **, size_t, void **)(l->compiled, at, s->input_count, inputs, s->output_count, outputs);
-}
-
-/* Of an output its first row: whether dimension 1 is the tokens', of which the first `n` are real. */
-static int per_token(const litert_tensor *t)
-{
-    size_t n = strlen(t->name);
-    return t->type.rank > 2 || (n > 7 && !strcmp(t->name + n - 7, "_logits")); /* start_logits and end_logits */
-}
-
-static int litert_taken(litert *l, litert_tensor *t, value **out, size_t row, size_t rows, size_t n)
-{
-    size_t last = t->type.rank > 2 ? (size_t)t->type.shape[2] : 1, each = per_token(t) ? n * last : (size_t)t->type.shape[1];
-    if (!*out) {
-        float *data = malloc(rows * each * sizeof *data);
-        int second = (int)(per_token(t) ? n : each);
-        if (!data || !(*out = value_of(data, (int)t->type.rank, (int)rows, second, t->type.rank > 2 ? (int)last : 1)))
-            return free(data), 0;
-    }
-    const float *place = per_token(t) && (size_t)t->type.shape[1] < n ? NULL : litert_locked(l, t, LITERT_READ);
-    if (!place)
-        return 0;
-    memcpy((float *)(*out)->data + row * each, place, each * sizeof *place);
-    LITERT(l, LiteRtUnlockTensorBuffer, void *)(t->buffer);
-    return 1;
-}
-
-static void *litert_run(void *session, void *options, const char *const *names, void *const *given, size_t count, const char *const *asked, size_t outputs, void **out)
-{
-    litert *l = session;
-    const value *first = given[0];
-    size_t rows = (size_t)first->shape[0], n = (size_t)first->shape[1], at = l->count, good = 1;
-    (void)options;
-    for (size_t i = 0; i < l->count; i++) {
-        size_t length = (size_t)l->signatures[i].inputs[0].type.shape[1];
-        if (length >= n && (at == l->count || length < (size_t)l->signatures[at].inputs[0].type.shape[1]))
-            at = i;
-    }
-    if (at == l->count)
-        return "a text is longer than the file has a signature for";
-    pthread_mutex_lock(&l->one);
-    for (size_t row = 0; good && row < rows; row++) {
-        good = (size_t)litert_row(l, at, names, (value *const *)given, count, row, n);
-        for (size_t k = 0; good && k < outputs; k++) {
-            litert_signature *s = &l->signatures[at];
-            size_t i = 0;
-            while (i < s->output_count && strcmp(s->outputs[i].name, asked[k]))
-                i++;
-            good = i < s->output_count && litert_taken(l, &s->outputs[i], (value **)&out[k], row, rows, n);
-        }
-    }
-    pthread_mutex_unlock(&l->one);
-    return good ? NULL : "the model does not run";
-}
-
-/* By the places that ew_engine.h names, as far as a run needs them. */
-static const ort_call litert_table[SLOTS] = {VALUES_IN_TABLE, [ORT_RUN] = (ort_call)litert_run, [ORT_RELEASE_SESSION] = (ort_call)litert_closed};
-
-static int litert_open(ew_model *m, const char *path, int threads, char *why)
-{
-    litert *l = calloc(1, sizeof *l);
-    if (!l)
-        return say(why, EW_MEMORY, "%s", ew_words(EW_MEMORY));
-    if (!dlsym(m->library, "LiteRtCreateCompiledModel"))
-        return free(l), say(why, EW_ENGINE, "the library is no LiteRT of version 2");
-    l->library = m->library;
-    pthread_mutex_init(&l->one, NULL);
-    m->session = l, m->api = litert_table; /* model_free closes it */
-    return litert_begun(l, path, threads) ? EW_OK : say(why, EW_ENGINE, "LiteRT does not open %s", path);
+    return litert_did(l, "LiteRtRunCompiledModel", l->run(l->compiled, at, s->input_count, s->given, s->output_count, s->made));
 }
