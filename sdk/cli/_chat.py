@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,9 +12,10 @@ import click
 from edgewright.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from edgewright.generation.generator import Generator, Written
+    from edgewright.generation.answer import Written
+    from edgewright.generation.generator import Generator
 
 __all__ = ["answer", "converse"]
 
@@ -78,24 +80,47 @@ def answer(
     if system and not chat:
         raise SourceError("there is nowhere to put --system", hint="the model has no chat template, or --raw was given")
     beginning = [{"role": "system", "content": system}] if system else []
-    found = []
-    for prompt in prompts:
-        asked = [*beginning, {"role": "user", "content": prompt}] if chat else prompt
-        if not rows and not as_json:
-            for _ in _shown(generator.stream(asked, **options)):
+
+    def asked(prompt: Any) -> Any:
+        return [*beginning, {"role": "user", "content": prompt}] if chat else prompt
+
+    if not rows and not as_json:
+        for prompt in prompts:
+            for _ in _shown(generator.stream(asked(prompt), **options)):
                 pass
-        else:
-            row = {"text": prompt, "answer": generator(asked, return_full_text=not chat, **options)}
             if stats:
-                row["stats"] = _record(generator.last)
-            found.append(row)
-            if not as_json:
-                click.echo(json.dumps(row, ensure_ascii=False))
-                sys.stdout.flush()
-        if stats and not rows and not as_json:
-            click.echo(_stats(generator.last), err=True)
+                click.echo(_stats(generator.last), err=True)
+        return
+    made = _rows(generator, prompts, asked, options, chat=chat, stats=stats)
     if as_json:
-        click.echo(json.dumps({"rows": found}, ensure_ascii=False))
+        click.echo(json.dumps({"rows": list(made)}, ensure_ascii=False))
+        return
+    for row in made:
+        click.echo(json.dumps(row, ensure_ascii=False))
+        sys.stdout.flush()
+
+
+def _rows(
+    generator: Generator,
+    prompts: Iterable[Any],
+    asked: Callable[[Any], Any],
+    options: dict[str, Any],
+    *,
+    chat: bool,
+    stats: bool,
+) -> Iterator[dict[str, Any]]:
+    """Each prompt with its answer, in their order."""
+    begun: deque[Any] = deque()
+
+    def begins() -> Iterator[Any]:
+        for prompt in prompts:
+            begun.append(prompt)
+            yield asked(prompt)
+
+    for text in generator.answers(begins(), **options):
+        prompt = begun.popleft()
+        row = {"text": prompt, "answer": [{"generated_text": text if chat else prompt + text}]}
+        yield {**row, "stats": _record(generator.last)} if stats else row
 
 
 def _record(written: Written) -> dict[str, Any]:
