@@ -67,10 +67,11 @@ class OnnxRuntime(Runtime):
             return self._decoder(self._session(path, threads, exact=False), context)
 
     def _decoder(self, session: Any, context: int) -> Decoder:
-        from edgewright.runtimes._decoding.onnx import OnnxDecoder
+        from edgewright.runtimes._decoding.onnx import OnnxDecoder, OnnxGraph
 
         signature = (tuple(map(_spec, given)) for given in (session.get_inputs(), session.get_outputs()))
-        return OnnxDecoder(session, self.import_engine().OrtValue.ortvalue_from_numpy, context, *signature)
+        value_of = self.import_engine().OrtValue.ortvalue_from_numpy
+        return OnnxDecoder(OnnxGraph(session, value_of, *signature), context)
 
     def _open_encoder_decoder(self, path: Path, *, threads: int, context: int) -> EncoderDecoder:
         from edgewright.runtimes._decoding.onnx_translator import OnnxTranslator

@@ -101,6 +101,7 @@ ELSEWHERE = {
     "tasks/token_classification.py": ("tasks/test_task_tokens.py", "tasks that answer for tokens"),
     # decoders: what writes is proven by writing
     "builder/genai.py": ("e2e/test_other_clients.py", "by the client that reads it"),
+    "generation/answer.py": ("generation/test_generator.py", "and test_batch.py: tokens of one answer, and of several"),
     "generation/defaults.py": ("generation/test_generator.py", "what an answer ends with"),
     "generation/lookup.py": ("generation/test_generator.py", "guesses, and that they change no token"),
     "inference/decoding.py": ("e2e/test_decoders.py", "a bundle that writes"),

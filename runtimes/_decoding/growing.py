@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["GrowingDecoder"]
+__all__ = ["GrowingDecoder", "grown", "slots_for"]
 
 _FIRST_SLOTS = 256
 """Tokens that the first arrays hold: a short question and its answer."""
@@ -37,13 +37,8 @@ class GrowingDecoder(Decoder):
         """Room for so many, what is there kept."""
         if self._slots and tokens <= self._slots:
             return
-        slots = self._slots or _FIRST_SLOTS
-        while slots < tokens:
-            slots *= 2
-        before, self._slots = self._cache, min(slots, self.context)
-        self._cache = [np.zeros((1, heads, self._slots, width), dtype) for heads, width, dtype in self._layers]
-        for new, old in zip(self._cache, before, strict=False):
-            new[:, :, : self.length] = old[:, :, : self.length]
+        self._slots = slots_for(tokens, self._slots, self.context)
+        self._cache = grown(self._layers, self._cache, self._slots, self.length)
         self._bind()
 
     def _keys_and_values(self, length: int) -> list[NDArray[Any]]:
@@ -54,3 +49,21 @@ class GrowingDecoder(Decoder):
         self._reserve(length)
         for array, given in zip(self._cache, arrays, strict=True):
             np.copyto(room(array, length, given), given)
+
+
+def slots_for(tokens: int, slots: int, context: int) -> int:
+    """How many slots to have after `slots` of them, for so many tokens."""
+    slots = slots or _FIRST_SLOTS
+    while slots < tokens:
+        slots *= 2
+    return min(slots, context)
+
+
+def grown(
+    layers: Sequence[tuple[int, int, Any]], before: Sequence[NDArray[Any]], slots: int, length: int, rows: int = 1
+) -> list[NDArray[Any]]:
+    """Arrays (rows, heads, slots, head_dim) of each layer, with the first `length` slots of those `before`."""
+    found = [np.zeros((rows, heads, slots, width), dtype) for heads, width, dtype in layers]
+    for new, old in zip(found, before, strict=False):
+        new[:, :, :length] = old[:, :, :length]
+    return found

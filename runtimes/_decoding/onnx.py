@@ -1,7 +1,8 @@
 """Decoding in ONNX Runtime: keys and values of a layer lie in one buffer that is input and output at once.
 
 GroupQueryAttention then writes in place: without that every token would copy the cache, and ran at 0.56 of the speed.
-Nothing else is allocated between two tokens.
+Nothing else is allocated between two tokens. Of several texts each is a row of the same buffers, and the mask says how
+long it is: a run reads the weights once for all of them.
 """
 
 from __future__ import annotations
@@ -10,80 +11,194 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgewright.contracts.decoder import Rows
 from edgewright.errors import EngineError
-from edgewright.runtimes._decoding.growing import GrowingDecoder
+from edgewright.runtimes._decoding.growing import GrowingDecoder, grown, slots_for
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from edgewright.bundle.manifest import TensorSpec
 
-__all__ = ["OnnxDecoder"]
+__all__ = ["OnnxDecoder", "OnnxGraph"]
 
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(int8)": np.int8}
 
 
-class OnnxDecoder(GrowingDecoder):
-    """An `onnxruntime.InferenceSession` of a graph with a cache, as `converters/_onnx/decoder.py` writes it."""
+class OnnxGraph:
+    """An `onnxruntime.InferenceSession` of a graph with a cache, as `converters/_onnx/decoder.py` writes it.
+
+    Args:
+        session: the opened file.
+        value_of: from an array to the engine's value over its very bytes.
+        inputs: of the artifact, as `outputs`.
+
+    Attributes:
+        vocabulary: how many tokens it chooses from.
+        past: the names of its inputs of keys and values.
+        layers: heads, width of a head, and type of each.
+        places: whether it wants to be told positions.
+    """
 
     def __init__(
-        self, session: Any, value_of: Any, context: int, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+        self, session: Any, value_of: Any, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
     ) -> None:
-        self.inputs, self.outputs = inputs, outputs
+        self.session, self.value_of, self.inputs, self.outputs = session, value_of, inputs, outputs
         logits = next((output for output in outputs if output.name == "logits"), None)
         if logits is None or not isinstance(logits.shape[-1], int):
             raise EngineError("the artifact has no output logits whose vocabulary is known")
-        self._past = [given for given in session.get_inputs() if given.name.startswith("past_key_values.")]
-        if not self._past:
+        past = [given for given in session.get_inputs() if given.name.startswith("past_key_values.")]
+        if not past:
             raise EngineError("the artifact has no cache: it has no input past_key_values.0.key")
-        layers = [(given.shape[1], given.shape[3], _DTYPES[given.type]) for given in self._past]
-        super().__init__(logits.shape[-1], context, layers)
-        self._session, self._value_of, self._io = session, value_of, session.io_binding()
-        self._places = any(given.name == "position_ids" for given in session.get_inputs())
+        self.vocabulary: int = logits.shape[-1]
+        self.past = [given.name for given in past]
+        self.layers = [(given.shape[1], given.shape[3], _DTYPES[given.type]) for given in past]
+        self.places = any(given.name == "position_ids" for given in session.get_inputs())
+
+
+class _Run:
+    """What a run of the graph reads and writes."""
+
+    def __init__(self, graph: OnnxGraph) -> None:
+        self._graph, self._io = graph, graph.session.io_binding()
+        self.give, self.take = self._io.bind_ortvalue_input, self._io.bind_ortvalue_output
+
+    def own(self, array: NDArray[Any]) -> Any:
+        """The array as the engine's value, not a copy of it: the engine reads and writes these very bytes."""
+        return self._graph.value_of(array)
+
+    def cache(self, arrays: Sequence[NDArray[Any]]) -> None:
+        """Keep keys and values in these arrays (texts, heads, slots, width)."""
+        for name, array in zip(self._graph.past, arrays, strict=True):
+            value = self.own(array)
+            self.give(name, value)
+            self.take(name.replace("past_key_values", "present"), value)
+
+    def __call__(self) -> None:
+        """Run the graph."""
+        self._graph.session.run_with_iobinding(self._io)
+
+
+class OnnxDecoder(GrowingDecoder):
+    """One text in a graph."""
+
+    def __init__(self, graph: OnnxGraph, context: int) -> None:
+        self.inputs, self.outputs = graph.inputs, graph.outputs
+        super().__init__(graph.vocabulary, context, graph.layers)
+        self._graph, self._io = graph, _Run(graph)
         self._kept: dict[int, tuple[NDArray[np.float32], Any, Any]] = {}
         self._one = np.zeros((1, 1), np.int64)
-        self._one_value = self._own(self._one)
+        self._one_value = self._io.own(self._one)
         self._reserve()
+
+    def rows(self, count: int) -> Rows:
+        """See `Decoder.rows`: over the same session, in buffers of their own."""
+        return _Rows(self._graph, self.context, count)
 
     def _run(self, ids: NDArray[np.int64], kept: int) -> NDArray[np.float32]:
         total = self.length + len(ids)
         self._reserve(total)
         self._bind_ids(ids)
         io = self._io
-        io.bind_ortvalue_input("attention_mask", self._own(self._ones[:, :total]))
-        if self._places:
-            io.bind_ortvalue_input("position_ids", self._own(self._order[:, self.length : total]))
+        io.give("attention_mask", io.own(self._ones[:, :total]))
+        if self._graph.places:
+            io.give("position_ids", io.own(self._order[:, self.length : total]))
         out = self._out(kept)
-        self._session.run_with_iobinding(io)
+        io()
         return out
 
     def _bind_ids(self, ids: NDArray[np.int64]) -> None:
         if len(ids) == 1:
             self._one[0, 0] = ids[0]
-            self._io.bind_ortvalue_input("input_ids", self._one_value)
+            self._io.give("input_ids", self._one_value)
         else:
-            self._io.bind_ortvalue_input("input_ids", self._own(np.ascontiguousarray(ids[None])))
+            self._io.give("input_ids", self._io.own(np.ascontiguousarray(ids[None])))
 
     def _out(self, kept: int) -> NDArray[np.float32]:
         """The buffer for the logits of `kept` tokens, bound; those of one token, and of the last other number, stay."""
         if kept not in self._kept:
             self._kept = {many: found for many, found in self._kept.items() if many == 1}
             buffer = np.empty((1, kept, self.vocabulary), np.float32)
-            self._kept[kept] = (buffer, self._own(buffer), self._own(np.array([kept], np.int64)))
+            self._kept[kept] = (buffer, self._io.own(buffer), self._io.own(np.array([kept], np.int64)))
         buffer, value, count = self._kept[kept]
-        self._io.bind_ortvalue_input("num_logits_to_keep", count)
-        self._io.bind_ortvalue_output("logits", value)
+        self._io.give("num_logits_to_keep", count)
+        self._io.take("logits", value)
         rows: NDArray[np.float32] = buffer[0]
         return rows
 
     def _bind(self) -> None:
-        for given, buffer in zip(self._past, self._cache, strict=True):
-            value = self._own(buffer)
-            self._io.bind_ortvalue_input(given.name, value)
-            self._io.bind_ortvalue_output(given.name.replace("past_key_values", "present"), value)
+        self._io.cache(self._cache)
         self._ones = np.ones((1, self._slots), np.int64)
         self._order = np.arange(self._slots, dtype=np.int64)[None]
 
-    def _own(self, array: NDArray[Any]) -> Any:
-        """The array as the engine's value, not a copy of it: the engine reads and writes these very bytes."""
-        return self._value_of(array)
+
+class _Row(OnnxDecoder):
+    """One text of several: its buffers are a row of theirs."""
+
+    def __init__(self, of: _Rows, graph: OnnxGraph, context: int) -> None:
+        self._of = of
+        super().__init__(graph, context)
+
+    def _reserve(self, tokens: int = 0) -> None:
+        self._of.reserve(tokens)
+
+    def move(self, cache: list[NDArray[Any]], slots: int) -> None:
+        """Go on in other buffers, which hold what these do."""
+        self._cache, self._slots = cache, slots
+        self._bind()
+
+
+class _Rows(Rows):
+    """Several texts in a graph."""
+
+    def __init__(self, graph: OnnxGraph, context: int, count: int) -> None:
+        self._graph, self._context, self._io = graph, context, _Run(graph)
+        self._slots, self._bound = 0, 0
+        self._cache: list[NDArray[Any]] = []
+        self.decoders: tuple[_Row, ...] = tuple(_Row(self, graph, context) for _ in range(count))
+        self._one = np.ones(1, np.int64)
+        self._io.give("num_logits_to_keep", self._io.own(self._one))
+        self.reserve(1)
+
+    def reserve(self, tokens: int) -> None:
+        """Room for so many in each text, what is there kept."""
+        if tokens <= self._slots:
+            return
+        longest = max(row.length for row in self.decoders)
+        self._slots, self._bound = slots_for(tokens, self._slots, self._context), 0
+        self._cache = grown(self._graph.layers, self._cache, self._slots, longest, len(self.decoders))
+        for at, row in enumerate(self.decoders):
+            row.move([array[at : at + 1] for array in self._cache], self._slots)
+
+    def _step(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+        total, io = int(lengths.max()) + 1, self._io
+        self.reserve(total)
+        if len(ids) != self._bound:
+            self._bind(len(ids))
+        self._ids[:, 0] = ids
+        mask, places = (
+            (np.arange(total) <= lengths[:, None]).astype(np.int64),
+            lengths[:, None],
+        )  # they live until it ran
+        io.give("attention_mask", io.own(mask))
+        if self._graph.places:
+            io.give("position_ids", io.own(places))
+        io()
+        return self._logits[:, 0]
+
+    def _bind(self, count: int) -> None:
+        """Have the first texts read and written."""
+        self._bound = count
+        self._ids, self._logits = (
+            np.zeros((count, 1), np.int64),
+            np.empty((count, 1, self._graph.vocabulary), np.float32),
+        )
+        self._io.cache([array[:count] for array in self._cache])
+        self._io.give("input_ids", self._io.own(self._ids))
+        self._io.take("logits", self._io.own(self._logits))
+
+    def _copy(self, source: int, target: int, length: int) -> None:
+        for array in self._cache:
+            array[target, :, :length] = array[source, :, :length]

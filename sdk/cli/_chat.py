@@ -1,9 +1,7 @@
-"""What `edgewright run` does with a decoder: a conversation at a terminal, or an answer to each prompt."""
+"""What `edgewright run` does with a decoder: a conversation at a terminal, or one answer as it is written."""
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,9 +9,10 @@ import click
 from edgewright.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from edgewright.generation.generator import Generator, Written
+    from edgewright.generation.answer import Written
+    from edgewright.generation.generator import Generator, Prompt
 
 __all__ = ["answer", "converse"]
 
@@ -62,35 +61,12 @@ def _shown(pieces: Iterator[str]) -> Iterator[str]:
     click.echo()
 
 
-def answer(
-    generator: Generator,
-    prompts: Iterable[Any],
-    options: dict[str, Any],
-    *,
-    system: str | None,
-    raw: bool,
-    stats: bool,
-    as_json: bool,
-    rows: bool,
-) -> None:
-    """Answer prompts: one alone as it is written, several as JSON lines, with `as_json` as one object."""
-    found = []
-    asked: dict[str, Any] = {"system": system, "raw": raw}
-    generator.asked("", **asked)  # refused before anything is read
-    for prompt in prompts:
-        if not rows and not as_json:
-            for _ in _shown(generator.stream(generator.asked(prompt, **asked), **options)):
-                pass
-        else:
-            row = generator.row(prompt, **asked, stats=stats, **options)
-            found.append(row)
-            if not as_json:
-                click.echo(json.dumps(row, ensure_ascii=False))
-                sys.stdout.flush()
-        if stats and not rows and not as_json:
-            click.echo(_stats(generator.last), err=True)
-    if as_json:
-        click.echo(json.dumps({"rows": found}, ensure_ascii=False))
+def answer(generator: Generator, prompt: Prompt, options: dict[str, Any], *, stats: bool) -> None:
+    """Print the answer to a prompt as it is written."""
+    for _ in _shown(generator.stream(prompt, **options)):
+        pass
+    if stats:
+        click.echo(_stats(generator.last), err=True)
 
 
 def _stats(written: Written) -> str:

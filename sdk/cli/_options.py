@@ -413,7 +413,11 @@ _GENERATION: tuple[tuple[str, Any, str], ...] = (
     ("--json-schema", click.Path(), "A decoder: the answer is JSON that the schema in this file allows."),
     ("--num-beams", int, "A translator: texts that are followed at once; 1 is greedy."),
     ("--length-penalty", float, "A translator: above 0 favours long texts, below 0 short ones."),
-    ("--batch-size", int, "A translator: sentences that are translated together."),
+    (
+        "--batch-size",
+        int,
+        "So many prompts, or sentences of a translator, are written at once, one by default.",
+    ),
     ("--glossary", click.Path(), "A translator: a file of terms that it keeps to, with the columns source and target."),
 )
 _GENERATION_FLAGS = (

@@ -146,9 +146,13 @@ def _generate(
     if not texts and not input_ and sys.stdin.isatty():
         converse(generator, options, system=system, stats=stats)
         return
+    asking: dict[str, Any] = {"system": system, "raw": raw}
+    prompt = generator.asked(texts[0] if texts else "", **asking)  # what is refused is before anything is read
+    if len(texts) == 1 and not as_json:
+        answer(generator, prompt, options, stats=stats)
+        return
     prompts = texts or _items(input_ or "-")
-    several = len(texts) != 1
-    answer(generator, prompts, options, system=system, raw=raw, stats=stats, as_json=as_json, rows=several)
+    _print(generator.rows(prompts, **asking, stats=stats, **options), as_json=as_json)
 
 
 def _translate(
@@ -166,6 +170,7 @@ def _translate(
 
 
 def _print(rows: Iterable[dict[str, Any]], *, as_json: bool) -> None:
+    """Rows of answers as they come, a line of JSON each, or as one object."""
     if as_json:
         click.echo(json.dumps({"rows": list(rows)}, ensure_ascii=False))
         return

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from edgewright.bundle.manifest import TensorSpec
 
-__all__ = ["Decoder", "room"]
+__all__ = ["Decoder", "Rows", "room"]
 
 
 class Decoder(ABC):
@@ -95,6 +95,11 @@ class Decoder(ABC):
         self._take(arrays, length)
         self.length = length
 
+    def rows(self, count: int) -> Rows | None:
+        """Room for `count` texts beside it, whose next tokens are read in one run; None where the artifact cannot."""
+        del count
+        return None
+
     def close(self) -> None:  # noqa: B027 - most give everything back when they are let go
         """Give back what outlives the object."""
 
@@ -107,6 +112,58 @@ class Decoder(ABC):
 
     @abstractmethod
     def _take(self, arrays: Sequence[NDArray[Any]], length: int) -> None: ...
+
+
+class Rows(ABC):
+    """Several texts over one model, each with keys and values of its own.
+
+    Attributes:
+        decoders: one for each text: it reads a prompt, goes back, and counts.
+    """
+
+    decoders: tuple[Decoder, ...]
+
+    def step(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """Read one more token of each of the first texts: the logits after them, float32 (tokens, vocabulary).
+
+        The array is the engine's own: the next call writes into it.
+
+        Raises:
+            UsageError: there are no such texts, or one has no room.
+            EngineError: the engine failed.
+        """
+        decoders = self.decoders[: len(tokens)]
+        if not 0 < len(tokens) <= len(self.decoders) or any(one.length >= one.context for one in decoders):
+            lengths = ", ".join(str(one.length) for one in decoders)
+            what = f"{len(tokens)} tokens for {len(self.decoders)} texts of {lengths}"
+            raise UsageError(f"{what}, the context is {self.decoders[0].context}", hint="rewind those that are full")
+        try:
+            logits = self._step(np.asarray(tokens, np.int64), np.array([one.length for one in decoders], np.int64))
+        except EdgewrightError:
+            raise
+        except Exception as error:
+            raise EngineError(f"decoding {len(tokens)} texts failed: {type(error).__name__}: {error}") from error
+        for one in decoders:
+            one.length += 1
+        return logits
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Have text `target` be the first `length` tokens of text `source`, by copying its keys and values.
+
+        Raises:
+            UsageError: that has not read so many.
+        """
+        if not 0 <= length <= self.decoders[source].length:
+            raise UsageError(f"cannot copy {length} tokens of {self.decoders[source].length}")
+        self._copy(source, target, length)
+        self.decoders[target].length = length
+
+    @abstractmethod
+    def _step(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Read `ids` (n,) of the first n texts, each after as many tokens as `lengths` (n,) says."""
+
+    @abstractmethod
+    def _copy(self, source: int, target: int, length: int) -> None: ...
 
 
 def room(buffer: NDArray[Any], length: int, given: NDArray[Any]) -> NDArray[Any]:

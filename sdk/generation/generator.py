@@ -9,102 +9,39 @@ The cache stays from one call to the next, so that a conversation's next turn re
 
 from __future__ import annotations
 
-import time
+import logging
+from collections import deque
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from edgewright.errors import DataError, SourceError, UsageError
+from edgewright.generation.answer import Answer, Options, Written
+from edgewright.generation.batch import Batch, Row
 from edgewright.generation.chat_template import ChatTemplate
 from edgewright.generation.constraint import Constraint, Constraints, Form
 from edgewright.generation.lookup import drafted
-from edgewright.generation.sampling import Sampler, Sampling
+from edgewright.generation.sampling import Sampling
 from edgewright.generation.text_stream import TextStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from collections.abc import Generator as Generating
     from pathlib import Path
 
     from edgewright.bundle.manifest import Artifact
+    from edgewright.contracts.decoder import Rows
     from edgewright.generation.defaults import Defaults
     from edgewright.generation.session import CacheSession
     from edgewright.text.tokenizer import Tokenizer
 
     Prompt = str | Sequence[Mapping[str, Any]]
 
-__all__ = ["Generator", "Options", "Written"]
-
-_Reason = Literal["end", "stop", "length", "context", "cancelled"]
+__all__ = ["Generator"]
 
 _FORMS = ("choices", "regex", "json_schema")
-_NEW_TOKENS = 256
-"""A choice: transformers' own 20 cut most answers."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How an answer is written.
-
-    Attributes:
-        max_new_tokens: the most tokens of it.
-        sampling: how each is chosen.
-        stop: strings that end it; the text is cut before them.
-        when_full: what to do when the context is full: `stop` there; `slide`, forget the oldest half of what is not the
-            beginning of the prompt and read the rest again; `refuse` a prompt that leaves no room for all new tokens.
-        lookup: how many tokens to guess at once from what came after the same words before; the tokens are those that
-            come without it, and 0 guesses none.
-        ignore_end: write on after a token that ends an answer, for measuring.
-        form: what the whole answer must be; one that is cut by `max_new_tokens` only begins so. By name it is one of
-            `choices` (texts), `regex` and `json_schema`.
-    """
-
-    max_new_tokens: int = _NEW_TOKENS
-    sampling: Sampling = field(default_factory=Sampling)
-    stop: tuple[str, ...] = ()
-    when_full: Literal["stop", "slide", "refuse"] = "stop"
-    lookup: int = 0
-    ignore_end: bool = False
-    form: Form | None = None
-
-
-@dataclass
-class Written:
-    """What came of an answer.
-
-    Attributes:
-        tokens: its ids, without the one that ended it.
-        reason: why it ended: `end`, the model's own token; `stop`, a stop string; `length`; `context`, that is full; or
-            `cancelled`.
-        prompt_tokens: how many the prompt had.
-        reused: how many of these lay in the cache already.
-        first_s: from the call to the first token.
-        rest_s: from there to the last one.
-    """
-
-    tokens: list[int] = field(default_factory=list)
-    reason: _Reason = "cancelled"
-    prompt_tokens: int = 0
-    reused: int = 0
-    first_s: float = 0.0
-    rest_s: float = 0.0
-
-    @property
-    def tokens_per_s(self) -> float:
-        """Decoded, the first one left out, which the prompt pays for; 0 for fewer than two."""
-        count = len(self.tokens) - 1
-        return count / self.rest_s if count > 0 and self.rest_s > 0 else 0.0
-
-    def record(self) -> dict[str, Any]:
-        """The same for machines."""
-        return {
-            "prompt_tokens": self.prompt_tokens,
-            "cached_tokens": self.reused,
-            "new_tokens": len(self.tokens),
-            "first_token_ms": round(self.first_s * 1000, 1),
-            "tokens_per_s": round(self.tokens_per_s, 1),
-            "reason": self.reason,
-        }
+_LOG = logging.getLogger("edgewright.generation")
+"""What an artifact cannot do; the command line shows it."""
 
 
 class Generator:
@@ -153,12 +90,9 @@ class Generator:
             DataError: it is neither a text nor messages.
         """
         if isinstance(prompt, list) and all(isinstance(each, str | list) for each in prompt) and prompt:
-            return [self(each, return_full_text=return_full_text, **options) for each in prompt]
-        text = "".join(self.stream(prompt, **options))
-        if not isinstance(prompt, str):
-            answer = {"role": "assistant", "content": text}
-            return [{"generated_text": [*prompt, answer] if return_full_text else text}]
-        return [{"generated_text": prompt + text if return_full_text else text}]
+            texts = self.answers(prompt, **options)
+            return [_formed(each, text, full=return_full_text) for each, text in zip(prompt, texts, strict=True)]
+        return _formed(prompt, "".join(self.stream(prompt, **options)), full=return_full_text)
 
     def stream(self, prompt: Prompt, **options: Any) -> Iterator[str]:
         """Write piece by piece, whole characters each; what was asked is not among them.
@@ -174,6 +108,40 @@ class Generator:
             DataError: the prompt is neither a text nor messages.
         """
         return self._stream(self.ids(prompt), self.options(**options))
+
+    def answers(self, prompts: Iterable[Prompt], **options: Any) -> Iterator[str]:
+        """The texts that follow several prompts, in their order; `last` is always of the one that was given.
+
+        With a `batch_size` above 1 so many are written at once, one run of the engine for a token of each, which is
+        faster than one after the other; where an artifact cannot, they are written one after the other. Each is what it
+        would be alone, up to the last bits of the logits.
+
+        Raises:
+            UsageError: an option has no meaning, or a prompt does not fit the context.
+            DataError: a prompt is neither a text nor messages.
+        """
+        chosen = self.options(**options)
+        rows = self._rows(chosen.batch_size) if chosen.batch_size > 1 else None
+        if rows is None:
+            for prompt in prompts:
+                yield "".join(self._stream(self.ids(prompt), chosen))
+            return
+        with closing(Batch(rows, lambda prompt: self._row(self.ids(prompt), chosen)).written(prompts)) as written:
+            for row in written:
+                self.last = row.answer.written
+                yield "".join(row.pieces)
+
+    def _rows(self, count: int) -> Rows | None:
+        self._check_open()
+        rows = self.session.decoder.rows(count)
+        if rows is None:
+            key = self.artifact.key if self.artifact else "this artifact"
+            _LOG.warning("%s reads one text at a time: the prompts are answered one after the other", key)
+        return rows
+
+    def _row(self, ids: list[int], options: Options) -> Row:
+        """A prompt among several, of which no token has been read."""
+        return Row(ids, self._answer(ids, options), self._text(ids, options))
 
     def _stream(self, ids: list[int], options: Options) -> Iterator[str]:
         with closing(self.pieces(ids, options)) as pieces:
@@ -192,8 +160,6 @@ class Generator:
             names = {*Options.__dataclass_fields__, *Sampling.__dataclass_fields__, *_FORMS}
             known = sorted(names - {"sampling", "form"})
             raise UsageError(f"no option is called {strangers[0]}", hint=f"options are {', '.join(known)}")
-        if given.get("max_new_tokens", 1) < 1:
-            raise UsageError(f"max_new_tokens is {given['max_new_tokens']}, at least 1 is wanted")
         chosen = given.pop("sampling", self.defaults.sampling)
         return Options(**{"sampling": replace(chosen, **sampling), **given})
 
@@ -212,16 +178,30 @@ class Generator:
         prompt: Prompt = words
         return prompt
 
-    def row(
-        self, words: Any, *, system: str | None = None, raw: bool = False, stats: bool = False, **options: Any
-    ) -> dict[str, Any]:
-        """Words and what is written after them, as plain JSON values: what `edgewright run` prints.
+    def rows(
+        self,
+        prompts: Iterable[Any],
+        *,
+        system: str | None = None,
+        raw: bool = False,
+        stats: bool = False,
+        **options: Any,
+    ) -> Iterator[dict[str, Any]]:
+        """Prompts, each with what is written after it, as plain JSON values: what `edgewright run` prints.
 
-        Raises as `asked` and `stream` do.
+        Raises as `asked` and `answers` do.
         """
-        asked = self.asked(words, system=system, raw=raw)
-        row = {"text": words, "answer": self(asked, return_full_text=asked is words, **options)}
-        return {**row, "stats": self.last.record()} if stats else row
+        begun: deque[tuple[Any, Prompt]] = deque()
+
+        def asked() -> Iterator[Prompt]:
+            for words in prompts:
+                begun.append((words, self.asked(words, system=system, raw=raw)))
+                yield begun[-1][1]
+
+        for text in self.answers(asked(), **options):
+            words, prompt = begun.popleft()
+            row = {"text": words, "answer": _formed(prompt, text, full=prompt is words)}
+            yield {**row, "stats": self.last.record()} if stats else row
 
     def ids(self, prompt: Prompt) -> list[int]:
         """The token ids of a prompt or a conversation. Raises DataError."""
@@ -247,8 +227,7 @@ class Generator:
 
     def pieces(self, ids: Sequence[int], options: Options) -> Generating[str, None, None]:
         """The text that each token of an answer lets out, "" for many; `stream` gives what is not empty."""
-        decode: Callable[[Sequence[int]], str] = self.tokenizer.decode
-        text = TextStream(decode, self.tokenizer.token, options.stop, after=ids)
+        text = self._text(ids, options)
         writing = self.write(ids, options)
         try:
             for token in writing:
@@ -260,47 +239,41 @@ class Generator:
         finally:
             writing.close()
 
+    def _text(self, ids: Sequence[int], options: Options) -> TextStream:
+        decode: Callable[[Sequence[int]], str] = self.tokenizer.decode
+        return TextStream(decode, self.tokenizer.token, options.stop, after=ids)
+
     def write(self, ids: Sequence[int], options: Options) -> Generating[int, None, None]:
         """The tokens of an answer to a prompt of token ids, as they are chosen; `last` says what came of it."""
-        if self._closed:
-            raise UsageError("the generator is closed", hint="load the bundle again")
-        session, written = self.session, Written(prompt_tokens=len(ids))
-        self.last = written
-        if options.when_full == "refuse" and len(ids) + options.max_new_tokens > session.decoder.context:
-            what = f"{len(ids)} tokens of the prompt and {options.max_new_tokens} new ones"
-            raise UsageError(
-                f"{what} are more than the context of {session.decoder.context}", hint="shorten one of them"
-            )
-        held = self.constraint(options)
-        sampler, began = Sampler(options.sampling), time.perf_counter()
+        self._check_open()
+        session, answer = self.session, self._answer(ids, options)
+        self.last = answer.written
         logits = session.prompt(ids)
-        written.reused = session.reused
-        guessing = options.lookup if options.sampling == Sampling() and not held else 0
-        first = 0.0
-        while True:
-            token = sampler.choose(held.held(logits) if held else logits, session.tokens)
-            over = held is not None and held.take(token)
-            first = first or time.perf_counter()
-            written.first_s, written.rest_s = first - began, time.perf_counter() - first
-            if token in self.defaults.ends and not options.ignore_end:
-                written.reason = "end"
-                return
-            written.tokens.append(token)
+        answer.written.reused = session.reused
+        guessing = options.lookup if options.sampling == Sampling() and not options.form else 0
+        while (token := answer.choose(logits, session.tokens)) is not None:
             yield token
-            if over or len(written.tokens) >= options.max_new_tokens:
-                written.reason = "end" if over else "length"
-                return
-            if session.room == 0 and not self._slid(len(ids), options):
-                written.reason = "context"
+            if answer.over or not answer.room(session):
                 return
             draft = drafted([*session.tokens, token], guessing, session.room - 1) if guessing else []
             if not draft:
                 logits = session.step(token)
                 continue
-            yield from self._guessed([token, *draft], written, options, first)
-            if written.reason != "cancelled":
+            if not (yield from self._guessed([token, *draft], answer)):
                 return
             logits = self._after
+
+    def _answer(self, ids: Sequence[int], options: Options) -> Answer:
+        """The answer to a prompt, of which no token has been read. Raises UsageError."""
+        context = self.session.decoder.context
+        if options.when_full == "refuse" and len(ids) + options.max_new_tokens > context:
+            what = f"{len(ids)} tokens of the prompt and {options.max_new_tokens} new ones"
+            raise UsageError(f"{what} are more than the context of {context}", hint="shorten one of them")
+        return Answer(len(ids), options, self.defaults.ends, self.constraint(options))
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UsageError("the generator is closed", hint="load the bundle again")
 
     def constraint(self, options: Options) -> Constraint | None:
         """What an answer is held to. Raises UsageError: no answer has that form."""
@@ -311,36 +284,24 @@ class Generator:
         )
         return self._constraints.begin(options.form)
 
-    def _guessed(self, draft: list[int], written: Written, options: Options, first: float) -> Iterator[int]:
-        """Read a token and what may follow it at once; give what does follow, and leave the logits after it."""
+    def _guessed(self, draft: list[int], answer: Answer) -> Generating[int, None, bool]:
+        """Read a token and what may follow it at once; give what does follow, and leave the logits after it.
+
+        Whether the answer goes on.
+        """
         session = self.session
         begun = len(session.tokens)
         every = session.verify(draft)
         agreed = 0
         while agreed + 1 < len(draft) and int(every[agreed].argmax()) == draft[agreed + 1]:
             agreed += 1
-            token = draft[agreed]
-            if token in self.defaults.ends and not options.ignore_end:
+            if answer.take(draft[agreed]):
+                yield draft[agreed]
+            if answer.over:
                 session.rewind(begun + agreed)
-                written.reason = "end"
-                return
-            written.tokens.append(token)
-            written.rest_s = time.perf_counter() - first
-            yield token
-            if len(written.tokens) >= options.max_new_tokens:
-                session.rewind(begun + agreed)
-                written.reason = "length"
-                return
+                return False
         self._after = every[agreed].copy()
         session.rewind(begun + agreed + 1)
-
-    def _slid(self, prompt: int, options: Options) -> bool:
-        """Make room in a full context, where the options want that: the older half of what is not the prompt goes."""
-        if options.when_full != "slide":
-            return False
-        tokens = self.session.tokens
-        kept = min(prompt, len(tokens) // 2)
-        self.session.prompt(tokens[:kept] + tokens[kept + (len(tokens) - kept + 1) // 2 :])
         return True
 
     def close(self) -> None:
@@ -353,3 +314,12 @@ class Generator:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _formed(prompt: Any, text: str, *, full: bool) -> list[dict[str, Any]]:
+    """The answer to a prompt as transformers' pipeline gives it."""
+    if not full:
+        return [{"generated_text": text}]
+    if isinstance(prompt, str):
+        return [{"generated_text": prompt + text}]
+    return [{"generated_text": [*prompt, {"role": "assistant", "content": text}]}]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from edgewright.contracts.decoder import Decoder
 
-__all__ = ["CacheSession"]
+__all__ = ["CacheSession", "common"]
 
 _CHUNK = 512
 """Tokens of a prompt that are read at once: llama.cpp's own choice; more of them take memory and save no time."""
@@ -56,7 +56,7 @@ class CacheSession:
         if not 0 < len(ids) <= self.decoder.context:
             what = f"the prompt has {len(ids)} tokens, the context is {self.decoder.context}"
             raise UsageError(what, hint="shorten it" if ids else "write something")
-        shared = _shared(self.tokens, ids)
+        shared = common(self.tokens, ids)
         self.reused = min(shared, len(ids) - 1)  # the last token is read again: its logits are wanted
         self.decoder.rewind(self.reused)
         del self.tokens[self.reused :]
@@ -79,6 +79,12 @@ class CacheSession:
         """Forget all tokens but the first `length`."""
         self.decoder.rewind(length)
         del self.tokens[length:]
+
+    def slide(self, beginning: int) -> None:
+        """Forget the older half of what is behind the first `beginning` tokens, half of all at most."""
+        tokens = self.tokens
+        kept = min(beginning, len(tokens) // 2)
+        self.prompt(tokens[:kept] + tokens[kept + (len(tokens) - kept + 1) // 2 :])
 
     def _read(self, ids: Sequence[int]) -> NDArray[np.float32]:
         logits: NDArray[np.float32] = self.decoder.read(ids)[-1]
@@ -144,6 +150,6 @@ def _check_stored(archive: ZipFile, size: int) -> None:
         raise ValueError(f"its parts have {whole} bytes, the file has {size}")
 
 
-def _shared(a: Sequence[int], b: Sequence[int]) -> int:
+def common(a: Sequence[int], b: Sequence[int]) -> int:
     """How many tokens two sequences begin with alike."""
     return next((at for at, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

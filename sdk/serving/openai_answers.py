@@ -14,7 +14,7 @@ from edgewright.errors import EdgewrightError, EngineError, InputError, UsageErr
 from edgewright.serving.http_connection import Refused
 
 if TYPE_CHECKING:
-    from edgewright.generation.generator import Written
+    from edgewright.generation.answer import Written
     from edgewright.serving.http_connection import Connection
     from edgewright.serving.writing import Writing
 

@@ -14,7 +14,7 @@ import numpy as np
 from edgewright.bundle.bundle import Bundle
 from edgewright.bundle.signing import check_placed
 from edgewright.errors import EdgewrightError
-from edgewright.generation.generator import Options, Written
+from edgewright.generation.answer import Options, Written
 from edgewright.inference.golden import prompts, sample, written
 from edgewright.inference.pipeline import load
 from edgewright.serving.http_connection import Refused

@@ -81,21 +81,42 @@ def opened(model, root, context=128, products=None, change=lambda decoder: decod
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_logits_are_those_of_transformers_at_every_position(name, tmp_path):
+def test_logits_are_those_of_transformers_at_every_position(name, tmp_path, monkeypatch):
     """In chunks, then token by token: each has kernels of its own, and windows and angles differ by position."""
     import torch
 
+    from edgewright.runtimes._decoding import growing
+
+    monkeypatch.setattr(growing, "_FIRST_SLOTS", 32)
     model = tiny(name, FAMILIES[name])
-    ids = torch.randint(3, 97, (1, 100))
+    ids = torch.randint(3, 97, (3, 100))
     with torch.no_grad():
-        wanted = model(ids).logits[0].numpy()
-    decoder = opened(model, tmp_path)
+        each = model(ids).logits.numpy()
+    wanted, decoder = each[0], opened(model, tmp_path)
     read = [decoder.read(ids[0, :60].numpy(), kept=60).copy(), decoder.read(ids[0, 60:80].numpy(), kept=20).copy()]
     read += [decoder.read([int(token)]).copy() for token in ids[0, 80:]]
     assert np.abs(np.concatenate(read) - wanted).max() < 2e-5 * np.abs(wanted).max()
     decoder.rewind(30)  # and after going back
     again = decoder.read(ids[0, 30:].numpy(), kept=70)
     assert np.abs(again - wanted[30:]).max() < 2e-5 * np.abs(wanted).max()
+    check_rows(decoder.rows(3), ids.numpy(), each)
+
+
+def check_rows(rows, ids, wanted):
+    """Texts of several lengths whose tokens are read together, one of which goes on in another's place."""
+    lengths = [3, 40, 17]
+    for decoder, text, length in zip(rows.decoders, ids, lengths, strict=True):
+        decoder.read(text[:length])
+    texts = [0, 1, 2]
+    for count in [3] * 20 + [2] * 15:
+        if count < len(texts):  # the first one ends, the last one moves up
+            rows.copy(2, 0, rows.decoders[2].length)
+            texts, lengths = [2, 1], [lengths[2], lengths[1]]
+        found = rows.step([ids[text, length] for text, length in zip(texts, lengths, strict=True)])
+        for row, text, length in zip(found, texts, lengths, strict=True):
+            assert np.abs(row - wanted[text, length]).max() < 2e-5 * np.abs(wanted).max()
+        lengths = [length + 1 for length in lengths]
+    assert [decoder.length for decoder in rows.decoders[:2]] == lengths
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -267,8 +267,10 @@ def test_one_prompt_is_written_out_and_several_are_rows(bundle):
     text = edgewright("run", bundle, "the road", *options)
     (row,) = json.loads(edgewright("run", bundle, "the road", *options, "--json"))["rows"]
     assert row["answer"] == [{"generated_text": "the road" + text.removesuffix("\n")}]
-    rows = [json.loads(line) for line in edgewright("run", bundle, "the road", "a tree", *options).splitlines()]
+    several = ("run", bundle, "the road", "a tree", "then", *options)
+    rows = [json.loads(line) for line in edgewright(*several).splitlines()]
     assert rows[0] == row
+    assert [json.loads(line) for line in edgewright(*several, "--batch-size", "2").splitlines()] == rows
     assert edgewright("run", bundle, "the road", *options, "--lookup", "4") == text
     assert edgewright("run", bundle, "the road", *options, "--temperature", "1", "--seed", "3") != text
 

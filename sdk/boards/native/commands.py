@@ -102,7 +102,7 @@ def _written(there: _Native, artifact: Artifact, texts: Iterable[Any]) -> Answer
     asked = {name: given[name] for name in ("system", "raw", "stats")}
     with there.release.start(artifact, threads) as talk:
         writer = there.release.generator(artifact, talk, threads=threads, context=given["context"])
-        rows = [writer.row(text, **asked, **given["generation"], **given["answers"]) for text in texts]
+        rows = list(writer.rows(texts, **asked, **given["generation"], **given["answers"]))
     return Answer({"rows": rows}, {})
 
 
