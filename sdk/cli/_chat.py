@@ -9,10 +9,10 @@ import click
 from edgewright.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from edgewright.generation.answer import Written
-    from edgewright.generation.generator import Generator, Prompt
+    from edgewright.generation.generator import Generator
 
 __all__ = ["answer", "converse"]
 
@@ -61,7 +61,9 @@ def _shown(pieces: Iterator[str]) -> Iterator[str]:
     click.echo()
 
 
-def answer(generator: Generator, prompt: Prompt, options: dict[str, Any], *, stats: bool) -> None:
+def answer(
+    generator: Generator, prompt: str | Sequence[Mapping[str, Any]], options: dict[str, Any], *, stats: bool
+) -> None:
     """Print the answer to a prompt as it is written."""
     for _ in _shown(generator.stream(prompt, **options)):
         pass
