@@ -19,6 +19,8 @@ __all__ = ["CompiledSteps", "Held", "InterpreterSteps", "LitertDecoder", "Signat
 
 _ONE = "decode"
 _CHUNK = "prefill_"
+_CACHE = "cache"
+"""Beside the signatures, what they read and write."""
 
 
 Signatures: TypeAlias = "Mapping[str, Mapping[str, tuple[int, ...]]]"
@@ -26,7 +28,7 @@ Signatures: TypeAlias = "Mapping[str, Mapping[str, tuple[int, ...]]]"
 
 
 class Held(Protocol):
-    """What keeps a compiled model, under the name ""."""
+    """What keeps a compiled model, under the name "", and whatever of its engine's has to be let go with it."""
 
     objects: dict[str, Any]
 
@@ -98,25 +100,23 @@ class LitertDecoder(Decoder):
 
 
 class CompiledSteps:
-    """In a compiled model, whose buffers stay where they are."""
+    """In a compiled model, whose buffers stay where they are; all lie where the model does, and go with it."""
 
     def __init__(self, held: Held, signatures: Signatures) -> None:
         model, one = held.objects[""], signatures[_ONE]
         self._held, self._shapes = held, {name: shape for name, shape in one.items() if name.startswith("kv_cache_")}
-        self._cache = {name: model.create_input_buffer_by_name(_ONE, name) for name in self._shapes}
-        self._given, self._found, self._logits = {}, {}, {}
-        for key, shapes in signatures.items():
-            self._given[key] = {
-                **self._cache,
-                **{name: model.create_input_buffer_by_name(key, name) for name in ("tokens", "input_pos")},
-            }
-            self._found[key] = {**self._cache, "logits": model.create_output_buffer_by_name(key, "logits")}
-            self._logits[key] = shapes["logits"]
+        self._logits = {key: shapes["logits"] for key, shapes in signatures.items()}
+        cache = {name: model.create_input_buffer_by_name(_ONE, name) for name in self._shapes}
+        held.objects[_CACHE] = cache
+        for key in signatures:
+            own = {name: model.create_input_buffer_by_name(key, name) for name in ("tokens", "input_pos")}
+            logits = model.create_output_buffer_by_name(key, "logits")
+            held.objects[key] = {**cache, **own}, {**cache, "logits": logits}
         self.fill([np.zeros(shape, np.float32) for shape in self._shapes.values()])
 
     def run(self, key: str, tokens: NDArray[np.int32], places: NDArray[np.int32]) -> NDArray[np.float32]:
         """See `Steps.run`."""
-        given, found, shape = self._given[key], self._found[key], self._logits[key]
+        (given, found), shape = self._held.objects[key], self._logits[key]
         given["tokens"].write(tokens[None])
         given["input_pos"].write(places)
         self._held.objects[""].run_by_name(key, given, found)
@@ -126,13 +126,13 @@ class CompiledSteps:
     def cache(self) -> list[NDArray[np.float32]]:
         """See `Steps.cache`."""
         return [
-            self._cache[name].read(int(np.prod(shape)), np.float32).reshape(shape)
+            self._held.objects[_CACHE][name].read(int(np.prod(shape)), np.float32).reshape(shape)
             for name, shape in self._shapes.items()
         ]
 
     def fill(self, arrays: Sequence[NDArray[np.float32]]) -> None:
         """See `Steps.fill`."""
-        for buffer, array in zip(self._cache.values(), arrays, strict=True):
+        for buffer, array in zip(self._held.objects[_CACHE].values(), arrays, strict=True):
             buffer.write(np.ascontiguousarray(array))
 
 

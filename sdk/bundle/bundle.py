@@ -127,7 +127,7 @@ class Bundle:
         if (artifact, weights, encoder) not in _CONTAINED:
             check_file(artifact.format, self.directory / artifact.path, artifact.path, weights)
             if isinstance(encoder, File):
-                check_file(artifact.format, self.directory / encoder.path, encoder.path, weights, weights=beside)
+                check_file(artifact.format, self.checked(encoder.path), encoder.path, weights, weights=beside)
             _CONTAINED.add((artifact, weights, encoder))
 
     def checking(self, paths: Iterable[str]) -> Callable[[], None]:

@@ -28,6 +28,8 @@ PROGRAM = Path(sys.executable).with_name("edgewright")
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
 _HOW_READ = re.compile(r"edgewright: [^ ]+\.(tsv|csv|jsonl|json|txt|parquet): [^:]*$")
 """What a data file was read as, said before anything else."""
+_ENGINES = re.compile(r"(?:INFO|WARNING|ERROR|[WIE]\d{4})\b|.*\.cc:\d+\]")
+"""How engines begin a line for their authors, which is nothing to the one who asked."""
 TFLITE_PRECISIONS = ("fp32", "fp16", "int8", "int8-static", "int4")
 EXECUTORCH_PRECISIONS = ("fp32", "int8", "int8-static", "int4")
 
@@ -43,6 +45,7 @@ def edgewright(*args, check=0, cwd=None, timeout=600, here=False, **env):
     here = here or (words[0] in ("build", "compare") and not cwd and not env)
     code, out, err = _in_this_process(words, cwd, env) if here else _in_its_own(words, cwd, timeout, env)
     assert code == check, err
+    assert not [line for line in err.splitlines() if _ENGINES.match(line)], err
     if not check:
         return out
     said = [line for line in err.splitlines() if line.startswith("edgewright: ")]
