@@ -47,35 +47,46 @@ def jars(*names: str) -> str:
     return os.pathsep.join(map(str, found))
 
 
-def sources() -> list[Path]:
-    """The library on ONNX Runtime, the sample and the tests' programs: LiteRT has no Java library for the JVM."""
-    library = [path for path in sorted(PROJECT.rglob("*.kt")) if path.name != "LiteRtEngine.kt"]
-    return [*library, *sorted(HERE.glob("*.kt"))]
+def sources(*, lite: bool = False) -> list[Path]:
+    """The library on ONNX Runtime, the sample and the tests' programs.
+
+    LiteRT has no Java library for the JVM: with `lite` there is what stands for it, over the real engine.
+    """
+    other = "Onnx" if lite else "LiteRt"
+    library = [path for path in sorted(PROJECT.rglob("*.kt")) if not path.name.startswith(other)]
+    return [*library, *sorted(HERE.glob("*.kt")), *(sorted((HERE / "litert").glob("*.kt")) if lite else ())]
 
 
-def compiled() -> Path:
+def compiled(*, lite: bool = False) -> Path:
     """The classes of all sources against android.jar and onnxruntime-android's, made once for each state of them."""
-    every = sources()
+    every = sources(lite=lite)
     state = hashlib.sha256(b"".join(path.read_bytes() for path in every) + repr(WAYS).encode()).hexdigest()[:16]
-    out = KIT / f"classes-{state}"
+    out = KIT / f"{'lite' if lite else 'classes'}-{state}"
     if not out.exists():
         own = out.with_name(f"{out.name}.{os.getpid()}")
         against = jars("kotlin/*.jar", "onnxruntime-android.jar", "android.jar")
         argv = ["java", "-Xmx1g", "-cp", jars("kotlin/*.jar"), COMPILER, *WAYS, "-cp", against, "-d", str(own)]
         done = subprocess.run([*argv, *map(str, every)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        for old in KIT.glob("classes-*"):
+        for old in KIT.glob(f"{out.name.partition('-')[0]}-*"):
             if old != own:
                 shutil.rmtree(old, ignore_errors=True)
         own.rename(out)
     return out
 
 
-def program(place: Path, name: str, *, java: str = "java", ways: tuple[str, ...] = ()) -> Path:
-    """A program of the tests' sources, `Tokens` or another, as a file to be started."""
+def program(
+    place: Path, name: str, *, java: str = "java", ways: tuple[str, ...] = (), lite: tuple[Path, Path] | None = None
+) -> Path:
+    """A program of the tests' sources, `Tokens` or another, as a file to be started.
+
+    It is on ONNX Runtime, or on LiteRT by a runner and the engine's library.
+    """
     argv = [java, *ways, f"-Donnxruntime.native.path={_forward()}", "-cp"]
-    argv += [f"{compiled()}{os.pathsep}{jars('kotlin/kotlin-stdlib*', 'onnxruntime.jar', 'json.jar')}"]
-    lines = ["#!/bin/sh", f"export EW_ENGINE={engine()}", f'exec {" ".join(argv)} edgewright.{name}Kt "$@"', ""]
+    kept = jars("kotlin/kotlin-stdlib*", "kotlin/kotlin-jupyter*", "onnxruntime.jar", "json.jar")
+    argv += [f"{compiled(lite=lite is not None)}{os.pathsep}{kept}"]
+    names = [f"export EW_RUNNER={lite[0]}", f"export EW_ENGINE={lite[1]}"] if lite else [f"export EW_ENGINE={engine()}"]
+    lines = ["#!/bin/sh", *names, f'exec {" ".join(argv)} edgewright.{name}Kt "$@"', ""]
     place.write_text("\n".join(lines))
     place.chmod(0o755)
     return place
