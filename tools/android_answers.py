@@ -4,9 +4,10 @@
 
 `tokens`: ids and offsets of the texts that tools/tokens.py has, for each tokenizer, on every JDK that is found and in a
 Turkish locale, and how long opening and a text take. `answers`: of each task 100 items, for three tokenizers, by ONNX
-Runtime's Java interface and the library that Python has; as tflite on LiteRT, by what stands for its Java interface
-over the engine itself. `writing`: what tools/c_writing.py asks of decoders, on both. `archive`: an archive for Android
-without Gradle, and its sizes. docs/apps.md has the last result. Needs tools/android_setup.
+Runtime's Java interface and the library that Python has; as tflite or executorch on LiteRT or ExecuTorch, by what
+stands for their Java interfaces over the engine itself. `writing`: what tools/c_writing.py asks of decoders, on all
+three. `archive`: an archive for Android without Gradle, and its sizes. docs/apps.md has the last result. Needs
+tools/android_setup.
 """
 
 from __future__ import annotations
@@ -105,10 +106,16 @@ def tokens(scratch: Path, names: list[str]) -> int:
 
 def programs(scratch: Path, name: str) -> dict[str, Path]:
     """A program for each format."""
-    lite = (native.compiled(scratch / "run"), native.engine())
+    server = ROOT / "tests" / "exporting" / "executorch_server.py"
+    needs: dict[str, dict[str, object]] = {
+        "onnx": {},
+        "tflite": {"EW_RUNNER": native.compiled(scratch / "run"), "EW_ENGINE": native.engine()},
+        "executorch": {"EW_PYTHON": sys.executable, "EW_SERVER": server},
+    }
+    engines = {"onnx": "Onnx", "tflite": "LiteRt", "executorch": "ExecuTorch"}
     return {
-        "onnx": kotlin_programs.program(scratch / "onnx", name, ways=TURKISH),
-        "tflite": kotlin_programs.program(scratch / "tflite", name, ways=TURKISH, lite=lite),
+        kind: kotlin_programs.program(scratch / kind, name, ways=TURKISH, engine=engine, needs=needs[kind])
+        for kind, engine in engines.items()
     }
 
 
@@ -142,6 +149,7 @@ def answers(scratch: Path, names: list[str]) -> int:
 def writing(scratch: Path, _: list[str]) -> int:
     """Answers of decoders beside Python's; how many are other ones."""
     asked, wrong, ways = tool("c_writing"), 0, programs(scratch, "Writing")
+    asked.FORMATS = tuple(ways)
     for bundle in asked.bundles(scratch):
         for artifact in Bundle.open(bundle).manifest.artifacts:
             out = scratch / "app" / bundle.name / artifact.key.replace("/", "-")

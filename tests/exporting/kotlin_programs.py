@@ -10,8 +10,12 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from c_programs import engine
+from c_programs import engine as library
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -47,21 +51,21 @@ def jars(*names: str) -> str:
     return os.pathsep.join(map(str, found))
 
 
-def sources(*, lite: bool = False) -> list[Path]:
-    """The library on ONNX Runtime, the sample and the tests' programs.
+def sources(engine: str = "Onnx") -> list[Path]:
+    """The library on an engine, the sample and the tests' programs.
 
-    LiteRT has no Java library for the JVM: with `lite` there is what stands for it, over the real engine.
+    Of LiteRT and ExecuTorch there is no Java library for the JVM: what stands for theirs asks the engine itself.
     """
-    other = "Onnx" if lite else "LiteRt"
-    library = [path for path in sorted(PROJECT.rglob("*.kt")) if not path.name.startswith(other)]
-    return [*library, *sorted(HERE.glob("*.kt")), *(sorted((HERE / "litert").glob("*.kt")) if lite else ())]
+    others = tuple({"Onnx", "LiteRt", "ExecuTorch"} - {engine})
+    library = [path for path in sorted(PROJECT.rglob("*.kt")) if not path.name.startswith(others)]
+    return [*library, *sorted(HERE.glob("*.kt")), *sorted((HERE / "engines").glob(f"{engine}.kt"))]
 
 
-def compiled(*, lite: bool = False) -> Path:
+def compiled(engine: str = "Onnx") -> Path:
     """The classes of all sources against android.jar and onnxruntime-android's, made once for each state of them."""
-    every = sources(lite=lite)
+    every = sources(engine)
     state = hashlib.sha256(b"".join(path.read_bytes() for path in every) + repr(WAYS).encode()).hexdigest()[:16]
-    out = KIT / f"{'lite' if lite else 'classes'}-{state}"
+    out = KIT / f"{engine}-{state}"
     if not out.exists():
         own = out.with_name(f"{out.name}.{os.getpid()}")
         against = jars("kotlin/*.jar", "onnxruntime-android.jar", "android.jar")
@@ -76,16 +80,19 @@ def compiled(*, lite: bool = False) -> Path:
 
 
 def program(
-    place: Path, name: str, *, java: str = "java", ways: tuple[str, ...] = (), lite: tuple[Path, Path] | None = None
+    place: Path,
+    name: str,
+    *,
+    java: str = "java",
+    ways: tuple[str, ...] = (),
+    engine: str = "Onnx",
+    needs: Mapping[str, object] | None = None,
 ) -> Path:
-    """A program of the tests' sources, `Tokens` or another, as a file to be started.
-
-    It is on ONNX Runtime, or on LiteRT by a runner and the engine's library.
-    """
+    """A program of the tests' sources, `Tokens` or another, as a file to be started; `needs` is its environment."""
     argv = [java, *ways, f"-Donnxruntime.native.path={_forward()}", "-cp"]
     kept = jars("kotlin/kotlin-stdlib*", "kotlin/kotlin-jupyter*", "onnxruntime.jar", "json.jar")
-    argv += [f"{compiled(lite=lite is not None)}{os.pathsep}{kept}"]
-    names = [f"export EW_RUNNER={lite[0]}", f"export EW_ENGINE={lite[1]}"] if lite else [f"export EW_ENGINE={engine()}"]
+    argv += [f"{compiled(engine)}{os.pathsep}{kept}"]
+    names = [f"export {name}={value}" for name, value in (needs or {"EW_ENGINE": library()}).items()]
     lines = ["#!/bin/sh", *names, f'exec {" ".join(argv)} edgewright.{name}Kt "$@"', ""]
     place.write_text("\n".join(lines))
     place.chmod(0o755)

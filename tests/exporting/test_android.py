@@ -54,7 +54,7 @@ def test_a_project_has_the_library_its_assets_and_a_sample(bundle_dir, tmp_path)
         "vectors.json",
     }
     sources = {path.relative_to(android._SOURCES) for path in android._SOURCES.rglob("*") if path.is_file()}
-    sources = {path for path in sources if not path.name.startswith("LiteRt")}
+    sources = {path for path in sources if not path.name.startswith(("LiteRt", "ExecuTorch"))}
     assert {path.relative_to(out) for path in out.rglob("*") if path.is_file()} > sources
     assert "model.onnx" in sizes(out)
     assert "arm64-v8a" in sizes(out)
@@ -79,24 +79,27 @@ def test_engines_versions_are_pinned_and_what_is_mapped_stays_uncompressed():
 
 
 @pytest.mark.parametrize(
-    ("lite", "engine", "library", "classes"),
+    ("engine", "library", "classes"),
     [
-        (False, "OnnxEngine.kt", "com.microsoft.onnxruntime:onnxruntime-android:1.29.0", "ai.onnxruntime.**"),
-        (True, "LiteRtEngine.kt", "com.google.ai.edge.litert:litert:1.4.0", "org.tensorflow.lite.**"),
+        ("Onnx", "com.microsoft.onnxruntime:onnxruntime-android:1.29.0", "ai.onnxruntime.**"),
+        ("LiteRt", "com.google.ai.edge.litert:litert:1.4.0", "org.tensorflow.lite.**"),
+        ("ExecuTorch", "org.pytorch:executorch-android:1.0.1", "org.pytorch.executorch.**"),
     ],
 )
-def test_a_project_has_one_engine(lite, engine, library, classes, tmp_path):
+def test_a_project_has_one_engine(engine, library, classes, tmp_path):
     shutil.copytree(android._SOURCES, tmp_path, dirs_exist_ok=True)
-    android._choose_engine(tmp_path, lite=lite)
-    assert [path.name for path in tmp_path.rglob("*Engine.kt")].count(engine) == 1
-    assert len(list(tmp_path.rglob("*Engine.kt"))) == 2, "the seam and the one that is chosen"
+    android._choose_engine(tmp_path, engine)
+    for part, others in (("Engine", ["Engine.kt"]), ("Decoding", [])):
+        found = [path.name for path in tmp_path.rglob(f"*{part}.kt")]
+        assert sorted(found) == sorted([*others, f"{engine}{part}.kt"]), "the seam and the one that is chosen"
     build = (tmp_path / "edgewright" / "build.gradle.kts").read_text()
     assert f'implementation("{library}")' in build
     assert build.count("implementation(") == 2
     assert f"-keep class {classes} {{ *; }}" in (tmp_path / "edgewright" / "consumer-rules.pro").read_text()
     named = f"{build}{(tmp_path / 'edgewright' / 'consumer-rules.pro').read_text()}"
-    assert ("onnxruntime" in named) is not lite
-    assert ("litert" in named) is lite
+    assert [name for name in ("onnxruntime", "litert", "executorch") if name in named] == [
+        {"Onnx": "onnxruntime"}.get(engine, engine.lower())
+    ]
 
 
 def test_what_the_library_has_not_is_refused_by_name(bundle_dir, tmp_path, make_artifact):

@@ -118,15 +118,15 @@ class Edgewright internal constructor(private val settings: Settings, private va
 
     companion object {
         /**
-         * Opens the model in an app's assets, mapped where it lies in the archive; one whose weights are a file of their own is
-         * put beside the app once. [threads] of the engine; 0 is as many as there are big cores. The first start after the app
+         * Opens the model in an app's assets, mapped where it lies in the archive; one whose weights are a file of their own, or
+         * whose engine opens files alone, is put beside the app once. [threads] of the engine; 0 is as many as there are big cores. The first start after the app
          * or the system has changed replays the golden cases.
          */
         @JvmStatic
         @JvmOverloads
         fun open(context: Context, assets: String = "edgewright", threads: Int = 0): Edgewright {
             val weights = "${Settings(packed(context.assets, assets, "model.txt").text()).model}.data"
-            val apart = weights in context.assets.list(assets).orEmpty()
+            val apart = opensFilesAlone() || weights in context.assets.list(assets).orEmpty()
             val model = if (apart) open(unpacked(context, assets), threads) else open({ packed(context.assets, assets, it) }, threads)
             try {
                 checkOnce(context, assets, model)

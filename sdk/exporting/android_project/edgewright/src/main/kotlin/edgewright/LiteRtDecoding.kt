@@ -14,13 +14,10 @@ internal class LiteRtDecoding(private val engine: LiteRtRunner, settings: Settin
     private val chunk = engine.shape("tokens", many)[1]
     private val caches = engine.inputs(ONE).filter { it.startsWith("kv_cache_") }
     private val slots = engine.shape(caches.firstOrNull() ?: fail(Reason.ALTERED, "the model has no cache: it is no decoder's"), ONE)[2]
+    override val context = minOf(settings.maxLength, slots)
     private val words = settings.number("vocabulary")
     private val cache = caches.associateWith { name -> direct(engine.shape(name, ONE).fold(4, Int::times)) }
     private val logits = mapOf(ONE to floats(words), many to floats(chunk * words))
-
-    init {
-        if (settings.maxLength > slots) fail(Reason.ALTERED, "model.txt says ${settings.maxLength} tokens, the cache has room for $slots")
-    }
 
     override fun read(ids: IntArray, from: Int, count: Int, past: Int): FloatArray {
         var at = 0

@@ -9,6 +9,8 @@ internal fun engine(model: Asset, threads: Int): Engine = LiteRtEngine(LiteRtRun
 
 internal fun decoding(model: Asset, threads: Int, settings: Settings): Decoding = LiteRtDecoding(LiteRtRunner(model, threads), settings)
 
+internal fun opensFilesAlone(): Boolean = false
+
 /** LiteRT's interpreter; a mapped file's weights are read where they lie. What goes wrong is an [EdgewrightException]. */
 internal class LiteRtRunner(model: Asset, threads: Int) : Closeable {
     private val interpreter = guarded("does not open ${model.name}") { Interpreter(model.map(), Interpreter.Options().setNumThreads(threads)) }

@@ -12,6 +12,7 @@ import java.nio.FloatBuffer
  * engine writes in place; the buffers grow by doubling.
  */
 internal class OnnxDecoding(private val engine: OnnxEngine, private val settings: Settings) : Decoding {
+    override val context = settings.maxLength
     private val words = settings.number("vocabulary")
     private val places = settings.number("places") != 0
     private var slots = 0
@@ -57,7 +58,7 @@ internal class OnnxDecoding(private val engine: OnnxEngine, private val settings
         if (tokens <= slots) return
         var wanted = maxOf(slots, FIRST_SLOTS)
         while (wanted < tokens) wanted *= 2
-        wanted = minOf(wanted, settings.maxLength)
+        wanted = minOf(wanted, context)
         val had = slots
         slots = 0 // until all have grown: where memory ends in between, the next call begins anew
         for ((at, layer) in settings.layers.withIndex()) {

@@ -18,6 +18,8 @@ internal fun engine(model: Asset, threads: Int): Engine = OnnxEngine(model, thre
 
 internal fun decoding(model: Asset, threads: Int, settings: Settings): Decoding = OnnxDecoding(OnnxEngine(model, threads, writes = true), settings)
 
+internal fun opensFilesAlone(): Boolean = false
+
 /** ONNX Runtime. A mapped .ort file's weights are used where they lie, an .onnx file is read and copied by the engine. */
 internal class OnnxEngine(private val model: Asset, threads: Int, private val writes: Boolean = false) : Engine {
     private val environment = guarded("does not load") { OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR, "edgewright") }

@@ -35,7 +35,7 @@ internal class Writer(private val settings: Settings, private val tokenizer: Tok
     }
 
     private fun fits(prompt: IntArray, how: Generation) {
-        val context = settings.maxLength
+        val context = decoding.context
         if (prompt.isEmpty()) fail(Reason.ARGUMENT, "the prompt has no tokens")
         if (prompt.size > context) fail(Reason.NO_ROOM, "the prompt has ${prompt.size} tokens, the context is $context")
         if (how.whenFull == WhenFull.REFUSE && prompt.size + how.maxNewTokens > context)
@@ -97,7 +97,7 @@ internal class Writer(private val settings: Settings, private val tokenizer: Tok
                 if (first == 0L) first = System.nanoTime()
                 ending = if (token in ends && !how.ignoreEnd) Ending.END else one(token)
                 if (ending != null) break
-                if (length == settings.maxLength) slide()
+                if (length == decoding.context) slide()
                 logits = read(intArrayOf(token), 0, 1)
             }
             if (ending != Ending.CANCELLED) tell(stream.finish())
@@ -113,7 +113,7 @@ internal class Writer(private val settings: Settings, private val tokenizer: Tok
                 stream.stopped -> Ending.STOP
                 !goesOn || closed() -> Ending.CANCELLED
                 tokens.n >= how.maxNewTokens -> Ending.LENGTH
-                length == settings.maxLength && how.whenFull != WhenFull.SLIDE -> Ending.CONTEXT
+                length == decoding.context && how.whenFull != WhenFull.SLIDE -> Ending.CONTEXT
                 else -> null
             }
         }
