@@ -1,11 +1,13 @@
 """The Kotlin library on the JVM, held against Python.
 
-    tools/android_answers.py tokens TOKENIZER.json... | answers | archive BUNDLE
+    tools/android_answers.py tokens TOKENIZER.json... | answers [FORMAT] | writing | archive BUNDLE
 
 `tokens`: ids and offsets of the texts that tools/tokens.py has, for each tokenizer, on every JDK that is found and in a
 Turkish locale, and how long opening and a text take. `answers`: of each task 100 items, for three tokenizers, by ONNX
-Runtime's Java interface and the library that Python has. `archive`: an archive for Android without Gradle, and its
-sizes. docs/apps.md has the last result. Needs tools/android_setup.
+Runtime's Java interface and the library that Python has; as tflite or executorch on LiteRT or ExecuTorch, by what
+stands for their Java interfaces over the engine itself. `writing`: what tools/c_writing.py asks of decoders, on all
+three. `archive`: an archive for Android without Gradle, and its sizes. docs/apps.md has the last result. Needs
+tools/android_setup.
 """
 
 from __future__ import annotations
@@ -31,15 +33,22 @@ TURKISH = ("-Duser.language=tr", "-Duser.country=TR")
 """Where the lower case of I is another letter."""
 ROUNDS = "4"
 """The first is cold; the best of the others counts."""
-sys.path[:0] = [str(ROOT / "tests" / "exporting"), str(ROOT / "tools")]
+sys.path[:0] = [
+    str(ROOT / "tests" / "exporting"),
+    str(ROOT / "tests"),
+    str(ROOT / "tests" / "generation"),
+    str(ROOT / "tools"),
+]
 
 import c_programs  # noqa: E402
 import kotlin_programs  # noqa: E402
+import native  # noqa: E402
 import tiny_models  # noqa: E402
 import token_texts  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 
 import edgewright  # noqa: E402
+from edgewright.bundle.bundle import Bundle  # noqa: E402
 from edgewright.exporting.android import _ASSETS, export_android, sizes  # noqa: E402
 from edgewright.exporting.tokenizer_file import tokenizer_file  # noqa: E402
 
@@ -95,10 +104,25 @@ def tokens(scratch: Path, names: list[str]) -> int:
     return wrong
 
 
-def answers(scratch: Path, _: list[str]) -> int:
+def programs(scratch: Path, name: str) -> dict[str, Path]:
+    """A program for each format."""
+    server = ROOT / "tests" / "exporting" / "executorch_server.py"
+    needs: dict[str, dict[str, object]] = {
+        "onnx": {},
+        "tflite": {"EW_RUNNER": native.compiled(scratch / "run"), "EW_ENGINE": native.engine()},
+        "executorch": {"EW_PYTHON": sys.executable, "EW_SERVER": server},
+    }
+    engines = {"onnx": "Onnx", "tflite": "LiteRt", "executorch": "ExecuTorch"}
+    return {
+        kind: kotlin_programs.program(scratch / kind, name, ways=TURKISH, engine=engine, needs=needs[kind])
+        for kind, engine in engines.items()
+    }
+
+
+def answers(scratch: Path, names: list[str]) -> int:
     """Every task's answers beside Python's; how many are other ones."""
-    wrong, given = 0, tool("c_answers")
-    program = kotlin_programs.program(scratch / "answers", "Answers", ways=TURKISH)
+    wrong, given, kind = 0, tool("c_answers"), (names or ["onnx"])[0]
+    program = programs(scratch, "Answers")[kind]
     for family in given.FAMILIES:
         for task, ways in given.TASKS.items():
             place = scratch / family / task
@@ -106,9 +130,9 @@ def answers(scratch: Path, _: list[str]) -> int:
             source = tiny_models.make(family, task, place / "source", labels=labels, length=96, std=0.3)
             bundle = place / "bundle"
             edgewright.build(
-                source, task=task, formats=["onnx"], precisions=["fp32"], out=bundle, progress=lambda _: None
+                source, task=task, formats=[kind], precisions=["fp32"], out=bundle, progress=lambda _: None
             )
-            export_android(bundle, out=place / "app")
+            export_android(bundle, out=place / "app", format=kind)  # type: ignore[arg-type]
             with edgewright.load(bundle, careful=False) as pipeline:
                 asked = given.items(task, pipeline.tokenizer.mask_token if task == "fill-mask" else "")
                 for options in ways:
@@ -119,6 +143,21 @@ def answers(scratch: Path, _: list[str]) -> int:
                     bad = [one for one in said if one]
                     wrong += len(bad)
                     print(family, task, options, f"{len(bad)} of {len(asked)} differ", *bad[:2], flush=True)
+    return wrong
+
+
+def writing(scratch: Path, _: list[str]) -> int:
+    """Answers of decoders beside Python's; how many are other ones."""
+    asked, wrong, ways = tool("c_writing"), 0, programs(scratch, "Writing")
+    asked.FORMATS = tuple(ways)
+    for bundle in asked.bundles(scratch):
+        for artifact in Bundle.open(bundle).manifest.artifacts:
+            out = scratch / "app" / bundle.name / artifact.key.replace("/", "-")
+            out.parent.mkdir(parents=True, exist_ok=True)
+            export_android(bundle, out=out, format=artifact.format, precision=artifact.precision)  # type: ignore[arg-type]
+            count, bad = asked.compared(ways[artifact.format], bundle, artifact, out / _ASSETS)
+            wrong += bad
+            print(f"{bundle.name} {artifact.key}: {bad} of {count} answers differ", flush=True)
     return wrong
 
 
@@ -142,7 +181,9 @@ def main() -> int:
         raise SystemExit(why)
     part, *names = sys.argv[1:]
     with tempfile.TemporaryDirectory() as scratch:
-        wrong = {"tokens": tokens, "answers": answers, "archive": archive}[part](Path(scratch), names)
+        wrong = {"tokens": tokens, "answers": answers, "writing": writing, "archive": archive}[part](
+            Path(scratch), names
+        )
     return int(wrong > 0)
 
 

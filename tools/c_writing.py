@@ -138,9 +138,10 @@ def compared(program: Path, bundle: Path, artifact: Artifact, assets: Path) -> t
         except SourceError:
             chats = []
         asked = [*(one for one in plain if writer.ids(one)), *chats]
+        # Each begins with the empty prompt: a program of its own has nothing in its cache, and Python's has
         rounds = [(asked, {"max_new_tokens": GREEDY, **settings}) for settings in ({}, *SEEDED)]
         if bundle.name == "stories260K":
-            rounds.append((sentences(), {"max_new_tokens": AFTER_EACH}))
+            rounds.append((["", *sentences()], {"max_new_tokens": AFTER_EACH}))
         for asked, settings in rounds:
             ways = {"ignore_end": not chats, **settings}
             found = core.written(program, assets, asked, ways)

@@ -53,6 +53,8 @@ _LITERT_CACHE = "kv_cache_"
 """The same in a file for LiteRT, which beside them takes these:"""
 _LITERT_GIVEN = {"tokens": "int32", "input_pos": "int32"}
 """Their types."""
+_EXECUTORCH_GIVEN = ("input_ids", "start")
+"""What a decoder for ExecuTorch takes, which only the Kotlin library opens; its cache lies in the program."""
 _CACHE_RANK = 4
 """Their dimensions: texts, heads, tokens, width."""
 _CACHED = ("float32", "float16", "int8")
@@ -151,7 +153,8 @@ def _strange_of_decoder(artifact: Artifact) -> list[TensorSpec]:
     if artifact.format == "tflite":
         known = _LITERT_GIVEN | {one.name: "float32" for one in artifact.inputs if one.name.startswith(_LITERT_CACHE)}
         return [one for one in artifact.inputs if one.dtype != known.get(one.name)]
-    given = ("input_ids", "attention_mask", "position_ids", "num_logits_to_keep")
+    given: tuple[str, ...] = ("input_ids", "attention_mask", "position_ids", "num_logits_to_keep")
+    given = _EXECUTORCH_GIVEN if artifact.format == "executorch" else given
     cached = [one for one in artifact.inputs if one.name.startswith(_CACHE)]
     strange = [one for one in artifact.inputs if one not in cached and (one.name not in given or one.dtype != "int64")]
     strange += [one for one in cached if one.dtype not in _CACHED or len(one.shape) != _CACHE_RANK]

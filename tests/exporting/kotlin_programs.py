@@ -10,8 +10,12 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from c_programs import engine
+from c_programs import engine as library
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -47,35 +51,49 @@ def jars(*names: str) -> str:
     return os.pathsep.join(map(str, found))
 
 
-def sources() -> list[Path]:
-    """The library on ONNX Runtime, the sample and the tests' programs: LiteRT has no Java library for the JVM."""
-    library = [path for path in sorted(PROJECT.rglob("*.kt")) if path.name != "LiteRtEngine.kt"]
-    return [*library, *sorted(HERE.glob("*.kt"))]
+def sources(engine: str = "Onnx") -> list[Path]:
+    """The library on an engine, the sample and the tests' programs.
+
+    Of LiteRT and ExecuTorch there is no Java library for the JVM: what stands for theirs asks the engine itself.
+    """
+    others = tuple({"Onnx", "LiteRt", "ExecuTorch"} - {engine})
+    library = [path for path in sorted(PROJECT.rglob("*.kt")) if not path.name.startswith(others)]
+    return [*library, *sorted(HERE.glob("*.kt")), *sorted((HERE / "engines").glob(f"{engine}.kt"))]
 
 
-def compiled() -> Path:
+def compiled(engine: str = "Onnx") -> Path:
     """The classes of all sources against android.jar and onnxruntime-android's, made once for each state of them."""
-    every = sources()
+    every = sources(engine)
     state = hashlib.sha256(b"".join(path.read_bytes() for path in every) + repr(WAYS).encode()).hexdigest()[:16]
-    out = KIT / f"classes-{state}"
+    out = KIT / f"{engine}-{state}"
     if not out.exists():
         own = out.with_name(f"{out.name}.{os.getpid()}")
         against = jars("kotlin/*.jar", "onnxruntime-android.jar", "android.jar")
         argv = ["java", "-Xmx1g", "-cp", jars("kotlin/*.jar"), COMPILER, *WAYS, "-cp", against, "-d", str(own)]
         done = subprocess.run([*argv, *map(str, every)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        for old in KIT.glob("classes-*"):
+        for old in KIT.glob(f"{out.name.partition('-')[0]}-*"):
             if old != own:
                 shutil.rmtree(old, ignore_errors=True)
         own.rename(out)
     return out
 
 
-def program(place: Path, name: str, *, java: str = "java", ways: tuple[str, ...] = ()) -> Path:
-    """A program of the tests' sources, `Tokens` or another, as a file to be started."""
+def program(
+    place: Path,
+    name: str,
+    *,
+    java: str = "java",
+    ways: tuple[str, ...] = (),
+    engine: str = "Onnx",
+    needs: Mapping[str, object] | None = None,
+) -> Path:
+    """A program of the tests' sources, `Tokens` or another, as a file to be started; `needs` is its environment."""
     argv = [java, *ways, f"-Donnxruntime.native.path={_forward()}", "-cp"]
-    argv += [f"{compiled()}{os.pathsep}{jars('kotlin/kotlin-stdlib*', 'onnxruntime.jar', 'json.jar')}"]
-    lines = ["#!/bin/sh", f"export EW_ENGINE={engine()}", f'exec {" ".join(argv)} edgewright.{name}Kt "$@"', ""]
+    kept = jars("kotlin/kotlin-stdlib*", "kotlin/kotlin-jupyter*", "onnxruntime.jar", "json.jar")
+    argv += [f"{compiled(engine)}{os.pathsep}{kept}"]
+    names = [f"export {name}={value}" for name, value in (needs or {"EW_ENGINE": library()}).items()]
+    lines = ["#!/bin/sh", *names, f'exec {" ".join(argv)} edgewright.{name}Kt "$@"', ""]
     place.write_text("\n".join(lines))
     place.chmod(0o755)
     return place

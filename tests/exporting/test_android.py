@@ -1,5 +1,6 @@
 """The Gradle project for Android: its Kotlin, compiled against Android's classes and run on the JVM, beside Python."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import c_programs
+import c_writers
 import kotlin_programs
 import pytest
 import test_tokenizer_file as made_tokenizers
@@ -52,13 +54,18 @@ def test_a_project_has_the_library_its_assets_and_a_sample(bundle_dir, tmp_path)
         "vectors.json",
     }
     sources = {path.relative_to(android._SOURCES) for path in android._SOURCES.rglob("*") if path.is_file()}
-    sources = {path for path in sources if path.name != "LiteRtEngine.kt"}
+    sources = {path for path in sources if not path.name.startswith(("LiteRt", "ExecuTorch"))}
     assert {path.relative_to(out) for path in out.rglob("*") if path.is_file()} > sources
     assert "model.onnx" in sizes(out)
     assert "arm64-v8a" in sizes(out)
     with pytest.raises(StorageError, match="exists"):
         export_android(bundle_dir, out=out)
     export_android(bundle_dir, out=out, force=True)
+
+
+def test_both_builds_give_the_compiler_the_same():
+    build = (android._SOURCES / "edgewright" / "build.gradle.kts").read_text()
+    assert f"freeCompilerArgs = listOf({', '.join(map(json.dumps, android._LEAN))})" in build
 
 
 def test_engines_versions_are_pinned_and_what_is_mapped_stays_uncompressed():
@@ -72,24 +79,27 @@ def test_engines_versions_are_pinned_and_what_is_mapped_stays_uncompressed():
 
 
 @pytest.mark.parametrize(
-    ("lite", "engine", "library", "classes"),
+    ("engine", "library", "classes"),
     [
-        (False, "OnnxEngine.kt", "com.microsoft.onnxruntime:onnxruntime-android:1.29.0", "ai.onnxruntime.**"),
-        (True, "LiteRtEngine.kt", "com.google.ai.edge.litert:litert:1.4.0", "org.tensorflow.lite.**"),
+        ("Onnx", "com.microsoft.onnxruntime:onnxruntime-android:1.29.0", "ai.onnxruntime.**"),
+        ("LiteRt", "com.google.ai.edge.litert:litert:1.4.0", "org.tensorflow.lite.**"),
+        ("ExecuTorch", "org.pytorch:executorch-android:1.0.1", "org.pytorch.executorch.**"),
     ],
 )
-def test_a_project_has_one_engine(lite, engine, library, classes, tmp_path):
+def test_a_project_has_one_engine(engine, library, classes, tmp_path):
     shutil.copytree(android._SOURCES, tmp_path, dirs_exist_ok=True)
-    android._choose_engine(tmp_path, lite=lite)
-    assert [path.name for path in tmp_path.rglob("*Engine.kt")].count(engine) == 1
-    assert len(list(tmp_path.rglob("*Engine.kt"))) == 2, "the seam and the one that is chosen"
+    android._choose_engine(tmp_path, engine)
+    for part, others in (("Engine", ["Engine.kt"]), ("Decoding", [])):
+        found = [path.name for path in tmp_path.rglob(f"*{part}.kt")]
+        assert sorted(found) == sorted([*others, f"{engine}{part}.kt"]), "the seam and the one that is chosen"
     build = (tmp_path / "edgewright" / "build.gradle.kts").read_text()
     assert f'implementation("{library}")' in build
     assert build.count("implementation(") == 2
     assert f"-keep class {classes} {{ *; }}" in (tmp_path / "edgewright" / "consumer-rules.pro").read_text()
     named = f"{build}{(tmp_path / 'edgewright' / 'consumer-rules.pro').read_text()}"
-    assert ("onnxruntime" in named) is not lite
-    assert ("litert" in named) is lite
+    assert [name for name in ("onnxruntime", "litert", "executorch") if name in named] == [
+        {"Onnx": "onnxruntime"}.get(engine, engine.lower())
+    ]
 
 
 def test_what_the_library_has_not_is_refused_by_name(bundle_dir, tmp_path, make_artifact):
@@ -151,6 +161,27 @@ def test_answers_are_those_of_python(family, task, labels, options, made, progra
         wanted = pipeline.answered([pipeline.task.taken(one) for one in items])
     pairs = zip(found, wanted, strict=True)
     assert [why for mine, theirs in pairs if (why := c_programs.unlike(task, mine, theirs, 2e-6))] == []
+
+
+@pytest.mark.slow
+def test_tokens_that_are_written_are_those_of_python(talking, program, tmp_path):
+    export_android(talking, out=tmp_path / "app")
+    assets, kotlin = tmp_path / "app" / android._ASSETS, program("Writing")
+    asked = ["the road", "the road and the rain", [{"role": "user", "content": "the <s> rain"}], "é 😀"]
+    how = {"temperature": 0.9, "top_k": 12, "top_p": 0.9, "seed": 2**64 - 1, "repetition_penalty": 1.2}
+    settings = {"max_new_tokens": 24, "ignore_end": True, "stop": ["zz", "road road"], **how}
+    found = c_writers.written(kotlin, assets, asked, settings)
+    with edgewright.load(talking, careful=False) as writer:
+        for prompt, mine in zip(asked, found, strict=True):
+            pieces, theirs = list(writer.stream(prompt, **settings)), writer.last
+            assert (mine.why, mine.tokens, mine.pieces) == ("", theirs.tokens, pieces)
+            same = (theirs.reason, theirs.prompt_tokens, theirs.reused)
+            assert (mine.reason, mine.prompt_tokens, mine.reused) == same
+    got = c_writers.ran(b"", kotlin, "flow", assets)
+    assert got.number() == 3
+    assert got.text() == got.text() != ""
+    (closed,) = c_writers.written(kotlin, assets, ["the road"], settings, until=-2)
+    assert (closed.code, closed.reason, len(closed.pieces)) == (0, "cancelled", 1)
 
 
 @pytest.mark.slow

@@ -17,8 +17,8 @@ __all__ = ["command"]
 @click.command("android", epilog=example("export android sentiment --precision int8 --out sentiment-android"))
 @export_options(
     "project",
-    ("onnx", "ort", "tflite"),
-    which="of an ort file the weights are in memory once, and tflite runs on LiteRT",
+    ("onnx", "ort", "tflite", "executorch"),
+    which="of an ort file the weights are in memory once, tflite runs on LiteRT, executorch on its own",
 )
 @click.option(
     "--kotlinc",
@@ -35,7 +35,7 @@ def command(
     bundle: str,
     *,
     out: str,
-    format_: Literal["onnx", "ort", "tflite"],
+    format_: Literal["onnx", "ort", "tflite", "executorch"],
     precision: str | None,
     kotlinc: str | None,
     classpath: str,
@@ -45,7 +45,8 @@ def command(
 ) -> None:
     """Write a Gradle project for Android that answers as BUNDLE does: a library module in Kotlin, and a sample app.
 
-    Tokenizer and tasks are Kotlin, the engine is the Android library of ONNX Runtime or LiteRT. No NDK is needed.
+    Tokenizer and tasks are Kotlin, the engine is the Android library of ONNX Runtime, LiteRT or ExecuTorch. No NDK is
+    needed.
     """
     from edgewright.exporting.android import export_android, sizes
     from edgewright.exporting.c import chat_notes

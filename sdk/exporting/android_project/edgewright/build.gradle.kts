@@ -14,7 +14,10 @@ android {
         sourceCompatibility = JavaVersion.VERSION_1_8
         targetCompatibility = JavaVersion.VERSION_1_8
     }
-    kotlinOptions { jvmTarget = "1.8" }
+    kotlinOptions {
+        jvmTarget = "1.8"
+        freeCompilerArgs = listOf("-Xno-call-assertions", "-Xno-param-assertions", "-Xno-receiver-assertions", "-Xno-source-debug-extension")
+    }
 }
 
 dependencies {

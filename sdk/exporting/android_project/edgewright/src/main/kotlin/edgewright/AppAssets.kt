@@ -4,6 +4,7 @@ import android.content.Context
 import android.content.res.AssetManager
 import android.os.Build
 import edgewright.EdgewrightException.Reason
+import java.io.File
 import java.io.FileInputStream
 import java.io.FileNotFoundException
 import java.io.IOException
@@ -25,9 +26,28 @@ internal fun packed(assets: AssetManager, directory: String, name: String): Asse
     return Asset(name, null, ::map, ::open)
 }
 
+/** The assets as files, written anew where the app has changed. */
+internal fun unpacked(context: Context, assets: String): File {
+    val directory = File(context.noBackupFilesDir, "edgewright/$assets")
+    val done = File(directory, "done")
+    try {
+        if (done.isFile && done.readText() == installed(context)) return directory
+        directory.deleteRecursively()
+        directory.mkdirs()
+        for (name in context.assets.list(assets) ?: emptyArray())
+            context.assets.open("$assets/$name").use { from -> File(directory, name).outputStream().use { from.copyTo(it) } }
+        done.writeText(installed(context))
+    } catch (error: IOException) {
+        fail(Reason.FILE, "the assets $assets cannot be put into $directory: ${error.message}", error)
+    }
+    return directory
+}
+
+private fun installed(context: Context): String = "${context.packageManager.getPackageInfo(context.packageName, 0).lastUpdateTime}"
+
 /** Replays the golden cases where this app, on this system, has not done so yet. */
 internal fun checkOnce(context: Context, assets: String, model: Edgewright) {
-    val now = "${context.packageManager.getPackageInfo(context.packageName, 0).lastUpdateTime} ${Build.FINGERPRINT}"
+    val now = "${installed(context)} ${Build.FINGERPRINT}"
     val seen = context.getSharedPreferences("edgewright", Context.MODE_PRIVATE)
     if (seen.getString(assets, null) == now) return
     model.check()

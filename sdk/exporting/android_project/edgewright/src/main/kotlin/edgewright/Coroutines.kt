@@ -1,7 +1,22 @@
 package edgewright
 
 import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.channels.Channel
+import kotlinx.coroutines.channels.trySendBlocking
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.buffer
+import kotlinx.coroutines.flow.channelFlow
+import kotlinx.coroutines.flow.flowOn
 import kotlinx.coroutines.withContext
 
 /** Any call without blocking the caller's thread: `model.await { classify("...") }`. */
 suspend fun <T> Edgewright.await(call: Edgewright.() -> T): T = withContext(Dispatchers.Default) { call() }
+
+/** An answer to a conversation, piece by piece; who stops collecting ends it. */
+fun Edgewright.flow(messages: List<Message>, how: Generation = Generation()): Flow<String> = pieces { told -> write(messages, how, told) }
+
+/** What is written on from a prompt, piece by piece. */
+fun Edgewright.flow(prompt: String, how: Generation = Generation()): Flow<String> = pieces { told -> write(prompt, how, told) }
+
+private fun pieces(write: ((String) -> Boolean) -> Unit): Flow<String> =
+    channelFlow { write { piece -> trySendBlocking(piece).isSuccess } }.buffer(Channel.UNLIMITED).flowOn(Dispatchers.Default)

@@ -15,11 +15,14 @@ import java.io.File
  * Calls block, so make them off the main thread; [await] and [flow] are for coroutines. Threads may ask one model at once.
  * Offsets count characters (code points), of which [slice] cuts a text. What goes wrong is an [EdgewrightException].
  */
-class Edgewright internal constructor(private val settings: Settings, private val vectors: Asset, val tokenizer: Tokenizer, private val engine: Engine) :
+class Edgewright internal constructor(private val settings: Settings, private val vectors: Asset, val tokenizer: Tokenizer, private val engine: Closeable) :
     Closeable {
-    private val runner = Runner(settings, tokenizer, engine)
+    private val runner = (engine as? Engine)?.let { Runner(settings, tokenizer, it) }
+    private val writer = (engine as? Decoding)?.let { Writer(settings, tokenizer, it) }
     private val lock = Any()
     private var calls = 0
+
+    @Volatile
     private var closed = false
 
     /** As Hugging Face names it, `text-classification` for one. */
@@ -55,13 +58,32 @@ class Edgewright internal constructor(private val settings: Settings, private va
     fun choose(text: String, labels: List<String>, multiLabel: Boolean = false, hypothesis: String = "This example is {}."): List<Label> =
         asked("zero-shot-classification") { choose(text, labels, multiLabel, hypothesis) }
 
+    /** Whether messages can be written to, and not plain prompts alone. */
+    val chats: Boolean get() = writer?.chats == true
+
+    /** Writes on from a prompt. [told] gets the text piece by piece, and ends the answer by false; so does [close]. */
+    @JvmOverloads
+    fun write(prompt: String, how: Generation = Generation(), told: (String) -> Boolean = { true }): Written = written(prompt, null, how, told)
+
+    /** Writes the answer to a conversation, of which what was there the last time is not read again. */
+    @JvmOverloads
+    fun write(messages: List<Message>, how: Generation = Generation(), told: (String) -> Boolean = { true }): Written =
+        written(null, messages, how, told)
+
+    private fun written(prompt: String?, messages: List<Message>?, how: Generation, told: (String) -> Boolean): Written = used {
+        val mine = writer ?: fail(Reason.TASK, "this model's task is $task, which does not write")
+        mine.write(mine.ids(prompt, messages), how, { closed }, told)
+    }
+
+    internal fun ids(prompt: String?, messages: List<Message>?): IntArray = writer!!.ids(prompt, messages)
+
     /** Replays the bundle's golden cases: how many there are. Throws where one has other tokens or another answer here. */
-    fun check(): Int = used { GoldenCases(vectors).replay(settings, tokenizer, engine) }
+    fun check(): Int = used { if (engine is Engine) GoldenCases(vectors).replay(settings, tokenizer, engine) else GoldenCases(vectors).prompts(tokenizer) }
 
     private fun <T> asked(wanted: String, least: Int = 1, call: Runner.() -> T): T {
         if (wanted != task) fail(Reason.TASK, "this model's task is $task, not $wanted")
         if (least < 1) fail(Reason.ARGUMENT, "a number of answers or tokens is at least 1, not $least")
-        return used { runner.call() }
+        return used { runner!!.call() }
     }
 
     /** Between its beginning and end the engine stays. */
@@ -96,13 +118,16 @@ class Edgewright internal constructor(private val settings: Settings, private va
 
     companion object {
         /**
-         * Opens the model in an app's assets, mapped where it lies in the archive. [threads] of the engine; 0 is as many as
-         * there are big cores. The first start after the app or the system has changed replays the golden cases.
+         * Opens the model in an app's assets, mapped where it lies in the archive; one whose weights are a file of their own, or
+         * whose engine opens files alone, is put beside the app once. [threads] of the engine; 0 is as many as there are big cores. The first start after the app
+         * or the system has changed replays the golden cases.
          */
         @JvmStatic
         @JvmOverloads
         fun open(context: Context, assets: String = "edgewright", threads: Int = 0): Edgewright {
-            val model = open({ packed(context.assets, assets, it) }, threads)
+            val weights = "${Settings(packed(context.assets, assets, "model.txt").text()).model}.data"
+            val apart = opensFilesAlone() || weights in context.assets.list(assets).orEmpty()
+            val model = if (apart) open(unpacked(context, assets), threads) else open({ packed(context.assets, assets, it) }, threads)
             try {
                 checkOnce(context, assets, model)
             } catch (error: EdgewrightException) {
@@ -121,7 +146,9 @@ class Edgewright internal constructor(private val settings: Settings, private va
             val settings = Settings(asset("model.txt").text())
             val tokenizer = Tokenizer(asset("tokenizer.bin").map())
             if (settings.task !in TASKS) fail(Reason.TASK, "the Android library has no task ${settings.task}; it has ${TASKS.joinToString()}")
-            val engine = engine(asset(settings.model), if (threads > 0) threads else bigCores())
+            val model = asset(settings.model)
+            val most = if (threads > 0) threads else bigCores()
+            val engine = if (settings.writes) decoding(model, most, settings) else engine(model, most)
             return Edgewright(settings, asset("vectors.json"), tokenizer, engine)
         }
 
@@ -132,7 +159,7 @@ class Edgewright internal constructor(private val settings: Settings, private va
 
         private val TASKS = listOf(
             "text-classification", "token-classification", "fill-mask", "question-answering", "feature-extraction", "text-ranking",
-            "zero-shot-classification",
+            "zero-shot-classification", "text-generation",
         )
     }
 }

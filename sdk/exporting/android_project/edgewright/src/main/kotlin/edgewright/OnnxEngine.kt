@@ -1,5 +1,6 @@
 package edgewright
 
+import ai.onnxruntime.OnnxJavaType
 import ai.onnxruntime.OnnxTensor
 import ai.onnxruntime.OrtEnvironment
 import ai.onnxruntime.OrtException
@@ -8,18 +9,28 @@ import ai.onnxruntime.OrtSession
 import ai.onnxruntime.OrtSession.SessionOptions
 import edgewright.EdgewrightException.Reason
 import java.io.File
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
 import java.nio.IntBuffer
 import java.nio.LongBuffer
 
 internal fun engine(model: Asset, threads: Int): Engine = OnnxEngine(model, threads)
 
+internal fun decoding(model: Asset, threads: Int, settings: Settings): Decoding = OnnxDecoding(OnnxEngine(model, threads, writes = true), settings)
+
+internal fun opensFilesAlone(): Boolean = false
+
 /** ONNX Runtime. A mapped .ort file's weights are used where they lie, an .onnx file is read and copied by the engine. */
-internal class OnnxEngine(private val model: Asset, threads: Int) : Engine {
+internal class OnnxEngine(private val model: Asset, threads: Int, private val writes: Boolean = false) : Engine {
     private val environment = guarded("does not load") { OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR, "edgewright") }
     private val session: OrtSession
+    private var map: ByteBuffer? = null // stays as long as the session, which uses an .ort file's weights where they lie
+
+    /** Of a model that writes: logits of the last token alone. Its graph has the number as a default, which Java cannot be given. */
+    private val last = tensor(ByteBuffer.allocateDirect(8).order(ByteOrder.nativeOrder()).putLong(0, 1), longArrayOf(1), OnnxJavaType.INT64)
 
     init {
-        val exact = saturates()
+        val exact = !writes && saturates()
         session = guarded("does not open ${model.name}") {
             environment.setTelemetry(false)
             try {
@@ -37,8 +48,9 @@ internal class OnnxEngine(private val model: Asset, threads: Int) : Engine {
         options.addConfigEntry("session.use_ort_model_bytes_directly", "1")
         options.addConfigEntry("session.use_ort_model_bytes_for_initializers", "1")
         if (exact) options.addConfigEntry("session.x64quantprecision", "1")
+        if (writes) options.addInitializer("num_logits_to_keep", last)
         val path = model.path
-        if (path != null) environment.createSession(path, options) else environment.createSession(model.map(), options)
+        if (path != null) environment.createSession(path, options) else environment.createSession(model.map().also { map = it }, options)
     }
 
     override fun run(inputs: List<Input>, values: List<LongArray>, rows: Int, outputs: List<String>): List<Output> = guarded("failed") {
@@ -59,10 +71,22 @@ internal class OnnxEngine(private val model: Asset, threads: Int) : Engine {
 
     private fun output(name: String, tensor: OnnxTensor): Output {
         val data = tensor.floatBuffer ?: fail(Reason.ENGINE, "output $name is no float32")
-        return Output(tensor.info.shape, FloatArray(data.remaining()).also { data.get(it) })
+        val whole = data.hasArray() && data.array().size == data.remaining() // it is a copy of the engine's already
+        return Output(tensor.info.shape, if (whole) data.array() else FloatArray(data.remaining()).also { data.get(it) })
     }
 
-    override fun close() = session.close()
+    /** Bytes as the engine's value, not a copy of them. */
+    fun tensor(bytes: ByteBuffer, shape: LongArray, type: OnnxJavaType): OnnxTensor =
+        guarded("failed") { OnnxTensor.createTensor(environment, bytes, shape, type) }
+
+    /** Runs with values that the engine writes its outputs into. */
+    fun run(given: Map<String, OnnxTensor>, wanted: Map<String, OnnxTensor>) = guarded("failed") { session.run(given, wanted).close() }
+
+    override fun close() {
+        session.close()
+        last.close()
+        map = null
+    }
 
     private inline fun <T> guarded(what: String, step: () -> T): T = try {
         step()

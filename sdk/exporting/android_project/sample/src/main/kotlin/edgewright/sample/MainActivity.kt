@@ -8,6 +8,7 @@ import android.widget.LinearLayout
 import android.widget.TextView
 import edgewright.Edgewright
 import edgewright.EdgewrightException
+import edgewright.Message
 import java.util.concurrent.Executors
 
 /** A text, a button, and what the model says. */
@@ -55,6 +56,7 @@ internal fun Edgewright.asked(text: String): String {
         "question-answering" -> answer(lines[0], rest.joinToString("\n"))
         "text-ranking" -> rank(lines[0], rest)
         "zero-shot-classification" -> choose(lines[0], rest)
+        "text-generation" -> listOf(if (chats) write(listOf(Message("user", text))).text else write(text).text)
         else -> listOf(embed(text).take(8))
     }.joinToString("\n")
 }
