@@ -61,10 +61,12 @@ class OnnxRuntime(Runtime):
         return _Session(self._session(path, threads, exact=False))
 
     def _open_decoder(self, path: Path, *, threads: int, context: int) -> Decoder:
-        from edgewright.system.huge_pages import huge_pages
+        from edgewright.system.huge_pages import huge_pages, let_go
 
         with huge_pages(_stored_bytes(path)):
-            return self._decoder(self._session(path, threads, exact=False), context)
+            session = self._session(path, threads, exact=False)
+        let_go(path.with_name(weights_of(path.name)))
+        return self._decoder(session, context)
 
     def _decoder(self, session: Any, context: int) -> Decoder:
         from edgewright.runtimes._decoding.onnx import OnnxDecoder, OnnxGraph
@@ -75,14 +77,15 @@ class OnnxRuntime(Runtime):
 
     def _open_encoder_decoder(self, path: Path, *, threads: int, context: int) -> EncoderDecoder:
         from edgewright.runtimes._decoding.onnx_translator import OnnxTranslator
-        from edgewright.system.huge_pages import huge_pages
+        from edgewright.system.huge_pages import huge_pages, let_go
 
         with huge_pages(_stored_bytes(path)):
             encoder = self._session(path.with_name(encoder_of(path.name)), threads, exact=False)
             decoder = self._session(path, threads, exact=False)
-            signature = (tuple(map(_spec, given)) for given in (decoder.get_inputs(), decoder.get_outputs()))
-            value_of = self.import_engine().OrtValue.ortvalue_from_numpy
-            return OnnxTranslator(encoder, decoder, value_of, context, *signature)
+        let_go(path.with_name(weights_of(path.name)))
+        signature = (tuple(map(_spec, given)) for given in (decoder.get_inputs(), decoder.get_outputs()))
+        value_of = self.import_engine().OrtValue.ortvalue_from_numpy
+        return OnnxTranslator(encoder, decoder, value_of, context, *signature)
 
     def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
         from tempfile import TemporaryDirectory

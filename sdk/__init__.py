@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from edgewright.exporting.c import export_c
     from edgewright.exporting.hub import pull, push
     from edgewright.exporting.ios import export_ios
+    from edgewright.exporting.litertlm import export_litertlm
     from edgewright.exporting.mediapipe import export_mediapipe
     from edgewright.exporting.mender import export_mender
     from edgewright.exporting.rauc import export_rauc
@@ -162,6 +163,7 @@ __all__ = [
     "export_android",
     "export_c",
     "export_ios",
+    "export_litertlm",
     "export_mediapipe",
     "export_mender",
     "export_rauc",
@@ -281,6 +283,7 @@ _HOMES = {
     "export_android": "exporting.android",
     "export_c": "exporting.c",
     "export_ios": "exporting.ios",
+    "export_litertlm": "exporting.litertlm",
     "export_mediapipe": "exporting.mediapipe",
     "export_mender": "exporting.mender",
     "export_rauc": "exporting.rauc",

@@ -57,6 +57,7 @@ VERBS = {
     "export android": "export_android",
     "export c": "export_c",
     "export ios": "export_ios",
+    "export litertlm": "export_litertlm",
     "export mediapipe": "export_mediapipe",
     "export mender": "export_mender",
     "export rauc": "export_rauc",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["GrowingDecoder", "grown", "slots_for"]
+__all__ = ["GrowingDecoder", "grow", "slots_for"]
 
 _FIRST_SLOTS = 256
 """Tokens that the first arrays hold: a short question and its answer."""
@@ -29,6 +29,9 @@ class GrowingDecoder(Decoder):
         self._layers, self._slots = layers, 0
         self._cache: list[NDArray[Any]] = []
 
+    def _unbind(self) -> None:
+        """Let go of the arrays of `_cache`, which others are about to take the place of."""
+
     @abstractmethod
     def _bind(self) -> None:
         """Give the engine the arrays of `_cache`, which have `_slots` slots."""
@@ -38,7 +41,8 @@ class GrowingDecoder(Decoder):
         if self._slots and tokens <= self._slots:
             return
         self._slots = slots_for(tokens, self._slots, self.context)
-        self._cache = grown(self._layers, self._cache, self._slots, self.length)
+        self._unbind()
+        grow(self._cache, self._layers, self._slots, self.length)
         self._bind()
 
     def _keys_and_values(self, length: int) -> list[NDArray[Any]]:
@@ -59,11 +63,15 @@ def slots_for(tokens: int, slots: int, context: int) -> int:
     return min(slots, context)
 
 
-def grown(
-    layers: Sequence[tuple[int, int, Any]], before: Sequence[NDArray[Any]], slots: int, length: int, rows: int = 1
-) -> list[NDArray[Any]]:
-    """Arrays (rows, heads, slots, head_dim) of each layer, with the first `length` slots of those `before`."""
-    found = [np.zeros((rows, heads, slots, width), dtype) for heads, width, dtype in layers]
-    for new, old in zip(found, before, strict=False):
-        new[:, :, :length] = old[:, :, :length]
-    return found
+def grow(
+    cache: list[NDArray[Any]], layers: Sequence[tuple[int, int, Any]], slots: int, length: int, rows: int = 1
+) -> None:
+    """Put arrays (rows, heads, slots, head_dim) into `cache`, with the first `length` slots of those that are there.
+
+    One after the other, so that there are never two caches.
+    """
+    for at, (heads, width, dtype) in enumerate(layers):
+        new = np.zeros((rows, heads, slots, width), dtype)
+        if at < len(cache):
+            new[:, :, :length] = cache[at][:, :, :length]
+        cache[at : at + 1] = [new]

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgewright.contracts.decoder import Rows
 from edgewright.errors import EngineError
-from edgewright.runtimes._decoding.growing import GrowingDecoder, grown, slots_for
+from edgewright.runtimes._decoding.growing import GrowingDecoder, grow, slots_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +76,11 @@ class _Run:
             self.give(name, value)
             self.take(name.replace("past_key_values", "present"), value)
 
+    def clear(self) -> None:
+        """Let go of what is read and written."""
+        self._io.clear_binding_inputs()
+        self._io.clear_binding_outputs()
+
     def __call__(self) -> None:
         """Run the graph."""
         self._graph.session.run_with_iobinding(self._io)
@@ -128,6 +133,9 @@ class OnnxDecoder(GrowingDecoder):
         rows: NDArray[np.float32] = buffer[0]
         return rows
 
+    def _unbind(self) -> None:
+        self._io.clear()
+
     def _bind(self) -> None:
         self._io.cache(self._cache)
         self._ones = np.ones((1, self._slots), np.int64)
@@ -144,8 +152,13 @@ class _Row(OnnxDecoder):
     def _reserve(self, tokens: int = 0) -> None:
         self._of.reserve(tokens)
 
+    def leave(self) -> None:
+        """Let go of the buffers."""
+        self._unbind()
+        self._cache = []
+
     def move(self, cache: list[NDArray[Any]], slots: int) -> None:
-        """Go on in other buffers, which hold what these do."""
+        """Go on in other buffers, which hold what those did."""
         self._cache, self._slots = cache, slots
         self._bind()
 
@@ -159,16 +172,18 @@ class _Rows(Rows):
         self._cache: list[NDArray[Any]] = []
         self.decoders: tuple[_Row, ...] = tuple(_Row(self, graph, context) for _ in range(count))
         self._one = np.ones(1, np.int64)
-        self._io.give("num_logits_to_keep", self._io.own(self._one))
         self.reserve(1)
 
     def reserve(self, tokens: int) -> None:
         """Room for so many in each text, what is there kept."""
         if tokens <= self._slots:
             return
+        for row in self.decoders:
+            row.leave()
+        self._io.clear()
         longest = max(row.length for row in self.decoders)
         self._slots, self._bound = slots_for(tokens, self._slots, self._context), 0
-        self._cache = grown(self._graph.layers, self._cache, self._slots, longest, len(self.decoders))
+        grow(self._cache, self._graph.layers, self._slots, longest, len(self.decoders))
         for at, row in enumerate(self.decoders):
             row.move([array[at : at + 1] for array in self._cache], self._slots)
 
@@ -196,6 +211,7 @@ class _Rows(Rows):
             np.empty((count, 1, self._graph.vocabulary), np.float32),
         )
         self._io.cache([array[:count] for array in self._cache])
+        self._io.give("num_logits_to_keep", self._io.own(self._one))
         self._io.give("input_ids", self._io.own(self._ids))
         self._io.take("logits", self._io.own(self._logits))
 

@@ -96,7 +96,7 @@ class ChatTemplate:
             "add_generation_prompt": answer,
             "tools": None,
             "documents": None,
-            **self._tokens(),
+            **self.tokens,
         }
         try:
             with rendering():
@@ -113,7 +113,8 @@ class ChatTemplate:
             raise DataError(what, hint="shorten the conversation")
         return "".join(parts)
 
-    def _tokens(self) -> dict[str, str]:
+    @property
+    def tokens(self) -> dict[str, str]:
         """The special tokens by their roles, "" for one that the model lacks."""
         given = {name: self._config.get(name) for name in _NAMED}
         return {name: token["content"] if isinstance(token, dict) else token or "" for name, token in given.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
@@ -12,6 +13,7 @@ from edgewright.generation.generator import Generator
 from edgewright.generation.session import CacheSession
 from edgewright.generation.translator import Translator
 from edgewright.inference.golden import prompts, sample, written
+from edgewright.system.huge_pages import give_back
 
 if TYPE_CHECKING:
     from edgewright.bundle.bundle import Bundle
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from edgewright.contracts.decoder import Decoder
     from edgewright.contracts.engine import Runtime
     from edgewright.tasks import Task
+    from edgewright.text.tokenizer import Tokenizer
 
 __all__ = ["generator_over", "open_generator", "open_translator", "prove_translator"]
 
@@ -29,14 +32,17 @@ def open_generator(
     """A generator over an artifact whose files have been checked, with a cache of at most `context` tokens."""
     most = bundle.manifest.settings.max_length
     path = bundle.directory / artifact.path
+    tokenizer = _tokenizer(bundle)
     decoder = runtime.open_decoder(path, threads=threads, context=min(context or most, most))
-    return generator_over(bundle, artifact, decoder, engine=runtime.engine, threads=threads)
+    return generator_over(bundle, artifact, tokenizer, decoder, engine=runtime.engine, threads=threads)
 
 
-def generator_over(bundle: Bundle, artifact: Artifact, decoder: Decoder, *, engine: str, threads: int) -> Generator:
+def generator_over(
+    bundle: Bundle, artifact: Artifact, tokenizer: Tokenizer, decoder: Decoder, *, engine: str, threads: int
+) -> Generator:
     """A generator over an artifact that is open already."""
     return Generator(
-        bundle.tokenizer(),
+        tokenizer,
         CacheSession(decoder, artifact.sha256),
         Defaults.of(bundle.directory),
         directory=bundle.directory,
@@ -53,9 +59,10 @@ def open_translator(
     most = bundle.manifest.settings.max_length
     rules, search = translation_defaults(bundle.directory, most)
     path = bundle.directory / artifact.path
+    tokenizer = _tokenizer(bundle)
     model = runtime.open_encoder_decoder(path, threads=threads, context=min(context or most, most))
     return Translator(
-        bundle.tokenizer(),
+        tokenizer,
         model,
         rules,
         search,
@@ -65,6 +72,29 @@ def open_translator(
         engine=runtime.engine,
         threads=threads,
     )
+
+
+def _tokenizer(bundle: Bundle) -> Tokenizer:
+    """The tokenizer, opened before the weights come, so that what reading its file takes is given back by then.
+
+    In a thread glibc takes that from elsewhere than the heap, whose gaps the weights would fill: on small pages.
+    """
+    found: list[Tokenizer | Exception] = []
+
+    def work() -> None:
+        try:
+            found.append(bundle.tokenizer())
+        except Exception as error:  # noqa: BLE001 - raised below
+            found.append(error)
+
+    thread = Thread(target=work)
+    thread.start()
+    thread.join()
+    give_back()
+    (tokenizer,) = found
+    if isinstance(tokenizer, Exception):
+        raise tokenizer
+    return tokenizer
 
 
 def prove_translator(bundle: Bundle, translator: Translator, *, most: int | None = None) -> int:

@@ -28,7 +28,7 @@ APPS = ("executorch", "tflite", "torchscript")
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    return llama2c(tmp_path_factory.mktemp("llama2c"))
+    return llama2c(tmp_path_factory.mktemp("llama2c"), context=128)
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +215,21 @@ def test_a_program_in_c_on_litert_writes_the_same(mobile, tmp_path):
                     theirs.prompt_tokens,
                     theirs.reused,
                 )
+
+
+def test_litert_lm_opens_the_tflite_artifact_as_it_is(mobile, tmp_path):
+    builder = pytest.importorskip("litert_lm_builder", reason="what packs the file: pip install 'edgewright[host]'")
+    out = tmp_path / "writer.litertlm"
+    edgewright("export", "litertlm", mobile, "--out", out, "--precision", "fp32")
+    builder.unpack(str(out), str(tmp_path / "parts"))
+    parts = {path.suffix: path.read_bytes() for path in (tmp_path / "parts").iterdir()}
+    assert parts[".tflite"] == (mobile / "tflite/model.tflite").read_bytes()
+    lm = pytest.importorskip("litert_lm", reason="the engine is 132 MB, and asked by tools/check_litertlm")
+    with lm.Engine(str(out), backend=lm.Backend.CPU()) as engine, ew.load(mobile, format="tflite") as writer:
+        session = engine.create_session(apply_prompt_template=False, max_output_tokens=12)
+        session.run_prefill(["the road"])
+        found = session.run_decode().texts[0]
+        assert found.strip() == "".join(writer.stream("the road", max_new_tokens=12)).strip()
 
 
 TEXT_RUNNER = """

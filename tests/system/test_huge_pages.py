@@ -1,12 +1,16 @@
 """Where memory for weights lies, by what the kernel says: whether it has large pages to give is its own affair."""
 
 import json
+import mmap
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from edgewright.system import huge_pages as memory
 
 SCRIPT = """
 import ctypes, json, re
@@ -43,3 +47,29 @@ def test_matrices_lie_where_huge_pages_were_asked_for_and_no_more_is_taken_than_
     found = json.loads(done.stdout)
     assert found["inside"] >= 38, "the first may fill a gap before"
     assert found["grown"] < 40 * 700_000 + (8 << 20), "64 MiB were expected, 28 MB came"
+
+
+def resident(mapping):
+    """KiB of each mapping of a file that are in memory, by their first addresses."""
+    smaps = Path("/proc/self/smaps").read_text()
+    found = re.findall(rf"^(\w+)-.* {re.escape(str(mapping))}\n(?:(?!\w+-).*\n)*?Rss: +(\d+)", smaps, re.MULTILINE)
+    return sorted(int(size) for _, size in found)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the system's C library is asked")
+def test_pages_of_a_file_are_let_go_but_for_those_that_somebody_wrote_to(tmp_path, monkeypatch):
+    path = tmp_path / "weights.data"
+    path.write_bytes(bytes(range(256)) * 4096)
+    with path.open("rb") as file:
+        read, written = (mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=3) for _ in range(2))
+    written[5] = 77
+    whole = read[:], written[:]
+    assert resident(path) == [1024, 1024]
+    monkeypatch.setattr(memory, "_WORTH_A_LOOK", 1 << 40)
+    memory.let_go(path)
+    assert resident(path) == [1024, 1024], "so little is not worth a look"
+    monkeypatch.setattr(memory, "_WORTH_A_LOOK", 0)
+    (tmp_path / "link").symlink_to(path)
+    memory.let_go(tmp_path / "link")
+    assert resident(path) == [0, 1024]
+    assert (read[:], written[:]) == whole

@@ -78,7 +78,8 @@ class NativeBundle:
 
     def generator(self, artifact: Artifact, talk: Any, *, threads: int, context: int | None = None) -> Generator:
         """What writes with such a decoder: words become tokens here, and tokens are chosen here."""
-        return generator_over(self.bundle, artifact, self.decoder(talk, context), engine=ENGINE, threads=threads)
+        decoder = self.decoder(talk, context)
+        return generator_over(self.bundle, artifact, self.bundle.tokenizer(), decoder, engine=ENGINE, threads=threads)
 
     def verify(self, *, quick: bool = False) -> list[Replay]:
         """As `edgewright.proof.verify.verify` does, of a bundle whose hashes are known to be right.
