@@ -33,6 +33,8 @@ _CHUNK = 512
 """Sources until what was done is safe from a kill: a choice, some minutes of an eager model on one core."""
 _PART, _ROWS = "translations.jsonl", "rows.jsonl"
 """Every source and its translation in their order, and those of them that a student can learn from."""
+_SIDES = {"text": "source", "label": "target"}
+"""What the columns stand for that a user has named, see `edgewright.data.rows.called`."""
 
 
 def translated(teacher: Source, rows: Path, *, cache: Path, progress: Callable[[str], None]) -> Path:
@@ -50,7 +52,8 @@ def translated(teacher: Source, rows: Path, *, cache: Path, progress: Callable[[
     """
     task: Task = registry.load("tasks", teacher.task)(teacher.settings)
     sources = list(dict.fromkeys(example.item for example in data.stream(rows, task)))
-    key = json.dumps([teacher.sha256(), sources], ensure_ascii=False)
+    called = [(old, _SIDES[new]) for old, new in data.opened(rows).columns]
+    key = json.dumps([teacher.sha256(), sources, called], ensure_ascii=False)
     place = cache / hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:32]
     part = place.with_name(f"{place.name}.part")
     try:
@@ -61,7 +64,7 @@ def translated(teacher: Source, rows: Path, *, cache: Path, progress: Callable[[
             with alone(part, lambda: progress("wait for another one that asks the teacher")):
                 if part.is_dir():  # another one has not made it `place` meanwhile
                     _translate(teacher, task, sources, part / _PART, progress)
-                    _keep_spoken(part)
+                    _keep_spoken(part, called)
                     part.rename(place)
     except OSError as error:
         raise StorageError(f"cannot write {cache}: {error.strerror or error}", hint="free some space") from error
@@ -101,13 +104,13 @@ def _done(out: Any, sources: list[str]) -> int:
     return done
 
 
-def _keep_spoken(part: Path) -> None:
-    """Write the rows whose translation is a text. Raises DataError where there are none."""
-    lines = (part / _PART).read_bytes().splitlines(keepends=True)
-    spoken = [line for line in lines if json.loads(line)["target"].strip()]
+def _keep_spoken(part: Path, called: list[tuple[str, str]]) -> None:
+    """Write the rows whose translation is a text, by the user's names of columns too. Raises DataError for none."""
+    rows: list[dict[str, str]] = [json.loads(line) for line in (part / _PART).read_bytes().splitlines()]
+    spoken = [{**{old: row[side] for old, side in called}, **row} for row in rows if row["target"].strip()]
     if not spoken:
-        raise DataError(f"the teacher's translations of all {len(lines)} sources are empty", hint="is it trained?")
-    write_whole(part / _ROWS, b"".join(spoken))
+        raise DataError(f"the teacher's translations of all {len(rows)} sources are empty", hint="is it trained?")
+    write_whole(part / _ROWS, b"".join(json.dumps(row).encode() + b"\n" for row in spoken))
 
 
 def _opened(teacher: Source, task: Task) -> Translator:

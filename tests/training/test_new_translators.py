@@ -112,6 +112,21 @@ def test_a_student_is_trained_on_what_the_teacher_s_own_search_finds(taught, sha
 
 
 @pytest.mark.slow
+def test_a_teacher_s_rows_are_read_by_the_names_that_a_user_gave_to_columns(taught, tmp_path):
+    from edgewright.data import rows
+    from edgewright.model.source import open_source
+    from edgewright.tasks.translation import Translation
+    from edgewright.training.translations import translated
+
+    teacher = open_source(taught.home)
+    (tmp_path / "pairs.tsv").write_text("English\tSpanish\nLock the door.\tCierra.\n")
+    with rows.called("English", "Spanish"):
+        found = translated(teacher, tmp_path / "pairs.tsv", cache=tmp_path / "cache", progress=lambda _: None)
+        (example,) = rows.examples(found, Translation(teacher.settings))
+    assert [example.item, example.label] == ["Lock the door.", *answers(taught.home, ["Lock the door."])]
+
+
+@pytest.mark.slow
 def test_what_is_not_for_a_translator_s_student_is_said_before_the_teacher_begins(taught, shape, pairs, tmp_path):
     def asked(**given):
         distill(taught.home, pairs, pairs, tmp_path / "out", cache=tmp_path / "cache", **given)
