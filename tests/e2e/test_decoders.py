@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import edgewright
 from gguf_file import gguf_file
-from llama2c import llama2c
+from llama2c import VOCABULARY, llama2c
 
 import edgewright as ew
 from edgewright.bundle.bundle import Bundle
@@ -72,7 +72,9 @@ def mobile(checkpoint, tmp_path_factory):
     return out
 
 
-def test_the_formats_of_apps_write_the_same(bundle, mobile, tmp_path):
+def test_the_formats_of_apps_write_the_same(checkpoint, bundle, mobile, tmp_path):
+    table = checkpoint.read_bytes()[28 : 28 + len(VOCABULARY) * 32 * 4]  # behind seven numbers
+    assert (mobile / "executorch/model.pte").read_bytes().count(table) == 1, "lookup and head of a tied model share it"
     artifacts = Bundle.open(mobile).manifest.artifacts
     assert [artifact.key for artifact in artifacts if artifact.precision == "fp32"] == [f"{name}/fp32" for name in APPS]
     for artifact in artifacts:
