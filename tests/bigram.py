@@ -22,7 +22,7 @@ class Bigram(Decoder):
         self.calls = []
         self._made = (vocabulary, context, seed)
 
-    def rows(self, count):
+    def _rows(self, count):
         return BigramRows(count, *self._made)
 
     def _run(self, ids, kept):

@@ -6,6 +6,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from edgewright.converters._executorch.shared import shared
 from edgewright.errors import ConversionFailed
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def lower(
     finished = edge.to_executorch()
     for name in finished.methods:
         _check_operators(finished.exported_program(name).graph_module)
-    return bytes(finished.buffer)
+    return shared(bytes(finished.buffer))
 
 
 @contextlib.contextmanager

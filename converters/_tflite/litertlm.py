@@ -47,10 +47,14 @@ def export(request: LitertlmRequest, progress: Callable[[str], None]) -> None:
 
 
 def _chunk(artifact: Path) -> int:
-    """How many tokens of a prompt the model reads at once."""
+    """How many tokens of a prompt the model reads at once. Raises UnsupportedConversion where it reads no chunks."""
     model = schema.Model.GetRootAs(artifact.read_bytes())
     keys = [model.SignatureDefs(at).SignatureKey().decode() for at in range(model.SignatureDefsLength())]
-    return next(int(key.removeprefix(_CHUNK)) for key in keys if key.startswith(_CHUNK))
+    chunks = [key.removeprefix(_CHUNK) for key in keys if key.startswith(_CHUNK)]
+    if "decode" not in keys or not all(map(str.isdecimal, chunks)) or not chunks:
+        what = f"the artifact has the signatures {', '.join(keys) or 'none'}"
+        raise UnsupportedConversion(f"{what}; decode and prefill_N are wanted", hint="build the bundle again")
+    return int(chunks[0])
 
 
 def _metadata(request: LitertlmRequest, context: int) -> Any:

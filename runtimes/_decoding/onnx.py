@@ -98,8 +98,8 @@ class OnnxDecoder(GrowingDecoder):
         self._one_value = self._io.own(self._one)
         self._reserve()
 
-    def rows(self, count: int) -> Rows:
-        """See `Decoder.rows`: over the same session, in buffers of their own."""
+    def _rows(self, count: int) -> Rows:
+        """Over the same session, in buffers of their own."""
         return _Rows(self._graph, self.context, count)
 
     def _run(self, ids: NDArray[np.int64], kept: int) -> NDArray[np.float32]:
@@ -193,10 +193,8 @@ class _Rows(Rows):
         if len(ids) != self._bound:
             self._bind(len(ids))
         self._ids[:, 0] = ids
-        mask, places = (
-            (np.arange(total) <= lengths[:, None]).astype(np.int64),
-            lengths[:, None],
-        )  # they live until it ran
+        places = lengths[:, None]
+        mask = (np.arange(total) <= places).astype(np.int64)  # a name of its own: it has to live until the graph ran
         io.give("attention_mask", io.own(mask))
         if self._graph.places:
             io.give("position_ids", io.own(places))
@@ -206,10 +204,8 @@ class _Rows(Rows):
     def _bind(self, count: int) -> None:
         """Have the first texts read and written."""
         self._bound = count
-        self._ids, self._logits = (
-            np.zeros((count, 1), np.int64),
-            np.empty((count, 1, self._graph.vocabulary), np.float32),
-        )
+        self._ids = np.zeros((count, 1), np.int64)
+        self._logits = np.empty((count, 1, self._graph.vocabulary), np.float32)
         self._io.cache([array[:count] for array in self._cache])
         self._io.give("num_logits_to_keep", self._io.own(self._one))
         self._io.give("input_ids", self._io.own(self._ids))

@@ -96,12 +96,24 @@ class Decoder(ABC):
         self.length = length
 
     def rows(self, count: int) -> Rows | None:
-        """Room for `count` texts beside it, whose next tokens are read in one run; None where the artifact cannot."""
-        del count
-        return None
+        """Room for `count` texts beside it, whose next tokens are read in one run; None where the artifact cannot.
+
+        Raises:
+            EngineError: there is not so much memory.
+        """
+        try:
+            return self._rows(count)
+        except EdgewrightError:
+            raise
+        except Exception as error:
+            raise EngineError(f"there is no room for {count} texts: {type(error).__name__}: {error}") from error
 
     def close(self) -> None:  # noqa: B027 - most give everything back when they are let go
         """Give back what outlives the object."""
+
+    def _rows(self, count: int) -> Rows | None:
+        del count
+        return None
 
     @abstractmethod
     def _run(self, ids: NDArray[np.int64], kept: int) -> NDArray[np.float32]:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["LITERTLM", "LitertlmRequest", "export_litertlm"]
 
 _NEEDED = ("litert_lm_builder", "ai_edge_litert")
+_RANK = 4
+"""Dimensions of a cache: texts, heads, tokens, width."""
 _SAID = (
     "{%- set ns = namespace(said=[]) -%}"
     "{%- for message in messages -%}"
@@ -113,13 +115,22 @@ def export_litertlm(
             template=template,
             start=start,
             ends=sorted(defaults.ends),
-            slots=next(int(one.shape[2]) for one in artifact.inputs if one.name.startswith("kv_cache_")),
+            slots=_slots(artifact),
             sampling=defaults.sampling,
             out=Path(scratch, "model.litertlm"),
         )
         Jobs(Path(scratch), progress=progress).run(LITERTLM, request)
         write_whole(target, request.out.read_bytes())
     return artifact
+
+
+def _slots(artifact: Artifact) -> int:
+    """Tokens that the cache of an artifact has room for. Raises UnsupportedConversion where it has none."""
+    caches = (one.shape for one in artifact.inputs if one.name.startswith("kv_cache_") and len(one.shape) == _RANK)
+    slots = next((shape[2] for shape in caches), None)
+    if not isinstance(slots, int):
+        raise UnsupportedConversion(f"{artifact.key} has no cache of a known size", hint="build the bundle again")
+    return slots
 
 
 def _chat(directory: Path, tokenizer: Tokenizer) -> tuple[str, int | None]:
@@ -134,7 +145,7 @@ def _chat(directory: Path, tokenizer: Tokenizer) -> tuple[str, int | None]:
     named = "bos_token" in template.source and bool(begin)
     starts = named and template.render([{"role": "user", "content": "a"}]).startswith(begin)
     said = "".join(
-        f"{{%- set {name} = {json.dumps('' if name == 'bos_token' and starts else token)} -%}}"
+        f"{{%- set {name} = {json.dumps('' if name == 'bos_token' and starts else token, ensure_ascii=False)} -%}}"
         for name, token in tokens.items()
         if name in template.source
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgewright.errors import UsageError
@@ -58,8 +59,9 @@ class Options:
     def __post_init__(self) -> None:
         """Raise UsageError for a number that has no meaning."""
         for name in ("max_new_tokens", "batch_size"):
-            if (value := getattr(self, name)) < 1:
-                raise UsageError(f"{name} is {value}, at least 1 is wanted")
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < 1:
+                raise UsageError(f"{name} is {value!r}, it must be a whole number from 1")
         if self.batch_size > _MOST_AT_ONCE:
             raise UsageError(f"batch_size is {self.batch_size}, at most {_MOST_AT_ONCE} are answered at once")
 

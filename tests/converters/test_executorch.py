@@ -146,3 +146,29 @@ def test_the_same_model_makes_the_same_bytes(good, tmp_path):
     subprocess.run([sys.executable, "-c", code, tmp_path / "again.pte"], check=True, env=environment)
     hashes = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (good, tmp_path / "again.pte")}
     assert len(hashes) == 1
+
+
+def test_a_weight_that_is_a_constant_as_well_lies_in_the_file_once():
+    """ExecuTorch's own reader finds the same bytes under every name."""
+    from executorch.exir._serialize._named_data_store import NamedDataStore
+    from executorch.exir._serialize._program import PTEFile, deserialize_pte_binary, serialize_pte_binary
+    from executorch.exir.schema import Buffer, Program, SubsegmentOffsets
+
+    from edgewright.converters._executorch.shared import shared
+
+    table, other, small, last = (np.random.default_rng(0).bytes(size) for size in (100_003, 5000, 300, 70_000))
+    store = NamedDataStore()
+    for name, data in (("before", other), ("head", table), ("small", small), ("after", last)):
+        store.add_named_data(name, data, alignment=16)
+    constants = [Buffer(b""), Buffer(small), Buffer(table), Buffer(other[:4999])]
+    program = Program(0, [], constants, [], [], SubsegmentOffsets(0, []))
+    whole = bytes(serialize_pte_binary(PTEFile(program, named_data=store.get_named_data_store_output())))
+    once = shared(whole)
+    assert len(whole) - len(table) <= len(once) < len(whole) - len(table) + 4096
+    assert once.count(table) == 1
+    for read in map(deserialize_pte_binary, (whole, once)):
+        kept = [bytes(one.storage).rstrip(b"\0") for one in read.program.constant_buffer]
+        assert kept == [bytes(one.storage).rstrip(b"\0") for one in constants]
+        named = {name: read.named_data.buffers[one.buffer_index] for name, one in read.named_data.pte_data.items()}
+        assert named == {"before": other, "head": table, "small": small, "after": last}
+    assert shared(once) == once

@@ -12,7 +12,7 @@ import pytest
 from adb_world import ADBD
 from conftest import edgewright, rows
 from gguf_file import gguf_file
-from llama2c import llama2c
+from llama2c import VOCABULARY, llama2c
 from native import SANITIZED, compiled, engine
 
 import edgewright as ew
@@ -81,7 +81,9 @@ def mobile(checkpoint, tmp_path_factory):
     return out
 
 
-def test_the_formats_of_apps_write_the_same(bundle, mobile, tmp_path):
+def test_the_formats_of_apps_write_the_same(checkpoint, bundle, mobile, tmp_path):
+    table = checkpoint.read_bytes()[28 : 28 + len(VOCABULARY) * 32 * 4]  # behind seven numbers
+    assert (mobile / "executorch/model.pte").read_bytes().count(table) == 1, "lookup and head of a tied model share it"
     artifacts = Bundle.open(mobile).manifest.artifacts
     assert [artifact.key for artifact in artifacts if artifact.precision == "fp32"] == [f"{name}/fp32" for name in APPS]
     for artifact in artifacts:
@@ -369,12 +371,12 @@ def test_a_race_chooses_what_answers_first_and_load_takes_it(bundle, tmp_path):
     words = edgewright("race", raced, "--input", tmp_path / "x.txt", check=2)
     assert "--input is of models that answer at once" in words
     assert "raced by the time of its answers" in edgewright("race", raced, "--by", "cpu", check=2)
-    assert "the context is 64" in edgewright("race", raced, "--tokens", "60", check=2)
+    assert "the context is 128" in edgewright("race", raced, "--tokens", "124", check=2)
 
 
 def test_what_a_decoder_is_not_asked_says_so(bundle, demo_bundle):
     assert "the options of a decoder mean nothing" in edgewright("run", demo_bundle, "x", "--seed", "1", check=2)
-    assert "the prompt has" in edgewright("run", bundle, "the " * 100, check=2)
+    assert "the prompt has" in edgewright("run", bundle, "the " * 200, check=2)
     assert "nowhere to put --system" in edgewright("run", bundle, "x", "--system", "be kind", check=3)
     assert "give texts, --input, or texts on standard input" in edgewright("run", demo_bundle, check=2)
     assert "text-generation" in edgewright("eval", bundle, "--data", "x.tsv", "--metric", "f1", check=2)

@@ -5,7 +5,7 @@ from bigram import BigramRows
 from test_generator import made
 from test_text_stream import byte_level
 
-from edgewright.errors import DataError, UsageError
+from edgewright.errors import DataError, EngineError, UsageError
 
 PROMPTS = ["Once", "upon a time", "there was", "a caf\u00e9", "Once upon", "a", "nobody", "Once upon a time"]
 
@@ -63,7 +63,7 @@ def test_each_has_the_tokens_that_it_has_alone(words, size, options):
 def test_the_form_is_that_of_the_same_call_without_a_batch(words):
     generator = made(words)
     assert generator(PROMPTS, max_new_tokens=9, batch_size=3) == generator(PROMPTS, max_new_tokens=9)
-    with pytest.raises(UsageError, match="batch_size is 0, at least 1"):
+    with pytest.raises(UsageError, match="batch_size is 0, it must be a whole number from 1"):
         generator(PROMPTS, batch_size=0)
     with pytest.raises(UsageError, match="batch_size is 2000, at most 64"):
         generator(PROMPTS, batch_size=2000)
@@ -116,8 +116,17 @@ def test_an_answer_that_is_left_early_leaves_the_session_alone(words):
     assert generator.session.tokens == kept
 
 
+def test_a_batch_that_the_memory_does_not_hold_is_an_error(words, monkeypatch):
+    def none(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("bigram.Bigram._rows", none)
+    with pytest.raises(EngineError, match="there is no room for 3 texts"):
+        made(words)(PROMPTS, batch_size=3)
+
+
 def test_an_artifact_of_one_text_answers_one_after_the_other_and_says_so(words, monkeypatch, caplog):
-    monkeypatch.setattr("bigram.Bigram.rows", lambda *_: None)
+    monkeypatch.setattr("bigram.Bigram._rows", lambda *_: None)
     wanted = alone(made(words), PROMPTS, max_new_tokens=9)
     assert together(made(words), PROMPTS, max_new_tokens=9, batch_size=3) == wanted
     assert caplog.messages == ["this artifact reads one text at a time: the prompts are answered one after the other"]
