@@ -53,7 +53,7 @@ def taught(tmp_path_factory):
 
 
 def answers(home, texts, **how):
-    """What transformers writes."""
+    """What transformers writes, as long as the model's positions allow: a search may end otherwise where it is cut."""
     import torch
     from transformers import AutoTokenizer, MarianMTModel
 
@@ -61,7 +61,8 @@ def answers(home, texts, **how):
     with torch.inference_mode():
         return [
             tokenizer.decode(
-                model.eval().generate(**tokenizer(text, return_tensors="pt"), **how)[0], skip_special_tokens=True
+                model.eval().generate(**tokenizer(text, return_tensors="pt"), max_new_tokens=TINY.positions, **how)[0],
+                skip_special_tokens=True,
             )
             for text in texts
         ]
