@@ -406,6 +406,29 @@ def test_the_certificate_of_a_cache_finds_a_state_that_is_not_what_it_was(broken
     assert broken or min(ways.values()) > least
 
 
+def test_onnxruntime_genai_carries_the_state_of_a_convolution(tmp_path):
+    genai = pytest.importorskip("onnxruntime_genai", reason="it is a client of others, not an engine of ours")
+    from edgewright.builder.genai import FILE, genai_config
+    from edgewright.generation.session import CacheSession
+    from edgewright.proof.decoding_artifact import greedy
+
+    model = tiny("lfm2", HYBRIDS["lfm2"])
+    decoder = opened(model, tmp_path)
+    ids = [5, 40, 7, 61]
+    _, tokens = greedy(CacheSession(decoder), ids, 20)
+    artifact = SimpleNamespace(path="model.onnx", inputs=decoder.inputs)
+    config = {**model.config.to_dict(), "eos_token_id": 96}  # which is not among them
+    (tmp_path / FILE).write_bytes(genai_config(artifact, config, {}))
+    asked = genai.GeneratorParams(opened_there := genai.Model(str(tmp_path)))
+    asked.set_search_options(max_length=len(ids) + 20, do_sample=False)
+    found = genai.Generator(opened_there, asked)
+    found.append_tokens(ids)
+    while not found.is_done():
+        found.generate_next_token()
+    assert list(found.get_sequence(0)) == ids + list(tokens)
+    assert len(set(tokens)) > 3
+
+
 def test_formats_whose_caches_hold_keys_and_values_refuse_a_convolution():
     from edgewright.builder.support import gap
     from edgewright.converters._decoder.families import read
