@@ -429,6 +429,30 @@ def test_onnxruntime_genai_carries_the_state_of_a_convolution(tmp_path):
     assert len(set(tokens)) > 3
 
 
+@pytest.mark.parametrize(("kind", "bits"), [("Q8_0", 8), ("Q4_1", 4)])
+def test_a_gguf_of_lfm2_is_carried_code_by_code(kind, bits, tmp_path):
+    import torch
+    from gguf_file import gguf_file
+    from transformers import AutoModelForCausalLM
+
+    from edgewright.converters._decoder.families import read
+    from edgewright.converters._decoder.gguf import read_grids, unpack
+    from edgewright.converters._onnx.carried import Carried, carries
+    from edgewright.converters._onnx.decoder_maker import _weights
+    from edgewright.converters._onnx.products import Plain
+    from edgewright.statistics.signal import sqnr_db
+
+    assert unpack(gguf_file(tmp_path / "m.gguf", kind, "lfm2"), tmp_path) == kind
+    model, grids = AutoModelForCausalLM.from_pretrained(tmp_path).eval().float(), read_grids(tmp_path)
+    assert model.config.layer_types == ["conv", "full_attention"]
+    assert carries(grids, _weights(read(model, 128)), bits)
+    ids = torch.randint(3, 97, (1, 60))
+    with torch.no_grad():
+        wanted = model(ids).logits[0].numpy()
+    got = opened(model, tmp_path, products=Carried(grids, Plain())).read(ids[0].numpy(), kept=60)
+    assert sqnr_db(wanted, got - wanted) > 25, "the activations alone are rounded; a wrong code would be below 10"
+
+
 def test_formats_whose_caches_hold_keys_and_values_refuse_a_convolution():
     from edgewright.builder.support import gap
     from edgewright.converters._decoder.families import read
