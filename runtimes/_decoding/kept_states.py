@@ -6,11 +6,14 @@ is of the last tokens alone: where a conversation is to go back to, a copy of it
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 __all__ = ["KeptStates"]
@@ -28,7 +31,18 @@ class KeptStates:
 
     def __init__(self, shape: tuple[int, ...], dtype: Any = np.float32) -> None:
         self.now: NDArray[Any] = np.zeros(shape, dtype)
+        self._before = np.zeros_like(self.now)
         self._kept: dict[int, NDArray[Any]] = {}
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """While the engine runs: where it fails, some layers may have written theirs, and all are what they were."""
+        self._before[...] = self.now
+        try:
+            yield
+        except Exception:
+            self.now[...] = self._before
+            raise
 
     def held(self, length: int, now: int) -> int:
         """The most tokens, of the first `length`, after which the state is known; `now` have been read."""

@@ -88,12 +88,8 @@ class OnnxDecoder(GrowingDecoder):
         begins = count > 1 or self.length == 0
         if begins:
             states.keep(self.length)
-        before = states.now.copy()
-        try:
+        with states.run():
             self._session.run_with_iobinding(self._io)
-        except Exception:
-            states.now[...] = before  # some layers may have written theirs
-            raise
         if begins:
             states.keep(self.length + count)
 

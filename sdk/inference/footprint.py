@@ -129,7 +129,8 @@ def kv_cache_bytes(config: Mapping[str, Any], tokens: int, *, bytes_each: int = 
     layers, convolve = sizes.decoder_layers or sizes.layers, _convolutions(config)
     keys_and_values = 2 * (layers - convolve) * sizes.key_value_heads * sizes.head_dim * tokens * bytes_each
     taps = config.get("conv_L_cache")
-    return keys_and_values + (4 * convolve * sizes.width * taps if convolve and type(taps) is int else 0)
+    states = convolve * sizes.width * taps if type(taps) is int else 0
+    return keys_and_values + _BYTES["float32"] * states
 
 
 def _convolutions(config: Mapping[str, Any]) -> int:

@@ -34,6 +34,22 @@ def test_the_last_ones_are_kept():
     assert states.held(22, 40) == 22
 
 
+def test_an_engine_that_fails_leaves_no_state_behind():
+    states = filled(5)
+
+    def fail():
+        with states.run():
+            states.now[0] = 6
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert (states.now == 5).all()
+    with states.run():
+        states.now[...] = 6
+    assert (states.now == 6).all()
+
+
 def test_the_state_of_another_text_is_taken_if_it_is_one():
     states, other = filled(5), filled(7)
     states.take(other.now)
