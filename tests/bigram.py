@@ -5,6 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from edgewright.contracts.decoder import Decoder, Rows
+from edgewright.runtimes._decoding.kept_states import KeptStates
 
 
 @lru_cache(maxsize=8)
@@ -53,3 +54,34 @@ class BigramRows(Rows):
 
     def _copy(self, source, target, length):
         self.decoders[target]._seen[:length] = self.decoders[source]._seen[:length]
+
+
+class Recurrent(Bigram):
+    """One whose cache is a number that all tokens so far have made: it is kept where a reading of several ended."""
+
+    def __init__(self, vocabulary=32, context=64, seed=0):
+        super().__init__(vocabulary, context, seed)
+        self._states = KeptStates(np.zeros(1, np.int64))
+
+    def held(self, length):
+        return self._states.held(length, self.length)
+
+    def _rewind(self, length):
+        if length != self.length:
+            self._states.go_back(length)
+
+    def _run(self, ids, kept):
+        self.calls.append(len(ids))
+        logits, state = [], self._states.now
+        for token in ids:
+            state[0] = (5 * state[0] + token + 1) % 64
+            logits.append(self._table[state[0] % 4, token])
+        if len(ids) > 1:
+            self._states.keep(self.length + len(ids))
+        return np.stack(logits[-kept:])
+
+    def _keys_and_values(self, _length):
+        return [self._states.now.copy()]
+
+    def _take(self, arrays, _length):
+        self._states.take(arrays[0])

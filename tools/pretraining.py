@@ -5,7 +5,7 @@
                                                                       endings as a cloze test
     python tools/pretraining.py speed stories.txt                     token files, and tokens/s beside a plain loop
     python tools/pretraining.py plot MODEL --out docs/pretraining.svg  the losses of a finished model
-    python tools/pretraining.py attention stories.txt --tokens 400000
+    python tools/pretraining.py attention stories.txt --tokens 400000 [--only LFM2]
     python tools/pretraining.py steps stories.txt --preset 60m --steps 3
 
 Each prints JSON. The plain loop is nanoGPT's: a memory map, random places, AdamW, clipping.
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=400_000)
     parser.add_argument("--preset", default="10m", choices=PRESETS)
     parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--only", action="append", help="one of the attention variants")
     given = parser.parse_args()
     if given.what == "stories":
         given.out.write_text(stories(given.text), encoding="utf-8")
@@ -174,6 +175,7 @@ def attention(given: argparse.Namespace, scratch: Path) -> list[dict[str, object
         "multi-query": replace(one, kv_heads=1),
         "multi-head, window 64": replace(one, kv_heads=4, window=64),
         "GPT-2": one.changed(family="gpt2"),
+        "LFM2": one.changed(family="lfm2"),
     }
     recipe = PretrainingRecipe(
         tokens=given.tokens, batch=8, validation=0.05, evaluations=2, threads=1, precision="bf16"
@@ -181,6 +183,8 @@ def attention(given: argparse.Namespace, scratch: Path) -> list[dict[str, object
     rows, words = [], scratch / "t"
     train_decoder_tokenizer(Documents.of([given.text]), words, kind="bpe", size=one.vocabulary, max_length=one.context)
     for name, shape in variants.items():
+        if given.only and name not in given.only:
+            continue
         done = pretrain(
             given.text, scratch / name, shape=shape, recipe=recipe, tokenizer=words, token_files=scratch / "tokens"
         )

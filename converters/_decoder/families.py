@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright.converters._decoder.modules import activation, array, linear, norm
-from edgewright.converters._decoder.parts import Attention, Block, Decoder, FeedForward, Linear, Norm, Rotary
+from edgewright.converters._decoder.parts import (
+    Attention,
+    Block,
+    Decoder,
+    FeedForward,
+    Linear,
+    Norm,
+    Rotary,
+    ShortConvolution,
+)
 from edgewright.errors import UnsupportedConversion
 
 if TYPE_CHECKING:
@@ -59,7 +68,7 @@ def _llama(model: Any, context: int) -> Decoder:
         blocks.append(
             Block(
                 before_attention=norm(layer.input_layernorm, offset),
-                attention=Attention(
+                mixer=Attention(
                     query,
                     key,
                     value,
@@ -95,7 +104,7 @@ def _phi(model: Any, context: int) -> Decoder:
         blocks.append(
             Block(
                 before_attention=norm(layer.input_layernorm),
-                attention=found,
+                mixer=found,
                 feed_forward=FeedForward(
                     linear(layer.mlp.fc1, f"{where}mlp.fc1"),
                     linear(layer.mlp.fc2, f"{where}mlp.fc2"),
@@ -132,7 +141,7 @@ def _gpt2(model: Any, context: int) -> Decoder:
         blocks.append(
             Block(
                 before_attention=norm(layer.ln_1),
-                attention=attention,
+                mixer=attention,
                 feed_forward=FeedForward(
                     _transposed(layer.mlp.c_fc, f"{where}mlp.c_fc"),
                     _transposed(layer.mlp.c_proj, f"{where}mlp.c_proj"),
@@ -145,10 +154,51 @@ def _gpt2(model: Any, context: int) -> Decoder:
     return _whole(model, inner.wte, blocks, norm(inner.ln_f), context, positions=positions)
 
 
+def _lfm2(model: Any, context: int) -> Decoder:
+    """LFM2 (arXiv 2511.23404): short convolutions, and among them grouped-query attention as Qwen 3 has it."""
+    inner, config = model.model, model.config
+    rotary = _Rotaries(inner, context)
+    blocks = []
+    for at, layer in enumerate(inner.layers):
+        where, part = f"model.layers.{at}.", layer.feed_forward
+        blocks.append(
+            Block(
+                before_attention=norm(layer.operator_norm),
+                mixer=_lfm2_mixer(layer, config, where, rotary.of(at)),
+                feed_forward=FeedForward(
+                    linear(part.w3, f"{where}feed_forward.w3"),
+                    linear(part.w2, f"{where}feed_forward.w2"),
+                    "silu",
+                    linear(part.w1, f"{where}feed_forward.w1"),
+                ),
+                before_feed_forward=norm(layer.ffn_norm),
+            )
+        )
+    return _whole(model, inner.embed_tokens, blocks, norm(inner.embedding_norm), context)
+
+
+def _lfm2_mixer(layer: Any, config: Any, where: str, rotary: Rotary) -> Attention | ShortConvolution:
+    if not layer.is_attention_layer:
+        part = layer.conv
+        bias = None if part.conv.bias is None else array(part.conv.bias)
+        inputs, output = (linear(getattr(part, f"{name}_proj"), f"{where}conv.{name}_proj") for name in ("in", "out"))
+        return ShortConvolution(inputs, output, array(part.conv.weight)[:, 0], bias)
+    attention = layer.self_attn
+    return Attention(
+        *_queries_keys_values(attention, config, where),
+        linear(attention.out_proj, f"{where}self_attn.out_proj"),
+        **_heads(attention, config),
+        rotary=rotary,
+        query_norm=norm(attention.q_layernorm),
+        key_norm=norm(attention.k_layernorm),
+    )
+
+
 FAMILIES: dict[str, Callable[[Any, int], Decoder]] = {
     "gemma": _llama,
     "gemma3_text": _llama,
     "gpt2": _gpt2,
+    "lfm2": _lfm2,
     "llama": _llama,
     "mistral": _llama,
     "phi": _phi,

@@ -15,6 +15,7 @@ import numpy as np
 from edgewright.errors import EdgewrightError, SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -24,18 +25,22 @@ __all__ = ["GRIDS", "Grid", "read_grids", "unpack"]
 GRIDS = ("Q4_0", "Q4_1", "Q8_0")
 """Kinds that are a code times a scale, of each block of 32 inputs, and with Q4_1 a number more."""
 _FILE = "grid.safetensors"
+_BITS = len("Q4")
+"""Of a kind's name, what says how many bits its codes have."""
 _BLOCK = 32
 """Weights that share a scale in all of them (ggml-common.h, QK4_0, QK4_1, QK8_0)."""
 _NAMES = {
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
+    "attn_q": ("self_attn.q_proj",),
+    "attn_k": ("self_attn.k_proj",),
+    "attn_v": ("self_attn.v_proj",),
+    "attn_output": ("self_attn.o_proj", "self_attn.out_proj"),
+    "ffn_gate": ("mlp.gate_proj", "feed_forward.w1"),
+    "ffn_up": ("mlp.up_proj", "feed_forward.w3"),
+    "ffn_down": ("mlp.down_proj", "feed_forward.w2"),
+    "shortconv.in_proj": ("conv.in_proj",),
+    "shortconv.out_proj": ("conv.out_proj",),
 }
-"""llama.cpp's names of a layer's weights, and transformers' (gguf-py, tensor_mapping.py)."""
+"""llama.cpp's names of a layer's weights, and transformers', LFM2's the last ones (gguf-py, tensor_mapping.py)."""
 
 
 class Grid:
@@ -60,7 +65,7 @@ class Grid:
 
 
 def unpack(path: Path, out: Path) -> str:
-    """Write the model as a Hugging Face directory; the kind of grid that most of its weights lie on, "" for none.
+    """Write the model as a Hugging Face directory; the grid that the weights of its layers lie on, "" for none.
 
     Raises:
         SourceError: the file is not whole, of a type or an architecture that is not read.
@@ -106,32 +111,39 @@ def _save(model: Any, out: Path) -> None:
 
 
 def _save_grids(reader: Any, model: Any, out: Path) -> str:
-    """Keep the codes of the weights whose grid gives the dequantized weight exactly."""
+    """Keep the codes of the weights whose grid gives the dequantized weight exactly.
+
+    The kind of most of them, where every product of a layer lies on a grid of as many bits: else none is carried.
+    """
     from safetensors.numpy import save_file
 
     state = model.state_dict()
     arrays: dict[str, NDArray[Any]] = {}
-    counts: dict[str, int] = {}
+    kinds: dict[str, str] = {}
     for tensor in reader.tensors:
-        name, kind = _named(tensor.name), tensor.tensor_type.name
-        if name not in state or kind not in GRIDS:
+        name, kind = _named(tensor.name, state), tensor.tensor_type.name
+        if not name or kind not in GRIDS:
             continue
         grid = _turned(name, _grid(kind, np.asarray(tensor.data)), model.config)
         if np.array_equal(grid.weight, state[name].numpy()):
             arrays |= {f"{name}/{kind}/codes": grid.codes, f"{name}/{kind}/scales": grid.scales}
             arrays[f"{name}/{kind}/lows"] = grid.lows
-            counts[kind] = counts.get(kind, 0) + grid.codes.size * ("embed" not in name)
+            kinds[name] = kind
     save_file(arrays, out / _FILE)
-    return max(counts, key=lambda kind: counts[kind], default="")
+    layers = [name for name, weight in state.items() if ".layers." in name and weight.dim() == 2]
+    found = [kinds.get(name, "") for name in layers]
+    most = max(set(found), key=found.count, default="")
+    return most if {kind[:_BITS] for kind in found} == {most[:_BITS]} else ""
 
 
-def _named(name: str) -> str:
-    if name == "token_embd.weight":
-        return "model.embed_tokens.weight"
-    if name == "output.weight":
-        return "lm_head.weight"
-    found = re.fullmatch(r"blk\.(\d+)\.(\w+)\.weight", name)
-    return f"model.layers.{found.group(1)}.{_NAMES.get(found.group(2), '')}.weight" if found else ""
+def _named(name: str, state: Collection[str]) -> str:
+    """What the model calls a tensor of the file, "" where it has none of the kind."""
+    whole = {"token_embd.weight": "model.embed_tokens.weight", "output.weight": "lm_head.weight"}
+    found = re.fullmatch(r"blk\.(\d+)\.([\w.]+)\.weight", name)
+    names = [whole.get(name, "")]
+    if found:
+        names = [f"model.layers.{found.group(1)}.{part}.weight" for part in _NAMES.get(found.group(2), ())]
+    return next((one for one in names if one in state), "")
 
 
 def _grid(kind: str, data: NDArray[Any]) -> Grid:

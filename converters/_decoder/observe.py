@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from edgewright.converters._decoder.parts import ShortConvolution
 from edgewright.converters._rounding.gptq import Moments
 
 if TYPE_CHECKING:
@@ -46,20 +47,26 @@ def _taker(found: Moments, name: str) -> Any:
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
 def cache_peaks(model: Any, decoder: Decoder, batches: Sequence[Mapping[str, NDArray[Any]]]) -> list[CachePeaks]:
-    """The largest sizes of each layer's keys and values, over texts int64 (1, length).
+    """The largest sizes of each layer's keys and values, none of a convolution's, over texts int64 (1, length).
 
     Positions turn pairs of a key's numbers: both have the length of the pair, which is the same at every position, and
     no text need be as long as the context.
     """
     from transformers import DynamicCache
 
-    shapes = [(block.attention.key_heads, block.attention.head_dim) for block in decoder.blocks]
+    mixers = [block.mixer for block in decoder.blocks]
+    convolves = any(isinstance(mixer, ShortConvolution) for mixer in mixers)
+    shapes = [(0,) if isinstance(mixer, ShortConvolution) else (mixer.key_heads, mixer.head_dim) for mixer in mixers]
     peaks = [(np.zeros(shape, np.float32), np.zeros(shape, np.float32)) for shape in shapes]
+    # Of the model's configuration where layers differ in kind; else one that does not forget what left a window
+    given = {"config": model.config} if convolves else {}
     for batch in batches:
-        cache = DynamicCache()  # without the model's configuration: one that does not forget what left a window
+        cache = DynamicCache(**given)
         model(input_ids=torch.from_numpy(batch["input_ids"]), past_key_values=cache, use_cache=True)
-        for block, layer, (keys, values) in zip(decoder.blocks, cache.layers, peaks, strict=True):
-            rotary = block.attention.rotary
+        for mixer, layer, (keys, values) in zip(mixers, cache.layers, peaks, strict=True):
+            if isinstance(mixer, ShortConvolution):
+                continue
+            rotary = mixer.rotary
             sizes = _turned_sizes(layer.keys[0].float().numpy(), 0 if rotary is None else rotary.cos.shape[1])
             np.maximum(keys, sizes.max(1), out=keys)
             np.maximum(values, np.abs(layer.values[0].float().numpy()).max(1), out=values)

@@ -1,7 +1,7 @@
 """The parts of a decoder-only transformer, as arrays: what every format writes its graph from.
 
     h = embedding[ids] * scale (+ positions)
-    for each block:  h += attention(norm(h));  h += feed_forward(norm(h))
+    for each block:  h += mixer(norm(h));  h += feed_forward(norm(h))
     logits = head(norm(h))
 
 Weights are float32 views of the eager model's, (outputs, inputs) as `torch.nn.Linear` has them.
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from edgewright.errors import UnsupportedConversion
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -21,7 +23,17 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
-__all__ = ["Attention", "Block", "CachePeaks", "Decoder", "FeedForward", "Linear", "Norm", "Rotary"]
+__all__ = [
+    "Attention",
+    "Block",
+    "CachePeaks",
+    "Decoder",
+    "FeedForward",
+    "Linear",
+    "Norm",
+    "Rotary",
+    "ShortConvolution",
+]
 
 CachePeaks: TypeAlias = "tuple[Array, Array]"
 """How large a layer's keys and its values become, by channel: float32 (key_heads * head_dim,) each."""
@@ -97,6 +109,39 @@ class Attention:
     query_norm: Norm | None = None
     key_norm: Norm | None = None
 
+    @property
+    def reads(self) -> tuple[Linear, ...]:
+        """The products of the state that comes in."""
+        return self.query, self.key, self.value
+
+
+@dataclass(frozen=True, eq=False)
+class ShortConvolution:
+    """output(after * conv(before * x)), a gated causal convolution of each channel over a few tokens (LFM2).
+
+    It remembers as many tokens as the kernel has taps, however long the text is (arXiv 2511.23404).
+
+    Attributes:
+        inputs: before, after and x side by side: (3 * width, width).
+        kernel: (width, taps), the last tap that of the token itself.
+        bias: of the convolution, (width,), or None.
+    """
+
+    inputs: Linear
+    output: Linear
+    kernel: Array
+    bias: Array | None = None
+
+    @property
+    def reads(self) -> tuple[Linear, ...]:
+        """The product of the state that comes in."""
+        return (self.inputs,)
+
+    @property
+    def taps(self) -> int:
+        """Tokens that one sees, itself among them."""
+        return int(self.kernel.shape[1])
+
 
 @dataclass(frozen=True, eq=False)
 class FeedForward:
@@ -117,16 +162,29 @@ class Block:
     """One layer.
 
     Attributes:
+        mixer: what lets tokens see those before them.
         before_feed_forward: None where both parts read the same normalised state, side by side.
-        after_attention: of what attention adds, before it is added; or None, as `after_feed_forward`.
+        after_attention: of what the mixer adds, before it is added; or None, as `after_feed_forward`.
     """
 
     before_attention: Norm
-    attention: Attention
+    mixer: Attention | ShortConvolution
     feed_forward: FeedForward
     before_feed_forward: Norm | None
     after_attention: Norm | None = None
     after_feed_forward: Norm | None = None
+
+    @property
+    def attention(self) -> Attention:
+        """The mixer of formats whose caches hold keys and values alone.
+
+        Raises:
+            UnsupportedConversion: it is none.
+        """
+        if isinstance(self.mixer, ShortConvolution):
+            what = "a layer is a short convolution, whose state the caches of this format have no place for"
+            raise UnsupportedConversion(what, hint="--format onnx")
+        return self.mixer
 
 
 @dataclass(frozen=True, eq=False)

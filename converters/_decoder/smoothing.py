@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgewright.converters._decoder.parts import Linear
+from edgewright.converters._decoder.parts import Linear, ShortConvolution
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from edgewright.converters._decoder.parts import Block, Decoder, Norm
+    from edgewright.converters._decoder.parts import Attention, Block, Decoder, Norm
     from edgewright.converters._rounding.gptq import Moments
 
     Array = NDArray[np.float32]
@@ -36,8 +36,8 @@ def smoothed(decoder: Decoder, moments: Moments) -> Decoder:
 
 
 def _block(block: Block, moments: Moments) -> Block:
-    attention, part = block.attention, block.feed_forward
-    reads = [attention.query, attention.key, attention.value]
+    mixer, part = block.mixer, block.feed_forward
+    reads, count = list(mixer.reads), len(mixer.reads)
     feeds = [part.up, *([part.gate] if part.gate else [])]
     side_by_side = block.before_feed_forward is None
     norm, reads = _behind_norm(block.before_attention, reads + feeds * side_by_side, moments)
@@ -45,17 +45,30 @@ def _block(block: Block, moments: Moments) -> Block:
     if before is not None:
         before, feeds = _behind_norm(before, feeds, moments)
     else:
-        feeds = reads[3:]
+        feeds = reads[count:]
     up, down = feeds[0], part.down
     if part.gate:  # without one the activation lies between the two
         up, down = _behind_product(up, down, moments)
     return replace(
         block,
         before_attention=norm,
-        attention=replace(attention, query=reads[0], key=reads[1], value=reads[2]),
+        mixer=_mixer(mixer, reads[:count], moments),
         before_feed_forward=before,
         feed_forward=replace(part, up=up, down=down, gate=feeds[1] if part.gate else None),
     )
+
+
+def _mixer(
+    mixer: Attention | ShortConvolution, reads: Sequence[Linear], moments: Moments
+) -> Attention | ShortConvolution:
+    if not isinstance(mixer, ShortConvolution):
+        return replace(mixer, query=reads[0], key=reads[1], value=reads[2])
+    inputs, by = reads[0], np.ones(len(reads[0].weight), np.float32)
+    width = len(mixer.kernel)
+    by[width : 2 * width] = _factors([mixer.output], moments)  # the gate behind scales what the output reads
+    bias = None if inputs.bias is None else inputs.bias / by
+    inputs = Linear(inputs.name, inputs.weight / by[:, None], bias)
+    return replace(mixer, inputs=inputs, output=_times(mixer.output, by[width : 2 * width]))
 
 
 def _behind_norm(norm: Norm, readers: Sequence[Linear], moments: Moments) -> tuple[Norm, list[Linear]]:

@@ -3,6 +3,8 @@
     input_ids (batch, n), attention_mask (batch, past + n) of ones, past_key_values.L.key and .value
     -> logits (batch, kept, vocabulary), present.L.key and .value
 
+and of a layer that is a short convolution past_conv.L (batch, width, taps) -> present_conv.L: what it convolved last.
+
 The names, those of the free dimensions among them, are those of transformers' own exports, which onnxruntime-genai
 and transformers.js look for. Attention is com.microsoft's GroupQueryAttention: it turns queries and keys itself, and
 where `past` and `present` are one buffer it writes in place. `position_ids` is an input where the model has a table
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgewright.converters._decoder.parts import ShortConvolution
 from edgewright.converters._onnx.writer import ACTIVATIONS, DOMAIN, Writer
 
 if TYPE_CHECKING:
@@ -80,7 +83,7 @@ class _Graph(Writer):
             for name in whole
         ]
         inputs.append(helper.make_tensor_value_info("num_logits_to_keep", TensorProto.INT64, [1]))
-        return inputs + self._cache("past_key_values", "past_sequence_length")
+        return inputs + self._cache("past", "past_key_values", "past_sequence_length")
 
     def _outputs(self) -> list[Any]:
         from onnx import TensorProto, helper
@@ -88,28 +91,34 @@ class _Graph(Writer):
         shape = ["batch_size", "kept", self.decoder.vocabulary]
         return [
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape),
-            *self._cache("present", "total_sequence_length"),
+            *self._cache("present", "present", "total_sequence_length"),
         ]
 
-    def _cache(self, name: str, length: str) -> list[Any]:
+    def _cache(self, when: str, name: str, length: str) -> list[Any]:
         from onnx import TensorProto, helper
 
-        return [
-            helper.make_tensor_value_info(
-                f"{name}.{at}.{part}",
-                TensorProto.INT8 if self._peaks else TensorProto.FLOAT,
-                ["batch_size", block.attention.key_heads, length, block.attention.head_dim],
-            )
-            for at, block in enumerate(self.decoder.blocks)
-            for part in ("key", "value")
-        ]
+        found, kind = [], TensorProto.INT8 if self._peaks else TensorProto.FLOAT
+        for at, block in enumerate(self.decoder.blocks):
+            mixer = block.mixer
+            if isinstance(mixer, ShortConvolution):
+                state = ["batch_size", self.decoder.width, mixer.taps]
+                found.append(helper.make_tensor_value_info(f"{when}_conv.{at}", TensorProto.FLOAT, state))
+            else:
+                shape = ["batch_size", mixer.key_heads, length, mixer.head_dim]
+                found += [
+                    helper.make_tensor_value_info(f"{name}.{at}.{part}", kind, shape) for part in ("key", "value")
+                ]
+        return found
 
     @property
     def _places(self) -> bool:
         """Whether the graph wants to be told positions."""
-        return self.decoder.positions is not None or any(
-            not _turns_itself(block.attention) for block in self.decoder.blocks
-        )
+        return self.decoder.positions is not None or not all(map(_turns_itself, self._attentions))
+
+    @property
+    def _attentions(self) -> list[Attention]:
+        mixers = (block.mixer for block in self.decoder.blocks)
+        return [mixer for mixer in mixers if not isinstance(mixer, ShortConvolution)]
 
     def _ends(self) -> None:
         """Where the sequence of each row ends, as GroupQueryAttention wants it: int32 (batch,) and a scalar."""
@@ -135,9 +144,10 @@ class _Graph(Writer):
 
     def _block(self, at: int, block: Block, state: str, added: str) -> tuple[str, str]:
         """The state before what the block's last part adds, and that."""
-        self.module = f"layers.{at}.attention"
+        convolves = isinstance(block.mixer, ShortConvolution)
+        self.module = f"layers.{at}.{'convolution' if convolves else 'attention'}"
         read, state = self._normed(block.before_attention, f"{at}.before_attention", state, added)
-        added = self._attention(at, block.attention, read)
+        added = self._mixed(at, block.mixer, read)
         if block.after_attention:
             added, _ = self._normed(block.after_attention, f"{at}.after_attention", added, "")
         self.module = f"layers.{at}.feed_forward"
@@ -172,6 +182,29 @@ class _Graph(Writer):
             epsilon=norm.epsilon,
         )
         return outputs[0], outputs[3]
+
+    def _mixed(self, at: int, mixer: Attention | ShortConvolution, state: str) -> str:
+        if isinstance(mixer, ShortConvolution):
+            return self._convolution(at, mixer, state)
+        return self._attention(at, mixer, state)
+
+    def _convolution(self, at: int, part: ShortConvolution, state: str) -> str:
+        """A product with each tap, added up: for one token Conv takes six times as long, a group for each channel."""
+        packed = self._products.product(self, state, part.inputs)
+        before, after, x = self.node("Split", packed, outputs=3, axis=-1, num_outputs=3)
+        past = self.node("Transpose", f"past_conv.{at}", perm=[0, 2, 1])
+        every = self.node("Concat", past, self.node("Mul", before, x), axis=1)
+        last = self.node("Slice", every, self.index(-part.taps), self.index(_END), self.index(1))
+        self.node("Transpose", last, outputs=[f"present_conv.{at}"], perm=[0, 2, 1])
+        found = ""
+        for tap in range(part.taps):
+            end = tap + 1 - part.taps or _END
+            seen = self.node("Slice", every, self.index(tap + 1), self.index(end), self.index(1))
+            weighed = self.node("Mul", seen, self.constant(f"{at}.tap{tap}", part.kernel[:, tap]))
+            found = self.node("Add", found, weighed) if found else weighed
+        if part.bias is not None:
+            found = self.node("Add", found, self.constant(f"{at}.convolution.bias", part.bias))
+        return self._products.product(self, self.node("Mul", after, found), part.output)
 
     def _attention(self, at: int, attention: Attention, state: str) -> str:
         turned = _turns_itself(attention)
@@ -252,7 +285,7 @@ class _Graph(Writer):
         """The names of the tables of angles; layers share them by identity."""
         rotary = attention.rotary
         assert rotary is not None  # noqa: S101 - asked of layers that turn alone
-        distinct = list(dict.fromkeys(id(block.attention.rotary) for block in self.decoder.blocks))
+        distinct = list(dict.fromkeys(id(one.rotary) for one in self._attentions))
         key = f"rotary{distinct.index(id(rotary))}"
         return [self.constant(f"{key}.cos", rotary.cos), self.constant(f"{key}.sin", rotary.sin)]
 

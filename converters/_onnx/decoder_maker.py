@@ -98,7 +98,7 @@ def _weights(decoder: Decoder) -> list[str]:
     """The names of the weights of all layers."""
     found = []
     for block in decoder.blocks:
-        attention, part = block.attention, block.feed_forward
-        linears = [attention.query, attention.key, attention.value, attention.output, part.up, part.down]
-        found += [linear.name for linear in (*linears, *([part.gate] if part.gate else []))]
+        mixer, part = block.mixer, block.feed_forward
+        linears = [*mixer.reads, mixer.output, part.up, part.down, *([part.gate] if part.gate else [])]
+        found += [linear.name for linear in linears]
     return found

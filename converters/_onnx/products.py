@@ -239,14 +239,15 @@ def pairs(codes: Array) -> Array:
 
 
 def kind_of(linear: Linear) -> str:
-    """Which product of a layer it is, by its name: `down`, `up`, `attention output` or `queries, keys, values`."""
+    """Which product of a layer it is, by its name; of a convolution what attention has in its place."""
     last = linear.name.split("+")[0].removesuffix(".weight").rsplit(".", 2)[-2:]
     word = last[-1].split("[")[0]
-    if word in ("down_proj", "fc2") or last == ["mlp", "c_proj"]:
+    if word in ("down_proj", "fc2", "w2") or last == ["mlp", "c_proj"]:
         return "feed-forward output"
-    if word in ("o_proj", "dense") or last == ["attn", "c_proj"]:
+    if word in ("o_proj", "out_proj", "dense") or last == ["attn", "c_proj"]:
         return "attention output"
-    return "queries, keys and values" if word in ("q_proj", "qkv_proj", "c_attn") else "feed-forward input"
+    read = word in ("q_proj", "qkv_proj", "c_attn", "in_proj")
+    return "queries, keys and values" if read else "feed-forward input"
 
 
 def biased(graph: Writer, found: str, linear: Linear) -> str:

@@ -1,6 +1,7 @@
 """Decoding in ONNX Runtime: keys and values of a layer lie in one buffer that is input and output at once.
 
 GroupQueryAttention then writes in place: without that every token would copy the cache, and ran at 0.56 of the speed.
+So do the states of short convolutions, which are read before they are written, and lie side by side.
 Nothing else is allocated between two tokens. Of several texts each is a row of the same buffers, and the mask says how
 long it is: a run reads the weights once for all of them.
 """
@@ -14,6 +15,7 @@ import numpy as np
 from edgewright.contracts.decoder import Rows
 from edgewright.errors import EngineError
 from edgewright.runtimes._decoding.growing import GrowingDecoder, grow, slots_for
+from edgewright.runtimes._decoding.kept_states import KeptStates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +41,7 @@ class OnnxGraph:
         vocabulary: how many tokens it chooses from.
         past: the names of its inputs of keys and values.
         layers: heads, width of a head, and type of each.
+        convolutions: the names of its inputs of states of short convolutions.
         places: whether it wants to be told positions.
     """
 
@@ -50,12 +53,19 @@ class OnnxGraph:
         if logits is None or not isinstance(logits.shape[-1], int):
             raise EngineError("the artifact has no output logits whose vocabulary is known")
         past = [given for given in session.get_inputs() if given.name.startswith("past_key_values.")]
-        if not past:
+        convolutions = [given for given in session.get_inputs() if given.name.startswith("past_conv.")]
+        if not past and not convolutions:
             raise EngineError("the artifact has no cache: it has no input past_key_values.0.key")
         self.vocabulary: int = logits.shape[-1]
         self.past = [given.name for given in past]
         self.layers = [(given.shape[1], given.shape[3], _DTYPES[given.type]) for given in past]
         self.places = any(given.name == "position_ids" for given in session.get_inputs())
+        self.convolutions = [given.name for given in convolutions]
+        self._state = [(given.shape[1:], _DTYPES[given.type]) for given in convolutions[:1]]  # all have the same
+
+    def states(self, texts: int) -> NDArray[Any] | None:
+        """Those before the first token, (layers, texts, width, taps); None without short convolutions."""
+        return next((np.zeros((len(self.convolutions), texts, *each), kind) for each, kind in self._state), None)
 
 
 class _Run:
@@ -76,6 +86,13 @@ class _Run:
             self.give(name, value)
             self.take(name.replace("past_key_values", "present"), value)
 
+    def states(self, states: NDArray[Any]) -> None:
+        """Keep the states of convolutions in this array (layers, texts, width, taps)."""
+        for name, array in zip(self._graph.convolutions, states, strict=True):
+            value = self.own(array)
+            self.give(name, value)
+            self.take(name.replace("past", "present"), value)
+
     def clear(self) -> None:
         """Let go of what is read and written."""
         self._io.clear_binding_inputs()
@@ -89,18 +106,28 @@ class _Run:
 class OnnxDecoder(GrowingDecoder):
     """One text in a graph."""
 
-    def __init__(self, graph: OnnxGraph, context: int) -> None:
+    def __init__(self, graph: OnnxGraph, context: int, states: NDArray[Any] | None = None) -> None:
         self.inputs, self.outputs = graph.inputs, graph.outputs
         super().__init__(graph.vocabulary, context, graph.layers)
         self._graph, self._io = graph, _Run(graph)
         self._kept: dict[int, tuple[NDArray[np.float32], Any, Any]] = {}
         self._one = np.zeros((1, 1), np.int64)
         self._one_value = self._io.own(self._one)
+        states = graph.states(1) if states is None else states
+        self.states = None if states is None else KeptStates(states)
         self._reserve()
 
     def _rows(self, count: int) -> Rows:
         """Over the same session, in buffers of their own."""
         return _Rows(self._graph, self.context, count)
+
+    def held(self, length: int) -> int:
+        """Those after which the states of convolutions are known."""
+        return self.states.held(length, self.length) if self.states else length
+
+    def _rewind(self, length: int) -> None:
+        if self.states and length != self.length:
+            self.states.go_back(length)
 
     def _run(self, ids: NDArray[np.int64], kept: int) -> NDArray[np.float32]:
         total = self.length + len(ids)
@@ -111,8 +138,31 @@ class OnnxDecoder(GrowingDecoder):
         if self._graph.places:
             io.give("position_ids", io.own(self._order[:, self.length : total]))
         out = self._out(kept)
-        io()
+        if self.states:
+            self._run_states(self.states, len(ids))
+        else:
+            io()
         return out
+
+    def _run_states(self, states: KeptStates, count: int) -> None:
+        """Run, and keep the states around what is no single step: somebody may come back to where a turn began."""
+        begins = count > 1 or self.length == 0
+        if begins:
+            states.keep(self.length)
+        with states.run():
+            self._io()
+        if begins:
+            states.keep(self.length + count)
+
+    def _keys_and_values(self, length: int) -> list[NDArray[Any]]:
+        states = [self.states.now.copy()] if self.states else []
+        return super()._keys_and_values(length) + states
+
+    def _take(self, arrays: Sequence[NDArray[Any]], length: int) -> None:
+        if self.states:
+            *arrays, states = arrays
+            self.states.take(states)
+        super()._take(arrays, length)
 
     def _bind_ids(self, ids: NDArray[np.int64]) -> None:
         if len(ids) == 1:
@@ -138,6 +188,8 @@ class OnnxDecoder(GrowingDecoder):
 
     def _bind(self) -> None:
         self._io.cache(self._cache)
+        if self.states:
+            self._io.states(self.states.now)
         self._ones = np.ones((1, self._slots), np.int64)
         self._order = np.arange(self._slots, dtype=np.int64)[None]
 
@@ -145,9 +197,9 @@ class OnnxDecoder(GrowingDecoder):
 class _Row(OnnxDecoder):
     """One text of several: its buffers are a row of theirs."""
 
-    def __init__(self, of: _Rows, graph: OnnxGraph, context: int) -> None:
+    def __init__(self, of: _Rows, graph: OnnxGraph, context: int, states: NDArray[Any] | None) -> None:
         self._of = of
-        super().__init__(graph, context)
+        super().__init__(graph, context, states)
 
     def _reserve(self, tokens: int = 0) -> None:
         self._of.reserve(tokens)
@@ -170,7 +222,10 @@ class _Rows(Rows):
         self._graph, self._context, self._io = graph, context, _Run(graph)
         self._slots, self._bound = 0, 0
         self._cache: list[NDArray[Any]] = []
-        self.decoders: tuple[_Row, ...] = tuple(_Row(self, graph, context) for _ in range(count))
+        states = graph.states(count)
+        self._states = None if states is None else KeptStates(states)
+        parts = [None if states is None else states[:, at : at + 1] for at in range(count)]
+        self.decoders: tuple[_Row, ...] = tuple(_Row(self, graph, context, part) for part in parts)
         self._one = np.ones(1, np.int64)
         self.reserve(1)
 
@@ -198,7 +253,11 @@ class _Rows(Rows):
         io.give("attention_mask", io.own(mask))
         if self._graph.places:
             io.give("position_ids", io.own(places))
-        io()
+        if self._states:
+            with self._states.run():
+                io()
+        else:
+            io()
         return self._logits[:, 0]
 
     def _bind(self, count: int) -> None:
@@ -207,6 +266,8 @@ class _Rows(Rows):
         self._ids = np.zeros((count, 1), np.int64)
         self._logits = np.empty((count, 1, self._graph.vocabulary), np.float32)
         self._io.cache([array[:count] for array in self._cache])
+        if self._states:
+            self._io.states(self._states.now[:, :count])
         self._io.give("num_logits_to_keep", self._io.own(self._one))
         self._io.give("input_ids", self._io.own(self._ids))
         self._io.take("logits", self._io.own(self._logits))
@@ -214,3 +275,6 @@ class _Rows(Rows):
     def _copy(self, source: int, target: int, length: int) -> None:
         for array in self._cache:
             array[target, :, :length] = array[source, :, :length]
+        of, to = self.decoders[source], self.decoders[target].states
+        if of.states and to:
+            to.follow(of.states, length, of.length)

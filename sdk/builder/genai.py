@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["FILE", "genai_config"]
 
 FILE = "genai_config.json"
-_KINDS = ("gemma", "gemma3_text", "gpt2", "llama", "mistral", "phi", "phi3", "qwen2", "qwen3", "smollm3")
+_KINDS = ("gemma", "gemma3_text", "gpt2", "lfm2", "llama", "mistral", "phi", "phi3", "qwen2", "qwen3", "smollm3")
 """Families that it knows by the name of their `model_type`; the others pass as Llama, whose inputs they have."""
 
 
@@ -44,6 +44,11 @@ def genai_config(artifact: Artifact, config: Mapping[str, Any], generation: Mapp
         "inputs": {**given, **cache},
         "outputs": {"logits": "logits", **present},
     }
+    if taps := next((spec.shape[-1] for spec in artifact.inputs if spec.name.startswith("past_conv.")), None):
+        kinds = ["conv" if f"past_conv.{at}" in taken else "full_attention" for at in range(sizes.layers)]
+        decoder |= {"layer_types": kinds, "conv_cache_size": taps}
+        decoder["inputs"]["past_conv_names"] = "past_conv.%d"
+        decoder["outputs"]["present_conv_names"] = "present_conv.%d"
     model = {
         "type": kind if kind in _KINDS else "llama",
         "vocab_size": sizes.vocabulary,

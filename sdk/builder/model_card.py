@@ -207,7 +207,7 @@ def _c(manifest: Manifest) -> Iterator[str]:
 
 
 def _cache(name: str) -> bool:
-    return name.startswith(("past_key_values.", "present."))
+    return name.startswith(("past_key_values.", "past_conv.", "present.", "present_conv."))
 
 
 def _carried(source: SourceCard) -> Iterator[str]:

@@ -21,8 +21,8 @@ __all__ = ["command"]
 
 _NO_MODEL = ("nothing", "unknown", "file")
 """Kinds of which there is nothing to say but that a bundle was expected."""
-_CACHE = ("past_key_values.", "present.")
-"""What the names of keys and values begin with, as transformers exports them."""
+_CACHE = ("past_key_values.", "past_conv.", "present.", "present_conv.")
+"""What the names of keys, values and states of convolutions begin with, as transformers exports them."""
 
 
 @click.command("inspect", epilog=example("inspect sentiment"))

@@ -26,7 +26,7 @@ _REST = (
 @click.argument("text", nargs=-1, required=True, type=click.Path())
 @click.option("-o", "--out", type=click.Path(), required=True, help="The new model directory.")
 @click.option("--preset", default="10m", show_default=True, help="Its size: 1m, 10m, 60m or 135m parameters.")
-@click.option("--shape", type=click.Choice(["llama", "gpt2"]), help="Its architecture, by default llama.")
+@click.option("--shape", type=click.Choice(["llama", "gpt2", "lfm2"]), help="Its architecture, by default llama.")
 @click.option("--vocabulary", type=int, help="Tokens. What follows changes the preset.")
 @click.option("--width", type=int, help="Of the hidden states.")
 @click.option("--layers", type=int, help="Their number.")

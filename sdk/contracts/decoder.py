@@ -76,14 +76,22 @@ class Decoder(ABC):
         self.length += len(tokens)
         return logits
 
+    def held(self, length: int) -> int:
+        """The most tokens, of the first `length`, that it can go back to: all, for a cache that is cut anywhere."""
+        return length
+
     def rewind(self, length: int) -> None:
         """Forget all tokens but the first `length`: it costs nothing.
 
         Raises:
-            UsageError: it has not read so many.
+            UsageError: it has not read so many, or does not hold what it knew then.
         """
         if not 0 <= length <= self.length:
             raise UsageError(f"cannot go back to {length} tokens of {self.length}")
+        if self.held(length) != length:
+            what = f"cannot go back to {length} tokens: of these the state after {self.held(length)} is held"
+            raise UsageError(what, hint="go back to those, and read the rest again")
+        self._rewind(length)
         self.length = length
 
     def keys_and_values(self) -> list[NDArray[Any]]:
@@ -107,6 +115,9 @@ class Decoder(ABC):
             raise
         except Exception as error:
             raise EngineError(f"there is no room for {count} texts: {type(error).__name__}: {error}") from error
+
+    def _rewind(self, length: int) -> None:  # noqa: B027 - a cache that is cut anywhere has nothing to do
+        """Take up the state after `length` tokens, of those that `held` gives."""
 
     def close(self) -> None:  # noqa: B027 - most give everything back when they are let go
         """Give back what outlives the object."""
@@ -163,9 +174,9 @@ class Rows(ABC):
         """Have text `target` be the first `length` tokens of text `source`, by copying its keys and values.
 
         Raises:
-            UsageError: that has not read so many.
+            UsageError: that has not read so many, or does not hold what it knew then.
         """
-        if not 0 <= length <= self.decoders[source].length:
+        if not 0 <= length <= self.decoders[source].length or self.decoders[source].held(length) != length:
             raise UsageError(f"cannot copy {length} tokens of {self.decoders[source].length}")
         self._copy(source, target, length)
         self.decoders[target].length = length

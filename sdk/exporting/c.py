@@ -49,6 +49,8 @@ _TASKS = (
 """What `edgewright.c` answers; the last is written, by `ew_stream`."""
 _CACHE = "past_key_values."
 """How the names of a decoder's keys and values begin."""
+_STATE = "past_conv."
+"""And those of the states of its short convolutions."""
 _LITERT_CACHE = "kv_cache_"
 """The same in a file for LiteRT, which beside them takes these:"""
 _LITERT_GIVEN = {"tokens": "int32", "input_pos": "int32"}
@@ -137,6 +139,11 @@ def _check(manifest: Manifest, artifact: Artifact) -> None:
     if manifest.task not in _TASKS:
         hint = f"it answers {', '.join(_TASKS)}"
         raise UnsupportedConversion(f"the C core has no task {manifest.task}", hint=hint)
+    if any(one.name.startswith(_STATE) for one in artifact.inputs):
+        what = f"the C core keeps keys and values alone, {artifact.path} has short convolutions too"
+        raise UnsupportedConversion(
+            what, hint="edgewright run and serve write with it, as transformers.js does in a page"
+        )
     strange = _strange_of_decoder(artifact) if manifest.task == "text-generation" else _strange(artifact)
     if strange:
         names = ", ".join(f"{one.name} ({one.dtype})" for one in strange)

@@ -112,7 +112,7 @@ class Batch:
 
     def _read(self, at: int, row: Row) -> NDArray[np.float32]:
         """The logits after a prompt, what another text begins with as well copied from there."""
-        alike = [common(session.tokens, row.ids) for session in self._sessions]
+        alike = [session.decoder.held(common(session.tokens, row.ids)) for session in self._sessions]
         source = max(range(len(alike)), key=lambda other: (alike[other], other == at))
         if source != at:
             self._copy(source, at, alike[source])

@@ -56,13 +56,14 @@ class CacheSession:
         if not 0 < len(ids) <= self.decoder.context:
             what = f"the prompt has {len(ids)} tokens, the context is {self.decoder.context}"
             raise UsageError(what, hint="shorten it" if ids else "write something")
-        shared = common(self.tokens, ids)
-        self.reused = min(shared, len(ids) - 1)  # the last token is read again: its logits are wanted
+        shared = min(common(self.tokens, ids), len(ids) - 1)  # the last token is read again: its logits are wanted
+        self.reused = self.decoder.held(shared)
         self.decoder.rewind(self.reused)
         del self.tokens[self.reused :]
         logits = np.empty(0, np.float32)
-        for at in range(self.reused, len(ids), self._chunk):
-            logits = self._read(ids[at : at + self._chunk])
+        for begin, end in ((self.reused, shared), (shared, len(ids))):  # what begins alike may be gone back to again
+            for at in range(begin, end, self._chunk):
+                logits = self._read(ids[at : min(at + self._chunk, end)])
         return logits
 
     def step(self, token: int) -> NDArray[np.float32]:
@@ -76,9 +77,12 @@ class CacheSession:
         return logits
 
     def rewind(self, length: int) -> None:
-        """Forget all tokens but the first `length`."""
-        self.decoder.rewind(length)
-        del self.tokens[length:]
+        """Forget all tokens but the first `length`; those whose state the decoder does not hold are read again."""
+        held = self.decoder.held(length)
+        self.decoder.rewind(held)
+        again, self.tokens = self.tokens[held:length], self.tokens[:held]
+        for at in range(0, len(again), self._chunk):
+            self._read(again[at : at + self._chunk])
 
     def slide(self, beginning: int) -> None:
         """Forget the older half of what is behind the first `beginning` tokens, half of all at most."""

@@ -118,10 +118,26 @@ def activation_bytes(config: Mapping[str, Any], tokens: int) -> float:
 
 
 def kv_cache_bytes(config: Mapping[str, Any], tokens: int, *, bytes_each: int = 4) -> int:
-    """Keys and values of a decoder's layers for so many tokens; 0 for a model that does not generate."""
+    """Keys and values of a decoder's layers for so many tokens; 0 for a model that does not generate.
+
+    A layer that is a short convolution keeps its last few states instead, whatever is read.
+    """
     names = config.get("architectures")
     if not isinstance(names, list) or not any(str(name).endswith(("ForCausalLM", "LMHeadModel")) for name in names):
         return 0
     sizes = Sizes.of(config)
-    layers = sizes.decoder_layers or sizes.layers
-    return 2 * layers * sizes.key_value_heads * sizes.head_dim * tokens * bytes_each
+    layers, convolve = sizes.decoder_layers or sizes.layers, _convolutions(config)
+    keys_and_values = 2 * (layers - convolve) * sizes.key_value_heads * sizes.head_dim * tokens * bytes_each
+    taps = config.get("conv_L_cache")
+    states = convolve * sizes.width * taps if type(taps) is int else 0
+    return keys_and_values + _BYTES["float32"] * states
+
+
+def _convolutions(config: Mapping[str, Any]) -> int:
+    """The layers that convolve: LFM2's older files name those that attend alone."""
+    kinds, attend = config.get("layer_types"), config.get("full_attn_idxs")
+    if isinstance(kinds, list):
+        return kinds.count("conv")
+    if config.get("model_type") == "lfm2" and isinstance(attend, list):
+        return Sizes.of(config).layers - len(attend)
+    return 0

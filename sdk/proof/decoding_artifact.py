@@ -192,9 +192,10 @@ def _ways(decoder: Decoder, opened: Callable[[], Decoder], prompt: Sequence[int]
     if half:
         decoder.rewind(0)
         session = CacheSession(decoder)
+        session.prompt(prompt[:half])
         session.prompt([*prompt[:half], *reversed(prompt[half:])])
         found["cached"] = session.prompt(prompt).astype(np.float64)
-        decoder.rewind(half)
+        session.rewind(half)
         resumed = opened()
         resumed.restore(decoder.keys_and_values(), half)
         found["resumed"] = resumed.read(prompt[half:])[-1].astype(np.float64)

@@ -190,7 +190,7 @@ def losses_of(decoder: Decoder, spans: Sequence[Span]) -> list[float]:
     found: list[float] = []
     before: tuple[int, ...] = ()
     for span in spans:
-        shared = _shared(before, span) if before else 0
+        shared = decoder.held(_shared(before, span)) if before else 0
         decoder.rewind(shared)
         found.append(_loss(decoder, span, shared))
         before = span.ids

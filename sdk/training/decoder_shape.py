@@ -9,31 +9,38 @@ from edgewright.errors import UsageError
 
 __all__ = ["PRESETS", "DecoderShape", "Family", "named"]
 
-Family = Literal["llama", "gpt2"]
+Family = Literal["llama", "gpt2", "lfm2"]
 _LEAST_VOCABULARY = 257
 """A token for each byte, and one that ends a document."""
 _THETA = 10000.0
 """Of rotary positions: Su et al. 2021 (arXiv 2104.09864), section 3.4.3, as in Llama."""
+_TAPS = 3
+"""Tokens that a short convolution sees: those of every LFM2 (its config.json, `conv_L_cache`)."""
+_EVERY = 3
+"""Of so many layers the last one attends: LFM2-350M's third, sixth, ninth ... do, denser at its end."""
 
 
 @dataclass(frozen=True)
 class DecoderShape:
-    """A decoder: Llama (arXiv 2302.13971: rotary positions, RMS norms, SwiGLU) or GPT-2 (learnt positions, GELU).
+    """A decoder: Llama (arXiv 2302.13971: rotary positions, RMS norms, SwiGLU), GPT-2 (learnt positions, GELU) or LFM2.
+
+    LFM2 (arXiv 2511.23404) is Llama with norms of queries and keys in every third layer, and with a gated convolution
+    over three tokens in place of attention in the others, whose memory does not grow with the text.
 
     The table of tokens is the last layer too (Press and Wolf, arXiv 1608.05859), in every shape.
 
     Attributes:
-        family: `llama` or `gpt2`.
+        family: `llama`, `gpt2` or `lfm2`.
         vocabulary: tokens.
         width: of the hidden states.
         layers: their number.
         heads: of attention.
         kv_heads: heads of keys and values, which divide `heads`: as many is multi-head attention, 1 multi-query
-            (Shazeer, arXiv 1911.02150), between them grouped-query (Ainslie et al., arXiv 2305.13245). Llama's alone.
+            (Shazeer, arXiv 1911.02150), between them grouped-query (Ainslie et al., arXiv 2305.13245). Not GPT-2's.
         feed_forward: neurons of a layer.
         context: tokens that the model reads at most.
         window: tokens that each one sees before it, 0 for all (Beltagy et al., arXiv 2004.05150, section 3.1); such a
-            shape is Mistral's (arXiv 2310.06825), which is Llama's but for the window.
+            shape is Mistral's (arXiv 2310.06825), which is Llama's but for the window. Llama's alone.
     """
 
     family: Family = "llama"
@@ -65,11 +72,20 @@ class DecoderShape:
             raise UsageError(f"{self.heads} heads cannot share {self.key_heads} heads of keys and values evenly")
         if self.family == "gpt2" and (self.window or self.key_heads != self.heads):
             raise UsageError("GPT-2 has neither a window nor shared keys", hint="choose the shape llama")
+        if self.family == "lfm2" and self.window:
+            raise UsageError("LFM2's attention has no window", hint="choose the shape llama")
 
     @property
     def key_heads(self) -> int:
         """Heads of keys and values: `kv_heads`, or as many as there are heads."""
         return self.kv_heads or self.heads
+
+    @property
+    def attention_layers(self) -> list[int]:
+        """The layers that attend; the others of LFM2 convolve."""
+        if self.family != "lfm2":
+            return list(range(self.layers))
+        return list(range(min(_EVERY, self.layers) - 1, self.layers, _EVERY))
 
     @property
     def parameters(self) -> int:
@@ -78,27 +94,35 @@ class DecoderShape:
         if self.family == "gpt2":
             layer = self.width * (4 * self.width + 2 * self.feed_forward + 9) + self.feed_forward
             return self.layers * layer + self.width * (self.vocabulary + self.context + 2)
-        layer = self.width * (2 * self.width + 2 * keys + 3 * self.feed_forward + 2)
-        return self.layers * layer + self.width * (self.vocabulary + 1)
+        attention, attend = self.width * 2 * (self.width + keys), len(self.attention_layers)
+        if self.family == "lfm2":
+            attention += 2 * (self.width // self.heads)
+        convolution = self.width * (4 * self.width + _TAPS)
+        mixers = attend * attention + (self.layers - attend) * convolution
+        return mixers + self.layers * self.width * (3 * self.feed_forward + 2) + self.width * (self.vocabulary + 1)
 
     def flops_per_token(self) -> int:
         """Operations of a training step for each token: Chowdhery et al. 2022 (arXiv 2204.02311), appendix B."""
-        return 6 * self.parameters + 12 * self.layers * self.width * self.context
+        return 6 * self.parameters + 12 * len(self.attention_layers) * self.width * self.context
 
     def cache_bytes(self, value_bytes: int = 4) -> int:
-        """Bytes that keys and values of a full context take."""
-        seen = min(self.window or self.context, self.context)
-        return 2 * self.layers * self.key_heads * (self.width // self.heads) * seen * value_bytes
+        """Bytes that keys and values of a full context take, and the states of convolutions."""
+        seen, attend = min(self.window or self.context, self.context), len(self.attention_layers)
+        states = (self.layers - attend) * self.width * _TAPS
+        return (2 * attend * self.key_heads * (self.width // self.heads) * seen + states) * value_bytes
 
     def config(self, *, dropout: float = 0.0, begin: int = 0, end: int = 0) -> dict[str, Any]:
-        """What transformers' AutoConfig is made of: `model_type` and its fields."""
+        """What transformers' AutoConfig is made of: `model_type` and its fields.
+
+        Raises:
+            UsageError: `dropout` of a shape that has none.
+        """
         ids = {"bos_token_id": begin, "eos_token_id": end, "vocab_size": self.vocabulary, "tie_word_embeddings": True}
         if self.family == "gpt2":
             names = {"n_embd": self.width, "n_layer": self.layers, "n_head": self.heads, "n_inner": self.feed_forward}
             drops = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), dropout)
             return {"model_type": "gpt2", "n_positions": self.context, **names, **drops, **ids}
-        return {
-            "model_type": "mistral" if self.window else "llama",
+        sizes = {
             "hidden_size": self.width,
             "num_hidden_layers": self.layers,
             "num_attention_heads": self.heads,
@@ -107,10 +131,24 @@ class DecoderShape:
             "intermediate_size": self.feed_forward,
             "max_position_embeddings": self.context,
             "rope_theta": _THETA,
+        }
+        if self.family == "lfm2":
+            return {"model_type": "lfm2", **sizes, **self._mixers(dropout), **ids}
+        return {
+            "model_type": "mistral" if self.window else "llama",
+            **sizes,
             "attention_dropout": dropout,
             **({"sliding_window": self.window} if self.window else {}),
             **ids,
         }
+
+    def _mixers(self, dropout: float) -> dict[str, Any]:
+        if dropout:
+            raise UsageError(f"dropout is {dropout}, LFM2 has none", hint="leave it out, or choose the shape llama")
+        attend = self.attention_layers
+        kinds = ["full_attention" if at in attend else "conv" for at in range(self.layers)]
+        taps = {"conv_L_cache": _TAPS, "block_auto_adjust_ff_dim": False}
+        return {"layer_types": kinds, **taps, "pad_token_id": None}  # its own is 0, whose row would stay zero
 
     def changed(self, **sizes: Any) -> DecoderShape:
         """The same with other sizes; None and 0 leave one as it is. Raises UsageError."""

@@ -132,6 +132,7 @@ def pretrain(
     threads.limit(wanted.threads)
     documents = Documents.of([text] if isinstance(text, (str, Path)) else text, separator=separator, column=column)
     unfinished, size = Unfinished(target), shape if isinstance(shape, DecoderShape) else named(shape)
+    size.config(dropout=wanted.dropout)  # what cannot be is refused before the text is read
     lesson = _Lesson.of(teacher, tokenizer, alpha, temperature)
     facts = {**asdict(wanted), **asdict(size), "text": documents.fingerprint(), **lesson.facts()}
     with first_alone():

@@ -28,7 +28,8 @@ class PretrainingRecipe:
         weight_decay: of matrices; biases and norms have none.
         beta2: of AdamW's squares; beta1 is 0.9.
         clip: the largest norm of the gradients.
-        dropout: the share of activations left out: of attention's in Llama's shape, of every layer's in GPT-2's.
+        dropout: the share of activations left out: of attention's in Llama's shape, of every layer's in GPT-2's; LFM2's
+            has none.
         validation: the share of the documents that is not trained on.
         evaluations: how often validation is looked at, evenly; the best model is kept.
         evaluation_tokens: tokens of validation that are looked at, at most.

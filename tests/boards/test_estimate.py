@@ -126,6 +126,14 @@ def test_a_cache_of_keys_and_values_where_a_model_generates():
     assert kv_cache_bytes(MINILM, 1000) == kv_cache_bytes({}, 1000) == 0
 
 
+@pytest.mark.parametrize("kinds", [{"layer_types": ["conv", "full_attention"] * 8}, {"full_attn_idxs": [*range(8)]}])
+def test_a_short_convolution_keeps_its_last_states_whatever_is_read(kinds):
+    sizes = {"hidden_size": 1024, "num_hidden_layers": 16, "num_attention_heads": 16, "num_key_value_heads": 8}
+    lfm2 = {"architectures": ["Lfm2ForCausalLM"], "model_type": "lfm2", "conv_L_cache": 3, **sizes, **kinds}
+    assert kv_cache_bytes(lfm2, 1000) == 2 * 8 * 8 * 64 * 1000 * 4 + 8 * 1024 * 3 * 4
+    assert kv_cache_bytes(lfm2, 1000, bytes_each=1) == 2 * 8 * 8 * 64 * 1000 + 8 * 1024 * 3 * 4
+
+
 @pytest.mark.parametrize(("dtype", "bytes_each"), [("float32", 4), ("float16", 2), ("int8", 1), (None, 4)])
 def test_a_cache_takes_what_its_numbers_take(minilm, dtype, bytes_each):
     llama = {"architectures": ["LlamaForCausalLM"], "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}

@@ -147,3 +147,17 @@ def test_a_task_that_it_does_not_have_is_refused(made):
     translates = Bundle(bundle.directory, structs.replace(bundle.manifest, task="translation"))
     with pytest.raises(UnsupportedConversion, match="no task translation"):
         export_c(translates, out="nowhere")
+
+
+def test_a_decoder_with_short_convolutions_is_refused(made):
+    from msgspec import structs
+
+    from edgewright.bundle.bundle import Bundle
+    from edgewright.bundle.manifest import TensorSpec
+
+    bundle = Bundle.open(made("bert", "token-classification", TAGS) / "bundle")
+    state = (TensorSpec("past_conv.0", "float32", (1, 64, 3)),)
+    artifacts = tuple(structs.replace(one, inputs=one.inputs + state) for one in bundle.manifest.artifacts)
+    writes = Bundle(bundle.directory, structs.replace(bundle.manifest, task="text-generation", artifacts=artifacts))
+    with pytest.raises(UnsupportedConversion, match=r"keys and values alone, onnx/\S+ has short convolutions too"):
+        export_c(writes, out="nowhere")

@@ -1,5 +1,5 @@
 import pytest
-from bigram import Bigram
+from bigram import Bigram, Recurrent
 from test_text_stream import byte_level
 
 from edgewright.errors import DataError, SourceError, UsageError
@@ -23,9 +23,9 @@ def generator(words):
     return made(words)
 
 
-def made(words, ends=(), context=64, seed=0):
+def made(words, ends=(), context=64, seed=0, kind=Bigram):
     tokenizer = Tokenizer(words, context)
-    decoder = Bigram(tokenizer.largest_id + 1, context, seed)
+    decoder = kind(tokenizer.largest_id + 1, context, seed)
     return Generator(tokenizer, CacheSession(decoder), Defaults(frozenset(ends), Sampling()), directory=words)
 
 
@@ -101,6 +101,19 @@ def test_guesses_change_no_token(words, lookup, seed):
         list(each.stream("Once", max_new_tokens=150, lookup=lookup if each is ended[0] else 0))
     assert ended[0].last.tokens == ended[1].last.tokens
     assert ended[0].last.reason == ended[1].last.reason == "end"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_guesses_and_slides_change_no_token_of_a_decoder_that_cannot_be_cut(words, seed):
+    plain, guessed = (made(words, context=200, seed=seed, kind=Recurrent) for _ in range(2))
+    list(plain.stream("Once", max_new_tokens=150))
+    list(guessed.stream("Once", max_new_tokens=150, lookup=4))
+    assert guessed.last.tokens == plain.last.tokens
+    assert guessed.session.tokens == plain.session.tokens
+    slid = made(words, context=16, seed=seed, kind=Recurrent)
+    list(slid.stream("Once", max_new_tokens=60, when_full="slide"))
+    read, token = slid.session.tokens, slid.last.tokens[-1]
+    assert int(CacheSession(Recurrent(slid.session.decoder.vocabulary, 16, seed)).prompt(read).argmax()) == token
 
 
 def test_a_guess_is_what_came_after_the_same_tokens_the_last_time():

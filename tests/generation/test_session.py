@@ -3,7 +3,7 @@ import os
 
 import numpy as np
 import pytest
-from bigram import Bigram
+from bigram import Bigram, Recurrent
 
 from edgewright.errors import DataError, UsageError
 from edgewright.generation.session import CacheSession
@@ -37,11 +37,37 @@ def test_a_prompt_that_begins_as_the_last_one_did_costs_only_what_is_new():
     assert session.decoder.calls == [1]
 
 
-def test_a_saved_session_goes_on_where_it_was(tmp_path):
-    session = CacheSession(Bigram(), "a" * 64)
+def test_a_decoder_that_cannot_be_cut_reads_again_what_it_does_not_hold():
+    session = CacheSession(Recurrent())
+    session.prompt(PROMPT)
+    session.step(3)
+    calls = session.decoder.calls
+
+    def read(ids):
+        """The calls that a prompt takes; what comes of it is what comes of it alone."""
+        calls.clear()
+        assert (session.prompt(ids) == CacheSession(Recurrent()).prompt(ids)).all()
+        assert session.tokens == list(ids)
+        return calls
+
+    assert read([*PROMPT, 3, 6, 7]) == [2], "a next turn costs its new tokens"
+    assert read([*PROMPT, 4, 4]) == [2], "from the end of a prompt on"
+    assert read([*PROMPT[:4], 11, 2]) == [4, 2], "from the beginning on, for nothing before is held"
+    assert read([*PROMPT[:4], 12, 3]) == [2], "what two prompts began with is held for the third"
+    assert read([*PROMPT[:4], 12, 3]) == [1, 1]
+    session.rewind(5)
+    assert session.tokens == [*PROMPT[:4], 12]
+    assert (session.step(3) == CacheSession(Recurrent()).prompt([*PROMPT[:4], 12, 3])).all()
+    with pytest.raises(UsageError, match="cannot go back to 3 tokens: of these the state after 0 is held; go back to"):
+        session.decoder.rewind(3)
+
+
+@pytest.mark.parametrize("kind", [Bigram, Recurrent])
+def test_a_saved_session_goes_on_where_it_was(tmp_path, kind):
+    session = CacheSession(kind(), "a" * 64)
     session.prompt(PROMPT)
     session.save(tmp_path / "s")
-    other = CacheSession(Bigram(), "a" * 64)
+    other = CacheSession(kind(), "a" * 64)
     other.resume(tmp_path / "s")
     other.decoder.calls.clear()
     assert (other.prompt([*PROMPT, 6]) == session.prompt([*PROMPT, 6])).all()

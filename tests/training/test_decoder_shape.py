@@ -14,7 +14,7 @@ def test_a_preset_has_the_parameters_that_it_is_called_after(name, most):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["llama", "gpt2"])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "lfm2"])
 @pytest.mark.parametrize("name", [*PRESETS, "small"])
 def test_transformers_counts_the_same(name, family):
     import torch
@@ -32,6 +32,21 @@ def test_a_cache_is_as_large_as_its_heads_and_its_window():
     assert SMALL.changed(kv_heads=1).cache_bytes() == SMALL.cache_bytes() // 2
     assert SMALL.changed(window=8).cache_bytes() == SMALL.cache_bytes() // 4
     assert SMALL.changed(window=8).config()["model_type"] == "mistral"
+    assert SMALL.changed(family="lfm2").cache_bytes() == SMALL.cache_bytes() // 2 + 32 * 3 * 4
+
+
+@pytest.mark.parametrize(("layers", "attend"), [(1, [0]), (2, [1]), (3, [2]), (4, [2]), (6, [2, 5]), (8, [2, 5])])
+def test_every_third_layer_of_lfm2_attends(layers, attend):
+    shape = SMALL.changed(family="lfm2", layers=layers)
+    kinds = shape.config()["layer_types"]
+    assert [at for at, kind in enumerate(kinds) if kind == "full_attention"] == shape.attention_layers == attend
+    assert kinds.count("conv") == layers - len(attend)
+
+
+def test_dropout_of_a_shape_that_has_none_is_refused():
+    assert SMALL.config(dropout=0.1)["attention_dropout"] == 0.1
+    with pytest.raises(UsageError, match=r"dropout is 0\.1, LFM2 has none; leave it out"):
+        SMALL.changed(family="lfm2").config(dropout=0.1)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +58,7 @@ def test_a_cache_is_as_large_as_its_heads_and_its_window():
         ({"layers": -1}, "layers is -1, it must be at least 1"),
         ({"vocabulary": 100}, "100 tokens is below 257"),
         ({"family": "gpt2", "window": 8}, "choose the shape llama"),
+        ({"family": "lfm2", "window": 8}, "LFM2's attention has no window; choose the shape llama"),
         ({"family": "bert"}, "unknown shape 'bert'"),
     ],
 )
