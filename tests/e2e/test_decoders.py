@@ -154,7 +154,7 @@ def test_a_runner_writes_by_itself_and_refuses_what_has_no_room(mobile, runner):
     path, chance = mobile / "tflite" / "model.tflite", random.Random(3)
     argv = [str(runner), "infer", str(engine()), str(path), "1", "60"]
     with ew.load(mobile, format="tflite", precision="fp32") as writer:
-        ids = writer.tokenizer.ids("the road")
+        ids, room = writer.tokenizer.ids("the road"), writer.session.decoder.context
         wanted = [*writer.write(ids, writer.options(max_new_tokens=20, ignore_end=True))]
     answers, frames = [], b""
 
@@ -169,17 +169,17 @@ def test_a_runner_writes_by_itself_and_refuses_what_has_no_room(mobile, runner):
     ids_sent = struct.pack(f"<{len(ids)}i", *ids)
     ask(b"W", number(2), number(19), ids_sent)
     for start, kept, sent in (
-        (63, 1, ids_sent),
+        (room - 1, 1, ids_sent),
         (2**63, 1, ids_sent),
         (0, 99, ids_sent),
         (0, 1, ids_sent[:5]),
         (0, 1, struct.pack("<i", -1)),
     ):
         ask(b"L", number(start), number(kept), sent)
-    ask(b"W", number(1), number(64), ids_sent)
+    ask(b"W", number(1), number(room), ids_sent)
     for _ in range(40):
-        fields = [number(chance.choice((0, 1, 5, 63, 64, 2**63))), number(chance.choice((0, 1, 2, 2**62)))]
-        sent = [chance.randrange(-1, 300) for _ in range(chance.choice((0, 1, 3, 64, 65)))]
+        fields = [number(chance.choice((0, 1, 5, room - 1, room, 2**63))), number(chance.choice((0, 1, 2, 2**62)))]
+        sent = [chance.randrange(-1, 300) for _ in range(chance.choice((0, 1, 3, room, room + 1)))]
         ask(chance.choice((b"L", b"W", b"R")), *fields[: chance.randrange(3)], struct.pack(f"<{len(sent)}i", *sent))
     done = subprocess.run(argv, input=frames, capture_output=True, env={"ASAN_OPTIONS": "detect_leaks=0"}, check=False)
     assert (done.returncode, b"Sanitizer" in done.stderr, b"runtime error" in done.stderr) == (0, False, False)
@@ -192,7 +192,10 @@ def test_a_runner_writes_by_itself_and_refuses_what_has_no_room(mobile, runner):
     assert [struct.unpack_from("<i", one)[0] for one in answers[1:7]] == [-1] * 6
     for answer, why in zip(
         answers[1:7],
-        ("room for 64", "room for 64", "none that can be sent", "no tokens", "token 0 is -1", "room for, 64"),
+        (
+            *(f"room for {room}", f"room for {room}", "none that can be sent"),
+            *("no tokens", "token 0 is -1", f"room for, {room}"),
+        ),
         strict=True,
     ):
         assert why in answer.decode(errors="replace")
