@@ -18,7 +18,7 @@ from edgewright._version import __version__
 from edgewright.compression.recipe import read
 from edgewright.compression.steps import Setting
 from edgewright.data import rows
-from edgewright.errors import DataError, StorageError, UsageError
+from edgewright.errors import DataError, EdgewrightError, StorageError, UsageError
 from edgewright.model.source import open_source
 from edgewright.system.atomic import staged
 from edgewright.system.files import compressed_bytes, sha256, write_whole
@@ -166,10 +166,18 @@ class _Chain:
     measure: str
 
     def run(self, *, resume: bool) -> tuple[list[Stage], Path]:
-        """All stages, and the directory of the last one."""
+        """All stages, and the directory of the last one; what fails before a step has begun to work leaves nothing."""
         if self.work.exists() and not resume:
             raise StorageError(f"{self.work} holds unfinished steps", hint="give --resume, or remove it")
         self.work.mkdir(parents=True, exist_ok=True)
+        try:
+            return self._stages()
+        except EdgewrightError:
+            if not any(path.is_dir() for path in self.work.iterdir()):
+                shutil.rmtree(self.work)
+            raise
+
+    def _stages(self) -> tuple[list[Stage], Path]:
         before = self.source
         key = f"{before.sha256()} {self._files()}"
         stages = [self._stage("source", before, self.work / "00-source", 0.0, key)]

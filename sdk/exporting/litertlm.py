@@ -99,8 +99,9 @@ def export_litertlm(
     """
     opened, target = Bundle.of(bundle), Path(out)
     if opened.manifest.task != "text-generation":
-        what = f"LiteRT-LM runs models that write, this one is for {opened.manifest.task}"
-        raise UnsupportedConversion(what, hint="a text classifier goes into MediaPipe: edgewright export mediapipe")
+        task = opened.manifest.task
+        hint = "MediaPipe has them: edgewright export mediapipe" if task == "text-classification" else ""
+        raise UnsupportedConversion(f"LiteRT-LM runs models that write, this one is for {task}", hint=hint)
     artifact = opened.choose(format="tflite", precision=precision)
     check_free(target, force=force)
     registry.require(_NEEDED, "host")

@@ -129,7 +129,8 @@ def _own_rows(
     plain = Distillation()
     other = next((name for name in asdict(plain) if getattr(how, name) != getattr(plain, name)), None)
     if other:
-        raise UsageError(f"a translator is distilled by its translations, {other} is not for it", hint="leave it out")
+        hint = "leave it out; --student names a shape" if other == "shape" else "leave it out"
+        raise UsageError(f"a translator is distilled by its translations, {other} is not for it", hint=hint)
     check_out(out, force=force)
     if str(student) not in SHAPES or Path(student).exists():
         check_translator(Path(student), taught.task)

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from edgewright import build, load, registry
 from edgewright.compression import chain
 from edgewright.compression.chain import compress
-from edgewright.errors import StorageError, UsageError
+from edgewright.errors import DataError, StorageError, UsageError
 from edgewright.model.source import open_source
 from edgewright.training import Recipe, train
 
@@ -142,6 +142,14 @@ def test_finished_steps_are_not_done_again(model, files, tmp_path):
     assert "step 1 of 2, trim-vocabulary: done before" in said
     assert len(stages) == 3
     assert json.loads((out / "config.json").read_text())["num_hidden_layers"] == 1
+
+
+def test_what_fails_before_a_step_has_begun_leaves_nothing_that_stands_in_the_way(model, files, tmp_path):
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('"no object"\n')
+    with pytest.raises(DataError, match="line 1 is not a JSON object"):
+        run(model, {**files, "train": bad}, tmp_path, ("trim-vocabulary", {}))
+    assert not (tmp_path / "small-steps").exists()
 
 
 def test_a_note_of_another_version_is_measured_anew(model, files, tmp_path):
