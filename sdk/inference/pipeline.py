@@ -308,10 +308,13 @@ def load(
         if task.reads_source:
             return open_translator(bundle, artifact, runtime, task, threads=threads, context=context)
         return open_generator(bundle, artifact, runtime, threads=threads, context=context)
+    from edgewright.system.huge_pages import give_back
+
     runtime.buckets = buckets if buckets is not None else choice.buckets if choice else ()
     if workers is None:
         workers = max(1, allowed().threads // threads) if runtime.reentrant else 1
     session = _opened(runtime, bundle.directory / artifact.path, threads, workers)
+    give_back()  # of what reading the model took, before the tokenizer takes some: in the gaps it does not fit
     # A session that takes over is proven in a thread of its own, with a tokenizer of its own
     session.begin(lambda faster: Pipeline(artifact, task, bundle.tokenizer(), faster).prove(bundle))
     tokenizer = bundle.tokenizer()
