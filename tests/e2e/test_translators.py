@@ -22,7 +22,6 @@ from edgewright.serving.client import Client
 sys.path.insert(0, str(Path(__file__).parents[1] / "exporting"))
 import c_programs
 import c_writers
-import token_texts
 
 pytestmark = pytest.mark.slow
 
@@ -250,11 +249,6 @@ REFUSED = (
 )
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory):
-    return c_writers.compiled(tmp_path_factory.mktemp("program") / "writing", *token_texts.SANITIZED)
-
-
 @pytest.fixture
 def assets(bundle, tmp_path, monkeypatch):
     monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=0")  # what the engine leaves behind is not looked for
@@ -262,10 +256,10 @@ def assets(bundle, tmp_path, monkeypatch):
     return tmp_path / "c" / "assets"
 
 
-def test_a_c_program_translates_as_python_does(bundle, program, assets):
+def test_a_c_program_translates_as_python_does(bundle, writing_program, assets):
     """Tokens and pieces of every line, with the model's own beams and others, greedy, cut, stopped by the caller."""
     asked = [(text, how) for how in HOW for text in LINES]
-    found = c_writers.written(program, assets, [text for text, _ in asked], [how for _, how in asked])
+    found = c_writers.written(writing_program, assets, [text for text, _ in asked], [how for _, how in asked])
     with ew.load(bundle, precision="fp32", careful=False) as translator:
         for (text, how), mine in zip(asked, found, strict=True):
             ways = {"split": False, **(how or {})}
@@ -279,15 +273,15 @@ def test_a_c_program_translates_as_python_does(bundle, program, assets):
             assert mine.reason == (
                 "length" if longest == ways.get("max_new_tokens", translator.model.context) else "end"
             )
-    (stopped,) = c_writers.written(program, assets, ["a\nb\nc"], until=2)
+    (stopped,) = c_writers.written(writing_program, assets, ["a\nb\nc"], until=2)
     assert (stopped.code, stopped.reason, len(stopped.pieces)) == (0, "cancelled", 2)
-    (closed,) = c_writers.written(program, assets, ["a\nb"], until=-2)
+    (closed,) = c_writers.written(writing_program, assets, ["a\nb"], until=-2)
     assert (closed.code, closed.reason, len(closed.pieces), closed.tokens) == (0, "cancelled", 1, [])
 
 
-def test_what_a_c_program_cannot_translate_is_told(program, assets):
+def test_what_a_c_program_cannot_translate_is_told(writing_program, assets):
     asked = [*REFUSED, ("a", None, "")]
-    found = c_writers.written(program, assets, [text for text, _, _ in asked], [how for _, how, _ in asked])
+    found = c_writers.written(writing_program, assets, [text for text, _, _ in asked], [how for _, how, _ in asked])
     for (text, _, why), mine in zip(asked, found, strict=True):
         assert (bool(mine.code), why in mine.why) == (bool(why), True), (text, mine.why)
     said = (assets / "model.txt").read_text()
@@ -300,7 +294,7 @@ def test_what_a_c_program_cannot_translate_is_told(program, assets):
     ):
         kept = (assets / name).read_bytes()
         (assets / name).unlink() if data is None else (assets / name).write_text(data)
-        argv = [program, "write", assets, c_programs.engine()]
+        argv = [writing_program, "write", assets, c_programs.engine()]
         done = subprocess.run(argv, input=b"", capture_output=True, check=False)
         assert (done.returncode, why in done.stderr.decode()) == (1, True), done.stderr
         (assets / name).write_bytes(kept)

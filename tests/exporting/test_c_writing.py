@@ -13,7 +13,6 @@ import c_writers
 import numpy as np
 import pytest
 import test_chat_form as forms
-import token_texts
 
 import edgewright
 from edgewright.bundle.bundle import Bundle
@@ -52,8 +51,8 @@ SEEDS = (0, 1, 7, 2**32 - 1, 2**32, 2**63 + 11, 2**64 - 1)
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory):
-    return c_writers.compiled(tmp_path_factory.mktemp("program") / "writing", *token_texts.SANITIZED)
+def program(writing_program):
+    return writing_program
 
 
 @pytest.fixture(scope="module")
