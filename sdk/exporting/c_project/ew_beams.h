@@ -1,7 +1,9 @@
 /* A part of edgewright.c: which text an encoder-decoder writes, greedy or the best of several beams, step by step by the rules
  * of edgewright.generation.beams, which are those of transformers' `generate` (version 5), in float32. Nothing here knows the
  * engine. */
-enum { MOST_BEAMS = 64 }; /* as in Python: beyond a dozen translations get worse (Koehn and Knowles 2017, arXiv 1706.03872) */
+enum { MOST_BEAMS = 64, LANES = 16, SUMMED = 512 };
+/* MOST_BEAMS: as in Python: beyond a dozen translations get worse (Koehn and Knowles 2017, arXiv 1706.03872). LANES: values side
+ * by side, a vector of AVX-512. SUMMED: values that are summed up in float32. */
 static const float UNWANTED = -1e9f; /* what transformers gives to what must not be chosen; finite, so that it can be added */
 
 typedef struct {
@@ -74,14 +76,72 @@ static int among(const int32_t *ids, size_t n, int32_t id)
     return 0;
 }
 
+/* exp of what is not above 0, by the polynomial of Cephes' expf, within 2 units of the last place. The C library's is called for
+ * each value; this one a compiler puts into vectors. Below -87 it gives the least number, where 0 would be as good. */
+static inline float exp_below(float x)
+{
+    union {
+        uint32_t bits;
+        float value;
+    } power = {.value = x};
+    power.bits = power.bits < 0xC2AE0000u ? power.bits : 0xC2AE0000u; /* those of -87: compared as bits, it has no branch */
+    x = power.value;
+    float whole = x * 1.44269504f + 12582912.0f - 12582912.0f; /* rounded, as 1.5 * 2^23 leaves no fraction */
+    float r = x - whole * 0.693359375f + whole * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    power.bits = (uint32_t)((int32_t)whole + 127) << 23;
+    return (p * r * r + r + 1.0f) * power.value;
+}
+
+/* By their bits, which a compiler looks at in vectors: infinities and what is no number have all of an exponent's. */
+static int all_finite(const float *values, size_t n)
+{
+    uint32_t strange = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        strange |= (bits & 0x7F800000u) == 0x7F800000u;
+    }
+    return !strange;
+}
+
+static float most_of_row(const float *row, size_t n)
+{
+    float lanes[LANES], most = -INFINITY;
+    for (size_t k = 0; k < LANES; k++)
+        lanes[k] = -INFINITY;
+    for (size_t i = 0; i + LANES <= n; i += LANES)
+        for (size_t k = 0; k < LANES; k++)
+            lanes[k] = row[i + k] > lanes[k] ? row[i + k] : lanes[k];
+    for (size_t k = 0; k < LANES; k++)
+        most = lanes[k] > most ? lanes[k] : most;
+    for (size_t i = n - n % LANES; i < n; i++)
+        most = row[i] > most ? row[i] : most;
+    return most;
+}
+
 static void log_softmax(float *row, size_t n)
 {
-    float most = row[0];
+    float most = most_of_row(row, n);
     double sum = 0;
-    for (size_t i = 1; i < n; i++)
-        most = row[i] > most ? row[i] : most;
     for (size_t i = 0; i < n; i++)
-        sum += expf(row[i] -= most);
+        row[i] -= most;
+    for (size_t from = 0; from < n; from += SUMMED) { /* so many in float32, then together */
+        size_t count = n - from < SUMMED ? n - from : SUMMED;
+        float powers[SUMMED] = {0}, lanes[LANES] = {0};
+        for (size_t i = 0; i < count; i++)
+            powers[i] = exp_below(row[from + i]);
+        for (size_t i = 0; i < SUMMED; i += LANES)
+            for (size_t k = 0; k < LANES; k++)
+                lanes[k] += powers[i + k];
+        for (size_t k = 0; k < LANES; k++)
+            sum += lanes[k];
+    }
     most = (float)log(sum);
     for (size_t i = 0; i < n; i++)
         row[i] -= most;
@@ -102,13 +162,15 @@ static void log_probabilities(float *row, size_t n, const rules *by, int last)
 static void largest_of(const float *values, size_t n, size_t count, size_t *places)
 {
     size_t kept = 0;
+    float least = 0;
     for (size_t i = 0; i < n; i++) {
-        if (kept == count && !(values[i] > values[places[kept - 1]]))
+        if (kept == count && !(values[i] > least))
             continue;
         size_t at = kept < count ? kept++ : kept - 1;
         for (; at && values[i] > values[places[at - 1]]; at--)
             places[at] = places[at - 1];
         places[at] = i;
+        least = values[places[kept - 1]];
     }
 }
 

@@ -256,9 +256,8 @@ static int step_rows(ew_model *m, const int32_t *ids, char *why)
         w->names[k] = t->cross[i], w->given[k++] = t->cross_values[i];
     code = engine_failed(m, ORT(m, ORT_RUN, ort, ort, ort, const char *const *, const ort *, size_t, const char *const *, size_t, ort *)(
         m->session, NULL, w->names, w->given, k, w->wanted, 1 + w->layer_count, w->made), why);
-    for (size_t i = 0; !code && i < t->rows * w->words; i++)
-        if (!isfinite(t->logits[i]))
-            code = say(why, EW_ENGINE, "the logits of step %zu are not finite", w->length);
+    if (!code && !all_finite(t->logits, t->rows * w->words))
+        code = say(why, EW_ENGINE, "the logits of step %zu are not finite", w->length);
     w->length += !code;
     return code;
 }
