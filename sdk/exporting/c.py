@@ -59,6 +59,10 @@ _LITERT_GIVEN = {"tokens": "int32", "input_pos": "int32"}
 """Their types."""
 _EXECUTORCH_GIVEN = ("input_ids", "start")
 """What a decoder for ExecuTorch takes, which only the Kotlin library opens; its cache lies in the program."""
+_CACHE_RANK = 4
+"""Their dimensions: texts, heads, tokens, width."""
+_CACHED = ("float32", "float16", "int8")
+"""What they can be."""
 _TRANSLATOR_GIVEN = {
     "input_ids": "int64",
     "position": "int64",
@@ -69,10 +73,6 @@ _TRANSLATOR_GIVEN = {
 """What a translator's decoder takes beside keys and values, and their types."""
 _OWN, _CROSS = ".decoder.", ".encoder."
 """Parts of the names of a translator's keys and values: those of what is written, and of what was read."""
-_CACHE_RANK = 4
-"""Their dimensions: texts, heads, tokens, width."""
-_CACHED = ("float32", "float16", "int8")
-"""What they can be."""
 _WHOLE = ("top_k", "no_repeat_ngram_size")
 """The settings of sampling that are counts."""
 
