@@ -281,6 +281,19 @@ def talking(tmp_path_factory):
     return root / "tiny"
 
 
+@pytest.fixture(scope="session")
+def writing_program(tmp_path_factory):
+    """What of the C core writes and translates, built with gcc's sanitizers, once for all workers."""
+    sys.path.insert(0, str(HERE / "exporting"))
+    import c_writers
+    import token_texts
+
+    out = _shared(tmp_path_factory) / "writing_program"
+    with out.with_suffix(".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return out if out.exists() else c_writers.compiled(out, *token_texts.SANITIZED)
+
+
 def _shared(tmp_path_factory):
     """The directory of this run that all its workers see."""
     own = tmp_path_factory.getbasetemp()

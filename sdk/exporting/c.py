@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgewright.bundle.bundle import Bundle
+from edgewright.bundle.external_data import encoder_of
 from edgewright.errors import SourceError, UnsupportedConversion
 from edgewright.exporting.chat_form import chat_form
 from edgewright.exporting.tokenizer_file import tokenizer_file
-from edgewright.generation.defaults import Defaults
+from edgewright.generation.defaults import Defaults, translation_defaults
 from edgewright.system.atomic import staged
 from edgewright.system.progress import silent
 
@@ -45,8 +46,9 @@ _TASKS = (
     "text-ranking",
     "zero-shot-classification",
     "text-generation",
+    "translation",
 )
-"""What `edgewright.c` answers; the last is written, by `ew_stream`."""
+"""What `edgewright.c` answers; the last two are written, by `ew_stream` and `ew_translate`."""
 _CACHE = "past_key_values."
 """How the names of a decoder's keys and values begin."""
 _STATE = "past_conv."
@@ -61,6 +63,16 @@ _CACHE_RANK = 4
 """Their dimensions: texts, heads, tokens, width."""
 _CACHED = ("float32", "float16", "int8")
 """What they can be."""
+_TRANSLATOR_GIVEN = {
+    "input_ids": "int64",
+    "position": "int64",
+    "ends": "int32",
+    "total": "int32",
+    "attention_mask": "int64",
+}
+"""What a translator's decoder takes beside keys and values, and their types."""
+_OWN, _CROSS = ".decoder.", ".encoder."
+"""Parts of the names of a translator's keys and values: those of what is written, and of what was read."""
 _WHOLE = ("top_k", "no_repeat_ngram_size")
 """The settings of sampling that are counts."""
 
@@ -80,8 +92,8 @@ def export_c(
     the bundle's golden cases with offsets, for tests on the far side.
 
     Args:
-        bundle: a bundle with such an artifact, of a task that is answered by one run, or of a decoder, whose template
-            for chats comes along where it is no more than texts around messages.
+        bundle: a bundle with such an artifact, of a task that is answered by one run, of a decoder, whose template
+            for chats comes along where it is no more than texts around messages, or of a translator in ONNX.
         out: the directory to write.
         format: of the artifact; the program maps an `ort` file, whose weights the engine then uses where they lie, and
             an `onnx` file is read and copied by the engine. For a `tflite` file the engine is LiteRT.
@@ -94,7 +106,7 @@ def export_c(
         UnsupportedConversion: the task, the tokenizer or an input is none that the C core has.
         StorageError: `out` exists, or cannot be written.
     """
-    opened, artifact = fit(bundle, format=format, precision=precision)
+    opened, artifact = fit(bundle, format=format, precision=precision, translates=True)
     with staged(Path(out), marker=_MARKER, force=force) as work:
         shutil.copytree(SOURCES, work, dirs_exist_ok=True)
         write_assets(opened, artifact, work / "assets", progress=progress)
@@ -108,12 +120,22 @@ def chat_notes(exported: str | Path) -> list[str]:
     return [f"it takes prompts and no messages: {why}" for why in refused]
 
 
-def fit(bundle: Bundle | str | Path, *, format: str, precision: str | None) -> tuple[Bundle, Artifact]:  # noqa: A002
+def fit(
+    bundle: Bundle | str | Path,
+    *,
+    format: str,  # noqa: A002
+    precision: str | None,
+    translates: bool = False,
+) -> tuple[Bundle, Artifact]:
     """The bundle, and its artifact that the C core can answer with, every file of both checked.
 
-    Raises BundleError and UnsupportedConversion, as `export_c` does.
+    `translates` is whether what is made around the core translates, too. Raises BundleError and UnsupportedConversion,
+    as `export_c` does.
     """
     opened = Bundle.of(bundle)
+    if opened.manifest.task == "translation" and not translates:
+        hint = "edgewright export c writes a program that translates"
+        raise UnsupportedConversion("this export has no task translation", hint=hint)
     artifact = opened.choose(format=format, precision=precision)
     _check(opened.manifest, artifact)
     for path in (*opened.parts(artifact), *opened.text_files()):
@@ -124,8 +146,7 @@ def fit(bundle: Bundle | str | Path, *, format: str, precision: str | None) -> t
 def write_assets(opened: Bundle, artifact: Artifact, assets: Path, *, progress: Callable[[str], None]) -> None:
     """Make the directory that the C core opens. Raises UnsupportedConversion for the tokenizer."""
     progress("asking the tokenizer of every character")
-    writes = opened.manifest.task == "text-generation"
-    data = tokenizer_file((opened.directory / "tokenizer.json").read_bytes(), offsets=not writes)
+    data = tokenizer_file((opened.directory / "tokenizer.json").read_bytes(), offsets=not opened.task().generates)
     assets.mkdir()
     for path in opened.parts(artifact):
         shutil.copyfile(opened.directory / path, assets / Path(path).name)
@@ -144,7 +165,11 @@ def _check(manifest: Manifest, artifact: Artifact) -> None:
         raise UnsupportedConversion(
             what, hint="edgewright run and serve write with it, as transformers.js does in a page"
         )
-    strange = _strange_of_decoder(artifact) if manifest.task == "text-generation" else _strange(artifact)
+    if manifest.task == "translation" and artifact.format != "onnx":
+        what = f"the C core translates with ONNX alone, {artifact.path} is {artifact.format}"
+        raise UnsupportedConversion(what, hint="take --format onnx")
+    looks = {"text-generation": _strange_of_decoder, "translation": _strange_of_translator}
+    strange = looks.get(manifest.task, _strange)(artifact)
     if strange:
         names = ", ".join(f"{one.name} ({one.dtype})" for one in strange)
         raise UnsupportedConversion(f"the C core neither gives nor reads {names} of {artifact.path}")
@@ -169,10 +194,20 @@ def _strange_of_decoder(artifact: Artifact) -> list[TensorSpec]:
     return strange + [one for one in logits if one.dtype != "float32" or not isinstance(one.shape[-1], int)]
 
 
+def _strange_of_translator(artifact: Artifact) -> list[TensorSpec]:
+    caches = [one for one in artifact.inputs if one.name.startswith(_CACHE)]
+    strange = [one for one in artifact.inputs if one not in caches and one.dtype != _TRANSLATOR_GIVEN.get(one.name)]
+    strange += [one for one in caches if one.dtype != "float32" or len(one.shape) != _CACHE_RANK]
+    logits = [one for one in artifact.outputs if one.name == "logits"]
+    return strange + [one for one in logits if one.dtype != "float32" or not isinstance(one.shape[-1], int)]
+
+
 def _settings(opened: Bundle, artifact: Artifact) -> str:
     """model.txt: a word and a value a line; line breaks and backslashes are escaped."""
     if opened.manifest.task == "text-generation":
         return _lines([*_of_decoder(opened, artifact), *_of_chat(opened)])
+    if opened.manifest.task == "translation":
+        return _lines(_of_translator(opened, artifact))
     task, tokenizer, settings = opened.task(), opened.tokenizer(), opened.manifest.settings
     said = {
         "task": task.name,
@@ -213,6 +248,33 @@ def _of_decoder(opened: Bundle, artifact: Artifact) -> list[tuple[str, Any]]:
         if one.name.startswith(_CACHE):
             said.append(("cache", f"{one.dtype} {one.shape[1]} {one.shape[3]} {one.name}"))
     return said
+
+
+def _of_translator(opened: Bundle, artifact: Artifact) -> list[tuple[str, Any]]:
+    settings = opened.manifest.settings
+    rules, search = translation_defaults(opened.directory, settings.max_length)
+    asked = asdict(search)
+    del asked["max_new_tokens"]  # which is as many as the model reads
+    logits = next(one for one in artifact.outputs if one.name == "logits")
+    said: list[tuple[str, Any]] = [
+        ("task", opened.manifest.task),
+        ("model", Path(artifact.path).name),
+        ("encoder", Path(encoder_of(artifact.path)).name),
+        ("max_length", settings.max_length),
+        ("prompt", settings.prompt),
+        ("vocabulary", logits.shape[-1]),
+        ("places", int(any(one.name == "position" for one in artifact.inputs))),
+        ("search", json.dumps(asked)),
+        ("start", rules.start),
+        ("forced", -1 if rules.forced is None else rules.forced),
+        ("renormalize", int(rules.renormalize)),
+    ]
+    said += [("end", end) for end in sorted(rules.ends)]
+    said += [("banned", one) for one in rules.banned]
+    for one in artifact.inputs:
+        if _OWN in one.name:
+            said.append(("cache", f"{one.dtype} {one.shape[1]} {one.shape[3]} {one.name}"))
+    return said + [("cross", one.name) for one in artifact.inputs if _CROSS in one.name]
 
 
 def _slots(artifact: Artifact) -> list[int]:

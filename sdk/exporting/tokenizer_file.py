@@ -294,8 +294,7 @@ class _Writer:
         if kind == "Whitespace":
             return [_WORDS, self._bit("word"), self._bit("mark")]
         if kind == "Metaspace":
-            scheme = part.get("prepend_scheme") or ("always" if part.get("add_prefix_space", True) else "never")
-            return [_METASPACE, ord(part["replacement"]), _SCHEMES[scheme], int(part.get("split", True))]
+            return [_METASPACE, ord(part["replacement"]), _SCHEMES[_scheme(part)], int(part.get("split", True))]
         if kind == "Split":
             return self._split(part["pattern"], _BEHAVIORS[part["behavior"].lower()], inverted=bool(part["invert"]))
         if kind == "ByteLevel":
@@ -357,10 +356,30 @@ class _Writer:
         if kind == "ByteLevel":
             return [_BYTES]
         if kind == "Metaspace":
-            scheme = part.get("prepend_scheme") or ("always" if part.get("add_prefix_space", True) else "never")
-            return [_SPACES, ord(part["replacement"]), int(scheme != "never")]
+            return [_SPACES, ord(part["replacement"]), int(_scheme(part) != "never")]
         steps = part["decoders"] if kind == "Sequence" else [part]
+        kinds = [step["type"] for step in steps]
+        if kinds[-1:] == ["Metaspace"] and all("String" in step.get("pattern", ()) for step in steps[:-1]):
+            steps = self._spaced(steps)
         return [_STEPS, *(number for step in steps for number in self._step(step)), _END]
+
+    def _spaced(self, steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Steps whose last one is Metaspace, by those that any decoder may have.
+
+        They are the same as long as spaces stand at the beginning of tokens alone, as the way of the first is another.
+        """
+        *first, last = steps
+        space = last["replacement"]
+        for token in self.tokens.values():
+            said = token
+            for step in first:
+                said = said.replace(step["pattern"]["String"], step["content"])
+            if said.startswith(" ") or space in said[1:]:
+                raise _refuse("decoder", f"Metaspace behind others with the token {token!r}")
+        found = [*first, {"type": "Replace", "pattern": {"String": space}, "content": " "}]
+        if _scheme(last) != "never":
+            found += [{"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]
+        return found
 
     def _step(self, step: Mapping[str, Any]) -> list[int]:
         kind = step["type"]
@@ -503,6 +522,11 @@ class _Writer:
         if "compose" in self.forms:
             self.sections["compose"] = _pairs(_compositions())
         self.sections["pages"], self.sections["properties"] = _paged(every, "<u4")
+
+
+def _scheme(metaspace: Mapping[str, Any]) -> str:
+    """When it puts a space in front; older files say it in another way."""
+    return metaspace.get("prepend_scheme") or ("always" if metaspace.get("add_prefix_space", True) else "never")
 
 
 def _kind_of(model: Mapping[str, Any]) -> str:

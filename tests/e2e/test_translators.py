@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import translators
@@ -11,8 +12,16 @@ from conftest import edgewright
 
 import edgewright as ew
 from edgewright.bundle.bundle import Bundle
-from edgewright.errors import BundleError
+from edgewright.errors import BundleError, UnsupportedConversion
+from edgewright.exporting.android import export_android
+from edgewright.exporting.c import export_c
+from edgewright.exporting.ios import export_ios
+from edgewright.exporting.web import export_web
 from edgewright.serving.client import Client
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "exporting"))
+import c_programs
+import c_writers
 
 pytestmark = pytest.mark.slow
 
@@ -210,3 +219,89 @@ def test_an_option_of_the_model_that_is_not_carried_out_is_refused(source, tmp_p
     path.write_text(json.dumps({**json.loads(path.read_text()), "no_repeat_ngram_size": 3}))
     found = edgewright("build", tmp_path / "m", "--out", tmp_path / "b", "--precision", "fp32", "-q", check=3)
     assert "no_repeat_ngram_size 3" in found
+
+
+LINES = [
+    "Turn on the lights in the kitchen.",
+    "  Lock the front door.\r\n\n\u2003Where is it?\u2028x\t",
+    "\n >>es<<  Play my playlist.\nLock it.",
+    "é 😀 </s> the <unk>",
+    "",
+    " \n",
+]
+HOW = (
+    None,
+    {"num_beams": 1, "max_new_tokens": 12},
+    {"num_beams": 4, "max_new_tokens": 12},
+    {"num_beams": 3, "early_stopping": True, "length_penalty": 0},
+    {"num_beams": 5, "early_stopping": "never", "length_penalty": 0.6, "max_new_tokens": 40},
+)
+REFUSED = (
+    ("a", {"num_beams": 0}, "num_beams is 0, it must be a whole number from 1 to 64"),
+    ("a", {"num_beams": 65}, "num_beams is 65, it must be a whole number from 1 to 64"),
+    ("a", {"max_new_tokens": 0}, "max_new_tokens is 0, it must be a whole number from 1"),
+    ("a", '{"length_penalty": 1e999}', "length_penalty is 1e999, it must be a number"),
+    ("a", {"early_stopping": "now"}, 'early_stopping is "now", it must be true, false or "never"'),
+    ("a", {"split": False}, "no setting is called split"),
+    ("a", "[]", "the settings are no JSON object at byte 0"),
+    (">>xx<< a", None, "the model has no language >>xx<<"),
+    ("door " * 600, None, "tokens, the model reads from 1 to "),
+)
+
+
+@pytest.fixture
+def assets(bundle, tmp_path, monkeypatch):
+    monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=0")  # what the engine leaves behind is not looked for
+    export_c(bundle, out=tmp_path / "c", precision="fp32")
+    return tmp_path / "c" / "assets"
+
+
+def test_a_c_program_translates_as_python_does(bundle, writing_program, assets):
+    """Tokens and pieces of every line, with the model's own beams and others, greedy, cut, stopped by the caller."""
+    asked = [(text, how) for how in HOW for text in LINES]
+    found = c_writers.written(writing_program, assets, [text for text, _ in asked], [how for _, how in asked])
+    with ew.load(bundle, precision="fp32", careful=False) as translator:
+        for (text, how), mine in zip(asked, found, strict=True):
+            ways = {"split": False, **(how or {})}
+            ids = translator.asking(split=False).sources(text)
+            written = [translator.write([one], translator.options(**ways))[0].tokens for one in ids]
+            assert mine.code == 0, mine.why
+            assert mine.tokens == [token for tokens in written for token in tokens], (text, how)
+            assert mine.pieces == [piece for piece in translator.stream(text, **ways) if piece]
+            assert mine.prompt_tokens == sum(map(len, ids))
+            longest = max(map(len, written), default=0)
+            assert mine.reason == (
+                "length" if longest == ways.get("max_new_tokens", translator.model.context) else "end"
+            )
+    (stopped,) = c_writers.written(writing_program, assets, ["a\nb\nc"], until=2)
+    assert (stopped.code, stopped.reason, len(stopped.pieces)) == (0, "cancelled", 2)
+    (closed,) = c_writers.written(writing_program, assets, ["a\nb"], until=-2)
+    assert (closed.code, closed.reason, len(closed.pieces), closed.tokens) == (0, "cancelled", 1, [])
+
+
+def test_what_a_c_program_cannot_translate_is_told(writing_program, assets):
+    asked = [*REFUSED, ("a", None, "")]
+    found = c_writers.written(writing_program, assets, [text for text, _, _ in asked], [how for _, how, _ in asked])
+    for (text, _, why), mine in zip(asked, found, strict=True):
+        assert (bool(mine.code), why in mine.why) == (bool(why), True), (text, mine.why)
+    said = (assets / "model.txt").read_text()
+    for name, data, why in (
+        ("encoder_model.onnx", None, "ONNX Runtime: "),
+        ("model.txt", said.replace("encoder encoder_", "encoder no_"), "ONNX Runtime: "),
+        ("model.txt", said.replace("start ", "start 9"), "does not say all that is needed"),
+        ("model.txt", said.replace("cross past_key_values.0.encoder.key\n", ""), "does not say all that is needed"),
+        ("model.txt", said.replace("banned ", "banned x"), "nothing that is known"),
+    ):
+        kept = (assets / name).read_bytes()
+        (assets / name).unlink() if data is None else (assets / name).write_text(data)
+        argv = [writing_program, "write", assets, c_programs.engine()]
+        done = subprocess.run(argv, input=b"", capture_output=True, check=False)
+        assert (done.returncode, why in done.stderr.decode()) == (1, True), done.stderr
+        (assets / name).write_bytes(kept)
+
+
+def test_exports_that_do_not_translate_say_so(bundle, tmp_path):
+    for export in (export_android, export_ios, export_web):
+        with pytest.raises(UnsupportedConversion, match="no task translation"):
+            export(bundle, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()

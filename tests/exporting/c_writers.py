@@ -85,9 +85,12 @@ def _asked(prompt: Any) -> bytes:
 
 
 def written(program: Path, assets: Path, prompts: Sequence[Any], settings: Any = None, until: int = -1) -> list[Answer]:
-    """The answers of one process to prompts, each with the same settings: a dictionary, or JSON that may be none."""
-    said = settings if settings is None or isinstance(settings, str) else json.dumps(settings)
-    given = b"".join(_asked(prompt) + _text(said) + struct.pack("<i", until) for prompt in prompts)
+    """The answers of one process to prompts, with settings: a dictionary, JSON that may be none, or a list."""
+    each = settings if isinstance(settings, list) else [settings] * len(prompts)
+    said = [one if one is None or isinstance(one, str) else json.dumps(one) for one in each]
+    given = b"".join(
+        _asked(prompt) + _text(one) + struct.pack("<i", until) for prompt, one in zip(prompts, said, strict=True)
+    )
     got = ran(given, program, "write", assets, c_programs.engine(assets))
     found = []
     for _ in prompts if until != -2 else prompts[:1]:

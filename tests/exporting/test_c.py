@@ -138,15 +138,16 @@ def test_vectors_are_what_the_tokenizer_gives(made, tmp_path):
     assert all(one["outputs"] and one["answer"] is not None for one in vectors)
 
 
-def test_a_task_that_it_does_not_have_is_refused(made):
+def test_a_translator_of_another_format_is_refused(made):
     from msgspec import structs
 
     from edgewright.bundle.bundle import Bundle
 
     bundle = Bundle.open(made("bert", "token-classification", TAGS) / "bundle")
-    translates = Bundle(bundle.directory, structs.replace(bundle.manifest, task="translation"))
-    with pytest.raises(UnsupportedConversion, match="no task translation"):
-        export_c(translates, out="nowhere")
+    artifacts = tuple(structs.replace(one, format="tflite") for one in bundle.manifest.artifacts)
+    translates = Bundle(bundle.directory, structs.replace(bundle.manifest, task="translation", artifacts=artifacts))
+    with pytest.raises(UnsupportedConversion, match="translates with ONNX alone"):
+        export_c(translates, out="nowhere", format="tflite")
 
 
 def test_a_decoder_with_short_convolutions_is_refused(made):

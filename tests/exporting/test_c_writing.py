@@ -13,7 +13,7 @@ import c_writers
 import numpy as np
 import pytest
 import test_chat_form as forms
-import token_texts
+from tokenizers import Tokenizer, decoders, models
 
 import edgewright
 from edgewright.bundle.bundle import Bundle
@@ -52,8 +52,8 @@ SEEDS = (0, 1, 7, 2**32 - 1, 2**32, 2**63 + 11, 2**64 - 1)
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory):
-    return c_writers.compiled(tmp_path_factory.mktemp("program") / "writing", *token_texts.SANITIZED)
+def program(writing_program):
+    return writing_program
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +112,19 @@ def test_any_cut_streamed_is_what_decoding_all_at_once_gives(make, program, tmp_
         assert (found, stopped) == (wanted, bool(stream.stopped))
         if not stops and not after:
             assert "".join(found) == tokenizer.decode(ids)
+
+
+def test_a_first_token_of_several_words_is_read_as_the_library_reads_it(program, tmp_path):
+    tokenizer = Tokenizer(
+        models.Unigram([("<unk>", 0.0), ("\u2581of\u2581the", -1.0), ("\u2581x", -2.0), ("x", -3.0)], 0)
+    )
+    tokenizer.decoder = decoders.Metaspace()
+    file = tmp_path / "tokenizer.bin"
+    file.write_bytes(tokenizer_file(tokenizer.to_str()))
+    every = [[1], [1, 2], [2, 1], [1, 1], [3, 1], [1, 3]]
+    for ids, (found, _) in zip(every, c_writers.streamed(program, file, [((), [], ids) for ids in every]), strict=True):
+        assert found == streams.pieces(tokenizer, ids, (), [])[0]
+    assert tokenizer.decode([1, 2]) == "ofthe x"
 
 
 @pytest.mark.parametrize(

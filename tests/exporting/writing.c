@@ -2,7 +2,8 @@
  *
  *     writing write ASSETS ENGINE    requests: prompt, messages, settings, each a text, "\1" for none; pieces before the
  *                                    caller ends it (i32, -1 never, -2 closes the model at the first). Answers: code (i32),
- *                                    why (text), reason, prompt_tokens, reused (u32), ids, pieces (lists)
+ *                                    why (text), reason, prompt_tokens, reused (u32), ids, pieces (lists). A model that
+ *                                    translates is asked the same way, the text being the prompt
  *     writing sample                 requests: settings (text), words, steps (u32), ids that stand before, then the logits
  *                                    of each step (f32). Answers: the token of each step (i32), which joins those before
  *     writing stream TOKENIZER.BIN   requests: stops (list of texts), ids of the prompt, ids. Answers: a piece a token, and
@@ -66,6 +67,8 @@ typedef struct {
     int32_t until;
 } caller;
 
+static int translates(const ew_model *model) { return !strcmp(ew_task(model), "translation"); }
+
 static int taken(void *user, const char *piece, size_t n)
 {
     caller *c = user;
@@ -74,7 +77,7 @@ static int taken(void *user, const char *piece, size_t n)
         exit(4);
     put_bytes(&c->pieces, (const char *)&size, 4);
     put_bytes(&c->pieces, piece, n);
-    if (ew_stream(c->model, "a", NULL, NULL, NULL, NULL, NULL) != EW_BUSY)
+    if ((translates(c->model) ? ew_translate(c->model, "a", NULL, NULL, NULL, NULL) : ew_stream(c->model, "a", NULL, NULL, NULL, NULL, NULL)) != EW_BUSY)
         exit(5);
     if (c->until == -2)
         ew_close(c->model);
@@ -92,17 +95,35 @@ static void ask_wrongly(ew_model *model)
         exit(10);
     if (ew_run(model, &(ew_request){.text = "a"}, &answer) != EW_UNKNOWN_TASK || !strstr(answer.why, "ew_stream"))
         exit(11);
+    if (ew_translate(model, "a", NULL, NULL, NULL, &stats) != EW_UNKNOWN_TASK || !strstr(stats.why, "does not translate"))
+        exit(15);
+    ew_answer_free(&answer);
+}
+
+static void ask_a_translator_wrongly(ew_model *model)
+{
+    ew_stats stats;
+    ew_answer answer = {0};
+    if (ew_translate(NULL, "a", NULL, NULL, NULL, &stats) != EW_ARGUMENT || ew_translate(model, NULL, NULL, NULL, NULL, NULL) != EW_ARGUMENT)
+        exit(12);
+    if (ew_stream(model, "a", NULL, NULL, NULL, NULL, &stats) != EW_UNKNOWN_TASK || !strstr(stats.why, "ew_translate") || ew_chats(model))
+        exit(13);
+    if (ew_run(model, &(ew_request){.text = "a"}, &answer) != EW_UNKNOWN_TASK || !strstr(answer.why, "ew_translate"))
+        exit(14);
     ew_answer_free(&answer);
 }
 
 static void write_all(ew_model *model)
 {
-    ask_wrongly(model);
+    if (translates(model))
+        ask_a_translator_wrongly(model);
+    else
+        ask_wrongly(model);
     while (at < bytes) {
         char *prompt = take_text(), *messages = take_text(), *asked = take_text();
         caller c = {model, {0}, 0, (int32_t)take_count()};
         ew_stats stats;
-        int32_t code = ew_stream(model, prompt, messages, asked, taken, &c, &stats);
+        int32_t code = translates(model) ? ew_translate(model, prompt, asked, taken, &c, &stats) : ew_stream(model, prompt, messages, asked, taken, &c, &stats);
         fwrite(&code, 4, 1, stdout);
         put_piece(stats.why, strlen(stats.why));
         put_count(stats.reason), put_count(stats.prompt_tokens), put_count(stats.reused);

@@ -12,6 +12,11 @@ FROM_THE_PAGE(cache_free) void cache_free(void *data);
 #define EW_ENGINE_MEMORY
 #include "edgewright.c"
 static int litert_open(ew_model *m, const char *path, int threads, char *words) { return (void)m, (void)path, (void)threads, say(words, EW_ENGINE, "a page has no LiteRT"); }
+/* Nor does it translate: no model.txt of a translator is taken. */
+static int translator_takes(ew_model *m, const char *key, char *value) { return (void)m, (void)key, (void)value, 0; }
+static int translator_whole(const ew_model *m) { return (void)m, 0; }
+static int translator_begin(ew_model *m, char *words) { return (void)m, (void)words, EW_UNKNOWN_TASK; }
+static void translator_free(ew_model *m) { (void)m; }
 
 #include <sys/uio.h>
 

@@ -27,6 +27,8 @@
 #include "ew_chat.h"
 #include "ew_generate.h"
 #ifndef EW_ENGINE_MEMORY
+#include "ew_beams.h"
+#include "ew_translate.h"
 #include "ew_litert.h"
 #include "ew_litert_decoder.h"
 #include "ew_litert_session.h"
@@ -619,7 +621,8 @@ int ew_run(ew_model *m, const ew_request *request, ew_answer *out)
     out->why[0] = 0;
     if (!m || !request || !request->text)
         return say(out->why, EW_ARGUMENT, "there is no model or no text");
-    say(out->why, code, m->writer ? "%s: it is written by ew_stream" : "%s: %s", m->task, ew_words(code));
+    const char *instead = !m->writer ? ew_words(code) : m->writer->translator ? "it is written by ew_translate" : "it is written by ew_stream";
+    say(out->why, code, "%s: %s", m->task, instead);
     for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
         if (!strcmp(m->task, tasks[i].task)) {
             out->why[0] = 0;

@@ -223,7 +223,7 @@ size_t ew_joined(const ew_tokenizer *t, const char *const *pieces, const size_t 
                 uint32_t c = decode_char((const uint8_t *)pieces[i], bytes[i], &at);
                 if (c != op[1])
                     say(&o, one, encode_char(c, one));
-                else if (i || !op[2] || at > encode_char(c, one))
+                else if (i || !op[2]) /* of the first token all go */
                     say(&o, " ", 1);
             }
         } else {

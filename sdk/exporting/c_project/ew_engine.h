@@ -29,9 +29,10 @@ struct ew_model {
     void *library, *map; /* the map of an .ort file, whose weights the engine uses where they lie */
     size_t map_bytes;
     const ort_call *api;
-    ort env, session, memory;
+    ort env, session, encoder_session, memory;
     char *settings; /* model.txt, cut into its words */
     const char *engine; /* what it is called */
+    const char *encoder; /* of a translator, the file of its encoder */
     const char *task, *pooling, *problem, *activation, *prompt, *mask, *unknown;
     const char **labels;
     size_t label_count;
@@ -45,6 +46,7 @@ struct ew_model {
     struct ew_writer *writer; /* of a decoder, see ew_generate.h */
 };
 static int writer_takes(ew_model *, const char *key, char *value);
+static int translator_takes(ew_model *, const char *key, char *value);
 static int writer_whole(const ew_model *);
 static int writer_begin(ew_model *, char *why);
 static int writer_closes(ew_model *);
@@ -131,12 +133,12 @@ static int mapped(ew_model *m, const char *path)
     return m->map != NULL;
 }
 
-static ort open_session(ew_model *m, const char *path, ort options)
+static ort open_session(ew_model *m, const char *path, ort options, ort *out)
 {
     size_t n = strlen(path);
-    if (n < 4 || strcmp(path + n - 4, ".ort") || (!m->map && !mapped(m, path)))
-        return ORT(m, ORT_CREATE_SESSION, ort, ort, const char *, ort, ort *)(m->env, path, options, &m->session);
-    return ORT(m, ORT_CREATE_SESSION_FROM_ARRAY, ort, ort, const void *, size_t, ort, ort *)(m->env, m->map, m->map_bytes, options, &m->session);
+    if (n < 4 || strcmp(path + n - 4, ".ort") || out != &m->session || (!m->map && !mapped(m, path)))
+        return ORT(m, ORT_CREATE_SESSION, ort, ort, const char *, ort, ort *)(m->env, path, options, out);
+    return ORT(m, ORT_CREATE_SESSION_FROM_ARRAY, ort, ort, const void *, size_t, ort, ort *)(m->env, m->map, m->map_bytes, options, out);
 }
 
 static ort configured(ew_model *m, ort options, const char *name)
@@ -144,7 +146,7 @@ static ort configured(ew_model *m, ort options, const char *name)
     return ORT(m, ORT_ADD_CONFIG, ort, ort, const char *, const char *)(options, name, "1");
 }
 
-static int session(ew_model *m, const char *path, int threads, int exact, char *why)
+static int session(ew_model *m, const char *path, int threads, int exact, ort *out, char *why)
 {
     ort options = NULL;
     int code = engine_failed(m, ORT(m, ORT_CREATE_SESSION_OPTIONS, ort, ort *)(&options), why);
@@ -158,7 +160,7 @@ static int session(ew_model *m, const char *path, int threads, int exact, char *
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         code = engine_failed(m, all[i], code ? NULL : why) ? EW_ENGINE : code;
     if (!code)
-        code = engine_failed(m, open_session(m, path, options), why);
+        code = engine_failed(m, open_session(m, path, options, out), why);
     ORT(m, ORT_RELEASE_SESSION_OPTIONS, void, ort)(options);
     return code;
 }
@@ -201,9 +203,13 @@ static int load(ew_model *m, const char *directory, const char *file, const ew_o
         code = engine_failed(m, ORT(m, ORT_CREATE_CPU_MEMORY_INFO, ort, int, int, ort *)(0, 0, &m->memory), why);
     if (!code) { /* an engine that refuses the exact form takes the other, as in Python */
         int exact = products_saturate() && !m->writer, threads = options ? options->threads : 1;
-        code = session(m, path, threads, exact, why);
+        code = session(m, path, threads, exact, &m->session, why);
         if (code && exact)
-            code = session(m, path, threads, 0, why);
+            code = session(m, path, threads, 0, &m->session, why);
+        if (!code && *m->encoder && snprintf(path, sizeof path, "%s/%s", directory, m->encoder) >= (int)sizeof path)
+            return say(why, EW_ARGUMENT, "the directory's name is too long");
+        if (!code && *m->encoder)
+            code = session(m, path, threads, 0, &m->encoder_session, why);
     }
     return code;
 }
@@ -243,7 +249,8 @@ static int take(ew_model *m, const char *key, char *value, const char **file)
     const struct {
         const char *key, **to;
     } texts[] = {{"task", &m->task}, {"pooling", &m->pooling}, {"problem", &m->problem}, {"activation", &m->activation},
-                 {"prompt", &m->prompt}, {"mask", &m->mask}, {"unknown", &m->unknown}, {"model", file}};
+                 {"prompt", &m->prompt}, {"mask", &m->mask}, {"unknown", &m->unknown}, {"model", file},
+                 {"encoder", &m->encoder}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (!strcmp(key, texts[i].key))
             return *texts[i].to = plain(value), 1;
@@ -262,7 +269,7 @@ static int take(ew_model *m, const char *key, char *value, const char **file)
     }
     if (!strcmp(key, "output") && m->output_count < MOST_OUTPUTS)
         return snprintf(m->outputs[m->output_count++], sizeof m->outputs[0], "%s", value) < (int)sizeof m->outputs[0];
-    if (writer_takes(m, key, value))
+    if (writer_takes(m, key, value) || translator_takes(m, key, value))
         return 1;
     char *end;
     errno = 0;
@@ -310,6 +317,8 @@ static void model_free(ew_model *m)
     writer_free(m);
     if (m->session)
         ORT(m, ORT_RELEASE_SESSION, void, ort)(m->session);
+    if (m->encoder_session)
+        ORT(m, ORT_RELEASE_SESSION, void, ort)(m->encoder_session);
     if (m->memory)
         ORT(m, ORT_RELEASE_MEMORY_INFO, void, ort)(m->memory);
     if (m->env)
@@ -330,7 +339,7 @@ int ew_open(ew_model **out, const char *directory, const ew_options *options, ch
     *out = NULL;
     if (!m)
         return say(why, EW_MEMORY, "%s", ew_words(EW_MEMORY));
-    m->task = m->pooling = m->problem = m->activation = m->prompt = m->mask = m->unknown = "";
+    m->encoder = m->task = m->pooling = m->problem = m->activation = m->prompt = m->mask = m->unknown = "";
     int code = settle(m, directory, &file, why);
     if (!code) {
         snprintf(path, sizeof path, "%s/tokenizer.bin", directory);

@@ -27,8 +27,12 @@ struct ew_writer {
     ort logits_value, one_value, kept_value;
     const char **names, **wanted;
     ort *given, *made;
+    struct ew_translator *translator; /* of an encoder-decoder, see ew_translate.h */
 };
 typedef struct ew_writer writer;
+static int translator_whole(const ew_model *);
+static int translator_begin(ew_model *, char *why);
+static void translator_free(ew_model *);
 
 typedef struct {
     sampling how;
@@ -110,6 +114,8 @@ static int writer_whole(const ew_model *m)
 {
     const writer *w = m->writer;
     const chat *c = &w->chat;
+    if (w->translator)
+        return translator_whole(m);
     int said = c->refused || (c->begin && c->unsaid && c->answer && c->before[1] && c->after[1] && c->before[2] && c->after[2]);
     for (int i = 0; i < ROLES; i++)
         said &= !c->before[i] == !c->after[i];
@@ -144,6 +150,7 @@ static void writer_free(ew_model *m)
     writer *w = m->writer;
     if (!w)
         return;
+    translator_free(m);
     for (size_t i = 0; i < w->layer_count; i++) {
         let_value_go(m, &w->layers[i].value);
         cache_free(w->layers[i].data);
@@ -161,6 +168,8 @@ static int writer_begin(ew_model *m, char *why)
 {
     static int64_t kept = 1;
     writer *w = m->writer;
+    if (w->translator)
+        return translator_begin(m, why);
     size_t most = m->max_length < CHUNK ? m->max_length : CHUNK;
     const int64_t one[2] = {1, 1}, shape[3] = {1, 1, (int64_t)w->words};
     w->logits = malloc(w->words * sizeof *w->logits);
@@ -304,8 +313,9 @@ static int truth(json *j)
 }
 
 /* A setting's value; what it must be, NULL where the setting is none. */
-static const char *read_setting(json *j, const char *key, settings *s, words *scratch)
+static const char *read_setting(json *j, const char *key, void *to, words *scratch)
 {
+    settings *s = to;
     sampling *how = &s->how;
     struct {
         const char *key;
@@ -351,7 +361,8 @@ static const char *read_setting(json *j, const char *key, settings *s, words *sc
     return NULL;
 }
 
-static int read_settings(const char *text, settings *s, char *why)
+/* A JSON object, each value of which `read` takes into `to`; it gives what the value must be, NULL where it has no such key. */
+static int read_object(const char *text, const char *(*read)(json *, const char *key, void *to, words *scratch), void *to, char *why)
 {
     words key = {0}, scratch = {0};
     json j = {text, text, EW_OK};
@@ -363,7 +374,7 @@ static int read_settings(const char *text, settings *s, char *why)
         if (j.code)
             break;
         json_look(&j);
-        const char *value = j.at, *wanted = read_setting(&j, key.bytes, s, &scratch);
+        const char *value = j.at, *wanted = read(&j, key.bytes, to, &scratch);
         if (!wanted)
             code = say(why, EW_ARGUMENT, "no setting is called %.60s", key.bytes);
         else if (j.code == EW_ARGUMENT)
@@ -380,23 +391,31 @@ static int read_settings(const char *text, settings *s, char *why)
     return code;
 }
 
+static int read_settings(const char *text, settings *s, char *why) { return read_object(text, read_setting, s, why); }
+
 typedef struct {
     int32_t *ids;
     size_t n, room;
 } tokens;
+
+static int room_for_tokens(tokens *out, size_t n)
+{
+    if (out->n + n <= out->room)
+        return EW_OK;
+    size_t room = 2 * (out->n + n) + 64;
+    int32_t *more = realloc(out->ids, room * sizeof *more);
+    if (more)
+        out->ids = more, out->room = room;
+    return more ? EW_OK : EW_MEMORY;
+}
 
 static int add_tokens(const ew_tokenizer *t, ew_encoding *e, tokens *out, const char *text, size_t n, int bare, int literal)
 {
     int code = n || !bare ? ew_encode(t, e, text, n, NULL, 0, &(ew_ways){0, 0, 0, (uint8_t)bare, (uint8_t)literal}) : EW_OK;
     if (code || (bare && !n))
         return code;
-    if (out->n + e->count > out->room) {
-        size_t room = 2 * (out->n + e->count) + 64;
-        int32_t *more = realloc(out->ids, room * sizeof *more);
-        if (!more)
-            return EW_MEMORY;
-        out->ids = more, out->room = room;
-    }
+    if ((code = room_for_tokens(out, e->count)))
+        return code;
     for (size_t i = 0; i < e->count; i++)
         out->ids[out->n++] = e->tokens[i].id;
     return EW_OK;
@@ -624,25 +643,39 @@ static int writing_end(writing *a, int code)
     return code;
 }
 
+/* Whether nobody writes with it, and the caller now does. */
+static int begins_writing(writer *w)
+{
+    int idle = IDLE;
+    return __atomic_compare_exchange_n(&w->state, &idle, WRITING, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+static void ends_writing(ew_model *m, ew_stats *stats)
+{
+    int writes = WRITING;
+    if (!__atomic_compare_exchange_n(&m->writer->state, &writes, IDLE, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        stats->ids = NULL;
+        model_free(m); /* somebody closed it meanwhile */
+    }
+}
+
 int ew_stream(ew_model *m, const char *prompt, const char *messages, const char *asked, ew_piece *told, void *user, ew_stats *given)
 {
     ew_stats unread, *stats = given ? given : &unread;
     memset(stats, 0, sizeof *stats);
     if (!m || !m->writer)
         return say(stats->why, m ? EW_UNKNOWN_TASK : EW_ARGUMENT, "%s", m ? "the model does not write: ask it with ew_run" : "there is no model");
-    int idle = IDLE, over = 0, writes = WRITING;
-    writer *w = m->writer;
-    if (!__atomic_compare_exchange_n(&w->state, &idle, WRITING, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (m->writer->translator)
+        return say(stats->why, EW_UNKNOWN_TASK, "the model translates: ask it with ew_translate");
+    int over = 0;
+    if (!begins_writing(m->writer))
         return say(stats->why, EW_BUSY, "%s", ew_words(EW_BUSY));
     writing a = {.m = m, .told = told, .user = user, .stats = stats};
     int code = writing_begin(&a, prompt, messages, asked);
     while (!code && !over)
         code = step(&a, &over);
     code = writing_end(&a, code);
-    if (!__atomic_compare_exchange_n(&w->state, &writes, IDLE, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-        stats->ids = NULL;
-        model_free(m); /* somebody closed it meanwhile */
-    }
+    ends_writing(m, stats);
     return code;
 }
 
@@ -652,4 +685,4 @@ static int writer_closes(ew_model *m)
     return m->writer && __atomic_exchange_n(&m->writer->state, CLOSING, __ATOMIC_ACQ_REL) != IDLE;
 }
 
-int ew_chats(const ew_model *m) { return m->writer && !m->writer->chat.refused; }
+int ew_chats(const ew_model *m) { return m->writer && !m->writer->translator && !m->writer->chat.refused; }

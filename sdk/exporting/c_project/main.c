@@ -3,6 +3,8 @@
  *     sample assets "a charming and often affecting journey"
  *     sample assets QUESTION CONTEXT                 question-answering; a pair of texts to classify
  *     sample assets TEXT LABEL LABEL...              zero-shot-classification; QUERY TEXT TEXT... of text-ranking
+ *     sample [--stats] [--settings JSON] assets TEXT...
+ *                                                    a model that translates: each text, or lines of standard input
  *     sample [--stats] [--settings JSON] [--huge-pages] assets PROMPT...
  *                                                    a model that writes: each prompt is the next turn of a conversation,
  *                                                    lines of standard input where there is none
@@ -95,6 +97,32 @@ static int converse(ew_model *model, int count, char **words, const char *settin
     return code;
 }
 
+static int translation_of(ew_model *model, const char *text, const char *settings, int with_stats)
+{
+    int keeps = 0, code;
+    ew_stats stats;
+    code = ew_translate(model, text, settings, shown, &keeps, &stats);
+    printf("\n");
+    if (code)
+        fprintf(stderr, "%s\n", stats.why);
+    else if (with_stats)
+        fprintf(stderr, "[%zu tokens read in %.3f s, %zu written in %.3f s]\n", stats.prompt_tokens, stats.prefill_s, stats.tokens, stats.decode_s);
+    return code;
+}
+
+static int translate(ew_model *model, int count, char **words, const char *settings, int with_stats)
+{
+    static char line[1 << 16];
+    int code = 0;
+    for (int i = 0; i < count && !code; i++)
+        code = translation_of(model, words[i], settings, with_stats);
+    while (!count && !code && fgets(line, sizeof line, stdin)) {
+        line[strcspn(line, "\n")] = 0;
+        code = translation_of(model, line, settings, with_stats);
+    }
+    return code;
+}
+
 static int ask(ew_model *model, int count, char **words)
 {
     ew_answer answer = {0};
@@ -141,8 +169,13 @@ int main(int count, char **words)
         return fprintf(stderr, "%s [--stats] [--settings JSON] [--huge-pages] ASSETS TEXT...\n", words[0]), 2;
     if (ew_open(&model, words[at], &options, why))
         return fprintf(stderr, "%s\n", why), 1;
-    int writes = !strcmp(ew_task(model), "text-generation"), rest = count - at - 1;
-    int code = writes ? converse(model, rest, words + at + 1, settings, with_stats) : ask(model, rest, words + at + 1);
+    int rest = count - at - 1, code;
+    if (!strcmp(ew_task(model), "text-generation"))
+        code = converse(model, rest, words + at + 1, settings, with_stats);
+    else if (!strcmp(ew_task(model), "translation"))
+        code = translate(model, rest, words + at + 1, settings, with_stats);
+    else
+        code = ask(model, rest, words + at + 1);
     ew_close(model);
     return code != EW_OK;
 }

@@ -35,8 +35,8 @@ internal class Decoder(private val file: TokenizerFile, private val bytes: Bytes
 
     private fun spaced(pieces: List<ByteArray>): String = buildString {
         for ((number, piece) in pieces.withIndex())
-            for ((at, c) in Utf8.codePoints(piece, piece.size).withIndex())
-                if (c != op[1]) appendCodePoint(c) else if (number > 0 || op[2] == 0 || at > 0) append(' ')
+            for (c in Utf8.codePoints(piece, piece.size))
+                if (c != op[1]) appendCodePoint(c) else if (number > 0 || op[2] == 0) append(' ')
     }
 
     private fun string(at: Int): ByteArray = ByteArray(op[at + 1]) { file[Section.STRINGS].get(op[at] + it) }

@@ -1,0 +1,130 @@
+"""What the C core translates held against Python's translator, token by token: `tools/c_translations.py [BUNDLE...]`.
+
+Made for it are tiny random translators of Marian's and T5's kinds, and one with an OPUS-MT's two tokenizers; bundles
+that are given are asked in the same way. A hundred sentences each, at every precision: greedy, with 4 beams, with 3
+that stop early, with 5 that never do and a penalty, and cut short. Sentences are of Tatoeba, where ../shared has it.
+docs/apps.md has the last result.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+DATA = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
+SENTENCES = 100
+EVERY = 1777
+"""Of Tatoeba's pairs, which rise by length, one in so many."""
+WAYS: tuple[dict[str, Any], ...] = (
+    {"num_beams": 1},
+    {"num_beams": 4},
+    {"num_beams": 3, "early_stopping": True},
+    {"num_beams": 5, "early_stopping": "never", "length_penalty": 0.6},
+    {"num_beams": 4, "max_new_tokens": 6},
+    {"num_beams": 1, "max_new_tokens": 6},
+)
+TEXTS = (
+    "",
+    " \n\t",
+    "  Turn on the lights.\r\n\n\u2003Lock it.\u2028x ",
+    "é 😀 </s> the <unk>",
+    "\ufeff¿Qué?\x1cNo\x85",
+)
+"""Of which lines, white space and tokens that are written are the point."""
+LANGUAGE = "\n >>es<<  Turn on the lights.\nLock the door."
+"""For a model that has it."""
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "exporting")]
+
+import c_writers as core  # noqa: E402
+import translators  # noqa: E402
+
+import edgewright  # noqa: E402
+from edgewright.bundle.bundle import Bundle  # noqa: E402
+from edgewright.exporting.c import export_c  # noqa: E402
+
+
+def bundles(scratch: Path) -> list[Path]:
+    """What is made for it."""
+    made = []
+    for kind in (*translators.KINDS, "opus"):
+        source = scratch / "sources" / kind
+        if kind == "opus":
+            translators.opus(source)
+        else:
+            translators.saved(source, kind)
+        edgewright.build(
+            source, out=scratch / kind, formats=["onnx"], precisions=["fp32", "int8"], allow_divergence=True
+        )
+        made.append(scratch / kind)
+    return made
+
+
+def sentences() -> list[str]:
+    """Real ones, short and long, or where there are none those of the tests."""
+    path = DATA / "tatoeba" / "eng-spa.tsv.gz"
+    if not path.is_file():
+        return (translators.TEXT * SENTENCES)[:SENTENCES]
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        rows = [row.split("\t")[0] for row in file]
+    return rows[::EVERY][:SENTENCES] if len(rows) >= EVERY * SENTENCES else rows[:: len(rows) // SENTENCES][:SENTENCES]
+
+
+def compared(program: Path, bundle: Path, precision: str, assets: Path, texts: list[str]) -> tuple[int, int]:
+    """How many translations there were, and how many are not Python's: the text, its pieces and the tokens."""
+    wrong = count = 0
+    with edgewright.load(bundle, format="onnx", precision=precision, threads=1, careful=False) as translator:
+        most = translator.model.context
+        asked = [text for text in texts if len(translator.ids(text)) <= most] + [*TEXTS]
+        asked += [LANGUAGE] * (">>es<<" in translator.tokenizer.vocabulary)
+        for way in WAYS:
+            options = translator.options(split=False, **way)
+            for text, mine in zip(asked, core.written(program, assets, asked, way), strict=True):
+                tokens = [
+                    token for ids in sources(translator, text) for token in translator.write([ids], options)[0].tokens
+                ]
+                pieces = [piece for piece in translator.stream(text, split=False, **way) if piece]
+                same = (mine.code, mine.tokens, mine.pieces) == (0, tokens, pieces)
+                count, wrong = count + 1, wrong + (not same)
+                if not same:
+                    print(
+                        "  unlike:",
+                        way,
+                        repr(text)[:60],
+                        mine.why,
+                        mine.tokens,
+                        tokens,
+                        mine.pieces,
+                        pieces,
+                        flush=True,
+                    )
+    return count, wrong
+
+
+def sources(translator: Any, text: str) -> list[list[int]]:
+    """The token ids of each line, as the model is given them."""
+    return translator.asking(split=False).sources(text)
+
+
+def main() -> int:
+    wrong = 0
+    texts = sentences()
+    with tempfile.TemporaryDirectory() as scratch:
+        program = core.compiled(Path(scratch, "writing"))
+        for bundle in [*bundles(Path(scratch)), *map(Path, sys.argv[1:])]:
+            for artifact in Bundle.open(bundle).artifacts("onnx", None):
+                out = Path(scratch, "c", f"{bundle.name}-{artifact.precision}")
+                out.parent.mkdir(exist_ok=True)
+                export_c(bundle, out=out, precision=artifact.precision, force=True)
+                count, bad = compared(program, bundle, artifact.precision, out / "assets", texts)
+                wrong += bad
+                print(f"{bundle.name} {artifact.key}: {bad} of {count} translations differ", flush=True)
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
