@@ -383,8 +383,10 @@ class _Writer:
 
     def _step(self, step: Mapping[str, Any]) -> list[int]:
         kind = step["type"]
-        if kind == "Replace" and len(step["content"].encode()) <= len(step["pattern"].get("String", "").encode()):
-            return [1, *self._text(step["pattern"]["String"]), *self._text(step["content"])]
+        if kind == "Replace":
+            replaced = step["pattern"].get("String", "")  # a regular expression has another key, and is none
+            if replaced and len(step["content"].encode()) <= len(replaced.encode()):
+                return [1, *self._text(replaced), *self._text(step["content"])]
         if kind == "ByteFallback":
             return [2]
         if kind == "Fuse":

@@ -176,6 +176,8 @@ def test_what_cannot_be_carried_is_named():
     words = {"type": "WordLevel", "vocab": {"a": 0, "\u2581a\u2581b": 1}, "unk_token": "a"}
     mark = {"type": "Replace", "pattern": {"String": "\ue000"}, "content": ""}
     spaced = {"type": "Sequence", "decoders": [mark, {"type": "Metaspace", "replacement": "\u2581"}]}
+    blank = {"type": "Replace", "pattern": {"Regex": "x"}, "content": ""}
+    assert "decoder Replace" in refused(lambda tree: tree.update(decoder=blank))
     assert "Metaspace behind others" in refused(lambda tree: tree.update(model=words, decoder=spaced))
     with pytest.raises(TokenizerError, match="does not load"):
         tokenizer_file("{}")
