@@ -128,7 +128,9 @@ def page(rows: list[tuple[str, str, str, float]], revision: str) -> str:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as made:
+    place = sys.argv[1] if len(sys.argv) > 1 else tempfile.gettempdir()
+    Path(place).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place) as made:
         scratch = Path(made)
         clone = scratch / "edgewright"
         subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone)], check=True)

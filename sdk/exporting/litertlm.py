@@ -8,7 +8,6 @@ template make both what it was written for.
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ from edgewright.generation.chat_template import ChatTemplate
 from edgewright.generation.defaults import Defaults
 from edgewright.generation.sampling import Sampling  # noqa: TC001 - msgspec reads annotations
 from edgewright.system.child import Child
-from edgewright.system.files import check_free, write_whole
+from edgewright.system.files import check_free, scratch, write_whole
 from edgewright.system.jobs import Jobs
 from edgewright.system.progress import silent
 
@@ -109,7 +108,7 @@ def export_litertlm(
         opened.checked(path)
     defaults = Defaults.of(opened.directory)
     template, start = _chat(opened.directory, opened.tokenizer())
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+    with scratch() as work:
         request = LitertlmRequest(
             artifact=opened.directory / artifact.path,
             tokenizer=opened.directory / "tokenizer.json",
@@ -118,9 +117,9 @@ def export_litertlm(
             ends=sorted(defaults.ends),
             slots=_slots(artifact),
             sampling=defaults.sampling,
-            out=Path(scratch, "model.litertlm"),
+            out=work / "model.litertlm",
         )
-        Jobs(Path(scratch), progress=progress).run(LITERTLM, request)
+        Jobs(work, progress=progress).run(LITERTLM, request)
         write_whole(target, request.out.read_bytes())
     return artifact
 
