@@ -52,6 +52,7 @@ def edgewright(*args, check=0, cwd=None, timeout=600, here=False, **env):
     lines = [line for line in said if not _HOW_READ.match(line)]
     assert len(lines) == 1, err
     assert "Traceback" not in err
+    assert ".unfinished-" not in lines[0], "a directory that nobody gave, and that is gone by now"
     return lines[0]
 
 
