@@ -81,7 +81,8 @@ def _twice(program: Any, segments: list[_Segment], data: bytes) -> Iterator[tupl
     starts = [constants.Offsets(at) for at in range(constants.OffsetsLength())]
     rooms = [end - start for start, end in zip(starts, [*starts[1:], own.size], strict=True)]
     for at in sorted({program.NamedData(one).SegmentIndex() for one in range(program.NamedDataLength())}):
-        size = segments[at].size if segments[at].said_at else 0
+        # constants that lie behind it would move as well
+        size = segments[at].size if segments[at].said_at and at > constants.SegmentIndex() else 0
         wanted = data[segments[at].offset : segments[at].offset + size]
         for start, room in zip(starts, rooms, strict=True):
             place = own.offset + start

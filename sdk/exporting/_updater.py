@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import InputError, MissingExtra, UsageError
-from edgewright.system.files import check_free, writing
+from edgewright.system.files import check_free
 from edgewright.system.programs import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["PACKED", "Install", "begin", "need", "place", "run"]
+__all__ = ["PACKED", "Install", "begin", "need", "run"]
 
 PACKED = "bundle.tar"
 
@@ -64,9 +64,3 @@ def run(argv: Sequence[str]) -> None:
     if done.code:
         said = done.lines[-1] if done.lines else "not a word"
         raise InputError(f"{argv[0]} ended with exit code {done.code}: {said}")
-
-
-def place(made: Path, target: Path) -> None:
-    """Give a finished file its place, whole or not at all. Raises StorageError."""
-    with made.open("rb") as file, writing(target) as out:
-        shutil.copyfileobj(file, out)

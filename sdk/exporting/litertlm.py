@@ -20,7 +20,7 @@ from edgewright.generation.chat_template import ChatTemplate
 from edgewright.generation.defaults import Defaults
 from edgewright.generation.sampling import Sampling  # noqa: TC001 - msgspec reads annotations
 from edgewright.system.child import Child
-from edgewright.system.files import check_free, scratch, write_whole
+from edgewright.system.files import check_free, copy_whole, scratch
 from edgewright.system.jobs import Jobs
 from edgewright.system.progress import silent
 
@@ -120,7 +120,7 @@ def export_litertlm(
             out=work / "model.litertlm",
         )
         Jobs(work, progress=progress).run(LITERTLM, request)
-        write_whole(target, request.out.read_bytes())
+        copy_whole(request.out, target)
     return artifact
 
 

@@ -12,7 +12,7 @@ from edgewright.bundle.bundle import Bundle
 from edgewright.bundle.manifest import Settings  # noqa: TC001 - msgspec reads annotations
 from edgewright.errors import UnsupportedConversion
 from edgewright.system.child import Child
-from edgewright.system.files import check_free, scratch, write_whole
+from edgewright.system.files import check_free, copy_whole, scratch
 from edgewright.system.jobs import Jobs
 from edgewright.system.progress import silent
 
@@ -78,7 +78,7 @@ def export_mediapipe(
             out=work / "model.tflite",
         )
         Jobs(work, progress=progress).run(MEDIAPIPE, request)
-        write_whole(target, request.out.read_bytes())
+        copy_whole(request.out, target)
     return artifact
 
 

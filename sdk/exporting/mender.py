@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from edgewright.bundle.bundle import MANIFEST, Bundle
 from edgewright.bundle.packing import pack
 from edgewright.errors import StorageError
-from edgewright.exporting._updater import PACKED, Install, begin, need, place, run
-from edgewright.system.files import check_free, scratch, sha256, size_of, write_whole
+from edgewright.exporting._updater import PACKED, Install, begin, need, run
+from edgewright.system.files import check_free, copy_whole, scratch, sha256, size_of, write_whole
 from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def export_mender(
         progress("write")
         files = ["--file", str(work / PACKED), "--output-path", str(made)]
         run(["mender-artifact", "write", "module-image", *words, *files])
-        place(made, target)
+        copy_whole(made, target)
     current = shlex.quote(f"{install.root}/current")
     flash = install.flash(f'"$2/files/{PACKED}"')
     script = _MENDER_MODULE.format(current=current, flash=flash, rollback=install.rollback())

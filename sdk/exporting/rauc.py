@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from edgewright.bundle.packing import pack
 from edgewright.errors import UsageError
-from edgewright.exporting._updater import PACKED, Install, begin, need, place, run
-from edgewright.system.files import scratch
+from edgewright.exporting._updater import PACKED, Install, begin, need, run
+from edgewright.system.files import copy_whole, scratch
 from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
@@ -84,5 +84,5 @@ def export_rauc(
         (content / "install").chmod(0o755)
         progress("sign")
         run(["rauc", "bundle", f"--cert={cert}", f"--key={key}", str(content), str(made)])
-        place(made, target)
+        copy_whole(made, target)
     return target

@@ -39,6 +39,7 @@ __all__ = [
     "capped_lines",
     "check_free",
     "compressed_bytes",
+    "copy_whole",
     "home",
     "into",
     "is_lfs_pointer",
@@ -211,6 +212,12 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o666, beside: Path | No
     """Write an output, as `writing` does. Raises StorageError."""
     with writing(path, mode=mode, beside=beside) as file:
         file.write(data)
+
+
+def copy_whole(made: Path, path: Path) -> None:
+    """Write an output that lies elsewhere, as `writing` does, in pieces. Raises StorageError."""
+    with made.open("rb") as source, writing(path) as file:
+        shutil.copyfileobj(source, file, _PIECE)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import time
 from functools import cached_property, partial
 from pathlib import Path
 from statistics import median_low
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import msgspec
 
@@ -37,6 +37,14 @@ __all__ = ["NativePlace"]
 _VERSION = "by a runner, tokenization not included"
 _MOST_RUNS = 1000
 """As in `edgewright.runtimes._measuring.worker`."""
+
+
+class _Meanwhile(TypedDict):
+    """What else a device did while something was measured: the others' share of it, its state before and after."""
+
+    others: float
+    before: TheirState
+    after: TheirState
 
 
 class NativePlace(Place):
@@ -89,16 +97,16 @@ class NativePlace(Place):
         samples = tuple(measured.samples_ms)
         return Series(tokens=median_low(lengths), lengths=tuple(lengths), samples_ms=samples, **meanwhile)
 
-    def _watched(self, threads: int, work: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
-        """What comes of work there, and what else the device did: `others`, and its state `before` and `after`."""
+    def _watched(self, threads: int, work: Callable[[], Any]) -> tuple[Any, _Meanwhile]:
+        """What comes of work there, and what else the device did."""
         place = self._board.machine()
         before, begin, busy = vitals.machine_state(place), time.monotonic(), vitals.busy_s(place)
         done = work()
         # The runner's own share is not told apart from the others': its threads are taken to have worked throughout
         others = (vitals.busy_s(place) - busy) / (time.monotonic() - begin) - threads
         after = vitals.machine_state(place)
-        states = {"before": TheirState(**before), "after": TheirState(**after)}
-        return done, {"others": max(0.0, others) / place.cores(), **states}
+        share = max(0.0, others) / place.cores()
+        return done, {"others": share, "before": TheirState(**before), "after": TheirState(**after)}
 
     def writing(
         self,
