@@ -290,6 +290,17 @@ def test_a_newer_bundle_says_upgrade(bundle_dir):
     assert "upgrade edgewright" in refused(bundle_dir)
 
 
+def test_an_encoder_is_not_looked_into_before_its_hash_is_right(bundle_dir):
+    encoder = bundle_dir / "onnx/encoder_model.onnx"
+    shutil.copyfile(bundle_dir / "onnx/model.onnx", encoder)
+    data = encoder.read_bytes()
+    listed = {"path": "onnx/encoder_model.onnx", "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    rewrite(bundle_dir, lambda tree: tree["files"].append(listed))
+    encoder.write_bytes(data[::-1])
+    with pytest.raises(BundleError, match=r"encoder_model\.onnx has SHA-256"):
+        Bundle.open(bundle_dir).checked("onnx/model.onnx")
+
+
 def test_a_valid_file_of_another_bundle_is_found(bundle_dir, tmp_path):
     """Same name, same size, another release."""
     other = shutil.copytree(bundle_dir, tmp_path / "other")

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from edgewright.compression.steps._token_ids import named_ids, renumber
 from edgewright.compression.steps._vocabulary import choose, rewrite
 from edgewright.errors import UsageError
 
@@ -102,3 +103,25 @@ def test_a_size_is_kept_and_one_below_what_must_stay_is_refused():
     assert len(choose(spec, used, least + 20)) == least + 20
     with pytest.raises(UsageError, match=f"{least} tokens are special or single characters, {least - 1} shall be kept"):
         choose(spec, used, least - 1)
+
+
+def test_every_id_that_a_configuration_names_is_another_one_afterwards():
+    class Config:
+        def __init__(self):
+            self.eos_token_id, self.pad_token_id, self.forced_bos_token_id = [7, 9], 3, None
+            self.suppress_tokens, self.bad_words_ids, self.num_beams = [3, 8], [[3], [8], [7, 9]], 4
+
+        def to_dict(self):
+            return dict(vars(self))
+
+    config = Config()
+    assert named_ids(config) == {7, 9, 3}
+    renumber(config, {3: 0, 7: 1, 9: 2})
+    assert vars(config) == {
+        "eos_token_id": [1, 2],
+        "pad_token_id": 0,
+        "forced_bos_token_id": None,
+        "suppress_tokens": [0],
+        "bad_words_ids": [[0], [1, 2]],
+        "num_beams": 4,
+    }

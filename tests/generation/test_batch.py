@@ -95,14 +95,22 @@ def test_a_run_reads_a_token_of_each_and_a_beginning_once(words, monkeypatch):
     assert rows.copied == [prompt]
 
 
+def test_what_lay_in_a_cache_is_told_of_each_answer(words):
+    generator = made(words)
+    prompts = ["Once upon a time"] * 3
+    reused = [generator.last.reused for _ in generator.answers(prompts, batch_size=2, max_new_tokens=4)]
+    assert reused == [0, *[len(generator.ids(prompts[0])) - 1] * 2]
+
+
 def test_what_is_wrong_is_said_where_its_answer_would_come(words):
     long = "there was a caf\u00e9 by the sea, and nobody minded it " * 3
     generator = made(words)
     for wrong, error, match in ((long, UsageError, "the context is 64"), (7, DataError, "no prompt")):
-        given = []
+        given, prompts = [], iter(["Once", "a", wrong, "upon"])
         with pytest.raises(error, match=match):  # noqa: PT012 - what came before it counts
-            for text in generator.answers(["Once", "a", wrong, "upon"], batch_size=3, max_new_tokens=20):
+            for text in generator.answers(prompts, batch_size=3, max_new_tokens=20):
                 given.append(text)  # noqa: PERF402
+        assert list(prompts) == ["upon"], "no prompt is begun behind one that is wrong"
         assert given == [text for text, _, _ in alone(made(words), ["Once", "a"], max_new_tokens=20)]
 
 

@@ -95,3 +95,12 @@ def test_no_place_to_remember_is_no_reason_to_fail(engine, bundle, monkeypatch):
 def test_nothing_is_looked_at_where_nobody_is_careful(engine, bundle):
     load(bundle(b"fine"), careful=False)
     assert opened_by(engine) == [str(os.getpid())]
+
+
+def test_what_reading_a_model_took_is_given_back_before_the_tokenizer_takes_some(engine, bundle, monkeypatch):
+    del engine
+    seen, tokenizer = [], Bundle.tokenizer
+    monkeypatch.setattr("edgewright.system.huge_pages.give_back", lambda: seen.append("given back"))
+    monkeypatch.setattr(Bundle, "tokenizer", lambda self: seen.append("tokenizer") or tokenizer(self))
+    load(bundle(b"fine"), careful=False)
+    assert seen == ["given back", "tokenizer"]
