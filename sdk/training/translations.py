@@ -12,6 +12,9 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from msgspec import MsgspecError, Struct, convert
+from msgspec.structs import asdict
+
 from edgewright import registry
 from edgewright.data import rows as data
 from edgewright.errors import DataError, StorageError
@@ -35,6 +38,13 @@ _PART, _ROWS = "translations.jsonl", "rows.jsonl"
 """Every source and its translation in their order, and those of them that a student can learn from."""
 _SIDES = {"text": "source", "label": "target"}
 """What the columns stand for that a user has named, see `edgewright.data.rows.called`."""
+
+
+class _Line(Struct, frozen=True, forbid_unknown_fields=True):
+    """A source and its translation, as a file keeps them."""
+
+    source: str
+    target: str
 
 
 def translated(teacher: Source, rows: Path, *, cache: Path, progress: Callable[[str], None]) -> Path:
@@ -76,7 +86,7 @@ def _translate(teacher: Source, task: Task, sources: list[str], file: Path, prog
     """Write a line for each source behind those that a killed process left."""
     how = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(file, how, 0o666), "r+b") as out:
-        done = _done(out, sources)
+        done = _done(out, file, sources)
         if done == len(sources):
             return
         translator = _opened(teacher, task)
@@ -90,23 +100,32 @@ def _translate(teacher: Source, task: Task, sources: list[str], file: Path, prog
             os.fsync(out.fileno())
 
 
-def _done(out: Any, sources: list[str]) -> int:
+def _done(out: Any, file: Path, sources: list[str]) -> int:
     """How many sources have their line; a line that a kill cut off is written anew. Raises StorageError."""
     done = end = 0
     for line in out:
         if not line.endswith(b"\n"):
             break
-        if done == len(sources) or json.loads(line)["source"] != sources[done]:
-            raise StorageError(f"line {done + 1} of {out.name} is of another source", hint="remove it")
+        if done == len(sources) or _line(line, file).source != sources[done]:
+            raise StorageError(f"line {done + 1} of {file} is of another source", hint="remove it")
         done, end = done + 1, end + len(line)
     out.seek(end)
     out.truncate()
     return done
 
 
+def _line(data: bytes, file: Path) -> _Line:
+    """A line of what is kept. Raises StorageError."""
+    try:
+        return convert(json.loads(data), _Line)
+    except (ValueError, RecursionError, MsgspecError) as error:
+        raise StorageError(f"{file} holds a line that is no translation", hint="remove it") from error
+
+
 def _keep_spoken(part: Path, called: list[tuple[str, str]]) -> None:
     """Write the rows whose translation is a text, by the user's names of columns too. Raises DataError for none."""
-    rows: list[dict[str, str]] = [json.loads(line) for line in (part / _PART).read_bytes().splitlines()]
+    lines = (part / _PART).read_bytes().splitlines()
+    rows = [asdict(_line(line, part / _PART)) for line in lines]
     spoken = [{**{old: row[side] for old, side in called}, **row} for row in rows if row["target"].strip()]
     if not spoken:
         raise DataError(f"the teacher's translations of all {len(rows)} sources are empty", hint="is it trained?")

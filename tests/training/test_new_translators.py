@@ -111,6 +111,16 @@ def test_a_student_is_trained_on_what_the_teacher_s_own_search_finds(taught, sha
     assert json.loads(first)["target"] == "Antes.", "what was there is not asked again"
     assert rest == whole.splitlines(keepends=True)[1:]
 
+    for damaged, why in (("\0\n", "no translation"), ('{"source": 3}\n', "no translation"), ("{", "another")):
+        part = kept.rename(kept.with_name(kept.name + ".part"))
+        (part / "rows.jsonl").unlink()
+        other = json.dumps({"source": "Another.", "target": "Otra."}) + "\n" if why == "another" else ""
+        (part / "translations.jsonl").write_text(other + damaged)
+        with pytest.raises(StorageError, match=rf"{part.name}/translations\.jsonl .*{why}.*; remove it"):
+            distill(teacher, pairs, pairs, tmp_path / "never", **asked)
+        (part / "rows.jsonl").write_text(whole)
+        part.rename(kept)
+
 
 @pytest.mark.slow
 def test_a_teacher_s_rows_are_read_by_the_names_that_a_user_gave_to_columns(taught, tmp_path):
