@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
     from typing import Any
 
 __all__ = [
@@ -52,7 +53,16 @@ __all__ = [
     "from_record",
     "one_line",
     "quoted",
+    "stands_for",
 ]
+
+_given: dict[str, str] = {}
+"""What a user gave, by the directory that was made of it for this process and is gone after it."""
+
+
+def stands_for(made: Path, given: str | Path) -> None:
+    """Let every error from now on name what the user gave where it would name the directory that was made of it."""
+    _given[str(made)] = _as_given(str(given))
 
 
 class EdgewrightError(Exception):
@@ -62,8 +72,8 @@ class EdgewrightError(Exception):
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message, hint)
-        self.message = one_line(message)
-        self.hint = one_line(hint)
+        self.message = one_line(_as_given(message))
+        self.hint = one_line(_as_given(hint))
 
     def __reduce__(self) -> tuple[Callable[[dict[str, str]], EdgewrightError], tuple[dict[str, str]]]:
         return from_record, (self.record(),)
@@ -79,6 +89,12 @@ class EdgewrightError(Exception):
     def record(self) -> dict[str, str]:
         """The error as a JSON object; `from_record(e.record())` is the same error."""
         return {"code": self.code, "message": self.message, "hint": self.hint}
+
+
+def _as_given(text: str) -> str:
+    for made, given in _given.items():
+        text = text.replace(made, given)
+    return text
 
 
 class UsageError(EdgewrightError):

@@ -106,3 +106,12 @@ def test_a_text_that_is_quoted_shows_that_it_was_cut():
 def test_an_error_of_elsewhere_that_is_not_known_is_no_bug_here(record):
     assert from_record(record, errors.DeviceError).exit_code == 5
     assert from_record({"code": "gate-failed", "message": "m"}, errors.DeviceError).exit_code == 4
+
+
+def test_an_error_names_what_was_given_not_what_was_made_of_it(tmp_path):
+    unpacked, plain = tmp_path / ".unfinished-a", tmp_path / ".unfinished-b"
+    errors.stands_for(unpacked, "chat.gguf")
+    errors.stands_for(plain, unpacked)
+    told = errors.SourceError(f"{plain / 'config.json'} is no JSON", hint=f"see {unpacked}")
+    assert str(told) == "chat.gguf/config.json is no JSON; see chat.gguf"
+    assert str(from_record({"code": "source-error", "message": f"{plain} is empty"})) == "chat.gguf is empty"

@@ -130,7 +130,7 @@ def _transformer(source: SourceJob) -> torch.nn.Module:
             ignore_mismatched_sizes=True,  # they are refused below, with the numbers
         )
     except Exception as error:
-        raise SourceError(f"{source.named} does not load: {type(error).__name__}: {error}") from error
+        raise SourceError(f"{source.directory} does not load: {type(error).__name__}: {error}") from error
     info["mismatched_keys"] = mend(model, source.directory, info["mismatched_keys"])
     _check_complete(info, source)
     if registry.load("tasks", source.task).reads_source:
@@ -157,7 +157,7 @@ def _has_segments(model: Any) -> bool:
 def _check_complete(info: Mapping[str, Any], source: SourceJob) -> None:
     """Refuse a head that is not in the file: it would be random numbers. A pooler that nothing needs may be missing."""
     home, hint = (
-        source.named,
+        source.directory,
         f"is it a {source.task} model? fine-tune it first, or name its own task with --task",
     )
     spare = source.task == "feature-extraction" or source.kind == "setfit"
@@ -176,7 +176,7 @@ def _check_tables(model: Any, info: Mapping[str, Any], source: SourceJob) -> Non
 
     A T5 of version 1.1 has a head of its own; without it, or without its embedding, the one would stand for the other.
     """
-    home, hint = source.named, "copy or download the model again, or save it with the transformers that trained it"
+    home, hint = source.directory, "copy or download the model again, or save it with the transformers that trained it"
     unexpected = sorted(info["unexpected_keys"])
     if unexpected:
         shown = ", ".join(unexpected[:3]) + (f" and {len(unexpected) - 3} more" if len(unexpected) > 3 else "")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
 from edgewright.bundle.manifest import Manifest, decode
-from edgewright.errors import BundleError
+from edgewright.errors import BundleError, stands_for
 from edgewright.system.atomic import staged
 from edgewright.system.files import check_free, plain, scratch, writing
 from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES, check_path
@@ -90,6 +90,7 @@ def unpack(packed: str | Path, out: str | Path, *, force: bool = False) -> Bundl
         StorageError: `out` exists, or cannot be written.
     """
     with staged(Path(out), marker=MANIFEST, force=force) as work:
+        stands_for(work, packed)
         _read(Path(packed), work)
         Bundle.open(work)
     return Bundle.open(out)
@@ -102,6 +103,7 @@ def opened(source: str | Path) -> Iterator[Bundle]:
         yield Bundle.open(source)
         return
     with scratch() as work:
+        stands_for(work / "bundle", source)
         yield unpack(source, work / "bundle")
 
 

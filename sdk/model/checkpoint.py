@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from edgewright import registry
-from edgewright.errors import SourceError
+from edgewright.errors import SourceError, stands_for
 from edgewright.model.source import EAGER, check_fetched, open_source
 from edgewright.system.child import Child
 
@@ -69,6 +69,7 @@ def open_checkpoint(model: str | Path, jobs: Jobs, *, tokenizer: str | Path | No
         if tokenizer:
             raise SourceError(f"{path} brings its own tokenizer", hint="leave out the one that was given")
     out.mkdir()
+    stands_for(out, path)
     vocabulary = None if gguf else _vocabulary(path, tokenizer)
     request = UnpackRequest(path, out, "gguf" if gguf else "llama2c", vocabulary)
     grid = jobs.run(UNPACK, request, preload=EAGER).grid

@@ -13,6 +13,7 @@ from pathlib import Path  # noqa: TC003 - msgspec reads annotations
 
 from msgspec import Struct
 
+from edgewright.errors import stands_for
 from edgewright.system.child import Child, call
 from edgewright.system.files import scratch
 
@@ -91,6 +92,7 @@ def settled(directory: Path, kind: str, inside: str, preload: tuple[str, ...], *
     if key not in _known:
         with ExitStack() as made:
             out = made.enter_context(scratch())
+            stands_for(out, directory)
             request = SettleRequest(directory=directory.resolve(), kind=kind, inside=inside, lower=lower, out=out)
             answer = call(SETTLE, request, preload=preload)
             if answer.changed:

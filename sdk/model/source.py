@@ -62,11 +62,6 @@ class SourceJob(Struct, frozen=True):
     origin: Path = Path()
 
     @property
-    def named(self) -> Path:
-        """What its user knows it by: `directory` may be one that was made of it and is gone afterwards."""
-        return self.directory if self.origin == Path() else self.origin
-
-    @property
     def preload(self) -> tuple[str, ...]:
         """What the child needs that takes long to import."""
         return () if self.keras else EAGER
