@@ -30,7 +30,7 @@ import msgspec
 
 from edgewright.errors import ChildFailed, from_record, quoted
 from edgewright.system.interpreter import here
-from edgewright.system.preload import fork
+from edgewright.system.preload import ORDERED, fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -177,7 +177,13 @@ class _Fresh:
     def __init__(self, target: str, environment: Mapping[str, str], stdin: int, log: int, answers: int) -> None:
         argv = here("edgewright.system.child_side", target, str(answers), str(os.getpid()))
         self._process = subprocess.Popen(
-            argv, stdin=stdin, stdout=log, stderr=log, pass_fds=(answers,), env=environment, start_new_session=True
+            argv,
+            stdin=stdin,
+            stdout=log,
+            stderr=log,
+            pass_fds=(answers,),
+            env={**ORDERED, **environment},
+            start_new_session=True,
         )
         self.pid = self._process.pid
         self._pidfd = os.pidfd_open(self.pid) if sys.platform == "linux" else None

@@ -27,7 +27,7 @@ from edgewright.system.interpreter import here
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Forked", "close", "fork", "warm"]
+__all__ = ["ORDERED", "Forked", "close", "fork", "warm"]
 
 _IDLE_S = 60.0
 """A choice: between two children of one build it is used again; behind it, the memory that it holds is given back."""
@@ -40,6 +40,9 @@ _CHILD_SIDE, _KEEPER = "edgewright.system.child_side", "edgewright.system.keeper
 _PATIENT = {"OMP_WAIT_POLICY": "passive"}
 """How threads of torch wait for each other (OpenMP 5.2, 21.7). Awake, as libgomp has it, they take the cores from those
 that they wait for where a machine has other work: a small decoder wrote what its gate asks in 0.5 s instead of 8."""
+ORDERED = {"PYTHONHASHSEED": "0"}
+"""In which order sets of names are gone through. With Python's own, which is chance, four builds of one ALBERT gave three
+different files: ExecuTorch numbers the values of a delegate as it meets them. A seed of the user's own is kept."""
 _READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "TORCH", "PYTORCH_", "PYTHON", "OMP_", "MKL_", "OPENBLAS_", "LD_", "CUDA_")
 """How the names begin of variables that libraries read once: where they are others, another process has to import."""
 
@@ -124,7 +127,7 @@ class _ForkServer:
                 stdout=null,
                 stderr=null,
                 pass_fds=(theirs.fileno(),),
-                env={**_PATIENT, **environment, "PYTHONUNBUFFERED": "1"},
+                env={**_PATIENT, **ORDERED, **environment, "PYTHONUNBUFFERED": "1"},
                 start_new_session=True,
             )
 

@@ -159,6 +159,12 @@ def birth(request, progress):
     return Birth(os.getppid(), above, imported, str(Path.cwd()))
 
 
+def hashed(request, progress):
+    """What a word is in this process to a set."""
+    del progress
+    return hash(request.words)
+
+
 def path(request, progress):
     """Where this child imports from."""
     del request, progress

@@ -66,6 +66,15 @@ def test_threads_wait_asleep_unless_somebody_wants_them_awake(monkeypatch, given
     assert b"OMP_WAIT_POLICY=" + found in Path("/proc", str(parent), "environ").read_bytes().split(b"\0")
 
 
+def test_every_child_goes_through_a_set_in_the_same_order(monkeypatch):
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    found = set()
+    for preload_ in (("child_targets",), ()) * 2:  # forks, and interpreters of their own
+        close()
+        found.add(call(child("hashed", int), Order(words="a name"), preload=preload_, env=ENV))
+    assert len(found) == 1
+
+
 def test_a_child_works_where_its_parent_is_now(tmp_path, monkeypatch):
     birth()
     monkeypatch.chdir(tmp_path)
