@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -32,9 +33,9 @@ _REMEDIES = {
 
 
 class ImportRequest(Struct, frozen=True):
-    """A module that may end its process."""
+    """Modules that may end their process."""
 
-    module: str
+    modules: tuple[str, ...]
 
 
 _AT_ONCE = 2
@@ -53,9 +54,16 @@ def examine() -> list[dict[str, Any]]:
         what = f"run {', '.join(runtime.formats)} on {runtime.engine}"
         parts.append(_Part(what, (runtime.module,), (runtime.package,), runtime.extra))
     every = dict.fromkeys(name for part in parts if not part.missing() for name in part.modules)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        problems = dict(zip(every, pool.map(_problem, every), strict=True))
+    problems = _problems(tuple(every))
     return [part.row(problems) for part in parts]
+
+
+def _problems(modules: Sequence[str]) -> dict[str, str]:
+    """Why each does not import, "" where it does; together first, in half the time, as they share the large."""
+    if not _problem(*modules):
+        return dict.fromkeys(modules, "")
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return dict(zip(modules, pool.map(_problem, modules), strict=True))
 
 
 def android() -> tuple[str, ...]:
@@ -120,10 +128,10 @@ class _Part(NamedTuple):
         }
 
 
-def _problem(module: str) -> str:
-    """Why a module does not import, "" where it does; tried in a child: an engine may die of the wrong CPU."""
+def _problem(*modules: str) -> str:
+    """Why modules do not import, "" where they do; tried in a child: an engine may die of the wrong CPU."""
     try:
-        call(IMPORT, ImportRequest(module), limits=Limits(timeout_s=120))
+        call(IMPORT, ImportRequest(modules), limits=Limits(timeout_s=120))
     except EdgewrightError as error:
         how = error.message.removeprefix(f"{IMPORT.name} ")
         words = error.hint.removeprefix("its last words: ")
@@ -137,10 +145,12 @@ def _remedy(problem: str) -> str:
 
 
 def import_in_child(request: ImportRequest, progress: Callable[[str], None]) -> None:
-    """The child's side of the question whether a module imports."""
+    """The child's side of the question whether modules import."""
     del progress
+    gc.disable()  # a quarter of the time goes into looking for garbage that imports do not make
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    __import__(request.module)
+    for module in request.modules:
+        __import__(module)
 
 
 def _version(package: str) -> str:

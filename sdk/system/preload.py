@@ -41,7 +41,7 @@ _PATIENT = {"OMP_WAIT_POLICY": "passive"}
 """How threads of torch wait for each other (OpenMP 5.2, 21.7). Awake, as libgomp has it, they take the cores from those
 that they wait for where a machine has other work: a small decoder wrote what its gate asks in 0.5 s instead of 8."""
 ORDERED = {"PYTHONHASHSEED": "0"}
-"""In which order sets of names are gone through. With Python's own, which is chance, four builds of one ALBERT gave three
+"""In which order sets of names are gone through. By Python's own, which is chance, four builds of one ALBERT gave three
 different files: ExecuTorch numbers the values of a delegate as it meets them. A seed of the user's own is kept."""
 _READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "TORCH", "PYTORCH_", "PYTHON", "OMP_", "MKL_", "OPENBLAS_", "LD_", "CUDA_")
 """How the names begin of variables that libraries read once: where they are others, another process has to import."""
