@@ -204,13 +204,22 @@ class _Place:
     progress: Callable[[str], None]
 
 
+_BF16_OF_CPUS = ("avx512_bf16", "amx_bf16")
+"""Instructions that multiply bf16 four times as fast as float32 (EPYC 9005: 430 against 90 GFLOP/s a core); where a CPU
+lacks them torch computes in float32 after all, and converts besides."""
+
+
 def _resolved(recipe: PretrainingRecipe) -> PretrainingRecipe:
     """The recipe with a precision that this machine has."""
     import torch
 
     if recipe.precision != "auto":
         return recipe
-    bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    if torch.cuda.is_available():
+        bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        has = torch.cpu.get_capabilities()
+        bf16 = any(has.get(name, False) for name in _BF16_OF_CPUS)
     return replace(recipe, precision="bf16" if bf16 else "fp32")
 
 

@@ -36,7 +36,7 @@ class PretrainingRecipe:
         checkpointing: compute a layer's activations again on the way back, instead of keeping them: less memory.
         seed: of the weights, the order of the rows and the dropout.
         precision: of the products: fp32, bf16, or fp16 with a scaled loss; weights stay float32. auto is bf16 on a GPU
-            that has it, else fp32.
+            or CPU that multiplies it faster, else fp32.
         threads: of torch on a CPU; 0 for its own choice.
     """
 

@@ -291,3 +291,25 @@ def _other(folder):
     (folder / "words.txt").write_text("some other words are here " * 9)
     train_decoder_tokenizer(Documents.of([folder / "words.txt"]), folder / "t", kind="bpe", size=260, max_length=8)
     return folder / "t"
+
+
+@pytest.mark.parametrize(
+    ("has", "found"), [({"avx512_bf16": True}, "bf16"), ({"avx512_f": True}, "fp32"), ({}, "fp32")]
+)
+def test_the_products_are_of_bf16_where_the_cpu_has_them(monkeypatch, has, found):
+    import torch
+
+    from edgewright.training.pretraining import _resolved
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    assert _resolved(replace(QUICK, precision="auto")).precision == found
+    assert _resolved(replace(QUICK, precision="fp16")).precision == "fp16"
+
+
+def test_bf16_learns_what_fp32_does(text, trained, tmp_path):
+    """On any CPU: where none of its instructions multiplies bf16, torch does it in float32 and rounds."""
+    out = tmp_path / "model"
+    half = pretrain(text, out, shape=LLAMA, recipe=replace(QUICK, precision="bf16"), token_files=tmp_path / "tokens")
+    assert half.loss == pytest.approx(trained.loss, rel=0.01)
+    assert {array.dtype for array in load_file(out / "model.safetensors").values()} == {np.dtype("float32")}
