@@ -78,16 +78,10 @@ def compared(program: Path, bundle: Path, precision: str, assets: Path, texts: l
     """How many translations there were, and how many are not Python's: the text, its pieces and the tokens."""
     wrong = count = 0
     with edgewright.load(bundle, format="onnx", precision=precision, threads=1, careful=False) as translator:
-        most = translator.model.context
-        asked = [text for text in texts if len(translator.ids(text)) <= most] + [*TEXTS]
-        asked += [LANGUAGE] * (">>es<<" in translator.tokenizer.vocabulary)
+        asked = fitting(translator, texts)
         for way in WAYS:
-            options = translator.options(split=False, **way)
             for text, mine in zip(asked, core.written(program, assets, asked, way), strict=True):
-                tokens = [
-                    token for ids in sources(translator, text) for token in translator.write([ids], options)[0].tokens
-                ]
-                pieces = [piece for piece in translator.stream(text, split=False, **way) if piece]
+                tokens, pieces = translated(translator, text, way)
                 same = (mine.code, mine.tokens, mine.pieces) == (0, tokens, pieces)
                 count, wrong = count + 1, wrong + (not same)
                 if not same:
@@ -105,9 +99,18 @@ def compared(program: Path, bundle: Path, precision: str, assets: Path, texts: l
     return count, wrong
 
 
-def sources(translator: Any, text: str) -> list[list[int]]:
-    """The token ids of each line, as the model is given them."""
-    return translator.asking(split=False).sources(text)
+def fitting(translator: Any, texts: list[str]) -> list[str]:
+    """The texts that the model reads whole, and those that are asked of every model."""
+    asked = [text for text in texts if len(translator.ids(text)) <= translator.model.context] + [*TEXTS]
+    return asked + [LANGUAGE] * (">>es<<" in translator.tokenizer.vocabulary)
+
+
+def translated(translator: Any, text: str, way: dict[str, Any]) -> tuple[list[int], list[str]]:
+    """Python's tokens of every line, and its pieces."""
+    options = translator.options(split=False, **way)
+    sources = translator.asking(split=False).sources(text)
+    tokens = [token for ids in sources for token in translator.write([ids], options)[0].tokens]
+    return tokens, [piece for piece in translator.stream(text, split=False, **way) if piece]
 
 
 def main() -> int:

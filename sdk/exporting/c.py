@@ -106,7 +106,7 @@ def export_c(
         UnsupportedConversion: the task, the tokenizer or an input is none that the C core has.
         StorageError: `out` exists, or cannot be written.
     """
-    opened, artifact = fit(bundle, format=format, precision=precision, translates=True)
+    opened, artifact = fit(bundle, format=format, precision=precision)
     with staged(Path(out), marker=_MARKER, force=force) as work:
         shutil.copytree(SOURCES, work, dirs_exist_ok=True)
         write_assets(opened, artifact, work / "assets", progress=progress)
@@ -125,17 +125,12 @@ def fit(
     *,
     format: str,  # noqa: A002
     precision: str | None,
-    translates: bool = False,
 ) -> tuple[Bundle, Artifact]:
-    """The bundle, and its artifact that the C core can answer with, every file of both checked.
+    """The bundle, and its artifact that apps can answer with, every file of both checked.
 
-    `translates` is whether what is made around the core translates, too. Raises BundleError and UnsupportedConversion,
-    as `export_c` does.
+    Raises BundleError and UnsupportedConversion, as `export_c` does.
     """
     opened = Bundle.of(bundle)
-    if opened.manifest.task == "translation" and not translates:
-        hint = "edgewright export c writes a program that translates"
-        raise UnsupportedConversion("this export has no task translation", hint=hint)
     artifact = opened.choose(format=format, precision=precision)
     _check(opened.manifest, artifact)
     for path in (*opened.parts(artifact), *opened.text_files()):
@@ -166,7 +161,7 @@ def _check(manifest: Manifest, artifact: Artifact) -> None:
             what, hint="edgewright run and serve write with it, as transformers.js does in a page"
         )
     if manifest.task == "translation" and artifact.format != "onnx":
-        what = f"the C core translates with ONNX alone, {artifact.path} is {artifact.format}"
+        what = f"apps translate with ONNX alone, {artifact.path} is {artifact.format}"
         raise UnsupportedConversion(what, hint="take --format onnx")
     looks = {"text-generation": _strange_of_decoder, "translation": _strange_of_translator}
     strange = looks.get(manifest.task, _strange)(artifact)

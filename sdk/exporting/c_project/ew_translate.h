@@ -13,7 +13,8 @@ struct ew_translator {
     size_t cross_count, rows, moved_room;
     int64_t *source, *tokens, position;
     int32_t *lengths, total;
-    float *logits, *moved;
+    float *logits;
+    char *moved; /* rows of a layer on their way to other beams */
     ort source_value, mask_value, crossed, *cross_values;
     ort tokens_value, lengths_value, logits_value, position_value, total_value;
 };
@@ -81,7 +82,8 @@ static void translator_free(ew_model *m)
     for (size_t i = 0; t->cross_values && i < t->cross_count; i++)
         let_value_go(m, &t->cross_values[i]);
     let_value_go(m, &t->crossed);
-    void *all[] = {t->by.banned, t->cross, t->source, t->tokens, t->lengths, t->logits, t->moved, t->cross_values};
+    cache_free(t->moved);
+    void *all[] = {t->by.banned, t->cross, t->source, t->tokens, t->lengths, t->logits, t->cross_values};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(t);
@@ -109,7 +111,7 @@ static void forget_cache(ew_model *m)
     writer *w = m->writer;
     for (size_t i = 0; i < w->layer_count; i++) {
         let_value_go(m, &w->layers[i].value);
-        free(w->layers[i].data);
+        cache_free(w->layers[i].data);
         w->layers[i].data = NULL;
     }
     w->slots = 0;
@@ -155,19 +157,19 @@ static int steps_for(ew_model *m, size_t steps, char *why)
         cache *c = &w->layers[i];
         size_t row = (size_t)c->width * sizeof(float), strips = t->rows * (size_t)c->heads, size = strips * slots * row;
         const int64_t shape[4] = {(int64_t)t->rows, c->heads, (int64_t)slots, c->width};
-        char *data = size / row / slots == strips ? calloc(size, 1) : NULL;
+        char *data = size / row / slots == strips ? cache_new(size) : NULL;
         if (!data)
             return forget_cache(m), no_memory(why);
         for (size_t k = 0; c->data && k < strips; k++)
-            memcpy(data + k * slots * row, c->data + k * w->slots * row, w->length * row);
+            cache_copy(data + k * slots * row, c->data + k * w->slots * row, w->length * row);
         let_value_go(m, &c->value);
-        free(c->data);
+        cache_free(c->data);
         c->data = data;
         if (size > t->moved_room) {
-            float *more = realloc(t->moved, size);
-            if (!more)
-                return forget_cache(m), no_memory(why);
-            t->moved = more, t->moved_room = size;
+            cache_free(t->moved);
+            if (!(t->moved = cache_new(size)))
+                return t->moved_room = 0, forget_cache(m), no_memory(why);
+            t->moved_room = size;
         }
         int code = own(m, data, (int64_t)size, shape, 4, ORT_FLOAT, &c->value, why);
         if (code)
@@ -272,10 +274,10 @@ static void reorder_rows(ew_model *m, const size_t *parents)
         size_t heads = (size_t)c->heads, strip = w->slots * (size_t)c->width * sizeof(float), used = w->length * (size_t)c->width * sizeof(float);
         for (int back = 0; back < 2; back++)
             for (size_t k = 0; k < t->rows * heads; k++) {
-                char *kept = (char *)t->moved + k * strip;
+                char *kept = t->moved + k * strip;
                 size_t from = parents[k / heads] * heads + k % heads;
                 if (from != k)
-                    memcpy(back ? c->data + k * strip : kept, back ? kept : c->data + from * strip, used);
+                    cache_copy(back ? c->data + k * strip : kept, back ? kept : c->data + from * strip, used);
             }
     }
 }
@@ -366,6 +368,9 @@ typedef struct {
     tokens source;
     int32_t language; /* the token that every line begins with, -1 for none */
     words line, said;
+    const char *text, *after; /* after: the white space behind the line that is translated */
+    size_t n, at, after_bytes;
+    size_t length; /* of the translation with its next token, 0 between two lines */
     ew_piece *told;
     void *user;
     ew_stats *stats;
@@ -404,32 +409,6 @@ static int source_of(translating *a, const char *line, size_t n)
     return EW_OK;
 }
 
-/* The tokens of a line's translation, those of `b.found`, unless somebody closes the model meanwhile. */
-static int write_line(translating *a)
-{
-    ew_model *m = a->m;
-    writer *w = m->writer;
-    beams *b = &a->b;
-    double from = seconds();
-    int code = read_source(m, a->source.ids, a->source.n, a->stats->why);
-    if (!code)
-        code = rows_for(m, b->how.beams, a->stats->why);
-    a->stats->prompt_tokens += a->source.n, a->stats->prefill_s += seconds() - from;
-    from = seconds();
-    beams_again(b);
-    for (size_t length = 1; !code && !b->done; length++) {
-        if ((a->cancelled = closing(w)))
-            break;
-        if (!(code = step_rows(m, b->tokens, a->stats->why))) {
-            beams_take(b, w->translator->logits, length);
-            if (!b->done && b->how.beams > 1)
-                reorder_rows(m, b->parents);
-        }
-    }
-    a->stats->decode_s += seconds() - from;
-    return code;
-}
-
 static int keep_ids(translating *a)
 {
     writer *w = a->m->writer;
@@ -450,20 +429,36 @@ static int keep_ids(translating *a)
     return EW_OK;
 }
 
-/* A line, and the white space around it as it is. */
-static int translate_line(translating *a, const char *line, size_t n)
+/* The next line: what is white space before it is told, and what is to be translated is read by the encoder. */
+static int begin_line(translating *a)
 {
-    const char *text = line;
-    size_t inner = n;
-    stripped(&text, &inner);
-    size_t before = inner ? (size_t)(text - line) : n;
+    ew_model *m = a->m;
+    const char *line = a->text + a->at, *inner = line;
+    size_t behind = line_behind(a->text, a->n, a->at), n = behind - a->at, bytes = n;
+    a->at = behind;
+    stripped(&inner, &bytes);
+    size_t before = bytes ? (size_t)(inner - line) : n;
     int code = put_bytes(&a->said, line, before);
     tell_said(a);
     if (code)
         return say(a->stats->why, code, "%s", ew_words(code));
-    if (!inner || a->cancelled || (code = source_of(a, text, inner)) || (code = write_line(a)) || a->cancelled)
+    if (!bytes || a->cancelled || (code = source_of(a, inner, bytes)))
         return code;
-    code = keep_ids(a);
+    double from = seconds();
+    code = read_source(m, a->source.ids, a->source.n, a->stats->why);
+    if (!code)
+        code = rows_for(m, a->b.how.beams, a->stats->why);
+    a->stats->prompt_tokens += a->source.n, a->stats->prefill_s += seconds() - from;
+    a->after = inner + bytes, a->after_bytes = n - before - bytes, a->length = 1;
+    beams_again(&a->b);
+    return code;
+}
+
+/* A line's translation, that of `b.found`, and the white space behind it as it is. */
+static int end_line(translating *a)
+{
+    int code = keep_ids(a);
+    a->length = 0;
     if (!code)
         code = decode_ids(a->m->tokenizer, a->b.found, a->b.found_length[0], &a->line);
     const char *found = a->line.bytes;
@@ -473,7 +468,7 @@ static int translate_line(translating *a, const char *line, size_t n)
         code = put_bytes(&a->said, found, bytes);
     }
     if (!code)
-        code = put_bytes(&a->said, text + inner, n - before - inner);
+        code = put_bytes(&a->said, a->after, a->after_bytes);
     if (code)
         return say(a->stats->why, code, "%s", ew_words(code));
     a->stats->first_s = a->stats->first_s > 0 ? a->stats->first_s : seconds() - a->began;
@@ -481,39 +476,75 @@ static int translate_line(translating *a, const char *line, size_t n)
     return EW_OK;
 }
 
-/* The language that a text asks for; where the text behind it begins. */
-static int language_of(translating *a, const char *text, size_t n, size_t *begin)
+/* A token more of each beam, and where that ends the line its translation. */
+static int go_on_line(translating *a)
 {
-    size_t from, to, behind;
-    if (!has_language(text, n, &from, &to, &behind))
-        return EW_OK;
-    *begin = behind;
-    a->language = ew_token_id(a->m->tokenizer, text + from, to - from);
-    return a->language >= 0 ? EW_OK : say(a->stats->why, EW_ARGUMENT, "the model has no language %.*s", (int)(to - from), text + from);
+    ew_model *m = a->m;
+    beams *b = &a->b;
+    double from = seconds();
+    int code = step_rows(m, b->tokens, a->stats->why);
+    if (!code) {
+        beams_take(b, m->writer->translator->logits, a->length++);
+        if (!b->done && b->how.beams > 1)
+            reorder_rows(m, b->parents);
+    }
+    a->stats->decode_s += seconds() - from;
+    return code || !b->done ? code : end_line(a);
 }
 
-static int translate_all(translating *a, const char *text, const char *asked)
+/* A run of the engine, or a line that has nothing to translate. Whoever has other things to do does them between two. */
+static int translating_step(translating *a, int *over)
+{
+    int code = EW_OK;
+    a->cancelled = a->cancelled || closing(a->m->writer);
+    if (!a->cancelled && a->length)
+        code = go_on_line(a);
+    else if (!a->cancelled && a->at < a->n)
+        code = begin_line(a);
+    *over = a->cancelled || (!a->length && a->at == a->n);
+    return code;
+}
+
+/* The language that a text asks for; the text behind it is what is translated. */
+static int language_of(translating *a)
+{
+    size_t from, to, behind;
+    a->language = -1;
+    if (!has_language(a->text, a->n, &from, &to, &behind))
+        return EW_OK;
+    a->at = behind;
+    a->language = ew_token_id(a->m->tokenizer, a->text + from, to - from);
+    return a->language >= 0 ? EW_OK : say(a->stats->why, EW_ARGUMENT, "the model has no language %.*s", (int)(to - from), a->text + from);
+}
+
+/* A translation's beginning: what is asked is read, the engine not yet run. */
+static int translating_begin(translating *a, const char *text, const char *asked)
 {
     ew_model *m = a->m;
     translator *t = m->writer->translator;
     search how = {1, m->max_length, 1, WHEN_HOPELESS};
-    size_t n = strlen(text), at = 0;
+    a->began = seconds(), a->text = text, a->n = strlen(text);
     int code = read_search(t->search, &how, a->stats->why);
     if (!code && asked)
         code = read_search(asked, &how, a->stats->why);
     if (!code)
-        code = language_of(a, text, n, &at);
+        code = language_of(a);
     how.most = how.most < m->max_length ? how.most : m->max_length;
     if (!code && (code = beams_begin(&a->b, &how, &t->by, m->writer->words)))
         return say(a->stats->why, code, "%s", ew_words(code));
     a->stats->reason = code ? EW_NOTHING : EW_END;
-    for (size_t behind; !code && at < n && !a->cancelled; at = behind) {
-        behind = line_behind(text, n, at);
-        code = translate_line(a, text + at, behind - at);
-    }
+    return code;
+}
+
+static void translating_end(translating *a)
+{
     if (a->cancelled)
         a->stats->reason = EW_CANCELLED;
-    return code;
+    beams_free(&a->b);
+    ew_encoding_free(&a->e);
+    free(a->source.ids);
+    free(a->line.bytes);
+    free(a->said.bytes);
 }
 
 int ew_translate(ew_model *m, const char *text, const char *asked, ew_piece *told, void *user, ew_stats *given)
@@ -526,13 +557,11 @@ int ew_translate(ew_model *m, const char *text, const char *asked, ew_piece *tol
         return say(stats->why, EW_UNKNOWN_TASK, "%s: the model does not translate", m->task);
     if (!begins_writing(m->writer))
         return say(stats->why, EW_BUSY, "%s", ew_words(EW_BUSY));
-    translating a = {.m = m, .language = -1, .told = told, .user = user, .stats = stats, .began = seconds()};
-    int code = translate_all(&a, text, asked);
-    beams_free(&a.b);
-    ew_encoding_free(&a.e);
-    free(a.source.ids);
-    free(a.line.bytes);
-    free(a.said.bytes);
+    translating a = {.m = m, .told = told, .user = user, .stats = stats};
+    int over = 0, code = translating_begin(&a, text, asked);
+    while (!code && !over)
+        code = translating_step(&a, &over);
+    translating_end(&a);
     ends_writing(m, stats);
     return code;
 }
