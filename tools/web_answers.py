@@ -317,7 +317,7 @@ def translating(scratch: Path, bundles: list[str]) -> int:
                 ) as translator,
                 serving(site) as server,
             ):
-                asked = given.fitting(translator, texts)
+                asked = given.asked_of(translator, texts)
                 items = [(text, way) for way in given.WAYS for text in asked]
                 said = server.ask(scratch / "profile", kind="writing", items=items)
                 bad: list[Any] = [] if "answers" in said else [said]

@@ -7,8 +7,11 @@ the project.
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import sys
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -263,6 +266,8 @@ def _of_translator(opened: Bundle, artifact: Artifact) -> list[tuple[str, Any]]:
         ("start", rules.start),
         ("forced", -1 if rules.forced is None else rules.forced),
         ("renormalize", int(rules.renormalize)),
+        ("letter", _ranges("letter")),
+        ("lower", _ranges("lower")),
     ]
     said += [("end", end) for end in sorted(rules.ends)]
     said += [("banned", one) for one in rules.banned]
@@ -270,6 +275,16 @@ def _of_translator(opened: Bundle, artifact: Artifact) -> list[tuple[str, Any]]:
         if _OWN in one.name:
             said.append(("cache", f"{one.dtype} {one.shape[1]} {one.shape[3]} {one.name}"))
     return said + [("cross", one.name) for one in artifact.inputs if _CROSS in one.name]
+
+
+@cache
+def _ranges(kind: Literal["letter", "lower"]) -> str:
+    """The characters that sentences are told apart by, as `edgewright.text.sentences` asks Python: `61-7a,aa`."""
+    every = "".join(map(chr, range(sys.maxunicode + 1)))
+    if kind == "lower":
+        every = "".join("a" if one.islower() else " " for one in every)
+    spans = (match.span() for match in re.finditer(r"[^\W\d_]+", every))
+    return ",".join(f"{begin:x}-{end - 1:x}" if end - begin > 1 else f"{begin:x}" for begin, end in spans)
 
 
 def _slots(artifact: Artifact) -> list[int]:

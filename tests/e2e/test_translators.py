@@ -228,11 +228,14 @@ LINES = [
     "  Lock the front door.\r\n\n\u2003Where is it?\u2028x\t",
     "\n >>es<<  Play my playlist.\nLock it.",
     "é 😀 </s> the <unk>",
+    "Mr. Lock is in. Where? (There.) 3 p.m. is late… no! Éva A. sings.\u300cOK\u3002\u300d\n  E.g. one. Two",
+    "door " * 30 + "x" * 80,
     "",
     " \n",
 ]
 HOW = (
     None,
+    {"split": False},
     {"num_beams": 1, "max_new_tokens": 12},
     {"num_beams": 4, "max_new_tokens": 12},
     {"num_beams": 3, "early_stopping": True, "length_penalty": 0},
@@ -244,10 +247,10 @@ REFUSED = (
     ("a", {"max_new_tokens": 0}, "max_new_tokens is 0, it must be a whole number from 1"),
     ("a", '{"length_penalty": 1e999}', "length_penalty is 1e999, it must be a number"),
     ("a", {"early_stopping": "now"}, 'early_stopping is "now", it must be true, false or "never"'),
-    ("a", {"split": False}, "no setting is called split"),
+    ("a", {"split": 1}, "split is 1, it must be true or false"),
+    ("a", {"keep_tags": True}, "no setting is called keep_tags"),
     ("a", "[]", "the settings are no JSON object at byte 0"),
     (">>xx<< a", None, "the model has no language >>xx<<"),
-    ("door " * 600, None, "tokens, the model reads from 1 to "),
 )
 
 
@@ -267,8 +270,8 @@ def python(bundle):
     found = []
     with ew.load(bundle, precision="fp32", careful=False) as translator:
         for text, how in ASKED:
-            ways = {"split": False, **(how or {})}
-            ids = translator.asking(split=False).sources(text)
+            ways = how or {}
+            ids = translator.asking(**ways).sources(text)
             written = [translator.write([one], translator.options(**ways))[0].tokens for one in ids]
             longest = max(map(len, written), default=0)
             ended = "length" if longest == ways.get("max_new_tokens", translator.model.context) else "end"
@@ -298,12 +301,11 @@ def test_the_kotlin_library_translates_as_python_does(bundle, python, tmp_path):
     export_android(bundle, out=tmp_path / "app", precision="fp32")
     kotlin, assets = kotlin_programs.program(tmp_path / "writing", "Writing"), tmp_path / "app" / android._ASSETS
     assert asked_of_a_program(kotlin, assets) == python
-    untyped = {"split", "early_stopping"}  # which Kotlin's types do not let through
+    untyped = {"split", "keep_tags", "early_stopping"}  # which Kotlin's types do not let through
     refused = [(text, how) for text, how, _ in REFUSED if not isinstance(how, str) and not untyped & {*(how or ())}]
     found = c_writers.written(kotlin, assets, [text for text, _ in refused], [how for _, how in refused])
     assert all(mine.code for mine in found), found
-    assert ">>xx<<" in found[-2].why
-    assert "tokens, the model reads" in found[-1].why
+    assert ">>xx<<" in found[-1].why
     assert c_writers.ran(b"", kotlin, "check", assets).number() == 4
 
 
@@ -323,8 +325,8 @@ def test_a_page_translates_as_python_does(bundle, python, tmp_path):
     assert [(last["tokens"], pieces, last["prompt_tokens"], last["reason"]) for last, pieces in lasts] == python
     one, several, left, *refused, messages, check = found[len(asked) :]
     with ew.load(bundle, precision="fp32", careful=False) as translator:
-        assert one == translator(LINES[0], max_new_tokens=6, split=False)
-        assert several == translator([LINES[0], ""], max_new_tokens=6, split=False)
+        assert one == translator(LINES[0], max_new_tokens=6)
+        assert several == translator([LINES[0], ""], max_new_tokens=6)
     assert (len(left["pieces"]), left["last"]["reason"]) == (2, "cancelled")
     said = [why for _, how, why in REFUSED if not isinstance(how, str)]
     assert [why for why, mine in zip(said, refused, strict=True) if why not in mine["why"]] == []
@@ -344,6 +346,7 @@ def test_what_a_c_program_cannot_translate_is_told(writing_program, assets):
         ("model.txt", said.replace("start ", "start 9"), "does not say all that is needed"),
         ("model.txt", said.replace("cross past_key_values.0.encoder.key\n", ""), "does not say all that is needed"),
         ("model.txt", said.replace("banned ", "banned x"), "nothing that is known"),
+        ("model.txt", said.replace("lower 61-7a", "lower 61-7a,7a"), "nothing that is known"),
     ):
         kept = (assets / name).read_bytes()
         (assets / name).unlink() if data is None else (assets / name).write_text(data)

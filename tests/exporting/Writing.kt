@@ -54,7 +54,7 @@ private fun generation(text: String?): Generation = JSONObject(text ?: "{}").let
 private fun search(text: String?): Search = JSONObject(text ?: "{}").let { said ->
     val early = if (said.has("early_stopping")) EarlyStopping.valueOf("${said.get("early_stopping")}".uppercase(Locale.ROOT)) else null
     fun number(name: String): Int? = if (said.has(name)) said.getInt(name) else null
-    Search(number("num_beams"), if (said.has("length_penalty")) said.getDouble("length_penalty") else null, early, number("max_new_tokens"))
+    Search(number("num_beams"), if (said.has("length_penalty")) said.getDouble("length_penalty") else null, early, number("max_new_tokens"), said.optBoolean("split", true))
 }
 
 /** Three pieces, of which the last ends the answer; then a whole one, and what the same prompt gives without coroutines. */

@@ -27,6 +27,7 @@
 #include "ew_chat.h"
 #include "ew_generate.h"
 #include "ew_beams.h"
+#include "ew_sentences.h"
 #include "ew_translate.h"
 #ifndef EW_ENGINE_MEMORY
 #include "ew_litert.h"

@@ -7,6 +7,7 @@ enum { FIRST_STEPS = 32, GIVEN = 5, MOST_LANGUAGE = 20 };
 
 struct ew_translator {
     rules by;
+    alphabet letters;
     unsigned said; /* which of the keys */
     const char *search; /* the model's own, as JSON */
     char (*cross)[64];  /* the decoder's names of what comes from the encoder, in that order */
@@ -24,8 +25,8 @@ typedef struct ew_translator translator;
 
 static int translator_takes(ew_model *m, const char *key, char *value)
 {
-    static const char *const keys[] = {"search", "start", "forced", "renormalize", "cross", "banned"};
-    enum { SEARCH, START, FORCED, RENORMALIZE, CROSS, BANNED, KEYS } which = SEARCH;
+    static const char *const keys[] = {"search", "start", "forced", "renormalize", "cross", "letter", "lower", "banned"};
+    enum { SEARCH, START, FORCED, RENORMALIZE, CROSS, LETTER, LOWER, BANNED, KEYS } which = SEARCH;
     while (which < KEYS && strcmp(key, keys[which]))
         which++;
     if (which == KEYS || strcmp(m->task, "translation"))
@@ -42,6 +43,8 @@ static int translator_takes(ew_model *m, const char *key, char *value)
         t->cross = more ? more : t->cross;
         return more && snprintf(more[t->cross_count++], sizeof *more, "%s", value) < (int)sizeof *more;
     }
+    if (which == LETTER || which == LOWER)
+        return ranges_read(which == LETTER ? &t->letters.letter : &t->letters.lower, value);
     char *last;
     long number = strtol(value, &last, 10);
     if (*last || last == value || number < (which == FORCED ? -1 : 0) || number >= 1 << 24)
@@ -60,7 +63,7 @@ static int translator_whole(const ew_model *m)
 {
     const writer *w = m->writer;
     const translator *t = w->translator;
-    int said = (t->said & 31) == 31 && w->end_count && w->layer_count == t->cross_count && *m->encoder; /* none is banned by some */
+    int said = (t->said & 127) == 127 && w->end_count && w->layer_count == t->cross_count && *m->encoder; /* none is banned by some */
     said &= w->words > 1 && (size_t)t->by.start < w->words && (t->by.forced < 0 || (size_t)t->by.forced < w->words);
     for (size_t i = 0; i < t->by.banned_count; i++)
         said &= (size_t)t->by.banned[i] < w->words;
@@ -83,7 +86,7 @@ static void translator_free(ew_model *m)
         let_value_go(m, &t->cross_values[i]);
     let_value_go(m, &t->crossed);
     cache_free(t->moved);
-    void *all[] = {t->by.banned, t->cross, t->source, t->tokens, t->lengths, t->logits, t->cross_values};
+    void *all[] = {t->by.banned, t->letters.letter.ends, t->letters.lower.ends, t->cross, t->source, t->tokens, t->lengths, t->logits, t->cross_values};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(t);
@@ -284,9 +287,17 @@ static void reorder_rows(ew_model *m, const size_t *parents)
 
 /* What is asked */
 
+typedef struct {
+    search search;
+    int split; /* lines into sentences */
+} ways_to_translate;
+
 static const char *read_search_value(json *j, const char *key, void *to, words *scratch)
 {
-    search *how = to;
+    ways_to_translate *ways = to;
+    search *how = &ways->search;
+    if (!strcmp(key, "split"))
+        return ways->split = truth(j), "true or false";
     if (!strcmp(key, "num_beams")) {
         how->beams = (size_t)json_whole(j);
         if (how->beams < 1 || how->beams > MOST_BEAMS)
@@ -313,32 +324,9 @@ static const char *read_search_value(json *j, const char *key, void *to, words *
     return "true, false or \"never\"";
 }
 
-static int read_search(const char *text, search *how, char *why) { return read_object(text, read_search_value, how, why); }
+static int read_search(const char *text, ways_to_translate *how, char *why) { return read_object(text, read_search_value, how, why); }
 
-/* Lines, the white space around them, and the language that a text begins with */
-
-static int breaks_line(uint32_t c) /* as Python's str.splitlines has it */
-{
-    return (c >= 10 && c <= 13) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 || c == 0x2029;
-}
-
-/* Where the line that begins at `at` ends, behind what ends it. */
-static size_t line_behind(const char *text, size_t n, size_t at)
-{
-    while (at < n) {
-        uint32_t c = ew_next_char(text, n, &at);
-        if (breaks_line(c))
-            return c == '\r' && at < n && text[at] == '\n' ? at + 1 : at;
-    }
-    return n;
-}
-
-static size_t space_behind(const char *text, size_t n, size_t at)
-{
-    for (size_t next = at; next < n && is_space(ew_next_char(text, n, &next)); at = next)
-        ;
-    return at;
-}
+/* The language that a text begins with */
 
 /* `>>es<<` at a text's beginning: where it begins and ends, and the text behind it; nothing where there is none. */
 static int has_language(const char *text, size_t n, size_t *from, size_t *to, size_t *behind)
@@ -366,11 +354,12 @@ typedef struct {
     beams b;
     ew_encoding e;
     tokens source;
-    int32_t language; /* the token that every line begins with, -1 for none */
+    int32_t language; /* the token that every sentence begins with, -1 for none */
+    int split;
     words line, said;
-    const char *text, *after; /* after: the white space behind the line that is translated */
-    size_t n, at, after_bytes;
-    size_t length; /* of the translation with its next token, 0 between two lines */
+    const char *text, *part; /* part: what is left of a sentence, cut into pieces of `fits` characters */
+    size_t n, at, part_bytes, fits, after_bytes; /* after_bytes: of white space behind the sentence */
+    size_t length; /* of the translation with its next token, 0 between two */
     ew_piece *told;
     void *user;
     ew_stats *stats;
@@ -385,7 +374,7 @@ static void tell_said(translating *a)
     a->said.n = 0;
 }
 
-/* The token ids of a line without white space around it. */
+/* The token ids of a piece without white space around it, however many. */
 static int source_of(translating *a, const char *line, size_t n)
 {
     ew_model *m = a->m;
@@ -400,10 +389,9 @@ static int source_of(translating *a, const char *line, size_t n)
         code = add_tokens(m->tokenizer, &a->e, &a->source, a->line.bytes, a->line.n, 0, 0);
     if (code)
         return say(why, code, "%s", ew_words(code));
-    n = a->source.n;
-    if (!n || n > m->max_length)
-        return say(why, n ? EW_NO_ROOM : EW_ARGUMENT, "a line has %zu tokens, the model reads from 1 to %u at once: cut it into its sentences", n, m->max_length);
-    for (size_t i = 0; i < n; i++)
+    if (!a->source.n)
+        return say(why, EW_ARGUMENT, "a text has no tokens");
+    for (size_t i = 0; i < a->source.n; i++)
         if (a->source.ids[i] < 0 || (size_t)a->source.ids[i] >= m->writer->words)
             return say(why, EW_ALTERED, "the tokenizer gives the token %ld, the model has %zu", (long)a->source.ids[i], m->writer->words);
     return EW_OK;
@@ -429,33 +417,90 @@ static int keep_ids(translating *a)
     return EW_OK;
 }
 
-/* The next line: what is white space before it is told, and what is to be translated is read by the encoder. */
-static int begin_line(translating *a)
+/* A piece of the sentence that is left, without white space around it; how many bytes of the sentence it takes. */
+static size_t next_piece(const translating *a, const char *part, size_t bytes, const char **piece, size_t *n)
 {
-    ew_model *m = a->m;
-    const char *line = a->text + a->at, *inner = line;
-    size_t behind = line_behind(a->text, a->n, a->at), n = behind - a->at, bytes = n;
+    size_t taken = piece_behind(part, bytes, 0, a->fits);
+    *piece = part, *n = taken;
+    stripped(piece, n);
+    return taken;
+}
+
+/* The most tokens of a piece. */
+static int most_tokens(translating *a, size_t *most)
+{
+    int code = EW_OK;
+    *most = 0;
+    for (size_t at = 0; !code && at < a->part_bytes;) {
+        const char *piece;
+        size_t n;
+        at += next_piece(a, a->part + at, a->part_bytes - at, &piece, &n);
+        if (n && !(code = source_of(a, piece, n)))
+            *most = a->source.n > *most ? a->source.n : *most;
+    }
+    return code;
+}
+
+/* How a sentence is cut: not at all, or into halves of halves where the model reads no more at once. */
+static int fit_sentence(translating *a)
+{
+    size_t most, length = 0;
+    for (size_t at = 0; at < a->part_bytes; length++)
+        ew_next_char(a->part, a->part_bytes, &at);
+    a->fits = length;
+    int code = most_tokens(a, &most);
+    while (!code && most > a->m->max_length && a->fits > 1) {
+        a->fits /= 2;
+        code = most_tokens(a, &most);
+    }
+    if (!code && most > a->m->max_length)
+        code = say(a->stats->why, EW_NO_ROOM, "a text has no part of at most %u tokens, and the model reads no more", a->m->max_length);
+    return code;
+}
+
+/* The next sentence, or the line where none are told apart: the white space before it is told. */
+static int begin_sentence(translating *a)
+{
+    const char *whole = a->text + a->at, *inner = whole;
+    size_t behind = line_behind(a->text, a->n, a->at);
+    if (a->split)
+        behind = sentence_behind(&a->m->writer->translator->letters, a->text, behind, a->at);
+    size_t n = behind - a->at, bytes = n;
     a->at = behind;
     stripped(&inner, &bytes);
-    size_t before = bytes ? (size_t)(inner - line) : n;
-    int code = put_bytes(&a->said, line, before);
+    size_t before = bytes ? (size_t)(inner - whole) : n;
+    int code = put_bytes(&a->said, whole, before);
     tell_said(a);
     if (code)
         return say(a->stats->why, code, "%s", ew_words(code));
-    if (!bytes || a->cancelled || (code = source_of(a, inner, bytes)))
-        return code;
+    a->part = inner, a->part_bytes = bytes, a->after_bytes = n - before - bytes;
+    return bytes && !a->cancelled ? fit_sentence(a) : EW_OK;
+}
+
+/* A piece of the sentence through the encoder. */
+static int begin_piece(translating *a)
+{
+    ew_model *m = a->m;
+    const char *piece;
+    size_t n, taken;
+    do { /* one of white space alone is left out */
+        taken = next_piece(a, a->part, a->part_bytes, &piece, &n);
+        a->part += taken, a->part_bytes -= taken;
+    } while (!n);
+    int code = source_of(a, piece, n);
     double from = seconds();
-    code = read_source(m, a->source.ids, a->source.n, a->stats->why);
+    if (!code)
+        code = read_source(m, a->source.ids, a->source.n, a->stats->why);
     if (!code)
         code = rows_for(m, a->b.how.beams, a->stats->why);
     a->stats->prompt_tokens += a->source.n, a->stats->prefill_s += seconds() - from;
-    a->after = inner + bytes, a->after_bytes = n - before - bytes, a->length = 1;
+    a->length = 1;
     beams_again(&a->b);
     return code;
 }
 
-/* A line's translation, that of `b.found`, and the white space behind it as it is. */
-static int end_line(translating *a)
+/* A piece's translation, that of `b.found`, and a space, or behind the last one what stands behind the sentence. */
+static int end_piece(translating *a)
 {
     int code = keep_ids(a);
     a->length = 0;
@@ -468,7 +513,7 @@ static int end_line(translating *a)
         code = put_bytes(&a->said, found, bytes);
     }
     if (!code)
-        code = put_bytes(&a->said, a->after, a->after_bytes);
+        code = a->part_bytes ? put_bytes(&a->said, " ", 1) : put_bytes(&a->said, a->part, a->after_bytes);
     if (code)
         return say(a->stats->why, code, "%s", ew_words(code));
     a->stats->first_s = a->stats->first_s > 0 ? a->stats->first_s : seconds() - a->began;
@@ -476,8 +521,8 @@ static int end_line(translating *a)
     return EW_OK;
 }
 
-/* A token more of each beam, and where that ends the line its translation. */
-static int go_on_line(translating *a)
+/* A token more of each beam, and where that ends the piece its translation. */
+static int go_on_piece(translating *a)
 {
     ew_model *m = a->m;
     beams *b = &a->b;
@@ -489,19 +534,21 @@ static int go_on_line(translating *a)
             reorder_rows(m, b->parents);
     }
     a->stats->decode_s += seconds() - from;
-    return code || !b->done ? code : end_line(a);
+    return code || !b->done ? code : end_piece(a);
 }
 
-/* A run of the engine, or a line that has nothing to translate. Whoever has other things to do does them between two. */
+/* A run of the engine, or a sentence that is found. Whoever has other things to do does them between two. */
 static int translating_step(translating *a, int *over)
 {
     int code = EW_OK;
     a->cancelled = a->cancelled || closing(a->m->writer);
     if (!a->cancelled && a->length)
-        code = go_on_line(a);
+        code = go_on_piece(a);
+    else if (!a->cancelled && a->part_bytes)
+        code = begin_piece(a);
     else if (!a->cancelled && a->at < a->n)
-        code = begin_line(a);
-    *over = a->cancelled || (!a->length && a->at == a->n);
+        code = begin_sentence(a);
+    *over = a->cancelled || (!a->length && !a->part_bytes && a->at == a->n);
     return code;
 }
 
@@ -522,15 +569,16 @@ static int translating_begin(translating *a, const char *text, const char *asked
 {
     ew_model *m = a->m;
     translator *t = m->writer->translator;
-    search how = {1, m->max_length, 1, WHEN_HOPELESS};
+    ways_to_translate ways = {{1, m->max_length, 1, WHEN_HOPELESS}, 1};
+    search *how = &ways.search;
     a->began = seconds(), a->text = text, a->n = strlen(text);
-    int code = read_search(t->search, &how, a->stats->why);
+    int code = read_search(t->search, &ways, a->stats->why);
     if (!code && asked)
-        code = read_search(asked, &how, a->stats->why);
+        code = read_search(asked, &ways, a->stats->why);
     if (!code)
         code = language_of(a);
-    how.most = how.most < m->max_length ? how.most : m->max_length;
-    if (!code && (code = beams_begin(&a->b, &how, &t->by, m->writer->words)))
+    a->split = ways.split, how->most = how->most < m->max_length ? how->most : m->max_length;
+    if (!code && (code = beams_begin(&a->b, how, &t->by, m->writer->words)))
         return say(a->stats->why, code, "%s", ew_words(code));
     a->stats->reason = code ? EW_NOTHING : EW_END;
     return code;

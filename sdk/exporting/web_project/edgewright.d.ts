@@ -27,8 +27,8 @@ export class Edgewright {
    *
    *     for await (const piece of model.stream("Once upon a time", { max_new_tokens: 80 })) at.append(piece);
    *
-   * Of a model that translates it is the translation of each line of a text, as soon as it is there, and white space around
-   * lines as it is.
+   * Of a model that translates it is the translation of each sentence of a text, as soon as it is there, and white space
+   * between sentences as it is.
    */
   stream(asked: string | Message[], options?: StreamOptions | TranslateOptions): AsyncGenerator<string, void, void>;
 
@@ -110,18 +110,21 @@ export interface StreamOptions {
   signal?: AbortSignal;
 }
 
-/** Of a model that translates, as in Python; what is not said is the model's own. A line is translated whole. */
+/** Of a model that translates, as in Python; what is not said is the model's own. */
 export interface TranslateOptions {
   /** Texts that are followed at once, 1 to 64; 1 is greedy. */
   num_beams?: number;
   length_penalty?: number;
   early_stopping?: boolean | "never";
+  /** Of a sentence. */
   max_new_tokens?: number;
+  /** Whether lines are cut into sentences, as by default; one that is longer than the model reads always is, at spaces. */
+  split?: boolean;
   signal?: AbortSignal;
 }
 
 export interface Written {
-  /** Without the one that ended the answer; of a translation all lines', each with the one that ended it. */
+  /** Without the one that ended the answer; of a translation all sentences', each with the one that ended it. */
   tokens: number[];
   reason: "end" | "stop" | "length" | "context" | "cancelled";
   prompt_tokens: number;

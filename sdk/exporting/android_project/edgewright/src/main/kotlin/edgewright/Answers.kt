@@ -49,8 +49,10 @@ data class Search(
     val numBeams: Int? = null,
     val lengthPenalty: Double? = null,
     val earlyStopping: EarlyStopping? = null,
-    /** Of a line. */
+    /** Of a sentence. */
     val maxNewTokens: Int? = null,
+    /** Whether lines are cut into sentences; one that is longer than the model reads always is, at spaces. */
+    val split: Boolean = true,
 )
 
 /** Why an answer ended: by the model's own token, a stop string, the tokens asked for, a full context, or its caller. */

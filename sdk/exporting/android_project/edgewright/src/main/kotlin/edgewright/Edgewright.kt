@@ -77,9 +77,9 @@ class Edgewright internal constructor(private val settings: Settings, private va
     }
 
     /**
-     * Translates a text line by line, the white space around lines as it is. A line is translated whole: cut a text into its
-     * sentences first. It may begin with the language that it wants, `>>es<<`. [told] gets the translation of each line as soon
-     * as it is there, and ends the rest by false; so does [close].
+     * Translates a text sentence by sentence, the white space between them as it is. It may begin with the language that it
+     * wants, `>>es<<`. [told] gets the translation of each sentence as soon as it is there, and ends the rest by false; so does
+     * [close].
      */
     @JvmOverloads
     fun translate(text: String, how: Search = Search(), told: (String) -> Boolean = { true }): Written = used {

@@ -68,7 +68,7 @@ internal class Settings(text: String) {
         val KNOWN = setOf(
             "task", "model", "max_length", "characters", "problem", "activation", "pooling", "normalize", "prompt", "cut_left", "pads_left",
             "pad_id", "mask", "unknown", "label", "input", "output", "vocabulary", "places", "sampling", "end", "cache",
-            "encoder", "search", "start", "forced", "renormalize", "banned", "cross",
+            "encoder", "search", "start", "forced", "renormalize", "banned", "cross", "letter", "lower",
         )
     }
 }

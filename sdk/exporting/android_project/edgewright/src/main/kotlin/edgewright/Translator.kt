@@ -6,13 +6,14 @@ import org.json.JSONObject
 import java.util.Locale
 import java.util.concurrent.atomic.AtomicBoolean
 
-/** A model that translates: a text line by line, the white space around lines as it is. */
+/** A model that translates: a text sentence by sentence, the white space between them as it is. */
 internal class Translator(private val settings: Settings, private val tokenizer: Tokenizer, private val model: Translating) {
     private val words = settings.number("vocabulary")
     private val rules = Rules(settings)
+    private val sentences = Sentences(settings)
     private val busy = AtomicBoolean()
 
-    /** [told] gets the translation of each line, and ends it all by false; so does [closed]. */
+    /** [told] gets the translation of each sentence, and ends it all by false; so does [closed]. */
     fun translate(text: String, how: Search, closed: () -> Boolean, told: (String) -> Boolean): Written {
         val own = own()
         fun <T> said(name: String, given: T?, fits: (T) -> Boolean, usual: () -> T): T {
@@ -27,7 +28,7 @@ internal class Translator(private val settings: Settings, private val tokenizer:
         val (language, rest) = language(text)
         if (!busy.compareAndSet(false, true)) fail(Reason.BUSY, "the model is translating already")
         try {
-            return Translation(language, search, most, closed, told).of(rest, beams)
+            return Translation(language, search, most, closed, told).of(sentences.of(rest, how.split), beams)
         } finally {
             busy.set(false)
         }
@@ -67,39 +68,48 @@ internal class Translator(private val settings: Settings, private val tokenizer:
         private var decodeNs = 0L
         private var ending = Ending.END
 
-        fun of(whole: String, beams: Int): Written {
-            var at = 0
-            while (at < whole.length && goesOn()) {
-                val behind = behindLine(whole, at)
-                line(whole.substring(at, behind), beams)
-                at = behind
-            }
+        fun of(all: List<String>, beams: Int): Written {
+            for (one in all) if (goesOn()) sentence(one, beams)
             return Written(text.toString(), tokens.toIntArray(), ending, read, 0, firstNs / 1e6, decodeNs / 1e6)
         }
 
-        /** A line, and the white space around it as it is. */
-        private fun line(line: String, beams: Int) {
-            val inner = line.trim { Text.isSpace(it.code) }
-            val from = if (inner.isEmpty()) line.length else line.indexOf(inner)
-            tell(line.substring(0, from))
+        /** A sentence, and the white space around it as it is. */
+        private fun sentence(whole: String, beams: Int) {
+            val inner = stripped(whole)
+            val from = if (inner.isEmpty()) whole.length else whole.indexOf(inner)
+            tell(whole.substring(0, from))
             if (inner.isEmpty() || !goesOn()) return
-            val found = written(source(inner), beams) ?: return
-            tokens += found.toList()
-            if (found.size == most) ending = Ending.LENGTH
-            if (firstNs == 0L) firstNs = System.nanoTime() - began
-            tell(tokenizer.decode(found).trim { Text.isSpace(it.code) } + line.substring(from + inner.length))
+            val sources = sources(inner)
+            for ((at, ids) in sources.withIndex()) {
+                val found = written(ids, beams) ?: return
+                tokens += found.toList()
+                if (found.size == most && goesOn()) ending = Ending.LENGTH
+                if (firstNs == 0L) firstNs = System.nanoTime() - began
+                tell(stripped(tokenizer.decode(found)) + if (at < sources.size - 1) " " else whole.substring(from + inner.length))
+            }
         }
 
-        private fun source(line: String): IntArray {
-            val ids = language + tokenizer.encode(settings.prompt + line).ids
-            if (ids.isEmpty()) fail(Reason.ARGUMENT, "a line has no tokens")
-            if (ids.size > settings.maxLength)
-                fail(Reason.NO_ROOM, "a line has ${ids.size} tokens, the model reads ${settings.maxLength} at once: cut it into its sentences")
+        /** The token ids of a sentence, or of its parts where it is longer than the model reads. */
+        private fun sources(sentence: String): List<IntArray> {
+            var share = sentence.codePointCount(0, sentence.length)
+            var found = listOf(source(sentence))
+            while (found.any { it.size > settings.maxLength } && share > 1) {
+                share /= 2
+                found = Sentences.fitting(sentence, share).map(::stripped).filter { it.isNotEmpty() }.map(::source)
+            }
+            if (found.any { it.size > settings.maxLength })
+                fail(Reason.NO_ROOM, "a text has no part of at most ${settings.maxLength} tokens, and the model reads no more")
+            return found
+        }
+
+        private fun source(piece: String): IntArray {
+            val ids = language + tokenizer.encode(settings.prompt + piece).ids
+            if (ids.isEmpty()) fail(Reason.ARGUMENT, "a text has no tokens")
             ids.firstOrNull { it !in 0 until words }?.let { fail(Reason.ALTERED, "the tokenizer gives the token $it, the model has $words") }
             return ids
         }
 
-        /** The tokens of a line's translation; null where somebody closed the model meanwhile. */
+        /** The tokens of a translation; null where somebody closed the model meanwhile. */
         private fun written(ids: IntArray, beams: Int): IntArray? {
             model.begin(ids, beams)
             read += ids.size
@@ -128,18 +138,10 @@ internal class Translator(private val settings: Settings, private val tokenizer:
         }
     }
 
-    /** Where the line that begins there ends, behind what ends it. */
-    private fun behindLine(text: String, from: Int): Int {
-        for (at in from until text.length) {
-            if (text[at] !in BREAKS) continue
-            return if (text[at] == '\r' && text.getOrNull(at + 1) == '\n') at + 2 else at + 1
-        }
-        return text.length
-    }
+    private fun stripped(text: String): String = text.trim { Text.isSpace(it.code) }
 
     private companion object {
         const val MOST_BEAMS = 64 // as in Python: beyond a dozen translations get worse
         const val MOST_LANGUAGE = 20 // characters of a language's name, as in Python
-        const val BREAKS = "\n\u000B\u000C\r\u001C\u001D\u001E\u0085\u2028\u2029" // as Python's str.splitlines has it
     }
 }
