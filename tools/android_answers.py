@@ -164,7 +164,8 @@ def writing(scratch: Path, _: list[str]) -> int:
 
 def translating(scratch: Path, bundles: list[str]) -> int:
     """Translations beside Python's; how many are other ones."""
-    asked, wrong, program = tool("c_translations"), 0, programs(scratch, "Writing")["onnx"]
+    asked, wrong = tool("c_translations"), 0
+    program = kotlin_programs.program(scratch / "writing", "Writing", ways=TURKISH)
     texts = asked.sentences()
     for bundle in [*asked.bundles(scratch), *map(Path, bundles)]:
         for artifact in Bundle.open(bundle).artifacts("onnx", None):

@@ -358,7 +358,7 @@ typedef struct {
     int split;
     words line, said;
     const char *text, *part; /* part: what is left of a sentence, cut into pieces of `fits` characters */
-    size_t n, at, part_bytes, fits, after_bytes; /* after_bytes: of white space behind the sentence */
+    size_t n, at, line_end, part_bytes, fits, after_bytes; /* after_bytes: of white space behind the sentence */
     size_t length; /* of the translation with its next token, 0 between two */
     ew_piece *told;
     void *user;
@@ -462,9 +462,9 @@ static int fit_sentence(translating *a)
 static int begin_sentence(translating *a)
 {
     const char *whole = a->text + a->at, *inner = whole;
-    size_t behind = line_behind(a->text, a->n, a->at);
-    if (a->split)
-        behind = sentence_behind(&a->m->writer->translator->letters, a->text, behind, a->at);
+    if (a->at >= a->line_end)
+        a->line_end = line_behind(a->text, a->n, a->at);
+    size_t behind = a->split ? sentence_behind(&a->m->writer->translator->letters, a->text, a->line_end, a->at) : a->line_end;
     size_t n = behind - a->at, bytes = n;
     a->at = behind;
     stripped(&inner, &bytes);

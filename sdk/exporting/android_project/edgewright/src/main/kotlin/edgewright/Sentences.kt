@@ -81,11 +81,13 @@ internal class Sentences(settings: Settings) {
         fun fitting(text: String, fits: Int): List<String> {
             val found = ArrayList<String>()
             var begin = 0
-            while (text.codePointCount(begin, text.length) > fits) {
+            var left = text.codePointCount(0, text.length)
+            while (left > fits) {
                 val most = text.offsetByCodePoints(begin, fits)
                 val gap = text.lastIndexOf(' ', most - 1)
                 val end = if (gap > begin) gap + 1 else most
                 found += text.substring(begin, end)
+                left -= text.codePointCount(begin, end)
                 begin = end
             }
             return found + text.substring(begin)
