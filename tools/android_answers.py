@@ -1,13 +1,14 @@
 """The Kotlin library on the JVM, held against Python.
 
     tools/android_answers.py tokens TOKENIZER.json... | answers [FORMAT] | writing | archive BUNDLE
+    tools/android_answers.py translating [BUNDLE...]
 
 `tokens`: ids and offsets of the texts that tools/tokens.py has, for each tokenizer, on every JDK that is found and in a
 Turkish locale, and how long opening and a text take. `answers`: of each task 100 items, for three tokenizers, by ONNX
 Runtime's Java interface and the library that Python has; as tflite or executorch on LiteRT or ExecuTorch, by what
 stands for their Java interfaces over the engine itself. `writing`: what tools/c_writing.py asks of decoders, on all
-three. `archive`: an archive for Android without Gradle, and its sizes. docs/apps.md has the last result. Needs
-tools/android_setup.
+three. `translating`: what tools/c_translations.py asks, of its translators and of the given ones. `archive`: an archive
+for Android without Gradle, and its sizes. docs/apps.md has the last result. Needs tools/android_setup.
 """
 
 from __future__ import annotations
@@ -161,6 +162,22 @@ def writing(scratch: Path, _: list[str]) -> int:
     return wrong
 
 
+def translating(scratch: Path, bundles: list[str]) -> int:
+    """Translations beside Python's; how many are other ones."""
+    asked, wrong = tool("c_translations"), 0
+    program = kotlin_programs.program(scratch / "writing", "Writing", ways=TURKISH)
+    texts = asked.sentences()
+    for bundle in [*asked.bundles(scratch), *map(Path, bundles)]:
+        for artifact in Bundle.open(bundle).artifacts("onnx", None):
+            out = scratch / "app" / bundle.name / artifact.precision
+            out.parent.mkdir(parents=True, exist_ok=True)
+            export_android(bundle, out=out, precision=artifact.precision)
+            count, bad = asked.compared(program, bundle, artifact.precision, out / _ASSETS, texts)
+            wrong += bad
+            print(f"{bundle.name} {artifact.key}: {bad} of {count} translations differ", flush=True)
+    return wrong
+
+
 def archive(scratch: Path, bundles: list[str]) -> int:
     """The archives of bundles, by the compiler alone; how many hold no class of the library."""
     wrong = 0
@@ -180,10 +197,15 @@ def main() -> int:
     if why := kotlin_programs.missing():
         raise SystemExit(why)
     part, *names = sys.argv[1:]
+    parts = {
+        "tokens": tokens,
+        "answers": answers,
+        "writing": writing,
+        "translating": translating,
+        "archive": archive,
+    }
     with tempfile.TemporaryDirectory() as scratch:
-        wrong = {"tokens": tokens, "answers": answers, "writing": writing, "archive": archive}[part](
-            Path(scratch), names
-        )
+        wrong = parts[part](Path(scratch), names)
     return int(wrong > 0)
 
 

@@ -2,13 +2,14 @@
 
 Made for it are tiny random translators of Marian's and T5's kinds, and one with an OPUS-MT's two tokenizers; bundles
 that are given are asked in the same way. A hundred sentences each, at every precision: greedy, with 4 beams, with 3
-that stop early, with 5 that never do and a penalty, and cut short. Sentences are of Tatoeba, where ../shared has it.
-docs/apps.md has the last result.
+that stop early, with 5 that never do and a penalty, cut short, and by whole lines. Sentences are of Tatoeba, where
+../shared has it; beside them stand texts whose punctuation is made up, and long ones. docs/apps.md has the last result.
 """
 
 from __future__ import annotations
 
 import gzip
+import logging
 import os
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
 SENTENCES = 100
+HARD = 40
 EVERY = 1777
 """Of Tatoeba's pairs, which rise by length, one in so many."""
 WAYS: tuple[dict[str, Any], ...] = (
@@ -27,6 +29,7 @@ WAYS: tuple[dict[str, Any], ...] = (
     {"num_beams": 5, "early_stopping": "never", "length_penalty": 0.6},
     {"num_beams": 4, "max_new_tokens": 6},
     {"num_beams": 1, "max_new_tokens": 6},
+    {"num_beams": 1, "max_new_tokens": 6, "split": False},
 )
 TEXTS = (
     "",
@@ -41,11 +44,20 @@ LANGUAGE = "\n >>es<<  Turn on the lights.\nLock the door."
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "exporting")]
 
 import c_writers as core  # noqa: E402
+import numpy as np  # noqa: E402
 import translators  # noqa: E402
 
 import edgewright  # noqa: E402
 from edgewright.bundle.bundle import Bundle  # noqa: E402
 from edgewright.exporting.c import export_c  # noqa: E402
+from edgewright.text.sentences import _WORDS  # noqa: E402
+
+PARTS = (
+    *(f" {word}. " for word in _WORDS.split("|")), *(" ." * 8 + "!?\u2026\u3002\uff1f"), *" \n\u2003\u00a0" * 3,
+    *"\"')]\u201d\u300d([\u00bf\u201c\u00ab", "A.", "e.g.", "p.m.", "\u00c9.", "\u00aa.", "2.", "22", "no", "Yes",
+    "\u00e9l", "\u03a9", "\u0431", "\U0001d400",
+)  # fmt: skip
+"""Of which texts are made that are hard to cut into sentences: what ends one, what stands around it, what does not."""
 
 
 def bundles(scratch: Path) -> list[Path]:
@@ -78,16 +90,10 @@ def compared(program: Path, bundle: Path, precision: str, assets: Path, texts: l
     """How many translations there were, and how many are not Python's: the text, its pieces and the tokens."""
     wrong = count = 0
     with edgewright.load(bundle, format="onnx", precision=precision, threads=1, careful=False) as translator:
-        most = translator.model.context
-        asked = [text for text in texts if len(translator.ids(text)) <= most] + [*TEXTS]
-        asked += [LANGUAGE] * (">>es<<" in translator.tokenizer.vocabulary)
+        asked = asked_of(translator, texts)
         for way in WAYS:
-            options = translator.options(split=False, **way)
             for text, mine in zip(asked, core.written(program, assets, asked, way), strict=True):
-                tokens = [
-                    token for ids in sources(translator, text) for token in translator.write([ids], options)[0].tokens
-                ]
-                pieces = [piece for piece in translator.stream(text, split=False, **way) if piece]
+                tokens, pieces = translated(translator, text, way)
                 same = (mine.code, mine.tokens, mine.pieces) == (0, tokens, pieces)
                 count, wrong = count + 1, wrong + (not same)
                 if not same:
@@ -105,12 +111,24 @@ def compared(program: Path, bundle: Path, precision: str, assets: Path, texts: l
     return count, wrong
 
 
-def sources(translator: Any, text: str) -> list[list[int]]:
-    """The token ids of each line, as the model is given them."""
-    return translator.asking(split=False).sources(text)
+def asked_of(translator: Any, texts: list[str]) -> list[str]:
+    """The sentences, and those texts that are asked of every model."""
+    draws = np.random.default_rng(7)
+    hard = ["".join(draws.choice(PARTS, 30)) for _ in range(HARD)]
+    long = [" ".join(texts)[: 4 * translator.model.context].replace(".", ","), "x" * 3 * translator.model.context]
+    return [*texts, *TEXTS, *hard, *long] + [LANGUAGE] * (">>es<<" in translator.tokenizer.vocabulary)
+
+
+def translated(translator: Any, text: str, way: dict[str, Any]) -> tuple[list[int], list[str]]:
+    """Python's tokens of every sentence, and its pieces."""
+    options = translator.options(**way)
+    sources = translator.asking(**way).sources(text)
+    tokens = [token for ids in sources for token in translator.write([ids], options)[0].tokens]
+    return tokens, [piece for piece in translator.stream(text, **way) if piece]
 
 
 def main() -> int:
+    logging.disable()  # what is cut is told of every text
     wrong = 0
     texts = sentences()
     with tempfile.TemporaryDirectory() as scratch:

@@ -2,12 +2,13 @@
 
     tools/web_answers.py starts|tokens|answers DEMO_BUNDLE TOKENIZER.json...
     tools/web_answers.py writing BUNDLE_OF_A_DECODER...
+    tools/web_answers.py translating BUNDLE_OF_A_TRANSLATOR...
 
 Ids and offsets of the texts that tools/tokens.py has, for each tokenizer; answers of each task, 100 items, for three
 tokenizers; and of the demo bundle how long a first answer takes, with and without cross-origin isolation, a secure
 context, and a network. Of each decoder the tokens and pieces of each precision, what a cancelled answer leaves, and how
-fast it writes. docs/apps.md has the last result. Needs chromium (or
-firefox-esr, with $BROWSER=firefox), and npm or build/onnxruntime-web.
+fast it writes. Of translators, those of tools/c_translations.py too, its sentences in its ways. docs/apps.md has the
+last result. Needs chromium (or firefox-esr, with $BROWSER=firefox), and npm or build/onnxruntime-web.
 """
 
 from __future__ import annotations
@@ -297,6 +298,49 @@ def writing(scratch: Path, bundles: list[str]) -> int:
     return wrong
 
 
+def translating(scratch: Path, bundles: list[str]) -> int:
+    """What translators write beside Python's; how many translations are other ones."""
+    wrong, given = 0, tool("c_translations")
+    texts = given.sentences()
+    for bundle in [*given.bundles(scratch), *map(Path, bundles)]:
+        for artifact in Bundle.open(bundle).artifacts("onnx", None):
+            site = scratch / "sites" / bundle.name / artifact.precision
+            site.parent.mkdir(parents=True, exist_ok=True)
+            web.export_web(bundle, out=site, precision=artifact.precision, engine=engine)
+            with (
+                edgewright.load(
+                    unrounded(bundle, artifact.precision, site.parent),
+                    format="onnx",
+                    precision=artifact.precision,
+                    careful=False,
+                    threads=1,
+                ) as translator,
+                serving(site) as server,
+            ):
+                asked = given.asked_of(translator, texts)
+                items = [(text, way) for way in given.WAYS for text in asked]
+                said = server.ask(scratch / "profile", kind="writing", items=items)
+                bad: list[Any] = [] if "answers" in said else [said]
+                for (text, way), mine in zip(items, said.get("answers", ()), strict=False):
+                    theirs = given.translated(translator, text, way)
+                    if (mine.get("tokens"), mine.get("pieces")) != theirs:
+                        bad.append((text, way, mine, theirs))
+                wrong += len(bad)
+                print(f"{bundle.name} {artifact.key}: {len(bad)} of {len(items)} differ", *bad[:3], flush=True)
+                spent = [one["prefill_s"] + one["decode_s"] for one in said.get("answers", ())][: 2 * len(asked)]
+                ways = {"greedy": spent[: len(asked)], "4 beams": spent[len(asked) :]}
+                times = [f"{name} {1e3 * statistics.median(some):.1f} ms" for name, some in ways.items() if some]
+                print("  medians of a text:", *times, said.get("check"))
+            print("  demo page:", demonstrated(site, scratch / "profile"), flush=True)
+            shutil.rmtree(site)
+    return wrong
+
+
+def demonstrated(site: Path, profile: Path) -> Any:
+    with serving(site) as server:
+        return server.ask(profile, kind="demo", text="Turn on the lights.", writes=True)
+
+
 def unrounded(bundle: Path, precision: str, to: Path) -> Path:
     """A copy of a bundle whose quantized matrices are multiplied with float32; the bundle where none is."""
     artifact = Bundle.open(bundle).choose(format="onnx", precision=precision)
@@ -359,8 +403,8 @@ def main() -> int:
     part, bundle, *names = sys.argv[1:]
     with tempfile.TemporaryDirectory() as place:
         scratch = Path(place)
-        if part == "writing":
-            return int(writing(scratch, [bundle, *names]) > 0)
+        if part in ("writing", "translating"):
+            return int({"writing": writing, "translating": translating}[part](scratch, [bundle, *names]) > 0)
         web.export_web(bundle, out=scratch / "site", precision="int8", engine=engine)
         parts = {
             "starts": lambda: starts(scratch / "site", scratch),

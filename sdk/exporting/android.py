@@ -86,8 +86,8 @@ def export_android(
     """Write a Gradle project whose library module answers as the bundle does, and give the artifact that is in it.
 
     Args:
-        bundle: a bundle with such an artifact, of a task that is answered by one run, or of a decoder, whose template
-            for chats comes along where it is no more than texts around messages.
+        bundle: a bundle with such an artifact, of a task that is answered by one run, of a decoder, whose template
+            for chats comes along where it is no more than texts around messages, or of a translator in ONNX.
         out: the directory to write.
         format: of the artifact, which says the engine: LiteRT for `tflite`, ExecuTorch for `executorch`, else ONNX
             Runtime. Each is mapped, but for a `.pte` file where it lies in the app's archive; the weights of an `onnx`

@@ -7,8 +7,11 @@ the project.
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import sys
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -106,7 +109,7 @@ def export_c(
         UnsupportedConversion: the task, the tokenizer or an input is none that the C core has.
         StorageError: `out` exists, or cannot be written.
     """
-    opened, artifact = fit(bundle, format=format, precision=precision, translates=True)
+    opened, artifact = fit(bundle, format=format, precision=precision)
     with staged(Path(out), marker=_MARKER, force=force) as work:
         shutil.copytree(SOURCES, work, dirs_exist_ok=True)
         write_assets(opened, artifact, work / "assets", progress=progress)
@@ -125,17 +128,12 @@ def fit(
     *,
     format: str,  # noqa: A002
     precision: str | None,
-    translates: bool = False,
 ) -> tuple[Bundle, Artifact]:
-    """The bundle, and its artifact that the C core can answer with, every file of both checked.
+    """The bundle, and its artifact that apps can answer with, every file of both checked.
 
-    `translates` is whether what is made around the core translates, too. Raises BundleError and UnsupportedConversion,
-    as `export_c` does.
+    Raises BundleError and UnsupportedConversion, as `export_c` does.
     """
     opened = Bundle.of(bundle)
-    if opened.manifest.task == "translation" and not translates:
-        hint = "edgewright export c writes a program that translates"
-        raise UnsupportedConversion("this export has no task translation", hint=hint)
     artifact = opened.choose(format=format, precision=precision)
     _check(opened.manifest, artifact)
     for path in (*opened.parts(artifact), *opened.text_files()):
@@ -166,7 +164,7 @@ def _check(manifest: Manifest, artifact: Artifact) -> None:
             what, hint="edgewright run and serve write with it, as transformers.js does in a page"
         )
     if manifest.task == "translation" and artifact.format != "onnx":
-        what = f"the C core translates with ONNX alone, {artifact.path} is {artifact.format}"
+        what = f"apps translate with ONNX alone, {artifact.path} is {artifact.format}"
         raise UnsupportedConversion(what, hint="take --format onnx")
     looks = {"text-generation": _strange_of_decoder, "translation": _strange_of_translator}
     strange = looks.get(manifest.task, _strange)(artifact)
@@ -268,6 +266,8 @@ def _of_translator(opened: Bundle, artifact: Artifact) -> list[tuple[str, Any]]:
         ("start", rules.start),
         ("forced", -1 if rules.forced is None else rules.forced),
         ("renormalize", int(rules.renormalize)),
+        ("letter", _ranges("letter")),
+        ("lower", _ranges("lower")),
     ]
     said += [("end", end) for end in sorted(rules.ends)]
     said += [("banned", one) for one in rules.banned]
@@ -275,6 +275,16 @@ def _of_translator(opened: Bundle, artifact: Artifact) -> list[tuple[str, Any]]:
         if _OWN in one.name:
             said.append(("cache", f"{one.dtype} {one.shape[1]} {one.shape[3]} {one.name}"))
     return said + [("cross", one.name) for one in artifact.inputs if _CROSS in one.name]
+
+
+@cache
+def _ranges(kind: Literal["letter", "lower"]) -> str:
+    """The characters that sentences are told apart by, as `edgewright.text.sentences` asks Python: `61-7a,aa`."""
+    every = "".join(map(chr, range(sys.maxunicode + 1)))
+    if kind == "lower":
+        every = "".join("a" if one.islower() else " " for one in every)
+    spans = (match.span() for match in re.finditer(r"[^\W\d_]+", every))
+    return ",".join(f"{begin:x}-{end - 1:x}" if end - begin > 1 else f"{begin:x}" for begin, end in spans)
 
 
 def _slots(artifact: Artifact) -> list[int]:

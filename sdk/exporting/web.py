@@ -64,10 +64,11 @@ def export_web(
     """Write a directory that a static site serves, and whose pages answer as the bundle does; give its artifact.
 
     Args:
-        bundle: a bundle with an artifact for ONNX Runtime, of a task that is answered by one run, or of a decoder.
+        bundle: a bundle with an artifact for ONNX Runtime, of a task that is answered by one run, of a decoder, or
+            of a translator.
         out: the directory to write.
-        precision: which artifact; by default the smallest that passed its gates, of a decoder fp16 or fp32 where there
-            is one: pages write several times as fast at it.
+        precision: which artifact; by default the smallest that passed its gates, of a model that writes fp16 or fp32
+            where there is one: pages write several times as fast at it.
         engine: a directory that holds the files of onnxruntime-web, such as its package unpacked; by default `npm` gets
             it.
         force: replace such a directory that is at `out` already.

@@ -12,16 +12,18 @@ from conftest import edgewright
 
 import edgewright as ew
 from edgewright.bundle.bundle import Bundle
-from edgewright.errors import BundleError, UnsupportedConversion
+from edgewright.errors import BundleError
+from edgewright.exporting import android
 from edgewright.exporting.android import export_android
 from edgewright.exporting.c import export_c
-from edgewright.exporting.ios import export_ios
 from edgewright.exporting.web import export_web
 from edgewright.serving.client import Client
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "exporting"))
 import c_programs
 import c_writers
+import kotlin_programs
+import web_pages
 
 pytestmark = pytest.mark.slow
 
@@ -226,11 +228,14 @@ LINES = [
     "  Lock the front door.\r\n\n\u2003Where is it?\u2028x\t",
     "\n >>es<<  Play my playlist.\nLock it.",
     "é 😀 </s> the <unk>",
+    "Mr. Lock is in. Where? (There.) 3 p.m. is late… no! Éva A. sings.\u300cOK\u3002\u300d\n  E.g. one. Two",
+    "door " * 30 + "x" * 80,
     "",
     " \n",
 ]
 HOW = (
     None,
+    {"split": False},
     {"num_beams": 1, "max_new_tokens": 12},
     {"num_beams": 4, "max_new_tokens": 12},
     {"num_beams": 3, "early_stopping": True, "length_penalty": 0},
@@ -242,10 +247,10 @@ REFUSED = (
     ("a", {"max_new_tokens": 0}, "max_new_tokens is 0, it must be a whole number from 1"),
     ("a", '{"length_penalty": 1e999}', "length_penalty is 1e999, it must be a number"),
     ("a", {"early_stopping": "now"}, 'early_stopping is "now", it must be true, false or "never"'),
-    ("a", {"split": False}, "no setting is called split"),
+    ("a", {"split": 1}, "split is 1, it must be true or false"),
+    ("a", {"keep_tags": True}, "no setting is called keep_tags"),
     ("a", "[]", "the settings are no JSON object at byte 0"),
     (">>xx<< a", None, "the model has no language >>xx<<"),
-    ("door " * 600, None, "tokens, the model reads from 1 to "),
 )
 
 
@@ -256,27 +261,77 @@ def assets(bundle, tmp_path, monkeypatch):
     return tmp_path / "c" / "assets"
 
 
-def test_a_c_program_translates_as_python_does(bundle, writing_program, assets):
-    """Tokens and pieces of every line, with the model's own beams and others, greedy, cut, stopped by the caller."""
-    asked = [(text, how) for how in HOW for text in LINES]
-    found = c_writers.written(writing_program, assets, [text for text, _ in asked], [how for _, how in asked])
+ASKED = [(text, how) for how in HOW for text in LINES]
+
+
+@pytest.fixture(scope="module")
+def python(bundle):
+    """Of every line tokens and pieces, what was read and why it ended; with the model's own beams and others."""
+    found = []
     with ew.load(bundle, precision="fp32", careful=False) as translator:
-        for (text, how), mine in zip(asked, found, strict=True):
-            ways = {"split": False, **(how or {})}
-            ids = translator.asking(split=False).sources(text)
+        for text, how in ASKED:
+            ways = how or {}
+            ids = translator.asking(**ways).sources(text)
             written = [translator.write([one], translator.options(**ways))[0].tokens for one in ids]
-            assert mine.code == 0, mine.why
-            assert mine.tokens == [token for tokens in written for token in tokens], (text, how)
-            assert mine.pieces == [piece for piece in translator.stream(text, **ways) if piece]
-            assert mine.prompt_tokens == sum(map(len, ids))
             longest = max(map(len, written), default=0)
-            assert mine.reason == (
-                "length" if longest == ways.get("max_new_tokens", translator.model.context) else "end"
-            )
-    (stopped,) = c_writers.written(writing_program, assets, ["a\nb\nc"], until=2)
+            ended = "length" if longest == ways.get("max_new_tokens", translator.model.context) else "end"
+            tokens = [token for tokens in written for token in tokens]
+            pieces = [piece for piece in translator.stream(text, **ways) if piece]
+            found.append((tokens, pieces, sum(map(len, ids)), ended))
+    return found
+
+
+def asked_of_a_program(program, assets):
+    found = c_writers.written(program, assets, [text for text, _ in ASKED], [how for _, how in ASKED])
+    assert not any(mine.code for mine in found)
+    (stopped,) = c_writers.written(program, assets, ["a\nb\nc"], until=2)
     assert (stopped.code, stopped.reason, len(stopped.pieces)) == (0, "cancelled", 2)
-    (closed,) = c_writers.written(writing_program, assets, ["a\nb"], until=-2)
-    assert (closed.code, closed.reason, len(closed.pieces), closed.tokens) == (0, "cancelled", 1, [])
+    (closed,) = c_writers.written(program, assets, ["a\nb"], until=-2)
+    assert (closed.code, closed.reason, len(closed.pieces)) == (0, "cancelled", 1)
+    return [(mine.tokens, mine.pieces, mine.prompt_tokens, mine.reason) for mine in found]
+
+
+def test_a_c_program_translates_as_python_does(python, writing_program, assets):
+    assert asked_of_a_program(writing_program, assets) == python
+
+
+def test_the_kotlin_library_translates_as_python_does(bundle, python, tmp_path):
+    if why := kotlin_programs.missing():
+        pytest.skip(why)
+    export_android(bundle, out=tmp_path / "app", precision="fp32")
+    kotlin, assets = kotlin_programs.program(tmp_path / "writing", "Writing"), tmp_path / "app" / android._ASSETS
+    assert asked_of_a_program(kotlin, assets) == python
+    untyped = {"split", "keep_tags", "early_stopping"}  # which Kotlin's types do not let through
+    refused = [(text, how) for text, how, _ in REFUSED if not isinstance(how, str) and not untyped & {*(how or ())}]
+    found = c_writers.written(kotlin, assets, [text for text, _ in refused], [how for _, how in refused])
+    assert all(mine.code for mine in found), found
+    assert ">>xx<<" in found[-1].why
+    assert c_writers.ran(b"", kotlin, "check", assets).number() == 4
+
+
+def test_a_page_translates_as_python_does(bundle, python, tmp_path):
+    export_web(bundle, out=tmp_path / "site", precision="fp32", engine=web_pages.engine())
+    asked = [["stream", text, how or {}] for text, how in ASKED]
+    more = [
+        ["run", LINES[0], {"max_new_tokens": 6}],
+        ["run", [LINES[0], ""], {"max_new_tokens": 6}],
+        ["stream", "a\n" * 2000, {"leave": 2}],
+        *(["stream", text, how or {}] for text, how, _ in REFUSED if not isinstance(how, str)),
+        ["stream", [{"role": "user", "content": "a"}]],
+        ["check"],
+    ]
+    found = web_pages.asked(tmp_path / "site", *asked, *more)["answers"]
+    lasts = [(one["last"], one["pieces"]) for one in found[: len(asked)]]
+    assert [(last["tokens"], pieces, last["prompt_tokens"], last["reason"]) for last, pieces in lasts] == python
+    one, several, left, *refused, messages, check = found[len(asked) :]
+    with ew.load(bundle, precision="fp32", careful=False) as translator:
+        assert one == translator(LINES[0], max_new_tokens=6)
+        assert several == translator([LINES[0], ""], max_new_tokens=6)
+    assert (len(left["pieces"]), left["last"]["reason"]) == (2, "cancelled")
+    said = [why for _, how, why in REFUSED if not isinstance(how, str)]
+    assert [why for why, mine in zip(said, refused, strict=True) if why not in mine["why"]] == []
+    assert messages["why"] == "a model that translates takes a text, no messages"
+    assert check == {"cases": 4, "worst": 0}
 
 
 def test_what_a_c_program_cannot_translate_is_told(writing_program, assets):
@@ -291,6 +346,7 @@ def test_what_a_c_program_cannot_translate_is_told(writing_program, assets):
         ("model.txt", said.replace("start ", "start 9"), "does not say all that is needed"),
         ("model.txt", said.replace("cross past_key_values.0.encoder.key\n", ""), "does not say all that is needed"),
         ("model.txt", said.replace("banned ", "banned x"), "nothing that is known"),
+        ("model.txt", said.replace("lower 61-7a", "lower 61-7a,7a"), "nothing that is known"),
     ):
         kept = (assets / name).read_bytes()
         (assets / name).unlink() if data is None else (assets / name).write_text(data)
@@ -298,10 +354,3 @@ def test_what_a_c_program_cannot_translate_is_told(writing_program, assets):
         done = subprocess.run(argv, input=b"", capture_output=True, check=False)
         assert (done.returncode, why in done.stderr.decode()) == (1, True), done.stderr
         (assets / name).write_bytes(kept)
-
-
-def test_exports_that_do_not_translate_say_so(bundle, tmp_path):
-    for export in (export_android, export_ios, export_web):
-        with pytest.raises(UnsupportedConversion, match="no task translation"):
-            export(bundle, out=tmp_path / "out")
-    assert not (tmp_path / "out").exists()

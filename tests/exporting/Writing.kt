@@ -9,12 +9,13 @@ import java.io.BufferedOutputStream
 import java.io.File
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
+import java.util.Locale
 import kotlin.system.exitProcess
 
 private val given = ByteBuffer.wrap(System.`in`.readBytes()).order(ByteOrder.LITTLE_ENDIAN)
 private val out = BufferedOutputStream(System.out)
 
-/** As writing.c, on the JVM: `write ASSETS`, `ids ASSETS`, `check ASSETS`, `flow ASSETS`, `stream TOKENIZER.BIN` or `sample`, in the same forms. */
+/** As writing.c, on the JVM, a model that translates asked the same way: `write ASSETS`, `ids ASSETS`, `check ASSETS`, `flow ASSETS`, `stream TOKENIZER.BIN` or `sample`, in the same forms. */
 fun main(words: Array<String>) {
     when (words[0]) {
         "write" -> Edgewright.open(File(words[1]), 1).use(::writeAll)
@@ -50,6 +51,12 @@ private fun generation(text: String?): Generation = JSONObject(text ?: "{}").let
     )
 }
 
+private fun search(text: String?): Search = JSONObject(text ?: "{}").let { said ->
+    val early = if (said.has("early_stopping")) EarlyStopping.valueOf("${said.get("early_stopping")}".uppercase(Locale.ROOT)) else null
+    fun number(name: String): Int? = if (said.has(name)) said.getInt(name) else null
+    Search(number("num_beams"), if (said.has("length_penalty")) said.getDouble("length_penalty") else null, early, number("max_new_tokens"), said.optBoolean("split", true))
+}
+
 /** Three pieces, of which the last ends the answer; then a whole one, and what the same prompt gives without coroutines. */
 private fun flowOf(model: Edgewright) = runBlocking {
     val how = Generation(maxNewTokens = 12, ignoreEnd = true)
@@ -65,7 +72,7 @@ private fun writeAll(model: Edgewright) {
     while (given.remaining() > 0) {
         val prompt = takeText()
         val asked = takeText()
-        val how = generation(takeText())
+        val settings = takeText()
         val until = given.getInt()
         val pieces = ArrayList<String>()
         val told = { piece: String ->
@@ -75,7 +82,11 @@ private fun writeAll(model: Edgewright) {
             pieces.size != until
         }
         try {
-            val made = if (prompt != null) model.write(prompt, how, told) else model.write(messages(asked!!), how, told)
+            val made = when {
+                model.task == "translation" -> model.translate(prompt!!, search(settings), told)
+                prompt != null -> model.write(prompt, generation(settings), told)
+                else -> model.write(messages(asked!!), generation(settings), told)
+            }
             if (made.text != pieces.joinToString("")) exitProcess(4)
             put(0)
             put("")
@@ -94,7 +105,7 @@ private fun writeAll(model: Edgewright) {
 
 private fun busy(model: Edgewright) {
     try {
-        model.write("a")
+        if (model.task == "translation") model.translate("a") else model.write("a")
         exitProcess(5)
     } catch (error: EdgewrightException) {
         if (error.reason != EdgewrightException.Reason.BUSY) exitProcess(6)

@@ -75,7 +75,7 @@ static void json_of(const char *text)
     settings s = {.how = {0, 1, 0, 1, 0, 0, 0, 0}};
     char why[EW_WHY];
     read_settings(text, &s, why);
-    read_search(text, &(search){0}, why);
+    read_search(text, &(ways_to_translate){0}, why);
     for (size_t i = 0; i < MOST_STOPS; i++)
         free(s.stops[i].bytes);
     static const char *const refused = NULL;

@@ -106,7 +106,7 @@ def test_what_the_library_has_not_is_refused_by_name(bundle_dir, tmp_path, make_
     bundle = Bundle.of(bundle_dir)
     pixels = make_artifact(inputs=(manifest.TensorSpec(name="pixels", dtype="float32", shape=(1,)),))
     for changed, why in (
-        ({"task": "translation"}, "no task translation"),
+        ({"task": "image-classification"}, "no task image-classification"),
         ({"artifacts": (pixels,)}, "pixels"),
     ):
         strange = Bundle(bundle.directory, structs.replace(bundle.manifest, **changed))

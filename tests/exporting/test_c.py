@@ -146,7 +146,7 @@ def test_a_translator_of_another_format_is_refused(made):
     bundle = Bundle.open(made("bert", "token-classification", TAGS) / "bundle")
     artifacts = tuple(structs.replace(one, format="tflite") for one in bundle.manifest.artifacts)
     translates = Bundle(bundle.directory, structs.replace(bundle.manifest, task="translation", artifacts=artifacts))
-    with pytest.raises(UnsupportedConversion, match="translates with ONNX alone"):
+    with pytest.raises(UnsupportedConversion, match="apps translate with ONNX alone"):
         export_c(translates, out="nowhere", format="tflite")
 
 

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import web_pages
 from click.testing import CliRunner
 from msgspec.structs import replace
 from web_pages import asked, unlike
@@ -19,27 +20,17 @@ from edgewright.exporting.web import export_web
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "tools" / "web_core"
-ENGINE = ROOT / "build" / "onnxruntime-web"
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC")
 
 
 @pytest.fixture(scope="session")
 def engine():
-    """onnxruntime-web's files, below build/ from their first use on."""
-    if not all((ENGINE / name).is_file() for name in web._ENGINE_FILES):  # those of another version may lie there
-        try:
-            ENGINE.mkdir(parents=True, exist_ok=True)
-            web._get_engine(ENGINE)
-        except (InputError, MissingExtra) as error:
-            pytest.skip(str(error))
-    return ENGINE
+    return web_pages.engine()
 
 
 @pytest.fixture(scope="module")
 def site(made, engine, tmp_path_factory):
     """A directory for pages of a task, below a path with a space, as sites have them."""
-    if shutil.which("node") is None:
-        pytest.skip("there is no node")
     root, done = tmp_path_factory.mktemp("web site"), {}
 
     def make(family, task, labels=()):

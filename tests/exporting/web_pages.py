@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from edgewright.errors import InputError, MissingExtra
+from edgewright.exporting import web
+
 HERE = Path(__file__).parent
+ENGINE = HERE.parents[1] / "build" / "onnxruntime-web"
 TOLERANCE = 1e-5
 """Of scores: float32 summed in another order."""
+
+
+def engine() -> Path:
+    """onnxruntime-web's files, below build/ from their first use on; without them, or node, a test is skipped."""
+    if shutil.which("node") is None:
+        pytest.skip("there is no node")
+    if not all((ENGINE / name).is_file() for name in web._ENGINE_FILES):  # those of another version may lie there
+        try:
+            ENGINE.mkdir(parents=True, exist_ok=True)
+            web._get_engine(ENGINE)
+        except (InputError, MissingExtra) as error:
+            pytest.skip(str(error))
+    return ENGINE
 
 
 def asked(place: Path, *calls: Any, **options: Any) -> Any:
@@ -21,7 +41,7 @@ def asked(place: Path, *calls: Any, **options: Any) -> Any:
         argv, input=json.dumps({**given, "calls": calls}), capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.rstrip("\n").rpartition("\n")[2])
 
 
 def unlike(mine: Any, theirs: Any) -> list[Any]:

@@ -12,11 +12,6 @@ FROM_THE_PAGE(cache_free) void cache_free(void *data);
 #define EW_ENGINE_MEMORY
 #include "edgewright.c"
 static int litert_open(ew_model *m, const char *path, int threads, char *words) { return (void)m, (void)path, (void)threads, say(words, EW_ENGINE, "a page has no LiteRT"); }
-/* Nor does it translate: no model.txt of a translator is taken. */
-static int translator_takes(ew_model *m, const char *key, char *value) { return (void)m, (void)key, (void)value, 0; }
-static int translator_whole(const ew_model *m) { return (void)m, 0; }
-static int translator_begin(ew_model *m, char *words) { return (void)m, (void)words, EW_UNKNOWN_TASK; }
-static void translator_free(ew_model *m) { (void)m; }
 
 #include <sys/uio.h>
 
@@ -113,8 +108,9 @@ int setenv(const char *name, const char *value, int replace)
 
 static char engine_why[EW_WHY];
 
-/* The engine's answer, in values that are there or are made: 0, or the page has put into engine_why what went wrong. */
-FROM_THE_PAGE(run) int page_run(const char *const *names, value *const *given, size_t count, const char *const *asked, value **out, size_t outputs);
+/* The answer of one of the engine's sessions, by its place, in values that are there or are made: 0, or the page has put into
+ * engine_why what went wrong. */
+FROM_THE_PAGE(run) int page_run(size_t session, const char *const *names, value *const *given, size_t count, const char *const *asked, value **out, size_t outputs);
 FROM_THE_PAGE(seconds) double page_seconds(void);
 FROM_THE_PAGE(number) double page_number(const char *text);
 FROM_THE_PAGE(piece) int page_piece(const char *piece, size_t bytes);
@@ -131,21 +127,36 @@ int clock_gettime(clockid_t clock, struct timespec *out)
     return 0;
 }
 
-/* An output's value; `data` is from malloc and belongs to it. */
-FOR_THE_PAGE value *ew_page_value(float *data, int rank, int first, int second, int third) { return value_of(data, rank, first, second, third); }
+/* An output's value; `data` is from malloc and belongs to it, or where it is `kept` in the engine's memory and goes with it. */
+FOR_THE_PAGE value *ew_page_value(float *data, int kept, int rank, int first, int second, int third, int fourth, int fifth)
+{
+    value *v = value_of(data, rank, first, second, third);
+    if (v)
+        v->shape[3] = fourth, v->shape[4] = fifth, v->let_go = kept ? cache_free : free;
+    return v;
+}
 
 static void *two_made(int level, const char *name, void **out) { return (void)level, (void)name, *out = "", NULL; }
 static void *made(void **out) { return *out = "", NULL; }
 static void *memory_made(int allocator, int kind, void **out) { return (void)allocator, (void)kind, *out = "", NULL; }
-static void *session_made(void *env, const char *path, void *options, void **out) { return (void)env, (void)path, (void)options, *out = "", NULL; }
+
+/* The page has opened its graphs in the order in which the core asks for them. */
+static char sessions[2];
+
+static void *session_made(void *env, const char *path, void *options, void **out)
+{
+    static size_t count;
+    return (void)env, (void)path, (void)options, *out = &sessions[count++ % sizeof sessions], NULL;
+}
+
 static void *set(void *options, int number) { return (void)options, (void)number, NULL; }
 static void *set_off(void *options) { return (void)options, NULL; }
 static void *set_words(void *options, const char *name, const char *to) { return (void)options, (void)name, (void)to, NULL; }
 
 static void *run_by_page(void *session, void *options, const char *const *names, void *const *given, size_t count, const char *const *asked, size_t outputs, void **out)
 {
-    (void)session, (void)options;
-    return page_run(names, (value *const *)given, count, asked, (value **)out, outputs) ? engine_why : NULL;
+    (void)options;
+    return page_run((size_t)((char *)session - sessions), names, (value *const *)given, count, asked, (value **)out, outputs) ? engine_why : NULL;
 }
 
 /* By the places that ew_engine.h names. */
@@ -180,8 +191,8 @@ void *dlsym(void *library, const char *name)
 /* What the page calls */
 
 /* core.js and engine.js read and write these byte by byte. */
-_Static_assert(sizeof(ew_request) == 40 && sizeof(ew_item) == 32 && sizeof(ew_token) == 20 && sizeof(value) == 32, "core.js has another layout");
-_Static_assert(offsetof(ew_answer, width) == 12 && offsetof(ew_item, end) == 28 && offsetof(value, data) == 24, "core.js has another layout");
+_Static_assert(sizeof(ew_request) == 40 && sizeof(ew_item) == 32 && sizeof(ew_token) == 20 && sizeof(value) == 36, "core.js has another layout");
+_Static_assert(offsetof(ew_answer, width) == 12 && offsetof(ew_item, end) == 28 && offsetof(value, data) == 28, "core.js has another layout");
 _Static_assert(offsetof(ew_stats, ids) == 12 && offsetof(ew_stats, first_s) == 16 && offsetof(ew_stats, reason) == 40, "core.js has another layout");
 
 static ew_model *model;
@@ -189,6 +200,7 @@ static ew_answer reply;
 static ew_encoding encoding;
 static ew_stats stats;
 static writing written;
+static translating translated;
 static char why[EW_WHY];
 
 FOR_THE_PAGE const char *ew_page_why(void) { return why; }
@@ -205,6 +217,7 @@ FOR_THE_PAGE int ew_page_run(const ew_request *request)
     return code;
 }
 
+static int translates(void) { return model->writer && model->writer->translator; }
 static int told(void *user, const char *piece, size_t bytes) { return (void)user, page_piece(piece, bytes); }
 
 /* An answer is begun, goes on step by step, so that the page hears between two what else is wanted, and is ended, whatever
@@ -213,20 +226,27 @@ FOR_THE_PAGE int ew_page_write(const char *prompt, const char *messages, const c
 {
     memset(&stats, 0, sizeof stats);
     written = (writing){.m = model, .told = told, .stats = &stats};
-    return writing_begin(&written, prompt, messages, settings);
+    translated = (translating){.m = model, .told = told, .stats = &stats};
+    if (!translates())
+        return writing_begin(&written, prompt, messages, settings);
+    return prompt ? translating_begin(&translated, prompt, settings) : say(stats.why, EW_ARGUMENT, "a model that translates takes a text, no messages");
 }
 
 FOR_THE_PAGE int ew_page_step(void)
 {
-    int over, code = step(&written, &over);
+    int over, code = translates() ? translating_step(&translated, &over) : step(&written, &over);
     return code || over ? code : -1;
 }
 
 FOR_THE_PAGE int ew_page_written(int code, int cancelled)
 {
+    translated.cancelled = cancelled;
     if (cancelled)
         stats.reason = EW_CANCELLED;
-    code = writing_end(&written, code);
+    if (translates())
+        translating_end(&translated);
+    else
+        code = writing_end(&written, code);
     snprintf(why, sizeof why, "%s", stats.why);
     return code;
 }

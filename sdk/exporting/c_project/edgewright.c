@@ -26,9 +26,10 @@
 #include "ew_text_stream.h"
 #include "ew_chat.h"
 #include "ew_generate.h"
-#ifndef EW_ENGINE_MEMORY
 #include "ew_beams.h"
+#include "ew_sentences.h"
 #include "ew_translate.h"
+#ifndef EW_ENGINE_MEMORY
 #include "ew_litert.h"
 #include "ew_litert_decoder.h"
 #include "ew_litert_session.h"

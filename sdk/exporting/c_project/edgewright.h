@@ -94,13 +94,12 @@ void ew_answer_free(ew_answer *);
  * answer is written at a time, another call meanwhile is EW_BUSY. `stats` may be NULL. */
 int ew_stream(ew_model *, const char *prompt, const char *messages, const char *settings, ew_piece *told, void *user, ew_stats *stats);
 int ew_chats(const ew_model *); /* whether it takes messages */
-/* A model that translates: `told` gets the translation of each line of the text as soon as it is there, and white space around
- * lines as it is. A line is translated whole: cut a text into its sentences first, a line or a call each. It may begin with
- * the language that it wants, `>>es<<`. `settings` is NULL, or JSON with any of num_beams (1 to 64), length_penalty,
- * early_stopping (true, false, "never"), max_new_tokens; what is not said is the model's own. One text is translated at a time,
- * another call meanwhile is EW_BUSY; a line longer than the model reads is EW_NO_ROOM. In `stats`, which may be NULL,
- * `prompt_tokens` and `ids` are of all lines, with the tokens that end their translations; `reason` is EW_LENGTH where one of
- * them is as long as it may be; prefill_s is the encoder's time, decode_s the decoder's. */
+/* A model that translates: `told` gets the translation of each sentence of the text as soon as it is there, and white space
+ * between sentences as it is; one that is longer than the model reads is cut at spaces. A text may begin with the language that
+ * it wants, `>>es<<`. `settings` is NULL, or JSON with any of num_beams (1 to 64), length_penalty, early_stopping (true, false,
+ * "never"), max_new_tokens (of a sentence), split (true; false takes each line whole); what is not said is the model's own. One
+ * text is translated at a time, another call meanwhile is EW_BUSY. In `stats`, which may be NULL, `prompt_tokens` and `ids` are
+ * of all sentences, with the tokens that end their translations; `reason` is EW_LENGTH where one of them is as long as it may be; prefill_s is the encoder's time, decode_s the decoder's. */
 int ew_translate(ew_model *, const char *text, const char *settings, ew_piece *told, void *user, ew_stats *stats);
 /* While an answer or a translation is written, from a thread or `told`, this ends it, and the model is closed behind it. */
 void ew_close(ew_model *);

@@ -304,7 +304,7 @@ static int settle(ew_model *m, const char *directory, const char **file, char *w
             return say(why, EW_ALTERED, "%s/model.txt: %s is nothing that is known", directory, line);
         *value++ = 0;
         if (!take(m, line, value, file))
-            return say(why, EW_ALTERED, "%s/model.txt: %s %s is nothing that is known", directory, line, value);
+            return say(why, EW_ALTERED, "%s/model.txt: %s %.80s is nothing that is known", directory, line, value);
     }
     int whole = m->writer ? writer_whole(m) : m->input_count && m->output_count;
     if (!*m->task || !**file || !whole || !m->max_length)

@@ -7,13 +7,15 @@ enum { FIRST_STEPS = 32, GIVEN = 5, MOST_LANGUAGE = 20 };
 
 struct ew_translator {
     rules by;
+    alphabet letters;
     unsigned said; /* which of the keys */
     const char *search; /* the model's own, as JSON */
     char (*cross)[64];  /* the decoder's names of what comes from the encoder, in that order */
     size_t cross_count, rows, moved_room;
     int64_t *source, *tokens, position;
     int32_t *lengths, total;
-    float *logits, *moved;
+    float *logits;
+    char *moved; /* rows of a layer on their way to other beams */
     ort source_value, mask_value, crossed, *cross_values;
     ort tokens_value, lengths_value, logits_value, position_value, total_value;
 };
@@ -23,8 +25,8 @@ typedef struct ew_translator translator;
 
 static int translator_takes(ew_model *m, const char *key, char *value)
 {
-    static const char *const keys[] = {"search", "start", "forced", "renormalize", "cross", "banned"};
-    enum { SEARCH, START, FORCED, RENORMALIZE, CROSS, BANNED, KEYS } which = SEARCH;
+    static const char *const keys[] = {"search", "start", "forced", "renormalize", "cross", "letter", "lower", "banned"};
+    enum { SEARCH, START, FORCED, RENORMALIZE, CROSS, LETTER, LOWER, BANNED, KEYS } which = SEARCH;
     while (which < KEYS && strcmp(key, keys[which]))
         which++;
     if (which == KEYS || strcmp(m->task, "translation"))
@@ -41,6 +43,8 @@ static int translator_takes(ew_model *m, const char *key, char *value)
         t->cross = more ? more : t->cross;
         return more && snprintf(more[t->cross_count++], sizeof *more, "%s", value) < (int)sizeof *more;
     }
+    if (which == LETTER || which == LOWER)
+        return ranges_read(which == LETTER ? &t->letters.letter : &t->letters.lower, value);
     char *last;
     long number = strtol(value, &last, 10);
     if (*last || last == value || number < (which == FORCED ? -1 : 0) || number >= 1 << 24)
@@ -59,7 +63,7 @@ static int translator_whole(const ew_model *m)
 {
     const writer *w = m->writer;
     const translator *t = w->translator;
-    int said = (t->said & 31) == 31 && w->end_count && w->layer_count == t->cross_count && *m->encoder; /* none is banned by some */
+    int said = (t->said & 127) == 127 && w->end_count && w->layer_count == t->cross_count && *m->encoder; /* none is banned by some */
     said &= w->words > 1 && (size_t)t->by.start < w->words && (t->by.forced < 0 || (size_t)t->by.forced < w->words);
     for (size_t i = 0; i < t->by.banned_count; i++)
         said &= (size_t)t->by.banned[i] < w->words;
@@ -81,7 +85,8 @@ static void translator_free(ew_model *m)
     for (size_t i = 0; t->cross_values && i < t->cross_count; i++)
         let_value_go(m, &t->cross_values[i]);
     let_value_go(m, &t->crossed);
-    void *all[] = {t->by.banned, t->cross, t->source, t->tokens, t->lengths, t->logits, t->moved, t->cross_values};
+    cache_free(t->moved);
+    void *all[] = {t->by.banned, t->letters.letter.ends, t->letters.lower.ends, t->cross, t->source, t->tokens, t->lengths, t->logits, t->cross_values};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(t);
@@ -109,7 +114,7 @@ static void forget_cache(ew_model *m)
     writer *w = m->writer;
     for (size_t i = 0; i < w->layer_count; i++) {
         let_value_go(m, &w->layers[i].value);
-        free(w->layers[i].data);
+        cache_free(w->layers[i].data);
         w->layers[i].data = NULL;
     }
     w->slots = 0;
@@ -155,19 +160,19 @@ static int steps_for(ew_model *m, size_t steps, char *why)
         cache *c = &w->layers[i];
         size_t row = (size_t)c->width * sizeof(float), strips = t->rows * (size_t)c->heads, size = strips * slots * row;
         const int64_t shape[4] = {(int64_t)t->rows, c->heads, (int64_t)slots, c->width};
-        char *data = size / row / slots == strips ? calloc(size, 1) : NULL;
+        char *data = size / row / slots == strips ? cache_new(size) : NULL;
         if (!data)
             return forget_cache(m), no_memory(why);
         for (size_t k = 0; c->data && k < strips; k++)
-            memcpy(data + k * slots * row, c->data + k * w->slots * row, w->length * row);
+            cache_copy(data + k * slots * row, c->data + k * w->slots * row, w->length * row);
         let_value_go(m, &c->value);
-        free(c->data);
+        cache_free(c->data);
         c->data = data;
         if (size > t->moved_room) {
-            float *more = realloc(t->moved, size);
-            if (!more)
-                return forget_cache(m), no_memory(why);
-            t->moved = more, t->moved_room = size;
+            cache_free(t->moved);
+            if (!(t->moved = cache_new(size)))
+                return t->moved_room = 0, forget_cache(m), no_memory(why);
+            t->moved_room = size;
         }
         int code = own(m, data, (int64_t)size, shape, 4, ORT_FLOAT, &c->value, why);
         if (code)
@@ -272,19 +277,27 @@ static void reorder_rows(ew_model *m, const size_t *parents)
         size_t heads = (size_t)c->heads, strip = w->slots * (size_t)c->width * sizeof(float), used = w->length * (size_t)c->width * sizeof(float);
         for (int back = 0; back < 2; back++)
             for (size_t k = 0; k < t->rows * heads; k++) {
-                char *kept = (char *)t->moved + k * strip;
+                char *kept = t->moved + k * strip;
                 size_t from = parents[k / heads] * heads + k % heads;
                 if (from != k)
-                    memcpy(back ? c->data + k * strip : kept, back ? kept : c->data + from * strip, used);
+                    cache_copy(back ? c->data + k * strip : kept, back ? kept : c->data + from * strip, used);
             }
     }
 }
 
 /* What is asked */
 
+typedef struct {
+    search search;
+    int split; /* lines into sentences */
+} ways_to_translate;
+
 static const char *read_search_value(json *j, const char *key, void *to, words *scratch)
 {
-    search *how = to;
+    ways_to_translate *ways = to;
+    search *how = &ways->search;
+    if (!strcmp(key, "split"))
+        return ways->split = truth(j), "true or false";
     if (!strcmp(key, "num_beams")) {
         how->beams = (size_t)json_whole(j);
         if (how->beams < 1 || how->beams > MOST_BEAMS)
@@ -311,32 +324,9 @@ static const char *read_search_value(json *j, const char *key, void *to, words *
     return "true, false or \"never\"";
 }
 
-static int read_search(const char *text, search *how, char *why) { return read_object(text, read_search_value, how, why); }
+static int read_search(const char *text, ways_to_translate *how, char *why) { return read_object(text, read_search_value, how, why); }
 
-/* Lines, the white space around them, and the language that a text begins with */
-
-static int breaks_line(uint32_t c) /* as Python's str.splitlines has it */
-{
-    return (c >= 10 && c <= 13) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 || c == 0x2029;
-}
-
-/* Where the line that begins at `at` ends, behind what ends it. */
-static size_t line_behind(const char *text, size_t n, size_t at)
-{
-    while (at < n) {
-        uint32_t c = ew_next_char(text, n, &at);
-        if (breaks_line(c))
-            return c == '\r' && at < n && text[at] == '\n' ? at + 1 : at;
-    }
-    return n;
-}
-
-static size_t space_behind(const char *text, size_t n, size_t at)
-{
-    for (size_t next = at; next < n && is_space(ew_next_char(text, n, &next)); at = next)
-        ;
-    return at;
-}
+/* The language that a text begins with */
 
 /* `>>es<<` at a text's beginning: where it begins and ends, and the text behind it; nothing where there is none. */
 static int has_language(const char *text, size_t n, size_t *from, size_t *to, size_t *behind)
@@ -364,8 +354,12 @@ typedef struct {
     beams b;
     ew_encoding e;
     tokens source;
-    int32_t language; /* the token that every line begins with, -1 for none */
+    int32_t language; /* the token that every sentence begins with, -1 for none */
+    int split;
     words line, said;
+    const char *text, *part; /* part: what is left of a sentence, cut into pieces of `fits` characters */
+    size_t n, at, line_end, part_bytes, fits, after_bytes; /* after_bytes: of white space behind the sentence */
+    size_t length; /* of the translation with its next token, 0 between two */
     ew_piece *told;
     void *user;
     ew_stats *stats;
@@ -380,7 +374,7 @@ static void tell_said(translating *a)
     a->said.n = 0;
 }
 
-/* The token ids of a line without white space around it. */
+/* The token ids of a piece without white space around it, however many. */
 static int source_of(translating *a, const char *line, size_t n)
 {
     ew_model *m = a->m;
@@ -395,39 +389,12 @@ static int source_of(translating *a, const char *line, size_t n)
         code = add_tokens(m->tokenizer, &a->e, &a->source, a->line.bytes, a->line.n, 0, 0);
     if (code)
         return say(why, code, "%s", ew_words(code));
-    n = a->source.n;
-    if (!n || n > m->max_length)
-        return say(why, n ? EW_NO_ROOM : EW_ARGUMENT, "a line has %zu tokens, the model reads from 1 to %u at once: cut it into its sentences", n, m->max_length);
-    for (size_t i = 0; i < n; i++)
+    if (!a->source.n)
+        return say(why, EW_ARGUMENT, "a text has no tokens");
+    for (size_t i = 0; i < a->source.n; i++)
         if (a->source.ids[i] < 0 || (size_t)a->source.ids[i] >= m->writer->words)
             return say(why, EW_ALTERED, "the tokenizer gives the token %ld, the model has %zu", (long)a->source.ids[i], m->writer->words);
     return EW_OK;
-}
-
-/* The tokens of a line's translation, those of `b.found`, unless somebody closes the model meanwhile. */
-static int write_line(translating *a)
-{
-    ew_model *m = a->m;
-    writer *w = m->writer;
-    beams *b = &a->b;
-    double from = seconds();
-    int code = read_source(m, a->source.ids, a->source.n, a->stats->why);
-    if (!code)
-        code = rows_for(m, b->how.beams, a->stats->why);
-    a->stats->prompt_tokens += a->source.n, a->stats->prefill_s += seconds() - from;
-    from = seconds();
-    beams_again(b);
-    for (size_t length = 1; !code && !b->done; length++) {
-        if ((a->cancelled = closing(w)))
-            break;
-        if (!(code = step_rows(m, b->tokens, a->stats->why))) {
-            beams_take(b, w->translator->logits, length);
-            if (!b->done && b->how.beams > 1)
-                reorder_rows(m, b->parents);
-        }
-    }
-    a->stats->decode_s += seconds() - from;
-    return code;
 }
 
 static int keep_ids(translating *a)
@@ -450,20 +417,93 @@ static int keep_ids(translating *a)
     return EW_OK;
 }
 
-/* A line, and the white space around it as it is. */
-static int translate_line(translating *a, const char *line, size_t n)
+/* A piece of the sentence that is left, without white space around it; how many bytes of the sentence it takes. */
+static size_t next_piece(const translating *a, const char *part, size_t bytes, const char **piece, size_t *n)
 {
-    const char *text = line;
-    size_t inner = n;
-    stripped(&text, &inner);
-    size_t before = inner ? (size_t)(text - line) : n;
-    int code = put_bytes(&a->said, line, before);
+    size_t taken = piece_behind(part, bytes, 0, a->fits);
+    *piece = part, *n = taken;
+    stripped(piece, n);
+    return taken;
+}
+
+/* The most tokens of a piece. */
+static int most_tokens(translating *a, size_t *most)
+{
+    int code = EW_OK;
+    *most = 0;
+    for (size_t at = 0; !code && at < a->part_bytes;) {
+        const char *piece;
+        size_t n;
+        at += next_piece(a, a->part + at, a->part_bytes - at, &piece, &n);
+        if (n && !(code = source_of(a, piece, n)))
+            *most = a->source.n > *most ? a->source.n : *most;
+    }
+    return code;
+}
+
+/* How a sentence is cut: not at all, or into halves of halves where the model reads no more at once. */
+static int fit_sentence(translating *a)
+{
+    size_t most, length = 0;
+    for (size_t at = 0; at < a->part_bytes; length++)
+        ew_next_char(a->part, a->part_bytes, &at);
+    a->fits = length;
+    int code = most_tokens(a, &most);
+    while (!code && most > a->m->max_length && a->fits > 1) {
+        a->fits /= 2;
+        code = most_tokens(a, &most);
+    }
+    if (!code && most > a->m->max_length)
+        code = say(a->stats->why, EW_NO_ROOM, "a text has no part of at most %u tokens, and the model reads no more", a->m->max_length);
+    return code;
+}
+
+/* The next sentence, or the line where none are told apart: the white space before it is told. */
+static int begin_sentence(translating *a)
+{
+    const char *whole = a->text + a->at, *inner = whole;
+    if (a->at >= a->line_end)
+        a->line_end = line_behind(a->text, a->n, a->at);
+    size_t behind = a->split ? sentence_behind(&a->m->writer->translator->letters, a->text, a->line_end, a->at) : a->line_end;
+    size_t n = behind - a->at, bytes = n;
+    a->at = behind;
+    stripped(&inner, &bytes);
+    size_t before = bytes ? (size_t)(inner - whole) : n;
+    int code = put_bytes(&a->said, whole, before);
     tell_said(a);
     if (code)
         return say(a->stats->why, code, "%s", ew_words(code));
-    if (!inner || a->cancelled || (code = source_of(a, text, inner)) || (code = write_line(a)) || a->cancelled)
-        return code;
-    code = keep_ids(a);
+    a->part = inner, a->part_bytes = bytes, a->after_bytes = n - before - bytes;
+    return bytes && !a->cancelled ? fit_sentence(a) : EW_OK;
+}
+
+/* A piece of the sentence through the encoder. */
+static int begin_piece(translating *a)
+{
+    ew_model *m = a->m;
+    const char *piece;
+    size_t n, taken;
+    do { /* one of white space alone is left out */
+        taken = next_piece(a, a->part, a->part_bytes, &piece, &n);
+        a->part += taken, a->part_bytes -= taken;
+    } while (!n);
+    int code = source_of(a, piece, n);
+    double from = seconds();
+    if (!code)
+        code = read_source(m, a->source.ids, a->source.n, a->stats->why);
+    if (!code)
+        code = rows_for(m, a->b.how.beams, a->stats->why);
+    a->stats->prompt_tokens += a->source.n, a->stats->prefill_s += seconds() - from;
+    a->length = 1;
+    beams_again(&a->b);
+    return code;
+}
+
+/* A piece's translation, that of `b.found`, and a space, or behind the last one what stands behind the sentence. */
+static int end_piece(translating *a)
+{
+    int code = keep_ids(a);
+    a->length = 0;
     if (!code)
         code = decode_ids(a->m->tokenizer, a->b.found, a->b.found_length[0], &a->line);
     const char *found = a->line.bytes;
@@ -473,7 +513,7 @@ static int translate_line(translating *a, const char *line, size_t n)
         code = put_bytes(&a->said, found, bytes);
     }
     if (!code)
-        code = put_bytes(&a->said, text + inner, n - before - inner);
+        code = a->part_bytes ? put_bytes(&a->said, " ", 1) : put_bytes(&a->said, a->part, a->after_bytes);
     if (code)
         return say(a->stats->why, code, "%s", ew_words(code));
     a->stats->first_s = a->stats->first_s > 0 ? a->stats->first_s : seconds() - a->began;
@@ -481,39 +521,78 @@ static int translate_line(translating *a, const char *line, size_t n)
     return EW_OK;
 }
 
-/* The language that a text asks for; where the text behind it begins. */
-static int language_of(translating *a, const char *text, size_t n, size_t *begin)
+/* A token more of each beam, and where that ends the piece its translation. */
+static int go_on_piece(translating *a)
 {
-    size_t from, to, behind;
-    if (!has_language(text, n, &from, &to, &behind))
-        return EW_OK;
-    *begin = behind;
-    a->language = ew_token_id(a->m->tokenizer, text + from, to - from);
-    return a->language >= 0 ? EW_OK : say(a->stats->why, EW_ARGUMENT, "the model has no language %.*s", (int)(to - from), text + from);
+    ew_model *m = a->m;
+    beams *b = &a->b;
+    double from = seconds();
+    int code = step_rows(m, b->tokens, a->stats->why);
+    if (!code) {
+        beams_take(b, m->writer->translator->logits, a->length++);
+        if (!b->done && b->how.beams > 1)
+            reorder_rows(m, b->parents);
+    }
+    a->stats->decode_s += seconds() - from;
+    return code || !b->done ? code : end_piece(a);
 }
 
-static int translate_all(translating *a, const char *text, const char *asked)
+/* A run of the engine, or a sentence that is found. Whoever has other things to do does them between two. */
+static int translating_step(translating *a, int *over)
+{
+    int code = EW_OK;
+    a->cancelled = a->cancelled || closing(a->m->writer);
+    if (!a->cancelled && a->length)
+        code = go_on_piece(a);
+    else if (!a->cancelled && a->part_bytes)
+        code = begin_piece(a);
+    else if (!a->cancelled && a->at < a->n)
+        code = begin_sentence(a);
+    *over = a->cancelled || (!a->length && !a->part_bytes && a->at == a->n);
+    return code;
+}
+
+/* The language that a text asks for; the text behind it is what is translated. */
+static int language_of(translating *a)
+{
+    size_t from, to, behind;
+    a->language = -1;
+    if (!has_language(a->text, a->n, &from, &to, &behind))
+        return EW_OK;
+    a->at = behind;
+    a->language = ew_token_id(a->m->tokenizer, a->text + from, to - from);
+    return a->language >= 0 ? EW_OK : say(a->stats->why, EW_ARGUMENT, "the model has no language %.*s", (int)(to - from), a->text + from);
+}
+
+/* A translation's beginning: what is asked is read, the engine not yet run. */
+static int translating_begin(translating *a, const char *text, const char *asked)
 {
     ew_model *m = a->m;
     translator *t = m->writer->translator;
-    search how = {1, m->max_length, 1, WHEN_HOPELESS};
-    size_t n = strlen(text), at = 0;
-    int code = read_search(t->search, &how, a->stats->why);
+    ways_to_translate ways = {{1, m->max_length, 1, WHEN_HOPELESS}, 1};
+    search *how = &ways.search;
+    a->began = seconds(), a->text = text, a->n = strlen(text);
+    int code = read_search(t->search, &ways, a->stats->why);
     if (!code && asked)
-        code = read_search(asked, &how, a->stats->why);
+        code = read_search(asked, &ways, a->stats->why);
     if (!code)
-        code = language_of(a, text, n, &at);
-    how.most = how.most < m->max_length ? how.most : m->max_length;
-    if (!code && (code = beams_begin(&a->b, &how, &t->by, m->writer->words)))
+        code = language_of(a);
+    a->split = ways.split, how->most = how->most < m->max_length ? how->most : m->max_length;
+    if (!code && (code = beams_begin(&a->b, how, &t->by, m->writer->words)))
         return say(a->stats->why, code, "%s", ew_words(code));
     a->stats->reason = code ? EW_NOTHING : EW_END;
-    for (size_t behind; !code && at < n && !a->cancelled; at = behind) {
-        behind = line_behind(text, n, at);
-        code = translate_line(a, text + at, behind - at);
-    }
+    return code;
+}
+
+static void translating_end(translating *a)
+{
     if (a->cancelled)
         a->stats->reason = EW_CANCELLED;
-    return code;
+    beams_free(&a->b);
+    ew_encoding_free(&a->e);
+    free(a->source.ids);
+    free(a->line.bytes);
+    free(a->said.bytes);
 }
 
 int ew_translate(ew_model *m, const char *text, const char *asked, ew_piece *told, void *user, ew_stats *given)
@@ -526,13 +605,11 @@ int ew_translate(ew_model *m, const char *text, const char *asked, ew_piece *tol
         return say(stats->why, EW_UNKNOWN_TASK, "%s: the model does not translate", m->task);
     if (!begins_writing(m->writer))
         return say(stats->why, EW_BUSY, "%s", ew_words(EW_BUSY));
-    translating a = {.m = m, .language = -1, .told = told, .user = user, .stats = stats, .began = seconds()};
-    int code = translate_all(&a, text, asked);
-    beams_free(&a.b);
-    ew_encoding_free(&a.e);
-    free(a.source.ids);
-    free(a.line.bytes);
-    free(a.said.bytes);
+    translating a = {.m = m, .told = told, .user = user, .stats = stats};
+    int over = 0, code = translating_begin(&a, text, asked);
+    while (!code && !over)
+        code = translating_step(&a, &over);
+    translating_end(&a);
     ends_writing(m, stats);
     return code;
 }

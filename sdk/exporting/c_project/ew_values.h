@@ -1,12 +1,12 @@
 /* A part of edgewright.c, and of a page's: an engine that is not ONNX Runtime, by the places of ONNX Runtime's table. Values
  * are described here and their bytes are the caller's or malloc's; what an engine of its own has is how it opens and runs. */
-enum { SLOTS = 131, MOST_RANK = 4 };
+enum { SLOTS = 131, MOST_RANK = 5 };
 
 typedef struct {
     int32_t type, rank; /* ONNX's types */
     int32_t shape[MOST_RANK];
     void *data;
-    int32_t owned; /* whether `data` goes with it */
+    void (*let_go)(void *data); /* NULL where `data` stays when it goes */
 } value;
 
 /* float32 in bytes from malloc, which are the value's from now on. */
@@ -14,7 +14,7 @@ static value *value_of(float *data, int rank, int first, int second, int third)
 {
     value *v = malloc(sizeof *v);
     if (v)
-        *v = (value){ORT_FLOAT, rank, {first, second, third, 1}, data, 1};
+        *v = (value){ORT_FLOAT, rank, {first, second, third, 1, 1}, data, free};
     return v;
 }
 
@@ -24,7 +24,7 @@ static void *tensor_made(void *memory, void *data, size_t bytes, const int64_t *
     (void)memory, (void)bytes;
     if (!v || rank > MOST_RANK)
         return free(v), (void *)"no memory";
-    *v = (value){type, (int32_t)rank, {1, 1, 1, 1}, data, 0};
+    *v = (value){type, (int32_t)rank, {1, 1, 1, 1, 1}, data, NULL};
     for (size_t i = 0; i < rank; i++)
         v->shape[i] = (int32_t)shape[i];
     return *out = v, NULL;
@@ -32,9 +32,10 @@ static void *tensor_made(void *memory, void *data, size_t bytes, const int64_t *
 
 static void value_released(void *v)
 {
-    if (((value *)v)->owned)
-        free(((value *)v)->data);
-    free(v);
+    value *one = v;
+    if (one->let_go)
+        one->let_go(one->data);
+    free(one);
 }
 
 static const char *error_message(void *status) { return status; }

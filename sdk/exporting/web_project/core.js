@@ -10,6 +10,7 @@ const MOST_WHY = 512; // bytes of an error's words, as in edgewright.h
 const BREATH_MS = 100; // after which others have their turn, as when somebody stops an answer; browsers make 4 ms of each
 const MORE = -1; // what a step gives that is not the last
 const INT64 = 7; // of ONNX's types
+const WRITTEN = ["text-generation", "translation"]; // tasks of models that write
 const AGGREGATIONS = ["own", "none", "simple", "first", "average", "max"]; // as in edgewright.h
 const MOST_APART = 0.05; // of scores: int8 is rounded elsewhere on other machines, 0.013 was seen; a wrong kernel is far off
 /* One function each that uses 128 bit registers, and atomic operations: what the engine is compiled for. */
@@ -32,6 +33,7 @@ export class Core {
   #c; // the C core's functions and memory
   #engine;
   #limit;
+  #prompt; // before every text, of some that translate
   #vectors;
   #queue = Promise.resolve();
   #closed = false;
@@ -58,15 +60,16 @@ export class Core {
     );
     state.total = own.bytes + model.bytes;
     const names = Object.keys(model.listed);
-    const weights = names.find((name) => name.endsWith(".onnx"));
-    const beside = names.filter((name) => name.startsWith(weights) && name !== weights);
-    const [wasm, core, settings, tokenizer, vectors, graph, ...data] = await Promise.all([
+    const graphs = names.filter((name) => name.endsWith(".onnx")).sort((a, b) => a.length - b.length); // encoder_model.onnx is the second
+    const beside = names.filter((name) => name.startsWith(graphs[0]) && name !== graphs[0]);
+    const [wasm, core, settings, tokenizer, vectors, ...data] = await Promise.all([
       own.get("ort-wasm-simd-threaded.wasm"), own.get("edgewright.wasm"),
-      ...["model.txt", "tokenizer.bin", "vectors.json", weights, ...beside].map((name) => model.get(name)),
+      ...["model.txt", "tokenizer.bin", "vectors.json", ...graphs, ...beside].map((name) => model.get(name)),
     ]);
     const opened = new Core();
     await opened.#load(core, settings, tokenizer, vectors);
-    opened.#engine = await Engine.open(wasm, graph, data.map((bytes, i) => [beside[i], bytes]), globalThis.crossOriginIsolated ? threads : 1);
+    const weights = data.splice(graphs.length).map((bytes, i) => [beside[i], bytes]);
+    opened.#engine = await Engine.open(wasm, data, weights, globalThis.crossOriginIsolated ? threads : 1);
     return opened;
   }
 
@@ -85,7 +88,9 @@ export class Core {
     };
     this.#c = (await WebAssembly.instantiate(wasm, { page })).instance.exports;
     this.#vectors = vectors;
-    this.#limit = Number(/^max_length (\d+)$/m.exec(decoder.decode(settings))?.[1] ?? 0);
+    const said = (name) => new RegExp(`^${name} (.*)$`, "m").exec(decoder.decode(settings))?.[1];
+    this.#limit = Number(said("max_length") ?? 0);
+    this.#prompt = (said("prompt") ?? "").replace(/\\(.)/g, (_, one) => (one === "n" ? "\n" : one));
     for (const [name, bytes] of [["model.txt", settings], ["tokenizer.bin", tokenizer]]) {
       this.#c.ew_page_file(this.#put(encoder.encode(`${name}\0`)), this.#put(bytes), bytes.length);
     }
@@ -118,6 +123,7 @@ export class Core {
 
   async #answers(item, options) {
     if (this.task === "text-generation") return this.#texts(item, options);
+    if (this.task === "translation") return this.#translations(item, options);
     const answers = [];
     const requests = requestsOf(this.task, item, options);
     for (const request of requests) answers.push(answerOf(this.task, request, await this.#asked(request)));
@@ -157,8 +163,11 @@ export class Core {
   /* How far an answer is from Python's: of tokens, the share from the first on that is another one. */
   async #apart({ text, answer, tokens }) {
     if (!tokens) return distance(await this.#answers(named(this.task, text), {}), answer);
-    this.#seen.push(Array.from(this.#encode(text).ids));
-    const found = (await this.#written(text, { max_new_tokens: tokens.length, temperature: 0, ignore_end: true })).tokens;
+    this.#seen.push(Array.from(this.#encode(this.#prompt + text).ids));
+    const translates = this.task === "translation";
+    const greedy = translates ? { num_beams: 1 } : { temperature: 0, ignore_end: true };
+    const most = tokens.length + Number(translates); // behind the last one, so that none of them is the one that ends a cut text
+    const found = (await this.#written(text, { max_new_tokens: most, ...greedy })).tokens;
     const at = tokens.findIndex((token, i) => token !== found[i]);
     return at < 0 ? 0 : 1 - at / tokens.length;
   }
@@ -174,7 +183,17 @@ export class Core {
     return textOf(item, pieces.join(""), whole);
   }
 
-  /* Write after a prompt, or after messages; between two steps the page's own events have their turn. */
+  async #translations(item, options) {
+    const answers = [];
+    for (const one of [item].flat()) {
+      const pieces = [];
+      await this.#written(one, options, (piece) => pieces.push(piece));
+      answers.push({ translation_text: pieces.join("") });
+    }
+    return answers;
+  }
+
+  /* Write after a prompt or after messages, or translate a text; between two steps the page's own events have their turn. */
   async #written(asked, settings = {}, piece = () => {}, signal = undefined) {
     const owned = writtenOf(asked, settings).map((text) => (text === undefined ? 0 : this.#put(ended(text))));
     this.#told = piece;
@@ -225,9 +244,9 @@ export class Core {
   }
 
   /* What the core wants run. */
-  #run(names, given, count, ...rest) {
-    const why = this.#engine.run(this.#c, names, given, count, ...rest);
-    if (this.#seen && this.task !== "text-generation") this.#seen.push(...this.#rows(names, given, count));
+  #run(graph, names, given, count, ...rest) {
+    const why = this.#engine.run(this.#c, graph, names, given, count, ...rest);
+    if (this.#seen && !WRITTEN.includes(this.task)) this.#seen.push(...this.#rows(names, given, count));
     if (!why) return 0;
     const place = this.#c.ew_page_engine_why();
     new Uint8Array(this.#c.memory.buffer, place, MOST_WHY).fill(0);
@@ -241,9 +260,9 @@ export class Core {
     const of = (name) => {
       const at = Array.from(texts, (place) => this.#text(place)).indexOf(name);
       if (at < 0) return [null, []];
-      const [type, , ...words] = new Int32Array(this.#c.memory.buffer, values[at], 7);
+      const [type, , ...words] = new Int32Array(this.#c.memory.buffer, values[at], 8);
       const Numbers = type === INT64 ? BigInt64Array : Int32Array;
-      return [words[1], new Numbers(this.#c.memory.buffer, words[4] >>> 0, words[0] * words[1])];
+      return [words[1], new Numbers(this.#c.memory.buffer, words[5] >>> 0, words[0] * words[1])];
     };
     const [width, ids] = of("input_ids");
     const [, mask] = of("attention_mask");

@@ -6,6 +6,7 @@ const lines = (text) => text.split("\n").filter((line) => line.trim());
 /* What the two fields are, by the task, and the item that they make. */
 const FORMS = {
   "text-generation": ["Prompt", "", (text) => text],
+  translation: ["Text", "", (text) => text],
   "question-answering": ["Question", "Context", (question, context) => ({ question, context })],
   "text-ranking": ["Query", "Texts, one a line", (query, texts) => ({ query, texts: lines(texts) })],
   "zero-shot-classification": ["Text", "Labels, one a line", (sequence, labels) => ({ sequence, candidate_labels: lines(labels) })],
@@ -13,7 +14,7 @@ const FORMS = {
 
 const messages = []; // of the conversation, of a model that takes them
 
-/* What a model writes, as it comes; the button ends it. */
+/* What a model writes or translates, as it comes; the button ends it. */
 async function write(model, text) {
   const end = new AbortController();
   const line = (words) => at("said").appendChild(Object.assign(document.createElement("p"), { textContent: words }));
@@ -55,7 +56,8 @@ try {
   });
   const [first, second, item] = FORMS[model.task] ?? ["Text", "", (text) => text];
   at("first").textContent = model.chats ? "Message" : first;
-  if (model.task === "text-generation") at("text").value = model.chats ? "Why is the sky blue?" : "Once upon a time";
+  const writes = { "text-generation": model.chats ? "Why is the sky blue?" : "Once upon a time", translation: "Turn on the lights." }[model.task];
+  if (writes) at("text").value = writes;
   at("second").textContent = second;
   at("more").hidden = !second;
   at("progress").hidden = true;
@@ -64,7 +66,7 @@ try {
   at("form").addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
-      if (model.task === "text-generation") await write(model, at("text").value);
+      if (writes) await write(model, at("text").value);
       else at("answer").textContent = shown(await model.run(item(at("text").value, at("pair").value)));
     } catch (error) {
       at("answer").textContent = error.message;

@@ -1,4 +1,4 @@
-/** A model that answers texts in a page, in a worker of its own. Offsets count characters (code points), as in Python. */
+/** A model that answers, writes or translates texts in a page, in a worker of its own. Offsets count characters (code points), as in Python. */
 export class Edgewright {
   /** What the model answers, such as "text-classification". */
   readonly task: Task;
@@ -17,8 +17,8 @@ export class Edgewright {
   static open(model: string, options?: OpenOptions): Promise<Edgewright>;
 
   /** Answer an item, or each of a list, in the form that Python's pipelines have. Calls are answered one after the other. */
-  run(item: string | Item | Message[], options?: RunOptions & StreamOptions): Promise<Answer>;
-  run(items: (string | Item | Message[])[], options?: RunOptions & StreamOptions): Promise<Answer[]>;
+  run(item: string | Item | Message[], options?: RunOptions & StreamOptions & TranslateOptions): Promise<Answer>;
+  run(items: (string | Item | Message[])[], options?: RunOptions & StreamOptions & TranslateOptions): Promise<Answer[]>;
 
   /**
    * What a model writes after a prompt or messages, piece by piece: whole characters, which together are the answer. Leaving
@@ -26,8 +26,11 @@ export class Edgewright {
    * the one before it is not read again.
    *
    *     for await (const piece of model.stream("Once upon a time", { max_new_tokens: 80 })) at.append(piece);
+   *
+   * Of a model that translates it is the translation of each sentence of a text, as soon as it is there, and white space
+   * between sentences as it is.
    */
-  stream(asked: string | Message[], options?: StreamOptions): AsyncGenerator<string, void, void>;
+  stream(asked: string | Message[], options?: StreamOptions | TranslateOptions): AsyncGenerator<string, void, void>;
 
   /** The tokens of a text or a pair as the model reads them: ids, and the characters of its text that each covers. */
   encode(text: string, pair?: string): Promise<{ ids: Int32Array; offsets: [number, number][] }>;
@@ -63,7 +66,7 @@ export interface OpenOptions {
 
 export type Task =
   | "text-classification" | "token-classification" | "fill-mask" | "question-answering"
-  | "feature-extraction" | "text-ranking" | "zero-shot-classification" | "text-generation";
+  | "feature-extraction" | "text-ranking" | "zero-shot-classification" | "text-generation" | "translation";
 
 export type Item =
   | { text: string; text_pair?: string }
@@ -107,8 +110,21 @@ export interface StreamOptions {
   signal?: AbortSignal;
 }
 
+/** Of a model that translates, as in Python; what is not said is the model's own. */
+export interface TranslateOptions {
+  /** Texts that are followed at once, 1 to 64; 1 is greedy. */
+  num_beams?: number;
+  length_penalty?: number;
+  early_stopping?: boolean | "never";
+  /** Of a sentence. */
+  max_new_tokens?: number;
+  /** Whether lines are cut into sentences, as by default; one that is longer than the model reads always is, at spaces. */
+  split?: boolean;
+  signal?: AbortSignal;
+}
+
 export interface Written {
-  /** Without the one that ended the answer. */
+  /** Without the one that ended the answer; of a translation all sentences', each with the one that ended it. */
   tokens: number[];
   reason: "end" | "stop" | "length" | "context" | "cancelled";
   prompt_tokens: number;
@@ -126,5 +142,5 @@ export interface Passage { score: number; start: number; end: number; answer: st
 export interface Ranked { corpus_id: number; score: number; text: string }
 export interface Chosen { sequence: string; labels: string[]; scores: number[] }
 
-/** By the task: Label or Label[], Entity[], Filling[] or Filling[][], Passage or Passage[], Float32Array, Ranked[], Chosen, [{ generated_text }]. */
+/** By the task: Label or Label[], Entity[], Filling[] or Filling[][], Passage or Passage[], Float32Array, Ranked[], Chosen, [{ generated_text }], [{ translation_text }]. */
 export type Answer = any;

@@ -1,9 +1,9 @@
-/* A model that answers texts in a page: what `edgewright export web` wrote, opened and asked. See edgewright.d.ts.
+/* A model that answers, writes or translates texts in a page: what `edgewright export web` wrote, opened and asked. See edgewright.d.ts.
  *
  *     import { Edgewright } from "./edgewright.js";
  *     const model = await Edgewright.open("./model/");
  *     console.log(await model.run("a charming and often affecting journey"));
- *     for await (const piece of writer.stream("Once upon a time")) console.log(piece); // of a model that writes
+ *     for await (const piece of writer.stream("Once upon a time")) console.log(piece); // of one that writes or translates
  *     model.close();
  *
  * The model is in a worker, so that the page stays quick while it thinks. Nothing is fetched but files beside this one

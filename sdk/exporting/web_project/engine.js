@@ -6,38 +6,43 @@ import factory from "./ort/ort-wasm-simd-threaded.mjs";
 const BYTES = { 1: 4, 3: 1, 6: 4, 7: 8, 10: 2 }; // of ONNX's types: float32, int8, int32, int64, float16
 const FLOAT = 1;
 const CACHE_RANK = 4; // the dimensions of what lies in the engine's memory already
-const MOST_RANK = 3; // of any other output
+const MOST_RANK = 3; // of an output that is copied
+const KEPT_RANK = 5; // of what an encoder read, which stays in the engine's memory
 const EVERYTHING = 99; // of what can be optimized
 const ERRORS = 3; // are said, warnings are not
 const CPU = 1; // where values are
 
 export class Engine {
   #ort; // the module
-  #session;
+  #sessions;
   #names = new Map(); // in the module's memory, by their places in the core's
+  #kept = new Map(); // outputs that stay there, by where their bytes are
 
-  /* A model's file, and those beside it that hold its weights. */
-  static async open(wasm, model, beside, threads) {
+  /* A model's graphs, and the files beside them that hold their weights. */
+  static async open(wasm, graphs, beside, threads) {
     const engine = new Engine();
     try {
       engine.#ort = await factory({ wasmBinary: wasm, numThreads: threads, locateFile: (name) => name });
-      engine.#open(model, beside, threads);
+      engine.#open(graphs, beside, threads);
     } catch (error) {
       throw new EdgewrightError("engine", engine.#said(error));
     }
     return engine;
   }
 
-  #open(model, beside, threads) {
+  #open(graphs, beside, threads) {
     const ort = this.#ort;
     if (ort._OrtInit(threads, ERRORS)) throw this.#last();
     const options = ort._OrtCreateSessionOptions(EVERYTHING, false, false, 0, false, 0, 0, ERRORS, 0, 0);
     if (!options) throw this.#last();
     for (const [name, bytes] of beside) ort.mountExternalData(name, bytes);
-    const place = this.#put(model);
-    this.#session = ort._OrtCreateSession(place, model.length, options);
-    if (!this.#session) throw this.#last();
-    ort._free(place);
+    this.#sessions = graphs.map((graph) => {
+      const place = this.#put(graph);
+      const session = ort._OrtCreateSession(place, graph.length, options);
+      if (!session) throw this.#last();
+      ort._free(place);
+      return session;
+    });
     ort._OrtReleaseSessionOptions(options);
     if (beside.length) ort.unmountExternalData();
   }
@@ -54,11 +59,14 @@ export class Engine {
   }
 
   cacheFree(place) {
-    this.#ort._free(place);
+    const kept = this.#kept.get(place >>> 0);
+    this.#kept.delete(place >>> 0);
+    if (kept) this.#ort._OrtReleaseTensor(kept);
+    else this.#ort._free(place);
   }
 
-  /* A run of values as core.c has them; "", or what went wrong. */
-  run(core, names, given, count, asked, out, outputs) {
+  /* A run of a graph with values as core.c has them; "", or what went wrong. */
+  run(core, graph, names, given, count, asked, out, outputs) {
     const ort = this.#ort;
     const stack = ort.stackSave();
     const owned = []; // memory, freed at the end
@@ -79,7 +87,7 @@ export class Engine {
       const wanted = words(out, outputs).map((place) => (place ? value(place) : { handle: 0 }));
       const results = list(wanted.map((one) => one.handle));
       const code = ort._OrtRun(
-        this.#session, list(words(names, count).map((one) => this.#name(core, one))), list(inputs.map((one) => one.handle)), count,
+        this.#sessions[graph], list(words(names, count).map((one) => this.#name(core, one))), list(inputs.map((one) => one.handle)), count,
         list(words(asked, outputs).map((one) => this.#name(core, one))), outputs, results, 0,
       );
       if (code) throw this.#last();
@@ -87,8 +95,7 @@ export class Engine {
         if (one.copied) new Uint8Array(core.memory.buffer, one.data, one.bytes).set(this.#memory.subarray(one.copied, one.copied + one.bytes));
         if (one.handle) return;
         const result = ort.getValue(results + 4 * i, "*");
-        made.push(result);
-        const taken = this.#taken(core, result); // which may move the core's memory
+        const taken = this.#taken(core, result, made); // which may move the core's memory
         new Uint32Array(core.memory.buffer, out, outputs)[i] = taken;
       });
       return "";
@@ -104,10 +111,10 @@ export class Engine {
   /* A value of the core's: what is not the cache is copied. */
   #value(core, place, owned) {
     const ort = this.#ort;
-    const [type, rank, ...rest] = new Int32Array(core.memory.buffer, place, 7);
+    const [type, rank, ...rest] = new Int32Array(core.memory.buffer, place, 8);
     const dims = rest.slice(0, rank);
     const bytes = dims.reduce((x, y) => x * y, BYTES[type]);
-    const data = rest[4] >>> 0;
+    const data = rest[5] >>> 0;
     const copied = rank < CACHE_RANK ? this.#put(new Uint8Array(core.memory.buffer, data, bytes)) : 0;
     if (copied) owned.push(copied);
     const stack = ort.stackSave();
@@ -119,21 +126,24 @@ export class Engine {
     return { handle, data, bytes, copied };
   }
 
-  /* An output that the engine made, as the core's value. */
-  #taken(core, handle) {
+  /* An output that the engine made, as the core's value: copied, and then the engine's goes with `made`, or kept where it is. */
+  #taken(core, handle, made) {
     const ort = this.#ort;
+    made.push(handle);
     const about = ort.stackAlloc(16);
     if (ort._OrtGetTensorData(handle, about, about + 4, about + 8, about + 12)) throw this.#last();
     const [type, data, shape, rank] = [0, 4, 8, 12].map((at) => ort.getValue(about + at, "i32") >>> 0);
     const dims = Array.from({ length: rank }, (_, i) => ort.getValue(shape + 4 * i, "i32"));
     ort._OrtFree(shape);
-    if (type !== FLOAT || rank > MOST_RANK) throw new Error(`an output is no float32 of ${MOST_RANK} dimensions`);
+    const kept = rank === KEPT_RANK;
+    if (type !== FLOAT || (rank > MOST_RANK && !kept)) throw new Error(`an output is no float32 of ${MOST_RANK} dimensions`);
     const bytes = dims.reduce((x, y) => x * y, BYTES[FLOAT]);
-    const place = core.malloc(bytes + 1) >>> 0;
-    const made = place && core.ew_page_value(place, rank, ...dims, ...[1, 1, 1].slice(rank)) >>> 0;
-    if (!made) throw new Error(`there is no memory for ${bytes} bytes`);
-    new Uint8Array(core.memory.buffer, place, bytes).set(this.#memory.subarray(data, data + bytes));
-    return made;
+    const place = kept ? data : core.malloc(bytes + 1) >>> 0;
+    const value = place && core.ew_page_value(place, kept, rank, ...dims, ...Array(KEPT_RANK - rank).fill(1)) >>> 0;
+    if (!value) throw new Error(`there is no memory for ${bytes} bytes`);
+    if (kept) this.#kept.set(data, made.pop());
+    else new Uint8Array(core.memory.buffer, place, bytes).set(this.#memory.subarray(data, data + bytes));
+    return value;
   }
 
   #name(core, place) {

@@ -40,8 +40,23 @@ data class Generation(
     val ignoreEnd: Boolean = false,
 )
 
+/** When a search ends, as in transformers: with as many texts as beams, when no better one is likely, or when none can come. */
+enum class EarlyStopping { TRUE, FALSE, NEVER }
+
+/** How a translation is looked for, with the meaning that the settings have in Python; what is null is the model's own. */
+data class Search(
+    /** Texts that are followed at once, 1 to 64; 1 is greedy. */
+    val numBeams: Int? = null,
+    val lengthPenalty: Double? = null,
+    val earlyStopping: EarlyStopping? = null,
+    /** Of a sentence. */
+    val maxNewTokens: Int? = null,
+    /** Whether lines are cut into sentences; one that is longer than the model reads always is, at spaces. */
+    val split: Boolean = true,
+)
+
 /** Why an answer ended: by the model's own token, a stop string, the tokens asked for, a full context, or its caller. */
 enum class Ending { END, STOP, LENGTH, CONTEXT, CANCELLED }
 
-/** What was written; [reused] of the prompt's tokens lay in the cache already. */
+/** What was written or translated; [reused] of the prompt's tokens lay in the cache already. */
 class Written(val text: String, val tokens: IntArray, val ending: Ending, val promptTokens: Int, val reused: Int, val firstMs: Double, val decodeMs: Double)

@@ -18,5 +18,8 @@ fun Edgewright.flow(messages: List<Message>, how: Generation = Generation()): Fl
 /** What is written on from a prompt, piece by piece. */
 fun Edgewright.flow(prompt: String, how: Generation = Generation()): Flow<String> = pieces { told -> write(prompt, how, told) }
 
+/** The translation of each sentence of a text; who stops collecting ends it. */
+fun Edgewright.translations(text: String, how: Search = Search()): Flow<String> = pieces { told -> translate(text, how, told) }
+
 private fun pieces(write: ((String) -> Boolean) -> Unit): Flow<String> =
     channelFlow { write { piece -> trySendBlocking(piece).isSuccess } }.buffer(Channel.UNLIMITED).flowOn(Dispatchers.Default)

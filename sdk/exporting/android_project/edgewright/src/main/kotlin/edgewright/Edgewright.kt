@@ -6,7 +6,7 @@ import java.io.Closeable
 import java.io.File
 
 /**
- * A model that answers texts as its bundle does in Python.
+ * A model that answers, writes or translates texts as its bundle does in Python.
  *
  *     val model = Edgewright.open(context)
  *     model.classify("a charming and often affecting journey")  // [Label(label=positive, score=0.9987)]
@@ -19,6 +19,7 @@ class Edgewright internal constructor(private val settings: Settings, private va
     Closeable {
     private val runner = (engine as? Engine)?.let { Runner(settings, tokenizer, it) }
     private val writer = (engine as? Decoding)?.let { Writer(settings, tokenizer, it) }
+    private val translator = (engine as? Translating)?.let { Translator(settings, tokenizer, it) }
     private val lock = Any()
     private var calls = 0
 
@@ -75,10 +76,21 @@ class Edgewright internal constructor(private val settings: Settings, private va
         mine.write(mine.ids(prompt, messages), how, { closed }, told)
     }
 
+    /**
+     * Translates a text sentence by sentence, the white space between them as it is. It may begin with the language that it
+     * wants, `>>es<<`. [told] gets the translation of each sentence as soon as it is there, and ends the rest by false; so does
+     * [close].
+     */
+    @JvmOverloads
+    fun translate(text: String, how: Search = Search(), told: (String) -> Boolean = { true }): Written = used {
+        val mine = translator ?: fail(Reason.TASK, "this model's task is $task, which does not translate")
+        mine.translate(text, how, { closed }, told)
+    }
+
     internal fun ids(prompt: String?, messages: List<Message>?): IntArray = writer!!.ids(prompt, messages)
 
     /** Replays the bundle's golden cases: how many there are. Throws where one has other tokens or another answer here. */
-    fun check(): Int = used { if (engine is Engine) GoldenCases(vectors).replay(settings, tokenizer, engine) else GoldenCases(vectors).prompts(tokenizer) }
+    fun check(): Int = used { if (engine is Engine) GoldenCases(vectors).replay(settings, tokenizer, engine) else GoldenCases(vectors).prompts(settings, tokenizer) }
 
     private fun <T> asked(wanted: String, least: Int = 1, call: Runner.() -> T): T {
         if (wanted != task) fail(Reason.TASK, "this model's task is $task, not $wanted")
@@ -148,7 +160,11 @@ class Edgewright internal constructor(private val settings: Settings, private va
             if (settings.task !in TASKS) fail(Reason.TASK, "the Android library has no task ${settings.task}; it has ${TASKS.joinToString()}")
             val model = asset(settings.model)
             val most = if (threads > 0) threads else bigCores()
-            val engine = if (settings.writes) decoding(model, most, settings) else engine(model, most)
+            val engine = when {
+                settings.writes -> decoding(model, most, settings)
+                settings.translates -> translating(asset(settings.text("encoder")), model, most, settings)
+                else -> engine(model, most)
+            }
             return Edgewright(settings, asset("vectors.json"), tokenizer, engine)
         }
 
@@ -159,7 +175,7 @@ class Edgewright internal constructor(private val settings: Settings, private va
 
         private val TASKS = listOf(
             "text-classification", "token-classification", "fill-mask", "question-answering", "feature-extraction", "text-ranking",
-            "zero-shot-classification", "text-generation",
+            "zero-shot-classification", "text-generation", "translation",
         )
     }
 }

@@ -10,6 +10,10 @@ internal fun engine(model: Asset, threads: Int): Engine = ExecuTorchEngine(Execu
 
 internal fun decoding(model: Asset, threads: Int, settings: Settings): Decoding = ExecuTorchDecoding(ExecuTorchProgram(model, threads), settings)
 
+@Suppress("UNUSED_PARAMETER")
+internal fun translating(encoder: Asset, model: Asset, threads: Int, settings: Settings): Translating =
+    fail(Reason.TASK, "the library has no ${settings.task} on ExecuTorch: export it with --format onnx")
+
 internal fun opensFilesAlone(): Boolean = true
 
 /** A program of ExecuTorch, which maps the file itself. One run at a time: others wait. What goes wrong is an [EdgewrightException]. */

@@ -15,12 +15,12 @@ internal class GoldenCases(private val asset: Asset) {
         fail(Reason.ALTERED, "vectors.json is not what was exported: ${error.message}", error)
     }
 
-    /** The same of a model that writes: its prompts' tokens, since kernels of other processors turn near ties another way. */
-    fun prompts(tokenizer: Tokenizer): Int = try {
+    /** The same of a model that writes or translates: its prompts' tokens, since kernels of other processors turn near ties another way. */
+    fun prompts(settings: Settings, tokenizer: Tokenizer): Int = try {
         val cases = JSONArray(asset.text())
         for (at in 0 until cases.length()) {
             val case = cases.getJSONObject(at)
-            val mine = tokenizer.encode(case.getString("text")).ids.joinToString(",")
+            val mine = tokenizer.encode(settings.prompt + case.getString("text")).ids.joinToString(",")
             if (mine != case.getJSONArray("ids").getJSONArray(0).join(",")) fail(Reason.GOLDEN, "golden case ${at + 1} has other token ids than in Python")
         }
         cases.length()

@@ -9,6 +9,10 @@ internal fun engine(model: Asset, threads: Int): Engine = LiteRtEngine(LiteRtRun
 
 internal fun decoding(model: Asset, threads: Int, settings: Settings): Decoding = LiteRtDecoding(LiteRtRunner(model, threads), settings)
 
+@Suppress("UNUSED_PARAMETER")
+internal fun translating(encoder: Asset, model: Asset, threads: Int, settings: Settings): Translating =
+    fail(Reason.TASK, "the library has no ${settings.task} on LiteRT: export it with --format onnx")
+
 internal fun opensFilesAlone(): Boolean = false
 
 /** LiteRT's interpreter; a mapped file's weights are read where they lie. What goes wrong is an [EdgewrightException]. */

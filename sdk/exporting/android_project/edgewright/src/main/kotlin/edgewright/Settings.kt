@@ -42,12 +42,15 @@ internal class Settings(text: String) {
         Layer(part[3], part[0], whole("cache", part[1]), whole("cache", part[2]))
     }
     val writes = task == "text-generation"
+    val translates = task == "translation"
 
     init {
-        if (!writes && (inputs.isEmpty() || outputs.isEmpty() || inputs.any { it.name !in GIVEN })) fail(Reason.ALTERED, "model.txt does not say what the graph is given")
+        if (!writes && !translates && (inputs.isEmpty() || outputs.isEmpty() || inputs.any { it.name !in GIVEN })) fail(Reason.ALTERED, "model.txt does not say what the graph is given")
     }
 
     fun texts(name: String): List<String> = all.filter { it.first == name }.map { it.second }
+
+    fun numbers(name: String): IntArray = texts(name).map { whole(name, it) }.toIntArray()
 
     fun text(name: String, usual: String? = null): String =
         texts(name).firstOrNull() ?: usual ?: fail(Reason.ALTERED, "model.txt does not say its $name")
@@ -65,6 +68,7 @@ internal class Settings(text: String) {
         val KNOWN = setOf(
             "task", "model", "max_length", "characters", "problem", "activation", "pooling", "normalize", "prompt", "cut_left", "pads_left",
             "pad_id", "mask", "unknown", "label", "input", "output", "vocabulary", "places", "sampling", "end", "cache",
+            "encoder", "search", "start", "forced", "renormalize", "banned", "cross", "letter", "lower",
         )
     }
 }

@@ -9,7 +9,7 @@ import java.util.concurrent.atomic.AtomicBoolean
 internal class Writer(private val settings: Settings, private val tokenizer: Tokenizer, private val decoding: Decoding) {
     private val chat = Chat(settings, tokenizer)
     private val words = settings.number("vocabulary")
-    private val ends = settings.texts("end").map { it.toInt() }.toSet()
+    private val ends = settings.numbers("end")
     private val busy = AtomicBoolean()
     private var cached = IntArray(0) // tokens whose keys and values are in the cache
     private var length = 0

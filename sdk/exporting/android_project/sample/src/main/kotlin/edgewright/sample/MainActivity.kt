@@ -57,6 +57,7 @@ internal fun Edgewright.asked(text: String): String {
         "text-ranking" -> rank(lines[0], rest)
         "zero-shot-classification" -> choose(lines[0], rest)
         "text-generation" -> listOf(if (chats) write(listOf(Message("user", text))).text else write(text).text)
+        "translation" -> listOf(translate(text).text)
         else -> listOf(embed(text).take(8))
     }.joinToString("\n")
 }
