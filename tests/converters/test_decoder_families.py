@@ -117,20 +117,28 @@ def test_logits_are_those_of_transformers_at_every_position(name, tmp_path, monk
 
 
 def check_rows(rows, ids, wanted, tolerance=2e-5):
-    """Texts of several lengths whose tokens are read together, one of which goes on in another's place."""
+    """Texts of several lengths whose tokens are read together, one of which rests, and comes to another's place."""
     lengths = [3, 40, 17]
     for decoder, text, length in zip(rows.decoders, ids, lengths, strict=True):
         decoder.read(text[:length])
     texts = [0, 1, 2]
-    for count in [3] * 20 + [2] * 15:
-        if count < len(texts):  # the first one ends, the last one moves up
-            rows.copy(2, 0, rows.decoders[2].length)
-            texts, lengths = [2, 1], [lengths[2], lengths[1]]
-        found = rows.step([ids[text, length] for text, length in zip(texts, lengths, strict=True)])
-        for row, text, length in zip(found, texts, lengths, strict=True):
-            assert np.abs(row - wanted[text, length]).max() < tolerance * np.abs(wanted).max()
-        lengths = [length + 1 for length in lengths]
-    assert [decoder.length for decoder in rows.decoders[:2]] == lengths
+
+    def written(count, steps):
+        for _ in range(steps):
+            given = [ids[text, length] for text, length in zip(texts, lengths, strict=True)]
+            for at, row in enumerate(rows.step(given[:count])):
+                assert np.abs(row - wanted[texts[at], lengths[at]]).max() < tolerance * np.abs(wanted).max()
+                lengths[at] += 1
+        assert [decoder.length for decoder in rows.decoders] == lengths
+
+    written(3, 20)
+    rows.swap(0, 2)  # the last one moves up, and what was there is kept
+    texts, lengths = texts[::-1], lengths[::-1]
+    written(2, 15)
+    written(3, 3)
+    rows.copy(0, 2, lengths[0])
+    texts[2], lengths[2] = texts[0], lengths[0]
+    written(3, 5)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
