@@ -128,7 +128,8 @@ def table(rows: list[Row]) -> str:
     lines = [
         MARK,
         f"Written by `tools/serve_writing.py` on {where}",
-        f"one thread of the engine, answers of {TOKENS} tokens. Of pairs the first is `--batch-size 1`, in turn with the other.",
+        f"one thread of the engine, answers of {TOKENS} tokens. Of pairs the first is `--batch-size 1`,",
+        "in turn with the other.",
         "",
         "| artifact | clients | tokens a second, together | ratio | first token, ms | texts as of a client alone |",
         "|---|---|---|---|---|---|",

@@ -114,8 +114,8 @@ class Generator:
         """The texts that follow several prompts, in their order; `last` is always of the one that was given.
 
         With a `batch_size` above 1 so many are written at once, one run of the engine for a token of each, which is
-        faster than one after the other; where an artifact cannot, they are written one after the other. At fp32 each has
-        the tokens that it has alone; products with integers may have other kernels for one row than for several.
+        faster than one after the other; where an artifact cannot, they are written one after the other. At fp32 each
+        has the tokens that it has alone; products with integers may have other kernels for one row than for several.
 
         Raises:
             UsageError: an option has no meaning, or a prompt does not fit the context.
