@@ -124,6 +124,7 @@ def _kept(choose: Callable[..., Any], info: Any, config: Any, content: Any = Non
     if content is None or not found.block_size or found.num_bits != 4:
         return found
     own = own_scales(content.reshape(-1, found.block_size)).reshape(found.scale.shape)
-    kept = dataclasses.replace(found, scale=np.where(own > 0, own, found.scale))
+    scale = np.where(own > 0, own, np.where(found.scale > 0, found.scale, 1))  # of zeros; XNNPACK takes no scale of 0
+    kept = dataclasses.replace(found, scale=scale.astype(found.scale.dtype))
     codes = uniform_quantize_tensor.uniform_quantize(content, kept, is_blockwise_quant=True)
     return dataclasses.replace(kept, quantized_data=codes)
