@@ -123,7 +123,7 @@ GAPS: tuple[Gap, ...] = (
         if precision in ("fp16", "int8-static")
     ),
     Gap(
-        "4-bit weights of a decoder are not rounded for TFLite yet",
+        "4-bit weights of a decoder lose too much there: blocks have no zero points",
         "int8; onnx and executorch have int4",
         format="tflite",
         precision="int4",
