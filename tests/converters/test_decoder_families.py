@@ -141,6 +141,44 @@ def check_rows(rows, ids, wanted, tolerance=2e-5):
     written(3, 5)
 
 
+def test_int4_in_tflite_computes_with_the_very_weights_that_were_rounded(tmp_path):
+    """Blocks with scales and shifts in the engine, beside transformers' own model with what they say as its weights."""
+    import torch
+
+    from edgewright.converters._decoder.families import read
+    from edgewright.converters._decoder.module import linears
+    from edgewright.converters._decoder.observe import moments
+    from edgewright.converters._tflite.decoder import export_decoder
+    from edgewright.converters._tflite.int4 import decoder_on_grids
+    from edgewright.converters._tflite.quantize import at_4_bits
+    from edgewright.runtimes.litert import Litert
+
+    model = tiny("llama", {"num_hidden_layers": 1, "intermediate_size": 80})
+    decoder, ids = read(model, 128), torch.randint(3, 97, (2, 70))
+    rounded, shifts = decoder_on_grids(decoder, moments(model, [{"input_ids": ids[:1].numpy()}]).factor)
+    with torch.no_grad():
+        eager = model(ids[1:]).logits[0].numpy()
+        parameters = dict(model.named_parameters())
+        for _, linear in linears(rounded.blocks[0]):
+            if linear.name in shifts:
+                weight = linear.weight + np.repeat(shifts[linear.name], 32, 1)
+                parameters[linear.name].copy_(torch.from_numpy(weight))
+        wanted = model(ids[1:]).logits[0].numpy()
+    assert [name.split(".")[-2] for name in parameters if name.endswith("_proj.weight") and name not in shifts] == [
+        "down_proj"
+    ], "80 inputs are no whole blocks"
+    path = tmp_path / "model.tflite"
+    path.write_bytes(at_4_bits(export_decoder(rounded, fine=True, shifts=shifts)))
+    engine = Litert().open_decoder(path, threads=1, context=128)
+    found = [engine.read(ids[1, :64].numpy(), kept=64).copy(), *(engine.read([int(one)]).copy() for one in ids[1, 64:])]
+
+    def apart(logits):
+        return np.sqrt(np.square(logits - wanted).mean() / np.square(wanted).mean())
+
+    assert apart(np.concatenate(found)) < 0.03, "states are rounded, and what has 8 bits"
+    assert apart(eager) > 0.09
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_torch_module_of_the_parts_is_the_model(name):
     """What the formats that are exported from torch begin with; its cache here is the keys and values so far."""
