@@ -19,6 +19,9 @@ from edgewright.text.buckets import buckets
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from edgewright.contracts.precision import Precision
 
 __all__ = ["TfliteConverter"]
@@ -73,13 +76,17 @@ class TfliteConverter(Converter):
     def _decoder(self, model: Any, spec: ConversionSpec) -> bytes:
         from edgewright.converters._decoder.smoothing import smoothed
         from edgewright.converters._tflite.decoder import CONTEXT, export_decoder
+        from edgewright.converters._tflite.int4 import decoder_on_grids
 
         decoder, integers = self._decoders.decoder(model, spec), by_integers(spec.precision)
-        if integers:
+        shifts: dict[str, NDArray[np.float32]] = {}
+        if spec.precision == "int4":
+            decoder, shifts = decoder_on_grids(decoder, self._decoders.moments(model, spec).factor)
+        elif integers:
             decoder = smoothed(decoder, self._decoders.moments(model, spec))
         if integers or not self._float:
             spec.progress("export one token and a chunk")
-            made = export_decoder(replace(decoder, context=min(decoder.context, CONTEXT)), fine=integers)
+            made = export_decoder(replace(decoder, context=min(decoder.context, CONTEXT)), fine=integers, shifts=shifts)
             if integers:
                 return made
             self._float = made

@@ -55,6 +55,10 @@ class BigramRows(Rows):
     def _copy(self, source, target, length):
         self.decoders[target]._seen[:length] = self.decoders[source]._seen[:length]
 
+    def _swap(self, one, other):
+        one, other = self.decoders[one], self.decoders[other]
+        one._seen, other._seen = other._seen, one._seen
+
 
 class Recurrent(Bigram):
     """One whose cache is a number that all tokens so far have made: it is kept where a reading of several ended."""

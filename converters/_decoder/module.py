@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from edgewright.converters._decoder.parts import Attention, Block, Decoder, FeedForward, Linear, Norm, Rotary
 
-__all__ = ["DecoderModule", "activated"]
+__all__ = ["DecoderModule", "activated", "linears"]
 
 _Where = TypeVar("_Where")
 _LEAST_STEP = 1e-30
@@ -44,7 +44,7 @@ class DecoderModule(nn.Module, Generic[_Where]):  # type: ignore[misc]
         if decoder.positions is not None:
             self.register_buffer("positions", torch.from_numpy(decoder.positions))
         for at, block in enumerate(decoder.blocks):
-            for part, linear in _linears(block):
+            for part, linear in linears(block):
                 self._add_linear(f"{part}{at}", linear)
             for part, norm in _norms(block):
                 self._add_norm(f"{part}{at}", norm)
@@ -167,7 +167,8 @@ def _parameter(array: NDArray[np.float32]) -> nn.Parameter:
     return nn.Parameter(torch.from_numpy(array), requires_grad=False)
 
 
-def _linears(block: Block) -> list[tuple[str, Linear]]:
+def linears(block: Block) -> list[tuple[str, Linear]]:
+    """The products of a layer, by what a module calls them before the layer's number."""
     attention, part = block.attention, block.feed_forward
     found = [("query", attention.query), ("key", attention.key), ("value", attention.value)]
     found += [("output", attention.output), ("up", part.up), ("down", part.down)]

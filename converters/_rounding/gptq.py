@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     _Array: TypeAlias = npt.NDArray[Any]
 
-__all__ = ["Moments", "own_scales", "round_blocks", "round_rows"]
+__all__ = ["Moments", "own_scales", "round_blocks", "round_rows", "round_shifted"]
 
 _DAMPING = 0.01
 """Of the mean of the diagonal, as in GPTQ (Frantar et al. 2022, section 3)."""
@@ -96,6 +96,30 @@ def round_blocks(
     return codes, scales, zeros
 
 
+def round_shifted(weight: _Array, factor: _Array, size: int) -> tuple[_Array, _Array, _Array]:
+    """(inputs, outputs) -> codes uint8 0..15 (outputs, blocks, size), scales and shifts float32 (outputs, blocks).
+
+    A weight is (code - 8) * scale + shift, for engines whose blocks have no zero points: what shifts give is a product
+    with the sums of the inputs of blocks. Scales are exact in bfloat16; `size` divides the inputs; `factor` is that of
+    `Moments`.
+    """
+    import numpy as np
+
+    inputs, outputs = weight.shape
+    rest, blocks = weight.T.astype(np.float32), inputs // size
+    codes = np.zeros((outputs, blocks, size), np.uint8)
+    scales, shifts = np.zeros((outputs, blocks), np.float32), np.zeros((outputs, blocks), np.float32)
+    for block in range(blocks):
+        start, end = block * size, block * size + size
+        scale, shift = _shifted_grid(rest[:, start:end])
+        moved = rest[:, start:end] - shift[:, None]
+        eight = np.full_like(scale, 8)
+        errors = _round_block(moved, codes[:, block], scale, eight, factor[start:end, start:end])
+        rest[:, end:] -= errors @ factor[start:end, end:]
+        scales[:, block], shifts[:, block] = scale, shift
+    return codes, scales, shifts
+
+
 def _round_block(rest: _Array, codes: _Array, scale: _Array, zero: _Array, factor: _Array) -> _Array:
     """Round a block (outputs, inputs) column by column into `codes`; the errors, in units of the factor's diagonal."""
     import numpy as np
@@ -138,6 +162,26 @@ def _symmetric_grid(block: _Array) -> tuple[_Array, _Array]:
     largest = np.maximum(block.max(1) / 7, -block.min(1) / 8)
     tried = [_in_bfloat16(largest * part) for part in np.linspace(1.1, 0.7, 9, dtype=np.float32)]
     return _best(block, [(scale, np.full_like(scale, 8)) for scale in tried])
+
+
+def _shifted_grid(block: _Array) -> tuple[_Array, _Array]:
+    """Scale, exact in bfloat16, and shift, float32 (outputs,), of a block (outputs, size): the best of ten."""
+    import numpy as np
+
+    low, high, found = block.min(1), block.max(1), []
+    for part in np.linspace(1, 0.7, 9, dtype=np.float32):
+        scale = _in_bfloat16((high - low) * (part / 15))
+        found.append((scale, (low + high + scale) / 2))  # codes lie between -8 and 7
+    own = own_scales(block)
+    found.append((np.where(own > 0, own, found[0][0]), np.where(own > 0, np.float32(0), found[0][1])))
+    errors = []
+    for scale, shift in found:
+        moved = block - shift[:, None]
+        codes = np.clip(np.rint(moved / scale[:, None]), -8, 7)
+        errors.append(np.square(codes * scale[:, None] - moved).sum(1))
+    best = np.stack(errors).argmin(0)[None]
+    scale, shift = (np.take_along_axis(np.stack(part), best, 0)[0] for part in zip(*found, strict=True))
+    return scale, shift
 
 
 def _best(block: _Array, tried: Sequence[tuple[_Array, _Array]]) -> tuple[_Array, _Array]:

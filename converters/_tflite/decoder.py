@@ -14,10 +14,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from edgewright.converters._decoder.module import DecoderModule
+from edgewright.converters._decoder.module import DecoderModule, linears
+from edgewright.converters._decoder.parts import Linear
 from edgewright.converters._tflite.export import MASKED, converted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from edgewright.converters._decoder.parts import Decoder
 
 __all__ = ["CONTEXT", "export_decoder"]
@@ -29,7 +35,31 @@ _CHUNK = 64
 
 
 class _InAndOut(DecoderModule["_Cache"]):
-    """The cache comes with the tokens."""
+    """The cache comes with the tokens; `shifts` are what `decoder_on_grids` adds to blocks of weights."""
+
+    def __init__(self, decoder: Decoder, *, fine: bool, shifts: Mapping[str, NDArray[np.float32]]) -> None:
+        super().__init__(decoder, fine=fine)
+        self._summed: tuple[torch.Tensor, torch.Tensor] | None = None
+        for at, block in enumerate(decoder.blocks):
+            for part, linear in linears(block):
+                if linear.name in shifts:
+                    self._add_shift(f"{part}{at}", Linear(linear.name, shifts[linear.name]), linear.weight.shape[1])
+
+    def _add_shift(self, name: str, shift: Linear, width: int) -> None:
+        blocks = shift.weight.shape[1]
+        self._add_linear(f"{name}_shift", shift)
+        self.register_buffer(f"ones{width}", torch.eye(blocks).repeat_interleave(width // blocks, 1))
+
+    def _product(self, name: str, state: torch.Tensor) -> torch.Tensor:
+        found, shift = super()._product(name, state), getattr(self, f"{name}_shift", None)
+        return found if shift is None else found + shift(self._sums(state))
+
+    def _sums(self, state: torch.Tensor) -> torch.Tensor:
+        """Of blocks of a state, once for all that read it: a product too, which an engine keeps among its own."""
+        if self._summed is None or self._summed[0] is not state:
+            ones = getattr(self, f"ones{state.shape[-1]}")
+            self._summed = state, torch.nn.functional.linear(state, ones)
+        return self._summed[1]
 
     def forward(self, tokens: torch.Tensor, input_pos: torch.Tensor, **cache: torch.Tensor) -> dict[str, torch.Tensor]:
         where = _Cache(input_pos, cache)
@@ -75,11 +105,17 @@ class _Cache:
         return torch.where(hidden, MASKED, 0.0)[None, None]
 
 
-def export_decoder(decoder: Decoder, *, fine: bool) -> bytes:
-    """An fp32 TFLite file whose cache has as many slots as the context of `decoder`; `fine` is `DecoderModule`'s."""
+def export_decoder(decoder: Decoder, *, fine: bool, shifts: Mapping[str, NDArray[np.float32]]) -> bytes:
+    """An fp32 TFLite file whose cache has as many slots as the context of `decoder`.
+
+    Args:
+        decoder: its parts.
+        fine: see `DecoderModule`.
+        shifts: by the name of a weight what is added to its blocks, float32 (outputs, blocks).
+    """
     lengths = {"decode": 1, f"prefill_{_CHUNK}": min(_CHUNK, decoder.context)}
     feeds = {name: _example(decoder, length) for name, length in lengths.items()}
-    return converted(_InAndOut(decoder, fine=fine), feeds)
+    return converted(_InAndOut(decoder, fine=fine, shifts=shifts), feeds)
 
 
 def _example(decoder: Decoder, length: int) -> dict[str, torch.Tensor]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from edgewright.contracts.converter import ConversionSpec
 
-__all__ = ["quantize"]
+__all__ = ["at_4_bits", "quantize"]
 
 _POSITIONS = 4096
 """Float constants of as many numbers are tables of positions; biases have fewer, and XNNPACK wants them as they are."""
@@ -34,9 +34,16 @@ def quantize(data: bytes, spec: ConversionSpec) -> bytes:
     if spec.precision == "int8-static":
         return quantize_static(data, spec.keep_float, spec.calibration)
     if spec.precision == "int4":
+        if spec.task == "text-generation":  # its weights were put there, and its tables of positions keep 8 bits
+            return at_4_bits(data)
         data = on_grids(data, spec.calibration)
-        return half(_run(data, _int4(data)), _POSITIONS)
+        return half(_run(data, _int4(data, of_decoder=False)), _POSITIONS)
     return _run(data, _int8())
+
+
+def at_4_bits(data: bytes) -> bytes:
+    """A float file whose weights were put on grids at 4 bits where they lie on them, else at 8."""
+    return _run(data, _int4(data, of_decoder=True))
 
 
 def _run(data: bytes, recipe: RecipeManager) -> bytes:
@@ -58,7 +65,7 @@ def _int8() -> RecipeManager:
     return recipe
 
 
-def _int4(data: bytes) -> RecipeManager:
+def _int4(data: bytes, *, of_decoder: bool) -> RecipeManager:
     """A scale for each block that it finds; per row instead, the embedding alone would cost 4 dB."""
     keep_grids()
     from ai_edge_quantizer import qtyping
@@ -67,7 +74,7 @@ def _int4(data: bytes) -> RecipeManager:
     for operation in _operations("FULLY_CONNECTED", "EMBEDDING_LOOKUP"):
         recipe.add_dynamic_config(".+", operation, 4, blocks)
     for operation in _operations("*"):
-        recipe.add_dynamic_config(file.scope_of(outputs_at_8_bits(data)), operation, 8)
+        recipe.add_dynamic_config(file.scope_of(outputs_at_8_bits(data, of_decoder=of_decoder)), operation, 8)
     return recipe
 
 

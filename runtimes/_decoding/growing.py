@@ -42,7 +42,7 @@ class GrowingDecoder(Decoder):
             return
         self._slots = slots_for(tokens, self._slots, self.context)
         self._unbind()
-        grow(self._cache, self._layers, self._slots, self.length)
+        grow(self._cache, self._layers, self._slots, [self.length])
         self._bind()
 
     def _keys_and_values(self, length: int) -> list[NDArray[Any]]:
@@ -63,15 +63,14 @@ def slots_for(tokens: int, slots: int, context: int) -> int:
     return min(slots, context)
 
 
-def grow(
-    cache: list[NDArray[Any]], layers: Sequence[tuple[int, int, Any]], slots: int, length: int, rows: int = 1
-) -> None:
-    """Put arrays (rows, heads, slots, head_dim) into `cache`, with the first `length` slots of those that are there.
+def grow(cache: list[NDArray[Any]], layers: Sequence[tuple[int, int, Any]], slots: int, lengths: Sequence[int]) -> None:
+    """Put arrays (rows, heads, slots, head_dim) into `cache`, with the first `lengths` slots of rows that are there.
 
-    One after the other, so that there are never two caches.
+    One after the other, so that there are never two caches; a row that nobody used takes no memory.
     """
     for at, (heads, width, dtype) in enumerate(layers):
-        new = np.zeros((rows, heads, slots, width), dtype)
+        new = np.zeros((len(lengths), heads, slots, width), dtype)
         if at < len(cache):
-            new[:, :, :length] = cache[at][:, :, :length]
+            for row, length in enumerate(lengths):
+                new[row, :, :length] = cache[at][row, :, :length]
         cache[at : at + 1] = [new]

@@ -67,6 +67,12 @@ class KeptStates:
         self._kept = {kept: state for kept, state in other._kept.items() if kept <= length}
         self.now[...] = other.now if length == now else self._kept.get(length, 0)
 
+    def swap(self, other: KeptStates) -> None:
+        """Change places with another text."""
+        self._kept, other._kept = other._kept, self._kept
+        mine = self.now.copy()
+        self.now[...], other.now[...] = other.now, mine
+
     def take(self, given: NDArray[Any]) -> None:
         """Go on from a copy of `now`, that of another text. Raises ValueError where it is of another shape or type."""
         if given.shape != self.now.shape or given.dtype != self.now.dtype:

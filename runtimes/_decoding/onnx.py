@@ -236,9 +236,8 @@ class _Rows(Rows):
         for row in self.decoders:
             row.leave()
         self._io.clear()
-        longest = max(row.length for row in self.decoders)
         self._slots, self._bound = slots_for(tokens, self._slots, self._context), 0
-        grow(self._cache, self._graph.layers, self._slots, longest, len(self.decoders))
+        grow(self._cache, self._graph.layers, self._slots, [row.length for row in self.decoders])
         for at, row in enumerate(self.decoders):
             row.move([array[at : at + 1] for array in self._cache], self._slots)
 
@@ -278,3 +277,11 @@ class _Rows(Rows):
         of, to = self.decoders[source], self.decoders[target].states
         if of.states and to:
             to.follow(of.states, length, of.length)
+
+    def _swap(self, one: int, other: int) -> None:
+        a, b = self.decoders[one], self.decoders[other]
+        length = max(a.length, b.length)
+        for array in self._cache:
+            array[[one, other], :, :length] = array[[other, one], :, :length]
+        if a.states and b.states:
+            a.states.swap(b.states)

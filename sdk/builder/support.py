@@ -123,13 +123,6 @@ GAPS: tuple[Gap, ...] = (
         if precision in ("fp16", "int8-static")
     ),
     Gap(
-        "4-bit weights of a decoder are not rounded for TFLite yet",
-        "int8; onnx and executorch have int4",
-        format="tflite",
-        precision="int4",
-        task="text-generation",
-    ),
-    Gap(
         "TensorFlow's converter has no int4",
         "int8 or int8-static",
         format="tflite",

@@ -34,6 +34,7 @@ __all__ = ["command"]
 @click.option("--model-name", help="With --http: the model's name in requests; by default the bundle's directory.")
 @click.option("--context", type=int, help="With --http: the most tokens of a conversation; memory goes with them.")
 @click.option("--max-waiting", type=int, help="With --http: requests that wait for the model at once.  [default: 32]")
+@click.option("--batch-size", type=int, help="With --http: answers that are written at once.  [default: 4]")
 @click.option("--engine", help="The engine, where a format has several.")
 @click.option("--threads", type=int, help="Engine threads; by default what a race chose for this machine, or 1.")
 @click.option(
@@ -55,6 +56,7 @@ def command(
     model_name: str | None,
     context: int | None,
     max_waiting: int | None,
+    batch_size: int | None,
     engine: str | None,
     threads: int | None,
     workers: int | None,
@@ -80,10 +82,11 @@ def command(
         if path:
             raise click.UsageError("give --socket or --http, one of the two")
         of_http = {"connections": max_connections, "request_bytes": max_request_bytes, "waiting": max_waiting}
-        _by_http(bundle, http, model_name or "", {**options, "context": context}, of_http, as_json=as_json)
+        given = {"options": {**options, "context": context}, "name": model_name or "", "batch_size": batch_size}
+        _by_http(bundle, http, given, of_http, as_json=as_json)
         return
-    if model_name or context or max_waiting:
-        raise click.UsageError("--model-name, --context and --max-waiting go with --http")
+    if model_name or context or max_waiting or batch_size:
+        raise click.UsageError("--model-name, --context, --max-waiting and --batch-size go with --http")
     options["workers"] = workers
     bounds = {"request_bytes": max_request_bytes, "connections": max_connections}
     _at_a_socket(bundle, path, options, bounds, as_json=as_json)
@@ -115,17 +118,16 @@ def _at_a_socket(
         serve(bundle, sock, options=options, bounds=Bounds(**bounds), ready=ready)
 
 
-def _by_http(
-    bundle: str, place: str, name: str, options: dict[str, Any], bounds: dict[str, int | None], *, as_json: bool
-) -> None:
+def _by_http(bundle: str, place: str, given: dict[str, Any], bounds: dict[str, int | None], *, as_json: bool) -> None:
     from edgewright.serving.http_server import HttpBounds, bound
     from edgewright.serving.openai import serve_http
 
     def ready(served: Served) -> None:
         row = {"model": served.name, **(artifact_row(served.artifact) if served.artifact else {})}
+        row["batch_size"] = served.batch_size
         notes = () if served.local else ("whoever reaches this address may use the model: there is no password",)
         emit([row], as_json=as_json, title=f"serving at {served.url}", notes=notes, url=served.url)
 
-    given = {name: most for name, most in bounds.items() if most is not None}
+    wanted = {name: most for name, most in bounds.items() if most is not None}
     with bound(place) as sock:
-        serve_http(bundle, sock, name=name, options=options, bounds=HttpBounds(**given), ready=ready)
+        serve_http(bundle, sock, bounds=HttpBounds(**wanted), ready=ready, **given)

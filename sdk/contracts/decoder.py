@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from edgewright.bundle.manifest import TensorSpec
 
-__all__ = ["Decoder", "Rows", "room"]
+__all__ = ["Alone", "Decoder", "Rows", "room"]
 
 
 class Decoder(ABC):
@@ -181,12 +181,38 @@ class Rows(ABC):
         self._copy(source, target, length)
         self.decoders[target].length = length
 
+    def swap(self, one: int, other: int) -> None:
+        """Have two texts change places."""
+        self._swap(one, other)
+        a, b = self.decoders[one], self.decoders[other]
+        a.length, b.length = b.length, a.length
+
     @abstractmethod
     def _step(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
         """Read `ids` (n,) of the first n texts, each after as many tokens as `lengths` (n,) says."""
 
     @abstractmethod
     def _copy(self, source: int, target: int, length: int) -> None: ...
+
+    @abstractmethod
+    def _swap(self, one: int, other: int) -> None: ...
+
+
+class Alone(Rows):
+    """The one text of a decoder that has no room for others."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.decoders = (decoder,)
+
+    def _step(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+        del lengths
+        return self.decoders[0]._run(ids, 1)  # noqa: SLF001 - the two ends of this seam
+
+    def _copy(self, source: int, target: int, length: int) -> None:
+        """Nothing: it is the same text."""
+
+    def _swap(self, one: int, other: int) -> None:
+        """Nothing: it is the same text."""
 
 
 def room(buffer: NDArray[Any], length: int, given: NDArray[Any]) -> NDArray[Any]:

@@ -1,19 +1,23 @@
 """Answers to several prompts at once: one run of the engine reads a token of each, and the weights once for all.
 
-Prompts are read one by one, which is products of matrices anyway; where one begins as another text did, its keys and
-values are copied. An answer that ends makes room for the next prompt, and where there is none the last text moves up.
+A prompt may come at any time; it is read piece by piece between the tokens of those that are being written, which is
+products of matrices anyway. Each text has a place with a cache of its own, and what lies there stays when its answer
+has ended: a prompt goes on where it began, or takes the place that nobody used for longest, and what another text
+begins with as well is copied from there.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgewright.errors import EdgewrightError
-from edgewright.generation.session import CacheSession, common
+from edgewright.generation.session import CHUNK, CacheSession, common
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from collections.abc import Generator as Generating
 
     import numpy as np
@@ -25,8 +29,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "Row"]
 
+_GOES_ON = 0.5
+"""The share of a text that a prompt must begin with to go on in its place. A choice: of a conversation nearly all
+comes again, and where less does, what is alike is how every conversation with the model begins."""
 
-@dataclass
+
+def _always() -> bool:
+    return True
+
+
+@dataclass(eq=False)
 class Row:
     """A prompt and what comes of it.
 
@@ -34,31 +46,63 @@ class Row:
         ids: of the prompt.
         answer: its tokens, in the making.
         text: what makes text of them.
+        tell: hears each piece of the text.
+        wanted: whether somebody waits for the rest.
         pieces: of the text, so far.
-        number: of the prompt.
         token: the last one, which has not been read.
+        ended: whether nothing follows any more.
+        error: what ended it, where something went wrong.
     """
 
-    ids: list[int]
+    ids: Sequence[int]
     answer: Answer
     text: TextStream
+    tell: Callable[[str], None] | None = None
+    wanted: Callable[[], bool] = _always
     pieces: list[str] = field(default_factory=list)
-    number: int = 0
     token: int = 0
+    ended: bool = False
+    error: BaseException | None = None
 
     def goes_on(self, logits: NDArray[np.float32], session: CacheSession) -> bool:
         """Take the next token; whether another one is wanted, for which this one has to be read."""
         token = self.answer.choose(logits, session.tokens)
         if token is not None:
             self.token = token
-            self.pieces.append(self.text.push(token))
+            self._give(self.text.push(token))
             if self.text.stopped:
                 self.answer.written.reason = "stop"
                 return False
             if not self.answer.over and self.answer.room(session):
                 return True
-        self.pieces.append(self.text.finish())
+        self._give(self.text.finish())
         return False
+
+    def _give(self, piece: str) -> None:
+        self.pieces.append(piece)
+        if self.tell and piece:
+            self.tell(piece)
+
+
+@dataclass(eq=False)
+class _Place:
+    """Where a text lies.
+
+    Attributes:
+        session: its cache.
+        row: that is written there.
+        reading: the rest of its prompt, as long as that is not read.
+        left: a number that grows, from when its last row ended.
+    """
+
+    session: CacheSession
+    row: Row | None = None
+    reading: Iterator[NDArray[np.float32]] | None = None
+    left: int = 0
+
+    @property
+    def writes(self) -> bool:
+        return self.row is not None and self.reading is None
 
 
 class Batch:
@@ -66,94 +110,168 @@ class Batch:
 
     Args:
         rows: room for as many texts as are answered at once.
-        begin: from a prompt to a row of which nothing was written.
     """
 
-    def __init__(self, rows: Rows, begin: Callable[[Any], Row]) -> None:
-        self._rows, self._begin = rows, begin
-        self._sessions = [CacheSession(decoder) for decoder in rows.decoders]
-        self._open: list[Row] = []  # each in the session of its place
-        self._done: dict[int, Row | EdgewrightError] = {}
-        self._begun = self._given = 0
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._places = [_Place(CacheSession(decoder)) for decoder in rows.decoders]
+        self._unread: list[_Place] = []
+        self._over: list[Row] = []
+        self._ended = 0
 
-    def written(self, prompts: Iterable[Any]) -> Generating[Row, None, None]:
-        """Each prompt's row once its answer has ended, in the order of the prompts.
+    @property
+    def free(self) -> int:
+        """How many more prompts can be taken in."""
+        return sum(place.row is None for place in self._places)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is being written, or an end of one was not told."""
+        return self.free < len(self._places) or bool(self._over)
+
+    def begin(self, row: Row) -> None:
+        """Take a prompt in, of which nothing was read, where a place is free; steps read it."""
+        place = self._place_for(row.ids)
+        place.row, place.reading = row, self._prompt(place, row.ids)
+        self._unread.append(place)
+
+    def step(self) -> list[Row]:
+        """Read what is to be read, of prompts a piece, and take a token of each text; the rows that have ended.
+
+        What goes wrong ends those rows that it is of.
+        """
+        for place in self._places:
+            if place.row and not place.row.wanted():
+                self._end(place)
+        self._read_prompts()
+        self._write()
+        over, self._over = self._over, []
+        return over
+
+    def written(self, rows: Iterator[Row]) -> Generating[Row, None, None]:
+        """Each row once its answer has ended, in their order.
 
         What is wrong with a prompt or an answer is raised where its row would come, and no prompt is begun any more.
         """
-        waiting = iter(prompts)
-        while len(self._open) < len(self._sessions) and self._next(len(self._open), waiting):
-            pass
-        while self._open:
-            yield from self._in_order()
-            logits = self._step()
-            ended = [at for at, row in enumerate(self._open) if not self._goes_on(at, row, logits[at])]
-            for at in reversed([at for at in ended if not self._next(at, waiting)]):
-                self._leave(at)
-        yield from self._in_order()
+        order: deque[Row] = deque()
+        wrong: EdgewrightError | None = None
+        while True:
+            while self.free and wrong is None and not any(row.error for row in order):
+                try:
+                    row = next(rows)
+                except StopIteration:
+                    break
+                except EdgewrightError as error:
+                    wrong = error
+                    break
+                order.append(row)
+                self.begin(row)
+            while order and order[0].ended:
+                row = order.popleft()
+                if row.error:
+                    raise row.error
+                yield row
+            if order:
+                self.step()
+            elif wrong:
+                raise wrong
+            else:
+                return
 
-    def _next(self, at: int, waiting: Iterator[Any]) -> bool:
-        """Begin the next prompt whose answer is longer than a token in the session `at`; False where none is left."""
-        while not any(isinstance(found, EdgewrightError) for found in self._done.values()):
-            try:
-                row = self._begin(next(waiting))
-                row.number = self._begun
-                logits = self._read(at, row)
-            except StopIteration:
-                return False
-            except EdgewrightError as error:
-                self._done[self._begun] = error
-                return False
-            self._begun += 1
-            if self._goes_on(at, row, logits):
-                self._open[at : at + 1] = [row]
-                return True
-        return False
+    def _place_for(self, ids: Sequence[int]) -> _Place:
+        """A free place: that of the text which the prompt goes on with, else the one that was left first."""
+        free = [place for place in self._places if place.row is None]
+        alike = {place: common(place.session.tokens, ids) for place in free}
+        best = max(free, key=lambda place: alike[place])
+        goes_on = alike[best] and alike[best] >= _GOES_ON * len(best.session.tokens)
+        return best if goes_on else min(free, key=lambda place: place.left)
 
-    def _read(self, at: int, row: Row) -> NDArray[np.float32]:
-        """The logits after a prompt, what another text begins with as well copied from there."""
-        alike = [session.decoder.held(common(session.tokens, row.ids)) for session in self._sessions]
-        source = max(range(len(alike)), key=lambda other: (alike[other], other == at))
-        if source != at:
-            self._copy(source, at, alike[source])
-        session = self._sessions[at]
-        logits = session.prompt(row.ids)
-        row.answer.written.reused = session.reused
-        return logits
+    def _prompt(self, place: _Place, ids: Sequence[int]) -> Iterator[NDArray[np.float32]]:
+        """Read a prompt piece by piece, what another text begins with as well copied from there."""
+        alike = {each: each.session.decoder.held(common(each.session.tokens, ids)) for each in self._places}
+        source = max(self._places, key=lambda each: (alike[each], each is place))
+        if source is not place:
+            self._rows.copy(self._places.index(source), self._places.index(place), alike[source])
+            place.session.tokens = source.session.tokens[: alike[source]]
+        yield from place.session.reading(ids)
 
-    def _step(self) -> NDArray[np.float32]:
-        logits = self._rows.step([row.token for row in self._open])
-        for row, session in zip(self._open, self._sessions, strict=False):
-            session.tokens.append(row.token)
-        return logits
+    def _read_prompts(self) -> None:
+        """Read pieces of the prompts, in the order in which they came: for so long the others wait."""
+        left = CHUNK
+        while self._unread and left > 0:
+            place = self._unread[0]
+            row, reading = place.row, place.reading
+            assert row  # noqa: S101 - what is unread has both
+            assert reading  # noqa: S101
+            left -= len(row.ids)
+            with self._ending(place):
+                logits = next(reading)
+                if len(place.session.tokens) == len(row.ids):
+                    row.answer.written.reused = place.session.reused
+                    self._unread.remove(place)
+                    place.reading = None
+                    self._take(place, logits)
 
-    def _goes_on(self, at: int, row: Row, logits: NDArray[np.float32]) -> bool:
-        """Whether a row wants another token; else it is done."""
+    def _write(self) -> None:
+        """Read the last token of each text that is being written, and take the next one."""
+        writing = [place for place in self._places if place.writes]
+        with self._ending(*writing):
+            if len(writing) > 1:
+                self._write_together(len(writing))
+            elif writing and (row := writing[0].row):  # it is read where it lies
+                self._take(writing[0], writing[0].session.step(row.token))
+
+    def _write_together(self, count: int) -> None:
+        """Read the last tokens of so many texts in one run, which reads the first places: there they go."""
+        for at in range(count):
+            if not self._places[at].writes:
+                self._swap(at, max(other for other, place in enumerate(self._places) if place.writes))
+        writing = self._places[:count]
+        tokens = [place.row.token for place in writing if place.row]
+        every = self._rows.step(tokens)
+        for place, token in zip(writing, tokens, strict=True):
+            place.session.tokens.append(token)
+        for place, logits in zip(writing, every, strict=True):
+            self._take(place, logits)
+
+    def _swap(self, one: int, other: int) -> None:
+        places, decoders = self._places, self._rows.decoders
         try:
-            if row.goes_on(logits, self._sessions[at]):
-                return True
-            self._done[row.number] = row
-        except EdgewrightError as error:
-            self._done[row.number] = error
-        return False
+            self._rows.swap(one, other)
+        except BaseException:  # some layers may have changed places
+            for at in (one, other):
+                places[at].session.rewind(0)
+            raise
+        places[one], places[other] = places[other], places[one]
+        for at in (one, other):
+            places[at].session.decoder = decoders[at]
 
-    def _leave(self, at: int) -> None:
-        """Take a row out: the last one moves to its place."""
-        last = len(self._open) - 1
-        if at != last:
-            self._copy(last, at, len(self._sessions[last].tokens))
-            self._open[at] = self._open[last]
-        self._open.pop()
+    def _take(self, place: _Place, logits: NDArray[np.float32]) -> None:
+        """Have a row take the next token, and end where no other follows."""
+        row = place.row
+        with self._ending(place):
+            if row and not row.goes_on(logits, place.session):
+                self._end(place)
 
-    def _copy(self, source: int, target: int, length: int) -> None:
-        self._rows.copy(source, target, length)
-        self._sessions[target].tokens = self._sessions[source].tokens[:length]
+    @contextmanager
+    def _ending(self, *places: _Place) -> Iterator[None]:
+        """What goes wrong here ends the rows of these places, and no other."""
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - whoever waits gets it, a panic of Rust's too
+            for place in places:
+                if place.row:
+                    self._end(place, error)
 
-    def _in_order(self) -> Iterator[Row]:
-        """The rows that are done, as far as none before them is missing. Raises what ended one."""
-        while self._given in self._done:
-            found = self._done.pop(self._given)
-            self._given += 1
-            if isinstance(found, EdgewrightError):
-                raise found
-            yield found
+    def _end(self, place: _Place, error: BaseException | None = None) -> None:
+        row, self._ended = place.row, self._ended + 1
+        assert row  # noqa: S101 - a free place has nothing to end
+        row.ended, row.error = True, error
+        if error:
+            place.session.rewind(0)  # what made it fail may lie in the cache
+        if place.reading:
+            self._unread.remove(place)
+        place.row, place.reading, place.left = None, None, self._ended
+        self._over.append(row)

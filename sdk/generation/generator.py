@@ -15,6 +15,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from edgewright.contracts.decoder import Alone
 from edgewright.errors import DataError, SourceError, UsageError
 from edgewright.generation.answer import Answer, Options, Written
 from edgewright.generation.batch import Batch, Row
@@ -113,8 +114,8 @@ class Generator:
         """The texts that follow several prompts, in their order; `last` is always of the one that was given.
 
         With a `batch_size` above 1 so many are written at once, one run of the engine for a token of each, which is
-        faster than one after the other; where an artifact cannot, they are written one after the other. Each is what it
-        would be alone, up to the last bits of the logits.
+        faster than one after the other; where an artifact cannot, they are written one after the other. At fp32 each
+        has the tokens that it has alone; products with integers may have other kernels for one row than for several.
 
         Raises:
             UsageError: an option has no meaning, or a prompt does not fit the context.
@@ -126,7 +127,8 @@ class Generator:
             for prompt in prompts:
                 yield "".join(self._stream(self.ids(prompt), chosen))
             return
-        with closing(Batch(rows, lambda prompt: self._row(self.ids(prompt), chosen)).written(prompts)) as written:
+        begun = (self.row(self.ids(prompt), chosen) for prompt in prompts)
+        with closing(Batch(rows).written(begun)) as written:
             for row in written:
                 self.last = row.answer.written
                 yield "".join(row.pieces)
@@ -139,8 +141,21 @@ class Generator:
             _LOG.warning("%s reads one text at a time: the prompts are answered one after the other", key)
         return rows
 
-    def _row(self, ids: list[int], options: Options) -> Row:
-        """A prompt among several, of which no token has been read."""
+    def batch(self, count: int) -> Batch:
+        """Room for so many answers at once; for one, which takes the session, where an artifact has one cache.
+
+        Raises:
+            EngineError: there is not so much memory.
+        """
+        self._check_open()
+        decoder = self.session.decoder
+        rows = decoder.rows(count) if count > 1 else None
+        if rows is None:
+            self.session.rewind(0)
+        return Batch(rows or Alone(decoder))
+
+    def row(self, ids: Sequence[int], options: Options) -> Row:
+        """A prompt for a batch, of which no token has been read. Raises UsageError."""
         return Row(ids, self._answer(ids, options), self._text(ids, options))
 
     def _stream(self, ids: list[int], options: Options) -> Iterator[str]:

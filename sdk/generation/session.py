@@ -16,7 +16,7 @@ from edgewright.errors import DataError, UsageError
 from edgewright.system.files import plain, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from zipfile import ZipFile
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from edgewright.contracts.decoder import Decoder
 
-__all__ = ["CacheSession", "common"]
+__all__ = ["CHUNK", "CacheSession", "common"]
 
-_CHUNK = 512
+CHUNK = 512
 """Tokens of a prompt that are read at once: llama.cpp's own choice; more of them take memory and save no time."""
 _SCHEMA = 1
 """Of a saved session."""
@@ -42,13 +42,22 @@ class CacheSession:
         reused: how many of the last prompt were in the cache already.
     """
 
-    def __init__(self, decoder: Decoder, artifact: str = "", *, chunk: int = _CHUNK) -> None:
+    def __init__(self, decoder: Decoder, artifact: str = "", *, chunk: int = CHUNK) -> None:
         self.decoder, self.artifact = decoder, artifact
         self.tokens: list[int] = []
         self.reused, self._chunk = 0, chunk
 
     def prompt(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Have exactly `ids` in the cache; the logits of the last one, float32 (vocabulary,).
+
+        Raises:
+            UsageError: there are none, or more than the context.
+        """
+        *_, logits = self.reading(ids)
+        return logits
+
+    def reading(self, ids: Sequence[int]) -> Iterator[NDArray[np.float32]]:
+        """The same piece by piece: the logits after each, and with the last one `ids` are in the cache.
 
         Raises:
             UsageError: there are none, or more than the context.
@@ -60,11 +69,9 @@ class CacheSession:
         self.reused = self.decoder.held(shared)
         self.decoder.rewind(self.reused)
         del self.tokens[self.reused :]
-        logits = np.empty(0, np.float32)
         for begin, end in ((self.reused, shared), (shared, len(ids))):  # what begins alike may be gone back to again
             for at in range(begin, end, self._chunk):
-                logits = self._read(ids[at : min(at + self._chunk, end)])
-        return logits
+                yield self._read(ids[at : min(at + self._chunk, end)])
 
     def step(self, token: int) -> NDArray[np.float32]:
         """Read one more token: the logits of what follows it."""

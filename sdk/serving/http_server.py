@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Mapping
 
     from edgewright.serving.http_connection import Request
-    from edgewright.serving.writing import Writing
+    from edgewright.serving.writing import Writer, Writing
 
 __all__ = ["HttpBounds", "HttpServer", "Route", "bound", "loopback"]
 
@@ -206,11 +206,12 @@ class HttpServer(ABC):
             self._waiting -= 1
 
     @contextmanager
-    def writing(self, connection: Connection, writing: Writing) -> Iterator[None]:
+    def writing(self, connection: Connection, writing: Writing, writer: Writer) -> Iterator[None]:
         """Have an answer written for as long as the block lasts and its client is there. Raises Refused."""
         with self.place():
             self._held.add(writing)
-            self._engine.submit(writing.work)
+            writer.put(writing)
+            self._engine.submit(writer.work)
             watch = asyncio.create_task(_watch(connection, writing))
             try:
                 yield

@@ -18,12 +18,13 @@ import numpy as np
 from edgewright import registry
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import UsageError, quoted
+from edgewright.generation.answer import Options
 from edgewright.serving.http_connection import Refused
 from edgewright.serving.http_server import HttpBounds, HttpServer, loopback
 from edgewright.serving.model import open_model
 from edgewright.serving.openai_answers import Chat, Completion, send, stream, whole
 from edgewright.serving.openai_requests import ChatRequest, CompletionRequest, EmbeddingRequest, decoded
-from edgewright.serving.writing import Writing, open_generator
+from edgewright.serving.writing import Writer, Writing, open_generator
 from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 
 __all__ = ["DecoderServer", "EncoderServer", "Served", "serve_http"]
 
+_BATCH_SIZE = 4
+"""Answers at once: llama.cpp's own choice; with four of them most of what a batch saves is saved (docs/generation.md),
+and each has a cache of its own."""
+
 
 @dataclass(frozen=True)
 class Served:
@@ -51,12 +56,14 @@ class Served:
         local: whether it is this machine's alone.
         name: the model's in requests.
         artifact: what is opened.
+        batch_size: how many requests are answered at once.
     """
 
     url: str
     local: bool
     name: str
     artifact: Artifact | None
+    batch_size: int = 1
 
 
 def serve_http(
@@ -66,6 +73,7 @@ def serve_http(
     name: str = "",
     options: Mapping[str, Any] | None = None,
     bounds: HttpBounds | None = None,
+    batch_size: int | None = None,
     ready: Callable[[Served], None] = silent,
 ) -> None:
     """Serve a bundle at a listening socket until SIGTERM or SIGINT.
@@ -76,10 +84,11 @@ def serve_http(
         name: the model's in requests; by default that of the bundle's directory.
         options: those of `edgewright.load`.
         bounds: what clients may take.
+        batch_size: how many answers of a decoder are written at once, one where its artifact has one cache.
         ready: called with what is served as soon as it is.
 
     Raises:
-        UsageError: the bundle's task has no place in the interface.
+        UsageError: the bundle's task has no place in the interface, or no batch.
         BundleError: the bundle is not what its manifest says.
         GateFailed: the engine here gives other outputs than it should.
         MissingExtra: no engine for it is installed.
@@ -88,10 +97,14 @@ def serve_http(
     task, bounds = Bundle.of(bundle).manifest.task, bounds or HttpBounds()
     server: _OpenAI
     if task == DecoderServer.task:
+        size = Options(batch_size=_BATCH_SIZE if batch_size is None else batch_size).batch_size
         opened, generator = open_generator(place, options or {})
-        server = DecoderServer(generator, name or opened.directory.name, bounds)
+        server = DecoderServer(generator, name or opened.directory.name, bounds, size)
         artifact = generator.artifact
     elif task == EncoderServer.task:
+        if batch_size is not None:
+            what = f"{place} is for {task}, answers of a decoder are written at once"
+            raise UsageError(what, hint="leave --batch-size out")
         model = open_model(place, options or {})
         pipeline = cast("Pipeline", model.pipeline)  # what its task has
         server = EncoderServer(pipeline, name or model.bundle.directory.name, bounds)
@@ -100,7 +113,7 @@ def serve_http(
         writes = registry.load("tasks", task).generates
         what = f"{place} is for {task}, HTTP is for {DecoderServer.task} and {EncoderServer.task}"
         raise UsageError(what, hint="edgewright run answers" if writes else "serve it at a socket: --socket PATH")
-    served = Served(_url(sock), loopback(sock), server.name, artifact)
+    served = Served(_url(sock), loopback(sock), server.name, artifact, server.batch_size)
     asyncio.run(server.run(sock, lambda: ready(served)))
 
 
@@ -110,10 +123,17 @@ def _url(sock: socket.socket) -> str:
 
 
 class _OpenAI(HttpServer):
-    """What every model answers: which one it is, and how it is."""
+    """What every model answers: which one it is, and how it is.
+
+    Attributes:
+        task: that it is for.
+        ways: where it answers.
+        batch_size: how many requests are answered at once.
+    """
 
     task: str
     ways: tuple[str, ...]
+    batch_size = 1
 
     def __init__(self, name: str, bounds: HttpBounds) -> None:
         super().__init__(name, bounds)
@@ -156,9 +176,11 @@ class DecoderServer(_OpenAI):
     task = "text-generation"
     ways = ("/v1/chat/completions", "/v1/completions")
 
-    def __init__(self, generator: Generator, name: str, bounds: HttpBounds) -> None:
+    def __init__(self, generator: Generator, name: str, bounds: HttpBounds, batch_size: int = _BATCH_SIZE) -> None:
         super().__init__(name, bounds)
         self._generator = generator
+        batch = generator.batch(batch_size)
+        self.batch_size, self._writer = batch.free, Writer(generator, batch)
 
     def routes(self, path: str) -> Mapping[str, Route]:
         """The two kinds of completions beside what every model answers."""
@@ -182,8 +204,8 @@ class DecoderServer(_OpenAI):
         self, connection: Connection, asked: GenerationRequest, form: Completion, ids: Callable[[Generator], list[int]]
     ) -> None:
         self.check_model(asked.model)
-        writing = Writing(self._generator, ids, asked.options())
-        with self.writing(connection, writing):
+        writing = Writing(ids, asked.options())
+        with self.writing(connection, writing, self._writer):
             await writing.begun()
             if asked.stream:
                 await stream(connection, writing, form, counts=asked.counts)

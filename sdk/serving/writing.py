@@ -1,10 +1,14 @@
-"""An answer that the engine's thread writes while a connection reads it; whoever leaves ends it."""
+"""Answers that the engine's thread writes while connections read them; whoever leaves ends the own one.
+
+What is asked for while others are written is written with them: a run of the engine reads a token of each.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import closing, suppress
+from collections import deque
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +26,10 @@ from edgewright.serving.http_connection import Refused
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from edgewright.generation.batch import Batch, Row
     from edgewright.generation.generator import Generator
 
-__all__ = ["Writing", "open_generator"]
+__all__ = ["Writer", "Writing", "open_generator"]
 
 _BEGUN = object()
 """What is told first: the prompt fits, and the answer is on its way."""
@@ -34,16 +39,15 @@ class Writing:
     """An answer on its way.
 
     Args:
-        generator: what writes it, on the one thread that uses it.
-        ids: from the generator to the prompt's token ids, also on that thread.
+        ids: from the generator to the prompt's token ids, on the one thread that uses it.
         options: by name, see `Generator.options`; without `max_new_tokens` all that the context holds.
 
     Attributes:
         written: what came of it, once all pieces have been read.
     """
 
-    def __init__(self, generator: Generator, ids: Callable[[Generator], list[int]], options: Mapping[str, Any]) -> None:
-        self._generator, self._ids, self._options = generator, ids, dict(options)
+    def __init__(self, ids: Callable[[Generator], list[int]], options: Mapping[str, Any]) -> None:
+        self._ids, self._options = ids, dict(options)
         self._loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._told: asyncio.Queue[Any] = asyncio.Queue()  # holds an answer at most, which the context bounds
         self._left = False
@@ -65,41 +69,41 @@ class Writing:
             self._left = True
             self._told.put_nowait(Written())
 
-    def work(self) -> None:
-        """Write it; to be called on the engine's thread."""
-        last: object = None
+    def begin(self, generator: Generator) -> Row | None:
+        """What is to be written, None where there is nothing; to be called on the engine's thread."""
         try:
-            last = Written() if self._left else self._write()
-        except (EdgewrightError, Refused) as error:
-            last = error
+            if not self._left:
+                row = self._row(generator)
+                self._tell(_BEGUN)
+                return row
+            self._tell(Written())
         except BaseException as error:  # noqa: BLE001 - the one who waits gets it, a panic of Rust's too
-            last = EdgewrightError(f"{type(error).__name__}: {error}", hint="this is a bug of edgewright")
-        self._tell(last)
+            self._fail(error)
+        return None
 
-    def _write(self) -> Written:
-        generator = self._generator
-        ids = self._ids(generator)
-        options = self._checked(ids)
-        self._tell(_BEGUN)
-        with closing(generator.pieces(ids, options)) as pieces:
-            for piece in pieces:
-                if self._left:
-                    break
-                if piece:
-                    self._tell(piece)
-        return generator.last
+    def end(self, row: Row) -> None:
+        """Say what came of it; to be called on the engine's thread."""
+        if row.error:
+            self._fail(row.error)
+        else:
+            self._tell(row.answer.written)
 
-    def _checked(self, ids: list[int]) -> Options:
-        """The options. Raises Refused for a prompt that cannot be read, UsageError for a form that no answer has."""
-        context = self._generator.session.decoder.context
+    def _fail(self, error: BaseException) -> None:
+        known = isinstance(error, EdgewrightError | Refused)
+        what = f"{type(error).__name__}: {error}"
+        self._tell(error if known else EdgewrightError(what, hint="this is a bug of edgewright"))
+
+    def _row(self, generator: Generator) -> Row:
+        """Raises Refused for a prompt that cannot be read, UsageError for a form that no answer has."""
+        ids, context = self._ids(generator), generator.session.decoder.context
         if not ids:
             raise Refused(HTTPStatus.BAD_REQUEST, "The prompt has no tokens; write something.", code="invalid_value")
         if len(ids) > context:
             what = f"This model's maximum context length is {context} tokens. The request has {len(ids)}; shorten it."
             raise Refused(HTTPStatus.BAD_REQUEST, what, code="context_length_exceeded")
-        options = self._generator.options(**{"max_new_tokens": context, **self._options})
-        self._generator.constraint(options)
-        return options
+        row = generator.row(ids, generator.options(**{"max_new_tokens": context, **self._options}))
+        row.tell, row.wanted = self._tell, lambda: not self._left
+        return row
 
     def _tell(self, item: Any) -> None:
         with suppress(RuntimeError):  # the server has ended meanwhile
@@ -120,6 +124,35 @@ class Writing:
         self.written = item
         if not self.whole:
             raise _cut_short()
+
+
+class Writer:
+    """Writes answers, on the one thread that uses the engine.
+
+    Args:
+        generator: what writes.
+        batch: room for those that are written at once.
+    """
+
+    def __init__(self, generator: Generator, batch: Batch) -> None:
+        self._generator, self._batch = generator, batch
+        self._waiting: deque[Writing] = deque()
+        self._written: dict[Row, Writing] = {}
+
+    def put(self, writing: Writing) -> None:
+        """Have an answer written by the next `work`, or by the one that is going on."""
+        self._waiting.append(writing)
+
+    def work(self) -> None:
+        """Write what waits, and what comes meanwhile; to be called on the engine's thread after each `put`."""
+        while self._waiting or self._batch.busy:
+            while self._waiting and self._batch.free:
+                writing = self._waiting.popleft()
+                if row := writing.begin(self._generator):
+                    self._written[row] = writing
+                    self._batch.begin(row)
+            for row in self._batch.step():
+                self._written.pop(row).end(row)
 
 
 def _cut_short() -> Refused:

@@ -117,20 +117,66 @@ def test_logits_are_those_of_transformers_at_every_position(name, tmp_path, monk
 
 
 def check_rows(rows, ids, wanted, tolerance=2e-5):
-    """Texts of several lengths whose tokens are read together, one of which goes on in another's place."""
+    """Texts of several lengths whose tokens are read together, one of which rests, and comes to another's place."""
     lengths = [3, 40, 17]
     for decoder, text, length in zip(rows.decoders, ids, lengths, strict=True):
         decoder.read(text[:length])
     texts = [0, 1, 2]
-    for count in [3] * 20 + [2] * 15:
-        if count < len(texts):  # the first one ends, the last one moves up
-            rows.copy(2, 0, rows.decoders[2].length)
-            texts, lengths = [2, 1], [lengths[2], lengths[1]]
-        found = rows.step([ids[text, length] for text, length in zip(texts, lengths, strict=True)])
-        for row, text, length in zip(found, texts, lengths, strict=True):
-            assert np.abs(row - wanted[text, length]).max() < tolerance * np.abs(wanted).max()
-        lengths = [length + 1 for length in lengths]
-    assert [decoder.length for decoder in rows.decoders[:2]] == lengths
+
+    def written(count, steps):
+        for _ in range(steps):
+            given = [ids[text, length] for text, length in zip(texts, lengths, strict=True)]
+            for at, row in enumerate(rows.step(given[:count])):
+                assert np.abs(row - wanted[texts[at], lengths[at]]).max() < tolerance * np.abs(wanted).max()
+                lengths[at] += 1
+        assert [decoder.length for decoder in rows.decoders] == lengths
+
+    written(3, 20)
+    rows.swap(0, 2)  # the last one moves up, and what was there is kept
+    texts, lengths = texts[::-1], lengths[::-1]
+    written(2, 15)
+    written(3, 3)
+    rows.copy(0, 2, lengths[0])
+    texts[2], lengths[2] = texts[0], lengths[0]
+    written(3, 5)
+
+
+def test_int4_in_tflite_computes_with_the_very_weights_that_were_rounded(tmp_path):
+    """Blocks with scales and shifts in the engine, beside transformers' own model with what they say as its weights."""
+    import torch
+
+    from edgewright.converters._decoder.families import read
+    from edgewright.converters._decoder.module import linears
+    from edgewright.converters._decoder.observe import moments
+    from edgewright.converters._tflite.decoder import export_decoder
+    from edgewright.converters._tflite.int4 import decoder_on_grids
+    from edgewright.converters._tflite.quantize import at_4_bits
+    from edgewright.runtimes.litert import Litert
+
+    model = tiny("llama", {"num_hidden_layers": 1, "intermediate_size": 80})
+    decoder, ids = read(model, 128), torch.randint(3, 97, (2, 70))
+    rounded, shifts = decoder_on_grids(decoder, moments(model, [{"input_ids": ids[:1].numpy()}]).factor)
+    with torch.no_grad():
+        eager = model(ids[1:]).logits[0].numpy()
+        parameters = dict(model.named_parameters())
+        for _, linear in linears(rounded.blocks[0]):
+            if linear.name in shifts:
+                weight = linear.weight + np.repeat(shifts[linear.name], 32, 1)
+                parameters[linear.name].copy_(torch.from_numpy(weight))
+        wanted = model(ids[1:]).logits[0].numpy()
+    assert [name.split(".")[-2] for name in parameters if name.endswith("_proj.weight") and name not in shifts] == [
+        "down_proj"
+    ], "80 inputs are no whole blocks"
+    path = tmp_path / "model.tflite"
+    path.write_bytes(at_4_bits(export_decoder(rounded, fine=True, shifts=shifts)))
+    engine = Litert().open_decoder(path, threads=1, context=128)
+    found = [engine.read(ids[1, :64].numpy(), kept=64).copy(), *(engine.read([int(one)]).copy() for one in ids[1, 64:])]
+
+    def apart(logits):
+        return np.sqrt(np.square(logits - wanted).mean() / np.square(wanted).mean())
+
+    assert apart(np.concatenate(found)) < 0.03, "states are rounded, and what has 8 bits"
+    assert apart(eager) > 0.09
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -31,6 +31,35 @@ def test_gptq_makes_up_for_errors_where_inputs_go_together():
     assert errors["aware"] < 0.5 * errors["plain"]
 
 
+def test_a_block_to_one_side_of_zero_has_all_its_codes_with_a_shift():
+    from edgewright.converters._rounding.gptq import round_blocks, round_shifted
+
+    rng = np.random.default_rng(0)
+    x, aside = rng.normal(size=(500, 96)), rng.normal(size=(40, 3, 1))
+    weight = (rng.normal(size=(40, 3, 32)) + 3 * aside).reshape(40, 96).astype(np.float32)
+    codes, scales, shifts = round_shifted(weight.T, factor(x), 32)
+    shifted = restored(codes, scales, np.full_like(scales, 8)) + shifts[..., None]
+    plain = restored(*round_blocks(weight.T, factor(x), 32, symmetric=True))
+    errors = [np.square((each.reshape(40, 96) - weight) @ x.T).mean() for each in (shifted, plain)]
+    assert errors[0] < 0.3 * errors[1]
+    assert (scales.view(np.uint32) & 0xFFFF == 0).all(), "exact in bfloat16"
+
+
+def test_codes_of_a_grid_with_a_least_weight_are_found_again():
+    """As Q4_1 of GGUF files has them: a code times a step, and the least weight of the block."""
+    from edgewright.converters._rounding.gptq import round_shifted
+
+    rng = np.random.default_rng(1)
+    codes = rng.integers(0, 16, (40, 3, 32))
+    codes[..., :2] = 0, 15
+    steps, least = rng.integers(128, 256, (40, 3, 1)) / 2**10, rng.normal(size=(40, 3, 1))
+    weight = (codes * steps + least).reshape(40, 96).astype(np.float32)
+    found, scales, shifts = round_shifted(weight.T, factor(rng.normal(size=(500, 96))), 32)
+    assert (found == codes).all()
+    back = restored(found, scales, np.full_like(scales, 8)) + shifts[..., None]
+    assert np.abs(back.reshape(40, 96) - weight).max() < 1e-5
+
+
 @pytest.mark.parametrize("inputs", [32, 33, 64, 80])
 def test_what_pads_a_block_is_zero(inputs):
     from edgewright.converters._rounding.gptq import round_blocks

@@ -123,6 +123,28 @@ def test_int4_weights_are_rounded_for_the_texts(artifacts, tmp_path, monkeypatch
     assert together < 0.9 * alone
 
 
+def test_int4_blocks_that_are_all_zeros_are_run(artifacts, tmp_path):
+    """As pruning leaves them: the engine opens no block whose scale is 0."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    from edgewright.converters._tflite import file
+
+    model, out = artifacts
+    pruned = file.read((out / "fp32.tflite").read_bytes())
+    for graph, layer in file.operators(pruned, schema.BuiltinOperator.FULLY_CONNECTED):
+        weight = graph.tensors[layer.inputs[1]]
+        numbers = np.frombuffer(bytes(pruned.buffers[weight.buffer].data), np.float32).reshape(weight.shape).copy()
+        numbers[::2, :32] = 0
+        pruned.buffers[weight.buffer].data = numbers.ravel().view(np.uint8)
+    converter = load("converters", "tflite")()
+    converter._float = file.write(pruned)
+    for precision in ("fp32", "int4"):
+        converter.convert(model, calibrated(precision, model), tmp_path / f"{precision}.tflite")
+    feeds = batch([9], seed=9)
+    want, got = (opened(tmp_path / f"{name}.tflite").run(feeds)["logits"] for name in ("fp32", "int4"))
+    assert np.abs(got - want).max() < LIMITS["int4"] * max(1.0, np.abs(want).max())
+
+
 def test_static_layers_over_one_weight_have_the_same_steps(artifacts):
     """LiteRT's cache of packed weights holds the steps of input and output too, and tells weights apart alone."""
     from edgewright.converters._tflite import file

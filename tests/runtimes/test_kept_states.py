@@ -50,6 +50,13 @@ def test_an_engine_that_fails_leaves_no_state_behind():
     assert (states.now == 6).all()
 
 
+def test_two_texts_change_places_with_all_that_is_kept():
+    one, other = filled(5, 9), filled(7)
+    one.swap(other)
+    assert ((one.now == 7).all(), (other.now == 9).all()) == (True, True)
+    assert (one.held(8, 20), other.held(8, 20)) == (7, 5)
+
+
 def test_another_text_begins_as_one_did():
     states, other = filled(5, 9), filled(7)
     states.now[...] = 12

@@ -11,8 +11,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+import numpy as np
 import pytest
-from bigram import Bigram
+from bigram import Bigram, BigramRows
 from tokenizers import Regex, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
@@ -32,17 +33,24 @@ PLAIN = {"model": "tiny", "prompt": "hello", "max_tokens": 20}
 
 
 class Slow(Bigram):
-    """Waits before each token, at a gate or for a moment."""
+    """Waits before each token, at a gate or for a moment, all texts of one model as that says."""
 
-    def __init__(self, context):
+    def __init__(self, context, model=None):
         super().__init__(len(LETTERS), context)
-        self.gate, self.pause_s = threading.Event(), 0.0
+        self.model = model or self
+        self.gate, self.pause_s, self.spoiled_after = threading.Event(), 0.0, context
         self.gate.set()
 
     def _run(self, ids, kept):
-        self.gate.wait(30)
-        time.sleep(self.pause_s)
-        return super()._run(ids, kept)
+        self.model.gate.wait(30)
+        time.sleep(self.model.pause_s)
+        logits = super()._run(ids, kept)
+        return logits if self.length <= self.model.spoiled_after else np.full_like(logits, np.nan)
+
+    def _rows(self, count):
+        self.rows_made = BigramRows(count, *self._made)
+        self.rows_made.decoders = tuple(Slow(self.context, self) for _ in range(count))
+        return self.rows_made
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +73,9 @@ def generator(words):
 def served(generator):
     """Call with a function of a port: it runs in a thread while this one serves; SIGTERM ends it all."""
 
-    def run(talk, **bounds):
+    def run(talk, batch_size=1, **bounds):
         with bound("0") as sock, ThreadPoolExecutor(1) as pool:
-            server, done = DecoderServer(generator, "tiny", HttpBounds(**bounds)), []
+            server, done = DecoderServer(generator, "tiny", HttpBounds(**bounds), batch_size), []
 
             def whole(loop):
                 try:
@@ -409,6 +417,95 @@ def test_connections_are_bounded(served):
         until(lambda: ask(port, "/v1/models", method="GET")[0] == 200)
 
     served(talk, connections=2)
+
+
+# who is written together
+
+
+def test_requests_that_come_together_are_written_together_each_its_own(served, generator):
+    decoder = generator.session.decoder
+    bodies = [
+        {**PLAIN, "max_tokens": 60},
+        {**PLAIN, "prompt": "other", "max_tokens": 35, "temperature": 1, "seed": 3},
+        {**CHAT, "max_tokens": 50, "temperature": 0.7, "seed": 9},
+        {**PLAIN, "prompt": "hello there", "max_tokens": 20},
+        {**PLAIN, "prompt": "what is it", "max_tokens": 45, "stop": ["e"]},
+        {**PLAIN, "prompt": "hello", "max_tokens": 10},
+    ]
+
+    def every(port, together):
+        def one(body):
+            path = f"/v1/{'chat/' * ('messages' in body)}completions"
+            *pieces, last = stream(port, path, body)
+            choices = [json.loads(piece)["choices"][0] for piece in pieces]
+            assert last == "[DONE]"
+            return "".join(each.get("text") or each.get("delta", {}).get("content", "") for each in choices), choices[
+                -1
+            ]
+
+        if not together:
+            return [one(body) for body in bodies]
+        decoder.gate.clear()
+        with ThreadPoolExecutor(len(bodies)) as pool:
+            held = [pool.submit(one, body) for body in bodies]
+            until(lambda: health(port)["waiting"] == len(bodies))
+            decoder.gate.set()
+            return [one.result() for one in held]
+
+    wanted = served(lambda port: every(port, together=False))
+    assert len({text for text, _ in wanted}) == len(bodies)
+    found = served(lambda port: every(port, together=True), batch_size=4)
+    assert [text for text, _ in found] == [text for text, _ in wanted]
+    assert [last["finish_reason"] for _, last in found] == [last["finish_reason"] for _, last in wanted]
+    assert max(decoder.rows_made.steps) == 4
+
+
+def test_a_client_that_leaves_a_batch_makes_room_and_the_others_go_on(served, generator):
+    decoder = generator.session.decoder
+    decoder.pause_s = 0.003
+    wanted = generator("other", max_new_tokens=60, return_full_text=False)[0]["generated_text"]
+
+    def talk(port):
+        body = json.dumps({**PLAIN, "max_tokens": 390}).encode()
+        head = f"Host: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        with ThreadPoolExecutor(2) as pool, socket.create_connection(("127.0.0.1", port), 30) as way:
+            way.sendall(f"POST /v1/completions HTTP/1.1\r\n{head}".encode() + body)
+            until(lambda: health(port)["waiting"] == 1)
+            held = [
+                pool.submit(ask, port, "/v1/completions", {**PLAIN, "prompt": prompt, "max_tokens": 60})
+                for prompt in ("other", "another")
+            ]
+            until(lambda: len(decoder.rows_made.steps) > 3)
+            way.close()
+            assert held[0].result()[1]["choices"][0]["text"] == wanted
+            assert held[1].result()[0] == 200
+        assert health(port)["left"] == 1
+        assert decoder.rows_made.steps[-1] == 2
+        assert len(decoder.rows_made.steps) < 150, "the one that was left was not written on"
+
+    served(talk, batch_size=2)
+
+
+def test_an_error_of_one_answer_ends_no_other(served, generator, capfd):
+    decoder = generator.session.decoder
+    wanted = generator("other", max_new_tokens=30, return_full_text=False)[0]["generated_text"]
+    decoder.spoiled_after = 315
+
+    def talk(port):
+        decoder.gate.clear()
+        with ThreadPoolExecutor(2) as pool:
+            bodies = [{**PLAIN, "prompt": prompt, "max_tokens": 30} for prompt in ("a" * 310, "other")]
+            held = [pool.submit(ask, port, "/v1/completions", body) for body in bodies]
+            until(lambda: health(port)["waiting"] == 2)
+            decoder.gate.set()
+            (failed, tree), (answered, other) = (one.result() for one in held)
+        assert (failed, answered) == (500, 200)
+        assert "not finite" in tree["error"]["message"]
+        assert other["choices"][0]["text"] == wanted
+
+    served(talk, batch_size=3)
+    assert set(decoder.rows_made.steps) == {2}, "the other one went on alone"
+    assert capfd.readouterr().err.count("not finite") == 1
 
 
 # how it ends

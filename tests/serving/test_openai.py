@@ -169,22 +169,44 @@ def test_a_stream_that_is_left_ends_and_the_next_is_answered(client):
 
 
 def test_twenty_clients_at_once_get_each_their_own_answer(url, writer):
+    """Four at a time, each in its own way; every third one leaves in the middle."""
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    form = {
+        "type": "json_schema",
+        "json_schema": {"name": "count", "schema": {**schema, "additionalProperties": False}},
+    }
     prompts = [f"the road {'an' * at}" for at in range(20)]
+    ways = [{}, {"temperature": 0.9, "seed": 7}, {"max_tokens": 40, "response_format": form}, {"stop": "e"}]
+    options = [{"max_tokens": 15, "temperature": 0, **ways[at % 4]} for at in range(20)]
     with edgewright.load(writer) as generator:
-        wanted = [generator(text, max_new_tokens=15, return_full_text=False)[0]["generated_text"] for text in prompts]
+        wanted = []
+        for text, given in zip(prompts, options, strict=True):
+            own = {**given, "max_new_tokens": given["max_tokens"]}
+            own.pop("max_tokens")
+            if own.pop("response_format", None):
+                own["json_schema"] = form["json_schema"]["schema"]
+            wanted.append("".join(generator.stream([{"role": "user", "content": text}], **own)))
 
     async def one(at):
         async with openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0, timeout=120) as client:
-            asked = {"model": "tiny", "prompt": prompts[at], "max_tokens": 15}
+            asked = {"model": "tiny", "messages": [{"role": "user", "content": prompts[at]}], **options[at]}
             if at % 2:
-                return (await client.completions.create(**asked)).choices[0].text
-            pieces = await client.completions.create(**asked, stream=True)
-            return "".join([piece.choices[0].text async for piece in pieces])
+                return (await client.chat.completions.create(**asked)).choices[0].message.content
+            pieces = await client.chat.completions.create(**asked, stream=True)
+            if at % 3 == 0:
+                async for _ in pieces:
+                    await pieces.close()
+                    return None
+            return "".join([piece.choices[0].delta.content or "" async for piece in pieces])
 
     async def every():
         return await asyncio.gather(*map(one, range(20)))
 
-    assert asyncio.run(every()) == wanted
+    found = asyncio.run(every())
+    assert found.count(None) == 4
+    assert [text for text in found if text is not None] == [
+        text for text, got in zip(wanted, found, strict=True) if got is not None
+    ]
 
 
 def test_embeddings_are_the_pipelines(source_dir, tmp_path):
@@ -193,6 +215,8 @@ def test_embeddings_are_the_pipelines(source_dir, tmp_path):
     command("build", source_dir, "--out", bundle, *asked)
     texts = ["the river had risen", "good", ""]
     wanted = edgewright.load(bundle)(texts)
+    found = command("serve", bundle, "--http", "0", "--batch-size", "2", check=2)
+    assert "is for feature-extraction, answers of a decoder are written at once; leave --batch-size out" in found
     process, url = serving(bundle, "--model-name", "my-vectors")
     with client_of(url) as client:
         found = client.embeddings.create(model="my-vectors", input=texts)
@@ -216,6 +240,7 @@ def test_what_cannot_be_served_is_said(writer, bundle_dir, tmp_path):
     assert "is for text-classification, HTTP is for text-generation and feature-extraction" in found
     assert "one of the two" in command("serve", writer, "--http", "0", "--socket", tmp_path / "s", check=2)
     assert "go with --http" in command("serve", writer, "--socket", tmp_path / "s", "--context", "9", check=2)
+    assert "batch_size is 65, at most 64" in command("serve", writer, "--http", "0", "--batch-size", "65", check=2)
     assert "is no HOST:PORT" in command("serve", writer, "--http", "nowhere", check=2)
     broken = tmp_path / "broken"
     broken.mkdir()
