@@ -273,7 +273,7 @@ def test_the_sample_converses(talking, project, tmp_path):
     argv = [tmp_path / "sample", "--stats", "--huge-pages", "--settings", json.dumps(settings), project / "assets"]
     engine = {"EW_ENGINE": str(c_programs.engine())}
     done = subprocess.run([*argv, "the road", "and?"], env=engine, check=True, capture_output=True, text=True)
-    lines = subprocess.run(argv, env=engine, input="the road\nand?\n", check=True, capture_output=True, text=True)
+    lines = subprocess.run(argv, env=engine, input="the road\r\nand?", check=True, capture_output=True, text=True)
     messages = []
     with edgewright.load(talking) as writer:
         for said in ("the road", "and?"):
