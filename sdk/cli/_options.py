@@ -281,7 +281,14 @@ def board_options(command: Any) -> Any:
 def device_options(command: Any) -> Any:
     """`--device`, with `--root` and `--python` there: the command runs on a board, on its active release."""
     what = "Run on the board at this URL; BUNDLE must be active there, - is whatever is."
-    return click.option("--device", metavar="URL", type=DEVICES, help=what)(board_options(command))
+    return click.option("--device", metavar="URL", type=DEVICES, callback=_named, help=what)(board_options(command))
+
+
+def _named(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """A board that was named: what an unset variable of a shell leaves would be answered by this machine."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("it is empty; give the URL of a board, such as ssh://pi, or leave it out")
+    return value
 
 
 def fleet_options(command: Any) -> Any:
@@ -446,8 +453,13 @@ def generation_options(command: Callable[..., Any]) -> Callable[..., Any]:
             from edgewright.system.files import read_capped
             from edgewright.system.untrusted import MAX_JSON_BYTES
 
-            read = read_capped(Path(generation["json_schema"]), MAX_JSON_BYTES, DataError)
-            generation["json_schema"] = read.decode("utf-8", "replace")
+            path = generation["json_schema"]
+            try:
+                read = read_capped(Path("/dev/stdin" if path == "-" else path), MAX_JSON_BYTES, DataError)
+                generation["json_schema"] = read.decode("utf-8-sig")
+            except (OSError, UnicodeDecodeError) as error:
+                words = error.strerror if isinstance(error, OSError) else f"it is not UTF-8 at byte {error.start}"
+                raise DataError(f"cannot read {path}: {words}", hint="give a file with a JSON Schema") from error
         return command(**given, generation=generation)
 
     wrapped.__doc__ = command.__doc__

@@ -88,7 +88,8 @@ def command(
         raise click.UsageError("give texts or --input, one of the two")
     task = None if device else Bundle.of(bundle).task()
     writes = task is not None and task.generates
-    if not (writes or texts or input_):
+    typing = writes and sys.stdin is not None and sys.stdin.isatty()
+    if not (typing or texts or input_):
         input_ = _piped()
     if device:
         from edgewright.cli._on_device import ask
@@ -96,7 +97,7 @@ def command(
         _print(ask(generation=generation).tree["rows"], as_json=as_json)
         return
     if task:
-        check_asked(task, written=(generation, system, raw, stats, context), paired=(pair, query))
+        check_asked(task, written=(generation, system, raw, stats, context is not None), paired=(pair, query))
     chosen: dict[str, Any] = {"format": format_, "precision": precision, "engine": engine, "threads": threads}
     chosen["workers"] = workers
     if task is not None and task.reads_source:

@@ -82,7 +82,7 @@ def command(
         of_http = {"connections": max_connections, "request_bytes": max_request_bytes, "waiting": max_waiting}
         _by_http(bundle, http, model_name or "", {**options, "context": context}, of_http, as_json=as_json)
         return
-    if model_name or context or max_waiting:
+    if model_name or context is not None or max_waiting is not None:
         raise click.UsageError("--model-name, --context and --max-waiting go with --http")
     options["workers"] = workers
     bounds = {"request_bytes": max_request_bytes, "connections": max_connections}

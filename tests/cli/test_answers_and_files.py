@@ -74,3 +74,19 @@ def test_the_same_rows_are_counted_and_said(tmp_path, caplog):
     caplog.clear()
     assert data.shared(train, dev) == (0, 1)
     assert not any("too" in message for message in caplog.messages)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--device", ""], 2, "--device': it is empty; give the URL of a board"),
+        (["--context", "0"], 2, "the options of a decoder mean nothing"),
+        (["--json-schema", "none.json"], 3, "data-error: cannot read none.json: No such file or directory"),
+        (["--json-schema", "latin.json"], 3, "data-error: cannot read latin.json: it is not UTF-8 at byte 2"),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_told(run, tmp_path, monkeypatch, options, code, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "latin.json").write_bytes(b'{"\xe9": 1}')
+    found, out, err = run("run", "a text", *options)
+    assert (found, out, words in err) == (code, "", True), err

@@ -90,8 +90,8 @@ def _run(there: _Native) -> Answer:
     path, pair = given["input_"], given["pair"]
     texts = given["texts"] or items(None if path == "-" else Path(path))
     task = there.release.bundle.task()
-    options = ("generation", *_OF_CHATS, "context")
-    check_asked(task, written=[given[name] for name in options], paired=(pair, given["query"]))
+    written = (*(given[name] for name in ("generation", *_OF_CHATS)), given["context"] is not None)
+    check_asked(task, written=written, paired=(pair, given["query"]))
     if task.generates:
         return _written(there, artifact, texts)
     with there.release.start(artifact, given["threads"] or 1) as talk:
