@@ -28,6 +28,7 @@ __all__ = [
     "TASKS",
     "Keys",
     "Listing",
+    "Output",
     "Parts",
     "Room",
     "Sectioned",
@@ -229,6 +230,18 @@ def _profiles() -> Sequence[str]:
 
 FORMATS, PRECISIONS, TASKS, PROFILES = Keys(_of("converters")), Keys(_precisions), Keys(_of("tasks")), Keys(_profiles)
 DEVICES = Keys(lambda: [name if name == "local" else f"{name}://" for name in _of("devices")()])
+
+
+class Output(click.Path):
+    """A file to write: that it can be is known before an hour of work is done for it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path. Raises StorageError."""
+        from edgewright.system.files import check_place
+
+        path = super().convert(value, param, ctx)
+        check_place(Path(path))
+        return path
 
 
 class Listing(click.Option):
@@ -442,10 +455,11 @@ def generation_options(command: Callable[..., Any]) -> Callable[..., Any]:
         if "glossary" in generation:
             from edgewright.bundle.manifest import Settings
             from edgewright.data.rows import examples
+            from edgewright.generation.glossary import agreed
             from edgewright.tasks.translation import Translation
 
             rows = examples(Path(generation["glossary"]), Translation(Settings(max_length=1)))
-            generation["glossary"] = {row.item: row.label for row in rows}
+            generation["glossary"] = agreed((row.item, row.label) for row in rows)
         if "choices" in generation:
             generation["choices"] = [word.strip() for word in generation["choices"].split(",") if word.strip()]
         if "json_schema" in generation:

@@ -11,6 +11,7 @@ import click
 from edgewright.cli._instructions import counts
 from edgewright.cli._options import (
     GIVEN,
+    Output,
     artifact_options,
     column_options,
     device_options,
@@ -46,7 +47,7 @@ __all__ = ["command"]
 @click.option("--least-ms", default=250.0, show_default=True, help="Least time of a process's timed runs.")
 @click.option("--sustained", default=0.0, help="Go on for so many seconds, and show the drift.")
 @click.option("--roofline", is_flag=True, help="Measure the machine's peaks too, and each row's share of them.")
-@click.option("-o", "--out", type=click.Path(), help="Keep the rows, raw samples and all, in this file.")
+@click.option("-o", "--out", type=Output(), help="Keep the rows, raw samples and all, in this file.")
 @click.option("--against", type=click.Path(), help="Another bundle: measure both in turn and compare.")
 @click.option("--baseline", type=click.Path(), help="A file of --out: compare with its rows.")
 @click.option("--fail-over", default="5%", show_default=True, help="The slow-down that fails, with --baseline.")

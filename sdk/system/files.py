@@ -38,6 +38,7 @@ __all__ = [
     "alone",
     "capped_lines",
     "check_free",
+    "check_place",
     "compressed_bytes",
     "copy_whole",
     "home",
@@ -187,14 +188,29 @@ def home(variable: str, below: str) -> Path:
         raise StorageError(f"this user has no home directory for {below}", hint=f"set HOME, or {variable}") from error
 
 
+def check_place(out: Path) -> None:
+    """Raise StorageError where an output could not be written, before any work is done for it."""
+    try:
+        end = _end(out)
+        known = errno.EISDIR if end.is_dir() else 0 if end.parent.is_dir() else errno.ENOTDIR
+        if not known and size_of(end) is not None and not os.access(end.parent, os.W_OK | os.X_OK):
+            known = errno.EACCES
+        if known:
+            raise OSError(known, os.strerror(known))
+    except OSError as error:
+        raise StorageError(f"cannot write {out}: {error.strerror or error}", hint="give another file") from error
+
+
 def check_free(out: Path, *, force: bool) -> None:
-    """Raise StorageError where an output is a directory, or a file or link that only `force` replaces."""
+    """The same, and where an output is a directory, or a file or link that only `force` replaces."""
     if not os.path.lexists(out):
+        check_place(out)
         return
     if out.is_dir():
         raise StorageError(f"{out} exists and is a directory", hint="choose another place")
     if not force and size_of(out) is not None:
         raise StorageError(f"{out} exists", hint="use --force to replace it, or choose another place")
+    check_place(out)
 
 
 def size_of(out: Path) -> int | None:

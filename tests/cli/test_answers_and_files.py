@@ -90,3 +90,12 @@ def test_an_option_that_cannot_be_meant_is_told(run, tmp_path, monkeypatch, opti
     (tmp_path / "latin.json").write_bytes(b'{"\xe9": 1}')
     found, out, err = run("run", "a text", *options)
     assert (found, out, words in err) == (code, "", True), err
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [("bench", "--out"), ("profile", "--trace"), ("profile", "--html"), ("profile", "--out")]
+)
+def test_where_nothing_can_be_written_nothing_is_measured(run, tmp_path, command, option):
+    code, out, err = run(command, option, tmp_path / "none" / "run.json", "--json")
+    assert (code, out, err.count("\n")) == (3, "", 1), err
+    assert "run.json: No such file or directory" in err

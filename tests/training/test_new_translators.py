@@ -162,7 +162,7 @@ def test_a_pair_without_one_of_its_sides_is_named_by_its_line(tmp_path):
     from edgewright.tasks.translation import Translation
 
     path = written(tmp_path / "pairs.tsv", [("Lock it.", "Cierra."), ("Open it.", " ")])
-    with pytest.raises(DataError, match="1 broken rows: line 3: a pair without its target"):
+    with pytest.raises(DataError, match="1 broken row: line 3: a pair without its target"):
         rows.examples(path, Translation(Settings(max_length=8)))
 
 
@@ -171,7 +171,7 @@ def test_a_pair_without_one_of_its_sides_is_named_by_its_line(tmp_path):
     ("rows", "shown"),
     [
         ([], "pairs.tsv has no rows"),
-        ([("Lock it.", "Cierra."), ("Open it.", " ")], "1 broken rows: line 3: a pair without its target"),
+        ([("Lock it.", "Cierra."), ("Open it.", " ")], "1 broken row: line 3: a pair without its target"),
     ],
 )
 def test_pairs_that_cannot_be_learnt_leave_nothing_behind(shape, tmp_path, rows, shown):
