@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import wraps
 from pathlib import Path
@@ -239,8 +240,8 @@ class Output(click.Path):
         """The path. Raises StorageError."""
         from edgewright.system.files import check_place
 
-        path = super().convert(value, param, ctx)
-        check_place(Path(path))
+        path = os.fspath(super().convert(value, param, ctx))
+        check_place(Path(os.fsdecode(path)))
         return path
 
 

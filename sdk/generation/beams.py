@@ -63,8 +63,8 @@ class Search:
             value = getattr(self, name)
             if type(value) is not int or not 1 <= value <= most:
                 raise UsageError(f"{name} is {value}, it must be a whole number from 1{f' to {most}' * (most < 1e9)}")
-        penalty: object = self.length_penalty
-        if not isinstance(penalty, Real) or not -_MOST_PENALTY <= penalty <= _MOST_PENALTY:
+        penalty: Any = self.length_penalty
+        if not isinstance(penalty, Real) or not -_MOST_PENALTY <= float(penalty) <= _MOST_PENALTY:
             what = f"a number from {-_MOST_PENALTY:g} to {_MOST_PENALTY:g}"
             raise UsageError(f"length_penalty is {penalty!r}, it must be {what}")
         if self.early_stopping not in (True, False, "never"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numbers import Integral
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
@@ -48,9 +48,10 @@ def room_of(bundle: Bundle, context: int | None) -> int:
         UsageError: no such number of them can be.
     """
     most = bundle.manifest.settings.max_length
-    if context is not None and (not isinstance(context, Integral) or context < 1):
+    given: Any = most if context is None else context
+    if not isinstance(given, Integral) or given < 1:
         raise UsageError(f"context is {context!r}, it must be a whole number from 1", hint=f"the model has {most}")
-    return most if context is None else min(int(context), most)
+    return min(int(given), most)
 
 
 def generator_over(

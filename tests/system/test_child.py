@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from child_targets import Order, Tree, child
 
 from edgewright import errors
 from edgewright.bundle.manifest import TensorSpec
-from edgewright.errors import ChildFailed
+from edgewright.errors import ChildFailed, DataError
 from edgewright.system.child import Child, Limits, call
+from edgewright.system.jobs import Jobs
 
 ENV = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
 
@@ -237,3 +239,20 @@ def test_what_another_process_of_the_child_takes_counts():
 @pytest.mark.parametrize("words", ["garbage", "[1]", "7", "null", "[" * 100_000, '{"progress": {}}}', "\xff"])
 def test_what_is_no_message_is_a_failure_and_no_traceback(words):
     assert "babble answered " in fails("babble", Order(words=words))
+
+
+def test_a_job_keeps_the_log_that_an_error_names_and_no_other(tmp_path, monkeypatch):
+    scratch, kept = tmp_path / "scratch", tmp_path / "kept"
+    scratch.mkdir()
+    kept.mkdir()
+    monkeypatch.setenv("PYTHONPATH", ENV["PYTHONPATH"])
+    monkeypatch.setattr(tempfile, "tempdir", str(kept))
+    jobs = Jobs(scratch)
+    with pytest.raises(DataError, match="it is bad"):
+        jobs.run(child("raise_ours"), Order(words="DataError"))
+    assert [*kept.iterdir(), *scratch.iterdir()] == []
+    with pytest.raises(ChildFailed) as died:
+        jobs.run(child("abort"), Order())
+    (log,) = kept.iterdir()
+    assert died.value.hint.endswith(f"; log: {log}")
+    assert [*scratch.iterdir()] == []

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgewright.errors import DataError, StorageError, UsageError
-from edgewright.training import Distillation, Recipe, distill, train, translators
+from edgewright.errors import DataError, SourceError, StorageError, UsageError
+from edgewright.training import Distillation, Recipe, distill, distilling, train, translators
 
 PAIRS = {
     "Turn on the lights.": "Enciende las luces.",
@@ -185,6 +185,22 @@ def test_pairs_that_cannot_be_learnt_leave_nothing_behind(shape, tmp_path, rows,
 def test_a_translator_is_no_model_of_another_task(shape, pairs, tmp_path):
     with pytest.raises(UsageError, match="is a new translator, it has no task text-classification"):
         train(shape, pairs, pairs, tmp_path / "out", task="text-classification")
+
+
+@pytest.mark.parametrize(
+    ("student", "config", "kind", "words"),
+    [
+        ("marian-4mm", None, UsageError, "no student is called marian-4mm, did you mean marian-4m?"),
+        ("decoder", {"model_type": "llama"}, SourceError, "as llama is no encoder-decoder"),
+    ],
+)
+def test_what_cannot_be_a_student_is_said_before_its_teacher_works(tmp_path, monkeypatch, student, config, kind, words):
+    if config:
+        source = SimpleNamespace(directory=tmp_path, settings=SimpleNamespace(max_length=8))
+        monkeypatch.setattr(distilling, "open_source", lambda *_, **__: source)
+        (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(kind, match=words):
+        distilling._check_student(tmp_path if config else student, "translation")
 
 
 def test_what_is_there_is_not_replaced(shape, pairs, tmp_path):
