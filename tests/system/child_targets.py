@@ -2,8 +2,10 @@
 
 import ctypes
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import NoneType
@@ -90,6 +92,14 @@ def exit_softly(request, progress):
 def segfault(request, progress):
     del request, progress
     ctypes.string_at(0)
+
+
+def litter(request, progress):
+    """Leave among the temporary files what nobody comes to remove."""
+    del progress
+    tempfile.mkdtemp()
+    if request.n:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def kill_self(request, progress):

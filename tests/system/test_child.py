@@ -256,3 +256,13 @@ def test_a_job_keeps_the_log_that_an_error_names_and_no_other(tmp_path, monkeypa
     (log,) = kept.iterdir()
     assert died.value.hint.endswith(f"; log: {log}")
     assert [*scratch.iterdir()] == []
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_what_a_child_leaves_among_temporary_files_goes_with_it(tmp_path, monkeypatch, killed):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    if killed:
+        fails("litter", Order(n=killed))
+    else:
+        run("litter")
+    assert [*tmp_path.iterdir()] == []
