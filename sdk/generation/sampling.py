@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Sampler", "Sampling"]
 
-_MOST = 1e30
+_LEAST, _MOST = 1e-30, 1e30
 """What a logit, some hundreds at most, may be divided by or multiplied with and be a finite float32."""
 _RULES: tuple[tuple[str, type, str, Callable[[Any], bool]], ...] = (
     ("temperature", Real, "a number from 0", lambda value: 0 <= value < math.inf),
     ("top_k", Integral, "a whole number from 0", lambda value: value >= 0),
     ("top_p", Real, "above 0 and at most 1", lambda value: 0 < value <= 1),
     ("min_p", Real, "from 0 to 1", lambda value: 0 <= value <= 1),
-    ("repetition_penalty", Real, f"from {1 / _MOST:g} to {_MOST:g}", lambda value: 1 / _MOST <= value <= _MOST),
+    ("repetition_penalty", Real, f"from {_LEAST:g} to {_MOST:g}", lambda value: _LEAST <= value <= _MOST),
     ("no_repeat_ngram_size", Integral, "a whole number from 0", lambda value: value >= 0),
     ("seed", Integral, "a whole number from 0", lambda value: value >= 0),
 )
@@ -100,7 +100,7 @@ class Sampler:
         if how.repetition_penalty != 1 or how.no_repeat_ngram_size:
             logits = self._ruled(logits, before)
             best = int(logits.argmax())
-        if how.temperature < 1 / _MOST or how.top_k == 1 or not math.isfinite(logits[best]):  # the rules may leave none
+        if how.temperature < _LEAST or how.top_k == 1 or not math.isfinite(logits[best]):  # the rules may leave none
             return best
         tokens, shares = self._candidates(logits)
         drawn = self._random.random() * shares.sum()

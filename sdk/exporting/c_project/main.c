@@ -190,5 +190,7 @@ int main(int count, char **words)
     else
         code = ask(model, rest, words + at + 1);
     ew_close(model);
+    if (fflush(stdout) || ferror(stdout))
+        return fprintf(stderr, "the answer cannot be written\n"), 1;
     return code != EW_OK;
 }
