@@ -88,8 +88,8 @@ def command(
         raise click.UsageError("give texts or --input, one of the two")
     task = None if device else Bundle.of(bundle).task()
     writes = task is not None and task.generates
-    typing = writes and sys.stdin is not None and sys.stdin.isatty()
-    if not (typing or texts or input_):
+    talks = writes and sys.stdin is not None and sys.stdin.isatty()
+    if not (talks or texts or input_):
         input_ = _piped()
     if device:
         from edgewright.cli._on_device import ask
