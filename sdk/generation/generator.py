@@ -113,9 +113,9 @@ class Generator:
         """The texts that follow several prompts, in their order; `last` is always of the one that was given.
 
         With a `batch_size` above 1 so many are written at once, one run of the engine for a token of each, which is
-        faster than one after the other; where an artifact cannot, they are written one after the other. At fp32 each has
-        the tokens that it has alone. Of fewer bits ONNX Runtime multiplies several rows in another way than one, with
-        logits that differ as much as those of its chunks and single tokens do: an answer may be another one, as good.
+        faster than one after the other; where an artifact cannot, they are written one after the other. At fp32 each
+        has the tokens that it has alone. Of fewer bits ONNX Runtime multiplies several rows in another way than one,
+        with logits that differ as much as those of its chunks and single tokens do: an answer may be another one.
 
         Raises:
             UsageError: an option has no meaning, or a prompt does not fit the context.
