@@ -102,6 +102,12 @@ def litter(request, progress):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def fill(request, progress):
+    """Meet a disk that is full, or another error of one."""
+    del progress
+    raise OSError(request.n, os.strerror(request.n))
+
+
 def kill_self(request, progress):
     del request, progress
     os.kill(os.getpid(), 9)

@@ -1,3 +1,4 @@
+import errno
 import math
 import os
 import signal
@@ -13,7 +14,7 @@ from child_targets import Order, Tree, child
 
 from edgewright import errors
 from edgewright.bundle.manifest import TensorSpec
-from edgewright.errors import ChildFailed, DataError
+from edgewright.errors import ChildFailed, DataError, StorageError
 from edgewright.system.child import Child, Limits, call
 from edgewright.system.jobs import Jobs
 
@@ -266,3 +267,9 @@ def test_what_a_child_leaves_among_temporary_files_goes_with_it(tmp_path, monkey
     else:
         run("litter")
     assert [*tmp_path.iterdir()] == []
+
+
+def test_a_full_disk_is_told_though_no_log_can_be_written():
+    with pytest.raises(StorageError, match="No space left on device; free some space, or set TMPDIR"):
+        run("fill", Order(n=errno.ENOSPC))
+    fails("fill", Order(n=errno.EBADF))
