@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -215,9 +216,12 @@ def _numbers(words: str, option: str) -> tuple[int, ...]:
 
 def _share(words: str) -> float:
     try:
-        return float(words.removesuffix("%")) / 100
-    except ValueError as error:
-        raise click.BadParameter(f"{words!r} is not a percentage such as 5%", param_hint="--fail-over") from error
+        share = float(words.removesuffix("%")) / 100
+    except ValueError:
+        share = math.nan
+    if not 0 <= share < math.inf:  # what is no number would never be exceeded
+        raise click.BadParameter(f"{words!r} is not a percentage such as 5%", param_hint="--fail-over")
+    return share
 
 
 def _texts(path: str) -> tuple[Any, ...]:

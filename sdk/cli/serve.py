@@ -33,7 +33,11 @@ __all__ = ["command"]
 )
 @click.option("--model-name", help="With --http: the model's name in requests; by default the bundle's directory.")
 @click.option("--context", type=int, help="With --http: the most tokens of a conversation; memory goes with them.")
-@click.option("--max-waiting", type=int, help="With --http: requests that wait for the model at once.  [default: 32]")
+@click.option(
+    "--max-waiting",
+    type=click.IntRange(1),
+    help="With --http: requests that wait for the model at once.  [default: 32]",
+)
 @click.option("--engine", help="The engine, where a format has several.")
 @click.option("--threads", type=int, help="Engine threads; by default what a race chose for this machine, or 1.")
 @click.option(
@@ -42,8 +46,14 @@ __all__ = ["command"]
 @click.option(
     "--spin", is_flag=True, help="Engine threads wait awake between requests: quicker, and busy all the time."
 )
-@click.option("--max-connections", default=64, show_default=True, help="Clients at once.")
-@click.option("--max-request-bytes", default=2**20, show_default=True, help="The longest line or body that is read.")
+@click.option("--max-connections", type=click.IntRange(1), default=64, show_default=True, help="Clients at once.")
+@click.option(
+    "--max-request-bytes",
+    type=click.IntRange(1),
+    default=2**20,
+    show_default=True,
+    help="The longest line or body that is read.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when it serves.")
 @artifact_options
 @quiet_option

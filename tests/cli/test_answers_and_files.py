@@ -99,3 +99,18 @@ def test_where_nothing_can_be_written_nothing_is_measured(run, tmp_path, command
     code, out, err = run(command, option, tmp_path / "none" / "run.json", "--json")
     assert (code, out, err.count("\n")) == (3, "", 1), err
     assert "run.json: No such file or directory" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["bench", "--fail-over", "nan"], "'nan' is not a percentage such as 5%"),
+        (["race", "--format", "onnx", "--dry-run"], "--format is for a model that is built now"),
+        (["race", "--data", "rows.tsv", "--dry-run"], "--data is for a model that is built now"),
+        (["serve", "--http", "0", "--max-waiting", "0"], "0 is not in the range x>=1"),
+        (["serve", "--http", "0", "--max-connections", "-1"], "-1 is not in the range x>=1"),
+    ],
+)
+def test_an_option_that_would_do_nothing_or_everything_is_refused(run, words, said):
+    code, out, err = run(*words)
+    assert (code, out, said in err) == (2, "", True), err
