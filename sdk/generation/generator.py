@@ -114,8 +114,8 @@ class Generator:
 
         With a `batch_size` above 1 so many are written at once, one run of the engine for a token of each, which is
         faster than one after the other; where an artifact cannot, they are written one after the other. At fp32 each
-        has the tokens that it has alone. Of fewer bits ONNX Runtime multiplies several rows in another way than one,
-        with logits that differ as much as those of its chunks and single tokens do: an answer may be another one.
+        has the tokens that it has alone. At int8 ONNX Runtime multiplies several rows in another way than one, with
+        logits that differ as much as those of int8 from fp32 do: an answer may be another one, as good.
 
         Raises:
             UsageError: an option has no meaning, or a prompt does not fit the context.
