@@ -121,6 +121,9 @@ class Generator:
             UsageError: an option has no meaning, or a prompt does not fit the context.
             DataError: a prompt is neither a text nor messages.
         """
+        if isinstance(prompts, str | bytes | dict) or not hasattr(prompts, "__iter__"):
+            what = f"a {type(prompts).__name__} is not several prompts"
+            raise DataError(what, hint="give a list of them, or ask for one by calling the generator")
         chosen = self.options(**options)
         rows = self._rows(chosen.batch_size) if chosen.batch_size > 1 else None
         if rows is None:
