@@ -96,7 +96,7 @@ def segfault(request, progress):
 
 def litter(request, progress):
     """Leave among the temporary files what nobody comes to remove."""
-    del progress
+    del request, progress
     tempfile.mkdtemp()
     os.kill(os.getpid(), signal.SIGKILL)
 
