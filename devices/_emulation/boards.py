@@ -150,7 +150,8 @@ def _cpu_of(board: str) -> str:
     except UsageError:
         cores = []
     if not cores:
-        raise UsageError(f"no CPU {board!r} can be emulated", hint=f"choose from {known}")
+        hint = f"choose from {known}, or name a board that has one, such as pi5"
+        raise UsageError(f"no CPU {board!r} can be emulated", hint=hint)
     if len(cores) > 1 or cores[0] not in CPUS:
         raise UsageError(f"the {' and '.join(cores)} of {board} cannot be emulated", hint=f"choose from {known}")
     return cores[0]

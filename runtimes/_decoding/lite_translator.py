@@ -69,7 +69,7 @@ class LiteTranslator(EncoderDecoder):
         chosen = self._torch.from_numpy(sources)
         with self._torch.inference_mode():
             self._cross, self._mask = self._cross.index_select(1, chosen), self._mask.index_select(0, chosen)
-        self._hold(self._cache[:, rows])
+        self._hold(self._cache.take(rows, axis=1))
         return True
 
     def _reorder(self, rows: NDArray[np.int64]) -> None:

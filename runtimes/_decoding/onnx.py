@@ -77,6 +77,7 @@ class _Run:
 
     def own(self, array: NDArray[Any]) -> Any:
         """The array as the engine's value, not a copy of it: the engine reads and writes these very bytes."""
+        assert array.flags.c_contiguous  # noqa: S101 - of any other it would silently make a copy
         return self._graph.value_of(array)
 
     def cache(self, arrays: Sequence[NDArray[Any]]) -> None:

@@ -22,7 +22,7 @@ from edgewright import registry
 from edgewright.bundle.external_data import check_file, encoder_of, weights_of
 from edgewright.bundle.manifest import Artifact, File, Golden, Manifest, decode
 from edgewright.errors import BundleError
-from edgewright.system.files import is_lfs_pointer, read_capped, sha256
+from edgewright.system.files import is_lfs_pointer, plain, read_capped, sha256
 from edgewright.system.machine import model
 from edgewright.system.untrusted import MAX_FILES, MAX_JSON_BYTES, check_path
 
@@ -38,6 +38,7 @@ MANIFEST = "manifest.json"
 SIGNATURE = "manifest.json.sig"
 GOLDEN = "golden.json"
 _AGAIN = "copy the whole bundle again"
+_OURS = "give the directory that `edgewright build --out` wrote"
 _GENERATING = ("chat_template.jinja", "config.json", "generation_config.json")
 """What a decoder's bundle has beside its tokenizer, as transformers names it."""
 _CONTAINED: set[tuple[Artifact, int | None, Artifact | File | None]] = set()
@@ -69,7 +70,9 @@ class Bundle:
         except (OSError, ValueError) as error:  # may not be looked at, or is no name at all
             raise _unreadable(root, error) from error
         if kind:
-            raise BundleError(f"{root} {kind}", hint="give the directory that `edgewright build --out` wrote")
+            packed = _is_packed(root)
+            hint = f"it is a packed bundle: edgewright unpack {root} --out DIR" if packed else _OURS
+            raise BundleError(f"{root} {kind}", hint=hint)
         try:
             manifest = decode(read_capped(root / MANIFEST, MAX_JSON_BYTES), Manifest, MANIFEST)
             found = problems(manifest, _sizes(root))
@@ -259,6 +262,15 @@ def _unfit(root: Path) -> str:
         if stat.S_ISREG((root / MANIFEST).stat().st_mode):
             return ""
     return "has no manifest.json" if root.is_dir() else "is not a directory" if root.exists() else "does not exist"
+
+
+def _is_packed(root: Path) -> bool:
+    """Whether a file begins as `edgewright.bundle.packing.pack` has it: with the name of the manifest."""
+    try:
+        with plain(root) as file:
+            return file.read(len(MANIFEST) + 1) == f"{MANIFEST}\0".encode()
+    except OSError:
+        return False
 
 
 def _unreadable(root: Path, error: Exception) -> BundleError:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from edgewright.bundle.bundle import MANIFEST, SIGNATURE, Bundle
 from edgewright.bundle.manifest import Manifest, decode
-from edgewright.errors import BundleError, stands_for
+from edgewright.errors import BundleError, quoted, stands_for
 from edgewright.system.atomic import staged
 from edgewright.system.files import check_free, plain, scratch, writing
 from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_SIGNATURE_BYTES, check_path
@@ -148,7 +148,7 @@ class _Reader:
     def found(self) -> str:
         """What the next member is called, in words."""
         name = self._header[:100].rstrip(b"\0").decode(errors="replace")
-        return repr(name) if name else "the end"
+        return quoted(name) if name else "the end"
 
     def listed(self, one: Artifact | File, work: Path) -> None:
         """Write a file that the manifest lists. Raises BundleError where another one comes."""

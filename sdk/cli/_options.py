@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import wraps
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = [
     "TASKS",
     "Keys",
     "Listing",
+    "Output",
     "Parts",
     "Room",
     "Sectioned",
@@ -231,6 +233,18 @@ FORMATS, PRECISIONS, TASKS, PROFILES = Keys(_of("converters")), Keys(_precisions
 DEVICES = Keys(lambda: [name if name == "local" else f"{name}://" for name in _of("devices")()])
 
 
+class Output(click.Path):
+    """A file to write: that it can be is known before an hour of work is done for it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path. Raises StorageError."""
+        from edgewright.system.files import check_place
+
+        path = os.fspath(super().convert(value, param, ctx))
+        check_place(Path(os.fsdecode(path)))
+        return path
+
+
 class Listing(click.Option):
     """An option whose help ends with the keys that it takes, which are looked up when help is asked."""
 
@@ -281,7 +295,14 @@ def board_options(command: Any) -> Any:
 def device_options(command: Any) -> Any:
     """`--device`, with `--root` and `--python` there: the command runs on a board, on its active release."""
     what = "Run on the board at this URL; BUNDLE must be active there, - is whatever is."
-    return click.option("--device", metavar="URL", type=DEVICES, help=what)(board_options(command))
+    return click.option("--device", metavar="URL", type=DEVICES, callback=_named, help=what)(board_options(command))
+
+
+def _named(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """A board that was named: what an unset variable of a shell leaves would be answered by this machine."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("it is empty; give the URL of a board, such as ssh://pi, or leave it out")
+    return value
 
 
 def fleet_options(command: Any) -> Any:
@@ -435,10 +456,11 @@ def generation_options(command: Callable[..., Any]) -> Callable[..., Any]:
         if "glossary" in generation:
             from edgewright.bundle.manifest import Settings
             from edgewright.data.rows import examples
+            from edgewright.generation.glossary import agreed
             from edgewright.tasks.translation import Translation
 
             rows = examples(Path(generation["glossary"]), Translation(Settings(max_length=1)))
-            generation["glossary"] = {row.item: row.label for row in rows}
+            generation["glossary"] = agreed((row.item, row.label) for row in rows)
         if "choices" in generation:
             generation["choices"] = [word.strip() for word in generation["choices"].split(",") if word.strip()]
         if "json_schema" in generation:
@@ -446,8 +468,13 @@ def generation_options(command: Callable[..., Any]) -> Callable[..., Any]:
             from edgewright.system.files import read_capped
             from edgewright.system.untrusted import MAX_JSON_BYTES
 
-            read = read_capped(Path(generation["json_schema"]), MAX_JSON_BYTES, DataError)
-            generation["json_schema"] = read.decode("utf-8", "replace")
+            path = generation["json_schema"]
+            try:
+                read = read_capped(Path("/dev/stdin" if path == "-" else path), MAX_JSON_BYTES, DataError)
+                generation["json_schema"] = read.decode("utf-8-sig")
+            except (OSError, UnicodeDecodeError) as error:
+                words = error.strerror if isinstance(error, OSError) else f"it is not UTF-8 at byte {error.start}"
+                raise DataError(f"cannot read {path}: {words}", hint="give a file with a JSON Schema") from error
         return command(**given, generation=generation)
 
     wrapped.__doc__ = command.__doc__

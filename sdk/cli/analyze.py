@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgewright.cli._options import Parts, example, output_options, task_option
+from edgewright.cli._options import Output, Parts, example, output_options, task_option
 from edgewright.cli._progress import status
 from edgewright.cli._tables import emit
 
@@ -25,9 +25,7 @@ def command() -> None:
 @click.argument("source", type=click.Path())
 @click.argument("text")
 @click.argument("second", required=False)
-@click.option(
-    "-o", "--out", type=click.Path(dir_okay=False), help="Where to draw it: FILE.html, or FILE.png (matplotlib)."
-)
+@click.option("-o", "--out", type=Output(dir_okay=False), help="Where to draw it: FILE.html, or FILE.png (matplotlib).")
 @click.option("--tokens", default=64, show_default=True, help="Cut the text at so many tokens.")
 @click.option("--threads", default=1, show_default=True, help="Threads of torch.")
 @task_option(_TASK_HELP)
@@ -63,7 +61,7 @@ def _attention(source: str, text: str, *, second: str | None, as_json: bool, qui
 @click.option("--data", required=True, type=click.Path(), help="Rows with a text and a label, or with tokens and tags.")
 @click.option("--rows", default=2000, show_default=True, help="Texts to take, evenly over the file.")
 @click.option("--seed", default=0, show_default=True, help="Of the control task.")
-@click.option("-o", "--out", type=click.Path(dir_okay=False), help="Draw the accuracies over the layers: FILE.html.")
+@click.option("-o", "--out", type=Output(dir_okay=False), help="Draw the accuracies over the layers: FILE.html.")
 @click.option("--threads", default=1, show_default=True, help="Threads of torch.")
 @task_option(_TASK_HELP)
 @output_options

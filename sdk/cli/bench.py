@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import click
 from edgewright.cli._instructions import counts
 from edgewright.cli._options import (
     GIVEN,
+    Output,
     artifact_options,
     column_options,
     device_options,
@@ -24,6 +26,8 @@ from edgewright.errors import ConnectionLost, one_line
 from edgewright.system.words import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgewright.boards.native.place import NativePlace
     from edgewright.measure.regression import Comparison
     from edgewright.measure.rows import Row, Run
@@ -32,6 +36,11 @@ if TYPE_CHECKING:
     from edgewright.system.shown import Results
 
 __all__ = ["command"]
+
+_AT_ONCE = ("out", "against", "baseline", "batch", "sustained", "roofline")
+"""Options of a bundle whose artifacts give their answers at once."""
+_OF_DECODERS = ("tokens", "written")
+"""And those of one that goes on with a prompt, which a translator is not."""
 
 
 @click.command("bench", epilog=example("bench sentiment --tokens 16,128 --threads 1,2 --out run.json"))
@@ -46,7 +55,7 @@ __all__ = ["command"]
 @click.option("--least-ms", default=250.0, show_default=True, help="Least time of a process's timed runs.")
 @click.option("--sustained", default=0.0, help="Go on for so many seconds, and show the drift.")
 @click.option("--roofline", is_flag=True, help="Measure the machine's peaks too, and each row's share of them.")
-@click.option("-o", "--out", type=click.Path(), help="Keep the rows, raw samples and all, in this file.")
+@click.option("-o", "--out", type=Output(), help="Keep the rows, raw samples and all, in this file.")
 @click.option("--against", type=click.Path(), help="Another bundle: measure both in turn and compare.")
 @click.option("--baseline", type=click.Path(), help="A file of --out: compare with its rows.")
 @click.option("--fail-over", default="5%", show_default=True, help="The slow-down that fails, with --baseline.")
@@ -87,11 +96,13 @@ def command(bundle: str, **options: Any) -> None:
     line = one_line(typed(), rows.MOST_WORDS)
     measured = place.opened() if place else bundle
     run = bench(measured, plan, **chosen, place=place, command=line, progress=show)
-    if options["out"]:
-        rows.write(run, Path(options["out"]))
     compared = with_baseline(run, kept) if kept else []
     printed_rows = [_compared(one) for one in compared] if kept else [_row(row) for row in run.rows]
-    emit(printed_rows, **printed, notes=_notes(run.rows, run.problems))
+    try:
+        if options["out"]:
+            rows.write(run, Path(options["out"]))
+    finally:  # what was measured is seen, whatever became of the file
+        emit(printed_rows, **printed, notes=_notes(run.rows, run.problems))
     _check_whole(run, options["out"])
     check(compared, allowed)
 
@@ -104,6 +115,7 @@ def _writes(bundle: str, lengths: tuple[int, ...], options: dict[str, Any]) -> b
     task = None if far else Bundle.open(bundle).task()
     if task is None or not task.generates:
         return False
+    _check_written(_OF_DECODERS if task.reads_source else ("input_",))
     native = _without_python(bundle, options) if options["device"] else None
     if options["device"] and not native:
         from edgewright.cli._on_device import ask
@@ -116,6 +128,17 @@ def _writes(bundle: str, lengths: tuple[int, ...], options: dict[str, Any]) -> b
         table = [{**artifact_row(r.artifact), **r.record(), "score": score_record(r.artifact.score)} for r in rows]
         emit(table, as_json=options["as_json"], form=options["form"], notes=notes)
     return True
+
+
+def _check_written(others: Sequence[str]) -> None:
+    """Raise click.UsageError for an option that was given, and means nothing to a model that writes."""
+    context = click.get_current_context()
+    given = [name for name in (*_AT_ONCE, *others) if context.get_parameter_source(name) in GIVEN]
+    if given:
+        name = given[0].rstrip("_")
+        whose = "a decoder" if name in _OF_DECODERS else "models that answer at once"
+        how = "texts of --input" if others == _OF_DECODERS else "prompts of --tokens"
+        raise click.UsageError(f"--{name} is of {whose}: this one is timed on {how}, and its rows are printed alone")
 
 
 def _translated(bundle: str, options: dict[str, Any]) -> Results[TranslatingRow]:
@@ -193,9 +216,12 @@ def _numbers(words: str, option: str) -> tuple[int, ...]:
 
 def _share(words: str) -> float:
     try:
-        return float(words.removesuffix("%")) / 100
-    except ValueError as error:
-        raise click.BadParameter(f"{words!r} is not a percentage such as 5%", param_hint="--fail-over") from error
+        share = float(words.removesuffix("%")) / 100
+    except ValueError:
+        share = math.nan
+    if not 0 <= share < math.inf:  # what is no number would never be exceeded
+        raise click.BadParameter(f"{words!r} is not a percentage such as 5%", param_hint="--fail-over")
+    return share
 
 
 def _texts(path: str) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._options import artifact_options, device_options, example, quiet_option
+from edgewright.cli._options import Output, artifact_options, device_options, example, quiet_option
 from edgewright.cli._tables import emit
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ __all__ = ["command"]
 @click.option("--runs", default=50, show_default=True, help="Profiled runs.")
 @click.option("--by", type=click.Choice(["kind", "layer", "operator"]), default="kind", help="What a line stands for.")
 @click.option("--why", help="Instead, hold this precision against fp32 and say why it is as fast as it is.")
-@click.option("--trace", "trace_", type=click.Path(), help="Write one run as a trace that Perfetto opens.")
-@click.option("--html", "page_", type=click.Path(), help="Write a page with a flame chart of the model's modules.")
-@click.option("-o", "--out", type=click.Path(), help="Keep every operator in this file, for `edgewright report`.")
+@click.option("--trace", "trace_", type=Output(), help="Write one run as a trace that Perfetto opens.")
+@click.option("--html", "page_", type=Output(), help="Write a page with a flame chart of the model's modules.")
+@click.option("-o", "--out", type=Output(), help="Keep every operator in this file, for `edgewright report`.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with every operator.")
 @artifact_options
 @device_options

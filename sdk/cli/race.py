@@ -12,6 +12,7 @@ from edgewright.cli._options import (
     GIVEN,
     PRECISIONS,
     Listing,
+    Output,
     column_options,
     device_options,
     example,
@@ -80,7 +81,7 @@ _EVERY = "onnx,tflite,executorch,torchscript"
     show_default=True,
     help="What decides: the time of an inference, the processor's, or its energy where there is a meter.",
 )
-@click.option("--rows", "rows_", type=click.Path(), help="Keep the entrants' rows in this file.")
+@click.option("--rows", "rows_", type=Output(), help="Keep the entrants' rows in this file.")
 @click.option("--dry-run", is_flag=True, help="Do not write the choice into the bundle.")
 @click.option(
     "--flash", is_flag=True, help="With --device or --hosts: flash the bundle before, and again with the choice in it."
@@ -130,11 +131,11 @@ def _writers(
     from edgewright.measure.writing import WritingPlan
     from edgewright.measure.writing_race import race_writing
 
-    strange = [name for name in ("input_", "rows_", "device", "flash") if options[name]]
+    strange = [name for name in ("input_", "rows_", "device", "flash") if options[name]] + _given("buckets")
     if strange:
         what = f"--{strange[0].rstrip('_')} is of models that answer at once"
         raise click.UsageError(f"{what}: a decoder is raced on this machine, at prompts of --tokens")
-    typed = click.get_current_context().get_parameter_source("tokens") in GIVEN
+    typed = _given("tokens")
     plan = WritingPlan(
         prompts=_numbers(options["tokens"], "--tokens") if typed else WritingPlan.prompts,
         written=options["written"],
@@ -228,6 +229,10 @@ def _bundle(source: str, options: dict[str, Any], show: Callable[[str], None]) -
     from edgewright.bundle.bundle import MANIFEST, Bundle
 
     if (Path(source) / MANIFEST).is_file():
+        for_build = _given("out", "formats", "precisions", "data")
+        if for_build:
+            said = f"--{for_build[0].removesuffix('s')} is for a model that is built now, {source} is a bundle"
+            raise click.UsageError(f"{said}: all its artifacts are raced")
         return Bundle.open(source), []
     if not options["out"]:
         raise click.UsageError(f"{source} is no bundle: give --out for the one to build")
@@ -238,6 +243,12 @@ def _bundle(source: str, options: dict[str, Any], show: Callable[[str], None]) -
         if not (Path(options["out"]) / MANIFEST).is_file():
             raise
         return Bundle.open(options["out"]), [f"out before the race: {_first(error)}"]
+
+
+def _given(*names: str) -> list[str]:
+    """Those options that somebody gave."""
+    context = click.get_current_context()
+    return [name for name in names if context.get_parameter_source(name) in GIVEN]
 
 
 def _first(error: EdgewrightError) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from msgspec import to_builtins
 
-from edgewright.cli._options import example, quiet_option
+from edgewright.cli._options import Output, example, quiet_option
 from edgewright.cli._tables import wrote
 
 __all__ = ["command"]
@@ -16,7 +16,7 @@ __all__ = ["command"]
 
 @click.command("report", epilog=example("report run.json --html report.html"))
 @click.argument("files", type=click.Path(), nargs=-1, required=True)
-@click.option("--html", "page", type=click.Path(), help="Write one page that needs nothing else here.")
+@click.option("--html", "page", type=Output(), help="Write one page that needs nothing else here.")
 @click.option("--baseline", type=click.Path(), help="An earlier file of rows to compare with.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows, samples and all, as one JSON object.")
 @quiet_option

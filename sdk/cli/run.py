@@ -82,18 +82,22 @@ def command(
     """Answer texts, one JSON line each, as they come; talk with a decoder."""
     from edgewright.bundle.bundle import Bundle
     from edgewright.inference.pipeline import load
+    from edgewright.tasks import check_asked
 
     if texts and input_:
         raise click.UsageError("give texts or --input, one of the two")
     task = None if device else Bundle.of(bundle).task()
     writes = task is not None and task.generates
-    if not (writes or texts or input_):
+    talks = writes and sys.stdin is not None and sys.stdin.isatty()
+    if not (talks or texts or input_):
         input_ = _piped()
     if device:
         from edgewright.cli._on_device import ask
 
         _print(ask(generation=generation).tree["rows"], as_json=as_json)
         return
+    if task:
+        check_asked(task, written=(generation, system, raw, stats, context is not None), paired=(pair, query))
     chosen: dict[str, Any] = {"format": format_, "precision": precision, "engine": engine, "threads": threads}
     chosen["workers"] = workers
     if task is not None and task.reads_source:
@@ -109,9 +113,6 @@ def command(
         _generate(generator, texts, input_, given, system=system, raw=raw, stats=stats, as_json=as_json)
         return
     pipeline = load(bundle, **chosen, **asked(options))
-    if generation or system or raw or stats or context:
-        what = f"{pipeline.task.name} gives its answer at once: the options of a decoder mean nothing"
-        raise click.UsageError(what)
     items = iter(texts) if texts else _items(str(input_))
     every: Any = items if pair is None else ({"text": item, "text_pair": pair} for item in items)
     if query is not None:
@@ -166,7 +167,7 @@ def _translate(
             sys.stdout.flush()
         click.echo()
         return
-    _print((translator.row(text, options) for text in texts or _items(input_ or "-")), as_json=as_json)
+    _print(translator.rows(texts or _items(input_ or "-"), options), as_json=as_json)
 
 
 def _print(rows: Iterable[dict[str, Any]], *, as_json: bool) -> None:

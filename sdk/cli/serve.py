@@ -33,8 +33,14 @@ __all__ = ["command"]
 )
 @click.option("--model-name", help="With --http: the model's name in requests; by default the bundle's directory.")
 @click.option("--context", type=int, help="With --http: the most tokens of a conversation; memory goes with them.")
-@click.option("--max-waiting", type=int, help="With --http: requests that wait for the model at once.  [default: 32]")
-@click.option("--batch-size", type=int, help="With --http: answers that are written at once.  [default: 4]")
+@click.option(
+    "--max-waiting",
+    type=click.IntRange(1),
+    help="With --http: requests that wait for the model at once.  [default: 32]",
+)
+@click.option(
+    "--batch-size", type=click.IntRange(1), help="With --http: answers that are written at once.  [default: 4]"
+)
 @click.option("--engine", help="The engine, where a format has several.")
 @click.option("--threads", type=int, help="Engine threads; by default what a race chose for this machine, or 1.")
 @click.option(
@@ -43,8 +49,14 @@ __all__ = ["command"]
 @click.option(
     "--spin", is_flag=True, help="Engine threads wait awake between requests: quicker, and busy all the time."
 )
-@click.option("--max-connections", default=64, show_default=True, help="Clients at once.")
-@click.option("--max-request-bytes", default=2**20, show_default=True, help="The longest line or body that is read.")
+@click.option("--max-connections", type=click.IntRange(1), default=64, show_default=True, help="Clients at once.")
+@click.option(
+    "--max-request-bytes",
+    type=click.IntRange(1),
+    default=2**20,
+    show_default=True,
+    help="The longest line or body that is read.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when it serves.")
 @artifact_options
 @quiet_option
@@ -85,7 +97,7 @@ def command(
         given = {"options": {**options, "context": context}, "name": model_name or "", "batch_size": batch_size}
         _by_http(bundle, http, given, of_http, as_json=as_json)
         return
-    if model_name or context or max_waiting or batch_size:
+    if model_name or any(value is not None for value in (context, max_waiting, batch_size)):
         raise click.UsageError("--model-name, --context, --max-waiting and --batch-size go with --http")
     options["workers"] = workers
     bounds = {"request_bytes": max_request_bytes, "connections": max_connections}

@@ -21,7 +21,7 @@ from edgewright.data import rows
 from edgewright.errors import DataError, EdgewrightError, StorageError, UsageError
 from edgewright.model.source import open_source
 from edgewright.system.atomic import staged
-from edgewright.system.files import compressed_bytes, sha256, write_whole
+from edgewright.system.files import compressed_bytes, sha256, unwritten, write_whole
 from edgewright.system.progress import silent
 from edgewright.system.shown import Results, brief
 from edgewright.tasks import check_at_once
@@ -214,7 +214,7 @@ class _Chain:
         try:
             named.step.apply(before, out, self.setting)
         except OSError as error:
-            raise StorageError(f"cannot write {out}: {error.strerror or error}", hint="free some space") from error
+            raise unwritten(out, error) from error
         shutil.rmtree(out.with_name(f"{out.name}-rows"), ignore_errors=True)
         seconds = time.monotonic() - begin
         self._note(out, {"key": key, "seconds": seconds})

@@ -38,7 +38,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from edgewright.errors import ConversionFailed, EdgewrightError, StorageError
+from edgewright.errors import ConversionFailed, EdgewrightError
+from edgewright.system.files import unwritten
 from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class Converter(ABC):
         except EdgewrightError:
             raise
         except OSError as error:
-            raise StorageError(f"cannot write {out.name}: {error.strerror or error}", hint="free some space") from error
+            raise unwritten(out.name, error) from error
         except Exception as error:
             root = _root(error)
             raise ConversionFailed(f"{self.format} {spec.precision}: {type(root).__name__}: {root}") from error

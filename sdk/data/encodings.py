@@ -61,13 +61,15 @@ def encoding_of(path: Path, *, lines: bool) -> str:
 
 def _check_decodes(path: Path, file: BinaryIO, encoding: str) -> None:
     """Raise DataError where a file is not in the encoding that its first bytes tell, to the last of them."""
-    decoder = codecs.getincrementaldecoder(encoding)()
+    decoder, read = codecs.getincrementaldecoder(encoding)(), 0
     try:
         while piece := file.read(_PIECE):
+            read += len(piece)
             decoder.decode(piece)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        what = f"{path} begins as {encoding.upper()} and is not: {error.reason} at byte {error.start}"
+        at = read - len(error.object) + error.start  # a decoder keeps what a piece began of a character
+        what = f"{path} begins as {encoding.upper()} and is not: {error.reason} at byte {at}"
         raise DataError(what, hint="was it copied whole? save it as UTF-8") from error
 
 

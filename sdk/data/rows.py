@@ -25,6 +25,7 @@ from edgewright.data.hub_dataset import fetched, is_address
 from edgewright.data.tables import SURPLUS, Table, named, table_of
 from edgewright.errors import DataError, one_line
 from edgewright.system.files import MAX_LINE_BYTES, capped_lines, is_lfs_pointer, plain, read_capped, sha256
+from edgewright.system.words import counted
 from edgewright.text.encoding import pair
 
 if TYPE_CHECKING:
@@ -167,10 +168,16 @@ def opened(path: str | Path) -> File:
     try:
         status = os.stat(found)  # noqa: PTH116 - by its three numbers
     except OSError as error:
-        hint = f"a data set of the hub is hf://{path}:SPLIT"
-        hub = not found.is_absolute() and not found.suffix
-        raise DataError(f"cannot read {path}: {error.strerror}", hint=hint if hub else "") from error
+        raise DataError(f"cannot read {path}: {error.strerror}", hint=_instead_of(found)) from error
     return _opened(found, (status.st_ino, status.st_size, status.st_mtime_ns), _columns())
+
+
+def _instead_of(path: Path) -> str:
+    """What may be meant by the name of a file that is not there."""
+    if str(path) == "-":
+        return "give a file, which is read more than once; standard input is for run --input"
+    hub = not path.is_absolute() and not path.suffix
+    return f"a data set of the hub is hf://{path}:SPLIT" if hub else ""
 
 
 @lru_cache(maxsize=64)
@@ -298,7 +305,8 @@ def stream(path: str | Path, task: Task) -> Iterator[Example]:
         yield one
     if broken:
         more = f" and {broken - 3} more" if broken > 3 else ""
-        raise DataError(f"{path} has {broken} broken rows: {'; '.join(first)}{more}", hint="mend or remove them")
+        what = f"{path} has {counted(broken, 'broken row')}: {'; '.join(first)}{more}"
+        raise DataError(what, hint="mend or remove them")
     if not found:
         raise DataError(f"{path} has no rows", hint="a header line and at least one row are needed")
 

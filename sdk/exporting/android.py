@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from edgewright.errors import InputError, MissingExtra, UnsupportedConversion
 from edgewright.exporting.c import fit, write_assets
 from edgewright.system.atomic import staged
+from edgewright.system.files import scratch
 from edgewright.system.programs import run_to_end
 from edgewright.system.progress import silent
 
@@ -157,9 +157,9 @@ def sizes(project: str | Path) -> str:
 
 def _archive(work: Path, kotlinc: str, classpath: Sequence[Path]) -> None:
     """Put `edgewright.aar` beside the modules: what Gradle would make of the library."""
-    with tempfile.TemporaryDirectory() as scratch:
-        classes = Path(scratch, "classes.jar")
-        _compile(work, kotlinc, [_classes(path, Path(scratch)) for path in classpath], classes)
+    with scratch() as place:
+        classes = place / "classes.jar"
+        _compile(work, kotlinc, [_classes(path, place) for path in classpath], classes)
         with zipfile.ZipFile(work / _ARCHIVE, "w", zipfile.ZIP_DEFLATED) as archive:
             _put(archive, "AndroidManifest.xml", _MANIFEST.encode())
             _put(archive, "R.txt", b"")

@@ -10,7 +10,6 @@ import hashlib
 import json
 import shutil
 import tarfile
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from edgewright.bundle.bundle import Bundle
 from edgewright.errors import InputError, MissingExtra
 from edgewright.exporting.c import fit, write_assets
 from edgewright.system.atomic import staged
-from edgewright.system.files import read_capped
+from edgewright.system.files import read_capped, scratch
 from edgewright.system.programs import run_to_end
 from edgewright.system.progress import silent
 
@@ -110,14 +109,14 @@ def _get_engine(to: Path) -> None:
     if shutil.which("npm") is None:
         hint = f"run: apt install npm, or give a directory with its files by --engine ({_ENGINE})"
         raise MissingExtra("npm is not installed, and onnxruntime-web comes by it", hint=hint)
-    with tempfile.TemporaryDirectory() as scratch:
-        ways = ("--prefer-offline", "--fetch-retries=0", "--loglevel=error", "--pack-destination", scratch)
+    with scratch() as work:
+        ways = ("--prefer-offline", "--fetch-retries=0", "--loglevel=error", "--pack-destination", str(work))
         try:
-            done = run_to_end(["npm", "pack", *ways, _ENGINE], timeout_s=_NPM_TIMEOUT_S, cwd=Path(scratch))
+            done = run_to_end(["npm", "pack", *ways, _ENGINE], timeout_s=_NPM_TIMEOUT_S, cwd=work)
             said = next(iter(done.lines), "not a word")
         except TimeoutError as error:
             said = str(error)
-        packed = next(Path(scratch).glob("*.tgz"), None)
+        packed = next(work.glob("*.tgz"), None)
         if packed is None:
             hint = "without a network give a directory with its files by --engine"
             raise InputError(f"npm does not get {_ENGINE}: {said}", hint=hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from edgewright.errors import UsageError
 from edgewright.generation.sampling import Sampler, Sampling
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Options", "Written"]
 
+_WhenFull = Literal["stop", "slide", "refuse"]
 _Reason = Literal["end", "stop", "length", "context", "cancelled"]
 
 _NEW_TOKENS = 256
@@ -50,7 +51,7 @@ class Options:
     max_new_tokens: int = _NEW_TOKENS
     sampling: Sampling = field(default_factory=Sampling)
     stop: tuple[str, ...] = ()
-    when_full: Literal["stop", "slide", "refuse"] = "stop"
+    when_full: _WhenFull = "stop"
     lookup: int = 0
     ignore_end: bool = False
     form: Form | None = None
@@ -58,10 +59,14 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raise UsageError for a number that has no meaning."""
-        for name in ("max_new_tokens", "batch_size"):
+        for name, least in (("max_new_tokens", 1), ("batch_size", 1), ("lookup", 0)):
             value = getattr(self, name)
-            if not isinstance(value, Integral) or value < 1:
-                raise UsageError(f"{name} is {value!r}, it must be a whole number from 1")
+            if not isinstance(value, Integral) or value < least:
+                raise UsageError(f"{name} is {value!r}, it must be a whole number from {least}")
+        if not isinstance(self.stop, list | tuple) or not all(isinstance(one, str) for one in self.stop):
+            raise UsageError(f"stop is {self.stop!r}, it must be texts", hint='give ["\\n\\n"]')
+        if self.when_full not in get_args(_WhenFull):
+            raise UsageError(f"when_full is {self.when_full!r}, it must be one of {', '.join(get_args(_WhenFull))}")
         if self.batch_size > _MOST_AT_ONCE:
             raise UsageError(f"batch_size is {self.batch_size}, at most {_MOST_AT_ONCE} are answered at once")
 

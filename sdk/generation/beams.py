@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -30,6 +31,8 @@ _NEVER = np.float32(-1e9)
 """What transformers gives to what must not be chosen; it is finite, so that it can be added."""
 _MOST_BEAMS = 64
 """A choice: beyond a dozen translations get worse (Koehn and Knowles 2017, arXiv 1706.03872), and memory grows."""
+_MOST_PENALTY = 10.0
+"""Either way: a length of 7,000 tokens to this power is still a float32. Models have from 0.6 to 1."""
 
 _FEW = 0.75
 """Of a batch's sources: where no more go on, the others are dropped, which copies the caches. A choice."""
@@ -60,8 +63,10 @@ class Search:
             value = getattr(self, name)
             if type(value) is not int or not 1 <= value <= most:
                 raise UsageError(f"{name} is {value}, it must be a whole number from 1{f' to {most}' * (most < 1e9)}")
-        if not math.isfinite(self.length_penalty):
-            raise UsageError(f"length_penalty is {self.length_penalty}, it must be a number")
+        penalty: Any = self.length_penalty
+        if not isinstance(penalty, Real) or not -_MOST_PENALTY <= float(penalty) <= _MOST_PENALTY:
+            what = f"a number from {-_MOST_PENALTY:g} to {_MOST_PENALTY:g}"
+            raise UsageError(f"length_penalty is {penalty!r}, it must be {what}")
         if self.early_stopping not in (True, False, "never"):
             raise UsageError(f"early_stopping is {self.early_stopping!r}", hint='it is True, False or "never"')
 

@@ -72,9 +72,11 @@ class Form:
                 raise UsageError(f"choices is {choices!r}, it must be texts", hint='give ["yes", "no"]')
             return cls("regex", "|".join(re.escape(one) for one in choices))
         if regex is not None:
+            if not isinstance(regex, str):
+                raise UsageError(f"regex is {regex!r}, it must be a text")
             return cls("regex", regex)
         if json_schema is not None:
-            return cls("json_schema", json_schema if isinstance(json_schema, str) else json.dumps(json_schema))
+            return cls("json_schema", json_schema if isinstance(json_schema, str) else _as_json(json_schema))
         return None
 
 
@@ -200,6 +202,15 @@ class Constraint:
     def _error(self) -> str:
         """What is wrong, without the state of the parser that stands behind it."""
         return one_line(str(self._matcher.get_error()).partition("<state>")[0])
+
+
+def _as_json(schema: Any) -> str:
+    try:
+        return json.dumps(schema)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"json_schema is no JSON: {error}", hint="give a dictionary of plain values, or a text"
+        ) from error
 
 
 def _schema(text: str) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright.errors import SourceError, UnsupportedConversion
+from edgewright.errors import SourceError, UnsupportedConversion, UsageError
 from edgewright.generation.beams import Rules, Search
 from edgewright.generation.sampling import Sampling
 from edgewright.system.files import read_capped
 from edgewright.system.untrusted import MAX_JSON_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["FILE", "Defaults", "translation_defaults"]
@@ -39,7 +41,9 @@ class Defaults:
         own, model = _read(directory / FILE), _read(directory / "config.json")
         ends = own.get("eos_token_id", model.get("eos_token_id"))
         listed = ends if isinstance(ends, list) else [ends]
-        return cls(frozenset(end for end in listed if type(end) is int), Sampling.of(own))
+        with _of_file(directory):
+            sampling = Sampling.of(own)
+        return cls(frozenset(end for end in listed if type(end) is int), sampling)
 
 
 _KEPT: dict[str, tuple[Any, ...]] = {
@@ -82,16 +86,31 @@ def translation_defaults(directory: Path, context: int) -> tuple[Rules, Search]:
         start, ends, _banned(own), forced if type(forced) is int else None, own.get("renormalize_logits") is True
     )
     given = {name: own[name] for name in ("num_beams", "length_penalty", "early_stopping") if own.get(name) is not None}
-    return rules, Search(**given, max_new_tokens=context)
+    with _of_file(directory):
+        search = Search(**given, max_new_tokens=context)
+    return rules, search
+
+
+@contextmanager
+def _of_file(directory: Path) -> Iterator[None]:
+    """Settings are made of a model's own file. Raises SourceError for one that has no meaning."""
+    try:
+        yield
+    except UsageError as error:
+        raise SourceError(f"{directory / FILE}: {error}", hint="mend it, or take it out") from error
 
 
 def _banned(own: dict[str, Any]) -> tuple[int, ...]:
     """The tokens that never come. Raises UnsupportedConversion for sequences of several."""
     listed = own.get("bad_words_ids") or []
-    if any(not isinstance(words, list) or len(words) != 1 for words in listed):
+    if not isinstance(listed, list) or not all(_is_one(words) for words in listed):
         what = "bad_words_ids with words of several tokens are not carried out"
         raise UnsupportedConversion(what, hint="those of Marian models are one token each")
     return tuple(words[0] for words in listed)
+
+
+def _is_one(words: Any) -> bool:
+    return isinstance(words, list) and len(words) == 1 and type(words[0]) is int
 
 
 def _read(path: Path) -> dict[str, Any]:

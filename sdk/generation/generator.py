@@ -115,12 +115,16 @@ class Generator:
 
         With a `batch_size` above 1 so many are written at once, one run of the engine for a token of each, which is
         faster than one after the other; where an artifact cannot, they are written one after the other. At fp32 each
-        has the tokens that it has alone; products with integers may have other kernels for one row than for several.
+        has the tokens that it has alone. At int8 ONNX Runtime multiplies several rows in another way than one, with
+        logits that differ as much as those of int8 from fp32 do: an answer may be another one, as good.
 
         Raises:
             UsageError: an option has no meaning, or a prompt does not fit the context.
             DataError: a prompt is neither a text nor messages.
         """
+        if isinstance(prompts, str | bytes | dict) or not hasattr(prompts, "__iter__"):
+            what = f"a {type(prompts).__name__} is not several prompts"
+            raise DataError(what, hint="give a list of them, or ask for one by calling the generator")
         chosen = self.options(**options)
         rows = self._rows(chosen.batch_size) if chosen.batch_size > 1 else None
         if rows is None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from edgewright.errors import DataError, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["MOST_TERMS", "Glossary"]
+__all__ = ["MOST_TERMS", "Glossary", "agreed"]
 
 MOST_TERMS = 10_000
 """A choice: a dictionary of a trade; the pattern of them all is kept in memory."""
@@ -36,6 +36,7 @@ class Glossary:
         for source, target in self.terms.items():
             if not (isinstance(source, str) and isinstance(target, str) and source.strip() and target.strip()):
                 raise DataError(f"the glossary's {quoted(str(source))} stands for nothing", hint="give both terms")
+        agreed(self.terms.items())
 
     @cached_property
     def _known(self) -> dict[str, str]:
@@ -52,3 +53,16 @@ class Glossary:
             return ()
         found = (self._known.get(match.group().lower()) for match in self._pattern.finditer(sentence))
         return tuple(dict.fromkeys(target for target in found if target))
+
+
+def agreed(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Source terms and what stands for each, as they are given. Raises DataError where one stands for two."""
+    found: dict[str, str] = {}
+    known: dict[str, str] = {}
+    for source, target in pairs:
+        other = known.setdefault(source.strip().lower(), target.strip())
+        if other != target.strip():
+            what = f"the glossary's {quoted(source)} stands for {quoted(other)} and for {quoted(target)}"
+            raise DataError(what, hint="leave one of them; upper and lower case are the same there")
+        found[source] = target
+    return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +17,24 @@ import numpy as np
 from edgewright.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
 __all__ = ["Sampler", "Sampling"]
+
+_LEAST, _MOST = 1e-30, 1e30
+"""What a logit, some hundreds at most, may be divided by or multiplied with and be a finite float32."""
+_RULES: tuple[tuple[str, type, str, Callable[[Any], bool]], ...] = (
+    ("temperature", Real, "a number from 0", lambda value: 0 <= value < math.inf),
+    ("top_k", Integral, "a whole number from 0", lambda value: value >= 0),
+    ("top_p", Real, "above 0 and at most 1", lambda value: 0 < value <= 1),
+    ("min_p", Real, "from 0 to 1", lambda value: 0 <= value <= 1),
+    ("repetition_penalty", Real, f"from {_LEAST:g} to {_MOST:g}", lambda value: _LEAST <= value <= _MOST),
+    ("no_repeat_ngram_size", Integral, "a whole number from 0", lambda value: value >= 0),
+    ("seed", Integral, "a whole number from 0", lambda value: value >= 0),
+)
+"""Of each setting, its kind, the words for what it must be, and whether it is."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +42,7 @@ class Sampling:
     """How a token is chosen.
 
     Attributes:
-        temperature: what logits are divided by; 0 is greedy, always the likeliest token.
+        temperature: what logits are divided by; 0 is greedy, always the likeliest token, and so is less than 1e-30.
         top_k: only so many of the likeliest; 0 is all.
         top_p: only the likeliest that together have this probability (arXiv 1904.09751).
         min_p: only those with at least this share of the likeliest one's probability (arXiv 2407.01082).
@@ -48,20 +62,10 @@ class Sampling:
 
     def __post_init__(self) -> None:
         """Raise UsageError for a value that has no meaning."""
-        whole = math.isfinite(self.temperature) and self.temperature >= 0
-        _check("temperature", self.temperature, "a number from 0", fits=whole)
-        _check("top_k", self.top_k, "a whole number from 0", fits=self.top_k >= 0)
-        _check("top_p", self.top_p, "above 0 and at most 1", fits=0 < self.top_p <= 1)
-        _check("min_p", self.min_p, "from 0 to 1", fits=0 <= self.min_p <= 1)
-        penalty = math.isfinite(self.repetition_penalty) and self.repetition_penalty > 0
-        _check("repetition_penalty", self.repetition_penalty, "a number above 0", fits=penalty)
-        _check(
-            "no_repeat_ngram_size",
-            self.no_repeat_ngram_size,
-            "a whole number from 0",
-            fits=self.no_repeat_ngram_size >= 0,
-        )
-        _check("seed", self.seed, "a whole number from 0", fits=self.seed is None or self.seed >= 0)
+        for name, kind, wanted, fits in _RULES:
+            value = getattr(self, name)
+            if not (isinstance(value, kind) and fits(value)) and (name, value) != ("seed", None):
+                raise UsageError(f"{name} is {value!r}, it must be {wanted}")
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Sampling:
@@ -74,11 +78,6 @@ class Sampling:
             )  # transformers' own defaults (generation_config.py)
         kept = ("repetition_penalty", "no_repeat_ngram_size")
         return cls(**{name: given[name] for name in kept if name in given})
-
-
-def _check(name: str, value: object, wanted: str, *, fits: bool) -> None:
-    if not fits:
-        raise UsageError(f"{name} is {value}, it must be {wanted}")
 
 
 class Sampler:
@@ -101,7 +100,7 @@ class Sampler:
         if how.repetition_penalty != 1 or how.no_repeat_ngram_size:
             logits = self._ruled(logits, before)
             best = int(logits.argmax())
-        if how.temperature == 0 or how.top_k == 1 or not math.isfinite(logits[best]):  # the rules may leave none
+        if how.temperature < _LEAST or how.top_k == 1 or not math.isfinite(logits[best]):  # the rules may leave none
             return best
         tokens, shares = self._candidates(logits)
         drawn = self._random.random() * shares.sum()

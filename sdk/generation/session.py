@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
@@ -17,7 +18,6 @@ from edgewright.system.files import plain, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
     from zipfile import ZipFile
 
     from numpy.typing import NDArray
@@ -107,7 +107,7 @@ class CacheSession:
         """How many more tokens fit."""
         return self.decoder.context - len(self.tokens)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the tokens and the cache to a file. Raises StorageError."""
         import io
 
@@ -115,15 +115,15 @@ class CacheSession:
         arrays = {f"a{at}": array for at, array in enumerate(self.decoder.keys_and_values())}
         file = io.BytesIO()
         np.savez(file, head=np.frombuffer(json.dumps(head).encode(), np.uint8), **arrays)  # type: ignore[arg-type]
-        write_whole(path, file.getvalue())
+        write_whole(Path(path), file.getvalue())
 
-    def resume(self, path: Path) -> None:
+    def resume(self, path: str | Path) -> None:
         """Go on from a saved session.
 
         Raises:
             DataError: the file is none, or belongs to another artifact.
         """
-        head, arrays = _saved(path)
+        head, arrays = _saved(Path(path))
         if head.get("artifact") != self.artifact:
             what = f"{path} belongs to the artifact {str(head.get('artifact'))[:12]}, this one is {self.artifact[:12]}"
             raise DataError(what, hint="a session goes on in the very artifact that began it")

@@ -74,10 +74,15 @@ class TextStream:
         return self._without_stop(piece, last=True)
 
     def _beginning(self, after: Sequence[int]) -> list[int]:
-        """The last tokens of `after` that are whole characters, [] where they are none."""
-        kept = list(after[-_CONTEXT:])
-        whole = kept and not _BYTE.match(self._name(kept[-1])) and not self._decode(kept).endswith(_UNKNOWN)
-        return kept if whole else []
+        """The last tokens of `after` that end with a whole character, [] where there are none.
+
+        Nor with a byte, such as the line break of a prompt to Llama: more of them would be decoded with it as one run.
+        """
+        for end in range(len(after), 0, -1):
+            kept = list(after[max(0, end - _CONTEXT) : end])
+            if not _BYTE.match(self._name(kept[-1])) and not self._decode(kept).endswith(_UNKNOWN):
+                return kept
+        return []
 
     def _forget(self, text: str) -> None:
         """Keep as context only the tokens since the last call that gave text: the next one is decoded after them."""

@@ -18,7 +18,7 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from edgewright.errors import DataError, UsageError, quoted
+from edgewright.errors import DataError, EdgewrightError, UsageError, quoted
 from edgewright.generation.beams import Search, write
 from edgewright.generation.flags import flags
 from edgewright.generation.forced import write_forced
@@ -207,7 +207,25 @@ class Translator:
         """A text and its answer as plain JSON values: what `edgewright run` and `edgewright serve` print."""
         chosen = options or self.defaults
         (found,) = self.translations([text], chosen)
-        return {"text": text, "answer": [found.answer(details=chosen.details)]}
+        return _row(text, found, chosen)
+
+    def rows(self, texts: Iterable[str], options: Options) -> Iterator[dict[str, Any]]:
+        """As `row`, of several: as many are read before the first is given as sentences are written at once.
+
+        Raises what a call raises, where the row of the text would come.
+        """
+        given = iter(texts)
+        while several := list(islice(given, options.batch_size)):
+            yield from self._together(several, options) if len(several) > 1 else [self.row(several[0], options)]
+
+    def _together(self, texts: Sequence[str], options: Options) -> Iterator[dict[str, Any]]:
+        try:
+            found = self.translations(texts, options)
+        except EdgewrightError:  # of one of them; those before it have their answers
+            yield from (self.row(text, options) for text in texts)
+            return
+        for text, one in zip(texts, found, strict=True):
+            yield _row(text, one, options)
 
     def sources(self, text: str) -> list[list[int]]:
         """The token ids of the sentences of a text, as the model is given them."""
@@ -327,6 +345,10 @@ class Translator:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _row(text: str, found: Translation, options: Options) -> dict[str, Any]:
+    return {"text": text, "answer": [found.answer(details=options.details)]}
 
 
 def _joined(parts: Sequence[_Part], found: Iterator[Sentence]) -> Translation:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
+from edgewright.errors import UsageError
 from edgewright.generation.beams import Search, write
 from edgewright.generation.defaults import Defaults, translation_defaults
 from edgewright.generation.generator import Generator
@@ -23,18 +25,33 @@ if TYPE_CHECKING:
     from edgewright.tasks import Task
     from edgewright.text.tokenizer import Tokenizer
 
-__all__ = ["generator_over", "open_generator", "open_translator", "prove_translator"]
+__all__ = ["generator_over", "open_generator", "open_translator", "prove_translator", "room_of"]
 
 
 def open_generator(
     bundle: Bundle, artifact: Artifact, runtime: Runtime, *, threads: int, context: int | None = None
 ) -> Generator:
-    """A generator over an artifact whose files have been checked, with a cache of at most `context` tokens."""
-    most = bundle.manifest.settings.max_length
+    """A generator over an artifact whose files have been checked, with a cache of at most `context` tokens.
+
+    Raises as `room_of` does.
+    """
     path = bundle.directory / artifact.path
     tokenizer = _tokenizer(bundle)
-    decoder = runtime.open_decoder(path, threads=threads, context=min(context or most, most))
+    decoder = runtime.open_decoder(path, threads=threads, context=room_of(bundle, context))
     return generator_over(bundle, artifact, tokenizer, decoder, engine=runtime.engine, threads=threads)
+
+
+def room_of(bundle: Bundle, context: int | None) -> int:
+    """The most tokens that a model of the bundle shall hold at once: at most as many as it was made for.
+
+    Raises:
+        UsageError: no such number of them can be.
+    """
+    most = bundle.manifest.settings.max_length
+    given: Any = most if context is None else context
+    if not isinstance(given, Integral) or given < 1:
+        raise UsageError(f"context is {context!r}, it must be a whole number from 1", hint=f"the model has {most}")
+    return min(int(given), most)
 
 
 def generator_over(
@@ -55,12 +72,14 @@ def generator_over(
 def open_translator(
     bundle: Bundle, artifact: Artifact, runtime: Runtime, task: Task, *, threads: int, context: int | None = None
 ) -> Translator:
-    """A translator over an artifact whose files have been checked, of sentences of at most `context` tokens."""
-    most = bundle.manifest.settings.max_length
-    rules, search = translation_defaults(bundle.directory, most)
+    """A translator over an artifact whose files have been checked, of sentences of at most `context` tokens.
+
+    Raises as `room_of` does.
+    """
+    rules, search = translation_defaults(bundle.directory, bundle.manifest.settings.max_length)
     path = bundle.directory / artifact.path
     tokenizer = _tokenizer(bundle)
-    model = runtime.open_encoder_decoder(path, threads=threads, context=min(context or most, most))
+    model = runtime.open_encoder_decoder(path, threads=threads, context=room_of(bundle, context))
     return Translator(
         tokenizer,
         model,

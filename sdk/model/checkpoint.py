@@ -81,6 +81,9 @@ def _vocabulary(path: Path, given: str | Path | None) -> Path:
         if not Path(given).is_file():
             raise SourceError(f"{given} is no file", hint="give the vocabulary of llama2.c, such as tok512.bin")
         return Path(given).absolute()
+    if path.suffix.lower() == ".gguf":
+        size = path.stat().st_size
+        raise SourceError(f"{path} begins as no GGUF file does, it has {size} bytes", hint="was it fetched whole?")
     beside = sorted(path.parent.glob("tok*.bin"))
     if len(beside) != 1:
         what = f"{path} is no GGUF file, and {len(beside)} vocabularies tok*.bin lie beside it"

@@ -19,7 +19,7 @@ from edgewright.searching.front import Limits, Trial, front, winner
 from edgewright.searching.page import page
 from edgewright.searching.space import Space
 from edgewright.searching.trial import bits_of, make, measure
-from edgewright.system.files import write_whole
+from edgewright.system.files import unwritten, write_whole
 from edgewright.system.progress import silent
 from edgewright.system.shown import brief, table_of
 from edgewright.tasks import check_at_once
@@ -167,7 +167,7 @@ class _Workshop:
             made = make(self.source, self.space.recipe(point), work, self.setting, watch, bits_of(asked))
             found = measure(made, asked, work, self.setting)
         except OSError as error:
-            raise StorageError(f"cannot write {work}: {error.strerror or error}", hint="free some space") from error
+            raise unwritten(work, error) from error
         except Exception:  # whatever it is, it will be the same again
             shutil.rmtree(work, ignore_errors=True)
             raise

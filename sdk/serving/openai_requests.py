@@ -101,7 +101,7 @@ class GenerationRequest(Struct, kw_only=True):
 
     def _check(self) -> None:
         if self.n not in (None, 1):
-            _refuse("n", f"{self.n} answers are asked for, one is given", "unsupported_value")
+            _refuse("n", f"is {self.n}, one answer is given", "unsupported_value")
         if isinstance(self.stop, list) and len(self.stop) > _MOST_STOPS:
             _refuse("stop", f"has {len(self.stop)} strings, at most {_MOST_STOPS} are taken")
         limit = self.limit()
@@ -283,8 +283,8 @@ def _invalid(words: str) -> Refused:
         return Refused(HTTPStatus.BAD_REQUEST, f"You must provide the parameter {name!r}.", param=name)
     place = re.search(r" - at `\$\.?(.*?)`", words)
     name = place[1] if place else None
-    what = words.partition(" - at ")[0]
-    return Refused(HTTPStatus.BAD_REQUEST, f"Invalid value for {name!r}: {what}.", param=name, code="invalid_type")
+    what = f"Invalid value for {repr(name) if name else 'the body'}: {words.partition(' - at ')[0]}."
+    return Refused(HTTPStatus.BAD_REQUEST, what, param=name, code="invalid_type")
 
 
 def _unsupported(request: Struct, name: str) -> None:

@@ -23,17 +23,18 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
 from edgewright.errors import ChildFailed, from_record, quoted
+from edgewright.system.files import scratch
 from edgewright.system.interpreter import here
 from edgewright.system.preload import ORDERED, fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from edgewright.system.preload import Forked
 
@@ -144,10 +145,12 @@ def call(
         EdgewrightError: the one that the function raised.
         ChildFailed: it crashed, was killed, or went over a limit.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        answer, path = _Answer(progress=progress), log or Path(scratch, "log")
+    with scratch() as place:
+        answer, path = _Answer(progress=progress), log or place / "log"
+        # what a library puts among temporary files and a kill keeps it from removing goes with the directory
+        own = {"PYTHONUNBUFFERED": "1", "TMPDIR": str(place), **(env or {})}
         with path.open("ab") as sink:
-            start = _Start(child.target, tuple(preload), {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})})
+            start = _Start(child.target, tuple(preload), {**os.environ, **own})
             code, verdict = _supervise(start, child.asked(request), answer, limits, sink)
         if answer.error:
             raise from_record(answer.error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import json
@@ -13,6 +14,7 @@ from typing import Any
 import msgspec
 
 from edgewright.errors import EdgewrightError
+from edgewright.system.files import unwritten
 from edgewright.system.keeper import adopt, keep
 
 __all__ = ["work"]
@@ -38,6 +40,12 @@ def work(target: str, fd: int) -> None:
         tell(result=msgspec.to_builtins(answer))
     except EdgewrightError as error:
         tell(error=error.record())
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        # The log of a child may lie on that disk, too, and its last words would not
+        hint = "set TMPDIR to a directory elsewhere"
+        tell(error=unwritten(error.filename or "what a step makes", error, hint=hint).record())
 
 
 def _named(place: str) -> Any:

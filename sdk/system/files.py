@@ -38,6 +38,7 @@ __all__ = [
     "alone",
     "capped_lines",
     "check_free",
+    "check_place",
     "compressed_bytes",
     "copy_whole",
     "home",
@@ -51,6 +52,7 @@ __all__ = [
     "scratch_beside",
     "sha256",
     "size_of",
+    "unwritten",
     "write_whole",
     "writing",
 ]
@@ -187,14 +189,42 @@ def home(variable: str, below: str) -> Path:
         raise StorageError(f"this user has no home directory for {below}", hint=f"set HOME, or {variable}") from error
 
 
+def unwritten(place: str | Path, error: OSError, *, hint: str = "choose another place") -> StorageError:
+    """The error for what could not be written, with what to do next: only a full disk wants space."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    said = f"cannot write {place}: {error.strerror or error}"
+    return StorageError(said, hint=f"free some space, or {hint}" if full else hint)
+
+
+def check_place(out: Path) -> None:
+    """Raise StorageError where an output could not be written, before any work is done for it."""
+    try:
+        known = _barred(_end(out))
+    except OSError as error:
+        raise unwritten(out, error, hint="give another file") from error
+    if known:
+        raise unwritten(out, OSError(known, os.strerror(known)), hint="give another file")
+
+
+def _barred(end: Path) -> int:
+    """What the system would say of a file to be written there, 0 where nothing bars it."""
+    if end.is_dir():
+        return errno.EISDIR
+    if not end.parent.is_dir():
+        return errno.ENOTDIR
+    return errno.EACCES if size_of(end) is not None and not os.access(end.parent, os.W_OK | os.X_OK) else 0
+
+
 def check_free(out: Path, *, force: bool) -> None:
-    """Raise StorageError where an output is a directory, or a file or link that only `force` replaces."""
+    """The same, and where an output is a directory, or a file or link that only `force` replaces."""
     if not os.path.lexists(out):
+        check_place(out)
         return
     if out.is_dir():
         raise StorageError(f"{out} exists and is a directory", hint="choose another place")
     if not force and size_of(out) is not None:
         raise StorageError(f"{out} exists", hint="use --force to replace it, or choose another place")
+    check_place(out)
 
 
 def size_of(out: Path) -> int | None:
@@ -243,9 +273,7 @@ def writing(path: Path, *, mode: int = 0o666, beside: Path | None = None) -> Ite
         with _replacing(end, mode, beside or end.parent) as file:
             yield file
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        hint = "free some space, or give another file" if full else "give another file"
-        raise StorageError(f"cannot write {path}: {error.strerror or error}", hint=hint) from error
+        raise unwritten(path, error, hint="give another file") from error
 
 
 def _end(path: Path) -> Path:

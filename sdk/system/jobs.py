@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgewright.errors import ChildFailed
 from edgewright.system.child import Limits, call
 from edgewright.system.progress import silent
 
@@ -28,10 +30,19 @@ class Jobs:
     progress: Callable[[str], None] = silent
 
     def run(self, child: Child[Asked, Given], request: Asked, *, preload: Sequence[str] = ()) -> Given:
-        """Give what the function answers. Raises what it raises, or ChildFailed, whose hint names the log."""
-        handle, name = tempfile.mkstemp(prefix="edgewright-", suffix=".log")
+        """Give what the function answers. Raises what it raises, or ChildFailed, whose hint names the log.
+
+        No log is kept that nothing names: a child that says what is wrong has said it.
+        """
+        handle, name = tempfile.mkstemp(prefix="log-", dir=self.scratch)
         os.close(handle)
-        log = Path(name)
-        answer = call(child, request, preload=preload, limits=self.limits, log=log, progress=self.progress)
-        log.unlink()
-        return answer
+        try:
+            return call(child, request, preload=preload, limits=self.limits, log=Path(name), progress=self.progress)
+        except ChildFailed as error:
+            if name not in error.hint:
+                raise
+            handle, kept = tempfile.mkstemp(prefix="edgewright-", suffix=".log")
+            os.close(handle)
+            raise ChildFailed(error.message, hint=error.hint.replace(name, shutil.move(name, kept))) from error
+        finally:
+            Path(name).unlink(missing_ok=True)

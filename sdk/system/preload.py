@@ -18,6 +18,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -127,7 +128,7 @@ class _ForkServer:
                 stdout=null,
                 stderr=null,
                 pass_fds=(theirs.fileno(),),
-                env={**_PATIENT, **ORDERED, **environment, "PYTHONUNBUFFERED": "1"},
+                env={**_PATIENT, **ORDERED, **environment, "PYTHONUNBUFFERED": "1", **_lasting()},
                 start_new_session=True,
             )
 
@@ -177,6 +178,11 @@ def _fork_server(modules: Sequence[str], environment: Mapping[str, str]) -> _For
     if not _kept:
         _kept.append(_ForkServer(modules, environment))
     return _kept[0]
+
+
+def _lasting() -> dict[str, str]:
+    """Where temporary files of the process that is kept lie: a child's own directory goes with the child."""
+    return {"TMPDIR": tempfile.gettempdir()}
 
 
 def _birth(environment: Mapping[str, str]) -> tuple[Any, ...]:
@@ -238,6 +244,7 @@ def _become(
             os.dup2(file, standard)
         os.environ.clear()
         os.environ.update(environment)
+        tempfile.tempdir = None  # what was imported here may have looked where it is
         os.chdir(directory)
         sys.argv = [_CHILD_SIDE, target, str(files[2])]
         importlib.import_module(_CHILD_SIDE).work(target, files[2])

@@ -15,7 +15,7 @@ from edgewright.errors import DataError, EngineError, UsageError, quoted
 from edgewright.statistics import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -37,6 +37,7 @@ __all__ = [
     "Passage",
     "TaggedToken",
     "Task",
+    "check_asked",
     "check_at_once",
     "gaps",
     "number",
@@ -129,6 +130,20 @@ def check_at_once(task: Task, doing: str) -> None:
     if task.generates:
         what = f"models for {task.name} are not {doing} yet"
         raise UsageError(what, hint="edgewright build, run, verify, eval, bench, serve and flash take them")
+
+
+def check_asked(task: Task, *, written: Iterable[object] = (), paired: Iterable[object] = ()) -> None:
+    """Raise UsageError for what means nothing to a task.
+
+    Args:
+        task: that is asked.
+        written: the values of options of a decoder.
+        paired: what an encoder is given beside a text.
+    """
+    if any(written) and not task.generates:
+        raise UsageError(f"{task.name} gives its answer at once: the options of a decoder mean nothing")
+    if task.generates and any(value is not None for value in paired):
+        raise UsageError(f"{task.name} is given texts alone: a pair or a query means nothing")
 
 
 def gaps(values: NDArray[Any]) -> NDArray[Any]:

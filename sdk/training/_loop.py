@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from edgewright.errors import EdgewrightError, StorageError
+from edgewright.errors import EdgewrightError
+from edgewright.system.files import unwritten
 from edgewright.training._batches import Rows
 from edgewright.training._models import load
 from edgewright.training._trainer import Progress, Run, arguments, board_of, score_of
@@ -69,9 +70,7 @@ class Loop:
         except EdgewrightError:
             raise
         except OSError as error:
-            raise StorageError(
-                f"cannot write {self.work}: {error.strerror or error}", hint="free some space"
-            ) from error
+            raise unwritten(self.work, error) from error
         best = run.accelerator.unwrap_model(run.model).eval()
         return best.cpu(), _curves(run, time.monotonic() - begun)
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from edgewright.errors import StorageError
-from edgewright.system.files import alone, home, own_record, write_whole
+from edgewright.system.files import alone, home, own_record, unwritten, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,7 +87,7 @@ def computed(
                     part.rename(place)
                     return Answers(place, corpus)
     except OSError as error:
-        raise StorageError(f"cannot write {cache}: {error.strerror or error}", hint="free some space") from error
+        raise unwritten(cache, error) from error
     progress(f"the teacher's answers to {len(corpus)} rows are there")
     return Answers(place, corpus)
 

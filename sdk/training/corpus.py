@@ -21,7 +21,7 @@ import numpy as np
 
 from edgewright.data import rows as data
 from edgewright.errors import StorageError
-from edgewright.system.files import into, own_record, write_whole
+from edgewright.system.files import into, own_record, unwritten, write_whole
 from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def write(
         objective.check(path)
         write_whole(out / _RECORD, json.dumps({"key": key, **record}).encode())
     except OSError as error:
-        raise StorageError(f"cannot write {out}: {error.strerror or error}", hint="free some space") from error
+        raise unwritten(out, error) from error
     return Corpus(out)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright import registry
-from edgewright.errors import UsageError
+from edgewright.errors import SourceError, UsageError, did_you_mean
 from edgewright.model.source import open_source
 from edgewright.system.progress import silent
 from edgewright.text.tokenizer import Tokenizer
@@ -132,12 +132,24 @@ def _own_rows(
         hint = "leave it out; --student names a shape" if other == "shape" else "leave it out"
         raise UsageError(f"a translator is distilled by its translations, {other} is not for it", hint=hint)
     check_out(out, force=force)
-    if str(student) not in SHAPES or Path(student).exists():
-        check_translator(Path(student), taught.task)
-        open_source(student, task=taught.task)
     prepare(recipe)
+    if str(student) not in SHAPES or Path(student).exists():
+        _check_student(student, taught.task)
     with first_alone():
         return translated(taught, rows, cache=cache, progress=say)
+
+
+def _check_student(student: str | Path, task: str) -> None:
+    """Raise SourceError, UsageError for a directory that cannot be a translator's student."""
+    near = did_you_mean(str(student), SHAPES) if "/" not in str(student) and not Path(student).exists() else ""
+    if near:
+        raise UsageError(f"no student is called {student}{near}", hint=f"a new one is {', '.join(SHAPES)}")
+    check_translator(Path(student), task)
+    opened = open_source(student, task=task)
+    from transformers import AutoConfig
+
+    if not AutoConfig.from_pretrained(opened.directory, local_files_only=True).is_encoder_decoder:
+        raise SourceError(f"{student} is no encoder-decoder", hint=f"a new student is {', '.join(SHAPES)}")
 
 
 def lesson_of(

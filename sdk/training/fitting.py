@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright import registry
 from edgewright._version import __version__
 from edgewright.data import rows as data
-from edgewright.errors import DataError, StorageError, UsageError
+from edgewright.errors import DataError, InputError, StorageError, UsageError
 from edgewright.model.carried import carry
 from edgewright.model.source import open_source
 from edgewright.model.two_sided import cuts_targets
@@ -158,8 +158,8 @@ def train(
         MissingExtra: torch, transformers or accelerate is not installed.
     """
     check_out(Path(out), force=force)
-    begun = Path(out).with_name(f"{Path(out).name}-begun")
-    opened = _source(model, task, begun, Path(train), recipe or Recipe(), resume=resume)
+    begun = _begun(Path(out))
+    opened = _source(model, task, Path(out), Path(train), recipe or Recipe(), resume=resume)
     source = with_labels(opened, labels, Path(train))
     after = keep_start if source.task == "translation" else None
     lesson = Lesson(plain_loss, after=after, watch=watch, report_to=check_reporters(report_to))
@@ -167,15 +167,25 @@ def train(
     given: dict[str, Any] = {"resume": resume, "force": force, "progress": progress}
     try:
         found = train_into(Path(out), source, files, recipe or Recipe(), lesson, **given)
-    except DataError as error:
+    except (InputError, UsageError) as error:
+        if source.origin == begun and is_first() and not Unfinished(Path(out)).directory.exists():
+            rmtree(begun, ignore_errors=True)  # nothing was made of it
+        if not isinstance(error, DataError):
+            raise
         raise DataError(error.message, hint=other_labels(source, files) or error.hint) from error
     if source.origin == begun and is_first():
         rmtree(begun, ignore_errors=True)
     return found
 
 
-def _source(model: str | Path, task: str | None, begun: Path, pairs: Path, recipe: Recipe, *, resume: bool) -> Source:
-    """The model that is trained; a new one of a shape lies in `begun` until the run is finished."""
+def _begun(out: Path) -> Path:
+    """Where a new model of a shape lies until the run is finished."""
+    return out.with_name(f"{out.name}-begun")
+
+
+def _source(model: str | Path, task: str | None, out: Path, pairs: Path, recipe: Recipe, *, resume: bool) -> Source:
+    """The model that is trained, which may be a new one of a shape."""
+    begun = _begun(out)
     if str(model) not in SHAPES or Path(model).exists():
         check_translator(Path(model), task)
         return open_source(model, task=task)
@@ -183,6 +193,8 @@ def _source(model: str | Path, task: str | None, begun: Path, pairs: Path, recip
         raise UsageError(f"{model} is a new translator, it has no task {task}", hint="give --task translation")
     prepare(recipe)
     with first_alone():
+        if is_first():
+            Unfinished(out).check(resume=resume)
         if begun.exists() and is_first() and not resume:
             raise StorageError(f"{begun} is of an unfinished run", hint="give --resume, or remove it")
         if not begun.exists():
@@ -231,12 +243,13 @@ def train_into(
         with unfinished.prepared():
             place = unfinished.directory / "corpus"
             rows = corpus.write(files[0], task, tokenizer, objective, place, more=lesson.more, progress=progress)
-    answers = lesson.answers(rows) if lesson.answers else None
     place, more = unfinished.directory, (lesson.after, lesson.settled, lesson.rates, lesson.watch)
     told: dict[str, Any] = {"report_to": lesson.report_to, "runs": out.absolute().parent / "runs" / out.name}
     loop = Loop(source, task, tokenizer, recipe, place, progress if is_first() else silent, *more, **told)
-    start = lesson.start() if lesson.start else None
-    model, curves = loop.run(rows, dev, lesson.loss(objective), start, answers, checkpoint)
+    with unfinished.prepared():
+        answers = lesson.answers(rows) if lesson.answers else None
+        start = lesson.start() if lesson.start else None
+        model, curves = loop.run(rows, dev, lesson.loss(objective), start, answers, checkpoint)
     if lesson.finish:
         lesson.finish(model.inner)
     trained = replace(_trained(out, task.metric, model, curves, lesson.settled), seen=overlap[0], scored=overlap[1])

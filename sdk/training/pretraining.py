@@ -142,7 +142,8 @@ def pretrain(
             place = Path(token_files) if token_files else unfinished.directory / "tokens"
             files = write_tokens(documents, words, place, validation=wanted.validation, progress=progress)
     size = replace(size, vocabulary=files.manifest.vocabulary)
-    run = _run(size, wanted, files, lesson, _Place(unfinished.directory, words, prompt, progress))
+    with unfinished.prepared():
+        run = _run(size, wanted, files, lesson, _Place(unfinished.directory, words, prompt, progress))
     tale = run.run()
     done = _pretrained(target, size, run, files, tale)
     if is_first():

@@ -24,7 +24,7 @@ import numpy as np
 from edgewright.data.text_documents import Documents
 from edgewright.errors import DataError, StorageError, UsageError
 from edgewright.system.child import Child, Limits, call
-from edgewright.system.files import alone, own_record, sha256, write_whole
+from edgewright.system.files import alone, own_record, sha256, unwritten, write_whole
 from edgewright.system.limits import allowed
 from edgewright.system.progress import silent
 from edgewright.training.decoder_tokenizer import end_of
@@ -207,7 +207,7 @@ def write_tokens(
             if not (out / _MANIFEST).is_file():
                 _make(documents, tokenizer, out, key, validation=validation, workers=workers, progress=progress)
     except OSError as error:
-        raise StorageError(f"cannot write {out}: {error.strerror or error}", hint="free some space") from error
+        raise unwritten(out, error) from error
     files = TokenFiles(out, progress)
     if files.manifest.key != key:
         what = f"{out} holds the tokens of other texts, of another tokenizer or of another split"

@@ -18,7 +18,7 @@ from msgspec.structs import asdict
 from edgewright import registry
 from edgewright.data import rows as data
 from edgewright.errors import DataError, StorageError
-from edgewright.system.files import alone, write_whole
+from edgewright.system.files import alone, unwritten, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,7 @@ def translated(teacher: Source, rows: Path, *, cache: Path, progress: Callable[[
                     _keep_spoken(part, called)
                     part.rename(place)
     except OSError as error:
-        raise StorageError(f"cannot write {cache}: {error.strerror or error}", hint="free some space") from error
+        raise unwritten(cache, error) from error
     progress(f"the teacher's translations of {len(sources)} sources are there")
     return place / _ROWS
 

@@ -8,7 +8,7 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from edgewright.errors import InputError, StorageError
+from edgewright.errors import InputError, StorageError, UsageError
 from edgewright.system.files import own_record, write_whole
 
 if TYPE_CHECKING:
@@ -57,9 +57,8 @@ class Unfinished:
         Raises:
             StorageError: an unfinished run is there and shall not be resumed, or is one of other settings.
         """
+        self.check(resume=resume)
         note = self.directory / _NOTE
-        if note.is_file() and not resume:
-            raise StorageError(f"{self.directory} holds an unfinished run", hint="give --resume, or remove it")
         was = own_record(note) if note.is_file() else facts
         differ = sorted(name for name in {*facts, *was} if was.get(name) != facts.get(name))
         if differ:
@@ -74,6 +73,11 @@ class Unfinished:
             raise StorageError(f"cannot write {self.directory}: {error.strerror}") from error
         write_whole(note, json.dumps(facts).encode())
         return self._last()
+
+    def check(self, *, resume: bool) -> None:
+        """Raise StorageError where an unfinished run is there and shall not be resumed."""
+        if (self.directory / _NOTE).is_file() and not resume:
+            raise StorageError(f"{self.directory} holds an unfinished run", hint="give --resume, or remove it")
 
     def _last(self) -> str | None:
         """The last whole checkpoint: its state is written last. Those that a kill cut off are removed."""
@@ -91,7 +95,7 @@ class Unfinished:
         """
         try:
             yield
-        except InputError:
+        except (InputError, UsageError):
             if is_first() and {path.name for path in self.directory.iterdir()} <= _MADE_FIRST:
                 shutil.rmtree(self.directory, ignore_errors=True)
             raise

@@ -62,6 +62,10 @@ def test_places_that_are_taken(packed, bundle_dir, tmp_path):
         pack(bundle_dir, tmp_path / "absent" / "b.tar")
     with pytest.raises(StorageError, match="exists; use --force"):
         unpack(packed, bundle_dir)
+    with pytest.raises(
+        BundleError, match=f"{packed.name} is not a directory; it is a packed bundle: edgewright unpack"
+    ):
+        Bundle.open(packed)
 
 
 def test_a_damaged_bundle_is_not_packed(bundle_dir, tmp_path):

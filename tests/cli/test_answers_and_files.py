@@ -74,3 +74,43 @@ def test_the_same_rows_are_counted_and_said(tmp_path, caplog):
     caplog.clear()
     assert data.shared(train, dev) == (0, 1)
     assert not any("too" in message for message in caplog.messages)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--device", ""], 2, "--device': it is empty; give the URL of a board"),
+        (["--context", "0"], 2, "the options of a decoder mean nothing"),
+        (["--json-schema", "none.json"], 3, "data-error: cannot read none.json: No such file or directory"),
+        (["--json-schema", "latin.json"], 3, "data-error: cannot read latin.json: it is not UTF-8 at byte 2"),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_told(run, tmp_path, monkeypatch, options, code, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "latin.json").write_bytes(b'{"\xe9": 1}')
+    found, out, err = run("run", "a text", *options)
+    assert (found, out, words in err) == (code, "", True), err
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [("bench", "--out"), ("profile", "--trace"), ("profile", "--html"), ("profile", "--out")]
+)
+def test_where_nothing_can_be_written_nothing_is_measured(run, tmp_path, command, option):
+    code, out, err = run(command, option, tmp_path / "none" / "run.json", "--json")
+    assert (code, out, err.count("\n")) == (3, "", 1), err
+    assert "run.json: No such file or directory" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["bench", "--fail-over", "nan"], "'nan' is not a percentage such as 5%"),
+        (["race", "--format", "onnx", "--dry-run"], "--format is for a model that is built now"),
+        (["race", "--data", "rows.tsv", "--dry-run"], "--data is for a model that is built now"),
+        (["serve", "--http", "0", "--max-waiting", "0"], "0 is not in the range x>=1"),
+        (["serve", "--http", "0", "--max-connections", "-1"], "-1 is not in the range x>=1"),
+    ],
+)
+def test_an_option_that_would_do_nothing_or_everything_is_refused(run, words, said):
+    code, out, err = run(*words)
+    assert (code, out, said in err) == (2, "", True), err

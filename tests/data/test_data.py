@@ -77,6 +77,13 @@ def test_bytes_that_are_not_utf_8_are_told_with_what_they_may_be(read, items, na
         items(name, content)
 
 
+def test_a_file_that_is_not_what_its_mark_says_is_told_with_its_byte(read):
+    whole = ("text\tlabel\n" + "fine\t1\n" * 80_000).encode("utf-16")  # more than is read at once
+    assert f"begins as UTF-16 and is not: unexpected end of data at byte {len(whole)}" in refused(
+        read, "rows.tsv", whole + b"\x00\xd8"
+    )
+
+
 def test_broken_rows_are_named_by_their_lines(read):
     words = refused(read, "rows.tsv", "sentence\tlabel\ngood\t1\nbad\t2\nshort\nworse\tmaybe\n")
     assert "rows.tsv has 3 broken rows" in words

@@ -380,6 +380,13 @@ def test_a_race_chooses_what_answers_first_and_load_takes_it(bundle, tmp_path):
 def test_what_a_decoder_is_not_asked_says_so(bundle, demo_bundle):
     assert "the options of a decoder mean nothing" in edgewright("run", demo_bundle, "x", "--seed", "1", check=2)
     assert "the prompt has" in edgewright("run", bundle, "the " * 200, check=2)
+    for context in ("0", "-5"):
+        words = edgewright("run", bundle, "x", "--context", context, check=2)
+        assert f"context is {context}, it must be a whole number from 1" in words
+    for option in ("--out", "--baseline", "--against", "--input"):
+        words = edgewright("bench", bundle, option, "x.json", check=2)
+        assert f"{option} is of models that answer at once" in words
+    assert "a pair or a query means nothing" in edgewright("run", bundle, "x", "--pair", "y", check=2)
     assert "nowhere to put --system" in edgewright("run", bundle, "x", "--system", "be kind", check=3)
     assert "give texts, --input, or texts on standard input" in edgewright("run", demo_bundle, check=2)
     assert "text-generation" in edgewright("eval", bundle, "--data", "x.tsv", "--metric", "f1", check=2)

@@ -245,7 +245,7 @@ REFUSED = (
     ("a", {"num_beams": 0}, "num_beams is 0, it must be a whole number from 1 to 64"),
     ("a", {"num_beams": 65}, "num_beams is 65, it must be a whole number from 1 to 64"),
     ("a", {"max_new_tokens": 0}, "max_new_tokens is 0, it must be a whole number from 1"),
-    ("a", '{"length_penalty": 1e999}', "length_penalty is 1e999, it must be a number"),
+    ("a", '{"length_penalty": 1e999}', "length_penalty is 1e999, it must be a number from -10 to 10"),
     ("a", {"early_stopping": "now"}, 'early_stopping is "now", it must be true, false or "never"'),
     ("a", {"split": 1}, "split is 1, it must be true or false"),
     ("a", {"keep_tags": True}, "no setting is called keep_tags"),

@@ -38,6 +38,7 @@ HOW = (
     {"repetition_penalty": 0.6, "no_repeat_ngram_size": 2},
     {"temperature": 2.5, "no_repeat_ngram_size": 3},
     {"temperature": 1e-3, "top_k": 1000},
+    {"temperature": 1e-310, "top_k": 7},
     {"temperature": 1.0, "top_k": 1},
     {"temperature": 1.0, "no_repeat_ngram_size": 1},
 )
@@ -193,6 +194,7 @@ def test_conversations_of_every_form_are_rendered_as_by_jinja(talking, project, 
     [
         ("a", '{"max_new_tokens": 0}', "max_new_tokens is 0, it must be a whole number from 1"),
         ("a", '{"top_p": 0}', "top_p is 0, it must be above 0 and at most 1"),
+        ("a", '{"repetition_penalty": 1e308}', "repetition_penalty is 1e308, it must be from 1e-30 to 1e+30"),
         ("a", '{"temperature": -1}', "temperature is -1, it must be a number from 0"),
         ("a", '{"temperature": 1e999}', "temperature is 1e999, it must be a number from 0"),
         ("a", '{"seed": 18446744073709551616}', "seed is 18446744073709551616, it must be a whole number"),
@@ -273,7 +275,10 @@ def test_the_sample_converses(talking, project, tmp_path):
     argv = [tmp_path / "sample", "--stats", "--huge-pages", "--settings", json.dumps(settings), project / "assets"]
     engine = {"EW_ENGINE": str(c_programs.engine())}
     done = subprocess.run([*argv, "the road", "and?"], env=engine, check=True, capture_output=True, text=True)
-    lines = subprocess.run(argv, env=engine, input="the road\nand?\n", check=True, capture_output=True, text=True)
+    with Path("/dev/full").open("wb") as sink:
+        full = subprocess.run([*argv, "the road"], env=engine, stdout=sink, stderr=subprocess.PIPE, check=False)
+    assert (full.returncode, full.stderr.splitlines()[-1]) == (1, b"the answer cannot be written")
+    lines = subprocess.run(argv, env=engine, input="the road\r\nand?", check=True, capture_output=True, text=True)
     messages = []
     with edgewright.load(talking) as writer:
         for said in ("the road", "and?"):

@@ -62,6 +62,13 @@ def test_each_has_the_tokens_that_it_has_alone(words, size, options):
     assert len({len(tokens) for _, tokens, _ in wanted}) > 2
 
 
+def test_one_prompt_is_not_several(words):
+    """Of a text each character would be one."""
+    for given in ("Once", {"role": "user"}, None):
+        with pytest.raises(DataError, match="is not several prompts"):
+            list(made(words).answers(given))
+
+
 def test_the_form_is_that_of_the_same_call_without_a_batch(words):
     generator = made(words)
     assert generator(PROMPTS, max_new_tokens=9, batch_size=3) == generator(PROMPTS, max_new_tokens=9)

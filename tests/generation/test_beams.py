@@ -110,6 +110,9 @@ def test_greedy_has_no_score_and_a_search_has():
         {"max_new_tokens": 0},
         {"early_stopping": "soon"},
         {"length_penalty": float("nan")},
+        {"length_penalty": 400},
+        {"length_penalty": -400.0},
+        {"length_penalty": "long"},
     ],
 )
 def test_an_option_without_a_meaning_is_refused(option):

@@ -104,6 +104,8 @@ def test_guessing_ahead_keeps_to_the_form(words):
         ({"json_schema": '{"items":' * 99999}, "recursion limit"),
         ({"json_schema": {"type": "string", "format": "nope", "x-guidance": {"lenient": True}}}, "Unknown format"),
         ({"regex": "\ud800"}, "surrogates not allowed"),
+        ({"regex": 5}, "regex is 5, it must be a text"),
+        ({"json_schema": {1: {2}}}, "json_schema is no JSON"),
         ({"choices": []}, "must be texts"),
         ({"choices": "yes"}, "must be texts"),
         ({"choices": ["yes", ""]}, "must be texts"),

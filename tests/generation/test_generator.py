@@ -129,8 +129,15 @@ def test_what_is_no_prompt_and_no_option_is_said(generator):
             generator(prompt)
     with pytest.raises(UsageError, match="no option is called temprature"):
         generator("Once", temprature=1)
-    with pytest.raises(UsageError, match="max_new_tokens is 0"):
-        generator("Once", max_new_tokens=0)
+    for options, words in (
+        ({"max_new_tokens": 0}, "max_new_tokens is 0"),
+        ({"lookup": -3}, "lookup is -3, it must be a whole number from 0"),
+        ({"stop": 5}, "stop is 5, it must be texts"),
+        ({"stop": [b"a"]}, r"stop is \[b'a'\], it must be texts"),
+        ({"when_full": "go"}, "when_full is 'go', it must be one of stop, slide, refuse"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            generator("Once", **options)
     with pytest.raises(SourceError, match="has no chat template"):
         generator([{"role": "user", "content": "hi"}])
     with pytest.raises(UsageError, match="the prompt has 0 tokens"):

@@ -23,6 +23,11 @@ def test_rules_that_leave_no_token_choose_the_first():
         assert sampler.choose(np.array([1, 2, 3], np.float32), [0, 1, 2]) == 0
 
 
+def test_so_cold_that_no_number_holds_it_is_greedy():
+    for temperature in (5e-324, 1e-31):
+        assert Sampler(Sampling(temperature=temperature, seed=0)).choose(logits(), BEFORE) == logits().argmax()
+
+
 def test_a_seed_gives_the_same_tokens_again():
     def drawn(seed):
         sampler = Sampler(Sampling(temperature=1.5, seed=seed))
@@ -97,6 +102,11 @@ def test_what_generation_config_asks_for():
         {"repetition_penalty": 0},
         {"no_repeat_ngram_size": -2},
         {"seed": -1},
+        {"temperature": "warm"},
+        {"top_k": 2.5},
+        {"seed": 1.5},
+        {"repetition_penalty": 1e308},
+        {"repetition_penalty": 1e-50},
     ],
     ids=str,
 )

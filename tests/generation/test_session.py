@@ -66,7 +66,7 @@ def test_a_decoder_that_cannot_be_cut_reads_again_what_it_does_not_hold():
 def test_a_saved_session_goes_on_where_it_was(tmp_path, kind):
     session = CacheSession(kind(), "a" * 64)
     session.prompt(PROMPT)
-    session.save(tmp_path / "s")
+    session.save(str(tmp_path / "s"))
     other = CacheSession(kind(), "a" * 64)
     other.resume(tmp_path / "s")
     other.decoder.calls.clear()

@@ -76,6 +76,10 @@ def test_the_first_word_keeps_its_space_after_a_prompt():
     found, _ = pieces(tokenizer, whole[-4:], after=whole[:-4])
     assert "".join(found) == " dog"
     assert "".join(pieces(tokenizer, whole[-4:])[0]) == "dog"
+    for end in ("\n", "\u2615", "x" + "\u65e5" * 9):  # each is bytes there
+        whole = tokenizer.encode(f"there was{end} dog").ids
+        found, _ = pieces(tokenizer, whole[-4:], after=whole[:-4])
+        assert "".join(found) == " dog", end
 
 
 @pytest.mark.parametrize(

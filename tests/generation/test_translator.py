@@ -8,9 +8,9 @@ import pytest
 import translators
 
 from edgewright.contracts.encoder_decoder import EncoderDecoder
-from edgewright.errors import DataError, SourceError, UsageError
+from edgewright.errors import DataError, InputError, SourceError, UsageError
 from edgewright.generation.beams import Rules, Search
-from edgewright.generation.defaults import translation_defaults
+from edgewright.generation.defaults import Defaults, translation_defaults
 from edgewright.generation.translator import Translator, read_target
 from edgewright.text.tokenizer import Tokenizer
 
@@ -89,6 +89,18 @@ def test_several_texts_have_several_answers_in_their_order(translator):
     for size in (1, 2, 16):
         answers = translator(texts, batch_size=size, num_beams=2)
         assert [answer["translation_text"] for answer in answers] == texts
+
+
+def test_rows_are_written_together_and_come_up_to_the_one_that_is_wrong(translator):
+    texts = ["Lock the door.", "Is it late?", "at", "Turn on the lights.", "at", ">>xx<< at", "Lock it."]
+    options, rows = translator.options(batch_size=3), []
+    with pytest.raises(UsageError, match="no language >>xx<<"):
+        rows.extend(translator.rows(iter(texts), options))
+    assert [row["text"] for row in rows] == texts[:5]
+    assert rows == [translator.row(text) for text in texts[:5]]
+    translator.model.read.clear()
+    next(translator.rows(iter(texts), options))
+    assert len(translator.model.read) == 3
 
 
 def test_a_prompt_stands_before_each_sentence(directory):
@@ -190,6 +202,27 @@ def test_a_closed_translator_says_so(translator):
     with pytest.raises(UsageError, match="the translator is closed"):
         next(translator.stream("Lock it."))
     assert "closed" in repr(translator)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("num_beams", "4", "num_beams is 4, it must be"),
+        ("length_penalty", "long", "length_penalty is 'long', it must be"),
+        ("bad_words_ids", 5, "words of several tokens"),
+        ("bad_words_ids", [["a"]], "words of several tokens"),
+    ],
+)
+def test_a_setting_of_the_model_without_a_meaning_is_named_with_its_file(tmp_path, name, value, words):
+    tree = {"decoder_start_token_id": 1, "eos_token_id": 0, name: value}
+    (tmp_path / "generation_config.json").write_text(json.dumps(tree))
+    with pytest.raises(InputError, match=words) as found:
+        translation_defaults(tmp_path, 64)
+    assert name == "bad_words_ids" or "generation_config.json: " in str(found.value)
+    tree = {"do_sample": True, "top_k": 2.5}
+    (tmp_path / "generation_config.json").write_text(json.dumps(tree))
+    with pytest.raises(SourceError, match=r"generation_config.json: top_k is 2.5, it must be"):
+        Defaults.of(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 import ctypes
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import NoneType
@@ -90,6 +92,19 @@ def exit_softly(request, progress):
 def segfault(request, progress):
     del request, progress
     ctypes.string_at(0)
+
+
+def litter(request, progress):
+    """Leave among the temporary files what nobody comes to remove."""
+    del request, progress
+    tempfile.mkdtemp()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fill(request, progress):
+    """Meet a disk that is full, or another error of one."""
+    del progress
+    raise OSError(request.n, os.strerror(request.n))
 
 
 def kill_self(request, progress):

@@ -1,8 +1,10 @@
+import errno
 import math
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -12,8 +14,9 @@ from child_targets import Order, Tree, child
 
 from edgewright import errors
 from edgewright.bundle.manifest import TensorSpec
-from edgewright.errors import ChildFailed
+from edgewright.errors import ChildFailed, DataError, StorageError
 from edgewright.system.child import Child, Limits, call
+from edgewright.system.jobs import Jobs
 
 ENV = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
 
@@ -237,3 +240,32 @@ def test_what_another_process_of_the_child_takes_counts():
 @pytest.mark.parametrize("words", ["garbage", "[1]", "7", "null", "[" * 100_000, '{"progress": {}}}', "\xff"])
 def test_what_is_no_message_is_a_failure_and_no_traceback(words):
     assert "babble answered " in fails("babble", Order(words=words))
+
+
+@pytest.mark.parametrize("preload", ["fresh"], indirect=True)
+def test_a_job_keeps_the_log_that_an_error_names_and_no_other(tmp_path, monkeypatch):
+    scratch, kept = tmp_path / "scratch", tmp_path / "kept"
+    scratch.mkdir()
+    kept.mkdir()
+    monkeypatch.setenv("PYTHONPATH", ENV["PYTHONPATH"])
+    monkeypatch.setattr(tempfile, "tempdir", str(kept))
+    jobs = Jobs(scratch)
+    with pytest.raises(DataError, match="it is bad"):
+        jobs.run(child("raise_ours"), Order(words="DataError"))
+    assert [*kept.iterdir(), *scratch.iterdir()] == []
+    with pytest.raises(ChildFailed) as died:
+        jobs.run(child("abort"), Order())
+    (log,) = kept.iterdir()
+    assert died.value.hint.endswith(f"; log: {log}")
+    assert [*scratch.iterdir()] == []
+
+
+def test_what_a_child_leaves_among_temporary_files_goes_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    fails("litter")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_full_disk_is_told_though_no_log_can_be_written():
+    with pytest.raises(StorageError, match="No space left on device; free some space, or set TMPDIR"):
+        run("fill", Order(n=errno.ENOSPC))

@@ -24,6 +24,7 @@ from edgewright.system.files import (
     MAX_LINE_BYTES,
     capped_lines,
     check_free,
+    check_place,
     compressed_bytes,
     own_record,
     plain,
@@ -125,8 +126,18 @@ def test_what_cannot_be_an_output_is_said_in_a_line_and_stays(tmp_path, name, wo
     before = {path: path.lstat() for path in tmp_path.rglob("*")}
     with pytest.raises(StorageError, match=f"cannot write .*{name}: {words}"):
         write_whole(tmp_path / name, b"new")
+    if name != "socket":  # what is written to as it stands is opened when there is something to write
+        with pytest.raises(StorageError, match=f"cannot write .*{name}: {words}"):
+            check_place(tmp_path / name)
     after = {path: path.lstat() for path in tmp_path.rglob("*")}
     assert {p: (f.st_ino, f.st_mode) for p, f in after.items()} == {p: (f.st_ino, f.st_mode) for p, f in before.items()}
+
+
+def test_a_place_that_can_be_written_is_left_as_it_is(tmp_path):
+    (tmp_path / "there").write_text("mine")
+    for place in ("there", "new", "/dev/null", "/dev/stdout"):
+        check_place(tmp_path / place)
+    assert everything(tmp_path) == {"there": "mine"}
 
 
 def test_a_device_stays_one(tmp_path):

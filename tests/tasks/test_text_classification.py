@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from edgewright.bundle.manifest import Settings
 from edgewright.errors import DataError, EdgewrightError, UsageError
-from edgewright.tasks import Example, Label
+from edgewright.tasks import Example, Label, check_asked
 from edgewright.tasks.text_classification import TextClassification
+from edgewright.tasks.text_generation import TextGeneration
 from edgewright.text.encoding import Encoding
 
 LABELS = ("negative", "neutral", "positive")
@@ -27,6 +28,16 @@ def encoding(mask):
 def answers(task, rows):
     array = np.array(rows, dtype=np.float32)
     return task.decode({"logits": array}, encoding(np.ones((len(rows), 4))))
+
+
+def test_what_means_nothing_to_a_task_is_refused():
+    writes = TextGeneration(Settings(max_length=8))
+    with pytest.raises(UsageError, match="text-classification gives its answer at once: the options of a decoder"):
+        check_asked(classifier(), written=({}, None, True))
+    with pytest.raises(UsageError, match="text-generation is given texts alone"):
+        check_asked(writes, paired=(None, ""))
+    check_asked(classifier(), written=({}, None, False), paired=("a question",))
+    check_asked(writes, written=({"seed": 1},), paired=(None, None))
 
 
 @given(logits)

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgewright.errors import DataError, StorageError, UsageError
-from edgewright.training import Distillation, Recipe, distill, train, translators
+from edgewright.errors import DataError, SourceError, StorageError, UsageError
+from edgewright.training import Distillation, Recipe, distill, distilling, train, translators
 
 PAIRS = {
     "Turn on the lights.": "Enciende las luces.",
@@ -162,7 +162,7 @@ def test_a_pair_without_one_of_its_sides_is_named_by_its_line(tmp_path):
     from edgewright.tasks.translation import Translation
 
     path = written(tmp_path / "pairs.tsv", [("Lock it.", "Cierra."), ("Open it.", " ")])
-    with pytest.raises(DataError, match="1 broken rows: line 3: a pair without its target"):
+    with pytest.raises(DataError, match="1 broken row: line 3: a pair without its target"):
         rows.examples(path, Translation(Settings(max_length=8)))
 
 
@@ -171,7 +171,7 @@ def test_a_pair_without_one_of_its_sides_is_named_by_its_line(tmp_path):
     ("rows", "shown"),
     [
         ([], "pairs.tsv has no rows"),
-        ([("Lock it.", "Cierra."), ("Open it.", " ")], "1 broken rows: line 3: a pair without its target"),
+        ([("Lock it.", "Cierra."), ("Open it.", " ")], "1 broken row: line 3: a pair without its target"),
     ],
 )
 def test_pairs_that_cannot_be_learnt_leave_nothing_behind(shape, tmp_path, rows, shown):
@@ -185,6 +185,22 @@ def test_pairs_that_cannot_be_learnt_leave_nothing_behind(shape, tmp_path, rows,
 def test_a_translator_is_no_model_of_another_task(shape, pairs, tmp_path):
     with pytest.raises(UsageError, match="is a new translator, it has no task text-classification"):
         train(shape, pairs, pairs, tmp_path / "out", task="text-classification")
+
+
+@pytest.mark.parametrize(
+    ("student", "config", "kind", "words"),
+    [
+        ("marian-4mm", None, UsageError, "no student is called marian-4mm, did you mean marian-4m?"),
+        pytest.param("", {"model_type": "llama"}, SourceError, "is no encoder-decoder", marks=pytest.mark.slow),
+    ],
+)
+def test_what_cannot_be_a_student_is_said_before_its_teacher_works(tmp_path, monkeypatch, student, config, kind, words):
+    if config:
+        source = SimpleNamespace(directory=tmp_path)
+        monkeypatch.setattr(distilling, "open_source", lambda *_, **__: source)
+        (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(kind, match=words):
+        distilling._check_student(tmp_path if config else student, "translation")
 
 
 def test_what_is_there_is_not_replaced(shape, pairs, tmp_path):

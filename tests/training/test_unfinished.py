@@ -1,8 +1,10 @@
 """A run that was killed, and what may go on with it."""
 
+import shutil
+
 import pytest
 
-from edgewright.errors import DataError, StorageError
+from edgewright.errors import DataError, StorageError, UsageError
 from edgewright.training.unfinished import Unfinished
 
 
@@ -40,9 +42,11 @@ def test_what_differs_is_counted_where_not_all_is_shown(tmp_path):
 
 def test_a_run_that_cannot_begin_leaves_nothing_but_what_was_learnt(tmp_path):
     run = Unfinished(tmp_path / "out")
-    for made, left in (("tokens", False), ("checkpoint-1", True)):
-        run.begin({"text": made}, resume=False)
-        (run.directory / made).mkdir()
-        with pytest.raises(DataError), run.prepared():
-            raise DataError("there is no text")
-        assert run.directory.exists() == left
+    for kind in (DataError, UsageError):
+        for made, left in (("tokens", False), ("checkpoint-1", True)):
+            run.begin({"text": made}, resume=False)
+            (run.directory / made).mkdir()
+            with pytest.raises(kind), run.prepared():
+                raise kind("there is no text, or too little of it")
+            assert run.directory.exists() == left
+        shutil.rmtree(run.directory)

@@ -17,6 +17,7 @@ from edgewright.bundle.bundle import MANIFEST, Bundle
 from edgewright.errors import DeviceError, UsageError
 from edgewright.proof.likelihood import held_out
 from edgewright.proof.score import Evaluation, score_all, score_decoder
+from edgewright.tasks import check_asked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from edgewright.proof.score import Scored
 
 __all__ = ["native_answer", "native_release"]
+
+_OF_CHATS = ("system", "raw", "stats")
+"""Options of `edgewright run` that say how a decoder is asked."""
 
 
 def native_release(board: Any, bundle: str | Path, scratch: Path) -> tuple[str, NativeBundle]:
@@ -85,7 +89,10 @@ def _run(there: _Native) -> Answer:
         raise UsageError(f"engine {given['engine']} was asked, a runner has {ENGINE}")
     path, pair = given["input_"], given["pair"]
     texts = given["texts"] or items(None if path == "-" else Path(path))
-    if there.release.bundle.task().generates:
+    task = there.release.bundle.task()
+    written = (*(given[name] for name in ("generation", *_OF_CHATS)), given["context"] is not None)
+    check_asked(task, written=written, paired=(pair, given["query"]))
+    if task.generates:
         return _written(there, artifact, texts)
     with there.release.start(artifact, given["threads"] or 1) as talk:
         opened = there.release.pipeline(artifact, there.release.opened(talk).session)
@@ -99,7 +106,7 @@ def _run(there: _Native) -> Answer:
 def _written(there: _Native, artifact: Artifact, texts: Iterable[Any]) -> Answer:
     """Of a decoder; the options of an answer are those that `edgewright run` read."""
     given, threads = there.given, there.given["threads"] or 1
-    asked = {name: given[name] for name in ("system", "raw", "stats")}
+    asked = {name: given[name] for name in _OF_CHATS}
     with there.release.start(artifact, threads) as talk:
         writer = there.release.generator(artifact, talk, threads=threads, context=given["context"])
         rows = list(writer.rows(texts, **asked, **given["generation"], **given["answers"]))

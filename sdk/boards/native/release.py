@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgewright.errors import BundleError
-from edgewright.inference.decoding import generator_over
+from edgewright.inference.decoding import generator_over, room_of
 from edgewright.inference.golden import encoded, judged, prompts, recorded, written
 from edgewright.inference.pipeline import Pipeline
 from edgewright.proof.decoding_artifact import written_by
@@ -70,10 +70,10 @@ class NativeBundle:
         """What decodes with a runner that has opened a decoder, at most `context` tokens.
 
         Raises:
+            UsageError: no such number of tokens can be.
             EngineError: it has opened something else.
         """
-        most = self.bundle.manifest.settings.max_length
-        decoder: Decoder = self.opened(talk).decoder(min(context or most, most))
+        decoder: Decoder = self.opened(talk).decoder(room_of(self.bundle, context))
         return decoder
 
     def generator(self, artifact: Artifact, talk: Any, *, threads: int, context: int | None = None) -> Generator:

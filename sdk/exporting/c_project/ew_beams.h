@@ -1,9 +1,10 @@
 /* A part of edgewright.c: which text an encoder-decoder writes, greedy or the best of several beams, step by step by the rules
  * of edgewright.generation.beams, which are those of transformers' `generate` (version 5), in float32. Nothing here knows the
  * engine. */
-enum { MOST_BEAMS = 64, LANES = 16, SUMMED = 512 };
-/* MOST_BEAMS: as in Python: beyond a dozen translations get worse (Koehn and Knowles 2017, arXiv 1706.03872). LANES: values side
- * by side, a vector of AVX-512. SUMMED: values that are summed up in float32. */
+enum { MOST_BEAMS = 64, LANES = 16, SUMMED = 512, MOST_LENGTH_PENALTY = 10 };
+/* MOST_BEAMS: as in Python: beyond a dozen translations get worse (Koehn and Knowles 2017, arXiv 1706.03872). MOST_LENGTH_PENALTY:
+ * as there, either way: a length to this power is still a float32. LANES: values side by side, a vector of AVX-512. SUMMED: values
+ * that are summed up in float32. */
 static const float UNWANTED = -1e9f; /* what transformers gives to what must not be chosen; finite, so that it can be added */
 
 typedef struct {

@@ -323,7 +323,7 @@ static const char *read_setting(json *j, const char *key, void *to, words *scrat
         int open;
         const char *wanted;
     } numbers[] = {{"temperature", &how->temperature, 0, INFINITY, 0, "a number from 0"}, {"top_p", &how->top_p, 0, 1, 1, "above 0 and at most 1"},
-                   {"min_p", &how->min_p, 0, 1, 0, "from 0 to 1"}, {"repetition_penalty", &how->penalty, 0, INFINITY, 1, "a number above 0"}};
+                   {"min_p", &how->min_p, 0, 1, 0, "from 0 to 1"}, {"repetition_penalty", &how->penalty, COLDEST, MOST_PENALTY, 0, "from 1e-30 to 1e+30"}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (!strcmp(key, numbers[i].key)) {
             double value = *numbers[i].to = json_number(j);

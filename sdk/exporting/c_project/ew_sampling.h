@@ -1,6 +1,9 @@
 /* A part of edgewright.c: which token comes next. The order of the rules, the numbers that are drawn and what they are
  * compared with are those of edgewright.generation.sampling, so that a seed gives the tokens that it gives in Python. */
 
+/* As in Python: a logit may be multiplied or divided by so much and be a finite float32. What is colder is greedy. */
+static const double COLDEST = 1e-30, MOST_PENALTY = 1e30;
+
 /* 128 bits, high and low */
 typedef struct {
     uint64_t high, low;
@@ -253,7 +256,7 @@ static int32_t chosen(sampler *s, const float *logits, const int32_t *before, si
         logits = s->ruled;
         best = likeliest(logits, s->words);
     }
-    if (s->how.temperature == 0 || s->how.top_k == 1 || !isfinite(logits[best]))
+    if (s->how.temperature < COLDEST || s->how.top_k == 1 || !isfinite(logits[best]))
         return (int32_t)best;
     return drawn(s, logits);
 }

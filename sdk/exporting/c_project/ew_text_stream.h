@@ -49,21 +49,27 @@ static int decode_ids(const ew_tokenizer *t, const int32_t *ids, size_t n, words
 
 static int ends_unknown(const words *w) { return w->n >= 3 && !memcmp(w->bytes + w->n - 3, "\xEF\xBF\xBD", 3); }
 
-/* `after` are the tokens of what the text follows: a word that begins it keeps its space. */
+/* `after` are the tokens of what the text follows: a word that begins it keeps its space. The last of them are decoded with it that
+ * end with a whole character, and not with a byte, with which more of them would be one run. */
 static int stream_begin(stream *s, const ew_tokenizer *t, const int32_t *after, size_t n, const words *stops, size_t stop_count)
 {
-    size_t kept = n < STREAM_CONTEXT ? n : STREAM_CONTEXT;
     memset(s, 0, sizeof *s);
     s->t = t, s->stops = stops, s->stop_count = stop_count;
     s->room = 4 * STREAM_CONTEXT;
     int code = (s->ids = malloc(s->room * sizeof *s->ids)) ? put_bytes(&s->shown, "", 0) : EW_MEMORY;
-    if (code || !kept || is_byte(t, after[n - 1]) || (code = decode_ids(t, after + n - kept, kept, &s->shown)))
-        return code;
-    if (ends_unknown(&s->shown))
-        return s->shown.n = 0, EW_OK;
-    memcpy(s->ids, after + n - kept, kept * sizeof *s->ids);
-    s->n = s->told = kept;
-    return EW_OK;
+    for (; !code && n; n--) {
+        size_t kept = n < STREAM_CONTEXT ? n : STREAM_CONTEXT;
+        if (is_byte(t, after[n - 1]))
+            continue;
+        code = decode_ids(t, after + n - kept, kept, &s->shown);
+        if (!code && !ends_unknown(&s->shown)) {
+            memcpy(s->ids, after + n - kept, kept * sizeof *s->ids);
+            s->n = s->told = kept;
+            return EW_OK;
+        }
+    }
+    s->shown.n = 0;
+    return code;
 }
 
 /* What of the text was not shown yet: as many characters are left out as were shown. */

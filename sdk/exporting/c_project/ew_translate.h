@@ -306,9 +306,9 @@ static const char *read_search_value(json *j, const char *key, void *to, words *
     }
     if (!strcmp(key, "length_penalty")) {
         how->penalty = json_number(j);
-        if (!isfinite(how->penalty))
+        if (!(fabs(how->penalty) <= MOST_LENGTH_PENALTY))
             json_fail(j, EW_ARGUMENT);
-        return "a number";
+        return "a number from -10 to 10";
     }
     if (!strcmp(key, "max_new_tokens")) {
         if (!(how->most = (size_t)json_whole(j)))

@@ -30,6 +30,25 @@ static void append(char **text, const char *more, size_t n)
     *text = longer;
 }
 
+/* The next line of standard input, as long as it is, without its end; NULL where there is none. */
+static char *next_line(void)
+{
+    char piece[1 << 12], *line = NULL;
+    size_t n = 0;
+    do {
+        if (!fgets(piece, sizeof piece, stdin))
+            break;
+        append(&line, piece, n = strlen(piece));
+    } while (n == sizeof piece - 1 && piece[n - 1] != '\n');
+    if (!line)
+        return NULL;
+    n = strlen(line);
+    n -= n && line[n - 1] == '\n';
+    n -= n && line[n - 1] == '\r'; /* of a file from Windows */
+    line[n] = 0;
+    return line;
+}
+
 static void add_message(const char *role, const char *words)
 {
     append(&messages, messages ? ",{\"role\":\"" : "[{\"role\":\"", 10);
@@ -85,14 +104,11 @@ static int turn(ew_model *model, const char *said, const char *settings, int wit
 
 static int converse(ew_model *model, int count, char **words, const char *settings, int with_stats)
 {
-    static char line[1 << 16];
     int code = 0;
     for (int i = 0; i < count && !code; i++)
         code = turn(model, words[i], settings, with_stats);
-    while (!count && !code && fgets(line, sizeof line, stdin)) {
-        line[strcspn(line, "\n")] = 0;
+    for (char *line; !count && !code && (line = next_line()); free(line))
         code = *line ? turn(model, line, settings, with_stats) : 0;
-    }
     free(messages);
     return code;
 }
@@ -112,14 +128,11 @@ static int translation_of(ew_model *model, const char *text, const char *setting
 
 static int translate(ew_model *model, int count, char **words, const char *settings, int with_stats)
 {
-    static char line[1 << 16];
     int code = 0;
     for (int i = 0; i < count && !code; i++)
         code = translation_of(model, words[i], settings, with_stats);
-    while (!count && !code && fgets(line, sizeof line, stdin)) {
-        line[strcspn(line, "\n")] = 0;
+    for (char *line; !count && !code && (line = next_line()); free(line))
         code = translation_of(model, line, settings, with_stats);
-    }
     return code;
 }
 
@@ -177,5 +190,7 @@ int main(int count, char **words)
     else
         code = ask(model, rest, words + at + 1);
     ew_close(model);
+    if (fflush(stdout) || ferror(stdout))
+        return fprintf(stderr, "the answer cannot be written\n"), 1;
     return code != EW_OK;
 }

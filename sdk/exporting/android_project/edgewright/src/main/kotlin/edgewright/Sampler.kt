@@ -2,6 +2,10 @@ package edgewright
 
 import kotlin.math.exp
 
+/** A logit may be multiplied or divided by so much and be a finite number, as in Python; what is colder is greedy. */
+internal const val MOST_PENALTY = 1e30
+internal const val COLDEST = 1e-30
+
 /** Rules of sampling, every one said. */
 internal class Sampling(
     val temperature: Double,
@@ -22,7 +26,7 @@ internal class Sampler(private val how: Sampling, private val words: Int) {
         if (!logits[likeliest(logits)].isFinite()) return -1
         val ruled = if (how.penalty != 1.0 || how.ngram > 0) ruled(logits, before, n) else logits
         val best = likeliest(ruled)
-        return if (how.temperature == 0.0 || how.topK == 1 || !ruled[best].isFinite()) best else drawn(ruled)
+        return if (how.temperature < COLDEST || how.topK == 1 || !ruled[best].isFinite()) best else drawn(ruled)
     }
 
     /** The first of the largest; one that is no number is larger than all. */

@@ -12,15 +12,16 @@ internal class TextStream(private val tokenizer: Tokenizer, after: IntArray, pri
     var stopped = false
         private set
 
-    init { // a word that begins what follows a prompt keeps its space
-        if (after.isNotEmpty() && !isByte(after.last())) {
-            val context = after.takeLast(CONTEXT)
+    init { // a word that begins what follows a prompt keeps its space; more bytes would be one run with those that end it
+        for (end in after.size downTo 1) {
+            if (isByte(after[end - 1])) continue
+            val context = after.slice(maxOf(0, end - CONTEXT) until end)
             val text = decoded(context)
-            if (!text.endsWith(BROKEN)) {
-                ids += context
-                told = ids.size
-                shown = text
-            }
+            if (text.endsWith(BROKEN)) continue
+            ids += context
+            told = ids.size
+            shown = text
+            break
         }
     }
 

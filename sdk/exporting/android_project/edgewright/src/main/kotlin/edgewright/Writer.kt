@@ -60,7 +60,7 @@ internal class Writer(private val settings: Settings, private val tokenizer: Tok
             number("top_k", how.topK, 0.0) { it >= 0 }.toInt(),
             number("top_p", how.topP, 1.0) { it > 0 && it <= 1 },
             number("min_p", how.minP, 0.0) { it in 0.0..1.0 },
-            number("repetition_penalty", how.repetitionPenalty, 1.0) { it > 0 },
+            number("repetition_penalty", how.repetitionPenalty, 1.0) { it in COLDEST..MOST_PENALTY },
             number("no_repeat_ngram_size", how.noRepeatNgramSize, 0.0) { it >= 0 }.toInt(),
             how.seed,
         )
