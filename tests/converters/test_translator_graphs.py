@@ -107,6 +107,22 @@ def test_the_first_look_at_an_artifact_runs_it(opened, monkeypatch):
     assert np.isfinite(model.step([1])).all(), "it has begun, and goes on"
 
 
+def test_no_norm_is_made_a_scalar_one(opened, tmp_path):
+    """ONNX Runtime makes an Add and a norm behind it one SkipLayerNormalization, which takes several times as long."""
+    import onnx
+    import onnxruntime
+
+    for name in ("x.onnx", "encoder_x.onnx"):
+        path, options = opened.home.parent / name, onnxruntime.SessionOptions()
+        if path.exists():
+            options.optimized_model_filepath, options.log_severity_level = str(tmp_path / name), 3
+            onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            made = onnx.load(tmp_path / name, load_external_data=False)
+            kinds = {node.op_type for node in made.graph.node}
+            assert kinds & {"LayerNormalization", "SimplifiedLayerNormalization"}
+            assert "SkipLayerNormalization" not in kinds
+
+
 @pytest.mark.parametrize("kind", translators.KINDS)
 def test_a_step_that_gives_out_what_it_adds_is_the_eager_model_s(kind):
     """What TFLite's and ExecuTorch's files are exported from: a source alone, four rows, slots with odd numbers."""
