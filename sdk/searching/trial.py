@@ -145,7 +145,7 @@ def measure(model: Source, asked: Measure, work: Path, setting: Setting) -> Foun
 
     Raises:
         GateFailed: the artifact does not give the model's answers.
-        What `edgewright.build` and `edgewright.measure.bench.bench` raise.
+        What `edgewright.build`, `edgewright.measure.bench.bench` and `bench_translating` raise.
     """
     from edgewright.builder.build import build
 
