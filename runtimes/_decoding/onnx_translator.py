@@ -77,7 +77,7 @@ class OnnxTranslator(EncoderDecoder):
         self._logits = np.empty((rows, 1, self.vocabulary), np.float32)
         self._bind("input_ids", self._tokens)
         self._bind("ends", self._ends)
-        self._io.bind_ortvalue_output("logits", self._value_of(self._logits))
+        self._io.bind_ortvalue_output("logits", self._shared(self._logits))
 
     def _step(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         self._reserve(self.length + 1)
@@ -102,7 +102,7 @@ class OnnxTranslator(EncoderDecoder):
     def _bind_cache(self, cache: NDArray[np.float32]) -> None:
         self._cache = cache
         for given, buffer in zip(self._own, cache, strict=True):
-            value = self._value_of(buffer)
+            value = self._shared(buffer)
             self._io.bind_ortvalue_input(given.name, value)
             self._io.bind_ortvalue_output(given.name.replace("past_key_values", "present"), value)
 
@@ -114,7 +114,7 @@ class OnnxTranslator(EncoderDecoder):
 
     def _keep(self, sources: NDArray[np.int64], rows: NDArray[np.int64]) -> bool:
         assert self._cache is not None  # noqa: S101 - a step was taken
-        kept = self._cache[:, rows]
+        kept = self._cache.take(rows, axis=1)  # an index may give another order of the memory, which the engine copies
         self._bind_sources(np.ascontiguousarray(self._kept[:, sources]), np.ascontiguousarray(self._mask[sources]))
         self._bind_arrays(len(rows))
         self._slots = kept.shape[3]
@@ -123,4 +123,10 @@ class OnnxTranslator(EncoderDecoder):
 
     def _bind(self, name: str, array: NDArray[Any]) -> None:
         """The array as the engine's input, not a copy of it: the engine reads these very bytes."""
-        self._io.bind_ortvalue_input(name, self._value_of(array))
+        self._io.bind_ortvalue_input(name, self._shared(array))
+
+    def _shared(self, array: NDArray[Any]) -> Any:
+        value = self._value_of(array)
+        if value.data_ptr() != array.ctypes.data:
+            raise EngineError(f"an array of shape {array.shape} is copied by the engine, and not shared with it")
+        return value

@@ -77,6 +77,19 @@ def test_beams_share_a_source_and_go_on_from_each_other(opened):
         assert np.abs(logits - wanted[number]).max() < 1e-4 * wanted.std(), number
 
 
+def test_texts_go_on_after_others_have_ended(opened):
+    """Twice, and over a growth of the caches: what is left says what it says alone."""
+    model, target, left = opened.model, target_of(opened, 40), np.arange(6)
+    wanted = [steps(model, source, target) for source in opened.sources[:6]]
+    model.begin(opened.sources[:6])
+    for at, token in enumerate(target):
+        kept = {5: [0, 2, 3, 5], 9: [1, 3]}.get(at)
+        if kept and model.keep(np.array(kept)):
+            left = left[kept]
+        for row, source in zip(model.step([token] * model.rows), left, strict=True):
+            assert np.abs(row - wanted[source][at]).max() < 1e-4 * wanted[source].std(), (at, source)
+
+
 def test_tokens_are_those_of_transformers(opened):
     """ONNX Runtime's are held to sixty texts and other searches in tests/generation/test_beams.py."""
     for beams in (1, 4):
