@@ -1,11 +1,12 @@
 """A trimmed translator beside the whole one: size, time, scores, and the very same translations.
 
-    .venv/bin/python tools/translation_trimmed.py SOURCE PAIRS OTHERS
+    .venv/bin/python tools/translation_trimmed.py SOURCE PAIRS OTHERS [SIZE]
 
 SOURCE is a translator's directory, PAIRS a table of a domain's pairs, which says what is kept, OTHERS more of them
-in a table. Both models are built in ONNX; the first 100 of OTHERS are translated by one thread each, in turn, by the
-processor's time, and with transformers, where the whole model is held to the tokens that were kept. All of OTHERS are
-scored at int8. docs/translation.md has the last result.
+in a table; SIZE is how many tokens stay, by default all that the pairs use. Both models are built in ONNX; the first
+100 of OTHERS are translated by one thread each, in turn, by the processor's time, and with transformers, where the
+whole model is held to the tokens that were kept. All of OTHERS are scored at int8, with the difference's 95 % interval.
+docs/translation.md has the last result.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from edgewright.compression.chain import compress
 from edgewright.data.rows import rows
 from edgewright.statistics import translations
 
-SENTENCES, ROUNDS = 100, 5
+SENTENCES, ROUNDS, DRAWS = 100, 5, 1000
 WAYS = {"greedy": 1, "4 beams": 4}
 KINDS = ("fp32", "int8")
 NOTHING = -1e9
@@ -77,20 +78,32 @@ def compared(bundles: dict[str, Path], kind: str, texts: list[str], pairs: list[
         print(f"{kind}, {way}: {a:.2f} ms a sentence, trimmed {b:.2f}: {b / a:.2f}", flush=True)
     if kind != "int8":
         return
-    for name, one in opened.items():
-        said, wanted = one.translate([a for a, _ in pairs], one.options(num_beams=4)), [b for _, b in pairs]
-        once = np.ones((1, len(pairs)))
-        bleu, chrf = (metric(said, wanted)(once)[0] for metric in (translations.bleu, translations.chrf))
-        print(f"{kind}, 4 beams, {name}: BLEU {bleu:.2f}, chrF {chrf:.2f} on {len(pairs)} sentences", flush=True)
+    weights = np.concatenate([np.ones((1, len(pairs))), drawn(len(pairs))])
+    for way, beams in WAYS.items():
+        found = []
+        for name, one in opened.items():
+            said, wanted = one.translate([a for a, _ in pairs], one.options(num_beams=beams)), [b for _, b in pairs]
+            found.append([metric(said, wanted)(weights) for metric in (translations.bleu, translations.chrf)])
+            bleu, chrf = (values[0] for values in found[-1])
+            print(f"{kind}, {way}, {name}: BLEU {bleu:.2f}, chrF {chrf:.2f} on {len(pairs)} sentences", flush=True)
+        for metric, (a, b) in zip(("BLEU", "chrF"), zip(*found, strict=True), strict=True):
+            low, high = np.quantile((b - a)[1:], [0.025, 0.975])
+            print(f"{kind}, {way}: trimmed has {(b - a)[0]:+.2f} {metric} ({low:+.2f} to {high:+.2f})", flush=True)
+
+
+def drawn(count: int) -> np.ndarray:
+    """How often each of so many sentences is drawn, with replacement, a row each time (Koehn 2004)."""
+    return np.random.default_rng(0).multinomial(count, [1 / count] * count, size=DRAWS).astype(float)
 
 
 def main() -> None:
     """Trim, build, compare."""
-    source, pairs, others = map(Path, sys.argv[1:])
+    source, pairs, others = map(Path, sys.argv[1:4])
+    size = int(sys.argv[4]) if len(sys.argv) > 4 else 0
     given = [(str(row["source"]), str(row["target"])) for _, row in rows(others)]
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
-        (home / "recipe.toml").write_text('[[step]]\nuse = "trim-vocabulary"\n')
+        (home / "recipe.toml").write_text(f'[[step]]\nuse = "trim-vocabulary"\nsize = {size}\n')
         stages: Any = compress(source, home / "recipe.toml", home / "trimmed", train=pairs, threads=1)
         for stage in stages:
             print(f"{stage.step}: {stage.parameters:,} parameters, {stage.size_bytes / 1e6:.1f} MB", flush=True)

@@ -15,16 +15,15 @@ import msgspec
 
 from edgewright import registry
 from edgewright._version import __version__
-from edgewright.compression.recipe import read
+from edgewright.compression.recipe import check_task, read
 from edgewright.compression.steps import Setting
 from edgewright.data import rows
-from edgewright.errors import DataError, EdgewrightError, StorageError, UsageError
+from edgewright.errors import DataError, EdgewrightError, StorageError
 from edgewright.model.source import open_source
 from edgewright.system.atomic import staged
 from edgewright.system.files import compressed_bytes, sha256, unwritten, write_whole
 from edgewright.system.progress import silent
 from edgewright.system.shown import Results, brief
-from edgewright.tasks import check_at_once
 from edgewright.training.answers import cache_dir
 from edgewright.training.hush import hush
 from edgewright.training.threads import limit
@@ -125,7 +124,7 @@ def compress(
     hush()
     limit(threads)
     source, steps, place = open_source(model, task=task), read(Path(recipe)), Path(out)
-    _check_task(source, steps)
+    check_task(source, steps, "compressed")
     given = (Path(train) if train else None, Path(dev) if dev else None)
     setting = Setting(source.directory, *given, Path(cache) if cache else cache_dir(), seed, threads, progress)
     for named in steps:
@@ -142,19 +141,6 @@ def compress(
         shutil.copyfile(recipe, work / "compression" / "recipe.toml")
     shutil.rmtree(chain.work, ignore_errors=True)
     return Results(stages)
-
-
-def _check_task(source: Source, steps: tuple[Named, ...]) -> None:
-    """Raise UsageError where a model writes, and a step is not for one that does."""
-    task: Task = registry.load("tasks", source.task)(source.settings)
-    if not task.reads_source:
-        check_at_once(task, "compressed")
-        return
-    stranger = next((named.name for named in steps if not named.step.translates), None)
-    if stranger:
-        kinds = ((name, registry.load("compression.steps", name)) for name in registry.names("compression.steps"))
-        known = ", ".join(name for name, kind in kinds if kind.translates)
-        raise UsageError(f"{stranger} is not for {source.task}", hint=f"these are: {known}")
 
 
 @dataclass(frozen=True)

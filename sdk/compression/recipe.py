@@ -20,14 +20,17 @@ import msgspec
 from edgewright import registry
 from edgewright.errors import UsageError, did_you_mean
 from edgewright.system.toml import read_toml
+from edgewright.tasks import check_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from edgewright.compression.steps import Step
+    from edgewright.model.source import Source
+    from edgewright.tasks import Task
 
-__all__ = ["Document", "Named", "read"]
+__all__ = ["Document", "Named", "check_task", "read"]
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -121,3 +124,16 @@ def read(path: Path) -> tuple[Named, ...]:
     """
     document = Document.read(path)
     return tuple(document.step(at, table) for at, table in enumerate(document.steps, start=1))
+
+
+def check_task(source: Source, steps: Sequence[Named], doing: str) -> None:
+    """Raise UsageError where a model writes, and a step is not for one that does; `doing` is what is done with it."""
+    task: Task = registry.load("tasks", source.task)(source.settings)
+    if not task.reads_source:
+        check_at_once(task, doing)
+        return
+    stranger = next((named.name for named in steps if not named.step.translates), None)
+    if stranger:
+        kinds = ((name, registry.load("compression.steps", name)) for name in registry.names("compression.steps"))
+        known = ", ".join(name for name, kind in kinds if kind.translates)
+        raise UsageError(f"{stranger} is not for {source.task}", hint=f"these are: {known}")

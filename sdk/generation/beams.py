@@ -251,10 +251,9 @@ def log_probabilities(logits: Array, rules: Rules, *, last: bool) -> Array:
 
 
 def _log_softmax(logits: Array) -> Array:
-    """Of each row, in its own place; a row at a time, so that its numbers stay near."""
-    for row in logits:
-        np.subtract(row, row.max(), out=row)
-        np.subtract(row, np.log(np.exp(row).sum()), out=row)
+    """Of each row, in its own place."""
+    logits -= logits.max(axis=1, keepdims=True)
+    logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
     return logits
 
 

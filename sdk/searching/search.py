@@ -22,7 +22,6 @@ from edgewright.searching.trial import bits_of, make, measure
 from edgewright.system.files import unwritten, write_whole
 from edgewright.system.progress import silent
 from edgewright.system.shown import brief, table_of
-from edgewright.tasks import check_at_once
 from edgewright.training.answers import cache_dir
 from edgewright.training.hush import hush
 
@@ -116,7 +115,6 @@ def search(
     hush()
     _check(trials, sampler, device, Path(out))
     source = open_source(model, task=task)
-    check_at_once(registry.load("tasks", source.task)(source.settings), "searched")
     setting = Setting(
         source.directory, Path(train), Path(dev), Path(cache) if cache else cache_dir(), seed, threads, progress
     )

@@ -28,7 +28,7 @@ from msgspec import Meta, Struct
 
 from edgewright import registry
 from edgewright.builder.support import gap
-from edgewright.compression.recipe import Document
+from edgewright.compression.recipe import Document, check_task
 from edgewright.contracts.precision import PRECISIONS, Precision
 from edgewright.errors import UsageError
 
@@ -54,7 +54,7 @@ class Measure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         format: of the artifact.
         precision: of the artifact.
-        tokens: the length at which it is timed.
+        tokens: the length at which it is timed; a translator is timed by sentences that score.
         threads: of the engine.
         processes: fresh ones in which it is timed.
     """
@@ -111,7 +111,7 @@ class Space:
 
         Raises:
             UsageError: as `edgewright.compression.recipe.read`; an option with fewer than two values to try, or one
-                twice; nothing to choose; no combination that works.
+                twice; nothing to choose; a step that is not for the model's task; no combination that works.
         """
         document = Document.read(path, ("step", "artifact"))
         choices = tuple(_choices(document))
@@ -121,6 +121,7 @@ class Space:
         if count > _MOST_POINTS:
             raise UsageError(f"{path} has {count} combinations, at most {_MOST_POINTS} are searched", hint="try fewer")
         _check_each(document, choices)
+        check_task(source, _steps(document, choices, (0,) * len(choices)), "searched")
         infeasible: dict[str, int] = {}
         points, reason_of = [], _reasons(document, choices, source, setting)
         for point in itertools.product(*(range(len(choice.values)) for choice in choices)):
@@ -143,8 +144,7 @@ class Space:
 
     def recipe(self, point: Point) -> tuple[Named, ...]:
         """The steps of a point, as the search takes them."""
-        numbered = enumerate(_tables(self.document, self.choices, point), start=1)
-        return tuple(self.document.step(at, table) for at, table in numbered)
+        return _steps(self.document, self.choices, point)
 
     def measure(self, point: Point) -> Measure:
         """The artifact of a point."""
@@ -194,6 +194,11 @@ def _kind(document: Document, number: int, name: str, key: str, value: dict[str,
 
 def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def _steps(document: Document, choices: tuple[Choice, ...], point: Point) -> tuple[Named, ...]:
+    numbered = enumerate(_tables(document, choices, point), start=1)
+    return tuple(document.step(at, table) for at, table in numbered)
 
 
 def _tables(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from edgewright import registry
 from edgewright.contracts.precision import weight_bits
+from edgewright.data.rows import stream
 from edgewright.errors import GateFailed
 from edgewright.measure.roofline import encoder_macs
 from edgewright.model.source import Source, open_source
@@ -19,12 +22,15 @@ if TYPE_CHECKING:
     from edgewright.compression.recipe import Named
     from edgewright.compression.steps import Setting
     from edgewright.measure.rows import Row
+    from edgewright.measure.translating import TranslatingRow
     from edgewright.searching.space import Measure
 
 __all__ = ["Cost", "Found", "bits_of", "make", "measure"]
 
 _ATTEMPTS = 2
 """A choice: a void row is measured once more; a machine that is busy twice is busy."""
+_SENTENCES = 20
+"""Of a translator's rows, that time it: a choice, about as many lengths as there are, in a second of a process."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Found:
 
     Attributes:
         score: of the built artifact on the rows to choose by, in percent.
-        latency_ms: the median of the built artifact.
+        latency_ms: the median of the built artifact: of a run, or of a translator of a sentence.
         size_bytes: of the artifact's file.
         eager_score: of the model that it was built from.
         parameters: of that model.
@@ -139,7 +145,7 @@ def measure(model: Source, asked: Measure, work: Path, setting: Setting) -> Foun
 
     Raises:
         GateFailed: the artifact does not give the model's answers.
-        What `edgewright.build` and `edgewright.measure.bench.bench` raise.
+        What `edgewright.build`, `edgewright.measure.bench.bench` and `bench_translating` raise.
     """
     from edgewright.builder.build import build
 
@@ -150,14 +156,14 @@ def measure(model: Source, asked: Measure, work: Path, setting: Setting) -> Foun
     built = build(model.directory, out=bundle, data=setting.dev, **given)
     (artifact,) = built.manifest.artifacts
     setting.progress(f"time {asked.format}/{asked.precision}")
-    row = _timed(bundle, asked)
+    median_ms, row = _timed(bundle, asked, model, setting)
     shutil.rmtree(bundle, ignore_errors=True)
     score = artifact.score
     if score is None:
         raise GateFailed(f"{artifact.key} has no score on {setting.dev}")
     return Found(
         score=score.value,
-        latency_ms=row.latency_ms.median,
+        latency_ms=median_ms,
         size_bytes=artifact.total_bytes,
         eager_score=score.reference if score.reference is not None else score.value,
         parameters=_parameters(model),
@@ -166,14 +172,31 @@ def measure(model: Source, asked: Measure, work: Path, setting: Setting) -> Foun
     )
 
 
-def _timed(bundle: Path, asked: Measure) -> Row:
-    """The row of a bundle's one artifact; one that is void is measured again, and the last one stands."""
+def _timed(bundle: Path, asked: Measure, model: Source, setting: Setting) -> tuple[float, Row | TranslatingRow]:
+    """The median and the row of a bundle's one artifact; one that is void is measured again, the last one stands."""
+    for _ in range(_ATTEMPTS):
+        found = _translated(bundle, asked, model, setting) if model.task == "translation" else _ran(bundle, asked)
+        if found[1].grade != "void":
+            break
+    return found
+
+
+def _ran(bundle: Path, asked: Measure) -> tuple[float, Row]:
+    """By single runs."""
     from edgewright.measure.bench import bench
     from edgewright.measure.plan import Plan
 
     plan = Plan(tokens=(asked.tokens,), threads=(asked.threads,), processes=asked.processes)
-    for _ in range(_ATTEMPTS):
-        (row,) = bench(bundle, plan).rows
-        if row.grade != "void":
-            break
-    return row
+    (row,) = bench(bundle, plan).rows
+    return row.latency_ms.median, row
+
+
+def _translated(bundle: Path, asked: Measure, model: Source, setting: Setting) -> tuple[float, TranslatingRow]:
+    """By the first of the sentences that score, with the model's own search."""
+    from edgewright.measure.translating import TranslatingPlan, bench_translating
+
+    task = registry.load("tasks", model.task)(model.settings)
+    texts = tuple(str(one.item) for one in islice(stream(setting.rows("search")[1], task), _SENTENCES))
+    plan = TranslatingPlan(texts, threads=(asked.threads,), processes=asked.processes)
+    (row,) = bench_translating(bundle, plan)
+    return row.text_ms.median, row

@@ -78,6 +78,19 @@ def test_beams_share_a_source_and_go_on_from_each_other(opened):
         assert np.abs(logits - wanted[number]).max() < 1e-4 * wanted.std(), number
 
 
+def test_texts_go_on_after_others_have_ended(opened):
+    """Twice, and over a growth of the caches: what is left says what it says alone."""
+    model, target, left = opened.model, target_of(opened, 40), np.arange(6)
+    wanted = [steps(model, source, target) for source in opened.sources[:6]]
+    model.begin(opened.sources[:6])
+    for at, token in enumerate(target):
+        kept = {5: [0, 2, 3, 5], 9: [1, 3]}.get(at)
+        if kept and model.keep(np.array(kept)):
+            left = left[kept]
+        for row, source in zip(model.step([token] * model.rows), left, strict=True):
+            assert np.abs(row - wanted[source][at]).max() < 1e-4 * wanted[source].std(), (at, source)
+
+
 def test_tokens_are_those_of_transformers(opened):
     """ONNX Runtime's are held to sixty texts and other searches in tests/generation/test_beams.py."""
     for beams in (1, 4):
@@ -106,6 +119,22 @@ def test_the_first_look_at_an_artifact_runs_it(opened, monkeypatch):
     first_look.look_in_child(first_look.LookRequest(engine.engine, path, "sources", 16), print)
     (model,) = seen
     assert np.isfinite(model.step([1])).all(), "it has begun, and goes on"
+
+
+def test_no_norm_is_made_a_scalar_one(opened, tmp_path):
+    """ONNX Runtime makes an Add and a norm behind it one SkipLayerNormalization, which takes several times as long."""
+    import onnx
+    import onnxruntime
+
+    for name in ("x.onnx", "encoder_x.onnx"):
+        path, options = opened.home.parent / name, onnxruntime.SessionOptions()
+        if path.exists():
+            options.optimized_model_filepath, options.log_severity_level = str(tmp_path / name), 3
+            onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            made = onnx.load(tmp_path / name, load_external_data=False)
+            kinds = {node.op_type for node in made.graph.node}
+            assert kinds & {"LayerNormalization", "SimplifiedLayerNormalization"}
+            assert "SkipLayerNormalization" not in kinds
 
 
 @pytest.mark.parametrize("kind", translators.KINDS)

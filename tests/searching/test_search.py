@@ -4,6 +4,7 @@ import json
 import random
 
 import pytest
+import translators
 
 from edgewright.cli import _run
 from edgewright.compression.chain import compress
@@ -119,3 +120,32 @@ def test_the_same_command_finds_the_study_finished_and_another_model_is_refused(
         search(model, files / "space.toml", *rows, files, **given)
     with pytest.raises(UsageError, match="measured on this machine alone, not on ssh://board"):
         search(model, files / "space.toml", *rows, found[2], device="ssh://board", **given)
+
+
+TRANSLATING = """
+[[step]]
+use = "trim-vocabulary"
+size = { try = [150, 170] }
+
+[artifact]
+precision = "fp32"
+processes = 1
+"""
+
+
+def test_a_translator_s_vocabulary_is_searched(tmp_path):
+    """By chrF, the milliseconds of a sentence, and bytes; a step that translators cannot take is said at once."""
+    home, pairs, space = tmp_path / "model", tmp_path / "pairs.tsv", tmp_path / "space.toml"
+    made = translators.saved(home, "t5", vocabulary=192)
+    sides = zip(translators.TEXT[:4], translators.TEXT[4:], strict=True)
+    pairs.write_text("source\ttarget\n" + "".join(f"{a}\t{b}\n" for a, b in sides))
+    space.write_text(TRANSLATING)
+    given = {"storage": tmp_path / "study.db", "trials": 1, "cache": tmp_path, "threads": 1}
+    best = search(home, space, pairs, pairs, tmp_path / "found", **given).winner
+    assert 0 < best.latency_ms < 1000
+    assert 0 <= best.score <= 100
+    assert best.size_bytes > 100_000
+    assert (best.facts or {})["parameters"] < made.num_parameters(), "some of its tokens were left out"
+    space.write_text(TRANSLATING + '[[step]]\nuse = "prune-heads"\namount = 0.5\n')
+    with pytest.raises(UsageError, match="prune-heads is not for translation"):
+        search(home, space, pairs, pairs, tmp_path / "other", **given)
