@@ -33,7 +33,7 @@ def seeds(assets: Path, out: Path) -> None:
     """What the fuzzer begins with: a text of each kind, whole settings, messages and files."""
     out.mkdir()
     texts = [text.encode()[:LONGEST] for text in token_texts.fuzzed(60, 2, ["<s>", "[MASK]", "<|im_end|>"])]
-    given = [bytes([4 + at % 4, at]) + text for at, text in enumerate(texts)]
+    given = [bytes([3 + at % 5, at]) + text for at, text in enumerate(texts)]
     given += [
         b"\2\0" + json.dumps(one, ensure_ascii=at > 0).encode() for one in (SETTINGS, MESSAGES) for at in range(2)
     ]

@@ -1,5 +1,5 @@
 /* What libFuzzer asks of the C core, built of edgewright.c and ew_tokenizer.c: the first byte says whether the rest is a
- * text, JSON or a file. EW_FUZZ names a tokenizer.bin. What it holds: no token lies outside the text, the way back keeps
+ * text, sentences, JSON or a file. EW_FUZZ names a tokenizer.bin. What it holds: no token lies outside the text, the way back keeps
  * to its room, a stream gives what decoding at once gives, and nothing is read or written where it must not. */
 #include "edgewright.c"
 
@@ -90,6 +90,24 @@ static void json_of(const char *text)
     }
 }
 
+/* Lines, their sentences and pieces of these: each begins where the last one ended, and nothing of the text is left. */
+static void sentences_of(const uint8_t *data, size_t n, unsigned fits)
+{
+    alphabet l = {{0}, {0}};
+    held(ranges_read(&l.letter, "41-5a,61-7a,c0-24f,4e00-9fff") && ranges_read(&l.lower, "61-7a,df-f6"));
+    char *copy = malloc(n + !n); /* of its own length, so that a byte too far is seen */
+    memcpy(copy, data, n);
+    for (size_t at = 0, line, sentence, piece; at < n; at = line) {
+        held((line = line_behind(copy, n, at)) > at && line <= n);
+        for (sentence = at; at < line; at = sentence) {
+            held((sentence = sentence_behind(&l, copy, line, at)) > at && sentence <= line);
+            for (; at < sentence; at = piece)
+                held((piece = piece_behind(copy, sentence, at, 1 + fits)) > at && piece <= sentence);
+        }
+    }
+    free(copy), free(l.letter.ends), free(l.lower.ends);
+}
+
 static void file_of(const char *name, const uint8_t *data, size_t n)
 {
     snprintf(file, sizeof file, "%s/%s", place, name);
@@ -120,8 +138,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         file_of("model.txt", data + 2, n - 2);
         break;
     case 2:
-    case 3:
         json_of(text);
+        break;
+    case 3:
+        sentences_of(data + 2, n - 2, data[1]);
         break;
     default:
         text_of(data + 2, n - 2, data[1]);

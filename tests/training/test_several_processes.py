@@ -38,7 +38,20 @@ def test_they_pretrain_what_one_would(tmp_path):
     text = tmp_path / "stories.txt"
     text.write_text("<|endoftext|>".join(" ".join(words[at : at + 40]) for at in range(0, 240, 3)))
     sizes = ["--preset", "1m", "--vocabulary", "280", "--width", "32", "--layers", "1", "--context", "32"]
-    settings = ["--tokens", "2048", "--evaluations", "1", "--validation", "0.2", "--threads", "1", "--json", "-q"]
+    settings = [
+        "--tokens",
+        "2048",
+        "--evaluations",
+        "1",
+        "--validation",
+        "0.2",
+        "--threads",
+        "1",
+        "--precision",
+        "fp32",
+        "--json",
+        "-q",
+    ]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     launch = [
         sys.executable,
