@@ -94,8 +94,8 @@ def command(
         if path:
             raise click.UsageError("give --socket or --http, one of the two")
         of_http = {"connections": max_connections, "request_bytes": max_request_bytes, "waiting": max_waiting}
-        given = {"options": {**options, "context": context}, "name": model_name or "", "batch_size": batch_size}
-        _by_http(bundle, http, given, of_http, as_json=as_json)
+        options["context"] = context
+        _by_http(bundle, http, options, of_http, name=model_name or "", batch_size=batch_size, as_json=as_json)
         return
     if model_name or any(value is not None for value in (context, max_waiting, batch_size)):
         raise click.UsageError("--model-name, --context, --max-waiting and --batch-size go with --http")
@@ -130,7 +130,16 @@ def _at_a_socket(
         serve(bundle, sock, options=options, bounds=Bounds(**bounds), ready=ready)
 
 
-def _by_http(bundle: str, place: str, given: dict[str, Any], bounds: dict[str, int | None], *, as_json: bool) -> None:
+def _by_http(
+    bundle: str,
+    place: str,
+    options: dict[str, Any],
+    bounds: dict[str, int | None],
+    *,
+    name: str,
+    batch_size: int | None,
+    as_json: bool,
+) -> None:
     from edgewright.serving.http_server import HttpBounds, bound
     from edgewright.serving.openai import serve_http
 
@@ -142,4 +151,5 @@ def _by_http(bundle: str, place: str, given: dict[str, Any], bounds: dict[str, i
 
     wanted = {name: most for name, most in bounds.items() if most is not None}
     with bound(place) as sock:
-        serve_http(bundle, sock, bounds=HttpBounds(**wanted), ready=ready, **given)
+        limits = HttpBounds(**wanted)
+        serve_http(bundle, sock, name=name, options=options, bounds=limits, batch_size=batch_size, ready=ready)

@@ -23,6 +23,7 @@ from edgewright.system import arrays, child
 pytest.importorskip("transformers")
 pytest.importorskip("executorch")
 import tiny
+import torch
 
 LIMITS = {"int4": 0.5}
 CASES = [("Albert", "int4")]
@@ -172,3 +173,45 @@ def test_a_weight_that_is_a_constant_as_well_lies_in_the_file_once():
         named = {name: read.named_data.buffers[one.buffer_index] for name, one in read.named_data.pte_data.items()}
         assert named == {"before": other, "head": table, "small": small, "after": last}
     assert shared(once) == once
+
+
+class _Joined(torch.nn.Module):
+    """A norm over batches, and more tensors put together than XNNPACK takes at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense, self.norm, self.alone = torch.nn.Linear(8, 8), torch.nn.BatchNorm1d(8), torch.nn.BatchNorm2d(8)
+        for norm in (self.norm, self.alone):
+            torch.nn.init.normal_(norm.running_mean)
+
+    def forward(self, x):
+        x = self.alone(self.norm(self.dense(x))[:, :, None, None])[:, :, 0, 0]
+        return torch.cat([x, x + 1, x * 2, x - 1, x * 3, x + 4], 1)
+
+
+@pytest.mark.parametrize(("word", "fails"), [("", False), ("batch_norm", True), ("cat", True)])
+def test_the_passes_that_are_left_out_would_have_changed_nothing(monkeypatch, word, fails):
+    """XNNPACK's own list is the oracle; without a pass whose operator is there, what it does not take is left."""
+    from contextlib import nullcontext
+
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
+
+    from edgewright.converters._executorch import lower
+
+    def lowered(how):
+        torch.manual_seed(5)
+        program = torch.export.export(_Joined().eval(), (torch.ones(4, 8),))
+        config = EdgeCompileConfig(_check_ir_validity=False)
+        with how:
+            edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], compile_config=config)
+        return bytes(edge.to_executorch().buffer)
+
+    known = {name: "no such operator" if word and word in had else had for name, had in lower._LOOKED_FOR.items()}
+    monkeypatch.setattr(lower, "_LOOKED_FOR", known)
+    if fails:
+        with pytest.raises((RuntimeError, ValueError)):
+            lowered(lower._passes_that_find_something())
+        return
+    every = lowered(nullcontext())
+    assert lowered(lower._passes_that_find_something()) == every
