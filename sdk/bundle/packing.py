@@ -90,7 +90,6 @@ def unpack(packed: str | Path, out: str | Path, *, force: bool = False) -> Bundl
         StorageError: `out` exists, or cannot be written.
     """
     with staged(Path(out), marker=MANIFEST, force=force) as work:
-        stands_for(work, packed)
         _read(Path(packed), work)
         Bundle.open(work)
     return Bundle.open(out)

@@ -33,8 +33,9 @@ def write(path, entries):
 
 
 def refused(path, tmp_path, words):
-    with pytest.raises(BundleError, match=words):
+    with pytest.raises(BundleError, match=words) as caught:
         unpack(path, tmp_path / "out")
+    assert ".unfinished-" not in str(caught.value)
     assert not (tmp_path / "out").exists()
     assert [entry for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
 
@@ -46,6 +47,13 @@ def test_there_and_back(bundle_dir, packed, tmp_path):
     assert (unpack(signed, tmp_path / "signed").directory / "manifest.json.sig").read_bytes() == b"signed"
     with opened(packed) as found, opened(bundle_dir) as same:
         assert found.manifest == same.manifest
+
+
+def test_what_is_wrong_is_said_of_the_file_that_was_given(packed):
+    with opened(packed) as found:
+        (found.directory / "manifest.json").unlink()
+        with pytest.raises(BundleError, match=f"^{packed} has no manifest.json"):
+            Bundle.open(found.directory)
 
 
 def test_any_tar_opens_it(packed, bundle_dir, tmp_path):

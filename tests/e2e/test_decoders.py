@@ -339,6 +339,8 @@ def test_a_carried_grid_gives_the_dequantized_model(tmp_path):
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert "cut.gguf is not read as GGUF" in edgewright("build", cut, "--out", tmp_path / "x", check=3)
+    words = edgewright("build", path, "--out", tmp_path / "x", "--task", "fill-mask", check=3)
+    assert f"{path} has no mask token" in words, "not the directory that it was unpacked in"
     assert not (tmp_path / "x").exists()
 
 

@@ -17,6 +17,7 @@ from edgewright import errors
 from edgewright.system.child import Child, Limits, call
 
 IMPORTED_BY = os.getpid()
+LOOKED_AT = tempfile.gettempdir()  # as libraries do while they are imported
 
 
 class Tree(Struct, frozen=True):

@@ -17,6 +17,7 @@ from edgewright.bundle.manifest import TensorSpec
 from edgewright.errors import ChildFailed, DataError, StorageError
 from edgewright.system.child import Child, Limits, call
 from edgewright.system.jobs import Jobs
+from edgewright.system.preload import close
 
 ENV = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
 
@@ -262,6 +263,7 @@ def test_a_job_keeps_the_log_that_an_error_names_and_no_other(tmp_path, monkeypa
 
 def test_what_a_child_leaves_among_temporary_files_goes_with_it(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    close()  # another process forks, and has looked here where its temporary files go
     fails("litter")
     assert [*tmp_path.iterdir()] == []
 
