@@ -9,6 +9,7 @@ whole = True
 LIMIT = """
 import signal, sys
 from edgewright.training.threads import limit
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts behind itself has it ignored
 try:
     limit(0)
 except KeyboardInterrupt:
