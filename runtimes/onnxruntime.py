@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle.external_data import encoder_of, weights_of
@@ -50,21 +51,13 @@ class OnnxRuntime(Runtime):
         return super().import_engine()
 
     def _open(self, path: Path, *, threads: int) -> Session:
-        # Asked here, because the option makes int8 slower where VNNI would have made it exact anyway
-        exact = products_saturate()
-        try:
-            return _Session(self._session(path, threads, exact=exact))
-        except Exception:
-            if not exact:
-                raise
-        # ONNX Runtime 1.31 refuses the exact form for a model whose layers share a weight, as ALBERT's do.
-        return _Session(self._session(path, threads, exact=False))
+        return _Session(self._session(path, threads))
 
     def _open_decoder(self, path: Path, *, threads: int, context: int) -> Decoder:
         from edgewright.system.huge_pages import huge_pages, let_go
 
         with huge_pages(_stored_bytes(path)):
-            session = self._session(path, threads, exact=False)
+            session = self._session(path, threads)
         let_go(path.with_name(weights_of(path.name)))
         return self._decoder(session, context)
 
@@ -80,8 +73,8 @@ class OnnxRuntime(Runtime):
         from edgewright.system.huge_pages import huge_pages, let_go
 
         with huge_pages(_stored_bytes(path)):
-            encoder = self._session(path.with_name(encoder_of(path.name)), threads, exact=False)
-            decoder = self._session(path, threads, exact=False)
+            encoder = self._session(path.with_name(encoder_of(path.name)), threads)
+            decoder = self._session(path, threads)
         let_go(path.with_name(weights_of(path.name)))
         signature = (tuple(map(_spec, given)) for given in (decoder.get_inputs(), decoder.get_outputs()))
         value_of = self.import_engine().OrtValue.ortvalue_from_numpy
@@ -92,15 +85,15 @@ class OnnxRuntime(Runtime):
 
         from edgewright.runtimes._profilers.onnx import layers, parameter_bytes, trace
 
-        exact, plain = products_saturate(), self._open(path, threads=threads)
+        plain = self._open(path, threads=threads)
         given = {spec.name: feeds[spec.name] for spec in plain.inputs}
         with TemporaryDirectory() as scratch:
-            unpacked = self._session(path, threads, exact=exact, profile=f"{scratch}/weights", packs=False)
+            unpacked = self._session(path, threads, profile=f"{scratch}/weights", packs=False)
             unpacked.run(None, given)
             weights = parameter_bytes(unpacked)
             del unpacked
-            bare = self._session(path, threads, exact=exact)
-            profiled = self._session(path, threads, exact=exact, profile=f"{scratch}/profile")
+            bare = self._session(path, threads)
+            profiled = self._session(path, threads, profile=f"{scratch}/profile")
             layer, run = layers(path, bare.get_modelmeta().custom_metadata_map), (None, given)
             return trace(lambda: bare.run(*run), lambda: profiled.run(*run), profiled, runs, layer, weights)
 
@@ -111,18 +104,35 @@ class OnnxRuntime(Runtime):
         from edgewright.system.huge_pages import huge_pages
 
         with TemporaryDirectory() as scratch, huge_pages(3 * _stored_bytes(path)):
-            unpacked = self._session(path, threads, exact=False, profile=f"{scratch}/weights", packs=False)
+            unpacked = self._session(path, threads, profile=f"{scratch}/weights", packs=False)
             self._decoder(unpacked, len(ids)).read(ids[:1])
             weights = parameter_bytes(unpacked)
             del unpacked
-            bare = self._session(path, threads, exact=False)
-            profiled = self._session(path, threads, exact=False, profile=f"{scratch}/profile")
+            bare = self._session(path, threads)
+            profiled = self._session(path, threads, profile=f"{scratch}/profile")
             layer = layers(path, bare.get_modelmeta().custom_metadata_map)
             # A cache of no other length: the profiler counts what a buffer holds, not how much of it was read
             plain, slowed = (_writing(self._decoder(session, len(ids) + 1), ids) for session in (bare, profiled))
             return trace(plain, slowed, profiled, runs, layer, weights)
 
-    def _session(self, path: Path, threads: int, *, exact: bool, profile: str = "", packs: bool = True) -> Any:
+    def _session(self, path: Path, threads: int, *, profile: str = "", packs: bool = True) -> Any:
+        """A session whose int8 products do not saturate.
+
+        The option for it is set where it is needed alone: it makes int8 slower, and with VNNI it is exact anyway.
+        """
+        options = self._options(threads, profile=profile, packs=packs)
+        if products_saturate():
+            options.add_session_config_entry("session.x64quantprecision", "1")
+            # ONNX Runtime 1.31 refuses the exact form for a model whose layers share a weight, as ALBERT's do.
+            with suppress(Exception):
+                return self._opened(path, options)
+            options = self._options(threads, profile=profile, packs=packs)
+        return self._opened(path, options)
+
+    def _opened(self, path: Path, options: Any) -> Any:
+        return self.import_engine().InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def _options(self, threads: int, *, profile: str, packs: bool) -> Any:
         onnxruntime = self.import_engine()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -138,9 +148,7 @@ class OnnxRuntime(Runtime):
             options.profile_file_prefix = profile
         if self.plain:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        if exact:
-            options.add_session_config_entry("session.x64quantprecision", "1")
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return options
 
 
 def _stored_bytes(path: Path) -> int:

@@ -146,7 +146,7 @@ static ort configured(ew_model *m, ort options, const char *name)
     return ORT(m, ORT_ADD_CONFIG, ort, ort, const char *, const char *)(options, name, "1");
 }
 
-static int session(ew_model *m, const char *path, int threads, int exact, ort *out, char *why)
+static int session_of(ew_model *m, const char *path, int threads, int exact, ort *out, char *why)
 {
     ort options = NULL;
     int code = engine_failed(m, ORT(m, ORT_CREATE_SESSION_OPTIONS, ort, ort *)(&options), why);
@@ -163,6 +163,13 @@ static int session(ew_model *m, const char *path, int threads, int exact, ort *o
         code = engine_failed(m, open_session(m, path, options, out), why);
     ORT(m, ORT_RELEASE_SESSION_OPTIONS, void, ort)(options);
     return code;
+}
+
+/* One whose int8 products do not saturate; an engine that refuses the exact form takes the other, as in Python. */
+static int session(ew_model *m, const char *path, int threads, ort *out, char *why)
+{
+    int exact = products_saturate(), code = session_of(m, path, threads, exact, out, why);
+    return code && exact ? session_of(m, path, threads, 0, out, why) : code;
 }
 
 #ifdef EW_LINKED_ENGINE /* a program that is linked with ONNX Runtime, as an app for iOS */
@@ -201,15 +208,13 @@ static int load(ew_model *m, const char *directory, const char *file, const ew_o
     int code = engine_failed(m, ORT(m, ORT_CREATE_ENV, ort, int, const char *, ort *)(ORT_ERROR, "edgewright", &m->env), why);
     if (!code)
         code = engine_failed(m, ORT(m, ORT_CREATE_CPU_MEMORY_INFO, ort, int, int, ort *)(0, 0, &m->memory), why);
-    if (!code) { /* an engine that refuses the exact form takes the other, as in Python */
-        int exact = products_saturate() && !m->writer, threads = options ? options->threads : 1;
-        code = session(m, path, threads, exact, &m->session, why);
-        if (code && exact)
-            code = session(m, path, threads, 0, &m->session, why);
+    if (!code) {
+        int threads = options ? options->threads : 1;
+        code = session(m, path, threads, &m->session, why);
         if (!code && *m->encoder && snprintf(path, sizeof path, "%s/%s", directory, m->encoder) >= (int)sizeof path)
             return say(why, EW_ARGUMENT, "the directory's name is too long");
         if (!code && *m->encoder)
-            code = session(m, path, threads, 0, &m->encoder_session, why);
+            code = session(m, path, threads, &m->encoder_session, why);
     }
     return code;
 }

@@ -17,12 +17,12 @@ import java.nio.LongBuffer
 
 internal fun engine(model: Asset, threads: Int): Engine = OnnxEngine(model, threads)
 
-internal fun decoding(model: Asset, threads: Int, settings: Settings): Decoding = OnnxDecoding(OnnxEngine(model, threads, exact = false, picks = true), settings)
+internal fun decoding(model: Asset, threads: Int, settings: Settings): Decoding = OnnxDecoding(OnnxEngine(model, threads, picks = true), settings)
 
 internal fun translating(encoder: Asset, model: Asset, threads: Int, settings: Settings): Translating {
-    val reads = OnnxEngine(encoder, threads, exact = false)
+    val reads = OnnxEngine(encoder, threads)
     return try {
-        OnnxTranslating(reads, OnnxEngine(model, threads, exact = false), settings)
+        OnnxTranslating(reads, OnnxEngine(model, threads), settings)
     } catch (error: EdgewrightException) {
         reads.close()
         throw error
@@ -33,9 +33,9 @@ internal fun opensFilesAlone(): Boolean = false
 
 /**
  * ONNX Runtime. A mapped .ort file's weights are used where they lie, an .onnx file is read and copied by the engine. One that
- * [picks] gives the logits of the last token alone, as a decoder is asked; [exact] is the form of products that never saturates.
+ * [picks] gives the logits of the last token alone, as a decoder is asked.
  */
-internal class OnnxEngine(private val model: Asset, threads: Int, exact: Boolean = saturates(), private val picks: Boolean = false) : Engine {
+internal class OnnxEngine(private val model: Asset, threads: Int, private val picks: Boolean = false) : Engine {
     private val environment = guarded("does not load") { OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR, "edgewright") }
     private val session: OrtSession
     private var map: ByteBuffer? = null // stays as long as the session, which uses an .ort file's weights where they lie
@@ -46,6 +46,7 @@ internal class OnnxEngine(private val model: Asset, threads: Int, exact: Boolean
     init {
         session = guarded("does not open ${model.name}") {
             environment.setTelemetry(false)
+            val exact = saturates() // products of int8 in the form that never does
             try {
                 open(threads, exact)
             } catch (error: OrtException) { // one that refuses the exact form takes the other
