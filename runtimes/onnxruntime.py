@@ -10,6 +10,7 @@ from edgewright.bundle.external_data import encoder_of, weights_of
 from edgewright.bundle.manifest import TensorSpec
 from edgewright.contracts.engine import Footprint, Runtime, Session
 from edgewright.errors import EngineError
+from edgewright.runtimes._unshared import unshared
 from edgewright.runtimes._x86 import products_saturate
 
 if TYPE_CHECKING:
@@ -123,14 +124,16 @@ class OnnxRuntime(Runtime):
         options = self._options(threads, profile=profile, packs=packs)
         if products_saturate():
             options.add_session_config_entry("session.x64quantprecision", "1")
+            options.log_severity_level = 4  # what it refuses is none of the user's business
             # ONNX Runtime 1.31 refuses the exact form for a model whose layers share a weight, as ALBERT's do.
-            with suppress(Exception):
-                return self._opened(path, options)
+            for model in (lambda: str(path), lambda: unshared(path.read_bytes())):
+                with suppress(Exception):
+                    return self._opened(model(), options)
             options = self._options(threads, profile=profile, packs=packs)
-        return self._opened(path, options)
+        return self._opened(str(path), options)
 
-    def _opened(self, path: Path, options: Any) -> Any:
-        return self.import_engine().InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    def _opened(self, model: str | bytes, options: Any) -> Any:
+        return self.import_engine().InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def _options(self, threads: int, *, profile: str, packs: bool) -> Any:
         onnxruntime = self.import_engine()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Read = Callable[[int, int], bytes]
     """(position, count) -> so many bytes of a file, fewer at its end."""
 
-__all__ = ["External", "Malformed", "externals", "operators", "stamp"]
+__all__ = ["External", "Malformed", "externals", "fields", "operators", "stamp"]
 
 _MOST_FIELDS = 2**20
 """MiniLM, of six layers, has 1,736; so many take a second or two."""
@@ -141,6 +141,18 @@ def stamp(size: int, read: Read) -> bytes:
 def _length(count: int) -> list[int]:
     """A length of up to 14 bits, as protobuf lays it down."""
     return [count] if count < 128 else [count & 127 | 128, count >> 7]
+
+
+def fields(message: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Number, wire type, and where the content begins and ends, of each field of a message in memory.
+
+    Raises:
+        Malformed: it is no message.
+    """
+    try:
+        yield from _Walk(len(message), lambda start, count: message[start : start + count]).fields(0, len(message))
+    except (IndexError, struct.error):
+        raise Malformed("it is no ONNX file: cut short") from None
 
 
 class _Walk:

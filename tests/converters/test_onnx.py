@@ -134,7 +134,9 @@ def test_static_ranges_come_from_the_calibration_texts(bert, tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8", "int8-static", "int4"])
-def test_the_ort_format_answers_as_the_onnx_file_does(bert, tmp_path, precision):
+def test_the_ort_format_answers_as_the_onnx_file_does(bert, tmp_path, precision, monkeypatch):
+    """As its plain form, where products of bytes saturate: ONNX Runtime has no exact one for this format."""
+    monkeypatch.setattr(load("runtimes", "onnxruntime").__module__ + ".products_saturate", lambda: False)
     _, model, given = bert
     _, path = lowered(bert, tmp_path, precision)
     load("converters", "ort")().convert(model, replace(given, precision=precision), path.with_suffix(".ort"))

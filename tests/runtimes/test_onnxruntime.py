@@ -1,10 +1,13 @@
 """How a model is opened: products of int8 do not saturate, where the engine can help it."""
 
 import pytest
+from onnx_wire import empty_model
 
+from edgewright.bundle.external_data import encoder_of
 from edgewright.runtimes import onnxruntime
 
 EXACT = "session.x64quantprecision"
+EMPTY = empty_model(b"nothing")
 
 
 @pytest.fixture
@@ -14,16 +17,18 @@ def runtime(monkeypatch):
 
 
 def test_every_kind_of_model_is_opened_in_the_exact_form(runtime, monkeypatch, tmp_path):
-    asked = []
+    asked, path = [], tmp_path / "model.onnx"
+    for file in (path, path.with_name(encoder_of(path.name))):
+        file.write_bytes(EMPTY)
 
     class OpenedError(Exception):
         pass
 
-    def opened(path, options):
+    def opened(model, options):
         try:
-            asked.append((path.name, options.get_session_config_entry(EXACT)))
+            asked.append((model, options.get_session_config_entry(EXACT)))
         except RuntimeError:  # an option that was not given
-            asked.append((path.name, "0"))
+            asked.append((model, "0"))
         raise OpenedError
 
     monkeypatch.setattr(runtime, "_opened", opened)
@@ -33,7 +38,8 @@ def test_every_kind_of_model_is_opened_in_the_exact_form(runtime, monkeypatch, t
         lambda path: runtime._open_encoder_decoder(path, threads=1, context=8),
     ):
         with pytest.raises(OpenedError):
-            opens(tmp_path / "model.onnx")
-    plainly = [("model.onnx", "1"), ("model.onnx", "0")]
-    assert asked[:4] == plainly * 2, "an engine that refuses the exact form is asked for the other"
-    assert [exact for _, exact in asked[4:]] == ["1", "0"]
+            opens(path)
+    assert asked[:6] == [(str(path), "1"), (EMPTY, "1"), (str(path), "0")] * 2, (
+        "exact, exact with unshared weights, or not"
+    )
+    assert [exact for _, exact in asked[6:]] == ["1", "1", "0"]
