@@ -34,6 +34,12 @@ os.environ.pop("COLUMNS", None)  # pytest's own plugins set it, and tables would
 hypothesis.settings.register_profile("busy", deadline=None)  # these machines are shared
 hypothesis.settings.load_profile("busy")
 SLOW_ROOMS = {"converters", "e2e"}
+SLOW_KINDS = {
+    "slow and not alone and not heavy": "",
+    "slow and alone and not heavy": "mark.alone",
+    "heavy": "mark.heavy",
+}
+"""What `tools/test` and `tools/proofs` ask for, and what is in a file that has such a test."""
 LONG_ROOMS = {*SLOW_ROOMS, "tools", "training"}
 """They come first: of files that take a minute the last one would run while the other workers have nothing left."""
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -43,13 +49,13 @@ HIDDEN, LAYERS, HEADS, INTERMEDIATE, POSITIONS, LABELS = 32, 2, 2, 64, 64, 2
 def pytest_ignore_collect(collection_path, config):
     """Leave out a file that holds no test of the wanted kind: to import it costs each worker a part of its time."""
     asked, where = config.option.markexpr, collection_path.relative_to(HERE)
-    if asked not in ("not slow", "slow and alone", "slow and not alone") or not collection_path.is_file():
+    if asked not in ("not slow", *SLOW_KINDS) or not collection_path.is_file():
         return None
     text, room = collection_path.read_text(), bool(SLOW_ROOMS & set(where.parts))
     if asked == "not slow":
         return True if room or "\npytestmark = pytest.mark.slow\n" in text else None
     slow = room or "mark.slow" in text
-    return None if slow and (asked == "slow and not alone" or "mark.alone" in text) else True
+    return None if slow and SLOW_KINDS[asked] in text else True
 
 
 def pytest_collection_modifyitems(items):

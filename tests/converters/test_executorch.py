@@ -138,6 +138,7 @@ def test_a_file_of_another_maker_is_refused(tmp_path):
         load("runtimes", "executorch")().open(tmp_path / "other.pte", threads=1)
 
 
+@pytest.mark.heavy
 def test_the_same_model_makes_the_same_bytes(good, tmp_path):
     code = (
         f"import sys; from pathlib import Path; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"

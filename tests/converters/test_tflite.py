@@ -196,6 +196,7 @@ for precision in ("int8", "int4"):
 """
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("artifacts", ["Roberta"], indirect=True)
 def test_another_process_writes_the_same_bytes(artifacts, tmp_path):
     _, out = artifacts

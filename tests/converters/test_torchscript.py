@@ -91,6 +91,7 @@ def test_one_int8_file_serves_every_quantized_engine(engine, tmp_path):
     assert np.abs(np.load(tmp_path / "out.npy") - want).max() <= LIMITS["int8"] * max(1.0, float(np.abs(want).max()))
 
 
+@pytest.mark.heavy
 def test_same_bytes_whatever_the_process_made_before(tmp_path):
     made = []
     for order in (["int8"], ["fp32", "int8"]):

@@ -157,7 +157,9 @@ def outlier(model):
 
 def test_a_failed_gate_replaces_nothing(outlier, demo_bundle, tmp_path):
     shutil.copytree(demo_bundle, tmp_path / "old")
-    assert "nothing was written" in edgewright("build", outlier, "--out", tmp_path / "old", "--force", check=4)
+    line = edgewright("build", outlier, "--out", tmp_path / "old", "--force", check=4)
+    assert "nothing was written" in line
+    assert "departs in stage quantize, first at electra.embeddings_project: SQNR" in line
     assert ew.verify(tmp_path / "old")
 
 

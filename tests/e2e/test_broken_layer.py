@@ -32,6 +32,7 @@ def crushed(tmp_path):
     return home
 
 
+@pytest.mark.heavy
 def test_the_broken_layer_is_named_with_its_stage_and_numbers(crushed, tmp_path):
     line = edgewright("build", crushed, "--out", tmp_path / "b", "--precision", "fp32,int8", check=4)
     assert "onnx/int8" in line

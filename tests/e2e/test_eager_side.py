@@ -11,6 +11,7 @@ from edgewright.system.progress import silent
 torch = pytest.importorskip("torch")
 
 
+@pytest.mark.heavy
 def test_the_eager_model_is_a_side_of_the_run(demo_bundle, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "tools")
     import eager

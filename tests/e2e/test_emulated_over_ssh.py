@@ -25,6 +25,7 @@ def int8(demo_bundle, tmp_path_factory):
     return only(demo_bundle, tmp_path_factory.mktemp("int8") / "1", "int8")
 
 
+@pytest.mark.heavy
 def test_the_far_side_is_an_aarch64_machine_without_edgewright(sshd):
     way = connect(sshd.url)
     assert way.run(["uname", "-m"], timeout_s=60).stdout == b"aarch64\n"
@@ -34,6 +35,7 @@ def test_the_far_side_is_an_aarch64_machine_without_edgewright(sshd):
     way.close()
 
 
+@pytest.mark.heavy
 def test_a_bare_board_is_equipped_and_answers(sshd, int8):
     """What comes after it, `test_emulated.py` does there without a server, and others over one without an emulator."""
     line = edgewright("flash", int8, sshd.url, "-q", check=5)

@@ -43,6 +43,7 @@ def in_one_process(run, monkeypatch):
     monkeypatch.setattr(trained_sources, "edgewright", edgewright)
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("in_one_process")
 @pytest.mark.parametrize("name", trained_sources.KINDS)
 def test_a_kind_scores_as_its_own_library_says(base, data, tmp_path, name):

@@ -15,6 +15,7 @@ ROWS = 96
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.heavy
 def test_they_share_the_rows_and_one_of_them_speaks(tmp_path):
     pytest.importorskip("accelerate")
     few = tmp_path / "few.tsv"

@@ -2,16 +2,10 @@
 
 import json
 import zipfile
-from dataclasses import replace
 
 import pytest
 
-from edgewright.registry import load
-
-pytest.importorskip("transformers")
-from tiny import eager, spec
-
-ABOUT = {"task": "text-classification", "labels": '["no", "yes"]', "licence": "mit", "source_sha256": "0" * 64}
+from edgewright.bundle.bundle import Bundle
 
 
 def of_tflite(path):
@@ -34,16 +28,15 @@ def of_executorch(path):
 
 
 @pytest.mark.parametrize(
-    ("name", "library", "read"),
-    [
-        ("tflite", "litert_torch", of_tflite),
-        ("torchscript", "torch", of_torchscript),
-        ("executorch", "executorch", of_executorch),
-    ],
+    ("made", "read"),
+    [("tflite", of_tflite), ("torchscript", of_torchscript), ("executorch", of_executorch)],
 )
-def test_a_file_says_what_it_is(name, library, read, tmp_path):
-    pytest.importorskip(library)
-    model, converter = eager("Bert"), load("converters", name)()
-    path = tmp_path / converter.path("fp32").rpartition("/")[2]
-    converter.convert(model, replace(spec("fp32", model), about=ABOUT), path)
-    assert read(path) == {**ABOUT, "precision": "fp32"}
+def test_every_file_says_what_it_is(made, read, request):
+    bundle = Bundle.open(request.getfixturevalue(f"{made}_bundle"))
+    source, settings = bundle.manifest.source, bundle.manifest.settings
+    tokenizer = next(file.sha256 for file in bundle.manifest.files if file.path == "tokenizer.json")
+    about = {"task": "text-classification", "labels": '["negative", "positive"]', "licence": "apache-2.0"}
+    about |= {"source": source.architecture, "source_sha256": source.sha256, "tokenizer_sha256": tokenizer}
+    about["max_length"] = str(settings.max_length)
+    for artifact in bundle.manifest.artifacts:
+        assert read(bundle.directory / artifact.path) == {**about, "precision": artifact.precision}

@@ -1,0 +1,51 @@
+"""What tools/proofs says: each heavier proof with what came of it, and none that has not been passed."""
+
+import ast
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+PAGE = TESTS.parent / "docs" / "proofs.md"
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    monkeypatch.syspath_prepend(TESTS.parent / "tools")
+    sys.modules.pop("proofs", None)
+    import proofs
+
+    return proofs.Kept()
+
+
+def test_each_proof_has_its_line(kept):
+    for name, outcomes in {
+        "tests/e2e/test_matrix.py::test_a_cell[onnx]": ("passed", "passed", "passed"),
+        "tests/e2e/test_boards.py::test_a_bare_board": ("passed", "failed", "passed"),
+        "tests/e2e/test_boards.py::test_another": ("skipped",),
+    }.items():
+        for outcome in outcomes:
+            kept.pytest_runtest_logreport(SimpleNamespace(nodeid=name, outcome=outcome, duration=4.1))
+    assert kept.page().splitlines()[-3:] == [
+        "| a bare board | `tests/e2e/test_boards.py` | failed | 12 |",
+        "| another | `tests/e2e/test_boards.py` | skipped | 4 |",
+        "| a cell[onnx] | `tests/e2e/test_matrix.py` | passed | 12 |",
+    ]
+
+
+def test_the_published_page_has_every_heavy_test_and_all_passed():
+    rows = [line.strip("| ").split(" | ") for line in PAGE.read_text().splitlines() if line.startswith("| ")][1:]
+    assert {result for *_, result, _ in rows} == {"passed"}
+    assert {(where.strip("`"), what.partition("[")[0]) for what, where, *_ in rows} == set(_marked())
+
+
+def _marked():
+    for path in TESTS.rglob("test_*.py"):
+        text = path.read_text()
+        functions = ast.walk(ast.parse(text)) if "mark.heavy" in text and path != Path(__file__) else ()
+        for node in functions:
+            marks = node.decorator_list if isinstance(node, ast.FunctionDef) else ()
+            if any("mark.heavy" in ast.unparse(mark) for mark in marks):
+                yield path.relative_to(TESTS.parent).as_posix(), node.name.removeprefix("test_").replace("_", " ")
