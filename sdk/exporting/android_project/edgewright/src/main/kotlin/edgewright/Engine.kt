@@ -2,9 +2,6 @@ package edgewright
 
 import java.io.Closeable
 
-/** Numbers that a graph gave, row by row. */
-internal class Output(val shape: LongArray, val data: FloatArray)
-
 /** What runs a graph. An engine is one file that implements this; threads may run it at once. */
 internal interface Engine : Closeable {
     /**
