@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["lean_class"]
 
 _UTF8, _LONG, _DOUBLE = 1, 5, 6
+"""Tags of constants: texts, and those that take two numbers."""
 _SIZES = {3: 5, 4: 5, 5: 9, 6: 9, 7: 3, 8: 3, 9: 5, 10: 5, 11: 5, 12: 5, 15: 4, 16: 3, 17: 5, 18: 5, 19: 3, 20: 3}
 """Of constants by their tag (table 4.4-A), that of a text aside."""
 _NAMING = {7: 1, 8: 1, 12: 2, 16: 1, 19: 1, 20: 1}
