@@ -1,27 +1,26 @@
 """The Kotlin library on the JVM, held against Python.
 
-    tools/android_answers.py tokens TOKENIZER.json... | answers [FORMAT] | writing | archive BUNDLE
+    tools/android_answers.py tokens TOKENIZER.json... | answers [FORMAT] | writing | archive BUNDLE...
     tools/android_answers.py translating [BUNDLE...]
 
 `tokens`: ids and offsets of the texts that tools/tokens.py has, for each tokenizer, on every JDK that is found and in a
 Turkish locale, and how long opening and a text take. `answers`: of each task 100 items, for three tokenizers, by ONNX
 Runtime's Java interface and the library that Python has; as tflite or executorch on LiteRT or ExecuTorch, by what
 stands for their Java interfaces over the engine itself. `writing`: what tools/c_writing.py asks of decoders, on all
-three. `translating`: what tools/c_translations.py asks, of its translators and of the given ones. `archive`: an archive
-for Android without Gradle, and its sizes. docs/apps.md has the last result. Needs tools/android_setup.
+three. `translating`: what tools/c_translations.py asks, of its translators and of the given ones. `archive`: archives
+for Android without Gradle, their sizes, an app's Kotlin compiled against them, and golden cases by their classes on
+every JDK. docs/apps.md has the last result. Needs tools/android_setup.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import io
 import os
 import struct
 import subprocess
 import sys
 import tempfile
 import time
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +41,7 @@ sys.path[:0] = [
 ]
 
 import c_programs  # noqa: E402
+import c_writers  # noqa: E402
 import kotlin_programs  # noqa: E402
 import native  # noqa: E402
 import tiny_models  # noqa: E402
@@ -178,19 +178,88 @@ def translating(scratch: Path, bundles: list[str]) -> int:
     return wrong
 
 
+CALLER = """
+package caller
+
+import edgewright.Edgewright
+import edgewright.await
+%s
+suspend fun asked(model: Edgewright) = model.await { task } + Edgewright.slice("text", start = 0, end = 1)
+"""
+"""Kotlin of an app: calls with names and defaults, for which its compiler reads the library's metadata."""
+CALLS = {
+    "text-classification": """
+fun task(model: Edgewright) = model.classify("a", topK = 2).map { (label, score) -> label to score }
+""",
+    "text-generation": """
+import edgewright.Generation
+import edgewright.Message
+import edgewright.flow
+fun task(model: Edgewright) = model.flow(listOf(Message("user", "a")), Generation(topK = 2).copy(seed = 1))
+""",
+    "translation": """
+import edgewright.Search
+import edgewright.translations
+fun task(model: Edgewright) = model.translations("a", Search(numBeams = 2))
+fun whole(model: Edgewright) = model.translate("a", told = { true }).text
+""",
+}
+
+
 def archive(scratch: Path, bundles: list[str]) -> int:
-    """The archives of bundles, by the compiler alone; how many hold no class of the library."""
+    """The archives of bundles, by the compiler alone: their sizes, and answers of their classes.
+
+    How many do not answer, or are not what an app's compiler takes.
+    """
     wrong = 0
     for at, bundle in enumerate(bundles):
         out = scratch / str(at)
-        classpath = sorted(kotlin_programs.KIT.glob("kotlin/kotlin-jupyter*.jar"))  # which has coroutines
-        classpath += [kotlin_programs.KIT / name for name in ("android.jar", "onnxruntime-android.jar")]
-        export_android(bundle, out=out, kotlinc=kotlin_programs.KIT / "kotlinc", classpath=classpath)
-        with zipfile.ZipFile(out / "edgewright.aar") as opened:
-            jar = zipfile.ZipFile(io.BytesIO(opened.read("classes.jar")))
-            wrong += "edgewright/Edgewright.class" not in jar.namelist() or "model.txt" not in str(opened.namelist())
-        print(f"{bundle}: {sizes(out)}")
+        kit = {"kotlinc": kotlin_programs.KIT / "kotlinc", "classpath": kotlin_programs.classpath()}
+        export_android(bundle, out=out, **kit)  # type: ignore[arg-type]
+        jar = kotlin_programs.shipped(out, scratch / f"{at}.jar")
+        task = Bundle.open(Path(bundle)).manifest.task
+        print(f"{bundle}, {task}, classes.jar {jar.stat().st_size}: {sizes(out)}", flush=True)
+        wrong += not taken(scratch, jar, task)
+        for java, path in runtimes().items():
+            ways = {"java": str(path), "ways": TURKISH, "shipped": jar}
+            name = "Writing" if task in CALLS and task != "text-classification" else "Answers"
+            program = kotlin_programs.program(scratch / f"{at}-{java}", name, **ways)  # type: ignore[arg-type]
+            bad = checked(program, name, out / _ASSETS, bundle)
+            wrong += bad
+            print(f"  {java}: {'other answers' if bad else 'the same answers'}", flush=True)
     return wrong
+
+
+def checked(program: Path, name: str, assets: Path, bundle: str) -> bool:
+    """Whether classes of an archive do not do what the bundle's golden cases say."""
+    if name == "Writing":
+        return c_writers.ran(b"", program, "check", assets).number() < 1
+    texts = [case.text for case in Bundle.open(Path(bundle)).golden().cases if isinstance(case.text, str)]
+    with edgewright.load(bundle, careful=False) as pipeline:
+        wanted = pipeline.answered([pipeline.task.taken(one) for one in texts])
+    mine = c_programs.answers(program, assets, texts)
+    task = pipeline.task.name
+    return any(c_programs.unlike(task, a, b, 1e-3) for a, b in zip(mine, wanted, strict=True))
+
+
+def taken(scratch: Path, jar: Path, task: str) -> bool:
+    """Whether Kotlin's compiler takes what an app calls of a library."""
+    source = scratch / "Caller.kt"
+    source.write_text(CALLER % CALLS.get(task, ""))
+    against = os.pathsep.join(map(str, [jar, *kotlin_programs.classpath()]))
+    argv = [
+        kotlin_programs.KIT / "kotlinc",
+        "-no-reflect",
+        "-Werror",
+        "-classpath",
+        against,
+        "-d",
+        scratch / "caller.jar",
+        source,
+    ]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    print("  an app's Kotlin compiles" if done.returncode == 0 else done.stderr, flush=True)
+    return done.returncode == 0
 
 
 def main() -> int:

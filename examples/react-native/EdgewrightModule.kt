@@ -10,7 +10,12 @@ import edgewright.Edgewright
 import edgewright.EdgewrightException
 import java.util.concurrent.Executors
 
-/** The module of `edgewright export android` in React Native: `edgewright.ts` is its other half. One call after another. */
+/**
+ * The module of `edgewright export android` in React Native: `edgewright.ts` is its other half. One call after another.
+ *
+ * An export has its own bundle's task alone: leave out the other calls below, or export with
+ * `--tasks text-classification,token-classification,feature-extraction`.
+ */
 class EdgewrightModule(context: ReactApplicationContext) : ReactContextBaseJavaModule(context) {
     private val calls = Executors.newSingleThreadExecutor()
     private val model = lazy { Edgewright.open(context) }

@@ -1,11 +1,13 @@
 """A Gradle project for Android: a library module in Kotlin that answers as a bundle does, its assets, and a sample.
 
 Tokenizer and tasks are Kotlin alone, so that no NDK is needed; the engine is ONNX Runtime's own Android library, which
-Gradle gets from Maven. `android_project` is the project, to which an export adds the assets.
+Gradle gets from Maven. `android_project` is the project, of which an export takes the code of the bundle's task and to
+which it adds the assets.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import zipfile
@@ -14,7 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edgewright.errors import InputError, MissingExtra, UnsupportedConversion
-from edgewright.exporting.c import fit, write_assets
+from edgewright.exporting.c import TASKS, fit, write_assets
+from edgewright.exporting.class_file import lean_class
+from edgewright.exporting.kotlin_sources import keep_tasks, public_classes
 from edgewright.system.atomic import staged
 from edgewright.system.files import scratch
 from edgewright.system.programs import run_to_end
@@ -64,8 +68,12 @@ _LEAN = (
 )
 """What build.gradle.kts gives the compiler, too: nulls of Java are not looked for where Kotlin's types forbid them, and
 the map of inlined lines is kept once. It takes 3 % off the classes."""
+_EVERY_TASK = "all"
+"""Of `tasks`."""
 _MOST_CLASSES = 2**27
 """A choice: those of onnxruntime-android have 0.1 MB; what unpacks to more is no library to compile against."""
+_SMALLEST = 9
+"""zlib's level: it is packed once."""
 _SAME_TIME = (1980, 1, 1, 0, 0, 0)
 """Of every file in the archive, so that its bytes depend on what is in it alone."""
 _ENGINE_BYTES = {"arm64-v8a": 32_232_640, "armeabi-v7a": 22_809_264}
@@ -78,6 +86,7 @@ def export_android(
     out: str | Path,
     format: Literal["onnx", "ort", "tflite", "executorch"] = "onnx",  # noqa: A002
     precision: str | None = None,
+    tasks: Sequence[str] = (),
     kotlinc: str | Path | None = None,
     classpath: Sequence[str | Path] = (),
     force: bool = False,
@@ -93,7 +102,10 @@ def export_android(
             Runtime. Each is mapped, but for a `.pte` file where it lies in the app's archive; the weights of an `onnx`
             file are copied by the engine.
         precision: which artifact; by default the smallest that passed its gates.
-        kotlinc: a Kotlin compiler, which makes `edgewright.aar` of the module, for builds without Gradle.
+        tasks: whose code comes along with that of the bundle's own, or `all`, for an app that opens other models with
+            this library.
+        kotlinc: a Kotlin compiler, which makes `edgewright.aar` of the module, for builds without Gradle: its classes
+            have lines for stack traces, no names of variables, and what Kotlin callers read of the public ones alone.
         classpath: what it compiles against: android.jar, the classes of the engine and of kotlinx-coroutines, as jars
             or as archives for Android.
         force: replace such a project that is at `out` already.
@@ -103,7 +115,7 @@ def export_android(
         BundleError: there is no such artifact, or its file is not what the manifest says.
         UnsupportedConversion: the task, the tokenizer or an input is none that the library has.
         MissingExtra: there is no such compiler.
-        InputError: it does not compile the library against that classpath.
+        InputError: one of `tasks` is no task of the library, or it does not compile against that classpath.
         StorageError: `out` exists, or cannot be written.
     """
     opened, artifact = fit(bundle, format=format, precision=precision)
@@ -112,12 +124,15 @@ def export_android(
             f"{artifact.path} has its weights in a file beside it, which is no asset that can be mapped",
             hint="choose another precision",
         )
+    if strange := sorted(set(tasks) - {*TASKS, _EVERY_TASK}):
+        raise InputError(f"the Android library has no task {strange[0]}", hint=f"it has {', '.join(TASKS)}")
     for path in classpath:
         if not Path(path).is_file():
             raise InputError(f"there is no {path}", hint=f"the classpath has {', '.join(_LIKELY)}")
     with staged(Path(out), marker=_MARKER, force=force) as work:
         shutil.copytree(_SOURCES, work, dirs_exist_ok=True)
         _choose_engine(work, _ENGINES[format])
+        keep_tasks(work, set(TASKS if _EVERY_TASK in tasks else (opened.manifest.task, *tasks)))
         (work / _ASSETS).parent.mkdir(parents=True)
         write_assets(opened, artifact, work / _ASSETS, progress=progress)
         if kotlinc is not None:
@@ -144,7 +159,7 @@ def sizes(project: str | Path) -> str:
     files = sorted((path.stat().st_size, path.name) for path in Path(project, _ASSETS).iterdir())
     parts = ", ".join(f"{name} {size / 1e6:.2f}" for size, name in reversed(files))
     said = f"assets have {sum(size for size, _ in files) / 1e6:.2f} MB: {parts}"
-    if Path(project, _MODULE, "kotlin", "edgewright", "OnnxEngine.kt").is_file():
+    if Path(project, _MODULE, "kotlin", "edgewright", "OnnxRunner.kt").is_file():
         engine = ", ".join(f"{size / 1e6:.0f} MB for {abi}" for abi, size in _ENGINE_BYTES.items())
         said += f"; ONNX Runtime has {engine}"
     archive = Path(project, _ARCHIVE)
@@ -160,18 +175,33 @@ def _archive(work: Path, kotlinc: str, classpath: Sequence[Path]) -> None:
     with scratch() as place:
         classes = place / "classes.jar"
         _compile(work, kotlinc, [_classes(path, place) for path in classpath], classes)
+        lean = _lean(classes, public_classes(work / _MODULE))
         with zipfile.ZipFile(work / _ARCHIVE, "w", zipfile.ZIP_DEFLATED) as archive:
             _put(archive, "AndroidManifest.xml", _MANIFEST.encode())
             _put(archive, "R.txt", b"")
             _put(archive, "proguard.txt", (work / "edgewright" / "consumer-rules.pro").read_bytes())
             _put(archive, "META-INF/com/android/build/gradle/aar-metadata.properties", _METADATA.encode())
-            _put(archive, "classes.jar", classes.read_bytes())
+            _put(archive, "classes.jar", lean)
             for path in sorted((work / _ASSETS).iterdir()):
                 _put(archive, f"assets/edgewright/{path.name}", path.read_bytes())
 
 
+def _lean(jar: Path, public: set[str]) -> bytes:
+    """A jar with what runs, what a stack trace says, and what callers' compilers read of the `public` classes."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(jar) as made, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in made.namelist():
+            data: bytes | None = made.read(name)
+            if data is not None and name.endswith(".class"):
+                outer = Path(name).stem.partition("$")[0]
+                data = lean_class(data, public=outer in public)
+            if data is not None:
+                _put(archive, name, data)
+    return out.getvalue()
+
+
 def _put(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
-    archive.writestr(zipfile.ZipInfo(name, _SAME_TIME), data, zipfile.ZIP_DEFLATED)
+    archive.writestr(zipfile.ZipInfo(name, _SAME_TIME), data, zipfile.ZIP_DEFLATED, _SMALLEST)
 
 
 def _classes(path: Path, scratch: Path) -> Path:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from edgewright.bundle.manifest import Artifact, Manifest, TensorSpec
     from edgewright.tasks import Task
 
-__all__ = ["SOURCES", "chat_notes", "export_c", "fit", "write_assets"]
+__all__ = ["SOURCES", "TASKS", "chat_notes", "export_c", "fit", "write_assets"]
 
 _MARKER = "edgewright.h"
 """What a directory must hold to be replaced."""
@@ -40,7 +40,7 @@ SOURCES = Path(__file__).with_name("c_project")
 """The C core and its project."""
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 """What the C core can give a model."""
-_TASKS = (
+TASKS = (
     "text-classification",
     "token-classification",
     "fill-mask",
@@ -155,8 +155,8 @@ def write_assets(opened: Bundle, artifact: Artifact, assets: Path, *, progress: 
 
 
 def _check(manifest: Manifest, artifact: Artifact) -> None:
-    if manifest.task not in _TASKS:
-        hint = f"it answers {', '.join(_TASKS)}"
+    if manifest.task not in TASKS:
+        hint = f"it answers {', '.join(TASKS)}"
         raise UnsupportedConversion(f"the C core has no task {manifest.task}", hint=hint)
     if any(one.name.startswith(_STATE) for one in artifact.inputs):
         what = f"the C core keeps keys and values alone, {artifact.path} has short convolutions too"

@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from c_programs import engine as library
+
+from edgewright.exporting import android
+from edgewright.exporting.class_file import lean_class
+from edgewright.exporting.kotlin_sources import public_classes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +27,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 KIT = ROOT / "build" / "android"
 PROJECT = ROOT / "sdk" / "exporting" / "android_project"
-WAYS = ("-no-stdlib", "-no-reflect", "-jvm-target", "1.8", "-Xlambdas=class", "-Xsam-conversions=class", "-Werror")
+WAYS = ("-no-stdlib", "-no-reflect", "-jvm-target", "1.8", *android._LEAN, "-Werror")
 COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
+LEAN = ROOT / "sdk" / "exporting" / "class_file.py"
 FORWARD = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -62,9 +69,13 @@ def sources(engine: str = "Onnx") -> list[Path]:
 
 
 def compiled(engine: str = "Onnx") -> Path:
-    """The classes of all sources against android.jar and onnxruntime-android's, made once for each state of them."""
+    """The classes of all sources against android.jar and onnxruntime-android's, as an archive has them.
+
+    They are made once for each state of the sources.
+    """
     every = sources(engine)
-    state = hashlib.sha256(b"".join(path.read_bytes() for path in every) + repr(WAYS).encode()).hexdigest()[:16]
+    state = b"".join(path.read_bytes() for path in (*every, LEAN)) + repr(WAYS).encode()
+    state = hashlib.sha256(state).hexdigest()[:16]
     out = KIT / f"{engine}-{state}"
     if not out.exists():
         own = out.with_name(f"{out.name}.{os.getpid()}")
@@ -72,11 +83,48 @@ def compiled(engine: str = "Onnx") -> Path:
         argv = ["java", "-Xmx1g", "-cp", jars("kotlin/*.jar"), COMPILER, *WAYS, "-cp", against, "-d", str(own)]
         done = subprocess.run([*argv, *map(str, every)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+        _make_lean(own / "edgewright")
         for old in KIT.glob(f"{out.name.partition('-')[0]}-*"):
             if old != own:
                 shutil.rmtree(old, ignore_errors=True)
         own.rename(out)
     return out
+
+
+def classpath() -> list[Path]:
+    """What an export's compiler compiles the library against."""
+    coroutines = sorted(KIT.glob("kotlin/kotlin-jupyter*.jar"))  # which has them
+    return [*coroutines, KIT / "android.jar", KIT / "onnxruntime-android.jar"]
+
+
+def shipped(project: Path, out: Path) -> Path:
+    """The classes of an export's archive."""
+    with zipfile.ZipFile(project / "edgewright.aar") as archive:
+        out.write_bytes(archive.read("classes.jar"))
+    return out
+
+
+def of_library(classes: Path) -> dict[Path, str]:
+    """Of the library's classes the sources that they are made of."""
+    programs = {path.stem for path in HERE.glob("*.kt")}
+    of = {path: _source(path.read_bytes()) for path in (classes / "edgewright").glob("*.class")}
+    return {path: source for path, source in of.items() if source not in programs}
+
+
+def _source(data: bytes) -> str:
+    """A class file ends with the attributes of the class, of which SourceFile is a name in the pool."""
+    names = re.findall(rb"\x01\x00.([A-Z]\w+)\.kt", data, re.DOTALL)
+    return names[0].decode() if len(names) == 1 else ""
+
+
+def _make_lean(classes: Path) -> None:
+    public = public_classes(PROJECT) | public_classes(HERE)
+    for path in classes.glob("*.class"):
+        lean = lean_class(path.read_bytes(), public=path.stem.partition("$")[0] in public)
+        if lean is None:
+            path.unlink()
+        else:
+            path.write_bytes(lean)
 
 
 def program(
@@ -87,11 +135,15 @@ def program(
     ways: tuple[str, ...] = (),
     engine: str = "Onnx",
     needs: Mapping[str, object] | None = None,
+    shipped: Path | None = None,
 ) -> Path:
-    """A program of the tests' sources, `Tokens` or another, as a file to be started; `needs` is its environment."""
+    """A program of the tests' sources, `Tokens` or another, as a file to be started; `needs` is its environment.
+
+    `shipped` is a jar of an export, of which the program then takes the library's classes.
+    """
     argv = [java, *ways, f"-Donnxruntime.native.path={_forward()}", "-cp"]
     kept = jars("kotlin/kotlin-stdlib*", "kotlin/kotlin-jupyter*", "onnxruntime.jar", "json.jar")
-    argv += [f"{compiled(engine)}{os.pathsep}{kept}"]
+    argv += [os.pathsep.join(map(str, [*([shipped] if shipped else []), compiled(engine), kept]))]
     names = [f"export {name}={value}" for name, value in (needs or {"EW_ENGINE": library()}).items()]
     lines = ["#!/bin/sh", *names, f'exec {" ".join(argv)} edgewright.{name}Kt "$@"', ""]
     place.write_text("\n".join(lines))

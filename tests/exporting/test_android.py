@@ -1,6 +1,8 @@
 """The Gradle project for Android: its Kotlin, compiled against Android's classes and run on the JVM, beside Python."""
 
+import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -21,12 +23,15 @@ from edgewright.bundle import manifest
 from edgewright.bundle.bundle import Bundle
 from edgewright.cli._export.android import command
 from edgewright.errors import InputError, MissingExtra, StorageError, UnsupportedConversion
-from edgewright.exporting import android
+from edgewright.exporting import android, kotlin_sources
 from edgewright.exporting.android import export_android, sizes
+from edgewright.exporting.c import TASKS
 from edgewright.exporting.tokenizer_file import tokenizer_file
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
+MOST_CLASSES = 150_000
+"""Bytes of classes.jar of a library with one task: what an app may well spend on it."""
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC")
 TURKISH = ("-Duser.language=tr", "-Duser.country=TR")
 """Where the lower case of I is another letter, and 0.5 is written 0,5."""
@@ -44,7 +49,8 @@ def program(tmp_path_factory):
 @pytest.mark.slow
 def test_a_project_has_the_library_its_assets_and_a_sample(bundle_dir, tmp_path):
     out = tmp_path / "app"
-    done = CliRunner().invoke(command, [str(bundle_dir), "--out", str(out), "-q"], catch_exceptions=False)
+    asked = [str(bundle_dir), "--out", str(out), "--tasks", "all", "-q"]
+    done = CliRunner().invoke(command, asked, catch_exceptions=False)
     assert done.exit_code == 0
     module = out / "edgewright" / "src" / "main"
     assert {path.name for path in (module / "assets" / "edgewright").iterdir()} == {
@@ -61,6 +67,11 @@ def test_a_project_has_the_library_its_assets_and_a_sample(bundle_dir, tmp_path)
     with pytest.raises(StorageError, match="exists"):
         export_android(bundle_dir, out=out)
     export_android(bundle_dir, out=out, force=True)
+    left = {path.name for path in (module / "kotlin").rglob("*.kt")}
+    assert {"Edgewright.kt", "TextClassification.kt", "Tokenizer.kt"} < left
+    assert not left & {"TokenClassification.kt", "Translator.kt", "Writer.kt"}, "no task but the bundle's own"
+    with pytest.raises(InputError, match="the Android library has no task poetry"):
+        export_android(bundle_dir, out=out, tasks=["poetry"], force=True)
 
 
 def test_both_builds_give_the_compiler_the_same():
@@ -89,7 +100,7 @@ def test_engines_versions_are_pinned_and_what_is_mapped_stays_uncompressed():
 def test_a_project_has_one_engine(engine, library, classes, tmp_path):
     shutil.copytree(android._SOURCES, tmp_path, dirs_exist_ok=True)
     android._choose_engine(tmp_path, engine)
-    for part, others in (("Engine", ["Engine.kt"]), ("Decoding", [])):
+    for part, others in (("Engine", ["Engine.kt"]), ("Decoding", ["Decoding.kt"])):
         found = [path.name for path in tmp_path.rglob(f"*{part}.kt")]
         assert sorted(found) == sorted([*others, f"{engine}{part}.kt"]), "the seam and the one that is chosen"
     build = (tmp_path / "edgewright" / "build.gradle.kts").read_text()
@@ -182,6 +193,50 @@ def test_tokens_that_are_written_are_those_of_python(talking, program, tmp_path)
     assert got.text() == got.text() != ""
     (closed,) = c_writers.written(kotlin, assets, ["the road"], settings, until=-2)
     assert (closed.code, closed.reason, len(closed.pieces)) == (0, "cancelled", 1)
+
+
+@pytest.mark.slow
+def test_the_archive_of_one_task_is_small_and_answers_as_python_does(made, program, tmp_path):
+    """The real compiler's classes, as they are shipped."""
+    program("Answers")  # or it says why it cannot
+    place = made("bert", "text-classification", ("good", "bad"))
+    asked = [str(place / "bundle"), "--out", str(tmp_path / "app"), "--kotlinc", str(kotlin_programs.KIT / "kotlinc")]
+    asked += ["--classpath", os.pathsep.join(map(str, kotlin_programs.classpath()))]
+    done = CliRunner().invoke(command, asked, catch_exceptions=False)
+    assert done.exit_code == 0
+    jar = kotlin_programs.shipped(tmp_path / "app", tmp_path / "classes.jar")
+    with zipfile.ZipFile(jar) as opened:
+        names = opened.namelist()
+        sizes = [one.compress_size for one in opened.infolist()]
+    assert jar.stat().st_size < MOST_CLASSES
+    assert sum(sizes) > MOST_CLASSES / 3, "it is the library"
+    assert {"edgewright/Edgewright.class", "META-INF/main.kotlin_module"} < set(names)
+    assert not [name for name in names if "Translator" in name or "Entity" in name]
+    kotlin = kotlin_programs.program(tmp_path / "Answers", "Answers", ways=TURKISH, shipped=jar)
+    items = ["a charming journey", "", "🙂 no"]
+    found = c_programs.answers(kotlin, tmp_path / "app" / android._ASSETS, items, top_k=2)
+    with edgewright.load(place / "bundle", careful=False, top_k=2) as pipeline:
+        wanted = pipeline.answered([pipeline.task.taken(one) for one in items])
+    pairs = zip(found, wanted, strict=True)
+    assert [
+        why for mine, theirs in pairs if (why := c_programs.unlike("text-classification", mine, theirs, 2e-6))
+    ] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS)
+def test_the_classes_of_a_task_are_few(task, program):
+    """Those of whole files: what a file has for other tasks alone, which an export leaves out, is counted too."""
+    program("Tokens")  # or it says why it cannot
+    sources = {path.stem for path in android._SOURCES.rglob("*.kt")}
+    gone = {stem for stem, tasks in kotlin_sources._NEEDED_BY.items() if task not in tasks} & sources
+    classes = kotlin_programs.of_library(kotlin_programs.compiled())
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for path, source in classes.items():
+            if source not in gone:
+                archive.write(path, f"edgewright/{path.name}")
+    assert MOST_CLASSES / 2 < len(packed.getvalue()) < MOST_CLASSES
 
 
 @pytest.mark.slow

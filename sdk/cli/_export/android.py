@@ -21,6 +21,12 @@ __all__ = ["command"]
     which="of an ort file the weights are in memory once, tflite runs on LiteRT, executorch on its own",
 )
 @click.option(
+    "--tasks",
+    default="",
+    metavar="TASK,...",
+    help="Whose code comes along with that of the bundle's own, by commas, or all: for an app that opens other models.",
+)
+@click.option(
     "--kotlinc",
     type=click.Path(),
     help="A Kotlin compiler, which makes edgewright.aar too, for builds without Gradle; needs --classpath.",
@@ -37,6 +43,7 @@ def command(
     out: str,
     format_: Literal["onnx", "ort", "tflite", "executorch"],
     precision: str | None,
+    tasks: str,
     kotlinc: str | None,
     classpath: str,
     force: bool,
@@ -56,6 +63,7 @@ def command(
         out=out,
         format=format_,
         precision=precision,
+        tasks=[name.strip() for name in tasks.split(",") if name.strip()],
         kotlinc=kotlinc,
         classpath=[path for path in classpath.split(os.pathsep) if path],
         force=force,

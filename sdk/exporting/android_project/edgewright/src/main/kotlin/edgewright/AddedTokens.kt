@@ -36,7 +36,7 @@ internal class AddedTokens(file: TokenizerFile, section: Section, private val ch
             var start = i
             var end = stop
             i = stop
-            if (literal && flags and SPECIAL != 0) continue
+            if (literal && flags and ADDED_SPECIAL != 0) continue
             if (flags and SINGLE_WORD != 0 && (start > 0 && characters.has(c[start - 1], all[1]) || end < run.n && characters.has(c[end], all[1]))) continue
             if (flags and LSTRIP != 0) while (start > done && characters.has(c[start - 1], all[0])) start--
             if (flags and RSTRIP != 0) while (end < run.n && characters.has(c[end], all[0])) end++
@@ -46,11 +46,9 @@ internal class AddedTokens(file: TokenizerFile, section: Section, private val ch
         }
         if (done < run.n) out.add(done, run.n, -1)
     }
-
-    internal companion object {
-        const val LSTRIP = 1
-        const val RSTRIP = 2
-        const val SINGLE_WORD = 4
-        const val SPECIAL = 16
-    }
 }
+
+private const val LSTRIP = 1
+private const val RSTRIP = 2
+private const val SINGLE_WORD = 4
+internal const val ADDED_SPECIAL = 16

@@ -23,7 +23,7 @@ internal fun packed(assets: AssetManager, directory: String, name: String): Asse
         open().close()
         fail(Reason.FILE, "the asset $path is compressed; have androidResources { noCompress += \"${name.substringAfterLast('.')}\" } in the app's build", error)
     }
-    return Asset(name, null, ::map, ::open)
+    return Asset(name, null, { map() }, { open() })
 }
 
 /** The assets as files, written anew where the app has changed. */

@@ -61,8 +61,8 @@ internal class Beams(private val beams: Int, private val penalty: Double, privat
         val values = FloatArray(places.size) { logits[places[it]] }
         val ending = places.map { last || it % words in rules.ends }
         fun text(at: Int) = running[places[at] / words] + places[at] % words
-        if (ending.take(beams).any { it }) keep(values, ending, ::text, length) // of the first beams alone, as the others are spare
-        val kept = places.indices.sortedBy { ending[it] }.take(beams) // what goes on first, then by its score
+        if (ending.take(beams).any { it }) keep(values, ending, { text(it) }, length) // of the first beams alone, as the others are spare
+        val kept = places.indices.sortedWith { a, b -> ending[a].compareTo(ending[b]) }.take(beams) // what goes on first, then by its score
         running = Array(beams) { text(kept[it]) }
         scores = FloatArray(beams) { if (ending[kept[it]]) values[kept[it]] + UNWANTED else values[kept[it]] }
         tokens = IntArray(beams) { places[kept[it]] % words }
@@ -141,8 +141,6 @@ internal class Beams(private val beams: Int, private val penalty: Double, privat
         }
         return places
     }
-
-    private companion object {
-        const val UNWANTED = -1e9f // what transformers gives to what must not be chosen; finite, so that it can be added
-    }
 }
+
+private const val UNWANTED = -1e9f // what transformers gives to what must not be chosen; finite, so that it can be added

@@ -13,11 +13,6 @@ internal class Characters(file: TokenizerFile) {
     fun rank(c: Int): Int = of(c) ushr RANK
 
     private fun of(c: Int): Int = properties[pages[c shr PAGE].code shl PAGE or (c and (1 shl PAGE) - 1)]
-
-    private companion object {
-        const val PAGE = 7
-        const val RANK = 26
-    }
 }
 
 /** What characters become: how many, the characters in order, where the texts begin, and the texts. */
@@ -60,3 +55,6 @@ internal inline fun search(count: Int, before: (Int) -> Boolean): Int {
     }
     return low
 }
+
+private const val PAGE = 7
+private const val RANK = 26

@@ -9,8 +9,9 @@ import edgewright.EdgewrightException.Reason
 internal class Chat(private val settings: Settings, private val tokenizer: Tokenizer) {
     val refused = settings.text("chat_refused", "")
     private val trims = settings.number("chat_trims", 0) != 0
+    private val turn = listOf("user", "assistant")
     private val inTurns = settings.number("chat_in_turns", 0) != 0
-    private val special by lazy { tokenizer.specialIds().map(tokenizer::token).filter { it.isNotEmpty() }.sortedByDescending { it.length } }
+    private val special by lazy { tokenizer.specialIds().map(tokenizer::token).filter { it.isNotEmpty() }.sortedWith { a, b -> b.length.compareTo(a.length) } }
 
     fun ids(messages: List<Message>): IntArray {
         if (refused.isNotEmpty()) fail(Reason.ARGUMENT, "$refused: give a plain prompt")
@@ -24,11 +25,11 @@ internal class Chat(private val settings: Settings, private val tokenizer: Token
         }
         for ((at, message) in messages.withIndex()) {
             val (before, after) = around(message.role, at)
-            if (inTurns && (at > 0 || message.role != "system") && message.role != TURNS[turns++ % 2])
+            if (inTurns && (at > 0 || message.role != "system") && message.role != turn[turns++ % 2])
                 fail(Reason.ARGUMENT, "message $at is of the ${message.role}: this model wants user and assistant in turn, system first")
             if (at == 0) plain.append(settings.text(if (message.role == "system") "chat_begin" else "chat_unsaid"))
             plain.append(before)
-            val said = if (trims) message.content.trim { Text.isSpace(it.code) } else message.content
+            val said = if (trims) message.content.trim { isSpace(it.code) } else message.content
             for ((part, literal) in parts(said)) {
                 if (literal) settle()
                 if (literal) encode(part, literal = true, found) else plain.append(part)
@@ -56,8 +57,4 @@ internal class Chat(private val settings: Settings, private val tokenizer: Token
             if (literal) listOf(part to true) else part.split(token).flatMap { listOf(token to true, it to false) }.drop(1)
         }
     }.filter { it.first.isNotEmpty() }
-
-    private companion object {
-        val TURNS = listOf("user", "assistant")
-    }
 }

@@ -5,6 +5,8 @@ import java.io.ByteArrayOutputStream
 /** From tokens to a text: pieces of the vocabulary, as UTF-8, are put together. */
 internal class Decoder(private val file: TokenizerFile, private val bytes: Bytes) {
     private val op = file.ints(Section.DECODER)
+    private val pulled = listOf(".", "?", "!", ",", "n't", "'m", "'s", "'ve", "'re").map { it.toByteArray() }
+    private val broken = "\uFFFD".toByteArray()
     private val steps = if (op[0] == STEPS) steps() else emptyList()
 
     fun joined(pieces: List<ByteArray>): String = when (op[0]) {
@@ -24,7 +26,7 @@ internal class Decoder(private val file: TokenizerFile, private val bytes: Bytes
     private fun ByteArrayOutputStream.writePiece(piece: ByteArray, first: Boolean) {
         val mark = string(1)
         if (!first && piece.begins(mark)) return write(piece, mark.size, piece.size - mark.size)
-        if (!first && !(op[3] != 0 && PULLED.any { piece.begins(it) })) write(' '.code)
+        if (!first && !(op[3] != 0 && pulled.any { piece.begins(it) })) write(' '.code)
         write(piece)
     }
 
@@ -69,7 +71,7 @@ internal class Decoder(private val file: TokenizerFile, private val bytes: Bytes
         fun settle() { // bytes that are no text are U+FFFD, one for each
             val raw = held.toByteArray()
             val good = Utf8.text(raw, raw.size).toByteArray().contentEquals(raw)
-            if (good) whole.write(raw) else repeat(raw.size) { whole.write(BROKEN) }
+            if (good) whole.write(raw) else repeat(raw.size) { whole.write(broken) }
             held.reset()
         }
         for (piece in pieces) {
@@ -118,18 +120,14 @@ internal class Decoder(private val file: TokenizerFile, private val bytes: Bytes
 
     private fun ByteArray.begins(with: ByteArray, at: Int = 0): Boolean =
         at + with.size <= size && with.indices.all { this[at + it] == with[it] }
-
-    private companion object {
-        const val JOINED = 0
-        const val PIECES = 1
-        const val BYTES = 2
-        const val SPACES = 3
-        const val STEPS = 4
-        const val REPLACE = 1
-        const val FALLBACK = 2
-        const val FUSE = 3
-        const val STRIP = 4
-        val PULLED = listOf(".", "?", "!", ",", "n't", "'m", "'s", "'ve", "'re").map { it.toByteArray() }
-        val BROKEN = "\uFFFD".toByteArray()
-    }
 }
+
+private const val JOINED = 0
+private const val PIECES = 1
+private const val BYTES = 2
+private const val SPACES = 3
+private const val STEPS = 4
+private const val REPLACE = 1
+private const val FALLBACK = 2
+private const val FUSE = 3
+private const val STRIP = 4

@@ -1,5 +1,7 @@
 package edgewright
 
+internal fun decoding(model: Asset, threads: Int, settings: Settings): Decoding = ExecuTorchDecoding(ExecuTorchProgram(model, threads), settings)
+
 /** A decoder by ExecuTorch, whose keys and values lie in the program: it is told how many of them count. */
 internal class ExecuTorchDecoding(private val program: ExecuTorchProgram, settings: Settings) : Decoding {
     private val words = settings.number("vocabulary")

@@ -2,6 +2,9 @@ package edgewright
 
 import edgewright.EdgewrightException.Reason
 
+/** A token in the place of mask number [mask], and the whole text with it. */
+data class Filling(val token: String, val id: Int, val text: String, val score: Double, val mask: Int)
+
 internal fun Runner.fill(text: String, topK: Int): List<Filling> {
     val mask = if (settings.mask.isEmpty()) -1 else tokenizer.id(settings.mask)
     val row = encode(text, null)

@@ -8,22 +8,11 @@ import kotlin.math.abs
 
 /** vectors.json: what the bundle answers, with its token ids, to be replayed on the device. */
 internal class GoldenCases(private val asset: Asset) {
+    private val names = listOf("label", "entity_group", "answer", "token_str", "text") // by which Python's answers go
+
     /** How many cases there are. Throws of the first that has other tokens, or an answer that is far from Python's. */
     fun replay(settings: Settings, tokenizer: Tokenizer, engine: Engine): Int = try {
         replay(JSONArray(asset.text()), settings, tokenizer, engine)
-    } catch (error: JSONException) {
-        fail(Reason.ALTERED, "vectors.json is not what was exported: ${error.message}", error)
-    }
-
-    /** The same of a model that writes or translates: its prompts' tokens, since kernels of other processors turn near ties another way. */
-    fun prompts(settings: Settings, tokenizer: Tokenizer): Int = try {
-        val cases = JSONArray(asset.text())
-        for (at in 0 until cases.length()) {
-            val case = cases.getJSONObject(at)
-            val mine = tokenizer.encode(settings.prompt + case.getString("text")).ids.joinToString(",")
-            if (mine != case.getJSONArray("ids").getJSONArray(0).join(",")) fail(Reason.GOLDEN, "golden case ${at + 1} has other token ids than in Python")
-        }
-        cases.length()
     } catch (error: JSONException) {
         fail(Reason.ALTERED, "vectors.json is not what was exported: ${error.message}", error)
     }
@@ -55,7 +44,8 @@ internal class GoldenCases(private val asset: Asset) {
             "question-answering" -> runner.answer(text, item[1] as String, 1, 30, false).map { it.text to it.score }
             "text-ranking" -> runner.rank(text, texts(item[1])).map { it.text to it.score }
             "zero-shot-classification" -> runner.choose(text, texts(item[1]), false, "This example is {}.").map { it.label to it.score }
-            else -> runner.embed(text).map { "" to it.toDouble() }
+            "feature-extraction" -> runner.embed(text).map { "" to it.toDouble() }
+            else -> emptyList()
         }
     }
 
@@ -64,7 +54,7 @@ internal class GoldenCases(private val asset: Asset) {
         answer is JSONArray -> List(answer.length()) { theirs(answer.get(it)) }.flatten()
         answer !is JSONObject -> listOf("" to (answer as Number).toDouble())
         answer.has("labels") -> texts(answer.get("labels")).mapIndexed { at, label -> label to answer.getJSONArray("scores").getDouble(at) }
-        else -> listOf(answer.getString(NAMES.first { answer.has(it) }) to answer.getDouble("score"))
+        else -> listOf(answer.getString(names.first { answer.has(it) }) to answer.getDouble("score"))
     }
 
     /** The largest difference; of another name it may be nearly a tie. */
@@ -84,9 +74,6 @@ internal class GoldenCases(private val asset: Asset) {
             return engine.run(inputs, values, rows, outputs)
         }
     }
-
-    private companion object {
-        const val MOST_APART = 0.05 // of scores: int8 is rounded elsewhere on other machines, a wrong kernel is far off
-        val NAMES = listOf("label", "entity_group", "answer", "token_str", "text")
-    }
 }
+
+private const val MOST_APART = 0.05 // of scores: int8 is rounded elsewhere on other machines, a wrong kernel is far off

@@ -5,6 +5,8 @@ import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import java.nio.FloatBuffer
 
+internal fun decoding(model: Asset, threads: Int, settings: Settings): Decoding = LiteRtDecoding(LiteRtRunner(model, threads), settings)
+
 /**
  * A decoder by LiteRT's interpreter: a signature for one token and one for a chunk of them. Keys and values of a layer lie in one
  * buffer, which goes in and comes out; a chunk's end that is no token is written over before it is seen.
@@ -47,8 +49,6 @@ internal class LiteRtDecoding(private val engine: LiteRtRunner, settings: Settin
     private fun direct(size: Int): ByteBuffer = ByteBuffer.allocateDirect(size).order(ByteOrder.nativeOrder())
 
     override fun close() = engine.close()
-
-    private companion object {
-        const val ONE = "decode"
-    }
 }
+
+private const val ONE = "decode"

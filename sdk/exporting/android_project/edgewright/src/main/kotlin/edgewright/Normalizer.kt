@@ -32,7 +32,7 @@ internal fun normalizers(file: TokenizerFile, characters: Characters): List<Norm
     return found
 }
 
-private inline fun rewritten(crossinline into: (Run, Run) -> Unit) = Normalizer { s ->
+private fun rewritten(into: (Run, Run) -> Unit) = Normalizer { s ->
     s.next.n = 0
     into(s.now, s.next)
     s.turn()
@@ -116,9 +116,9 @@ private fun settle(now: Run, next: Run) {
     for (i in 0 until next.n) {
         val change = next.from[i]
         if (change > 0) {
-            next.from[i] = if (at > 0) now.from[at - 1] else Run.NOWHERE
+            next.from[i] = if (at > 0) now.from[at - 1] else NOWHERE
         } else {
-            next.from[i] = if (at < now.n) now.from[at] else Run.NOWHERE
+            next.from[i] = if (at < now.n) now.from[at] else NOWHERE
             at += 1 - change
         }
     }
@@ -200,10 +200,6 @@ private class Form(file: TokenizerFile, private val characters: Characters, comp
             r.from[out++] = r.from[i]
         }
         r.n = out
-    }
-
-    private companion object {
-        const val RANKS = 64 // they have six bits
     }
 }
 
@@ -301,22 +297,21 @@ private class Charsmap(file: TokenizerFile) : Normalizer {
         }
         return i
     }
-
-    private companion object {
-        const val MOST_BYTES = 6 // longer clusters go character by character, as in `tokenizers`
-        const val LABEL = 0x800000FF.toInt()
-        const val CONTROL = 1
-        const val EXTEND = 2
-        const val PREPENDED = 4
-        const val PICTOGRAPH = 8
-        const val JAMO_L = 16
-        const val JAMO_V = 32
-        const val JAMO_T = 64
-        const val JAMO_LV = 128
-        const val JAMO_LVT = 256
-        const val CONSONANT = 512
-        const val LINKER = 1024
-        const val BETWEEN = 2048
-        const val PICTURED = 4096
-    }
 }
+
+private const val RANKS = 64 // they have six bits
+private const val MOST_BYTES = 6 // longer clusters go character by character, as in `tokenizers`
+private const val LABEL = 0x800000FF.toInt()
+private const val CONTROL = 1
+private const val EXTEND = 2
+private const val PREPENDED = 4
+private const val PICTOGRAPH = 8
+private const val JAMO_L = 16
+private const val JAMO_V = 32
+private const val JAMO_T = 64
+private const val JAMO_LV = 128
+private const val JAMO_LVT = 256
+private const val CONSONANT = 512
+private const val LINKER = 1024
+private const val BETWEEN = 2048
+private const val PICTURED = 4096

@@ -17,7 +17,10 @@ internal fun sigmoid(x: Double): Double = if (x >= 0) 1 / (1 + exp(-x)) else exp
 
 /** The places of the largest values, falling; of equals the first stands first. */
 internal fun largest(values: DoubleArray, count: Int): List<Int> {
-    val order = compareByDescending<Int> { values[it] + 0.0 }.thenBy { it } // 0.0 makes one zero of both
+    val order = Comparator<Int> { a, b ->
+        val apart = (values[b] + 0.0).compareTo(values[a] + 0.0) // 0.0 makes one zero of both
+        if (apart != 0) apart else a.compareTo(b)
+    }
     if (count >= values.size / 4) return values.indices.sortedWith(order).take(count)
     val kept = PriorityQueue(count + 1, order.reversed())
     for (i in values.indices) {

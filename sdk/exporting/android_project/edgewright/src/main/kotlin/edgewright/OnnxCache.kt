@@ -2,15 +2,13 @@ package edgewright
 
 import ai.onnxruntime.OnnxJavaType
 import ai.onnxruntime.OnnxTensor
-import edgewright.EdgewrightException.Reason
 import java.nio.ByteBuffer
-import java.nio.ByteOrder
 
 /**
  * Keys and values for ONNX Runtime: of a layer in one buffer that is input and output at once, into which the engine writes in
  * place. There is a row for each text that is followed; the buffers begin with [first] tokens and grow by doubling.
  */
-internal class OnnxCache(private val engine: OnnxEngine, private val layers: List<Layer>, private val first: Int, private val context: Int) {
+internal class OnnxCache(private val engine: OnnxRunner, private val layers: List<Layer>, private val first: Int, private val context: Int) {
     private var rows = 0
     private var slots = 0
     private val data = arrayOfNulls<ByteBuffer>(layers.size)
@@ -33,7 +31,7 @@ internal class OnnxCache(private val engine: OnnxEngine, private val layers: Lis
             values[at]?.close()
             data[at] = grown
             val shape = longArrayOf(rows.toLong(), layer.heads.toLong(), wanted.toLong(), layer.width.toLong())
-            values[at] = engine.tensor(grown, shape, TYPES.getValue(layer.type))
+            values[at] = engine.tensor(grown, shape, type(layer))
         }
         slots = wanted
     }
@@ -71,13 +69,9 @@ internal class OnnxCache(private val engine: OnnxEngine, private val layers: Lis
         target.put(source)
     }
 
-    private companion object {
-        val TYPES = mapOf("float32" to OnnxJavaType.FLOAT, "float16" to OnnxJavaType.FLOAT16, "int8" to OnnxJavaType.INT8)
+    private fun type(layer: Layer) = when (layer.type) {
+        "float32" -> OnnxJavaType.FLOAT
+        "float16" -> OnnxJavaType.FLOAT16
+        else -> OnnxJavaType.INT8
     }
-}
-
-/** Memory of the engine's and ours. */
-internal fun direct(size: Long): ByteBuffer {
-    if (size > Int.MAX_VALUE) fail(Reason.MEMORY, "a cache of $size bytes is more than a buffer can have")
-    return ByteBuffer.allocateDirect(size.toInt()).order(ByteOrder.nativeOrder())
 }

@@ -4,12 +4,17 @@ import ai.onnxruntime.OnnxJavaType
 import ai.onnxruntime.OnnxTensor
 import java.nio.FloatBuffer
 
+internal fun decoding(model: Asset, threads: Int, settings: Settings): Decoding {
+    val layers = settings.layers()
+    return OnnxDecoding(OnnxRunner(model, threads, picks = true), settings, layers)
+}
+
 /** A decoder by ONNX Runtime. */
-internal class OnnxDecoding(private val engine: OnnxEngine, settings: Settings) : Decoding {
+internal class OnnxDecoding(private val engine: OnnxRunner, settings: Settings, layers: List<Layer>) : Decoding {
     override val context = settings.maxLength
     private val words = settings.number("vocabulary")
     private val places = settings.number("places") != 0
-    private val cache = OnnxCache(engine, settings.layers, FIRST_SLOTS, context)
+    private val cache = OnnxCache(engine, layers, FIRST_SLOTS, context)
     private val logits: FloatBuffer
     private val made: OnnxTensor
 
@@ -41,8 +46,6 @@ internal class OnnxDecoding(private val engine: OnnxEngine, settings: Settings) 
         made.close()
         engine.close()
     }
-
-    private companion object {
-        const val FIRST_SLOTS = 256 // a short question and its answer
-    }
 }
+
+private const val FIRST_SLOTS = 256 // a short question and its answer

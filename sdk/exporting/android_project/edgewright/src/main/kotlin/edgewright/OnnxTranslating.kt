@@ -5,15 +5,26 @@ import ai.onnxruntime.OnnxTensor
 import edgewright.EdgewrightException.Reason
 import java.nio.FloatBuffer
 
+internal fun translating(encoder: Asset, model: Asset, threads: Int, settings: Settings): Translating {
+    val layers = settings.layers()
+    val reads = OnnxRunner(encoder, threads)
+    return try {
+        OnnxTranslating(reads, OnnxRunner(model, threads), settings, layers)
+    } catch (error: EdgewrightException) {
+        reads.close()
+        throw error
+    }
+}
+
 /**
  * An encoder and a decoder by ONNX Runtime. The keys and values of a text that is read are given to each step as they came from
  * the encoder; those of what is written lie in a cache with a row for each beam.
  */
-internal class OnnxTranslating(private val encoder: OnnxEngine, private val decoder: OnnxEngine, settings: Settings) : Translating {
+internal class OnnxTranslating(private val encoder: OnnxRunner, private val decoder: OnnxRunner, settings: Settings, layers: List<Layer>) : Translating {
     private val words = settings.number("vocabulary")
     private val places = settings.number("places") != 0
     private val crossNames = settings.texts("cross")
-    private val cache = OnnxCache(decoder, settings.layers, FIRST_SLOTS, settings.maxLength)
+    private val cache = OnnxCache(decoder, layers, FIRST_SLOTS, settings.maxLength)
     private var rows = 0
     private var length = 0
     private var source = emptyMap<String, OnnxTensor>() // what every step is given of the text that was read
@@ -25,7 +36,7 @@ internal class OnnxTranslating(private val encoder: OnnxEngine, private val deco
         val mask = decoder.longs(LongArray(ids.size) { 1 }, 1, ids.size)
         source = mapOf("attention_mask" to mask)
         encoder.longs(LongArray(ids.size) { ids[it].toLong() }, 1, ids.size).use { read ->
-            encoder.floats(mapOf("input_ids" to read, "attention_mask" to mask), "cross") { shape, numbers -> source = source + crossed(shape, numbers, ids.size) }
+            encoder.floats(mapOf("input_ids" to read, "attention_mask" to mask), listOf("cross")) { shape, numbers -> source = source + crossed(shape, numbers, ids.size) }
         }
         if (beams == rows) return
         made?.close()
@@ -84,9 +95,7 @@ internal class OnnxTranslating(private val encoder: OnnxEngine, private val deco
         encoder.close()
         decoder.close()
     }
-
-    private companion object {
-        const val FIRST_SLOTS = 32 // most sentences
-        const val RANK = 5 // of what the encoder gives
-    }
 }
+
+private const val FIRST_SLOTS = 32 // most sentences
+private const val RANK = 5 // of what the encoder gives

@@ -62,14 +62,12 @@ internal class Pattern(private val characters: Characters, private val program: 
 
     private fun fits(line: Int, c: Int): Boolean =
         if (program[3 * line] == CHAR) c == program[3 * line + 1] else characters.has(c, program[3 * line + 1])
-
-    private companion object {
-        const val CHAR = 1
-        const val CLASS = 2
-        const val SPLIT = 3
-        const val JUMP = 4
-        const val LOOK = 5
-        const val LOOK_NOT = 6
-        const val REPEAT = 8
-    }
 }
+
+private const val CHAR = 1
+private const val CLASS = 2
+private const val SPLIT = 3
+private const val JUMP = 4
+private const val LOOK = 5
+private const val LOOK_NOT = 6
+private const val REPEAT = 8

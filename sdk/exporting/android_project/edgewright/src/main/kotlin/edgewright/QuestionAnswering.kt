@@ -1,5 +1,8 @@
 package edgewright
 
+/** A part of a context, from [start] to [end] in characters (code points). */
+data class Passage(val text: String, val score: Double, val start: Int, val end: Int)
+
 /** The best stretches of a context; where one is wanted, one is kept: of a long context there are millions. */
 internal fun Runner.answer(question: String, context: String, topK: Int, maxTokens: Int, noAnswer: Boolean): List<Passage> {
     val text = Text(context)
@@ -24,7 +27,7 @@ internal fun Runner.answer(question: String, context: String, topK: Int, maxToke
             }
         }
     }
-    found.sortByDescending { it.rate + 0f } // which makes one zero of both
+    found.sortWith { a, b -> (b.rate + 0f).compareTo(a.rate + 0f) } // which makes one zero of both
     val first = noAnswer && nothing.rate > (found.firstOrNull()?.rate ?: Float.NEGATIVE_INFINITY)
     val best = found.distinctBy { it.start to it.end }.ifEmpty { listOf(Rated(0f, 0, 0, 0.0)) }
     val all = if (first) listOf(nothing) + best else if (noAnswer) best.take(topK) + nothing else best

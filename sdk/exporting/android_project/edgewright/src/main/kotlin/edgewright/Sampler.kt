@@ -172,10 +172,8 @@ internal class Pcg64(seed: Long) {
         }
         return made
     }
-
-    private companion object {
-        const val MASK = 0xFFFFFFFFL
-        const val FACTOR_HIGH = 0x2360ED051FC65DA4L
-        const val FACTOR_LOW = 0x4385DF649FCCF645L
-    }
 }
+
+private const val MASK = 0xFFFFFFFFL
+private const val FACTOR_HIGH = 0x2360ED051FC65DA4L
+private const val FACTOR_LOW = 0x4385DF649FCCF645L

@@ -42,10 +42,6 @@ internal class Run {
         for (k in 0 until n) if (c[k] >= limit) return false
         return true
     }
-
-    companion object {
-        const val NOWHERE = -1
-    }
 }
 
 /** The tokens of a text. */
@@ -69,7 +65,7 @@ internal class Tokens {
         }
         val begin = text.from[first]
         id[n] = one
-        start[n] = if (begin == Run.NOWHERE) 0 else begin
+        start[n] = if (begin == NOWHERE) 0 else begin
         end[n] = text.from[last] + 1 // of nowhere 0
         word[n] = number
         spaces[n++] = 0
@@ -134,8 +130,7 @@ internal class Scratch {
 
     /** Whether it is small enough to be kept: a long text's megabytes are given back. */
     fun small(): Boolean = text.c.size <= KEPT && bytes.size <= 4 * KEPT && raw.c.size <= KEPT
-
-    private companion object {
-        const val KEPT = 1 shl 16
-    }
 }
+
+internal const val NOWHERE = -1
+private const val KEPT = 1 shl 16

@@ -2,11 +2,14 @@ package edgewright
 
 import edgewright.EdgewrightException.Reason
 
+/** A text that was ranked, and its place among those that were given. */
+data class Ranked(val text: String, val index: Int, val score: Double)
+
 /** Texts of like length run together, the longest first. */
 internal fun Runner.rank(query: String, texts: List<String>): List<Ranked> {
     if (texts.isEmpty()) fail(Reason.ARGUMENT, "text-ranking wants a query and texts")
     val rows = texts.map { encode(query, it) }
-    val order = rows.indices.sortedByDescending { rows[it].size }
+    val order = rows.indices.sortedWith { a, b -> rows[b].size.compareTo(rows[a].size) }
     val whole = rows.size * rows[order[0]].size <= MOST_TOKENS
     val values = DoubleArray(rows.size)
     val scores = DoubleArray(rows.size)

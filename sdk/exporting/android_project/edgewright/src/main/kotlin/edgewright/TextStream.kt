@@ -5,6 +5,7 @@ package edgewright
  * decoding all tokens at once gives. What may still change is held back, and so is the beginning of a stop string.
  */
 internal class TextStream(private val tokenizer: Tokenizer, after: IntArray, private val stops: List<String>) {
+    private val byte = Regex("<0x[0-9a-fA-F]{2}>")
     private val ids = ArrayList<Int>() // those that are decoded together
     private var told = 0 // of which so many have given their text, which is `shown`
     private var shown = ""
@@ -74,11 +75,8 @@ internal class TextStream(private val tokenizer: Tokenizer, after: IntArray, pri
     private fun decoded(some: List<Int>): String = tokenizer.decode(some.toIntArray())
 
     /** A token of one byte, as sentencepiece names it: a run of them is decoded as one. */
-    private fun isByte(id: Int): Boolean = BYTE.matches(tokenizer.token(id))
-
-    private companion object {
-        const val CONTEXT = 8 // tokens before the text that are decoded with it: a word and its neighbours
-        const val BROKEN = '\uFFFD'
-        val BYTE = Regex("<0x[0-9a-fA-F]{2}>")
-    }
+    private fun isByte(id: Int): Boolean = byte.matches(tokenizer.token(id))
 }
+
+private const val CONTEXT = 8 // tokens before the text that are decoded with it: a word and its neighbours
+private const val BROKEN = '\uFFFD'

@@ -2,6 +2,12 @@ package edgewright
 
 import edgewright.EdgewrightException.Reason
 
+/** What stands in a text from [start] to [end], in characters (code points). [index] is the place of a token by itself. */
+data class Entity(val label: String, val text: String, val score: Double, val start: Int, val end: Int, val index: Int)
+
+/** How tokens become entities: by words, as edgewright does, or by a strategy of transformers' pipeline. */
+enum class Aggregation { WORDS, NONE, SIMPLE, FIRST, AVERAGE, MAX }
+
 internal fun Runner.tag(text: String, aggregation: Aggregation): List<Entity> {
     val row = encode(text, null)
     val logits = run(row)[0]
@@ -69,7 +75,7 @@ private class Tags(private val runner: Runner, private val text: Text, private v
         if (place.isEmpty()) return null
         val joined = runner.tokenizer.joined((first..last).map { runner.tokenizer.piece(row.ids[it]) })
         val score = words.sumOf { chances[it.first * labels.size + it.best] } / words.size
-        return Entity(label, joined.trim { Text.isSpace(it.code) }, score, place.first, place.last + 1, 0)
+        return Entity(label, joined.trim { isSpace(it.code) }, score, place.first, place.last + 1, 0)
     }
 
     // By the strategies of transformers' pipeline, see edgewright.tasks._aggregation

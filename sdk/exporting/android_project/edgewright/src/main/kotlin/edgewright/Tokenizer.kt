@@ -80,6 +80,7 @@ class Tokenizer(map: ByteBuffer) {
         return if (a > b) intArrayOf(high, low) else intArrayOf(low, high)
     }
 
+    //region question-answering
     /**
      * The windows of a pair whose second text is long: all of the first before each stretch of the second, of which two
      * neighbours share some tokens. Of a question too long, what half of the room covers is kept.
@@ -102,12 +103,11 @@ class Tokenizer(map: ByteBuffer) {
         val last = layOut(s, intArrayOf(0, 0, 0), intArrayOf(0, 0), intArrayOf(tokens, 0), true)
         return last.ends[tokens - 1]
     }
+    //endregion
 
     private fun noRoom(limit: Int): Nothing = fail(Reason.NO_ROOM, "a limit of $limit tokens leaves no room for the text")
 
     /** How many special tokens a text gets, or a pair. */
-    internal fun specials(pair: Boolean): Int = specials(templates[if (pair) 1 else 0])
-
     private fun specials(template: IntArray): Int = (template.indices step 3).count { template[it] == SPECIAL_PART }
 
     private fun layOut(s: Scratch, template: IntArray, from: IntArray, to: IntArray, bare: Boolean): Encoding {
@@ -240,23 +240,25 @@ class Tokenizer(map: ByteBuffer) {
         return if (found >= 0) found else (2 until added.size step 2).map { added[it] }.firstOrNull { piece(it).contentEquals(data) } ?: -1
     }
 
+    //region text-generation
     internal fun specialIds(): Set<Int> =
-        (2 until added.size step 2).filter { added[it + 1] and AddedTokens.SPECIAL != 0 }.mapTo(HashSet()) { added[it] }
+        (2 until added.size step 2).filter { added[it + 1] and ADDED_SPECIAL != 0 }.mapTo(HashSet()) { added[it] }
+    //endregion
 
     /** Ids to text, special tokens left out or not. */
     @JvmOverloads
     fun decode(ids: IntArray, skipSpecial: Boolean = true): String =
         decoder.joined(ids.filter { flags(it) and KNOWN != 0 && !(skipSpecial && flags(it) and SPECIAL != 0) }.map(::piece))
 
+    //region token-classification
     /** The tokens of a text as pieces of a vocabulary, joined. */
     internal fun joined(pieces: List<ByteArray>): String = decoder.joined(pieces)
-
-    private companion object {
-        const val MOST_BYTES = 1 shl 20 // far more than a model reads at once
-        const val STRIDE = 128 // tokens that two windows share: the document stride of BERT's run_squad.py
-        const val SPECIAL_PART = 2 // of a template
-        const val SPECIAL = 1 // flags of tokens
-        const val ADDED = 2
-        const val KNOWN = 4
-    }
+    //endregion
 }
+
+private const val MOST_BYTES = 1 shl 20 // far more than a model reads at once
+private const val STRIDE = 128 // tokens that two windows share: the document stride of BERT's run_squad.py
+private const val SPECIAL_PART = 2 // of a template
+private const val SPECIAL = 1 // flags of tokens
+private const val ADDED = 2
+private const val KNOWN = 4

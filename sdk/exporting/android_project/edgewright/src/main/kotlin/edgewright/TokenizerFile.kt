@@ -70,10 +70,8 @@ internal class TokenizerFile(map: ByteBuffer) {
     }
 
     private fun altered(what: String): Nothing = fail(Reason.ALTERED, "tokenizer.bin is not what was exported: it $what")
-
-    private companion object {
-        const val MAGIC = 0x0100004B4F545745L // "EWTOK", two NULs and the version
-        const val HEAD = 32
-        const val BLOCK = 4096
-    }
 }
+
+private const val MAGIC = 0x0100004B4F545745L // "EWTOK", two NULs and the version
+private const val HEAD = 32
+private const val BLOCK = 4096

@@ -42,15 +42,15 @@ internal class Translator(private val settings: Settings, private val tokenizer:
 
     /** The token of the language that a text asks for, such as `>>es<<` at its beginning, and the text behind it. */
     private fun language(text: String): Pair<IntArray, String> {
-        val begun = text.trimStart { Text.isSpace(it.code) }
+        val begun = text.trimStart { isSpace(it.code) }
         val end = begun.indexOf("<<") + 2
         val name = if (end > 2) begun.substring(0, end) else ""
         val inner = name.removeSurrounding(">>", "<<")
-        val named = inner.length < name.length && inner.none { it == '<' || it == '>' || Text.isSpace(it.code) }
+        val named = inner.length < name.length && inner.none { it == '<' || it == '>' || isSpace(it.code) }
         if (!named || inner.codePointCount(0, inner.length) !in 1..MOST_LANGUAGE) return IntArray(0) to text
         val id = tokenizer.id(name)
         if (id < 0) fail(Reason.ARGUMENT, "the model has no language $name")
-        return intArrayOf(id) to begun.substring(end).trimStart { Text.isSpace(it.code) }
+        return intArrayOf(id) to begun.substring(end).trimStart { isSpace(it.code) }
     }
 
     private inner class Translation(
@@ -95,7 +95,7 @@ internal class Translator(private val settings: Settings, private val tokenizer:
             var found = listOf(source(sentence))
             while (found.any { it.size > settings.maxLength } && share > 1) {
                 share /= 2
-                found = Sentences.fitting(sentence, share).map(::stripped).filter { it.isNotEmpty() }.map(::source)
+                found = fitting(sentence, share).map(::stripped).filter { it.isNotEmpty() }.map(::source)
             }
             if (found.any { it.size > settings.maxLength })
                 fail(Reason.NO_ROOM, "a text has no part of at most ${settings.maxLength} tokens, and the model reads no more")
@@ -138,10 +138,8 @@ internal class Translator(private val settings: Settings, private val tokenizer:
         }
     }
 
-    private fun stripped(text: String): String = text.trim { Text.isSpace(it.code) }
-
-    private companion object {
-        const val MOST_BEAMS = 64 // as in Python: beyond a dozen translations get worse
-        const val MOST_LANGUAGE = 20 // characters of a language's name, as in Python
-    }
+    private fun stripped(text: String): String = text.trim { isSpace(it.code) }
 }
+
+private const val MOST_BEAMS = 64 // as in Python: beyond a dozen translations get worse
+private const val MOST_LANGUAGE = 20 // characters of a language's name, as in Python

@@ -62,10 +62,6 @@ internal class Unigram(file: TokenizerFile, private val parameters: Parameters, 
         out.add(id, s.text, s.places[start], last, word)
         return start
     }
-
-    private companion object {
-        const val UNKNOWN = 10.0 // SentencePiece's penalty of what is unknown
-    }
 }
 
 /** For each byte the best way there. */
@@ -81,3 +77,5 @@ private class Path(size: Int) {
         id[at] = token
     }
 }
+
+private const val UNKNOWN = 10.0 // SentencePiece's penalty of what is unknown

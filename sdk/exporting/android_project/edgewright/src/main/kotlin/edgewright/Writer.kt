@@ -142,8 +142,6 @@ internal class Writer(private val settings: Settings, private val tokenizer: Tok
             readPrompt(cached.copyOfRange(0, kept) + cached.copyOfRange(kept + gone, length), told = false)
         }
     }
-
-    private companion object {
-        const val CHUNK = 512 // tokens of a prompt that are read at once; more take memory and save no time
-    }
 }
+
+private const val CHUNK = 512 // tokens of a prompt that are read at once; more take memory and save no time

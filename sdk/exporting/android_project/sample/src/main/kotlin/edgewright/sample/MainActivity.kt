@@ -8,7 +8,6 @@ import android.widget.LinearLayout
 import android.widget.TextView
 import edgewright.Edgewright
 import edgewright.EdgewrightException
-import edgewright.Message
 import java.util.concurrent.Executors
 
 /** A text, a button, and what the model says. */
@@ -56,8 +55,9 @@ internal fun Edgewright.asked(text: String): String {
         "question-answering" -> answer(lines[0], rest.joinToString("\n"))
         "text-ranking" -> rank(lines[0], rest)
         "zero-shot-classification" -> choose(lines[0], rest)
-        "text-generation" -> listOf(if (chats) write(listOf(Message("user", text))).text else write(text).text)
+        "text-generation" -> listOf(if (chats) write(listOf(edgewright.Message("user", text))).text else write(text).text)
         "translation" -> listOf(translate(text).text)
-        else -> listOf(embed(text).take(8))
+        "feature-extraction" -> listOf(embed(text).take(8))
+        else -> emptyList()
     }.joinToString("\n")
 }
