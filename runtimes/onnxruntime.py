@@ -52,7 +52,10 @@ class OnnxRuntime(Runtime):
         return super().import_engine()
 
     def _open(self, path: Path, *, threads: int) -> Session:
-        return _Session(self._session(path, threads))
+        from edgewright.system.huge_pages import fresh_pages
+
+        with fresh_pages(_stored_bytes(path)):
+            return _Session(self._session(path, threads))
 
     def _open_decoder(self, path: Path, *, threads: int, context: int) -> Decoder:
         from edgewright.system.huge_pages import huge_pages, let_go
