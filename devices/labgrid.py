@@ -6,7 +6,6 @@ labgrid's own client is asked, which finds the coordinator in `LG_COORDINATOR`.
 from __future__ import annotations
 
 import getpass
-import logging
 import os
 import socket
 import weakref
@@ -22,6 +21,7 @@ from edgewright.devices.ssh import Ssh
 from edgewright.errors import DeviceError
 from edgewright.registry import install_line, require
 from edgewright.system.files import home, locked
+from edgewright.system.notices import log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,6 @@ __all__ = ["Labgrid"]
 
 _ASK_S = 60.0
 """A choice: an answer takes half a second, and a coordinator behind a bad radio some tries."""
-_LOG = logging.getLogger("edgewright.devices")
 
 
 class Labgrid(Transport):
@@ -87,7 +86,7 @@ class Labgrid(Transport):
             what = f"place {self._place} is used by another edgewright of yours on this machine"
             raise DeviceError(what, hint="wait for its end")
         if _ask(self._client, "env").exit_code == 0:
-            _LOG.info("place %s was yours before, and is not released", self._place)
+            log("devices").info("place %s was yours before, and is not released", self._place)
             return
         try:
             done = _ask(self._client, "acquire")
@@ -160,7 +159,7 @@ def _release(client: Sequence[str]) -> None:
     except DeviceError as error:
         problem = str(error)
     if problem:
-        _LOG.warning("place %s was not released: %s", client[-1], problem)
+        log("devices").warning("place %s was not released: %s", client[-1], problem)
 
 
 def _failure(done: Completed) -> DeviceError:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import Struct
 
 from edgewright.bundle.manifest import TensorSpec
 from edgewright.contracts.engine import Session
@@ -45,8 +45,7 @@ _ALIASES = {
 """What the inputs of others are called, the more telling words first."""
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(Struct, frozen=True):
     """An input or output as a file declares it: -1 is a free dimension; a scale of 0 says that it is not quantized."""
 
     name: str

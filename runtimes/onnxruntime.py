@@ -10,7 +10,6 @@ from edgewright.bundle.external_data import encoder_of, weights_of
 from edgewright.bundle.manifest import TensorSpec
 from edgewright.contracts.engine import Footprint, Runtime, Session
 from edgewright.errors import EngineError
-from edgewright.runtimes._unshared import unshared
 from edgewright.runtimes._x86 import products_saturate
 
 if TYPE_CHECKING:
@@ -52,7 +51,10 @@ class OnnxRuntime(Runtime):
         return super().import_engine()
 
     def _open(self, path: Path, *, threads: int) -> Session:
-        return _Session(self._session(path, threads))
+        from edgewright.system.huge_pages import fresh_pages
+
+        with fresh_pages(_stored_bytes(path)):
+            return _Session(self._session(path, threads))
 
     def _open_decoder(self, path: Path, *, threads: int, context: int) -> Decoder:
         from edgewright.system.huge_pages import huge_pages, let_go
@@ -123,6 +125,8 @@ class OnnxRuntime(Runtime):
         """
         options = self._options(threads, profile=profile, packs=packs)
         if products_saturate():
+            from edgewright.runtimes._unshared import unshared
+
             options.add_session_config_entry("session.x64quantprecision", "1")
             options.log_severity_level = 4  # what it refuses is none of the user's business
             # ONNX Runtime 1.31 refuses the exact form for a model whose layers share a weight, as ALBERT's do.

@@ -153,6 +153,7 @@ def test_no_command_imports_another():
                 "_instructions",
                 "_fit",
                 "_settings",
+                "_notices",
             )
         }, name
 

@@ -13,10 +13,11 @@ import stat
 import threading
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from edgewright import registry
 from edgewright.bundle.external_data import check_file, encoder_of, weights_of
@@ -50,8 +51,7 @@ _BESIDE = re.compile(r"README\.md|LICENSE[A-Za-z0-9._-]*|\.gitattributes|\.git|\
 """What hubs, git and a Mac's Finder lay beside the listed files. None of it is ever read, unless it is listed."""
 
 
-@dataclass(frozen=True)
-class Bundle:
+class Bundle(Struct, frozen=True, dict=True):
     """A bundle whose manifest, names and sizes have been checked."""
 
     directory: Path

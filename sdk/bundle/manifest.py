@@ -3,7 +3,7 @@
 Law: `decode(encode(m)) == m`, and equal manifests encode to equal bytes.
 """
 
-from __future__ import annotations
+# Without `annotations` from the future: msgspec would compile each field's type from a text, 4 ms of a first answer
 
 import json
 from typing import Annotated, Any, Literal

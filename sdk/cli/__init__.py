@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import gc
-import logging
 import os
 import signal
 import sys
@@ -17,13 +15,11 @@ from edgewright import registry
 from edgewright._version import __version__
 from edgewright.cli._options import Room, example
 from edgewright.errors import EdgewrightError, MissingExtra, StorageError, UsageError, one_line
+from edgewright.system.notices import before_the_first
 from edgewright.system.streams import mend
 
 __all__ = ["main"]
 
-_BETWEEN_LOOKS = 50_000
-"""Objects made before Python looks for cycles among them, 700 of its own: what imports make stays, and looking it
-through again and again took a sixteenth of the way to a first answer. Enough for all of numpy."""
 _INTERRUPTED = 130
 """As a shell tells SIGINT: 128 + 2."""
 _SURROUNDINGS = {
@@ -93,23 +89,10 @@ def _take_settings(context: click.Context, command: click.Command) -> None:
             click.echo(f"edgewright: {_FILE} gives {', '.join(found)}", err=True)
 
 
-class _Notices(logging.Handler):
-    """What a data file was read as, and the like, as lines on standard error, unless --quiet was given."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        context = click.get_current_context(silent=True)
-        if not (context and context.params.get("quiet")):
-            click.echo(f"edgewright: {one_line(record.getMessage())}", err=True)
-
-
 def main() -> None:
     """Run the command line and end the process with the exit code of what happened."""
-    gc.set_threshold(_BETWEEN_LOOKS, *gc.get_threshold()[1:])
     mend()
-    notices = logging.getLogger("edgewright")
-    notices.addHandler(_Notices())
-    notices.setLevel(logging.INFO)
-    notices.propagate = False
+    before_the_first(_hear)
     for number in (signal.SIGTERM, signal.SIGHUP):  # a stopped service and a closed terminal clean up as Ctrl-C does
         if signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores one
             signal.signal(number, signal.default_int_handler)
@@ -121,6 +104,12 @@ def main() -> None:
     if children := sys.modules.get("edgewright.system.preload"):
         children.close()
     _leave(code)
+
+
+def _hear() -> None:
+    from edgewright.cli._notices import show
+
+    show(verbose=_said(sys.argv[1:])[1])
 
 
 def _leave(code: int) -> NoReturn:
@@ -210,7 +199,6 @@ def _said(argv: list[str]) -> tuple[list[str], bool]:
     end = argv.index("--") if "--" in argv else len(argv)
     kept = [word for word in argv[:end] if word not in _VERBOSE]
     verbose = len(kept) < end or os.environ.get("EDGEWRIGHT_VERBOSE", "") not in ("", "0")
-    logging.getLogger("edgewright").setLevel(logging.DEBUG if verbose else logging.INFO)
     return [*kept, *argv[end:]], verbose
 
 

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_open: list[object] = []
+"""What answered, kept to the end of the process: the system takes its memory back at once, an engine piece by piece."""
+
 
 @click.command("run", cls=Sectioned, epilog=example('run sentiment "a fine film" "the second half drags"'))
 @click.argument("bundle", type=click.Path())
@@ -86,7 +89,8 @@ def command(
 
     if texts and input_:
         raise click.UsageError("give texts or --input, one of the two")
-    task = None if device else Bundle.of(bundle).task()
+    opened = bundle if device else Bundle.open(bundle)
+    task = None if isinstance(opened, str) else opened.task()
     writes = task is not None and task.generates
     talks = writes and sys.stdin is not None and sys.stdin.isatty()
     if not (talks or texts or input_):
@@ -104,15 +108,18 @@ def command(
         refused = [name for name, value in (("--system", system), ("--raw", raw), ("--stats", stats)) if value]
         if refused:
             raise click.UsageError(f"{refused[0]} is of a decoder: a translator has no conversation")
-        translator = load(bundle, **chosen, context=context)
+        translator = load(opened, **chosen, context=context)
+        _open[:] = [translator]
         _translate(translator, texts, input_, {**generation, **asked(options)}, as_json=as_json)
         return
     if writes:
-        generator = load(bundle, **chosen, context=context)
+        generator = load(opened, **chosen, context=context)
+        _open[:] = [generator]
         given = {**generation, **asked(options)}
         _generate(generator, texts, input_, given, system=system, raw=raw, stats=stats, as_json=as_json)
         return
-    pipeline = load(bundle, **chosen, **asked(options))
+    pipeline = load(opened, **chosen, **asked(options))
+    _open[:] = [pipeline]
     items = iter(texts) if texts else _items(str(input_))
     every: Any = items if pair is None else ({"text": item, "text_pair": pair} for item in items)
     if query is not None:

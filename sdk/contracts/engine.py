@@ -45,9 +45,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from msgspec import Struct
 
 from edgewright import registry
 from edgewright.errors import EdgewrightError, EngineError, UsageError
@@ -69,8 +70,7 @@ _NUMBERS = "fiu"
 """NumPy's kinds of real numbers: floats, and integers that a quantized output may have."""
 
 
-@dataclass(frozen=True)
-class Footprint:
+class Footprint(Struct, frozen=True):
     """Memory that an engine takes: its own, and so many times an artifact's weights, at the peak.
 
     Attributes:

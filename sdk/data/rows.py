@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import logging
 import os
 import stat
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from edgewright.data.hub_dataset import fetched, is_address
 from edgewright.data.tables import SURPLUS, Table, named, table_of
 from edgewright.errors import DataError, one_line
 from edgewright.system.files import MAX_LINE_BYTES, capped_lines, is_lfs_pointer, plain, read_capped, sha256
+from edgewright.system.notices import log
 from edgewright.system.words import counted
 from edgewright.text.encoding import pair
 
@@ -48,7 +48,6 @@ __all__ = [
     "texts",
 ]
 
-_LOG = logging.getLogger("edgewright.data")
 """What a file was read as, once for each; the command line shows it."""
 
 _SUFFIXES: dict[str, str] = {
@@ -184,7 +183,7 @@ def _instead_of(path: Path) -> str:
 def _opened(path: Path, _: tuple[int, ...], columns: tuple[tuple[str, str], ...]) -> File:
     """As `opened`; once for each state of a file, as it may be long and is read for this."""
     found = _directory(path) if path.is_dir() else _file(path, {name for name, _ in columns})
-    _LOG.info("%s", found.said)
+    log("data").info("%s", found.said)
     if columns and found.kind == "lines":
         names = " and ".join(name for name, _ in columns)
         raise DataError(f"{path} was read as a text a line, and has no column {names}", hint=_HEADER)
@@ -420,7 +419,7 @@ def shared(train: str | Path, dev: str | Path) -> tuple[int, int]:
     if both:
         names = (Path(dev).name, Path(train).name)
         what = "%s of the %s rows of %s are rows of %s too: a score on them says little of others"
-        _LOG.warning(what, both, len(asked), *names)
+        log("data").warning(what, both, len(asked), *names)
     return both, len(asked)
 
 

@@ -9,7 +9,6 @@ The cache stays from one call to the next, so that a conversation's next turn re
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from contextlib import closing
 from dataclasses import replace
@@ -24,6 +23,7 @@ from edgewright.generation.constraint import Constraint, Constraints, Form
 from edgewright.generation.lookup import drafted
 from edgewright.generation.sampling import Sampling
 from edgewright.generation.text_stream import TextStream
+from edgewright.system.notices import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["Generator"]
 
 _FORMS = ("choices", "regex", "json_schema")
-_LOG = logging.getLogger("edgewright.generation")
 """What an artifact cannot do; the command line shows it."""
 
 
@@ -142,7 +141,7 @@ class Generator:
         rows = self.session.decoder.rows(count)
         if rows is None:
             key = self.artifact.key if self.artifact else "this artifact"
-            _LOG.warning("%s reads one text at a time: the prompts are answered one after the other", key)
+            log("generation").warning("%s reads one text at a time: the prompts are answered one after the other", key)
         return rows
 
     def batch(self, count: int) -> Batch:

@@ -9,7 +9,6 @@ for several at once; one that a glossary has terms for is searched for by itself
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 from copy import copy
@@ -23,6 +22,7 @@ from edgewright.generation.beams import Search, write
 from edgewright.generation.flags import flags
 from edgewright.generation.forced import write_forced
 from edgewright.generation.glossary import Glossary
+from edgewright.system.notices import log
 from edgewright.text.sentences import fitting, sentences
 from edgewright.text.tags import around_tags
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "Sentence", "Translation", "Translator", "read_target"]
 
-_LOG = logging.getLogger("edgewright.generation")
 """What was done to a text so that it fits; the command line shows it."""
 _TARGET = re.compile(r"\s*(>>[^<>\s]{1,20}<<)\s*")
 """The language that OPUS-MT's models of several are asked for, such as `>>es<<`."""
@@ -319,7 +318,9 @@ class Translator:
             parts = [(piece, self.ids(piece, first)) for piece in pieces]
         if _longest(parts) > most:
             raise UsageError(f"{quoted(words)} has no part of at most {most} tokens", hint="the model reads no more")
-        _LOG.warning("%s has %d tokens, the model reads %d: cut into %d", quoted(words), len(ids), most, len(parts))
+        log("generation").warning(
+            "%s has %d tokens, the model reads %d: cut into %d", quoted(words), len(ids), most, len(parts)
+        )
         return parts
 
     def ids(self, words: str, first: Sequence[int] = ()) -> list[int]:

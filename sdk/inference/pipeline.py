@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from copy import copy
 from itertools import chain
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from edgewright.errors import DataError, UsageError
 from edgewright.inference.choice import chosen
 from edgewright.inference.engines import engine_for, runnable, survived
 from edgewright.system.limits import allowed
+from edgewright.system.untrusted import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -112,6 +112,8 @@ class Pipeline:
         """The same engine with options of the task, such as `top_k`, for every call. Raises UsageError."""
         if not options:
             return self
+        from copy import copy
+
         found = copy(self)
         found.task = self.task.asking(**options)
         return found
@@ -225,7 +227,7 @@ def _several(items: Any) -> Iterable[Any] | None:
 def printable(item: Any) -> Any:
     """An item as it was understood: a lone surrogate cannot be printed, and counts as U+FFFD."""
     if isinstance(item, str):
-        return item.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return item if encodable(item) else item.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(item, dict):
         return {name: printable(part) for name, part in item.items()}
     return [printable(part) for part in item] if isinstance(item, (list, tuple)) else item

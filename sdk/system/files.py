@@ -11,15 +11,11 @@ that was written beside it under a name that nobody can foretell. A device, a pi
 from __future__ import annotations
 
 import errno
-import glob
 import hashlib
 import json
 import os
 import re
-import select
-import shutil
 import stat
-import zlib
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
@@ -97,6 +93,8 @@ def compressed_bytes(files: Iterable[Path]) -> int:
     which carries it does it, and by deflate: the zip of an APK, an archive for Mender, the file system in a bundle of
     RAUC, `ssh -C`. Of float weights it saves little; zeros and repetitions show.
     """
+    import zlib
+
     total = 0
     for path in files:
         packer = zlib.compressobj()
@@ -138,7 +136,7 @@ def plain(path: Path, *, pipe_s: float = 0.0) -> BufferedReader:
     kind = stat.S_IFMT(os.fstat(number).st_mode)
     if kind == stat.S_IFREG:
         return os.fdopen(number, "rb")
-    if kind == stat.S_IFIFO and pipe_s and select.select([number], [], [], pipe_s)[0]:
+    if kind == stat.S_IFIFO and pipe_s and _comes(number, pipe_s):
         os.set_blocking(number, True)
         return os.fdopen(number, "rb")
     os.close(number)
@@ -147,6 +145,13 @@ def plain(path: Path, *, pipe_s: float = 0.0) -> BufferedReader:
     found = _KINDS.get(kind, "no file")
     words = f"nothing came through the pipe in {pipe_s:g} s" if kind == stat.S_IFIFO and pipe_s else ""
     raise OSError(errno.EINVAL, words or f"it is {found}, where a file should be", str(path))
+
+
+def _comes(number: int, pipe_s: float) -> bool:
+    """Whether something comes through a pipe in time."""
+    from select import select
+
+    return bool(select([number], [], [], pipe_s)[0])
 
 
 def own_record(path: Path) -> dict[str, Any]:
@@ -246,6 +251,8 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o666, beside: Path | No
 
 def copy_whole(made: Path, path: Path) -> None:
     """Write an output that lies elsewhere, as `writing` does, in pieces. Raises StorageError."""
+    import shutil
+
     with made.open("rb") as source, writing(path) as file:
         shutil.copyfileobj(source, file, _PIECE)
 
@@ -398,11 +405,13 @@ def scratch_beside(place: Path) -> Iterator[Path]:
     Raises:
         OSError: the disk is full or read-only.
     """
+    import shutil
+    from glob import escape
     from tempfile import mkdtemp
 
     place.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{place.name}.unfinished-"
-    for left in place.parent.glob(f"{glob.escape(prefix)}*"):
+    for left in place.parent.glob(f"{escape(prefix)}*"):
         with locked(left, wait=False) as gained:
             if gained and left.lstat().st_uid == os.geteuid():
                 shutil.rmtree(left, ignore_errors=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -102,9 +101,11 @@ def _system() -> str:
 
 def _android(name: str) -> str:
     """A property of Android, "" elsewhere."""
+    import shutil
+    import subprocess
+
     if not shutil.which("getprop"):
         return ""
-    import subprocess
 
     try:
         done = subprocess.run(["getprop", name], capture_output=True, check=False, timeout=_ASK_S)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypedDict
 
 import msgspec
@@ -105,8 +104,7 @@ class Asked(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
 
-@dataclass(frozen=True)
-class Example:
+class Example(Struct, frozen=True):
     """One labelled row of a data file: what the model is asked, and what is right."""
 
     item: Any

@@ -6,12 +6,12 @@ the share of its ten nearest others that stay among the ten nearest.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from msgspec import Meta
+from msgspec.structs import replace
 
 from edgewright.errors import UsageError
 from edgewright.statistics import metrics

@@ -8,11 +8,11 @@ answering track). A query without such a text counts as 0.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypedDict
 
 import numpy as np
 from msgspec import Meta
+from msgspec.structs import replace
 
 from edgewright.errors import DataError, EngineError
 from edgewright.statistics import metrics

@@ -6,10 +6,10 @@ A model of natural language inference is asked of each label whether the text en
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 import numpy as np
+from msgspec.structs import replace
 
 from edgewright.errors import DataError, UsageError
 from edgewright.statistics import metrics

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -70,8 +70,7 @@ class Words(Protocol):
         """Token ids -> text, special tokens left out or not."""
 
 
-@dataclass(frozen=True)
-class Encoding:
+class Encoding(Struct, frozen=True, dict=True, eq=False):
     """A batch of n rows, padded to the longest: a row for each text, or several for the windows of a long one.
 
     Attributes:
@@ -95,8 +94,8 @@ class Encoding:
     sequences: Sequence[list[int | None]] = ()
     words: Sequence[Sequence[int | None]] = ()
     items: tuple[int, ...] = ()
-    to_text: Callable[[Sequence[int]], str] = field(default=str, repr=False, compare=False)
-    tokenizer: Words | None = field(default=None, repr=False, compare=False)
+    to_text: Callable[[Sequence[int]], str] = str
+    tokenizer: Words | None = None
     together: bool = False
     unpadded: bool = False
     labels: tuple[str, ...] = ()

@@ -3,13 +3,14 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import structs
+from msgspec import Struct, structs
 
 from edgewright.bundle import manifest
 from edgewright.bundle.manifest import Golden, GoldenCase, Manifest, decode, encode
 from edgewright.errors import BundleError
 from edgewright.system.untrusted import MAX_JSON_BYTES, MAX_JSON_ITEMS, check_path, json_or_none, strict_json
 
+RECORDS = [one for one in vars(manifest).values() if isinstance(one, type) and issubclass(one, Struct)]
 words = st.text(max_size=12)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 counts = st.integers(min_value=0, max_value=2**53)
@@ -342,3 +343,14 @@ def test_what_came_later_lies_where_an_older_edgewright_looks_past_it(make_manif
 def test_what_is_torn_is_none(data):
     assert json_or_none(data) is None
     assert json_or_none(b'{"a": [1]}') == {"a": [1]}
+
+
+def test_the_types_of_fields_are_no_texts_that_each_process_would_compile_anew():
+    texts = [
+        f"{one.__name__}.{name}"
+        for one in RECORDS
+        for name, kind in one.__annotations__.items()
+        if isinstance(kind, str)
+    ]
+    assert len(RECORDS) > 10
+    assert texts == []

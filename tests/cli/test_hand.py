@@ -13,6 +13,7 @@ import pytest
 
 from edgewright import cli, registry
 from edgewright.boards.connect import connect
+from edgewright.cli._notices import show
 from edgewright.cli._options import typed
 from edgewright.cli._progress import status
 from edgewright.system.interpreter import here
@@ -115,7 +116,10 @@ def test_every_command_is_quiet_and_speaks_json(way):
 
 def test_quiet_leaves_out_how_a_file_was_read(run, live, tmp_path, monkeypatch):
     (tmp_path / "texts.txt").write_text("good\nbad\n")
-    monkeypatch.setattr(logging.getLogger("edgewright"), "handlers", [cli._Notices()])
+    notices = logging.getLogger("edgewright")
+    for name, value in (("handlers", []), ("level", notices.level), ("propagate", True)):
+        monkeypatch.setattr(notices, name, value)
+    show(verbose=False)
     asked = ("run", live, "--input", tmp_path / "texts.txt")
     assert "texts.txt: a text a line" in run(*asked)[2]
     code, out, err = run(*asked, "-q")

@@ -1,5 +1,6 @@
 """Where memory for weights lies, by what the kernel says: whether it has large pages to give is its own affair."""
 
+import contextlib
 import json
 import mmap
 import platform
@@ -13,8 +14,10 @@ import pytest
 from edgewright.system import huge_pages as memory
 
 SCRIPT = """
-import ctypes, json, re
-from edgewright.system.huge_pages import huge_pages
+import ctypes, json, re, sys
+from edgewright.system import huge_pages
+
+pages = getattr(huge_pages, sys.argv[1])
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
@@ -23,7 +26,7 @@ def resident():
     return 1024 * int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1])
 
 before = resident()
-with huge_pages(64 << 20):
+with pages(64 << 20):
     matrices = [libc.malloc(ctypes.c_size_t(700_000)) for _ in range(40)]
     for one in matrices:
         ctypes.memset(ctypes.c_void_p(one), 1, 700_000)
@@ -42,11 +45,23 @@ print(json.dumps({"inside": inside, "grown": resident() - before}))
     platform.libc_ver()[0] != "glibc" or not Path("/sys/kernel/mm/transparent_hugepage").is_dir(),
     reason="huge pages are asked for on Linux with glibc",
 )
-def test_matrices_lie_where_huge_pages_were_asked_for_and_no_more_is_taken_than_they_need():
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=True)
+@pytest.mark.parametrize("pages", ["huge_pages", "fresh_pages"])
+def test_matrices_lie_where_huge_pages_were_asked_for_and_no_more_is_taken_than_they_need(pages):
+    done = subprocess.run([sys.executable, "-c", SCRIPT, pages], capture_output=True, text=True, timeout=60, check=True)
     found = json.loads(done.stdout)
     assert found["inside"] >= 38, "the first may fill a gap before"
     assert found["grown"] < 40 * 700_000 + (8 << 20), "64 MiB were expected, 28 MB came"
+
+
+def test_where_a_huge_page_is_a_large_thing_a_start_asks_for_none(monkeypatch):
+    asked = []
+    monkeypatch.setattr(memory, "_glibc", object)
+    monkeypatch.setattr(memory, "_roomy", lambda _, expected: asked.append(expected) or contextlib.nullcontext())
+    for size in (4096, 16384):
+        monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": size}.get)
+        with memory.fresh_pages(size):
+            pass
+    assert asked == [4096], "with pages of 16 KiB a huge one has 32 MiB"
 
 
 def resident(mapping):

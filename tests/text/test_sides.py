@@ -1,9 +1,9 @@
 """What tokenizer_config.json says of sides, and segments of windows."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from edgewright.text.tokenizer import Tokenizer
 
