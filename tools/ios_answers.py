@@ -55,10 +55,8 @@ def main() -> int:
                 out.parent.mkdir(exist_ok=True)
                 export_ios(bundle, out=out, precision=artifact.precision)
                 program = program or swift_programs.program(out)  # the assets are named when it is started
-                if part == "writing":
-                    count, bad = asked.compared(program, bundle, artifact, out / ASSETS)
-                else:
-                    count, bad = asked.compared(program, bundle, artifact.precision, out / ASSETS, asked.sentences())
+                texts = () if part == "writing" else (asked.sentences(),)
+                count, bad = asked.compared(program, bundle, artifact, out / ASSETS, *texts)
                 wrong += bad
                 print(f"{bundle.name} {artifact.key}: {bad} of {count} differ", flush=True)
     return int(wrong > 0)
