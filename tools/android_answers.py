@@ -172,7 +172,7 @@ def translating(scratch: Path, bundles: list[str]) -> int:
             out = scratch / "app" / bundle.name / artifact.precision
             out.parent.mkdir(parents=True, exist_ok=True)
             export_android(bundle, out=out, precision=artifact.precision)
-            count, bad = asked.compared(program, bundle, artifact.precision, out / _ASSETS, texts)
+            count, bad = asked.compared(program, bundle, artifact, out / _ASSETS, texts)
             wrong += bad
             print(f"{bundle.name} {artifact.key}: {bad} of {count} translations differ", flush=True)
     return wrong

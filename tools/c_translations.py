@@ -1,9 +1,10 @@
 """What the C core translates held against Python's translator, token by token: `tools/c_translations.py [BUNDLE...]`.
 
-Made for it are tiny random translators of Marian's and T5's kinds, and one with an OPUS-MT's two tokenizers; bundles
-that are given are asked in the same way. A hundred sentences each, at every precision: greedy, with 4 beams, with 3
-that stop early, with 5 that never do and a penalty, cut short, and by whole lines. Sentences are of Tatoeba, where
-../shared has it; beside them stand texts whose punctuation is made up, and long ones. docs/apps.md has the last result.
+Made for it are tiny random translators of Marian's and T5's kinds, and one with an OPUS-MT's two tokenizers, each for
+ONNX Runtime and for LiteRT; bundles that are given are asked in the same way. A hundred sentences each, at every
+precision: greedy, with 4 beams, with 3 that stop early, with 5 that never do and a penalty, cut short, and by whole
+lines. Sentences are of Tatoeba, where ../shared has it; beside them stand texts whose punctuation is made up, and long
+ones. docs/apps.md has the last result.
 """
 
 from __future__ import annotations
@@ -14,10 +15,16 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgewright.bundle.manifest import Artifact
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
+FORMATS = ("onnx", "tflite")
 SENTENCES = 100
 HARD = 40
 EVERY = 1777
@@ -60,7 +67,7 @@ PARTS = (
 """Of which texts are made that are hard to cut into sentences: what ends one, what stands around it, what does not."""
 
 
-def bundles(scratch: Path) -> list[Path]:
+def bundles(scratch: Path, formats: Sequence[str] = ("onnx",)) -> list[Path]:
     """What is made for it."""
     made = []
     for kind in (*translators.KINDS, "opus"):
@@ -70,7 +77,7 @@ def bundles(scratch: Path) -> list[Path]:
         else:
             translators.saved(source, kind)
         edgewright.build(
-            source, out=scratch / kind, formats=["onnx"], precisions=["fp32", "int8"], allow_divergence=True
+            source, out=scratch / kind, formats=formats, precisions=["fp32", "int8"], allow_divergence=True
         )
         made.append(scratch / kind)
     return made
@@ -86,10 +93,11 @@ def sentences() -> list[str]:
     return rows[::EVERY][:SENTENCES] if len(rows) >= EVERY * SENTENCES else rows[:: len(rows) // SENTENCES][:SENTENCES]
 
 
-def compared(program: Path, bundle: Path, precision: str, assets: Path, texts: list[str]) -> tuple[int, int]:
+def compared(program: Path, bundle: Path, artifact: Artifact, assets: Path, texts: list[str]) -> tuple[int, int]:
     """How many translations there were, and how many are not Python's: the text, its pieces and the tokens."""
     wrong = count = 0
-    with edgewright.load(bundle, format="onnx", precision=precision, threads=1, careful=False) as translator:
+    ways = {"format": artifact.format, "precision": artifact.precision}
+    with edgewright.load(bundle, **ways, threads=1, careful=False) as translator:
         asked = asked_of(translator, texts)
         for way in WAYS:
             for text, mine in zip(asked, core.written(program, assets, asked, way), strict=True):
@@ -133,12 +141,14 @@ def main() -> int:
     texts = sentences()
     with tempfile.TemporaryDirectory() as scratch:
         program = core.compiled(Path(scratch, "writing"))
-        for bundle in [*bundles(Path(scratch)), *map(Path, sys.argv[1:])]:
-            for artifact in Bundle.open(bundle).artifacts("onnx", None):
-                out = Path(scratch, "c", f"{bundle.name}-{artifact.precision}")
+        for bundle in [*bundles(Path(scratch), FORMATS), *map(Path, sys.argv[1:])]:
+            for artifact in Bundle.open(bundle).manifest.artifacts:
+                if artifact.format not in FORMATS:
+                    continue
+                out = Path(scratch, "c", f"{bundle.name}-{artifact.key.replace('/', '-')}")
                 out.parent.mkdir(exist_ok=True)
-                export_c(bundle, out=out, precision=artifact.precision, force=True)
-                count, bad = compared(program, bundle, artifact.precision, out / "assets", texts)
+                export_c(bundle, out=out, format=artifact.format, precision=artifact.precision, force=True)  # type: ignore[arg-type]
+                count, bad = compared(program, bundle, artifact, out / "assets", texts)
                 wrong += bad
                 print(f"{bundle.name} {artifact.key}: {bad} of {count} translations differ", flush=True)
     return int(wrong > 0)

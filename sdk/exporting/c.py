@@ -25,7 +25,7 @@ from edgewright.system.atomic import staged
 from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from edgewright.bundle.manifest import Artifact, Manifest, TensorSpec
     from edgewright.tasks import Task
@@ -76,6 +76,10 @@ _TRANSLATOR_GIVEN = {
 """What a translator's decoder takes beside keys and values, and their types."""
 _OWN, _CROSS = ".decoder.", ".encoder."
 """Parts of the names of a translator's keys and values: those of what is written, and of what was read."""
+_LITERT_TRANSLATOR_GIVEN = {**_LITERT_GIVEN, "attention_mask": "int32"}
+"""What it takes in a file for LiteRT, beside such keys and values, and those of what was read:"""
+_LITERT_CROSS = "cross_"
+"""How their names begin."""
 _WHOLE = ("top_k", "no_repeat_ngram_size")
 """The settings of sampling that are counts."""
 
@@ -96,7 +100,7 @@ def export_c(
 
     Args:
         bundle: a bundle with such an artifact, of a task that is answered by one run, of a decoder, whose template
-            for chats comes along where it is no more than texts around messages, or of a translator in ONNX.
+            for chats comes along where it is no more than texts around messages, or of a translator in ONNX or TFLite.
         out: the directory to write.
         format: of the artifact; the program maps an `ort` file, whose weights the engine then uses where they lie, and
             an `onnx` file is read and copied by the engine. For a `tflite` file the engine is LiteRT.
@@ -109,7 +113,7 @@ def export_c(
         UnsupportedConversion: the task, the tokenizer or an input is none that the C core has.
         StorageError: `out` exists, or cannot be written.
     """
-    opened, artifact = fit(bundle, format=format, precision=precision)
+    opened, artifact = fit(bundle, format=format, precision=precision, translators=("onnx", "tflite"))
     with staged(Path(out), marker=_MARKER, force=force) as work:
         shutil.copytree(SOURCES, work, dirs_exist_ok=True)
         write_assets(opened, artifact, work / "assets", progress=progress)
@@ -128,14 +132,16 @@ def fit(
     *,
     format: str,  # noqa: A002
     precision: str | None,
+    translators: Sequence[str] = ("onnx",),
 ) -> tuple[Bundle, Artifact]:
     """The bundle, and its artifact that apps can answer with, every file of both checked.
 
-    Raises BundleError and UnsupportedConversion, as `export_c` does.
+    `translators` are the formats with which they can translate. Raises BundleError and UnsupportedConversion, as
+    `export_c` does.
     """
     opened = Bundle.of(bundle)
     artifact = opened.choose(format=format, precision=precision)
-    _check(opened.manifest, artifact)
+    _check(opened.manifest, artifact, translators)
     for path in (*opened.parts(artifact), *opened.text_files()):
         opened.checked(path)
     return opened, artifact
@@ -154,7 +160,7 @@ def write_assets(opened: Bundle, artifact: Artifact, assets: Path, *, progress: 
     (assets / "vectors.json").write_text(json.dumps(vectors, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def _check(manifest: Manifest, artifact: Artifact) -> None:
+def _check(manifest: Manifest, artifact: Artifact, translators: Sequence[str]) -> None:
     if manifest.task not in TASKS:
         hint = f"it answers {', '.join(TASKS)}"
         raise UnsupportedConversion(f"the C core has no task {manifest.task}", hint=hint)
@@ -163,8 +169,8 @@ def _check(manifest: Manifest, artifact: Artifact) -> None:
         raise UnsupportedConversion(
             what, hint="edgewright run and serve write with it, as transformers.js does in a page"
         )
-    if manifest.task == "translation" and artifact.format != "onnx":
-        what = f"apps translate with ONNX alone, {artifact.path} is {artifact.format}"
+    if manifest.task == "translation" and artifact.format not in translators:
+        what = f"such an app translates with {' and '.join(translators)} alone, {artifact.path} is {artifact.format}"
         raise UnsupportedConversion(what, hint="take --format onnx")
     looks = {"text-generation": _strange_of_decoder, "translation": _strange_of_translator}
     strange = looks.get(manifest.task, _strange)(artifact)
@@ -193,6 +199,10 @@ def _strange_of_decoder(artifact: Artifact) -> list[TensorSpec]:
 
 
 def _strange_of_translator(artifact: Artifact) -> list[TensorSpec]:
+    if artifact.format == "tflite":
+        kept = [one for one in artifact.inputs if one.name.startswith((_LITERT_CACHE, _LITERT_CROSS))]
+        known = _LITERT_TRANSLATOR_GIVEN | {one.name: "float32" for one in kept}
+        return [one for one in artifact.inputs if one.dtype != known.get(one.name)]
     caches = [one for one in artifact.inputs if one.name.startswith(_CACHE)]
     strange = [one for one in artifact.inputs if one not in caches and one.dtype != _TRANSLATOR_GIVEN.get(one.name)]
     strange += [one for one in caches if one.dtype != "float32" or len(one.shape) != _CACHE_RANK]
@@ -257,8 +267,8 @@ def _of_translator(opened: Bundle, artifact: Artifact) -> list[tuple[str, Any]]:
     said: list[tuple[str, Any]] = [
         ("task", opened.manifest.task),
         ("model", Path(artifact.path).name),
-        ("encoder", Path(encoder_of(artifact.path)).name),
-        ("max_length", settings.max_length),
+        *([("encoder", Path(encoder_of(artifact.path)).name)] if artifact.format == "onnx" else ()),
+        ("max_length", min([settings.max_length, *_slots(artifact)])),
         ("prompt", settings.prompt),
         ("vocabulary", logits.shape[-1]),
         ("places", int(any(one.name == "position" for one in artifact.inputs))),

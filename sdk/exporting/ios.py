@@ -6,8 +6,6 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from edgewright.bundle.bundle import Bundle
-from edgewright.errors import UnsupportedConversion
 from edgewright.exporting import c
 from edgewright.exporting.c import fit, write_assets
 from edgewright.system.atomic import staged
@@ -16,6 +14,7 @@ from edgewright.system.progress import silent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgewright.bundle.bundle import Bundle
     from edgewright.bundle.manifest import Artifact
 
 __all__ = ["export_ios"]
@@ -44,7 +43,8 @@ def export_ios(
     """Write a Swift package that answers as the bundle does, and give the artifact that is in it.
 
     Args:
-        bundle: a bundle with such an artifact, of a task that is answered by one run, or of a decoder.
+        bundle: a bundle with such an artifact, of a task that is answered by one run, of a decoder, or of a translator
+            in ONNX.
         out: the directory to write.
         format: of the artifact; an `ort` file is mapped, and its weights are used where they lie.
         precision: which artifact; by default the smallest that passed its gates.
@@ -56,11 +56,7 @@ def export_ios(
         UnsupportedConversion: the task, the tokenizer or an input is none that the C core has.
         StorageError: `out` exists, or cannot be written.
     """
-    opened = Bundle.of(bundle)
-    if opened.manifest.task == "translation":
-        hint = "edgewright export c, web and android write what translates"
-        raise UnsupportedConversion("the Swift package has no task translation", hint=hint)
-    opened, artifact = fit(opened, format=format, precision=precision)
+    opened, artifact = fit(bundle, format=format, precision=precision)
     with staged(Path(out), marker=_MARKER, force=force) as work:
         shutil.copytree(_SOURCES, work, dirs_exist_ok=True)
         for path in sorted(c.SOURCES.iterdir()):

@@ -166,8 +166,9 @@ SHALLOW = {"encoder_layers": 1, "decoder_layers": 1, "max_position_embeddings": 
 
 
 @pytest.mark.parametrize("made_as", ["tflite", "executorch"])
-def test_a_source_at_a_time_is_written_after_as_transformers_does(made_as, tmp_path):
+def test_a_source_at_a_time_is_written_after_as_transformers_does(made_as, tmp_path, monkeypatch, request):
     """`tools/translation_formats.py` holds sixty texts of every kind; here a Marian of one layer."""
+    monkeypatch.setattr("edgewright.converters._tflite.translator._SLOTS", 8)  # so that a step's buckets are two
     opened = translators.opened(tmp_path, "marian", count=12, made_as=made_as, room=16, **SHALLOW)
     opened.sources = [[*source[:-1][:15], source[-1]] for source in opened.sources]
     for beams in (1, 4, 6):
@@ -178,6 +179,72 @@ def test_a_source_at_a_time_is_written_after_as_transformers_does(made_as, tmp_p
         assert [one.tokens for one in write(opened.model, opened.sources, search, opened.rules)] == found
     with pytest.raises(UsageError, match="17 tokens"):
         opened.model.begin([[5] * 17])
+    if made_as == "tflite":
+        bundle = bundle_of(opened, tmp_path / "x.tflite", request.getfixturevalue("make_manifest"))
+        a_c_program_writes_the_same(opened, bundle, request.getfixturevalue("writing_program"), monkeypatch)
+
+
+def bundle_of(opened, path, make_manifest):
+    """What `export_c` reads of a bundle."""
+    from edgewright.bundle.bundle import Bundle
+    from edgewright.bundle.manifest import Artifact, Parity, Settings
+
+    parity = Parity(texts=1, max_abs=0, mean_abs=0, sqnr_db=100, cosine=1, top1=1, worst_case="")
+    artifact = Artifact(
+        path=path.name,
+        format="tflite",
+        precision="fp32",
+        size_bytes=path.stat().st_size,
+        sha256="",
+        inputs=opened.model.inputs,
+        outputs=opened.model.outputs,
+        parity=parity,
+    )
+    settings = Settings(max_length=opened.model.context)
+    return Bundle(opened.home, make_manifest(task="translation", settings=settings, artifacts=(artifact,)))
+
+
+def a_c_program_writes_the_same(opened, bundle, program, monkeypatch):
+    """Built with gcc's sanitizers; with six beams there are two groups, one of them half empty."""
+    import shutil
+    import sys
+    from pathlib import Path
+
+    from tokenizers import Tokenizer
+
+    from edgewright.exporting import c
+    from edgewright.exporting.tokenizer_file import tokenizer_file
+
+    sys.path.insert(0, str(Path(__file__).parents[1] / "exporting"))
+    import c_writers
+
+    monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=0")  # what the engine leaves behind is not looked for
+    (artifact,), assets = bundle.manifest.artifacts, opened.home / "assets"
+    c._check(bundle.manifest, artifact, ("onnx", "tflite"))
+    assets.mkdir()
+    shutil.copyfile(opened.home.parent / artifact.path, assets / artifact.path)
+    (assets / "tokenizer.bin").write_bytes(tokenizer_file((opened.home / "tokenizer.json").read_bytes()))
+    (assets / "model.txt").write_text(c._settings(bundle, artifact))
+    texts = [" ".join(text.split()[:2]) for text in translators.TEXT]
+    tokens = Tokenizer.from_file(str(opened.home / "tokenizer.json"))
+    sources = [tokens.encode(text).ids for text in texts]
+    assert max(map(len, sources)) <= opened.model.context
+    for beams in (1, 4, 6):
+        search = Search(num_beams=beams, max_new_tokens=12)
+        wanted = [write(opened.model, [source], search, opened.rules)[0].tokens for source in sources]
+        asked = {"num_beams": beams, "max_new_tokens": 12, "split": False}
+        found = c_writers.written(program, assets, texts, asked)
+        assert [(one.why, one.tokens) for one in found] == [("", list(tokens)) for tokens in wanted]
+    said = (assets / "model.txt").read_text()
+    for before, after, why in (
+        ("max_length 16", "max_length 17", "has room for 16, model.txt says 180 and 17"),
+        ("vocabulary 180", "vocabulary 181", "chooses from 180 tokens"),
+        ("places 0", "encoder x.tflite\nplaces 0\ncache float32 1 8 a.decoder.b\ncross c", "it tells of two graphs"),
+    ):
+        assert before in said
+        (assets / "model.txt").write_text(said.replace(before, after))
+        with pytest.raises(AssertionError, match=why):
+            c_writers.written(program, assets, texts[:1])
 
 
 def test_the_eager_model_has_the_tables_of_its_file(opened):

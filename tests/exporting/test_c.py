@@ -15,6 +15,7 @@ from strange_sources import edited, static
 import edgewright
 from edgewright.cli._export.c import command
 from edgewright.errors import StorageError, UnsupportedConversion
+from edgewright.exporting.android import export_android
 from edgewright.exporting.c import export_c
 
 pytest.importorskip("torch")
@@ -144,10 +145,11 @@ def test_a_translator_of_another_format_is_refused(made):
     from edgewright.bundle.bundle import Bundle
 
     bundle = Bundle.open(made("bert", "token-classification", TAGS) / "bundle")
-    artifacts = tuple(structs.replace(one, format="tflite") for one in bundle.manifest.artifacts)
-    translates = Bundle(bundle.directory, structs.replace(bundle.manifest, task="translation", artifacts=artifacts))
-    with pytest.raises(UnsupportedConversion, match="apps translate with ONNX alone"):
-        export_c(translates, out="nowhere", format="tflite")
+    for export, kind, formats in ((export_c, "ort", "onnx and tflite"), (export_android, "tflite", "onnx")):
+        artifacts = tuple(structs.replace(one, format=kind) for one in bundle.manifest.artifacts)
+        translates = Bundle(bundle.directory, structs.replace(bundle.manifest, task="translation", artifacts=artifacts))
+        with pytest.raises(UnsupportedConversion, match=f"translates with {formats} alone, .* is {kind}"):
+            export(translates, out="nowhere", format=kind)
 
 
 def test_a_decoder_with_short_convolutions_is_refused(made):

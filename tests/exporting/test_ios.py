@@ -4,11 +4,8 @@ import subprocess
 
 import pytest
 from click.testing import CliRunner
-from msgspec import structs
 
-from edgewright.bundle.bundle import Bundle
 from edgewright.cli._export.ios import command
-from edgewright.errors import UnsupportedConversion
 from edgewright.exporting import c, ios
 from edgewright.exporting.ios import export_ios
 
@@ -38,13 +35,6 @@ def test_a_package_has_the_core_its_headers_and_the_model(made, tmp_path):
     ]
     subprocess.run([*argv, *core.glob("*.c")], check=True)
     export_ios(bundle, out=out, force=True)
-
-
-def test_a_translator_is_refused_by_name(bundle_dir, tmp_path):
-    bundle = Bundle.of(bundle_dir)
-    strange = Bundle(bundle.directory, structs.replace(bundle.manifest, task="translation"))
-    with pytest.raises(UnsupportedConversion, match="the Swift package has no task translation"):
-        export_ios(strange, out=tmp_path / "app")
 
 
 def test_the_engine_is_of_one_version():

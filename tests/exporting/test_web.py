@@ -10,6 +10,7 @@ import pytest
 import web_pages
 from click.testing import CliRunner
 from msgspec.structs import replace
+from tokenizers import Tokenizer
 from web_pages import asked, unlike
 
 from edgewright.bundle.bundle import Bundle
@@ -122,6 +123,27 @@ def test_what_is_no_request_is_told(site):
     assert found[8] == ["files.json", "files.json"], "the rest is in the cache"
     assert [one["error"] for one in found[9:11]] == ["memory", "memory"]
     assert found[12] == {"error": "closed", "why": "the model is closed; open it again", "kind": "EdgewrightError"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "text"), [("characters 7", "h\u00e9 \U0001f44d\0good story"), ("cut_left 1", "the story " * 60)]
+)
+def test_a_text_is_encoded_as_the_model_reads_it(settings, text, made, site, tmp_path):
+    """Of its first characters alone, as model2vec's are; or its end."""
+    copy = tmp_path / "copy"
+    shutil.copytree(site("bert", "token-classification", TAGS), copy)
+    name, value = settings.split()
+    lines = (copy / "model" / "model.txt").read_text().split("\n")
+    assert f"{name} 0" in lines
+    (copy / "model" / "model.txt").write_text("\n".join(settings if one == f"{name} 0" else one for one in lines))
+    (copy / "model" / "files.json").unlink()
+    web.list_files(copy / "model", sorted(path.name for path in (copy / "model").iterdir()))
+    backend = Tokenizer.from_file(str(made("bert", "token-classification", TAGS) / "bundle" / "tokenizer.json"))
+    backend.enable_truncation(64, direction="left" if name == "cut_left" else "right")
+    wanted = backend.encode(text[: int(value)] if name == "characters" else text)
+    (found,) = asked(copy, ["encode", text], worker=False)["answers"]
+    assert (found["ids"], [tuple(one) for one in found["offsets"]]) == (wanted.ids, wanted.offsets)
 
 
 @pytest.mark.slow

@@ -251,11 +251,11 @@ FOR_THE_PAGE int ew_page_written(int code, int cancelled)
     return code;
 }
 
-/* Tokens, `ew_page_tokens` of them on, as ew_tokenizer.h lays them out; less than 0 is an error's code. */
-FOR_THE_PAGE int ew_page_encode(const char *text, size_t bytes, const char *pair, size_t pair_bytes, int limit)
+/* Tokens as the model reads them, `ew_page_tokens` of them on, as ew_tokenizer.h lays them out; less than 0 is an error's code. */
+FOR_THE_PAGE int ew_page_encode(const char *text, size_t bytes, const char *pair, size_t pair_bytes)
 {
-    ew_ways ways = {(uint32_t)limit, 0, 0, 0, 0};
-    int code = ew_encode(ew_tokenizer_of(model), &encoding, text, bytes, pair, pair_bytes, &ways);
+    ew_ways ways = {model->max_length, 0, (uint8_t)model->cut_left, 0, 0};
+    int code = ew_encode(model->tokenizer, &encoding, text, bytes_read(model, text, bytes), pair, pair_bytes, &ways);
     snprintf(why, sizeof why, "%s", ew_words(code));
     return code ? -code : (int)encoding.count;
 }

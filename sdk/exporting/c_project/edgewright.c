@@ -32,6 +32,7 @@
 #ifndef EW_ENGINE_MEMORY
 #include "ew_litert.h"
 #include "ew_litert_decoder.h"
+#include "ew_litert_translator.h"
 #include "ew_litert_session.h"
 #endif
 

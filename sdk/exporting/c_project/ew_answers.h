@@ -129,18 +129,19 @@ static int run_rows(call *c, const ew_token *const *rows, const size_t *lengths,
     return code;
 }
 
-/* Bytes of a text's first characters: those that begin one are no 10xxxxxx (RFC 3629). */
-static size_t first_bytes(const char *text, size_t characters)
+/* Bytes of what the model reads of a text of `n`, where it cuts some its first characters: bytes that begin one are no 10xxxxxx
+ * (RFC 3629). */
+static size_t bytes_read(const ew_model *m, const char *text, size_t n)
 {
     size_t at = 0;
-    for (size_t seen = 0; text[at] && (seen += ((unsigned char)text[at] & 0xC0) != 0x80) <= characters; at++)
+    for (size_t seen = 0; m->characters && at < n && (seen += ((unsigned char)text[at] & 0xC0) != 0x80) <= m->characters; at++)
         ;
-    return at;
+    return m->characters ? at : n;
 }
 
 static int encoded(call *c, const char *text, const char *pair, int cut_first)
 {
-    size_t bytes = c->m->characters ? first_bytes(text, c->m->characters) : strlen(text);
+    size_t bytes = bytes_read(c->m, text, strlen(text));
     ew_ways ways = {c->m->max_length, (uint8_t)cut_first, (uint8_t)(c->m->cut_left && !cut_first), 0, 0};
     int code = ew_encode(c->m->tokenizer, &c->e, text, bytes, pair, pair ? strlen(pair) : 0, &ways);
     return code ? say(c->a->why, code, "%s", ew_words(code)) : EW_OK;

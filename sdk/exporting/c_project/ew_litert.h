@@ -2,7 +2,7 @@
  * and their tensors. A part of edgewright.c, and of the runner for devices without Python, devices/run.c. */
 #include <dlfcn.h>
 
-enum { LITERT_CPU = 1, LITERT_READ = 0, LITERT_WRITE = 1, LITERT_FLOAT = 1, LITERT_INT32 = 2, LITERT_INT64 = 4, LITERT_PER_TENSOR = 1,
+enum { LITERT_CPU = 1, LITERT_READ = 0, LITERT_WRITE = 1, LITERT_CHANGE = 2, LITERT_FLOAT = 1, LITERT_INT32 = 2, LITERT_INT64 = 4, LITERT_PER_TENSOR = 1,
        LITERT_RANK = 8, LITERT_WHOLE = 2, LITERT_MISSING = -1000, LITERT_WHY = 256 };
 enum { MOST_SIGNATURES = 256, MOST_TENSORS = 1 << 12, MOST_TENSOR_BYTES = 1 << 26 };
 /* MOST_SIGNATURES, MOST_TENSORS: lengths double, and keys and values of a layer are two. MOST_TENSOR_BYTES: 64 rows of the

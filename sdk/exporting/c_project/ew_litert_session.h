@@ -1,11 +1,13 @@
 /* A part of edgewright.c: LiteRT as the engine of a .tflite file, by the places of ONNX Runtime's table. A file of an encoder has a
  * signature for each of some lengths; a row goes into the shortest that holds it, padded with zeros, which a mask of zeros hides.
- * One run at a time: others wait. A decoder has its cache in the engine's buffers, and is given tokens and how many there are. */
+ * One run at a time: others wait. A decoder has its cache in the engine's buffers, and is given tokens and how many there are; a
+ * translator goes by functions of its own. */
 #include <pthread.h>
 
 typedef struct {
     litert engine;
     litert_decoder decoder; /* of a model that writes */
+    litert_translator translator; /* of one that translates */
     pthread_mutex_t one;
 } litert_session;
 
@@ -30,6 +32,7 @@ static void litert_close(litert *l)
 static void litert_closed(void *session)
 {
     litert_session *s = session;
+    litert_translator_free(&s->translator);
     litert_close(&s->engine);
     pthread_mutex_destroy(&s->one);
     free(s);
@@ -146,6 +149,49 @@ static void *litert_run(void *session, void *options, const char *const *names, 
     return bad ? "the model does not run" : NULL;
 }
 
+static litert_translator *litert_translator_of(const ew_model *m) { return &((litert_session *)m->session)->translator; }
+
+static int litert_said(const ew_model *m, int bad, char *why)
+{
+    return bad ? say(why, EW_ENGINE, "LiteRT: %s", litert_translator_of(m)->engine->why) : EW_OK;
+}
+
+static int litert_read_text(ew_model *m, const int32_t *ids, size_t n, size_t rows, char *why)
+{
+    translator *t = m->writer->translator;
+    if (rows != t->rows) {
+        free(t->logits);
+        t->logits = malloc(rows * m->writer->words * sizeof *t->logits), t->rows = t->logits ? rows : 0;
+    }
+    return t->logits ? litert_said(m, litert_begin(litert_translator_of(m), ids, n, rows), why) : no_memory(why);
+}
+
+static int litert_write_token(ew_model *m, const int32_t *ids, char *why)
+{
+    return litert_said(m, litert_step_texts(litert_translator_of(m), ids, m->writer->translator->logits), why);
+}
+
+static int litert_go_on_from(ew_model *m, const size_t *parents, char *why) { return litert_said(m, litert_reorder(litert_translator_of(m), parents), why); }
+
+static const translates_by translates_by_litert = {litert_read_text, litert_write_token, litert_go_on_from};
+
+/* What a model that writes or translates does it with, and that the file is the one which model.txt tells of. */
+static int litert_writes(ew_model *m, litert_session *s, const char *path, char *why)
+{
+    struct ew_translator *t = m->writer->translator;
+    if (t && m->writer->layer_count)
+        return say(why, EW_ALTERED, "model.txt: it tells of two graphs, %s is one file", path);
+    if (t ? litert_translates(&s->translator, &s->engine) : litert_decodes(&s->decoder, &s->engine))
+        return say(why, EW_ENGINE, "LiteRT does not open %s: %s", path, s->engine.why);
+    size_t words = t ? s->translator.words : s->decoder.words, slots = t ? s->translator.most : s->decoder.slots;
+    if (m->writer->words != words || m->max_length > slots)
+        return say(why, EW_ALTERED, "%s chooses from %zu tokens and has room for %zu, model.txt says %zu and %lu", path, words, slots,
+                   m->writer->words, (unsigned long)m->max_length);
+    if (t)
+        t->engine = &translates_by_litert;
+    return EW_OK;
+}
+
 /* By the places that ew_engine.h names, as far as a run needs them. */
 static const ort_call litert_table[SLOTS] = {VALUES_IN_TABLE, [ORT_RUN] = (ort_call)litert_run, [ORT_RELEASE_SESSION] = (ort_call)litert_closed};
 
@@ -157,14 +203,10 @@ static int litert_open(ew_model *m, const char *path, int threads, char *why)
     pthread_mutex_init(&s->one, NULL);
     s->engine.library = m->library;
     m->session = s, m->api = litert_table; /* model_free closes it */
-    int bad = litert_open_file(&s->engine, path, threads) || (m->writer && litert_decodes(&s->decoder, &s->engine));
-    for (size_t i = 0; !bad && !m->writer && i < s->engine.count; i++)
+    int bad = litert_open_file(&s->engine, path, threads);
+    if (!bad && m->writer)
+        return litert_writes(m, s, path, why);
+    for (size_t i = 0; !bad && i < s->engine.count; i++)
         bad = litert_takes_rows(&s->engine.signatures[i]) ? 0 : litert_refused(&s->engine, "a signature takes no row of tokens");
-    if (bad)
-        return say(why, EW_ENGINE, "LiteRT does not open %s: %s", path, s->engine.why);
-    size_t words = s->decoder.words, slots = s->decoder.slots;
-    if (m->writer && (m->writer->words != words || m->max_length > slots))
-        return say(why, EW_ALTERED, "%s chooses from %zu tokens and has room for %zu, model.txt says %zu and %lu", path, words, slots,
-                   m->writer->words, (unsigned long)m->max_length);
-    return EW_OK;
+    return bad ? say(why, EW_ENGINE, "LiteRT does not open %s: %s", path, s->engine.why) : EW_OK;
 }

@@ -1,11 +1,20 @@
 /* A part of edgewright.c: a model that translates, by an encoder and a decoder: two graphs of one file of weights. The keys and
  * values of a text that is read are given to each step as they came from the encoder; those of what is written lie in buffers
- * that are input and output at once, a row for each beam, and grow by doubling. */
+ * that are input and output at once, a row for each beam, and grow by doubling. LiteRT has them itself: to it there are no layers
+ * here. */
 enum { FIRST_STEPS = 32, GIVEN = 5, MOST_LANGUAGE = 20 };
 /* FIRST_STEPS: tokens that the first buffers hold, most sentences. GIVEN: what a step is given beside keys and values.
  * MOST_LANGUAGE: characters of a language's name, as in Python. */
 
+/* How an engine reads a text and writes after it. */
+typedef struct {
+    int (*read)(ew_model *, const int32_t *ids, size_t n, size_t rows, char *why); /* a text, after which so many beams are written */
+    int (*step)(ew_model *, const int32_t *ids, char *why); /* a token more for each of them: what follows goes to `logits` */
+    int (*reorder)(ew_model *, const size_t *parents, char *why); /* each beam goes on from what beam `parents[beam]` has written */
+} translates_by;
+
 struct ew_translator {
+    const translates_by *engine; /* ONNX Runtime's, where nobody says another */
     rules by;
     alphabet letters;
     unsigned said; /* which of the keys */
@@ -58,12 +67,13 @@ static int translator_takes(ew_model *m, const char *key, char *value)
     return *(which == START ? &t->by.start : which == FORCED ? &t->by.forced : &t->by.renormalize) = (int32_t)number, 1;
 }
 
-/* Whether all of it is said, and every token is one. */
+/* Whether all of it is said, and every token is one. Of a second graph and layers all is said, or nothing where there is one file. */
 static int translator_whole(const ew_model *m)
 {
     const writer *w = m->writer;
     const translator *t = w->translator;
-    int said = (t->said & 127) == 127 && w->end_count && w->layer_count == t->cross_count && *m->encoder; /* none is banned by some */
+    int said = (t->said & 111) == 111 && w->end_count; /* none is banned by some */
+    said &= w->layer_count == t->cross_count && !*m->encoder == !w->layer_count;
     said &= w->words > 1 && (size_t)t->by.start < w->words && (t->by.forced < 0 || (size_t)t->by.forced < w->words);
     for (size_t i = 0; i < t->by.banned_count; i++)
         said &= (size_t)t->by.banned[i] < w->words;
@@ -93,6 +103,8 @@ static void translator_free(ew_model *m)
     m->writer->translator = NULL;
 }
 
+static const translates_by translates_by_onnx;
+
 static int translator_begin(ew_model *m, char *why)
 {
     static const int64_t one[1] = {1};
@@ -100,6 +112,11 @@ static int translator_begin(ew_model *m, char *why)
     translator *t = w->translator;
     size_t given = GIVEN + w->layer_count + t->cross_count;
     t->by.ends = w->ends, t->by.end_count = w->end_count;
+    if (t->engine)
+        return EW_OK;
+    t->engine = &translates_by_onnx;
+    if (!m->encoder_session)
+        return say(why, EW_ALTERED, "model.txt: it does not say all that is needed");
     t->cross_values = calloc(t->cross_count, sizeof *t->cross_values);
     w->names = calloc(given, sizeof *w->names), w->given = calloc(given, sizeof *w->given);
     w->wanted = calloc(w->layer_count + 1, sizeof *w->wanted), w->made = calloc(w->layer_count + 1, sizeof *w->made);
@@ -211,7 +228,7 @@ static int crossed(ew_model *m, size_t n, char *why)
 }
 
 /* A text through the encoder. */
-static int read_source(ew_model *m, const int32_t *ids, size_t n, char *why)
+static int read_source(ew_model *m, const int32_t *ids, size_t n, size_t rows, char *why)
 {
     static const char *const names[] = {"input_ids", "attention_mask"}, *const wanted[] = {"cross"};
     translator *t = m->writer->translator;
@@ -230,11 +247,11 @@ static int read_source(ew_model *m, const int32_t *ids, size_t n, char *why)
     if (!code)
         code = engine_failed(m, ORT(m, ORT_RUN, ort, ort, ort, const char *const *, const ort *, size_t, const char *const *, size_t, ort *)(
             m->encoder_session, NULL, names, given, 2, wanted, 1, &t->crossed), why);
-    m->writer->length = 0;
-    return code ? code : crossed(m, n, why);
+    if (!code)
+        code = crossed(m, n, why);
+    return code ? code : rows_for(m, rows, why);
 }
 
-/* A token more for each row: the logits of what follows it. */
 static int step_rows(ew_model *m, const int32_t *ids, char *why)
 {
     writer *w = m->writer;
@@ -259,19 +276,15 @@ static int step_rows(ew_model *m, const int32_t *ids, char *why)
     }
     for (size_t i = 0; i < t->cross_count; i++)
         w->names[k] = t->cross[i], w->given[k++] = t->cross_values[i];
-    code = engine_failed(m, ORT(m, ORT_RUN, ort, ort, ort, const char *const *, const ort *, size_t, const char *const *, size_t, ort *)(
+    return engine_failed(m, ORT(m, ORT_RUN, ort, ort, ort, const char *const *, const ort *, size_t, const char *const *, size_t, ort *)(
         m->session, NULL, w->names, w->given, k, w->wanted, 1 + w->layer_count, w->made), why);
-    if (!code && !all_finite(t->logits, t->rows * w->words))
-        code = say(why, EW_ENGINE, "the logits of step %zu are not finite", w->length);
-    w->length += !code;
-    return code;
 }
 
-/* Let each row go on from what row `parents[row]` has written. */
-static void reorder_rows(ew_model *m, const size_t *parents)
+static int reorder_rows(ew_model *m, const size_t *parents, char *why)
 {
     const writer *w = m->writer;
     translator *t = w->translator;
+    (void)why;
     for (size_t i = 0; i < w->layer_count; i++) {
         const cache *c = &w->layers[i];
         size_t heads = (size_t)c->heads, strip = w->slots * (size_t)c->width * sizeof(float), used = w->length * (size_t)c->width * sizeof(float);
@@ -283,7 +296,10 @@ static void reorder_rows(ew_model *m, const size_t *parents)
                     cache_copy(back ? c->data + k * strip : kept, back ? kept : c->data + from * strip, used);
             }
     }
+    return EW_OK;
 }
+
+static const translates_by translates_by_onnx = {read_source, step_rows, reorder_rows};
 
 /* What is asked */
 
@@ -489,10 +505,9 @@ static int begin_piece(translating *a)
     } while (!n);
     int code = source_of(a, piece, n);
     double from = seconds();
+    m->writer->length = 0;
     if (!code)
-        code = read_source(m, a->source.ids, a->source.n, a->stats->why);
-    if (!code)
-        code = rows_for(m, a->b.how.beams, a->stats->why);
+        code = m->writer->translator->engine->read(m, a->source.ids, a->source.n, a->b.how.beams, a->stats->why);
     a->stats->prompt_tokens += a->source.n, a->stats->prefill_s += seconds() - from;
     a->length = 1;
     beams_again(&a->b);
@@ -525,13 +540,18 @@ static int end_piece(translating *a)
 static int go_on_piece(translating *a)
 {
     ew_model *m = a->m;
+    writer *w = m->writer;
+    translator *t = w->translator;
     beams *b = &a->b;
     double from = seconds();
-    int code = step_rows(m, b->tokens, a->stats->why);
+    int code = t->engine->step(m, b->tokens, a->stats->why);
+    if (!code && !all_finite(t->logits, b->how.beams * w->words))
+        code = say(a->stats->why, EW_ENGINE, "the logits of step %zu are not finite", w->length);
     if (!code) {
-        beams_take(b, m->writer->translator->logits, a->length++);
+        w->length++;
+        beams_take(b, t->logits, a->length++);
         if (!b->done && b->how.beams > 1)
-            reorder_rows(m, b->parents);
+            code = t->engine->reorder(m, b->parents, a->stats->why);
     }
     a->stats->decode_s += seconds() - from;
     return code || !b->done ? code : end_piece(a);

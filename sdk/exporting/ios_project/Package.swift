@@ -5,9 +5,9 @@ let apple: [Platform] = [.iOS, .macOS]
 
 let package = Package(
     name: "Edgewright",
-    platforms: [.iOS(.v15), .macOS(.v12)],
+    platforms: [.iOS(.v15), .macOS(.v14)],
     products: [.library(name: "Edgewright", targets: ["Edgewright"])],
-    dependencies: [.package(url: "https://github.com/microsoft/onnxruntime-swift-package-manager", exact: "1.20.0")],
+    dependencies: [.package(url: "https://github.com/microsoft/onnxruntime-swift-package-manager", exact: "1.24.2")],
     targets: [
         .target(
             name: "CEdgewright",

@@ -32,7 +32,6 @@ function supported() {
 export class Core {
   #c; // the C core's functions and memory
   #engine;
-  #limit;
   #prompt; // before every text, of some that translate
   #vectors;
   #queue = Promise.resolve();
@@ -89,7 +88,6 @@ export class Core {
     this.#c = (await WebAssembly.instantiate(wasm, { page })).instance.exports;
     this.#vectors = vectors;
     const said = (name) => new RegExp(`^${name} (.*)$`, "m").exec(decoder.decode(settings))?.[1];
-    this.#limit = Number(said("max_length") ?? 0);
     this.#prompt = (said("prompt") ?? "").replace(/\\(.)/g, (_, one) => (one === "n" ? "\n" : one));
     for (const [name, bytes] of [["model.txt", settings], ["tokenizer.bin", tokenizer]]) {
       this.#c.ew_page_file(this.#put(encoder.encode(`${name}\0`)), this.#put(bytes), bytes.length);
@@ -134,7 +132,7 @@ export class Core {
     const [one, other] = [text, pair ?? ""].map((given) => encoder.encode(checked(given)));
     return this.#held(() => {
       const places = [this.#put(one), pair === undefined ? 0 : this.#put(other)];
-      const count = this.#c.ew_page_encode(places[0], one.length, places[1], other.length, this.#limit);
+      const count = this.#c.ew_page_encode(places[0], one.length, places[1], other.length);
       places.forEach((place) => this.#c.free(place));
       if (count < 0) throw this.#error(-count);
       const words = new Int32Array(this.#c.memory.buffer, this.#c.ew_page_tokens(), count * 5); // an ew_token is 20 bytes

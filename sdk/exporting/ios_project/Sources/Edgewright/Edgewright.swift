@@ -1,11 +1,12 @@
 import CEdgewright
 import Foundation
 
-/// A model that answers or writes texts as its bundle does in Python.
+/// A model that answers, writes or translates texts as its bundle does in Python.
 ///
 ///     let model = try Edgewright.open()
 ///     print(try model.classify("a charming and often affecting journey"))  // [Label(label: "positive", score: 0.9987)]
 ///     for try await piece in model.stream("Once upon a time") { print(piece, terminator: "") }
+///     for try await sentence in model.translate("Turn on the lights.") { print(sentence, terminator: "") }
 ///
 /// Calls block, so make them off the main thread. Threads may ask one model at once. Offsets count characters (code points),
 /// as `unicodeScalars` does: `slice` cuts by them. The memory goes with the last reference.
@@ -28,8 +29,19 @@ public final class Edgewright: @unchecked Sendable {
         public init(role: String, content: String) { (self.role, self.content) = (role, content) }
     }
 
+    /// What came of an answer or of a translation. `tokens` are without the one that ended an answer; of a translation they are
+    /// all sentences', each with the one that ended it. `reused` of the prompt's tokens lay in the cache already.
+    public struct Written {
+        public enum Reason: UInt32 { case nothing, end, stop, length, context, cancelled }
+
+        public let tokens: [Int], reason: Reason, promptTokens: Int, reused: Int
+        public let firstSeconds: Double, prefillSeconds: Double, decodeSeconds: Double
+    }
+
     private let model: OpaquePointer
     private let writing = NSLock() // an answer that nobody reads any more ends behind its next piece: a new one waits
+    private let ended = NSLock() // of `wrote`
+    private var wrote: Written?
 
     /// Opens a directory that an export wrote. `engine` is the library of ONNX Runtime where the program is not linked with it.
     public init(assets: URL, engine: String? = nil, threads: Int = 1) throws {
@@ -95,11 +107,28 @@ public final class Edgewright: @unchecked Sendable {
     }
 
     /// What a model writes after a prompt, piece by piece; leaving the loop ends it. Settings are those of Python.
-    public func stream(_ prompt: String, settings: [String: Any] = [:]) -> AsyncThrowingStream<String, Error> { written([prompt, nil], settings) }
+    public func stream(_ prompt: String, settings: [String: Any] = [:]) -> AsyncThrowingStream<String, Error> {
+        written(prompt, settings) { ew_stream($0, $1, nil, $2, $3, $4, $5) }
+    }
 
     /// The same after messages, where `chats` says that the model takes them.
     public func stream(_ messages: [Message], settings: [String: Any] = [:]) throws -> AsyncThrowingStream<String, Error> {
-        written([nil, String(decoding: try JSONEncoder().encode(messages), as: UTF8.self)], settings)
+        written(String(decoding: try JSONEncoder().encode(messages), as: UTF8.self), settings) { ew_stream($0, nil, $1, $2, $3, $4, $5) }
+    }
+
+    /// The translation of each sentence of a text as soon as it is there, and the white space between them as it is; leaving the
+    /// loop ends it. A text may begin with the language that it wants, `>>es<<`. Settings are `num_beams` (1 to 64),
+    /// `length_penalty`, `early_stopping` (`true`, `false`, `"never"`), `max_new_tokens` (of a sentence) and `split` (`false`
+    /// takes lines whole); what is not said is the model's own.
+    public func translate(_ text: String, settings: [String: Any] = [:]) -> AsyncThrowingStream<String, Error> {
+        written(text, settings) { ew_translate($0, $1, $2, $3, $4, $5) }
+    }
+
+    /// What came of the last answer or translation that is over.
+    public var last: Written? {
+        ended.lock()
+        defer { ended.unlock() }
+        return wrote
     }
 
     /// A part of a text by characters (code points), as answers count them.
@@ -143,7 +172,17 @@ public final class Edgewright: @unchecked Sendable {
         init(_ told: @escaping (String) -> Bool) { self.told = told }
     }
 
-    private func written(_ asked: [String?], _ settings: [String: Any]) -> AsyncThrowingStream<String, Error> {
+    private typealias Told = @convention(c) (UnsafeMutableRawPointer?, UnsafePointer<CChar>?, Int) -> Int32
+    private typealias Text = UnsafePointer<CChar>?
+    private typealias Call = (OpaquePointer, Text, Text, Told, UnsafeMutableRawPointer, UnsafeMutablePointer<ew_stats>) -> Int32
+
+    private static let told: Told = { reader, piece, bytes in
+        let text = String(decoding: UnsafeRawBufferPointer(start: piece, count: bytes), as: UTF8.self)
+        return Unmanaged<Reader>.fromOpaque(reader!).takeUnretainedValue().told(text) ? 0 : 1
+    }
+
+    /// The pieces of a call that takes a text and settings, which a thread of its own makes.
+    private func written(_ asked: String, _ settings: [String: Any], _ call: @escaping Call) -> AsyncThrowingStream<String, Error> {
         AsyncThrowingStream { pieces in
             let work = Thread { [self] in
                 writing.lock()
@@ -158,16 +197,14 @@ public final class Edgewright: @unchecked Sendable {
                         return true
                     }
                     var stats = ew_stats()
-                    let code = Edgewright.held(asked + [said]) { held in
-                        ew_stream(model, held[0], held[1], held[2], { reader, piece, bytes in
-                            let text = String(decoding: UnsafeRawBufferPointer(start: piece, count: bytes), as: UTF8.self)
-                            return Unmanaged<Reader>.fromOpaque(reader!).takeUnretainedValue().told(text) ? 0 : 1
-                        }, Unmanaged.passUnretained(reader).toOpaque(), &stats)
+                    let code = Edgewright.held([asked, said]) { held in
+                        call(model, held[0], held[1], Edgewright.told, Unmanaged.passUnretained(reader).toOpaque(), &stats)
                     }
                     if code != 0 {
                         let why = withUnsafePointer(to: &stats.why) { String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self)) }
                         throw Failure(code: Int(code), description: why)
                     }
+                    keep(stats)
                     withExtendedLifetime(reader) { pieces.finish() }
                 } catch {
                     pieces.finish(throwing: error)
@@ -176,6 +213,16 @@ public final class Edgewright: @unchecked Sendable {
             work.stackSize = 8 << 20 // a thread of its own has half a megabyte
             work.start()
         }
+    }
+
+    /// Before the next call writes over the tokens, and before the loop ends.
+    private func keep(_ stats: ew_stats) {
+        let tokens = UnsafeBufferPointer(start: stats.ids, count: stats.ids == nil ? 0 : stats.tokens).map { Int($0) }
+        ended.lock()
+        defer { ended.unlock() }
+        wrote = Written(
+            tokens: tokens, reason: Written.Reason(rawValue: stats.reason.rawValue) ?? .nothing, promptTokens: stats.prompt_tokens,
+            reused: stats.reused, firstSeconds: stats.first_s, prefillSeconds: stats.prefill_s, decodeSeconds: stats.decode_s)
     }
 
     /// Texts as C has them, for the time of a call.

@@ -1,4 +1,4 @@
-// swift run sample "a text": what the model of this package answers, or writes. EW_ENGINE names ONNX Runtime's library on Linux.
+// swift run sample "a text": what the model of this package answers, writes or translates it to. EW_ENGINE names ONNX Runtime's library on Linux.
 import Edgewright
 import Foundation
 
@@ -12,6 +12,9 @@ for text in words {
     case "feature-extraction": print(try model.embed(text).prefix(4))
     case "text-generation":
         for try await piece in model.stream(text, settings: ["max_new_tokens": 40]) { print(piece, terminator: "") }
+        print()
+    case "translation":
+        for try await sentence in model.translate(text) { print(sentence, terminator: "") }
         print()
     default: print("\(model.task) takes more than a text: see Edgewright.swift")
     }
