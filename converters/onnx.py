@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from edgewright.bundle.external_data import encoder_of, weights_of
+from edgewright.bundle.external_data import candidates_of, encoder_of, narrow_of, weights_of
 from edgewright.contracts.converter import ConversionSpec, Converter
 from edgewright.converters._onnx.decoder_maker import DecoderMaker
 from edgewright.converters._onnx.described import described
@@ -60,6 +61,11 @@ class OnnxConverter(Converter):
         if spec.task == "translation":
             encoder, decoder = (described(one, spec) for one in self._translators.make(model, spec))
             files = {out.with_name(encoder_of(out.name)): encoder, out: decoder}
+            if spec.shortlist:
+                names = (candidates_of(out.name), narrow_of(out.name))
+                said = replace(spec, about={**spec.about, "vocabulary": str(_vocabulary(decoder))})
+                for name, one in zip(names, self._translators.candidates(model, spec), strict=True):
+                    files[out.with_name(name)] = described(one, said)
             save_beside(files, out.with_name(weights_of(out.name)))
             return
         _save(described(self._maker.make(model, spec), spec), out)
@@ -71,3 +77,9 @@ def _save(model: Any, out: Path) -> None:
 
     large = model.ByteSize() > _MOST_IN_ONE_FILE
     onnx.save(model, str(out), save_as_external_data=large, location=f"{out.name}.data" if large else None)
+
+
+def _vocabulary(decoder: Any) -> int:
+    """How many logits a step of the graph gives."""
+    logits = next(output for output in decoder.graph.output if output.name == "logits")
+    return int(logits.type.tensor_type.shape.dim[-1].dim_value)

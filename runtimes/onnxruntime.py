@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from edgewright.bundle.external_data import encoder_of, weights_of
+from edgewright.bundle.external_data import candidates_of, encoder_of, narrow_of, weights_of
 from edgewright.bundle.manifest import TensorSpec
 from edgewright.contracts.engine import Footprint, Runtime, Session
 from edgewright.errors import EngineError
@@ -67,21 +67,37 @@ class OnnxRuntime(Runtime):
     def _decoder(self, session: Any, context: int) -> Decoder:
         from edgewright.runtimes._decoding.onnx import OnnxDecoder, OnnxGraph
 
-        signature = (tuple(map(_spec, given)) for given in (session.get_inputs(), session.get_outputs()))
         value_of = self.import_engine().OrtValue.ortvalue_from_numpy
-        return OnnxDecoder(OnnxGraph(session, value_of, *signature), context)
+        return OnnxDecoder(OnnxGraph(session, value_of, *_signature(session)), context)
 
     def _open_encoder_decoder(self, path: Path, *, threads: int, context: int) -> EncoderDecoder:
         from edgewright.runtimes._decoding.onnx_translator import OnnxTranslator
+
+        encoder, decoder = self._with_weights(path, threads, encoder_of(path.name), path.name)
+        value_of = self.import_engine().OrtValue.ortvalue_from_numpy
+        return OnnxTranslator(encoder, decoder, value_of, context, *_signature(decoder))
+
+    def _open_narrow(self, path: Path, *, threads: int, context: int) -> EncoderDecoder:
+        from edgewright.runtimes._decoding.onnx_translator import NarrowTranslator
+
+        names = (encoder_of(path.name), narrow_of(path.name), candidates_of(path.name))
+        encoder, narrow, candidates = self._with_weights(path, threads, *names)
+        value_of = self.import_engine().OrtValue.ortvalue_from_numpy
+
+        def whole() -> Any:
+            (found,) = self._with_weights(path, threads, path.name)
+            return found
+
+        return NarrowTranslator(encoder, whole, (narrow, candidates), value_of, context, _signature(narrow))
+
+    def _with_weights(self, path: Path, threads: int, *names: str) -> list[Any]:
+        """Sessions of graphs that share the weights of the artifact at `path`."""
         from edgewright.system.huge_pages import huge_pages, let_go
 
         with huge_pages(_stored_bytes(path)):
-            encoder = self._session(path.with_name(encoder_of(path.name)), threads)
-            decoder = self._session(path, threads)
+            found = [self._session(path.with_name(name), threads) for name in names]
         let_go(path.with_name(weights_of(path.name)))
-        signature = (tuple(map(_spec, given)) for given in (decoder.get_inputs(), decoder.get_outputs()))
-        value_of = self.import_engine().OrtValue.ortvalue_from_numpy
-        return OnnxTranslator(encoder, decoder, value_of, context, *signature)
+        return found
 
     def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
         from tempfile import TemporaryDirectory
@@ -194,3 +210,8 @@ class _Session(Session):
 def _spec(value: Any) -> TensorSpec:
     shape = tuple(dim if isinstance(dim, int) else dim or "any" for dim in value.shape)
     return TensorSpec(name=value.name, dtype=_DTYPES.get(value.type, value.type), shape=shape)
+
+
+def _signature(session: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Inputs and outputs."""
+    return tuple(map(_spec, session.get_inputs())), tuple(map(_spec, session.get_outputs()))

@@ -153,7 +153,7 @@ def sources(tokens, count, *, seed=1):
     return found[:count]
 
 
-def opened(directory, kind, *, count=20, precision="fp32", made_as="onnx", byte_dots=True, room=64, **options):
+def opened(directory, kind, *, count=20, precision="fp32", made_as="onnx", byte_dots=True, room=64, shortlist=False, **options):
     """A model of `transformers`, the artifact of it for `room` tokens that an engine opens, its rules, and sources."""
     from pathlib import Path
     from types import SimpleNamespace
@@ -175,10 +175,10 @@ def opened(directory, kind, *, count=20, precision="fp32", made_as="onnx", byte_
     converter = registry.load("converters", made_as)()
     path = Path(directory) / f"x{Path(converter.path(precision)).suffix}"
     asked = precision, ("input_ids",), ("logits",), {}, "translation", Settings(max_length=room), home
-    spec = ConversionSpec(*asked, byte_dots=byte_dots)
+    spec = ConversionSpec(*asked, byte_dots=byte_dots, shortlist=shortlist)
     converter.convert(SimpleNamespace(model=eager), spec, path)
     rules, _ = translation_defaults(home, room)
-    model = engine_for(made_as).open_encoder_decoder(path, threads=1, context=room)
+    model = engine_for(made_as).open_encoder_decoder(path, threads=1, context=room, narrow=shortlist)
     return SimpleNamespace(eager=eager, model=model, rules=rules, sources=sources(tokens, count), home=home)
 
 

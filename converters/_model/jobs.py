@@ -107,6 +107,7 @@ def read_spec(request: Conversion, model: Any) -> ConversionSpec:
         calibration=[_taken(model, batch) for batch in calibration],
         byte_dots=request.byte_dots,
         int8_cache=request.int8_cache,
+        shortlist=request.shortlist,
         about=request.about,
     )
 

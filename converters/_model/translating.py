@@ -50,6 +50,7 @@ def translate(request: TranslationRequest, progress: Callable[[str], None]) -> E
         words=tuple(tuple(tokenizer(text)["input_ids"]) for text in request.words),
         said=tuple(tokenizer.decode(tokens, skip_special_tokens=True) for tokens, _ in greedy),
         library=f"transformers {transformers.__version__}",
+        vocabulary=int(model.get_output_embeddings().weight.shape[0]),
     )
 
 

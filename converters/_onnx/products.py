@@ -32,6 +32,7 @@ __all__ = [
     "block_of",
     "blocked",
     "gathered",
+    "head_of",
     "kind_of",
     "nbits",
     "nearest_int4",
@@ -65,6 +66,10 @@ class Products(ABC):
     def head(self, graph: Writer, state: str, out: str) -> None:
         """The logits of states (batch, n, width), by the name `out`."""
 
+    def columns(self, graph: Writer, ids: str) -> str:
+        """What the head multiplies by for these tokens alone: ids (n,) -> float32 (width, n)."""
+        raise NotImplementedError(f"{type(self).__name__} has no columns of a head")
+
 
 class Plain(Products):
     """float32 throughout."""
@@ -89,6 +94,13 @@ class Plain(Products):
         shape = graph.node("Shape", state, start=0, end=2)
         whole = graph.node("Concat", shape, graph.index(graph.tables.vocabulary), axis=0)
         graph.node("Reshape", rows, whole, outputs=[out])
+
+    def columns(self, graph: Writer, ids: str) -> str:
+        """Gather."""
+        head = head_of(graph)
+        rows = graph.node("Gather", graph.constant(head.name, head.weight), ids)
+        found: str = graph.node("Transpose", rows, perm=[1, 0])
+        return found
 
 
 class Blocks(Products):
@@ -143,6 +155,17 @@ class Blocks(Products):
         found = nbits(graph, state, linear, rounded, self._table_bits, block)
         graph.node("Identity", biased(graph, found, linear), outputs=[out])
 
+    def columns(self, graph: Writer, ids: str) -> str:
+        """GatherBlockQuantized: the product is then one of float32, whose states are not rounded."""
+        head = head_of(graph)
+        (codes, scales, _), block = self._table(head.weight)
+        table = self._packed(codes).reshape(len(codes), -1), scales
+        rows = _rows_of(graph, head.name, ids, table, self._table_bits, block)
+        if head.weight.shape[1] % block:
+            rows = graph.node("Slice", rows, graph.index(0), graph.index(head.weight.shape[1]), graph.index(1))
+        found: str = graph.node("Transpose", rows, perm=[1, 0])
+        return found
+
     def _table(self, weight: Array) -> tuple[Rounded, int]:
         """A table rounded, and its block, by its identity once: the embedding is read twice where it is the head."""
         found = self._tables.get(id(weight))
@@ -180,20 +203,32 @@ def nbits(graph: Writer, state: str, linear: Linear, rounded: Rounded, bits: int
 def gathered(graph: Writer, ids: str, codes: Array, scales: Array, bits: int, block: int) -> str:
     """Rows of a table of codes (vocabulary, ...), made float, what fills their last block cut off."""
     decoder = graph.tables
+    found = _rows_of(graph, "embedding", ids, (codes.reshape(decoder.vocabulary, -1), scales), bits, block)
+    if decoder.width % block:
+        found = graph.node("Slice", found, graph.index(0), graph.index(decoder.width), graph.index(2))
+    return found
+
+
+def _rows_of(graph: Writer, name: str, ids: str, table: tuple[Array, Array], bits: int, block: int) -> str:
+    """Rows of a table: codes (vocabulary, ...) and scales (vocabulary, blocks), made float."""
+    codes, scales = table
     found: str = graph.node(
         "GatherBlockQuantized",
-        graph.constant("embedding.rows", codes.reshape(decoder.vocabulary, -1)),
+        graph.constant(f"{name}.rows", codes),
         ids,
-        graph.constant("embedding.scales", scales),
+        graph.constant(f"{name}.scales", scales),
         domain=_DOMAIN,
         bits=bits,
         block_size=block,
         gather_axis=0,
         quantize_axis=1,
     )
-    if decoder.width % block:
-        found = graph.node("Slice", found, graph.index(0), graph.index(decoder.width), graph.index(2))
     return found
+
+
+def head_of(graph: Writer) -> Linear:
+    """What makes logits: the embedding where a model has no head of its own."""
+    return graph.tables.head or Linear("embedding", graph.tables.embedding)
 
 
 def block_of(inputs: int, bits: int, most: int) -> int:

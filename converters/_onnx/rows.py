@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright.converters._decoder.parts import Linear
-from edgewright.converters._onnx.products import Products, biased
+from edgewright.converters._onnx.products import Products, biased, head_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,6 +61,13 @@ class Rows(Products):
         both = graph.node("Concat", high, low, axis=1), graph.node("Concat", scale, fine, axis=1)
         first, second = graph.node("Split", self._product(graph, both, head), outputs=2, axis=1, num_outputs=2)
         graph.node("Identity", biased(graph, graph.node("Add", first, second), head), outputs=[out])
+
+    def columns(self, graph: Writer, ids: str) -> str:
+        """Columns of the head's table, made float: the states of their product are not rounded."""
+        codes, scales = self._weight(graph, head_of(graph))
+        columns = _float(graph, graph.node("Gather", codes, ids, axis=1))
+        found: str = graph.node("Mul", columns, graph.node("Gather", scales, ids))
+        return found
 
     def _product(self, graph: Writer, row: tuple[str, str], linear: Linear) -> str:
         (codes, scale), (table, scales) = row, self._weight(graph, linear)

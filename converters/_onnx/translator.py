@@ -7,6 +7,10 @@ decoder, one step: input_ids (rows, 1), position (1,), ends (rows,) and total ()
     past_key_values.L.encoder.key and .value (sources, heads, length, head_dim)
     -> logits (rows, 1, vocabulary), present.L.decoder.key and .value
 
+candidates, for a shortlist: candidates (candidates,)
+    -> head (width, candidates), head_bias (candidates,) where the head has one
+decoder over candidates: one step as above, head and head_bias given -> logits (rows, 1, candidates), present as above
+
 `rows` is a multiple of `sources`: the beams of a source stand together and share its keys and values, which are read
 once for all of them. The decoder's own cache is com.microsoft's GroupQueryAttention's: where `past` and `present` are
 one buffer it writes in place.
@@ -19,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright.converters._decoder.parts import Linear
+from edgewright.converters._onnx.products import head_of
 from edgewright.converters._onnx.writer import ACTIVATIONS, DOMAIN, Writer
 
 if TYPE_CHECKING:
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
     from edgewright.converters._onnx.products import Products
     from edgewright.converters._translator.parts import Layer, Stack, Translator
 
-__all__ = ["translator_models"]
+__all__ = ["candidate_models", "translator_models"]
 
 _END = 2**31 - 1
 """Behind every sequence: the end of a slice."""
@@ -39,6 +44,11 @@ _END = 2**31 - 1
 def translator_models(whole: Translator, products: Products) -> tuple[onnx.ModelProto, onnx.ModelProto]:
     """Encoder and decoder, their weights stored as `products` has it."""
     return _Encoder(whole, whole.encoder, products).model(), _Decoder(whole, whole.decoder, products).model()
+
+
+def candidate_models(whole: Translator, products: Products) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """What gathers a head for some tokens, and a step of the decoder with such a head."""
+    return _Candidates(whole, whole.decoder, products).model(), _Narrow(whole, whole.decoder, products).model()
 
 
 class _Graph(Writer):
@@ -190,8 +200,11 @@ class _Decoder(_Graph):
         if self._whole.head_scale != 1.0:
             scale = self.constant("head_scale", np.array(self._whole.head_scale, np.float32))
             state = self.node("Mul", state, scale)
-        self._products.head(self, state, "logits")
+        self._head(state)
         return self.written(self._inputs(), self._outputs())
+
+    def _head(self, state: str) -> None:
+        self._products.head(self, state, "logits")
 
     def _placed(self) -> str:
         state = self._embedded()
@@ -293,3 +306,49 @@ class _Decoder(_Graph):
             for at, layer in enumerate(self._stack.layers)
             for part in ("key", "value")
         ]
+
+
+class _Narrow(_Decoder):
+    """The same over the tokens of a shortlist, whose part of the head is given."""
+
+    def _head(self, state: str) -> None:
+        found = self.node("MatMul", state, "head", **({} if self._biased else {"outputs": ["logits"]}))
+        if self._biased:
+            self.node("Add", found, "head_bias", outputs=["logits"])
+
+    @property
+    def _biased(self) -> bool:
+        return head_of(self).bias is not None
+
+    def _inputs(self) -> list[Any]:
+        return [*super()._inputs(), *_head_values(self._stack.width, biased=self._biased)]
+
+    def _outputs(self) -> list[Any]:
+        from onnx import TensorProto, helper
+
+        logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["rows", 1, "candidates"])
+        return [logits, *self._cache("present", "decoder", "rows", "past")]
+
+
+class _Candidates(_Graph):
+    """From tokens to the part of the head that makes their logits: once for a sentence."""
+
+    def model(self) -> onnx.ModelProto:
+        """The finished model."""
+        from onnx import TensorProto, helper
+
+        head = head_of(self)
+        self.node("Identity", self._products.columns(self, "candidates"), outputs=["head"])
+        if head.bias is not None:
+            self.node("Gather", self.constant(f"{head.name}.bias", head.bias), "candidates", outputs=["head_bias"])
+        inputs = [helper.make_tensor_value_info("candidates", TensorProto.INT64, ["candidates"])]
+        return self.written(inputs, _head_values(self._stack.width, biased=head.bias is not None))
+
+
+def _head_values(width: int, *, biased: bool) -> list[Any]:
+    """What the one graph gives and the other takes."""
+    from onnx import TensorProto, helper
+
+    head = helper.make_tensor_value_info("head", TensorProto.FLOAT, [width, "candidates"])
+    bias = helper.make_tensor_value_info("head_bias", TensorProto.FLOAT, ["candidates"])
+    return [head, bias] if biased else [head]

@@ -37,6 +37,12 @@ class TranslatorMaker:
         spec.progress("write the graphs")
         return translator_models(parts, _products(spec))
 
+    def candidates(self, model: Any, spec: ConversionSpec) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+        """What a shortlist needs beside them: see `edgewright.converters._onnx.translator`."""
+        from edgewright.converters._onnx.translator import candidate_models
+
+        return candidate_models(self._source.translator(model, spec), _products(spec))
+
 
 def _products(spec: ConversionSpec) -> Products:
     if spec.precision == "fp32":

@@ -7,7 +7,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from edgewright.bundle.external_data import check_content, encoder_of, weights_of
+from edgewright.bundle.external_data import check_content, graphs_of, weights_of
 from edgewright.contracts.board_commands import Verify
 from edgewright.devices._onboard.commands import argv
 from edgewright.devices._onboard.keys import keys_of
@@ -82,7 +82,7 @@ def check_contained(store: Store, name: str) -> None:
     sizes = {part.path: part.size_bytes for part in release.parts}
     for path, kind in release.formats:
         weights = weights_of(path)
-        for graph in [path] + [encoder for encoder in [encoder_of(path)] if encoder in sizes]:
+        for graph in [path] + [beside for beside in graphs_of(path) if beside in sizes]:
             handle = store.disk.open(f"{folder}/{graph}", "read")
             try:
                 read = partial(store.disk.read_at, handle)

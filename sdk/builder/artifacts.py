@@ -17,7 +17,7 @@ from edgewright import registry
 from edgewright.builder import genai
 from edgewright.builder.model_card import bundle_card
 from edgewright.bundle.bundle import GOLDEN, MANIFEST
-from edgewright.bundle.external_data import check_file, encoder_of, weights_of
+from edgewright.bundle.external_data import check_file, graphs_of, weights_of
 from edgewright.bundle.manifest import Artifact, File, Manifest, encode
 from edgewright.bundle.manifest import Source as Origin
 from edgewright.contracts.precision import weight_bits
@@ -71,6 +71,7 @@ class Assembly:
     allow_divergence: bool = field(kw_only=True)
     byte_dots: bool = True
     int8_cache: bool = False
+    shortlist: bool = False
     artifacts: list[Artifact] = field(default_factory=list)
     failures: list[EdgewrightError] = field(default_factory=list)
     packages: set[str] = field(default_factory=lambda: {"edgewright", "numpy", "tokenizers"})
@@ -149,6 +150,7 @@ class Assembly:
             threads=allowed().threads,
             byte_dots=self.byte_dots,
             int8_cache=self.int8_cache,
+            shortlist=self.shortlist,
             about=self._about(),
         )
         try:
@@ -178,7 +180,8 @@ class Assembly:
     def _discard(self, path: str) -> None:
         for part in (self.stage / path).parent.glob(f"{Path(path).name}*"):
             part.unlink()
-        (self.stage / encoder_of(path)).unlink(missing_ok=True)
+        for graph in graphs_of(path):
+            (self.stage / graph).unlink(missing_ok=True)
 
     def _gate(self, converter: type[Converter], precision: Precision, rung: tuple[str, ...]) -> EdgewrightError | None:
         """Hold one artifact against the eager model; keep it, or remove it and say why."""
@@ -206,6 +209,7 @@ class Assembly:
             float_operators=rung,
             decoding=held.decoding or UNSET,
             carried=self._carried(precision, rung),
+            shortlist=held.shortlist or UNSET,
             weights_bytes=beside.stat().st_size if (beside := self.stage / weights_of(path)).is_file() else UNSET,
         )
         self.artifacts.append(artifact)
@@ -221,8 +225,9 @@ class Assembly:
         beside = self.stage / weights_of(path)
         weights_bytes = beside.stat().st_size if beside.is_file() else None
         check_file(format, self.stage / path, path, weights_bytes)
-        if (self.stage / encoder_of(path)).is_file():
-            check_file(format, self.stage / encoder_of(path), encoder_of(path), weights_bytes, weights=weights_of(path))
+        for graph in graphs_of(path):
+            if (self.stage / graph).is_file():
+                check_file(format, self.stage / graph, graph, weights_bytes, weights=weights_of(path))
 
     def write(self, version: int) -> None:
         """Put the tokenizer, the golden cases and the manifest beside the artifacts."""

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from edgewright import registry
 from edgewright.boards.catalogue import named
 from edgewright.builder.artifacts import Assembly
-from edgewright.builder.plan import check_cache, planned, supported, wanted_of
+from edgewright.builder.plan import check_cache, check_shortlist, planned, supported, wanted_of
 from edgewright.bundle.bundle import MANIFEST, Bundle
 from edgewright.errors import UsageError
+from edgewright.generation.shortlist import FILE as SHORTLIST
 from edgewright.model.checkpoint import is_checkpoint, open_checkpoint
 from edgewright.model.keras import is_keras, open_keras
 from edgewright.model.source import EAGER, open_source
@@ -47,6 +48,7 @@ def build(
     task: str | None = None,
     data: str | Path | None = None,
     calibration: str | Path | None = None,
+    shortlist: str | Path | None = None,
     example_inputs: Mapping[str, Any] | None = None,
     tokenizer: str | Path | None = None,
     labels: Sequence[str] = (),
@@ -73,6 +75,8 @@ def build(
         data: a TSV or JSONL file of labelled rows; then the task metric is a gate too.
         calibration: a file of labelled rows or of texts that int8-static measures ranges on; by default `data`, or
             without it the texts of the gate.
+        shortlist: a file of sentence pairs, from which a translator's table of likely tokens is learnt: its ONNX
+            artifacts are then held to those of a sentence, if that costs no more than the gate allows on `data`.
         example_inputs: for a module, its keyword arguments: int64 tensors (batch, length) of at least 2 rows.
         tokenizer: for a module or a Keras model, the directory of its tokenizer; of llama2.c the vocabulary's file.
         labels: for a module or a Keras model that classifies, the names of its classes.
@@ -103,11 +107,15 @@ def build(
         plan = supported(plan, source, leave_gaps=leave_gaps)
         if int8_cache:
             check_cache(plan, source)
+        if shortlist:
+            check_shortlist(plan, source, Path(shortlist), _path(data))
         with staged(Path(out), marker=MANIFEST, force=force) as stage:
-            proof = _proof(source, jobs, data, calibration)
+            learnt = (Path(shortlist), stage / SHORTLIST) if shortlist else None
+            proof = _proof(source, jobs, data, calibration, learnt)
             source = replace(source, settings=proof.settings)
             work = Assembly(source, stage, jobs, proof, allow_divergence=allow_divergence)
             work.byte_dots, work.int8_cache = board is None or board.cpu.byte_dots, int8_cache
+            work.shortlist = bool(shortlist)
             work.packages |= {"tensorflow"} if source.keras else set()
             work.make(plan)
             if work.failures and (there or not work.artifacts):
@@ -118,14 +126,22 @@ def build(
     return Bundle.open(out)
 
 
-def _proof(source: Source, jobs: Jobs, data: str | Path | None, calibration: str | Path | None) -> AnyProof:
+def _proof(
+    source: Source,
+    jobs: Jobs,
+    data: str | Path | None,
+    calibration: str | Path | None,
+    shortlist: tuple[Path, Path] | None,
+) -> AnyProof:
     """What the artifacts are held against: a decoder's are asked to predict and to write."""
     task = registry.load("tasks", source.task)
     if not task.generates:
         return Proof(source, jobs, labelled=_path(data), calibration=_path(calibration))
     if calibration or (data and not task.reads_source):
         raise UsageError("a decoder's gate has texts of its own", hint="leave out --data and --calibration")
-    return TranslatorProof(source, jobs, labelled=_path(data)) if task.reads_source else DecoderProof(source, jobs)
+    if task.reads_source:
+        return TranslatorProof(source, jobs, labelled=_path(data), shortlist=shortlist)
+    return DecoderProof(source, jobs)
 
 
 def _source(model: Any, example_inputs: Mapping[str, Any] | None, jobs: Jobs, given: dict[str, Any]) -> Source:

@@ -12,6 +12,7 @@ from edgewright.errors import UnsupportedConversion, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from edgewright.boards.catalogue import Profile
     from edgewright.builder.artifacts import Plan
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from edgewright.contracts.precision import Precision
     from edgewright.model.source import Source
 
-__all__ = ["check_cache", "planned", "supported", "wanted_of"]
+__all__ = ["check_cache", "check_shortlist", "planned", "supported", "wanted_of"]
 
 _FORMATS = ("onnx",)
 _PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
@@ -82,3 +83,17 @@ def check_cache(plan: Plan, source: Source) -> None:
         found = ", ".join(f"{converter.format} {' '.join(precisions)}" for converter, precisions in plan)
         what = f"nothing of this build has an int8 cache: {source.task} as {found}"
         raise UsageError(what, hint="decoders have it, in ONNX at int8 and int4")
+
+
+def check_shortlist(plan: Plan, source: Source, pairs: Path, data: Path | None) -> None:
+    """Raise UsageError where a shortlist is wanted, and nothing would have one, or nothing would tell what it costs."""
+    if source.task != "translation" or not any(converter.format == "onnx" for converter, _ in plan):
+        found = ", ".join(converter.format for converter, _ in plan)
+        what = f"nothing of this build is held to a shortlist: {source.task} as {found}"
+        raise UsageError(what, hint="translators are, in ONNX")
+    if data is None:
+        what = "nothing tells what a shortlist costs"
+        raise UsageError(what, hint="give --data, sentence pairs that --shortlist does not have")
+    if pairs.exists() and data.exists() and pairs.samefile(data):
+        what = f"{pairs} would tell what a shortlist that was learnt from it costs"
+        raise UsageError(what, hint="give --data other pairs")

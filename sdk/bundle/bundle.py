@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from edgewright import registry
-from edgewright.bundle.external_data import check_file, encoder_of, weights_of
+from edgewright.bundle.external_data import check_file, graphs_of, weights_of
 from edgewright.bundle.manifest import Artifact, File, Golden, Manifest, decode
 from edgewright.errors import BundleError
 from edgewright.system.files import is_lfs_pointer, plain, read_capped, sha256
@@ -42,7 +42,7 @@ _AGAIN = "copy the whole bundle again"
 _OURS = "give the directory that `edgewright build --out` wrote"
 _GENERATING = ("chat_template.jinja", "config.json", "generation_config.json")
 """What a decoder's bundle has beside its tokenizer, as transformers names it."""
-_CONTAINED: set[tuple[Artifact, int | None, Artifact | File | None]] = set()
+_CONTAINED: set[tuple[Artifact, int | None, tuple[File, ...]]] = set()
 """The artifacts that were found to name no other file, with the size of their weights and their encoder's graph; the
 hashes are part of them."""
 _ASIDE = (".cache", ".git")
@@ -125,13 +125,15 @@ class Bundle(Struct, frozen=True, dict=True):
     def _check_contained(self, artifact: Artifact) -> None:
         """Raise BundleError where an artifact names another file than its weights; once for each in a process."""
         beside = weights_of(artifact.path)
-        found, encoder = (self._by_path.get(path) for path in (beside, encoder_of(artifact.path)))
+        found = self._by_path.get(beside)
+        every = [self._by_path.get(path) for path in graphs_of(artifact.path)]
+        graphs = tuple(one for one in every if isinstance(one, File))
         weights = found.size_bytes if isinstance(found, File) else None
-        if (artifact, weights, encoder) not in _CONTAINED:
+        if (artifact, weights, graphs) not in _CONTAINED:
             check_file(artifact.format, self.directory / artifact.path, artifact.path, weights)
-            if isinstance(encoder, File):
-                check_file(artifact.format, self.checked(encoder.path), encoder.path, weights, weights=beside)
-            _CONTAINED.add((artifact, weights, encoder))
+            for graph in graphs:
+                check_file(artifact.format, self.checked(graph.path), graph.path, weights, weights=beside)
+            _CONTAINED.add((artifact, weights, graphs))
 
     def checking(self, paths: Iterable[str]) -> Callable[[], None]:
         """Check the hashes of `paths` on a thread; call what is given back to wait for it, and to raise what it found.
@@ -162,8 +164,8 @@ class Bundle(Struct, frozen=True, dict=True):
             self.checked(file.path)
 
     def parts(self, artifact: Artifact) -> list[str]:
-        """The files of an artifact: itself, its encoder's graph, and weights that lie beside it."""
-        beside = (encoder_of(artifact.path), weights_of(artifact.path))
+        """The files of an artifact: itself, other graphs of it such as its encoder's, and weights that lie beside it."""
+        beside = (*graphs_of(artifact.path), weights_of(artifact.path))
         return [artifact.path, *(path for path in beside if isinstance(self._by_path.get(path), File))]
 
     def tokenizer_files(self) -> list[str]:

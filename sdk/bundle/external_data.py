@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     Read = Callable[[int, int], bytes]
     """(position, count) -> so many bytes of a file, fewer at its end."""
 
-__all__ = ["check_content", "check_file", "encoder_of", "weights_of"]
+__all__ = ["candidates_of", "check_content", "check_file", "encoder_of", "graphs_of", "narrow_of", "weights_of"]
 
 _KEYS = {b"location", b"offset", b"length", b"checksum"}
 
@@ -52,8 +52,27 @@ def weights_of(path: str) -> str:
 
 def encoder_of(path: str) -> str:
     """The graph of the encoder, where the artifact at `path` is a decoder that has one; both read the same weights."""
+    return _beside("encoder", path)
+
+
+def candidates_of(path: str) -> str:
+    """The graph that gathers the head of a shortlist, where the decoder at `path` can be held to one."""
+    return _beside("candidates", path)
+
+
+def narrow_of(path: str) -> str:
+    """The decoder at `path` once more, with a head that is given: of a shortlist."""
+    return _beside("narrow", path)
+
+
+def graphs_of(path: str) -> tuple[str, ...]:
+    """All graphs that the artifact at `path` may have beside it; they read its weights."""
+    return encoder_of(path), candidates_of(path), narrow_of(path)
+
+
+def _beside(kind: str, path: str) -> str:
     place, slash, name = path.rpartition("/")
-    return f"{place}{slash}encoder_{name}"
+    return f"{place}{slash}{kind}_{name}"
 
 
 def check_file(

@@ -24,9 +24,11 @@ __all__ = [
     "Golden",
     "GoldenCase",
     "Manifest",
+    "Narrowed",
     "Parity",
     "Score",
     "Settings",
+    "Shortlisted",
     "Source",
     "Target",
     "TensorSpec",
@@ -113,12 +115,47 @@ class Decoding(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ways: tuple[str, ...]
 
 
+class Narrowed(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One way to look for translations, with the bundle's shortlist and without it, over the same rows.
+
+    Attributes:
+        num_beams: of the search; 1 is greedy.
+        equal: how many translations have the same tokens.
+        bleu, chrf: of the translations with it, against those of the rows; `whole_bleu`, `whole_chrf` without.
+    """
+
+    num_beams: int
+    equal: int
+    bleu: float
+    whole_bleu: float
+    chrf: float
+    whole_chrf: float
+
+
+class Shortlisted(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the shortlist of a bundle does to an artifact's translations of labelled rows.
+
+    Attributes:
+        candidates: tokens that a sentence is held to, the mean; `vocabulary` how many there are.
+        rows: how many were translated, of `data`.
+        pairs: how many sentence pairs the table was learnt from.
+        ways: greedy, and with beams.
+    """
+
+    candidates: float
+    vocabulary: int
+    rows: int
+    data: str
+    pairs: int
+    ways: tuple[Narrowed, ...]
+
+
 class Artifact(Struct, frozen=True, forbid_unknown_fields=True):
     """One engine file; `float_operators` are the kinds of operators that a lower precision left in float.
 
     `decoding` is of a decoder alone, `carried` names the quantization of the source that was kept as it is, and
-    `weights_bytes` is the size of a file with its weights beside it: an older edgewright, which knows none of them,
-    reads every other bundle.
+    `weights_bytes` is the size of a file with its weights beside it, and `shortlist` is of an artifact that is held to
+    the bundle's shortlist: an older edgewright, which knows none of them, reads every other bundle.
     """
 
     path: str
@@ -134,6 +171,7 @@ class Artifact(Struct, frozen=True, forbid_unknown_fields=True):
     decoding: Decoding | UnsetType = UNSET
     carried: str | UnsetType = UNSET
     weights_bytes: _Size | UnsetType = UNSET
+    shortlist: Shortlisted | UnsetType = UNSET
 
     @property
     def total_bytes(self) -> int:

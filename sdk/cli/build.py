@@ -55,6 +55,11 @@ __all__ = ["command"]
 @click.option("--data", type=click.Path(), help="Labelled rows: the task metric becomes a gate.")
 @click.option("--calibration", type=click.Path(), help="Texts for int8-static; by default those of --data.")
 @click.option(
+    "--shortlist",
+    type=click.Path(),
+    help="Sentence pairs: a translator in ONNX is held to the tokens that a sentence's have there; --data tells the cost.",
+)
+@click.option(
     "--tokenizer",
     type=click.Path(),
     help="For a Keras model: the directory of its tokenizer.json; for llama2.c its vocabulary.",
@@ -80,6 +85,7 @@ def command(
     task: str | None,
     data: str | None,
     calibration: str | None,
+    shortlist: str | None,
     tokenizer: str | None,
     labels: tuple[str, ...],
     max_length: int,
@@ -113,6 +119,7 @@ def command(
         task=task,
         data=data,
         calibration=calibration,
+        shortlist=shortlist,
         tokenizer=tokenizer,
         labels=labels,
         max_length=max_length,

@@ -70,6 +70,7 @@ class ConversionSpec:
         keep_float: the rung of the converter's ladder to build, see `Converter.ladder`.
         byte_dots: whether the CPU that it is for multiplies bytes by fours into 32 bits (Arm's dotprod, x86's VNNI).
         int8_cache: whether a decoder whose weights are integers keeps its keys and values in 8 bits.
+        shortlist: whether an encoder-decoder can be held to some tokens, see `edgewright.generation.shortlist`.
         about: what the artifact shall say of itself where its format has room for it: task, labels, source and its
             hash, licence, hash of the tokenizer.
         progress: called with a short phrase whenever a stage begins.
@@ -86,6 +87,7 @@ class ConversionSpec:
     keep_float: tuple[str, ...] = ()
     byte_dots: bool = True
     int8_cache: bool = False
+    shortlist: bool = False
     about: Mapping[str, str] = field(default_factory=dict)
     progress: Callable[[str], None] = silent
 

@@ -42,20 +42,32 @@ class EncoderDecoder(ABC):
         context: the most tokens of a source, and the most steps.
         length: how many steps were taken.
         rows: how many texts are written: the beams of each source, one beside the other.
+        narrows: whether it can be held to candidates, see `begin`: an engine that writes `_narrow` says so.
+        columns: how many logits a step gives: one for each token of the vocabulary, or for each candidate.
     """
+
+    narrows = False
 
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
 
     def __init__(self, vocabulary: int, context: int) -> None:
         self.vocabulary, self.context, self.length, self.rows = vocabulary, context, 0, 0
-        self._sources = 0
+        self.columns, self._sources = vocabulary, 0
 
-    def begin(self, sources: Sequence[Sequence[int]], *, beams: int = 1) -> None:
+    def begin(
+        self, sources: Sequence[Sequence[int]], *, beams: int = 1, candidates: NDArray[np.int64] | None = None
+    ) -> None:
         """Read sources, and forget what was there before.
 
+        Args:
+            sources: token ids of each.
+            beams: rows that each source has.
+            candidates: tokens, int64 (candidates,), rising: the steps then give logits of these alone, in this order.
+
         Raises:
-            UsageError: no source, one without a token or with more than the context has room for, or no beam.
+            UsageError: no source, one without a token or with more than the context has room for, no beam, or
+                candidates that are none of the vocabulary or that this engine cannot be held to.
             EngineError: the engine failed.
         """
         longest = max(map(len, sources), default=0)
@@ -65,7 +77,11 @@ class EncoderDecoder(ABC):
         ids, mask = (np.zeros((len(sources), longest), np.int64) for _ in range(2))
         for row, real, source in zip(ids, mask, sources, strict=True):
             row[: len(source)], real[: len(source)] = source, 1
+        self._check_candidates(candidates)
+        self.columns = self.vocabulary if candidates is None else len(candidates)
         try:
+            if self.narrows:
+                self._narrow(candidates)
             self._begin(ids, mask, beams)
         except EdgewrightError:
             raise
@@ -73,8 +89,19 @@ class EncoderDecoder(ABC):
             raise EngineError(f"reading failed: {type(error).__name__}: {error}") from error
         self.length, self._sources, self.rows = 0, len(sources), len(sources) * beams
 
+    def _check_candidates(self, candidates: NDArray[np.int64] | None) -> None:
+        if candidates is None:
+            return
+        if not self.narrows:
+            hint = "onnxruntime can, where the bundle was built with --shortlist"
+            raise UsageError(f"the engine gives logits of all {self.vocabulary} tokens, not of candidates", hint=hint)
+        rising = len(candidates) > 0 and bool((candidates[1:] > candidates[:-1]).all())
+        if not rising or candidates[0] < 0 or candidates[-1] >= self.vocabulary:
+            what = f"{len(candidates)} candidates are no rising tokens of a vocabulary of {self.vocabulary}"
+            raise UsageError(what, hint="give each token once, in their order")
+
     def step(self, tokens: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
-        """A token more for each row: the logits of what comes after it, float32 (rows, vocabulary).
+        """A token more for each row: the logits of what comes after it, float32 (rows, columns).
 
         The array is the engine's own: the next call writes into it.
 
@@ -119,13 +146,16 @@ class EncoderDecoder(ABC):
     def close(self) -> None:  # noqa: B027 - most give everything back when they are let go
         """Give back what outlives the object."""
 
+    def _narrow(self, candidates: NDArray[np.int64] | None) -> None:
+        """Hold the next sources to these tokens, or to none in particular."""
+
     @abstractmethod
     def _begin(self, ids: NDArray[np.int64], mask: NDArray[np.int64], beams: int) -> None:
         """Read sources int64 (sources, length), real where `mask` is 1."""
 
     @abstractmethod
     def _step(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Take the step `length`: float32 (rows, vocabulary)."""
+        """Take the step `length`: float32 (rows, columns)."""
 
     @abstractmethod
     def _reorder(self, rows: NDArray[np.int64]) -> None: ...

@@ -203,15 +203,21 @@ class Runtime(ABC):
         del path, threads, context
         raise UsageError(f"{self.engine} does not decode", hint="onnxruntime does")
 
-    def open_encoder_decoder(self, path: Path, *, threads: int, context: int) -> EncoderDecoder:
+    def open_encoder_decoder(
+        self, path: Path, *, threads: int, context: int, narrow: bool = False
+    ) -> EncoderDecoder:
         """Open the decoder at `path` with its encoder; see `edgewright.contracts.encoder_decoder`.
 
+        With `narrow` it can be held to candidates: the graphs of a shortlist lie beside it.
+
         Raises:
-            UsageError: no such number of threads, or this engine has no encoder-decoders.
+            UsageError: no such number of threads, or this engine has no encoder-decoders, or no narrow ones.
             EngineError: the engine refuses a file.
         """
         check_threads(threads)
         try:
+            if narrow:
+                return self._open_narrow(path, threads=threads, context=context)
             return self._open_encoder_decoder(path, threads=threads, context=context)
         except EdgewrightError:
             raise
@@ -221,6 +227,10 @@ class Runtime(ABC):
     def _open_encoder_decoder(self, path: Path, *, threads: int, context: int) -> EncoderDecoder:
         del path, threads, context
         raise UsageError(f"{self.engine} has no encoder-decoders", hint="onnxruntime has")
+
+    def _open_narrow(self, path: Path, *, threads: int, context: int) -> EncoderDecoder:
+        del path, threads, context
+        raise UsageError(f"{self.engine} is held to no shortlist", hint="onnxruntime is")
 
     def profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
         """Time the operators of an artifact over `runs` inferences of int64 (batch, length) arrays, after as many more.

@@ -8,7 +8,7 @@ to stop early. A text's search does not depend on the texts beside it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.contracts.encoder_decoder import EncoderDecoder
+    from edgewright.generation.shortlist import Shortlist
 
     Array = NDArray[np.float32]
 
@@ -105,31 +106,76 @@ class Hypothesis:
 
 
 def write(
-    model: EncoderDecoder, sources: Sequence[Sequence[int]], search: Search, rules: Rules, *, scored: bool = False
+    model: EncoderDecoder,
+    sources: Sequence[Sequence[int]],
+    search: Search,
+    rules: Rules,
+    *,
+    scored: bool = False,
+    shortlist: Shortlist | None = None,
 ) -> list[Hypothesis]:
     """What the model writes after each source, the sources read together.
 
-    With `scored` greedy texts have a score too, which takes some time for each token.
+    With `scored` greedy texts have a score too, which takes some time for each token. With a `shortlist` each is held
+    to the tokens that its source has there, and their probabilities sum up to one.
 
     Raises:
-        UsageError: a source without a token, or with more than the model reads.
+        UsageError: a source without a token, or with more than the model reads, or a model that no shortlist holds.
         EngineError: the engine failed, or gave a logit that is no number.
     """
+    if shortlist is None:
+        model.begin(sources, beams=search.num_beams)
+        return _written(model, len(sources), search, rules, scored=scored)
+    each = [shortlist.of(source, rules) for source in sources]
+    every = each[0] if len(each) == 1 else np.unique(np.concatenate(each))
+    barred = [None if len(one) == len(every) else ~np.isin(every, one, assume_unique=True) for one in each]
+    model.begin(sources, beams=search.num_beams, candidates=every)
+    found = _written(model, len(sources), search, _at(rules, every), scored=scored, tokens_of=every, barred=barred)
+    return [Hypothesis(tuple(every[list(one.tokens)].tolist()), one.score) for one in found]
+
+
+def _at(rules: Rules, candidates: NDArray[np.int64]) -> Rules:
+    """The rules with the places of tokens among candidates in the place of the tokens; `start` is none of them."""
+    places = {token: place for place, token in enumerate(candidates.tolist())}
+    return replace(
+        rules,
+        ends=frozenset(places[one] for one in rules.ends if one in places),
+        banned=tuple(places[one] for one in rules.banned if one in places),
+        forced=None if rules.forced is None else places[rules.forced],
+    )
+
+
+def _written(
+    model: EncoderDecoder,
+    sources: int,
+    search: Search,
+    rules: Rules,
+    *,
+    scored: bool,
+    tokens_of: NDArray[np.int64] | None = None,
+    barred: Sequence[NDArray[np.bool_] | None] = (),
+) -> list[Hypothesis]:
+    """What comes after sources that were read.
+
+    Where the model is held to candidates all is by their places: `tokens_of` has their tokens, and `barred` for each
+    source the places that belong to others alone, which makes a text the same alone and beside others.
+    """
     most = min(search.max_new_tokens, model.context)
-    model.begin(sources, beams=search.num_beams)
     every = [
         _Greedy(search, rules, most, scored=scored) if search.num_beams == 1 else _Beams(search, rules, most)
-        for _ in sources
+        for _ in range(sources)
     ]
     beams, going = search.num_beams, every
-    tokens = np.full(len(sources) * beams, rules.start, np.int64)
+    tokens = np.full(sources * beams, rules.start, np.int64)
     for step in range(most):
-        logits = model.step(tokens)
+        logits = model.step(tokens if tokens_of is None or step == 0 else tokens_of[tokens])
         if not np.isfinite(logits).all():
             raise EngineError(f"the logits of step {step} are not finite", hint="verify the bundle")
         parts = logits.reshape(len(going), beams, -1)
         for at, (one, part) in enumerate(zip(going, parts, strict=True)):
             if not one.done:
+                if barred and barred[at] is not None:
+                    part[:, barred[at]] = -np.inf
                 tokens[at * beams : (at + 1) * beams] = one.take(part, step)
         if all(one.done for one in going):
             break
@@ -139,6 +185,7 @@ def write(
         if len(left) <= _FEW * len(going) and model.keep(np.array(left)):
             tokens = tokens.reshape(-1, beams)[left].ravel()
             going = [going[at] for at in left]
+            barred = [barred[at] for at in left] if barred else barred
     return [one.best() for one in every]
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from edgewright.bundle.manifest import Artifact
     from edgewright.contracts.encoder_decoder import EncoderDecoder
     from edgewright.generation.beams import Hypothesis, Rules
+    from edgewright.generation.shortlist import Shortlist
     from edgewright.tasks import Task
     from edgewright.text.tokenizer import Tokenizer
 
@@ -136,6 +137,7 @@ class Translator:
         artifact: what is opened.
         engine: the key of the engine.
         threads: those of the engine.
+        shortlist: what translations are held to, None for nothing; not those that a glossary has terms for.
         workers: texts that are translated at once.
         beside: what else is open, see `edgewright.contracts.engine.Session.beside`: nothing.
     """
@@ -154,10 +156,11 @@ class Translator:
         artifact: Artifact | None = None,
         engine: str = "",
         threads: int = 0,
+        shortlist: Shortlist | None = None,
     ) -> None:
         self.tokenizer, self.model, self.rules, self.defaults = tokenizer, model, rules, Options(search)
         self.artifact, self.engine, self.threads = artifact, engine, threads
-        self.task = task
+        self.task, self.shortlist = task, shortlist
         self._prompt, self._closed = prompt, False
 
     def __repr__(self) -> str:
@@ -268,12 +271,12 @@ class Translator:
 
     def write(self, sources: Sequence[Sequence[int]], options: Options) -> list[Hypothesis]:
         """The tokens for sources of token ids, in batches of those of like length."""
-        scored = options.details
+        more: Any = {"scored": options.details, "shortlist": self.shortlist}
         if options.batch_size == 1:
-            return [write(self.model, [ids], options.search, self.rules, scored=scored)[0] for ids in sources]
+            return [write(self.model, [ids], options.search, self.rules, **more)[0] for ids in sources]
         found: dict[int, Hypothesis] = {}
         for batch in _batches([len(ids) for ids in sources], options.batch_size):
-            written = write(self.model, [sources[at] for at in batch], options.search, self.rules, scored=scored)
+            written = write(self.model, [sources[at] for at in batch], options.search, self.rules, **more)
             found |= dict(zip(batch, written, strict=True))
         return [found[at] for at in range(len(sources))]
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
-from edgewright.errors import UsageError
+from edgewright.errors import BundleError, UsageError
 from edgewright.generation.beams import Search, write
 from edgewright.generation.defaults import Defaults, translation_defaults
 from edgewright.generation.generator import Generator
 from edgewright.generation.session import CacheSession
+from edgewright.generation.shortlist import FILE as SHORTLIST
+from edgewright.generation.shortlist import Shortlist
 from edgewright.generation.translator import Translator
 from edgewright.inference.golden import prompts, sample, written
 from edgewright.system.huge_pages import give_back
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from edgewright.tasks import Task
     from edgewright.text.tokenizer import Tokenizer
 
-__all__ = ["generator_over", "open_generator", "open_translator", "prove_translator", "room_of"]
+__all__ = ["generator_over", "open_generator", "open_translator", "prove_translator", "room_of", "shortlist_of"]
 
 
 def open_generator(
@@ -79,7 +81,12 @@ def open_translator(
     rules, search = translation_defaults(bundle.directory, bundle.manifest.settings.max_length)
     path = bundle.directory / artifact.path
     tokenizer = _tokenizer(bundle)
-    model = runtime.open_encoder_decoder(path, threads=threads, context=room_of(bundle, context))
+    shortlist = shortlist_of(bundle, artifact)
+    context = room_of(bundle, context)
+    model = runtime.open_encoder_decoder(path, threads=threads, context=context, narrow=shortlist is not None)
+    if shortlist and shortlist.vocabulary != model.vocabulary:
+        what = f"{SHORTLIST} is of {shortlist.vocabulary} tokens, {artifact.path} has {model.vocabulary}"
+        raise BundleError(what, hint="build the bundle again")
     return Translator(
         tokenizer,
         model,
@@ -90,7 +97,16 @@ def open_translator(
         artifact=artifact,
         engine=runtime.engine,
         threads=threads,
+        shortlist=shortlist,
     )
+
+
+def shortlist_of(bundle: Bundle, artifact: Artifact) -> Shortlist | None:
+    """What the translations of an artifact are held to, its file checked; None where it was not proven so.
+
+    Raises BundleError: the file is damaged.
+    """
+    return None if artifact.shortlist is UNSET else Shortlist.read(bundle.checked(SHORTLIST))
 
 
 def _tokenizer(bundle: Bundle) -> Tokenizer:

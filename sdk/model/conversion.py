@@ -27,7 +27,7 @@ class Conversion(Struct, frozen=True, kw_only=True):
     Attributes:
         texts: the file of real batches: the example that an exporter traces, then those to measure ranges on.
         threads: of torch.
-        byte_dots: see `edgewright.contracts.converter.ConversionSpec`, as for `int8_cache`.
+        byte_dots: see `edgewright.contracts.converter.ConversionSpec`, as for `int8_cache` and `shortlist`.
         about: what the artifacts shall say of themselves, see there too.
     """
 
@@ -38,6 +38,7 @@ class Conversion(Struct, frozen=True, kw_only=True):
     threads: int
     byte_dots: bool = True
     int8_cache: bool = False
+    shortlist: bool = False
     about: dict[str, str] = {}
 
 

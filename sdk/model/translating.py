@@ -6,20 +6,27 @@ from pathlib import Path  # noqa: TC003 - msgspec reads annotations
 
 from msgspec import Struct
 
-from edgewright.bundle.manifest import Score, Settings
+from edgewright.bundle.manifest import Narrowed, Score, Settings
 from edgewright.model.decoding import ArtifactAnswer, WriteAnswer
 from edgewright.model.eager import Look
+from edgewright.model.source import SourceJob  # noqa: TC001 - msgspec reads annotations
 from edgewright.system.child import Child
 
 __all__ = [
+    "NARROWED",
     "ROWS",
+    "TABLE",
     "TRANSLATE",
     "TRANSLATED",
     "TRANSLATED_AGAIN",
     "AgainRequest",
     "EagerTranslation",
     "Manner",
+    "NarrowAnswer",
+    "NarrowRequest",
     "RowsRequest",
+    "TableAnswer",
+    "TableRequest",
     "TranslatedAnswer",
     "TranslatedRequest",
     "TranslationRequest",
@@ -67,6 +74,7 @@ class EagerTranslation(Struct, frozen=True):
         words: the token ids of the words.
         said: the text of each greedy translation.
         library: what told them.
+        vocabulary: how many tokens the model chooses from.
     """
 
     parameters: int
@@ -77,6 +85,7 @@ class EagerTranslation(Struct, frozen=True):
     words: tuple[tuple[int, ...], ...]
     said: tuple[str, ...]
     library: str
+    vocabulary: int
 
 
 TRANSLATE = Child("edgewright.converters._model.translating:translate", TranslationRequest, EagerTranslation)
@@ -111,6 +120,64 @@ class TranslatedAnswer(ArtifactAnswer, frozen=True, kw_only=True):
 
 
 TRANSLATED = Child("edgewright.proof.translating_artifact:translated", TranslatedRequest, TranslatedAnswer)
+
+
+class TableRequest(Struct, frozen=True, kw_only=True):
+    """Learn the table of a shortlist from sentence pairs.
+
+    Attributes:
+        pairs: the file of them.
+        vocabulary: how many tokens the model has.
+        out: where the table shall lie.
+    """
+
+    source: SourceJob
+    pairs: Path
+    vocabulary: int
+    out: Path
+
+
+class TableAnswer(Struct, frozen=True):
+    """From how many pairs it was learnt, and how many were left out for want of room."""
+
+    pairs: int
+    left: int
+
+
+TABLE = Child("edgewright.converters._model.shortlist:table", TableRequest, TableAnswer)
+
+
+class NarrowRequest(Struct, frozen=True, kw_only=True):
+    """Translate labelled rows with an artifact, held to the shortlist of its bundle and not.
+
+    Attributes:
+        name: what to call it in phrases of progress.
+        directory: of the source's tokenizer.
+        shortlist: the table's file.
+        most: rows.
+    """
+
+    name: str
+    engine: str
+    artifact: Path
+    directory: Path
+    settings: Settings
+    shortlist: Path
+    data: Path
+    most: int
+    manner: Manner
+
+
+class NarrowAnswer(Struct, frozen=True):
+    """What the manifest says of it."""
+
+    candidates: float
+    vocabulary: int
+    rows: int
+    ways: tuple[Narrowed, ...]
+
+
+NARROWED = Child("edgewright.proof.translating_artifact:narrowed", NarrowRequest, NarrowAnswer)
 
 
 class RowsRequest(Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgewright.bundle.manifest import Decoding, Parity, Score, TensorSpec
+    from edgewright.bundle.manifest import Decoding, Parity, Score, Shortlisted, TensorSpec
 
 __all__ = ["Held"]
 
@@ -20,3 +20,4 @@ class Held:
     parity: Parity
     score: Score | None = None
     decoding: Decoding | None = None
+    shortlist: Shortlisted | None = None

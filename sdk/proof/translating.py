@@ -14,17 +14,21 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from edgewright import registry
-from edgewright.bundle.manifest import Decoding, Golden, GoldenCase, Score
+from edgewright.bundle.manifest import Decoding, Golden, GoldenCase, Score, Shortlisted
 from edgewright.errors import GateFailed, quoted
 from edgewright.generation.defaults import translation_defaults
 from edgewright.inference.engines import engine_for
 from edgewright.model.eager import ask_in
 from edgewright.model.translating import (
+    NARROWED,
     ROWS,
+    TABLE,
     TRANSLATE,
     TRANSLATED,
     Manner,
+    NarrowRequest,
     RowsRequest,
+    TableRequest,
     TranslatedRequest,
     TranslationRequest,
 )
@@ -60,6 +64,10 @@ _SEARCHED = 20
 """Sentences that are looked for with beams as well: a choice, sixty translations in all."""
 _WRITTEN = 48
 """Tokens of a translation: a choice, a long sentence."""
+_NARROWED = 1000
+"""Rows of --data that are translated with a shortlist and without: a choice, half a minute for an 8M model."""
+_MOST_LOST = 0.5
+"""Points of BLEU that a shortlist may cost, beside the same artifact without it: a choice, what int8 may cost."""
 _METRIC = "bleu"
 """What may lose as many points as any metric, see `edgewright.proof.limits`."""
 _BEAMS = 4
@@ -83,7 +91,9 @@ class TranslatorProof:
 
     calibration: tuple[dict[str, NDArray[np.int64]], ...] = ()
 
-    def __init__(self, source: Source, jobs: Jobs, *, labelled: Path | None = None) -> None:
+    def __init__(
+        self, source: Source, jobs: Jobs, *, labelled: Path | None = None, shortlist: tuple[Path, Path] | None = None
+    ) -> None:
         if labelled:
             registry.require(("sacrebleu",), "translation")
         self._source, self._tokenizer, self._jobs = source, source.tokenizer(), jobs
@@ -110,6 +120,19 @@ class TranslatorProof:
         self._check_texts(words, every)
         self._answers: dict[str, TranslatedAnswer] = {}
         self._labelled, self._wanted = labelled, self._eager_score(labelled) if labelled else None
+        self._shortlist, self._learnt = shortlist[1] if shortlist else None, 0
+        if shortlist:
+            self._learnt = self._learn(*shortlist)
+
+    def _learn(self, pairs: Path, out: Path) -> int:
+        """Write the table of a shortlist; from how many pairs it was learnt."""
+        request = TableRequest(
+            source=self._source.job(), pairs=pairs.absolute(), vocabulary=self._eager.vocabulary, out=out
+        )
+        answer = self._jobs.run(TABLE, request)
+        if answer.left:
+            self._jobs.progress(f"the shortlist is of the first {answer.pairs} pairs, {answer.left} were left out")
+        return answer.pairs
 
     def _eager_score(self, labelled: Path) -> Score:
         """BLEU of the eager model on labelled rows."""
@@ -163,10 +186,38 @@ class TranslatorProof:
         if self._labelled and self._wanted:
             score = replace(self._scored(request, engine, self._labelled), reference=self._wanted.value)
             failed = failed or score_failure(score, LIMITS[precision])
+        shortlist = self._narrowed(request, engine) if name == "onnx" and not failed else None
+        failed = failed or (_cost(shortlist) if shortlist else None)
         if failed and not allow_divergence:
             raise GateFailed(failed, hint="--allow-divergence keeps it and records the failure")
         self._answers[f"{path.parent.name}/{path.name}"] = answer
-        return Held(answer.inputs, answer.outputs, replace(parity_of(answer), diverged=failed), score, decoding)
+        parity = replace(parity_of(answer), diverged=failed)
+        return Held(answer.inputs, answer.outputs, parity, score, decoding, shortlist)
+
+    def _narrowed(self, request: TranslatedRequest, engine: Runtime) -> Shortlisted | None:
+        """What the shortlist does to an artifact's translations, None without one."""
+        if not self._shortlist or not self._labelled:
+            return None
+        asked = NarrowRequest(
+            name=request.name,
+            engine=request.engine,
+            artifact=request.artifact,
+            directory=self._source.directory,
+            settings=self._source.settings,
+            shortlist=self._shortlist,
+            data=self._labelled.absolute(),
+            most=_NARROWED,
+            manner=self._manner,
+        )
+        found = self._jobs.run(NARROWED, asked, preload=engine.preload)
+        return Shortlisted(
+            candidates=found.candidates,
+            vocabulary=found.vocabulary,
+            rows=found.rows,
+            data=self._labelled.name,
+            pairs=self._learnt,
+            ways=found.ways,
+        )
 
     def _scored(self, request: TranslatedRequest, engine: Runtime, labelled: Path) -> Score:
         asked = RowsRequest(
@@ -196,6 +247,21 @@ class TranslatorProof:
             answer=[{"translation_text": self._tokenizer.decode(first.golden[at][:_GOLDEN_WRITTEN]).strip()}],
             tokens={path: answer.golden[at][:_GOLDEN_WRITTEN] for path, answer in self._answers.items()},
         )
+
+
+def _cost(found: Shortlisted) -> str | None:
+    """What a shortlist loses, in words, if it is too much, or None."""
+    for way in found.ways:
+        lost = way.whole_bleu - way.bleu
+        if lost > _MOST_LOST:
+            how = "greedily" if way.num_beams == 1 else f"with {way.num_beams} beams"
+            return (
+                f"held to a shortlist of {found.candidates:.0f} tokens {_METRIC} on {found.rows} rows of {found.data} is "
+                f"{way.bleu:.2f} {how}, with all {found.vocabulary} {way.whole_bleu:.2f}: {lost:.2f} points lost, at "
+                f"most {_MOST_LOST} are allowed; {found.rows - way.equal} translations differ; give --shortlist more "
+                f"than its {found.pairs} pairs, or leave it out"
+            )
+    return None
 
 
 def manner_of(directory: Path, most: int) -> Manner:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgewright import registry
+from edgewright.bundle.manifest import Narrowed
+from edgewright.data.rows import stream
 from edgewright.generation.beams import Rules, Search, write
 from edgewright.generation.defaults import translation_defaults
+from edgewright.generation.shortlist import Shortlist
 from edgewright.generation.translator import Translator
 from edgewright.inference.golden import sample
 from edgewright.model.decoding import WriteAnswer
-from edgewright.model.translating import TranslatedAnswer
+from edgewright.model.translating import NarrowAnswer, TranslatedAnswer
 from edgewright.proof.decoding_artifact import Sums
 from edgewright.proof.score import score_all
+from edgewright.statistics import metrics, translations
 from edgewright.statistics.signal import sqnr_db
 from edgewright.text.tokenizer import Tokenizer
 
@@ -26,9 +31,9 @@ if TYPE_CHECKING:
     from edgewright.bundle.manifest import Score
     from edgewright.contracts.encoder_decoder import EncoderDecoder
     from edgewright.generation.beams import Hypothesis
-    from edgewright.model.translating import AgainRequest, Manner, RowsRequest, TranslatedRequest
+    from edgewright.model.translating import AgainRequest, Manner, NarrowRequest, RowsRequest, TranslatedRequest
 
-__all__ = ["again", "rows", "translated"]
+__all__ = ["again", "narrowed", "rows", "translated"]
 
 
 def translated(request: TranslatedRequest, progress: Callable[[str], None]) -> TranslatedAnswer:
@@ -71,6 +76,45 @@ def again(request: AgainRequest, progress: Callable[[str], None]) -> WriteAnswer
         samples=tuple(tuple(sample(_first(model, source, manner)).tolist()) for source in request.sources),
         tokens=tuple(_greedy(model, source, manner).tokens for source in request.sources),
     )
+
+
+def narrowed(request: NarrowRequest, progress: Callable[[str], None]) -> NarrowAnswer:
+    """Translate labelled rows on one thread, greedily and with beams, each held to its shortlist and not."""
+    model: EncoderDecoder = registry.load("runtimes", request.engine)().open_encoder_decoder(
+        request.artifact, threads=1, context=request.settings.max_length, narrow=True
+    )
+    task = registry.load("tasks", "translation")(request.settings)
+    tokenizer = Tokenizer(request.directory, request.settings.max_length)
+    examples = list(islice(stream(request.data, task), request.most))
+    progress(f"{request.name}: gate of the shortlist, {len(examples)} rows of {request.data.name}")
+    ids = [tokenizer.ids(request.settings.prompt + one.item)[: request.settings.max_length] for one in examples]
+    rules, shortlist = _rules(request.manner), Shortlist.read(request.shortlist)
+    ways = []
+    for search in (Search(max_new_tokens=request.manner.most), _search(request.manner)):
+        every = [
+            [write(model, [one], search, rules, shortlist=table)[0].tokens for one in ids]
+            for table in (None, shortlist)
+        ]
+        said = [[tokenizer.decode(tokens).strip() for tokens in found] for found in every]
+        scores = [
+            metrics.value(measure(texts, [one.label for one in examples]), len(examples))
+            for measure in (translations.bleu, translations.chrf)
+            for texts in said
+        ]
+        whole_bleu, bleu, whole_chrf, chrf = (round(float(score), 2) for score in scores)
+        equal = sum(a == b for a, b in zip(*every, strict=True))
+        ways.append(
+            Narrowed(
+                num_beams=search.num_beams,
+                equal=equal,
+                bleu=bleu,
+                whole_bleu=whole_bleu,
+                chrf=chrf,
+                whole_chrf=whole_chrf,
+            )
+        )
+    candidates = round(float(np.mean([len(shortlist.of(one, rules)) for one in ids])), 1)
+    return NarrowAnswer(candidates, model.vocabulary, len(examples), tuple(ways))
 
 
 def rows(request: RowsRequest, progress: Callable[[str], None]) -> Score:
