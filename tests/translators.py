@@ -153,7 +153,9 @@ def sources(tokens, count, *, seed=1):
     return found[:count]
 
 
-def opened(directory, kind, *, count=20, precision="fp32", made_as="onnx", byte_dots=True, room=64, shortlist=False, **options):
+def opened(
+    directory, kind, *, count=20, precision="fp32", made_as="onnx", byte_dots=True, room=64, shortlist=False, **options
+):
     """A model of `transformers`, the artifact of it for `room` tokens that an engine opens, its rules, and sources."""
     from pathlib import Path
     from types import SimpleNamespace

@@ -60,7 +60,9 @@ def compared(kind: str, source: Path, bundle: Path, texts: list[str], scratch: P
 
         def ours(beams: int, early: bool) -> list[tuple[int, ...]]:  # noqa: FBT001
             search = Search(num_beams=beams, max_new_tokens=MOST, early_stopping=early)
-            return [write(opened.model, [one], search, opened.rules, shortlist=opened.shortlist)[0].tokens for one in ids]
+            return [
+                write(opened.model, [one], search, opened.rules, shortlist=opened.shortlist)[0].tokens for one in ids
+            ]
 
         def other(beams: int) -> list[list[str]]:
             given = {"beam_size": beams, "length_penalty": 1.0, "max_decoding_length": MOST}

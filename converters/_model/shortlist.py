@@ -1,4 +1,4 @@
-"""The table of a shortlist, learnt from sentence pairs: which tokens stand for which (`edgewright.generation.shortlist`)."""
+"""The table of a shortlist (`edgewright.generation.shortlist`), learnt from pairs: which tokens stand for which."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["table"]
 
 _MOST_LINKS = 2**24
-"""Words of sources beside words of their translations, of all pairs together: half a gigabyte while they are counted."""
+"""Words of sources beside words of their translations, of all pairs: half a gigabyte while they are counted."""
 _ALWAYS = 100
 """Tokens that every sentence has, those that the pairs have most: Marian's own number (`--shortlist FILE 100 100`)."""
 _MOST = 32

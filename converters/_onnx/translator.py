@@ -312,9 +312,10 @@ class _Narrow(_Decoder):
     """The same over the tokens of a shortlist, whose part of the head is given."""
 
     def _head(self, state: str) -> None:
-        found = self.node("MatMul", state, "head", **({} if self._biased else {"outputs": ["logits"]}))
         if self._biased:
-            self.node("Add", found, "head_bias", outputs=["logits"])
+            self.node("Add", self.node("MatMul", state, "head"), "head_bias", outputs=["logits"])
+        else:
+            self.node("MatMul", state, "head", outputs=["logits"])
 
     @property
     def _biased(self) -> bool:

@@ -164,7 +164,7 @@ class Bundle(Struct, frozen=True, dict=True):
             self.checked(file.path)
 
     def parts(self, artifact: Artifact) -> list[str]:
-        """The files of an artifact: itself, other graphs of it such as its encoder's, and weights that lie beside it."""
+        """The files of an artifact: itself, other graphs such as its encoder's, and weights that lie beside it."""
         beside = (*graphs_of(artifact.path), weights_of(artifact.path))
         return [artifact.path, *(path for path in beside if isinstance(self._by_path.get(path), File))]
 

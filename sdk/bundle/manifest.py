@@ -120,7 +120,7 @@ class Narrowed(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     Attributes:
         num_beams: of the search; 1 is greedy.
-        equal: how many translations have the same tokens.
+        equal: how many translations are the same text.
         bleu, chrf: of the translations with it, against those of the rows; `whole_bleu`, `whole_chrf` without.
     """
 

@@ -57,7 +57,7 @@ __all__ = ["command"]
 @click.option(
     "--shortlist",
     type=click.Path(),
-    help="Sentence pairs: a translator in ONNX is held to the tokens that a sentence's have there; --data tells the cost.",
+    help="Sentence pairs: an ONNX translator is held to the tokens that stand for a sentence's there. Needs --data.",
 )
 @click.option(
     "--tokenizer",

@@ -146,7 +146,7 @@ class EncoderDecoder(ABC):
     def close(self) -> None:  # noqa: B027 - most give everything back when they are let go
         """Give back what outlives the object."""
 
-    def _narrow(self, candidates: NDArray[np.int64] | None) -> None:
+    def _narrow(self, candidates: NDArray[np.int64] | None) -> None:  # noqa: B027 - of those that `narrows`
         """Hold the next sources to these tokens, or to none in particular."""
 
     @abstractmethod

@@ -203,9 +203,7 @@ class Runtime(ABC):
         del path, threads, context
         raise UsageError(f"{self.engine} does not decode", hint="onnxruntime does")
 
-    def open_encoder_decoder(
-        self, path: Path, *, threads: int, context: int, narrow: bool = False
-    ) -> EncoderDecoder:
+    def open_encoder_decoder(self, path: Path, *, threads: int, context: int, narrow: bool = False) -> EncoderDecoder:
         """Open the decoder at `path` with its encoder; see `edgewright.contracts.encoder_decoder`.
 
         With `narrow` it can be held to candidates: the graphs of a shortlist lie beside it.

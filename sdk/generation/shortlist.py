@@ -50,10 +50,10 @@ class Shortlist:
         parts = self.starts, self.tokens, self.always
         if any(part.ndim != 1 or part.dtype != np.int32 for part in parts) or len(self.starts) < 2:
             raise BundleError(f"{FILE} is no table of tokens", hint="build the bundle again")
-        ends = int(self.starts[0]), int(self.starts[-1])
         both = np.concatenate([self.tokens, self.always, [0]])
-        known = 0 <= int(both.min()) and int(both.max()) < self.vocabulary
-        if ends != (0, len(self.tokens)) or bool((np.diff(self.starts) < 0).any()) or not known:
+        known = bool(((both >= 0) & (both < self.vocabulary)).all())
+        rising = self.starts[0] == 0 and self.starts[-1] == len(self.tokens) and bool((np.diff(self.starts) >= 0).all())
+        if not rising or not known:
             what = f"{FILE} has {len(self.tokens)} tokens for {self.vocabulary}, in no order or of another vocabulary"
             raise BundleError(what, hint="build the bundle again")
 

@@ -155,6 +155,7 @@ class NarrowRequest(Struct, frozen=True, kw_only=True):
         directory: of the source's tokenizer.
         shortlist: the table's file.
         most: rows.
+        num_beams: of the search that is tried beside the greedy one.
     """
 
     name: str
@@ -165,7 +166,7 @@ class NarrowRequest(Struct, frozen=True, kw_only=True):
     shortlist: Path
     data: Path
     most: int
-    manner: Manner
+    num_beams: int
 
 
 class NarrowAnswer(Struct, frozen=True):

@@ -207,7 +207,7 @@ class TranslatorProof:
             shortlist=self._shortlist,
             data=self._labelled.absolute(),
             most=_NARROWED,
-            manner=self._manner,
+            num_beams=self._manner.num_beams,
         )
         found = self._jobs.run(NARROWED, asked, preload=engine.preload)
         return Shortlisted(
@@ -256,10 +256,10 @@ def _cost(found: Shortlisted) -> str | None:
         if lost > _MOST_LOST:
             how = "greedily" if way.num_beams == 1 else f"with {way.num_beams} beams"
             return (
-                f"held to a shortlist of {found.candidates:.0f} tokens {_METRIC} on {found.rows} rows of {found.data} is "
-                f"{way.bleu:.2f} {how}, with all {found.vocabulary} {way.whole_bleu:.2f}: {lost:.2f} points lost, at "
-                f"most {_MOST_LOST} are allowed; {found.rows - way.equal} translations differ; give --shortlist more "
-                f"than its {found.pairs} pairs, or leave it out"
+                f"held to {found.candidates:.0f} of {found.vocabulary} tokens {found.rows - way.equal} of "
+                f"{found.rows} translations of {found.data} differ {how}, and {_METRIC} is {way.bleu:.2f}, not "
+                f"{way.whole_bleu:.2f}: {lost:.2f} points lost, at most {_MOST_LOST} are allowed; give --shortlist "
+                f"more pairs than {found.pairs}, or leave it out"
             )
     return None
 

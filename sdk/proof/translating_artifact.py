@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from edgewright.contracts.encoder_decoder import EncoderDecoder
     from edgewright.generation.beams import Hypothesis
     from edgewright.model.translating import AgainRequest, Manner, NarrowRequest, RowsRequest, TranslatedRequest
+    from edgewright.statistics.metrics import Metric
 
 __all__ = ["again", "narrowed", "rows", "translated"]
 
@@ -79,42 +80,41 @@ def again(request: AgainRequest, progress: Callable[[str], None]) -> WriteAnswer
 
 
 def narrowed(request: NarrowRequest, progress: Callable[[str], None]) -> NarrowAnswer:
-    """Translate labelled rows on one thread, greedily and with beams, each held to its shortlist and not."""
+    """Translate labelled rows as a bundle would, greedily and with beams, held to the shortlist and not."""
+    most = request.settings.max_length
     model: EncoderDecoder = registry.load("runtimes", request.engine)().open_encoder_decoder(
-        request.artifact, threads=1, context=request.settings.max_length, narrow=True
+        request.artifact, threads=1, context=most, narrow=True
     )
     task = registry.load("tasks", "translation")(request.settings)
-    tokenizer = Tokenizer(request.directory, request.settings.max_length)
     examples = list(islice(stream(request.data, task), request.most))
     progress(f"{request.name}: gate of the shortlist, {len(examples)} rows of {request.data.name}")
-    ids = [tokenizer.ids(request.settings.prompt + one.item)[: request.settings.max_length] for one in examples]
-    rules, shortlist = _rules(request.manner), Shortlist.read(request.shortlist)
+    rules, search = translation_defaults(request.directory, most)
+    shortlist, tokenizer = Shortlist.read(request.shortlist), Tokenizer(request.directory, most)
+    whole, held = (
+        Translator(tokenizer, model, rules, search, task=task, prompt=request.settings.prompt, shortlist=table)
+        for table in (None, shortlist)
+    )
+    texts, wanted = [one.item for one in examples], [one.label for one in examples]
     ways = []
-    for search in (Search(max_new_tokens=request.manner.most), _search(request.manner)):
-        every = [
-            [write(model, [one], search, rules, shortlist=table)[0].tokens for one in ids]
-            for table in (None, shortlist)
-        ]
-        said = [[tokenizer.decode(tokens).strip() for tokens in found] for found in every]
-        scores = [
-            metrics.value(measure(texts, [one.label for one in examples]), len(examples))
-            for measure in (translations.bleu, translations.chrf)
-            for texts in said
-        ]
-        whole_bleu, bleu, whole_chrf, chrf = (round(float(score), 2) for score in scores)
-        equal = sum(a == b for a, b in zip(*every, strict=True))
-        ways.append(
-            Narrowed(
-                num_beams=search.num_beams,
-                equal=equal,
-                bleu=bleu,
-                whole_bleu=whole_bleu,
-                chrf=chrf,
-                whole_chrf=whole_chrf,
-            )
-        )
-    candidates = round(float(np.mean([len(shortlist.of(one, rules)) for one in ids])), 1)
-    return NarrowAnswer(candidates, model.vocabulary, len(examples), tuple(ways))
+    for beams in (1, request.num_beams):
+        options = held.options(num_beams=beams)
+        ways.append(_narrowed(beams, whole.translate(texts, options), held.translate(texts, options), wanted))
+    sizes = [len(shortlist.of(ids, rules)) for text in texts for ids in held.sources(text)]
+    return NarrowAnswer(round(float(np.mean(sizes)), 1), model.vocabulary, len(examples), tuple(ways))
+
+
+def _narrowed(beams: int, whole: Sequence[str], held: Sequence[str], wanted: Sequence[str]) -> Narrowed:
+    def score(measure: Callable[..., Metric], said: Sequence[str]) -> float:
+        return round(float(metrics.value(measure(said, wanted), len(wanted))), 2)
+
+    return Narrowed(
+        num_beams=beams,
+        equal=sum(a == b for a, b in zip(whole, held, strict=True)),
+        bleu=score(translations.bleu, held),
+        whole_bleu=score(translations.bleu, whole),
+        chrf=score(translations.chrf, held),
+        whole_chrf=score(translations.chrf, whole),
+    )
 
 
 def rows(request: RowsRequest, progress: Callable[[str], None]) -> Score:

@@ -31,11 +31,11 @@ def aligned(pairs: Sequence[tuple[Sequence[int], Sequence[int]]], vocabulary: in
     links, at = np.unique(keys, return_inverse=True)
     sources, targets = np.divmod(links, vocabulary)
     probable = np.ones(len(links))
-    for _ in range(rounds):
+    for _ in range(rounds if len(links) else 0):
         shares = probable[at]
         shares /= np.bincount(places, shares)[places]
         counted = np.bincount(at, shares, len(links))
-        probable = counted / np.bincount(sources, counted)[sources] if len(links) else counted
+        probable = counted / np.bincount(sources, counted)[sources]
     return sources, targets, probable
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from edgewright.boards.catalogue import named
-from edgewright.builder.plan import check_cache, planned, supported, wanted_of
+from edgewright.builder.plan import check_cache, check_shortlist, planned, supported, wanted_of
 from edgewright.errors import UnsupportedConversion, UsageError
 
 
@@ -64,3 +64,19 @@ def test_an_int8_cache_that_nothing_would_have_is_refused(task, cells, words):
         check_cache(planned(cells, leave_gaps=False), source)
     plan = planned({"tflite": ["int8"], "onnx": ["fp32", "int4"]}, leave_gaps=False)
     check_cache(plan, SimpleNamespace(task="text-generation"))
+
+
+def test_a_shortlist_that_nothing_would_have_or_measure_is_refused(tmp_path):
+    plan, translator = planned({"onnx": ["int8"]}, leave_gaps=False), SimpleNamespace(task="translation")
+    pairs, data = tmp_path / "train.tsv", tmp_path / "dev.tsv"
+    pairs.write_text("")
+    data.symlink_to(pairs)
+    with pytest.raises(UsageError, match="nothing of this build is held to a shortlist: text-generation as onnx"):
+        check_shortlist(plan, SimpleNamespace(task="text-generation"), pairs, data)
+    with pytest.raises(UsageError, match="held to a shortlist: translation as tflite"):
+        check_shortlist(planned({"tflite": ["int8"]}, leave_gaps=False), translator, pairs, data)
+    with pytest.raises(UsageError, match="nothing tells what a shortlist costs; give --data"):
+        check_shortlist(plan, translator, pairs, None)
+    with pytest.raises(UsageError, match=r"train\.tsv would tell what a shortlist that was learnt from it costs"):
+        check_shortlist(plan, translator, pairs, data)
+    check_shortlist(plan, translator, pairs, tmp_path / "missing.tsv")

@@ -9,6 +9,7 @@ import translators
 
 from edgewright.errors import SourceError, TokenizerError, UnsupportedConversion, UsageError
 from edgewright.generation.beams import Search, write
+from edgewright.generation.shortlist import Shortlist
 
 pytestmark = pytest.mark.slow
 
@@ -161,6 +162,46 @@ def test_a_step_that_gives_out_what_it_adds_is_the_eager_model_s(kind):
                 array[:, :, at] = part
 
 
+@pytest.fixture(scope="module", params=translators.KINDS)
+def narrow(request, tmp_path_factory):
+    return translators.opened(tmp_path_factory.mktemp("narrow"), request.param, count=12, shortlist=True)
+
+
+def table_of(vocabulary):
+    """By chance, with four tokens for each."""
+    rng = np.random.default_rng(5)
+    tokens = rng.integers(3, vocabulary, 4 * vocabulary).astype(np.int32)
+    return Shortlist(np.arange(0, 4 * vocabulary + 1, 4, dtype=np.int32), tokens, np.arange(9, 30, dtype=np.int32))
+
+
+def test_held_to_a_shortlist_tokens_are_those_of_transformers_that_is_held_to_it(narrow):
+    """Which sums up probabilities again over what it may choose from; alone, and beside texts with other tokens."""
+    table = table_of(narrow.model.vocabulary)
+    for beams in (1, 4):
+        wanted = []
+        for source in narrow.sources:
+            allowed = table.of(source, narrow.rules).tolist()
+            how = {"prefix_allowed_tokens_fn": lambda *_, kept=allowed: kept, "renormalize_logits": True}
+            wanted += translators.generated(narrow.eager, [source], max_new_tokens=20, num_beams=beams, **how).tokens
+        search = Search(num_beams=beams, max_new_tokens=20)
+        found = [write(narrow.model, [one], search, narrow.rules, shortlist=table)[0].tokens for one in narrow.sources]
+        assert [list(tokens) for tokens in found] == wanted
+        together = write(narrow.model, narrow.sources, search, narrow.rules, shortlist=table)
+        assert [one.tokens for one in together] == found
+
+
+def test_held_to_none_it_is_the_whole_model(narrow):
+    """Before and after sentences that are held to some, whose caches are other ones."""
+    source, target = narrow.sources[1], target_of(narrow, 9)
+    wanted = eager_logits(narrow, source, target)
+    kept = np.array([1, 4, 9, narrow.model.vocabulary - 1])
+    for _ in range(2):
+        narrow.model.begin([source], candidates=kept)
+        part = np.array([narrow.model.step([token])[0].copy() for token in target])
+        assert np.abs(part - wanted[:, kept]).max() < 1e-4 * wanted.std()
+        assert np.abs(steps(narrow.model, source, target) - wanted).max() < 1e-4 * wanted.std()
+
+
 SHALLOW = {"encoder_layers": 1, "decoder_layers": 1, "max_position_embeddings": 16}
 """Each layer, and each length of TFLite's, is a second of a build."""
 
@@ -269,6 +310,19 @@ def test_fewer_bits_stay_near_and_lie_once(kind, made_as, precision, tmp_path):
     assert 20 * np.log10(wanted.std() / noise.std()) > (20 if precision == "int8" else 5)
     pages = 4096 * 60 if made_as == "onnx" else CODE
     assert stored(tmp_path) < opened.eager.num_parameters() * 4 / 2 + pages, "pages of tiny weights, and no table twice"
+
+
+@pytest.mark.parametrize("byte_dots", [True, False])
+@pytest.mark.parametrize("kind", translators.KINDS)
+def test_a_shortlist_reads_the_table_of_fewer_bits(kind, byte_dots, tmp_path):
+    """The logits of candidates are those of the whole head, but for the rounding of the state that it reads."""
+    opened = translators.opened(tmp_path, kind, precision="int8", byte_dots=byte_dots, shortlist=True)
+    source, target = opened.sources[0], target_of(opened, 12)
+    kept = np.arange(5, opened.model.vocabulary, 7)
+    whole = steps(opened.model, source, target)[:, kept]
+    opened.model.begin([source], candidates=kept)
+    noise = np.array([opened.model.step([token])[0].copy() for token in target]) - whole
+    assert 20 * np.log10(whole.std() / noise.std()) > (30 if byte_dots else 60)
 
 
 @pytest.mark.parametrize("kind", translators.KINDS)

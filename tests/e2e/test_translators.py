@@ -57,6 +57,60 @@ def test_every_artifact_is_proven_and_replayed(bundle):
     assert [row["golden"] for row in rows] == ["4 of 4", "4 of 4"]
 
 
+@pytest.fixture(scope="module")
+def held(source, bundle, tmp_path_factory):
+    """A bundle with a shortlist of a few pairs, which costs more than it may: of data that the whole model says."""
+    home = tmp_path_factory.mktemp("held")
+    with ew.load(bundle, precision="fp32") as translator:
+        said = [one["translation_text"] for one in translator(translators.TEXT, num_beams=1)]
+    for name, targets in (("pairs", translators.TEXT[::-1]), ("data", said)):
+        rows = "".join(f"{text}\t{target}\n" for text, target in zip(translators.TEXT, targets, strict=True))
+        (home / f"{name}.tsv").write_text("source\ttarget\n" + rows, encoding="utf-8")
+    asked = ("--shortlist", home / "pairs.tsv", "--data", home / "data.tsv", "--precision", "fp32")
+    edgewright("build", source, "--out", home / "tr", *asked, "--allow-divergence", "-q")
+    return home / "tr"
+
+
+def test_what_a_shortlist_costs_is_told_and_recorded(held):
+    """The data's translations are the whole model's own: greedily it has them all without, and few with it."""
+    (artifact,) = Bundle.open(held).manifest.artifacts
+    found = artifact.shortlist
+    greedy, beams = found.ways
+    assert (found.rows, found.data, found.pairs, found.vocabulary) == (8, "data.tsv", 8, artifact.outputs[0].shape[-1])
+    assert (greedy.num_beams, beams.num_beams) == (1, 2)
+    assert greedy.whole_bleu > 99
+    assert greedy.equal < 8
+    said = (
+        f"held to {found.candidates:.0f} of {found.vocabulary} tokens {8 - greedy.equal} of 8 translations of data.tsv"
+    )
+    lost = greedy.whole_bleu - greedy.bleu
+    assert artifact.parity.diverged.startswith(f"{said} differ greedily, and bleu is {greedy.bleu:.2f}, not ")
+    assert f"{lost:.2f} points lost, at most 0.5 are allowed; give --shortlist more pairs" in artifact.parity.diverged
+
+
+def test_a_bundle_with_a_shortlist_writes_its_tokens_alone(held, bundle, tmp_path):
+    """But where a glossary asks for others; other platforms take what they know of it."""
+    artifact = Bundle.open(held).manifest.artifacts[0]
+    names = ("model", "encoder_model", "candidates_model", "narrow_model")
+    assert Bundle.open(held).parts(artifact) == [f"onnx/{name}.onnx" for name in names] + ["onnx/model.onnx.data"]
+    with ew.load(held) as translator, ew.load(bundle, precision="fp32") as whole:
+        for text in translators.TEXT[:4]:
+            (ids,) = translator.sources(text)
+            (found,) = translator.write([ids], translator.options(max_new_tokens=12))
+            assert set(found.tokens) <= set(translator.shortlist.of(ids, translator.rules).tolist())
+        terms = {"lights": "puerta"}
+        asked = {"glossary": terms, "num_beams": 8, "max_new_tokens": 12}
+        assert translator("Turn on the lights.", **asked) == whole("Turn on the lights.", **asked)
+    rows = json.loads(edgewright("verify", held, "--json"))["rows"]
+    assert [row["golden"] for row in rows] == ["4 of 4"]
+    shutil.copytree(held, tmp_path / "tr")
+    other = bytearray((held / "shortlist.npz").read_bytes())
+    other[-1] ^= 1
+    (tmp_path / "tr" / "shortlist.npz").write_bytes(other)
+    with pytest.raises(BundleError, match=r"shortlist\.npz has SHA-256"):
+        ew.load(tmp_path / "tr")
+
+
 def test_a_text_is_its_translation_and_several_are_rows(bundle, tmp_path):
     options = ("--precision", "fp32", "--max-new-tokens", "6")
     unseen = {"XDG_CACHE_HOME": str(tmp_path)}  # a machine that has not opened it looks in a child first
