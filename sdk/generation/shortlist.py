@@ -83,7 +83,7 @@ class Shortlist:
     def packed(self) -> bytes:
         """As a file of a bundle has it; `read` gives an equal one, and equal tables have equal bytes."""
         out = BytesIO()
-        np.savez(out, starts=self.starts, tokens=self.tokens, always=self.always)
+        np.savez_compressed(out, starts=self.starts, tokens=self.tokens, always=self.always)
         return out.getvalue()
 
     @classmethod
