@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgewright.contracts.encoder_decoder import EncoderDecoder
-    from edgewright.generation.shortlist import Shortlist
 
     Array = NDArray[np.float32]
 
-__all__ = ["Hypothesis", "Rules", "Search", "log_probabilities", "write"]
+__all__ = ["Held", "Hypothesis", "Rules", "Search", "log_probabilities", "write"]
 
 _NEVER = np.float32(-1e9)
 """What transformers gives to what must not be chosen; it is finite, so that it can be added."""
@@ -105,6 +104,13 @@ class Hypothesis:
     score: float = math.nan
 
 
+class Held(Protocol):
+    """What says which tokens a text may have: `edgewright.generation.shortlist.Shortlist`."""
+
+    def of(self, source: Sequence[int], rules: Rules) -> NDArray[np.int64]:
+        """Those of the text after this source, int64 (candidates,), rising, with what ends it."""
+
+
 def write(
     model: EncoderDecoder,
     sources: Sequence[Sequence[int]],
@@ -112,7 +118,7 @@ def write(
     rules: Rules,
     *,
     scored: bool = False,
-    shortlist: Shortlist | None = None,
+    shortlist: Held | None = None,
 ) -> list[Hypothesis]:
     """What the model writes after each source, the sources read together.
 
