@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import sys
 from edgewright.system.notices import before_the_first, log
@@ -16,6 +18,9 @@ print(*said)
 """
 
 
-def test_who_shows_notices_is_called_before_the_first_and_logging_is_imported_then():
-    done = subprocess.run([sys.executable, "-S", "-c", SCRIPT], capture_output=True, text=True, check=True)
+def test_who_shows_notices_is_called_before_the_first_and_logging_is_imported_then(tmp_path):
+    """Without what else an environment imports as it starts."""
+    (tmp_path / "edgewright").symlink_to(ROOT / "sdk")
+    given = {"env": {"PYTHONPATH": str(tmp_path)}, "capture_output": True, "text": True}
+    done = subprocess.run([sys.executable, "-S", "-c", SCRIPT], check=True, **given)
     assert done.stdout.split() == ["prepared", "edgewright.data", "edgewright.devices"]
