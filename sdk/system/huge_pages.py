@@ -87,8 +87,10 @@ def _roomy(libc: ctypes.CDLL, expected: int) -> Iterator[None]:
     low = libc.sbrk(0)
     libc.free(libc.malloc(_PAD))
     libc.madvise(-(-low // _PAGE) * _PAGE, (libc.sbrk(0) - low) // _PAGE * _PAGE, _MADV_HUGEPAGE)
-    yield
-    libc.mallopt(_TOP_PAD, _PAD)
+    try:
+        yield
+    finally:  # a model that does not open leaves no room behind
+        libc.mallopt(_TOP_PAD, _PAD)
 
 
 def give_back() -> None:
