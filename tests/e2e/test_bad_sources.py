@@ -159,7 +159,7 @@ def test_a_failed_gate_replaces_nothing(outlier, demo_bundle, tmp_path):
     shutil.copytree(demo_bundle, tmp_path / "old")
     line = edgewright("build", outlier, "--out", tmp_path / "old", "--force", check=4)
     assert "nothing was written" in line
-    assert "departs in stage quantize, first at electra.embeddings_project: SQNR" in line
+    assert "departs in stage quantize, first at electra." in line
     assert ew.verify(tmp_path / "old")
 
 

@@ -97,13 +97,13 @@ def test_a_bill_of_materials_has_what_the_wheel_brings(board, tmp_path):
 
 
 def test_size(wheel):
-    """Source, the Kotlin of Android's library and 60 kB of WebAssembly, which write and translate: the rest is extras.
+    """Source, Kotlin, Swift and C of apps' libraries, and 60 kB of WebAssembly, which write and translate: no extras.
 
     A megabyte of it is Python, which a wheel deflates file by file; the strongest deflate takes 2.5 % off, the exports'
     templates in one archive 6 %: neither is worth a step of the build, nor would both come near the 0.8 MB that a board
     is sent (tests/boards/test_own_wheel.py).
     """
-    assert wheel.stat().st_size < 1_560_000
+    assert wheel.stat().st_size < 1_590_000
     with zipfile.ZipFile(wheel) as archive:
         parts = {part.filename: part.compress_size for part in archive.infolist() if "dist-info" not in part.filename}
     assert parts.pop("edgewright/exporting/web_project/edgewright.wasm") < 64_000, (
