@@ -86,7 +86,8 @@ def finish(bundle, root):
         _, line = process.communicate()
         if process.returncode == 0:
             return
-        assert (process.returncode, "is locked by install from" in line) == (5, True), line
+        locked = "is locked by install from" in line or "is locked by prepare from" in line
+        assert (process.returncode, locked) == (5, True), line
         time.sleep(0.2)
     pytest.fail("the board stayed locked")
 
