@@ -47,7 +47,8 @@ def test_a_choice_of_another_artifact_counts_until_one_is_asked_for(bundle):
 def test_limits_take_entrants_out_and_a_dry_run_writes_nothing(bundle):
     before = (bundle / "manifest.json").read_bytes()
     found = rows("race", bundle, "--tokens", "16", "--processes", "1", "--max-mb", "5", "--dry-run")
-    assert [r["verdict"] for r in found] == ["the winner", "15.4 MB, at most 5 MB are allowed"]
+    verdicts = [r["verdict"].removesuffix(", of void rows") for r in found]  # where others were at work, it says so
+    assert verdicts == ["the winner", "15.4 MB, at most 5 MB are allowed"]
     by_cpu = rows("race", bundle, "--tokens", "16", "--processes", "1", "--by", "cpu", "--threads", "1,2", "--dry-run")
     assert all(r["cpu_ms"] > 0 for r in by_cpu)
     assert min(by_cpu, key=lambda r: r["cpu_ms"])["of_winner"] <= 1
