@@ -21,7 +21,7 @@ def bundle(demo_bundle, tmp_path):
 def test_the_winner_is_what_load_takes(bundle, tmp_path):
     found = rows("race", bundle, "--tokens", "16", "--processes", "3", "--rows", tmp_path / "rows.json")
     assert {(r["format"], r["precision"]) for r in found} == {("onnx", "int8"), ("onnx", "fp32")}
-    assert found[0]["verdict"] == "the winner"
+    assert found[0]["verdict"].startswith("the winner")
     assert found[1]["verdict"].partition(" ")[2].startswith(("times the", "("))
     assert len(json.loads((tmp_path / "rows.json").read_text())["rows"]) == 2
     (choice,) = json.loads((bundle / "manifest.json").read_text())["choices"]
