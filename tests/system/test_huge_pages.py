@@ -49,7 +49,8 @@ print(json.dumps({"inside": inside, "grown": resident() - before}))
 def test_matrices_lie_where_huge_pages_were_asked_for_and_no_more_is_taken_than_they_need(pages):
     done = subprocess.run([sys.executable, "-c", SCRIPT, pages], capture_output=True, text=True, timeout=60, check=True)
     found = json.loads(done.stdout)
-    assert found["inside"] >= 38, "the first may fill a gap before"
+    before = -(-(2 << 20) // 700_000)  # the heap begins anywhere, and a huge page at a whole one
+    assert found["inside"] >= 40 - before, "those before the first whole page lie on small ones"
     assert found["grown"] < 40 * 700_000 + (8 << 20), "64 MiB were expected, 28 MB came"
 
 
