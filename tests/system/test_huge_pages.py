@@ -45,12 +45,12 @@ print(json.dumps({"inside": inside, "grown": resident() - before}))
     platform.libc_ver()[0] != "glibc" or not Path("/sys/kernel/mm/transparent_hugepage").is_dir(),
     reason="huge pages are asked for on Linux with glibc",
 )
-@pytest.mark.parametrize("pages", ["huge_pages", "fresh_pages"])
-def test_matrices_lie_where_huge_pages_were_asked_for_and_no_more_is_taken_than_they_need(pages):
+@pytest.mark.parametrize(("pages", "least"), [("huge_pages", 38), ("fresh_pages", 36)])
+def test_matrices_lie_where_huge_pages_were_asked_for_and_no_more_is_taken_than_they_need(pages, least):
+    """The first fills a gap, up to three lie before the first whole page: only `huge_pages` gathers these afterwards."""
     done = subprocess.run([sys.executable, "-c", SCRIPT, pages], capture_output=True, text=True, timeout=60, check=True)
     found = json.loads(done.stdout)
-    before = -(-(2 << 20) // 700_000)  # the heap begins anywhere, and a huge page at a whole one
-    assert found["inside"] >= 40 - before, "those before the first whole page lie on small ones"
+    assert found["inside"] >= least
     assert found["grown"] < 40 * 700_000 + (8 << 20), "64 MiB were expected, 28 MB came"
 
 
