@@ -47,7 +47,7 @@ print(json.dumps({"inside": inside, "grown": resident() - before}))
 )
 @pytest.mark.parametrize(("pages", "least"), [("huge_pages", 38), ("fresh_pages", 36)])
 def test_matrices_lie_where_huge_pages_were_asked_for_and_no_more_is_taken_than_they_need(pages, least):
-    """The first fills a gap, up to three lie before the first whole page: only `huge_pages` gathers these afterwards."""
+    """The first fills a gap, up to three lie before the first whole page: only `huge_pages` gathers these later."""
     done = subprocess.run([sys.executable, "-c", SCRIPT, pages], capture_output=True, text=True, timeout=60, check=True)
     found = json.loads(done.stdout)
     assert found["inside"] >= least
