@@ -1,12 +1,16 @@
 """Which tokens a sentence is held to, and that a search over them is the one over all that bars the others."""
 
+import contextlib
 from dataclasses import replace
+from io import BytesIO
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
 from test_beams import RULES, WAYS, Chance
 
 from edgewright.errors import BundleError, UsageError
+from edgewright.generation import shortlist
 from edgewright.generation.beams import Search, write
 from edgewright.generation.shortlist import Shortlist
 
@@ -108,6 +112,29 @@ def test_what_is_no_table_is_refused(parts, tmp_path):
 def test_a_torn_file_is_no_table(content, tmp_path):
     (tmp_path / "x.npz").write_bytes(content)
     with pytest.raises(BundleError, match=r"x\.npz is no table of tokens"):
+        Shortlist.read(tmp_path / "x.npz")
+
+
+def test_a_damaged_byte_is_one_clear_error_or_changes_nothing(tmp_path):
+    """Wherever it is: of the archive, of what is deflated, of an array's head."""
+    table, path = Shortlist(*(np.array(part, np.int32) for part in ([0, 2, 3], [0, 1, 1], [1]))), tmp_path / "x.npz"
+    whole = table.packed()
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        with contextlib.suppress(BundleError):
+            assert Shortlist.read(path).packed() == whole
+
+
+@pytest.mark.parametrize("claims", [True, False], ids=["claimed", "there"])
+def test_an_array_that_unpacks_without_end_is_refused(claims, tmp_path, monkeypatch):
+    monkeypatch.setattr(shortlist, "_MOST_BYTES", 1 << 16)
+    head = BytesIO()
+    shape = {"descr": "<i4", "fortran_order": False, "shape": (10**13 if claims else 2**15,)}
+    np.lib.format.write_array_header_1_0(head, shape)
+    with ZipFile(tmp_path / "x.npz", "w", ZIP_DEFLATED) as archive:
+        for name in ("starts", "tokens", "always"):
+            archive.writestr(f"{name}.npy", head.getvalue() + bytes(0 if claims else 2**17))
+    with pytest.raises(BundleError, match="MemoryError|EOF" if claims else "unpacks to more than"):
         Shortlist.read(tmp_path / "x.npz")
 
 
