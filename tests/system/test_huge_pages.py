@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -89,3 +90,15 @@ def test_pages_of_a_file_are_let_go_but_for_those_that_somebody_wrote_to(tmp_pat
     memory.let_go(tmp_path / "link")
     assert resident(path) == [0, 1024]
     assert (read[:], written[:]) == whole
+
+
+def test_a_model_that_does_not_open_leaves_no_room_behind():
+    asked = []
+    libc = SimpleNamespace(
+        mallopt=lambda *given: asked.append(given), sbrk=lambda _: 0, malloc=lambda _: 0, free=lambda _: 0,
+        madvise=lambda *_: 0,
+    )  # fmt: skip
+    with pytest.raises(OSError, match="no model"), memory._roomy(libc, 64 << 20):
+        assert asked[-1] == (memory._TOP_PAD, (64 << 20) + memory._PAD)
+        raise OSError("no model")
+    assert asked[-1] == (memory._TOP_PAD, memory._PAD)
