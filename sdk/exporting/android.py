@@ -15,7 +15,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from edgewright.errors import InputError, MissingExtra, UnsupportedConversion
+from edgewright.errors import InputError, MissingExtra, UnsupportedConversion, UsageError
 from edgewright.exporting.c import TASKS, fit, write_assets
 from edgewright.exporting.class_file import lean_class
 from edgewright.exporting.kotlin_sources import keep_tasks, public_classes
@@ -115,7 +115,8 @@ def export_android(
         BundleError: there is no such artifact, or its file is not what the manifest says.
         UnsupportedConversion: the task, the tokenizer or an input is none that the library has.
         MissingExtra: there is no such compiler.
-        InputError: one of `tasks` is no task of the library, or it does not compile against that classpath.
+        UsageError: one of `tasks` is no task of the library.
+        InputError: it does not compile against that classpath.
         StorageError: `out` exists, or cannot be written.
     """
     opened, artifact = fit(bundle, format=format, precision=precision)
@@ -125,7 +126,7 @@ def export_android(
             hint="choose another precision",
         )
     if strange := sorted(set(tasks) - {*TASKS, _EVERY_TASK}):
-        raise InputError(f"the Android library has no task {strange[0]}", hint=f"it has {', '.join(TASKS)}")
+        raise UsageError(f"the Android library has no task {strange[0]}", hint=f"it has {', '.join(TASKS)}")
     for path in classpath:
         if not Path(path).is_file():
             raise InputError(f"there is no {path}", hint=f"the classpath has {', '.join(_LIKELY)}")

@@ -22,7 +22,7 @@ import edgewright
 from edgewright.bundle import manifest
 from edgewright.bundle.bundle import Bundle
 from edgewright.cli._export.android import command
-from edgewright.errors import InputError, MissingExtra, StorageError, UnsupportedConversion
+from edgewright.errors import InputError, MissingExtra, StorageError, UnsupportedConversion, UsageError
 from edgewright.exporting import android, kotlin_sources
 from edgewright.exporting.android import export_android, sizes
 from edgewright.exporting.c import TASKS
@@ -70,7 +70,7 @@ def test_a_project_has_the_library_its_assets_and_a_sample(bundle_dir, tmp_path)
     left = {path.name for path in (module / "kotlin").rglob("*.kt")}
     assert {"Edgewright.kt", "TextClassification.kt", "Tokenizer.kt"} < left
     assert not left & {"TokenClassification.kt", "Translator.kt", "Writer.kt"}, "no task but the bundle's own"
-    with pytest.raises(InputError, match="the Android library has no task poetry"):
+    with pytest.raises(UsageError, match="the Android library has no task poetry"):
         export_android(bundle_dir, out=out, tasks=["poetry"], force=True)
 
 

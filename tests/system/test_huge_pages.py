@@ -99,6 +99,5 @@ def test_a_model_that_does_not_open_leaves_no_room_behind():
         madvise=lambda *_: 0,
     )  # fmt: skip
     with pytest.raises(OSError, match="no model"), memory._roomy(libc, 64 << 20):
-        assert asked[-1] == (memory._TOP_PAD, (64 << 20) + memory._PAD)
         raise OSError("no model")
-    assert asked[-1] == (memory._TOP_PAD, memory._PAD)
+    assert [room for option, room in asked if option == memory._TOP_PAD] == [(64 << 20) + memory._PAD, memory._PAD]
