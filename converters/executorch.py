@@ -33,7 +33,7 @@ class ExecutorchConverter(Converter):
     precisions = PRECISIONS
     extra = "host"
     requires = ("torch", "transformers", "executorch")
-    preload = ("executorch.exir", "executorch.backends.xnnpack.partition.xnnpack_partitioner")
+    preload = ("executorch.exir", "executorch.backends.xnnpack.partition.xnnpack_partitioner", "torch.export._trace")
 
     @staticmethod
     def path(precision: Precision) -> str:

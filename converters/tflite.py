@@ -34,7 +34,7 @@ class TfliteConverter(Converter):
     precisions = PRECISIONS
     extra = "host"
     requires = ("torch", "transformers", "litert_torch", "ai_edge_litert", "ai_edge_quantizer", "flatbuffers")
-    preload = ("litert_torch",)
+    preload = ("litert_torch", "torch.export._trace")
 
     @staticmethod
     def path(precision: Precision) -> str:

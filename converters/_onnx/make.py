@@ -10,8 +10,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PRELOAD", "Maker", "ladder"]
 
-PRELOAD = ("onnxscript.optimizer", "onnxscript.function_libs.torch_lib.ops")
-"""What `torch.onnx` imports too: the second reads the source of its 557 operators, half a second."""
+PRELOAD = ("torch.export._trace", "onnxscript.optimizer", "onnxscript.function_libs.torch_lib.ops")
+"""What `torch.export` and `torch.onnx` import too: the first brings networkx, a third of a second, the last reads the
+source of its 557 operators, half of one."""
 
 _BETWEEN = ("Add", "Attention", "Gelu", "LayerNormalization")
 _LADDERS: dict[Precision, tuple[tuple[str, ...], ...]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +33,8 @@ __all__ = ["EAGER", "Source", "SourceJob", "beyond", "check_fetched", "open_sour
 
 EAGER = ("torch", "transformers.modeling_utils")
 """What a child that loads a model needs, unless it is a Keras model: seconds of imports."""
+_SENTENCES = "sentence_transformers"
+"""What a model's own vectors are asked of where it was saved by it; scikit-learn and pandas come with it."""
 
 _TRIED_LENGTH = 512
 """Any number will do to see whether a tokenizer loads; this one leaves room for special tokens."""
@@ -64,7 +67,10 @@ class SourceJob(Struct, frozen=True):
     @property
     def preload(self) -> tuple[str, ...]:
         """What the child needs that takes long to import."""
-        return () if self.keras else EAGER
+        if self.keras:
+            return ()
+        saved = self.task == "feature-extraction" and (self.origin / "modules.json").is_file()
+        return (*EAGER, _SENTENCES) if saved and importlib.util.find_spec(_SENTENCES) else EAGER
 
 
 @dataclass(frozen=True)
