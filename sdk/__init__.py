@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgewright.boards.install import by_pip, by_wheels
     from edgewright.boards.instructions import Count, count_instructions
     from edgewright.boards.many import Outcome, flash_all, race_all
+    from edgewright.boards.own_wheel import board_wheel
     from edgewright.builder.build import build
     from edgewright.bundle.bundle import Bundle, inspect
     from edgewright.bundle.manifest import Artifact, Manifest, Target
@@ -141,6 +142,7 @@ __all__ = [
     "board_behind",
     "board_profile",
     "board_profiles",
+    "board_wheel",
     "build",
     "by_pip",
     "by_wheels",
@@ -263,6 +265,7 @@ _HOMES = {
     "board_behind": "boards.connect",
     "board_profile": "boards.catalogue:named",
     "board_profiles": "boards.catalogue",
+    "board_wheel": "boards.own_wheel",
     "build": "builder.build",
     "by_pip": "boards.install",
     "by_wheels": "boards.install",

@@ -51,6 +51,7 @@ VERBS = {
     "devices list": "board_profiles",
     "devices probe": "probe_board",
     "devices show": "board_profile",
+    "devices wheel": "board_wheel",
     "distill": "distill",
     "doctor": "examine",
     "eval": "evaluate",

@@ -1,13 +1,15 @@
 """The wheel: small, complete, one top-level name; and on a board, where there is no torch, it runs a bundle."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, edgewright
 
 SHIPPED = (".py", ".toml", ".json", ".css", ".c", ".h", ".txt", ".html", ".js", ".ts", ".wasm", ".kt", ".kts",
            ".xml", ".pro", ".properties", ".swift", ".modulemap")  # fmt: skip
@@ -39,14 +41,33 @@ def board(wheel, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def small(wheel, tmp_path_factory):
+def part(tmp_path_factory):
+    """The wheel of the board's part alone, as somebody makes it who installs it there himself."""
+    out = tmp_path_factory.mktemp("part")
+    (row,) = json.loads(edgewright("devices", "wheel", "--out", out, "--json"))["rows"]
+    assert row["size_bytes"] < 900_000
+    return Path(row["wheel"])
+
+
+@pytest.fixture(scope="module")
+def small(part, tmp_path_factory):
     """The line of the README for a small disk, with nothing that the packages would bring."""
     home = tmp_path_factory.mktemp("small") / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
     pip = [str(home / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
     packages = ["numpy", "tokenizers", "click", "msgspec", "onnxruntime"]
-    subprocess.run([*pip, str(wheel), *packages], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run([*pip, str(part), *packages], check=True, stderr=subprocess.DEVNULL)
     return home / "bin"
+
+
+def test_the_boards_part_asks_for_what_the_whole_does(board, part):
+    """Where that is installed, pip has nothing to fetch for it, its extra of an engine included."""
+    argv = [str(board / "python"), "-m", "pip", "install", "--dry-run", "--no-index", f"{part}[onnx]"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "does not provide" not in done.stderr
+    found = set(re.findall(r"already satisfied: (\w+)[^\n]* \(from edgewright", done.stdout))
+    assert found >= {"numpy", "tokenizers", "click", "msgspec", "onnxruntime"}
 
 
 def test_what_an_answer_needs_is_enough(small, demo_bundle):
@@ -63,7 +84,7 @@ def test_what_an_answer_needs_is_enough(small, demo_bundle):
     done = subprocess.run(
         [str(small / "edgewright"), "push", str(demo_bundle), "a/b"], capture_output=True, check=False
     )
-    assert (done.returncode, b"pip install 'edgewright[hub]'" in done.stderr) == (6, True)
+    assert (done.returncode, b"this edgewright is a board's part alone" in done.stderr) == (6, True)
 
 
 def test_doctor_says_what_a_small_disk_can_do_without(board):

@@ -10,7 +10,7 @@ from hub_world import TOKEN, serving
 
 from edgewright import pull, push
 from edgewright.bundle.bundle import Bundle
-from edgewright.errors import BundleError, HubError, StorageError, UsageError
+from edgewright.errors import BundleError, HubError, MissingExtra, StorageError, UsageError
 
 REPO = "someone/sentiment"
 
@@ -54,6 +54,13 @@ def test_a_changed_byte_is_not_pulled(bundle_dir, tmp_path):
         with pytest.raises(BundleError, match=r"onnx/model\.onnx has SHA-256"):
             travel()
     assert not (tmp_path / "out").exists()
+
+
+def test_without_its_client_the_line_that_brings_it_is_said(monkeypatch, bundle_dir):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # as Python has it where an import shall fail
+    with pytest.raises(MissingExtra) as caught:
+        push(bundle_dir, REPO)
+    assert "pip install 'edgewright[hub]'" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("address", ["no-owner", "a/b/c", "https://huggingface.co/a/b", "a b/c", ""])
