@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgewright.boards.native.place import NativePlace
+    from edgewright.boards.place import There
     from edgewright.measure.regression import Comparison
     from edgewright.measure.rows import Row, Run
     from edgewright.measure.translating import TranslatingRow
@@ -78,7 +79,8 @@ def command(bundle: str, **options: Any) -> None:
     lengths = _numbers(options["tokens"], "--tokens")
     if options["device"] and counts(bundle, lengths):
         return
-    if _writes(bundle, lengths, options):
+    place = there(bundle, options) if options["device"] else None
+    if _writes(bundle, lengths, options, place):
         return
     allowed = _share(options["fail_over"])
     kept = rows.read(options["baseline"]) if options["baseline"] else None
@@ -86,7 +88,6 @@ def command(bundle: str, **options: Any) -> None:
     chosen = {"format": options["format_"], "precision": options["precision"]}
     show = status(quiet=options["quiet"])
     printed = {"as_json": options["as_json"], "form": options["form"]}
-    place = there(bundle, options) if options["device"] else None
     if place and options["against"]:
         raise click.UsageError("--against compares two bundles here; with --device, give --baseline")
     if options["against"]:
@@ -107,17 +108,17 @@ def command(bundle: str, **options: Any) -> None:
     check(compared, allowed)
 
 
-def _writes(bundle: str, lengths: tuple[int, ...], options: dict[str, Any]) -> bool:
+def _writes(bundle: str, lengths: tuple[int, ...], options: dict[str, Any], place: There | NativePlace | None) -> bool:
     """Measure a decoder, how fast it reads and writes, or a translator. False for a bundle of another task."""
+    from edgewright.boards.native.place import NativePlace
     from edgewright.bundle.bundle import Bundle
 
-    far = options["device"] and not Path(bundle).is_dir()  # whatever is there, or a release of that name
-    task = None if far else Bundle.open(bundle).task()
-    if task is None or not task.generates:
+    task = (place.opened() if place else Bundle.open(bundle)).task()
+    if not task.generates:
         return False
     _check_written(_OF_DECODERS if task.reads_source else ("input_",))
-    native = _without_python(bundle, options) if options["device"] else None
-    if options["device"] and not native:
+    native = place if isinstance(place, NativePlace) else None
+    if place and not native:
         from edgewright.cli._on_device import ask
 
         emit(ask().tree["rows"], as_json=options["as_json"], form=options["form"])
@@ -152,15 +153,6 @@ def _translated(bundle: str, options: dict[str, Any]) -> Results[TranslatingRow]
     )
     chosen = {"format": options["format_"], "precision": options["precision"]}
     return bench_translating(bundle, plan, **chosen, progress=status(quiet=options["quiet"]))
-
-
-def _without_python(bundle: str, options: dict[str, Any]) -> NativePlace | None:
-    """The device, where it has no Python to measure with."""
-    from edgewright.boards.native.place import NativePlace
-    from edgewright.cli._on_device import there
-
-    place = there(bundle, options)
-    return place if isinstance(place, NativePlace) else None
 
 
 def _written(

@@ -72,6 +72,18 @@ def test_the_boards_cpu_chooses_how_bytes_are_multiplied(checkpoint, tmp_path, b
     assert row["golden"] == "4 of 4"
 
 
+def test_what_is_installed_says_how_fast_it_writes(bundle, tmp_path):
+    """`-` is whatever a board has: that it writes is asked there."""
+    on = ("--root", tmp_path / "board", "--precision", "int8")
+    edgewright("flash", bundle, "local", *on[:2], "-q")
+    plan = ("--tokens", "8", "--written", "4", "--processes", "1", "-q")
+    (row,) = rows("bench", "-", "--device", "local", *on, *plan)
+    assert (row["prompt"], row["format"]) == (8, "onnx")
+    assert min(row["read_per_s"], row["written_per_s"], row["first_ms"]) > 0
+    why = "--roofline is of models that answer at once"
+    assert why in edgewright("bench", "-", "--device", "local", *on, "--roofline", "-q", check=2)
+
+
 @pytest.fixture(scope="module")
 def mobile(checkpoint, tmp_path_factory):
     """The formats of apps: ExecuTorch's cache lies in the program, the others' come with the tokens."""
@@ -144,7 +156,7 @@ def test_a_device_without_python_writes_the_same(mobile, runner, tmp_path, monke
     there, here = ([row["score"] for row in rows(*scored, *more, here=True)] for more in (on, ()))
     assert there == here
     plan = ["--tokens", "16", "--written", "6", "--processes", "1", "--precision", "int8", "-q"]
-    (row,) = rows("bench", mobile, *on, *plan, here=True)
+    (row,) = rows("bench", "-", *on, *plan, here=True)
     assert min(row["read_per_s"], row["written_per_s"], row["first_ms"], row["peak_rss_mib"]) > 0
     assert (row["engine"], row["prompt"]) == ("litert", 16)
 
