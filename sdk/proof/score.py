@@ -229,6 +229,7 @@ def evaluate(
         asked: dict[str, Any] = {"metric": metric, "threads": threads, "cost": cost, "progress": progress, **options}
         return Results([evaluate_source(source, labelled, **asked)])
     opened = Bundle.of(bundle)
+    opened.check_task(task)
     _check_translated(opened.task(), cost=cost)
     fits = opened.artifacts(format, precision)
     here = {format} if format else set(runnable(opened)) or {a.format for a in opened.manifest.artifacts}

@@ -131,6 +131,7 @@ def open_model(path: Path, task: str | None, format_: str | None, precision: str
         check_at_once(kind(source.settings), "compared")
         return Model(str(path), kind(source.settings), source.tokenizer(), source=source)
     bundle = Bundle.open(path)
+    bundle.check_task(task)
     free = format_ is None and precision is None
     artifact = preferred(bundle) if free else bundle.choose(format=format_, precision=precision)
     bundle.checking(bundle.tokenizer_files())()
