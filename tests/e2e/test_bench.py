@@ -11,6 +11,17 @@ from conftest import edgewright, rows
 pytestmark = pytest.mark.alone
 
 QUICK = ("--tokens", "16", "--precision", "int8", "--runs", "30", "--least-ms", "0")
+ATTEMPTS = 5
+"""Of a run that other work on the machine voids: each takes some seconds, in which that work may have ended."""
+
+
+def undisturbed(measure):
+    """What a run gives whose row is not void, of `measure` which gives the row and that; skips where none is quiet."""
+    for _ in range(ATTEMPTS):
+        row, found = measure()
+        if row["grade"] != "void":
+            return found
+    pytest.skip(f"other work on this machine voided each of {ATTEMPTS} runs, which decide nothing then")
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +55,21 @@ def test_a_slow_down_fails_and_equal_speed_does_not(demo_bundle, kept, tmp_path)
         row["grade"] = "B"
     faster = tmp_path / "faster.json"
     faster.write_text(json.dumps(run))
-    (found,) = rows(*again, "--baseline", faster, "--fail-over", "100000%")
-    assert found["difference"] == "shown"
-    argv = [*again, "--baseline", faster, "--fail-over", "20%", "--out", tmp_path / "slow.json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "edgewright", *map(str, argv)], capture_output=True, text=True, check=False
-    )
-    (row,) = json.loads((tmp_path / "slow.json").read_text())["rows"]
-    void = row["grade"] == "void"  # other work on this machine voids the row, which then fails nothing
-    assert done.returncode == (0 if void else 4), done.stderr
-    assert void or "is allowed" in done.stderr
+    kept_run = tmp_path / "slow.json"
+
+    def held(most):
+        argv = [*again, "--baseline", faster, "--fail-over", most, "--out", kept_run, "--json"]
+        command = [sys.executable, "-m", "edgewright", *map(str, argv)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        (row,) = json.loads(kept_run.read_text())["rows"]
+        return row, done
+
+    done = undisturbed(lambda: held("100000%"))
+    (found,) = json.loads(done.stdout)["rows"]
+    assert (done.returncode, found["difference"]) == (0, "shown"), done.stderr
+    done = undisturbed(lambda: held("20%"))
+    assert done.returncode == 4, done.stderr
+    assert "is allowed" in done.stderr
 
 
 def test_a_loaded_machine_voids_the_row(demo_bundle):
