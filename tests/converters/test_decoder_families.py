@@ -357,6 +357,7 @@ def test_a_cache_of_8_bits_holds_what_comes_later_in_a_text(name, tmp_path):
         CacheSession(decoder).resume(tmp_path / "float32")
 
 
+@pytest.mark.heavy
 def test_executorch_at_fp16_computes_what_the_model_does(tmp_path):
     """Products alone are in float16: the squares of a norm are too large for it, and attention has no kernel there."""
     pytest.importorskip("executorch")

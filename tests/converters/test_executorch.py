@@ -190,6 +190,7 @@ class _Joined(torch.nn.Module):
         return torch.cat([x, x + 1, x * 2, x - 1, x * 3, x + 4], 1)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("word", "fails"), [("", False), ("batch_norm", True), ("cat", True)])
 def test_the_passes_that_are_left_out_would_have_changed_nothing(monkeypatch, word, fails):
     """XNNPACK's own list is the oracle; without a pass whose operator is there, what it does not take is left."""

@@ -133,7 +133,9 @@ def test_static_ranges_come_from_the_calibration_texts(bert, tmp_path):
         converter.convert(model, replace(given, precision="int8-static", calibration=[]), tmp_path / "none.onnx")
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8", "int8-static", "int4"])
+@pytest.mark.parametrize(
+    "precision", ["fp32", "int8", *(pytest.param(more, marks=pytest.mark.heavy) for more in ("int8-static", "int4"))]
+)
 def test_the_ort_format_answers_as_the_onnx_file_does(bert, tmp_path, precision, monkeypatch):
     """As its plain form, where products of bytes saturate: ONNX Runtime has no exact one for this format."""
     monkeypatch.setattr(load("runtimes", "onnxruntime").__module__ + ".products_saturate", lambda: False)

@@ -206,6 +206,7 @@ SHALLOW = {"encoder_layers": 1, "decoder_layers": 1, "max_position_embeddings": 
 """Each layer, and each length of TFLite's, is a second of a build."""
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("made_as", ["tflite", "executorch"])
 def test_a_source_at_a_time_is_written_after_as_transformers_does(made_as, tmp_path, monkeypatch, request):
     """`tools/translation_formats.py` holds sixty texts of every kind; here a Marian of one layer."""

@@ -143,7 +143,11 @@ def test_counts_repeat_and_none_has_grown(board, counted):
 
 @pytest.mark.usefixtures("board")
 @pytest.mark.parametrize(
-    ("cpu", "model", "dots"), [("cortex-a72", "raspberry-pi-4", False), ("cortex-a76", "raspberry-pi-5", True)]
+    ("cpu", "model", "dots"),
+    [
+        pytest.param("cortex-a72", "raspberry-pi-4", False, marks=pytest.mark.heavy),
+        ("cortex-a76", "raspberry-pi-5", True),
+    ],
 )
 def test_a_token_costs_no_more_than_what_is_recorded(cpu, model, dots, tmp_path):
     """Of a model that was built for the board, whose CPU decides how its bytes are multiplied."""

@@ -208,8 +208,8 @@ DATA = {
     [
         ("bert", "token-classification"),
         ("xlm-roberta", "question-answering"),
-        ("roberta", "fill-mask"),
-        ("bert", "text-classification"),
+        pytest.param("roberta", "fill-mask", marks=pytest.mark.heavy),
+        pytest.param("bert", "text-classification", marks=pytest.mark.heavy),
     ],
 )
 def test_the_command_line(models, tmp_path, family, task):

@@ -17,6 +17,7 @@ def tool():
     return module
 
 
+@pytest.mark.slow  # the demo model is opened, for which a child imports torch
 def test_every_point_of_the_space_stands_in_the_table(tool):
     replay = tool.Replay()
     assert all(replay.row(point)["size_bytes"] > 0 for point in replay.space.points)

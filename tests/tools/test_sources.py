@@ -52,12 +52,12 @@ ASKED = [{"question": "Who brought soup?", "context": "The river had risen. " * 
     ("family", "task"),
     [
         ("deberta-v2", "question-answering"),
-        ("mpnet", "text-ranking"),
-        ("mobilebert", "text-ranking"),
+        pytest.param("mpnet", "text-ranking", marks=pytest.mark.heavy),
+        pytest.param("mobilebert", "text-ranking", marks=pytest.mark.heavy),
         ("camembert", "zero-shot-classification"),
-        ("modernbert", "token-classification"),
-        ("albert", "fill-mask"),
-        ("convbert", "feature-extraction"),
+        pytest.param("modernbert", "token-classification", marks=pytest.mark.heavy),
+        pytest.param("albert", "fill-mask", marks=pytest.mark.heavy),
+        pytest.param("convbert", "feature-extraction", marks=pytest.mark.heavy),
     ],
 )
 def test_a_bundle_answers_as_transformers(tmp_path, family, task):
