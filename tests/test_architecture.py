@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tokenize
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,27 @@ import edgewright
 ROOT = Path(__file__).parents[1]
 ROOMS = ("converters", "runtimes", "devices")
 FILES = sorted(path for top in ("sdk", *ROOMS) for path in (ROOT / top).rglob("*.py"))
-TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in FILES}
+
+
+class Asked(Mapping):
+    """What is made of each name when it is asked for: each worker collects this file, and few of them run it."""
+
+    def __init__(self, names, make):
+        self.names, self.make = dict.fromkeys(names), functools.cache(make)
+
+    def __getitem__(self, name):
+        if name not in self.names:
+            raise KeyError(name)
+        return self.make(name)
+
+    def __iter__(self):
+        return iter(self.names)
+
+    def __len__(self):
+        return len(self.names)
+
+
+TREES = Asked((path.relative_to(ROOT).as_posix() for path in FILES), lambda name: ast.parse((ROOT / name).read_text()))
 HUB = [name for name in TREES if name.startswith("sdk/")]
 HEAVY = {"torch", "transformers", "safetensors", "onnx", "onnxscript", "onnxruntime", "tensorflow", "huggingface_hub"}
 
@@ -74,7 +95,9 @@ def arrows(tree):
         yield from (MODULES[part] for part in (inner or [module]) if part in MODULES)
 
 
-GRAPH = {name: sorted(set(arrows(tree)) - {name}) for name, tree in TREES.items() if name not in FACES_OF_THE_PACKAGE}
+GRAPH = Asked(
+    (name for name in TREES if name not in FACES_OF_THE_PACKAGE), lambda name: sorted(set(arrows(TREES[name])) - {name})
+)
 
 
 def each(names):
