@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from msgspec import structs
+from packages import need
 
 from edgewright.errors import ChildFailed, ConversionFailed, EdgewrightError, EngineError
 from edgewright.inference.run_batches import RUN, RunRequest
 from edgewright.registry import load
 from edgewright.system.child import call
 
-pytest.importorskip("transformers")
-pytest.importorskip("litert_torch")
-import torch
-from tiny import batch, eager, spec
+need("transformers", "litert_torch")
+import torch  # noqa: E402
+from tiny import batch, eager, spec  # noqa: E402
 
 LENGTHS = [[1], [64], [12, 3, 1], [5, 5]]
 LIMITS = {"fp32": 1e-5, "fp16": 0.02, "int8": 0.15, "int8-static": 0.5, "int4": 1.5}

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from packages import need
 from planted import Planted
 
 from edgewright import cli
@@ -167,7 +168,7 @@ def demo_bundle(built):
 
 @pytest.fixture(scope="session")
 def tflite_bundle(built):
-    pytest.importorskip("litert_torch")
+    need("litert_torch")
     return built("tflite", *TFLITE_PRECISIONS)
 
 

@@ -17,8 +17,6 @@ from edgewright import registry
 sys.path.append(str(Path(__file__).parents[1] / "exporting"))
 import c_programs
 
-pytest.importorskip("litert_torch")
-
 
 @pytest.fixture
 def bundle(tflite_bundle):

@@ -10,12 +10,13 @@ import sys
 import time
 
 import numpy as np
-import openai
 import pytest
+from packages import later
 
 import edgewright
 
 pytestmark = pytest.mark.slow
+openai = later("openai")
 
 TURN = [{"role": "user", "content": "the road"}]
 

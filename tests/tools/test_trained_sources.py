@@ -5,12 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from packages import need
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
-pytest.importorskip("transformers")
-pytest.importorskip("peft", reason="the oracle of this test: pip install peft")
-pytest.importorskip("sentence_transformers", reason="the oracle of this test: pip install sentence-transformers")
+need("transformers", "peft", "sentence_transformers")
 sys.path.insert(0, str(ROOT / "tools"))
 import tiny_models  # noqa: E402
 import trained_sources  # noqa: E402
