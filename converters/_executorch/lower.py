@@ -42,7 +42,7 @@ def lower(
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
-    with _passes_that_find_something():
+    with _passes_that_find_something(), _decomposed_once():
         edge = to_edge_transform_and_lower(
             {"forward": program, **(beside or {})},
             transform_passes=[_reshape],
@@ -62,15 +62,17 @@ def lower(
 
 
 _LOOKED_FOR = {
-    "ConvertToUpsampleBilinear2d": "upsample",
-    "ConvertToSDPAPass": "full_like",  # in each of its patterns, from torch's own attention
-    "FuseBatchNormPass": "batch_norm",
-    "DecomposeBatchNorm": "batch_norm",
-    "Conv1dUnsqueezePass": "convolution",
-    "PReLUReshapePass": "prelu",
-    "DecomposeConcatenate": "cat",
+    "ConvertToUpsampleBilinear2d": ("upsample",),
+    "ConvertToSDPAPass": ("full_like",),  # in each of its patterns, from torch's own attention
+    "FuseBatchNormPass": ("batch_norm",),
+    "DecomposeBatchNorm": ("batch_norm",),
+    "Conv1dUnsqueezePass": ("convolution",),
+    "PReLUReshapePass": ("prelu",),
+    "DecomposeConcatenate": ("cat",),
+    "FuseActivationPass": ("relu", "hardtanh"),
+    "RemoveGetItemPass": ("max_pool2d", "max.dim"),
 }
-"""XNNPACK's passes that change nothing in a graph without an operator of such a name."""
+"""XNNPACK's passes that change nothing in a graph without an operator of one of these names."""
 
 
 @contextlib.contextmanager
@@ -82,7 +84,7 @@ def _passes_that_find_something() -> Iterator[None]:
 
     def fewer(program: torch.export.ExportedProgram, passes: list[type] | None = None) -> Any:
         made, names = manager(program, passes=passes), {str(node.target) for node in program.graph.nodes}
-        there = {one for one, word in _LOOKED_FOR.items() if any(word in name for name in names)}
+        there = {one for one, words in _LOOKED_FOR.items() if any(word in name for word in words for name in names)}
         made.passes = [one for one in made.passes if one.__name__ in there or one.__name__ not in _LOOKED_FOR]
         return made
 
@@ -91,6 +93,40 @@ def _passes_that_find_something() -> Iterator[None]:
         yield
     finally:
         xnnpack_preprocess.XNNPACKPassManager = manager
+
+
+_KEPT = "sym_size"
+"""What stands in the table of decompositions, and comes out of each of them as it was."""
+
+
+@contextlib.contextmanager
+def _decomposed_once() -> Iterator[None]:
+    """Trace a program anew once instead of three times, each of which takes as long as to export it.
+
+    ExecuTorch first asks for no decomposition at all, which makes the program functional as every other does, then for
+    all but those that XNNPACK's partitioner wants to see, and then for the rest of these, of which there is none.
+    """
+    import torch
+
+    exported = torch.export.ExportedProgram
+    decompose, done = exported.run_decompositions, set[int]()
+
+    def once(program: torch.export.ExportedProgram, table: Any = None, **options: Any) -> torch.export.ExportedProgram:
+        if table is not None:
+            left = {node.target for node in program.graph.nodes if node.op == "call_function" and node.target in table}
+            if not table or (id(program) in done and not any(_KEPT not in str(target) for target in left)):
+                return program
+        made = decompose(program, table, **options)
+        kept.append(made)
+        done.add(id(made))
+        return made
+
+    kept: list[torch.export.ExportedProgram] = []  # so that no other program takes the place of one in memory
+    exported.run_decompositions = once
+    try:
+        yield
+    finally:
+        exported.run_decompositions = decompose
 
 
 def _signature(

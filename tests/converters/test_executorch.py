@@ -9,6 +9,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -177,7 +178,8 @@ def test_a_weight_that_is_a_constant_as_well_lies_in_the_file_once():
 
 
 class _Joined(torch.nn.Module):
-    """A norm over batches, and more tensors put together than XNNPACK takes at once."""
+    """A norm over batches, an activation in place, a function that is composed of others, and more tensors put together
+    than XNNPACK takes at once."""
 
     def __init__(self):
         super().__init__()
@@ -187,33 +189,46 @@ class _Joined(torch.nn.Module):
 
     def forward(self, x):
         x = self.alone(self.norm(self.dense(x))[:, :, None, None])[:, :, 0, 0]
+        x = torch.nn.functional.silu(self.dense(x).relu_())
         return torch.cat([x, x + 1, x * 2, x - 1, x * 3, x + 4], 1)
 
 
-@pytest.mark.heavy
-@pytest.mark.parametrize(("word", "fails"), [("", False), ("batch_norm", True), ("cat", True)])
-def test_the_passes_that_are_left_out_would_have_changed_nothing(monkeypatch, word, fails):
-    """XNNPACK's own list is the oracle; without a pass whose operator is there, what it does not take is left."""
-    from contextlib import nullcontext
-
+def lowered(*ways):
+    """The bytes of a program that is lowered in some of the ways that take less time."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
+    torch.manual_seed(5)
+    program = torch.export.export(_Joined().eval(), (torch.ones(4, 8),))
+    config = EdgeCompileConfig(_check_ir_validity=False)
+    with ExitStack() as stack:
+        for way in ways:
+            stack.enter_context(way())
+        edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], compile_config=config)
+    return bytes(edge.to_executorch().buffer)
+
+
+@pytest.mark.heavy
+def test_what_is_left_out_of_lowering_would_have_changed_nothing():
+    """ExecuTorch's own way is the oracle."""
     from edgewright.converters._executorch import lower
 
-    def lowered(how):
-        torch.manual_seed(5)
-        program = torch.export.export(_Joined().eval(), (torch.ones(4, 8),))
-        config = EdgeCompileConfig(_check_ir_validity=False)
-        with how:
-            edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], compile_config=config)
-        return bytes(edge.to_executorch().buffer)
+    every = lowered()
+    assert lowered(lower._passes_that_find_something) == every
+    assert lowered(lower._decomposed_once) == every
 
-    known = {name: "no such operator" if word and word in had else had for name, had in lower._LOOKED_FOR.items()}
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("word", ["batch_norm", "cat", "relu"])
+def test_a_pass_whose_operator_is_there_is_not_left_out(monkeypatch, word):
+    """Without it, what XNNPACK does not take is left, or an activation by itself."""
+    from edgewright.converters._executorch import lower
+
+    none = ("no such operator",)
+    known = {name: none if word in had else had for name, had in lower._LOOKED_FOR.items()}
     monkeypatch.setattr(lower, "_LOOKED_FOR", known)
-    if fails:
-        with pytest.raises((RuntimeError, ValueError)):
-            lowered(lower._passes_that_find_something())
+    if word == "relu":
+        assert lowered(lower._passes_that_find_something) != lowered()
         return
-    every = lowered(nullcontext())
-    assert lowered(lower._passes_that_find_something()) == every
+    with pytest.raises((RuntimeError, ValueError)):
+        lowered(lower._passes_that_find_something)
