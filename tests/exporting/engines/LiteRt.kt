@@ -18,10 +18,6 @@ class Interpreter(model: ByteBuffer, options: Options) : Closeable {
         fun setNumThreads(count: Int): Options = apply { threads = count }
     }
 
-    class Tensor internal constructor(internal val name: String, private val dims: IntArray) {
-        fun shape(): IntArray = dims
-    }
-
     private class Signature(val key: String, val inputs: List<Tensor>, val outputs: List<Tensor>)
 
     private val file = File.createTempFile("model", ".tflite").apply {
@@ -107,4 +103,8 @@ class Interpreter(model: ByteBuffer, options: Options) : Closeable {
     private fun number(data: ByteArray): Int = wrapped(data).getLong().toInt()
 
     private fun field(value: Int): ByteArray = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(value.toLong()).array()
+}
+
+class Tensor internal constructor(internal val name: String, private val dims: IntArray) {
+    fun shape(): IntArray = dims
 }
