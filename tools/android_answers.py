@@ -1,19 +1,26 @@
 """The Kotlin library on the JVM, held against Python.
 
-    tools/android_answers.py tokens TOKENIZER.json... | answers [FORMAT] | writing | archive BUNDLE...
-    tools/android_answers.py translating [BUNDLE...]
+    tools/android_answers.py tokens TOKENIZER.json... | answers [FORMAT] | writing [FORMAT...] | archive BUNDLE...
+    tools/android_answers.py translating [BUNDLE...] | compiling [Onnx|LiteRt|ExecuTorch...]
 
 `tokens`: ids and offsets of the texts that tools/tokens.py has, for each tokenizer, on every JDK that is found and in a
 Turkish locale, and how long opening and a text take. `answers`: of each task 100 items, for three tokenizers, by ONNX
 Runtime's Java interface and the library that Python has; as tflite or executorch on LiteRT or ExecuTorch, by what
 stands for their Java interfaces over the engine itself. `writing`: what tools/c_writing.py asks of decoders, on all
-three. `translating`: what tools/c_translations.py asks, of its translators and of the given ones. `archive`: archives
-for Android without Gradle, their sizes, an app's Kotlin compiled against them, and golden cases by their classes on
-every JDK. docs/apps.md has the last result. Needs tools/android_setup.
+three. `translating`: what tools/c_translations.py asks, of its translators and of the given ones. These three ask the
+classes that an export of that task ships. `compiling`: the library, the sample and an app's Kotlin, of tasks on each
+engine. `archive`: archives for Android without Gradle, their sizes, an app's Kotlin compiled against them, and golden
+cases by their classes on every JDK. docs/apps.md has the last result.
+
+Needs tools/android_setup. Classes of LiteRT and ExecuTorch are looked for in its build/android, as litert.jar and
+executorch.jar (docs/apps.md says where they come from); an engine without them is asked by classes that were compiled
+against what stands for its own, and is left out of `compiling`.
 """
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import struct
 import subprocess
@@ -53,6 +60,8 @@ from edgewright.errors import InputError  # noqa: E402
 from edgewright.exporting.android import _ASSETS, _ENGINES, export_android, sizes  # noqa: E402
 from edgewright.exporting.c import TASKS  # noqa: E402
 from edgewright.exporting.tokenizer_file import tokenizer_file  # noqa: E402
+
+unlike = functools.partial(c_programs.unlike, whole=True)  # no NUL ends a text of the JVM
 
 
 def runtimes() -> dict[str, Path]:
@@ -136,7 +145,7 @@ def answers(scratch: Path, names: list[str]) -> int:
                     mine = c_programs.answers(ways_of[task], place / "app" / _ASSETS, asked, **options)
                     asking = pipeline.asking(**options)
                     theirs = [asking.answered([asking.task.taken(one)])[0] for one in asked]
-                    said = [c_programs.unlike(task, a, b, given.TOLERANCE) for a, b in zip(mine, theirs, strict=True)]
+                    said = [unlike(task, a, b, given.TOLERANCE) for a, b in zip(mine, theirs, strict=True)]
                     bad = [one for one in said if one]
                     wrong += len(bad)
                     print(family, task, options, f"{len(bad)} of {len(asked)} differ", *bad[:2], flush=True)
@@ -162,6 +171,7 @@ def writing(scratch: Path, names: list[str]) -> int:
 def translating(scratch: Path, bundles: list[str]) -> int:
     """Translations beside Python's; how many are other ones."""
     asked, wrong = load_tool("c_translations"), 0
+    logging.disable()  # what is cut is told of every text
     way = program(scratch, "Writing", "onnx", "translation")
     texts = asked.sentences()
     for bundle in [*asked.bundles(scratch), *map(Path, bundles)]:
@@ -203,14 +213,14 @@ fun whole(model: Edgewright) = model.translate("a", told = { true }).text
 }
 
 
-def compiling(scratch: Path, _: list[str]) -> int:
+def compiling(scratch: Path, engines: list[str]) -> int:
     """The library and the sample of tasks on each engine, against its own classes: how many do not compile.
 
     Warnings count, which a Gradle build would show. On ONNX Runtime each task; on the others, whose sources differ from
     its by how they answer, write and translate, one of each kind.
     """
     wrong = 0
-    for engine in filter(has_classes, kotlin_programs.ENGINES):
+    for engine in filter(has_classes, engines or kotlin_programs.ENGINES):
         alone = TASKS if engine == "Onnx" else CALLS
         for tasks in (*((task,) for task in alone), MIXED, TASKS):
             words = "all" if tasks == TASKS else ", ".join(tasks)
@@ -235,7 +245,7 @@ def archive(scratch: Path, bundles: list[str]) -> int:
     wrong = 0
     for at, bundle in enumerate(bundles):
         out = scratch / str(at)
-        kit = {"kotlinc": kotlin_programs.KIT / "kotlinc", "classpath": kotlin_programs.classpath()}
+        kit = {"kotlinc": kotlin_programs.compiler(scratch / "kotlinc"), "classpath": kotlin_programs.classpath()}
         export_android(bundle, out=out, **kit)  # type: ignore[arg-type]
         jar = kotlin_programs.shipped(out, scratch / f"{at}.jar")
         task = Bundle.open(Path(bundle)).manifest.task
@@ -262,7 +272,7 @@ def checked(program: Path, name: str, assets: Path, bundle: str) -> bool:
         wanted = pipeline.answered([pipeline.task.taken(one) for one in texts])
     mine = c_programs.answers(program, assets, texts)
     task = pipeline.task.name
-    return any(c_programs.unlike(task, a, b, 1e-3) for a, b in zip(mine, wanted, strict=True))
+    return any(unlike(task, a, b, 1e-3) for a, b in zip(mine, wanted, strict=True))
 
 
 def taken(scratch: Path, against: list[Path], task: str, *others: Path) -> bool:
@@ -270,7 +280,7 @@ def taken(scratch: Path, against: list[Path], task: str, *others: Path) -> bool:
     source = scratch / "Caller.kt"
     source.write_text(CALLER % CALLS.get(task, "fun task(model: Edgewright) = model.task"))
     words = ["-no-reflect", "-Werror", "-classpath", os.pathsep.join(map(str, against)), "-d", scratch / "caller.jar"]
-    argv = [kotlin_programs.KIT / "kotlinc", *words, source, *others]
+    argv = [kotlin_programs.compiler(scratch / "kotlinc"), *words, source, *others]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     print(done.stderr, end="", flush=True)
     return done.returncode == 0

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
 import statistics
@@ -291,6 +292,7 @@ def writing(scratch: Path, bundles: list[str]) -> int:
 def translating(scratch: Path, bundles: list[str]) -> int:
     """What translators write beside Python's; how many translations are other ones."""
     wrong, given = 0, load_tool("c_translations")
+    logging.disable()  # what is cut is told of every text
     texts = given.sentences()
     for bundle in [*given.bundles(scratch), *map(Path, bundles)]:
         for artifact in Bundle.open(bundle).artifacts("onnx", None):

@@ -29,6 +29,8 @@ KIT = ROOT / "build" / "android"
 PROJECT = ROOT / "sdk" / "exporting" / "android_project"
 WAYS = ("-no-stdlib", "-no-reflect", "-jvm-target", "1.8", *android._LEAN, "-Werror")
 COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
+SHORT = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx1g")
+"""Of a JVM that is over before its own best code pays: the compiler takes half of the processor's time."""
 LEAN = ROOT / "sdk" / "exporting" / "class_file.py"
 ENGINES = {"Onnx": "onnxruntime-android.jar", "LiteRt": "litert.jar", "ExecuTorch": "executorch.jar"}
 """Of an engine its own Java classes in the kit. There is no package of LiteRT's: they are compiled of its sources."""
@@ -82,7 +84,7 @@ def compiled(engine: str = "Onnx") -> Path:
     if not out.exists():
         own = out.with_name(f"{out.name}.{os.getpid()}")
         against = jars("kotlin/*.jar", "onnxruntime-android.jar", "android.jar")
-        argv = ["java", "-Xmx1g", "-cp", jars("kotlin/*.jar"), COMPILER, *WAYS, "-cp", against, "-d", str(own)]
+        argv = ["java", *SHORT, "-cp", jars("kotlin/*.jar"), COMPILER, *WAYS, "-cp", against, "-d", str(own)]
         done = subprocess.run([*argv, *map(str, every)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         _make_lean(own / "edgewright")
@@ -104,6 +106,14 @@ def shipped(project: Path, out: Path) -> Path:
     with zipfile.ZipFile(project / "edgewright.aar") as archive:
         out.write_bytes(archive.read("classes.jar"))
     return out
+
+
+def compiler(place: Path, *words: str) -> Path:
+    """A Kotlin compiler as a file to be started, which is always given `words`."""
+    argv = ["java", *SHORT, "-cp", f"'{jars('kotlin/*.jar')}'", COMPILER, "-kotlin-home", str(KIT / "home"), *words]
+    place.write_text(f'#!/bin/sh\nexec {" ".join(argv)} "$@"\n')
+    place.chmod(0o755)
+    return place
 
 
 def _programs(engine: str) -> Path:
@@ -137,10 +147,7 @@ def exported(engine: str, tasks: tuple[str, ...]) -> tuple[Path, Path]:
             android._choose_engine(own, engine)
             kotlin_sources.keep_tasks(own, set(tasks))
             (own / android._ASSETS).mkdir(parents=True)
-            kotlinc = own / "kotlinc"
-            kotlinc.write_text(f'#!/bin/sh\nexec {KIT / "kotlinc"} -Werror "$@"\n')
-            kotlinc.chmod(0o755)
-            android._archive(own, str(kotlinc), classpath(engine))
+            android._archive(own, str(compiler(own / "kotlinc", "-Werror")), classpath(engine))
             shipped(own, own / "classes.jar")
             own.rename(out)
         for old in KIT.glob("exported-*"):
