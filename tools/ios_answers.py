@@ -33,6 +33,7 @@ def main() -> int:
     part, *names = sys.argv[1:]
     logging.disable()  # what is cut is told of every text
     asked = load_tool({"writing": "c_writing", "translating": "c_translations"}[part])
+    asked.FORMATS = ("onnx",)  # of bundles that are made for it
     wrong, program = 0, None
     with tempfile.TemporaryDirectory() as scratch:
         for bundle in [*asked.bundles(Path(scratch)), *map(Path, names)]:
