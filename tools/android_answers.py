@@ -1,20 +1,26 @@
 """The Kotlin library on the JVM, held against Python.
 
-    tools/android_answers.py tokens TOKENIZER.json... | answers [FORMAT] | writing | archive BUNDLE...
-    tools/android_answers.py translating [BUNDLE...]
+    tools/android_answers.py tokens TOKENIZER.json... | answers [FORMAT] | writing [FORMAT...] | archive BUNDLE...
+    tools/android_answers.py translating [BUNDLE...] | compiling [Onnx|LiteRt|ExecuTorch...]
 
 `tokens`: ids and offsets of the texts that tools/tokens.py has, for each tokenizer, on every JDK that is found and in a
 Turkish locale, and how long opening and a text take. `answers`: of each task 100 items, for three tokenizers, by ONNX
 Runtime's Java interface and the library that Python has; as tflite or executorch on LiteRT or ExecuTorch, by what
 stands for their Java interfaces over the engine itself. `writing`: what tools/c_writing.py asks of decoders, on all
-three. `translating`: what tools/c_translations.py asks, of its translators and of the given ones. `archive`: archives
-for Android without Gradle, their sizes, an app's Kotlin compiled against them, and golden cases by their classes on
-every JDK. docs/apps.md has the last result. Needs tools/android_setup.
+three. `translating`: what tools/c_translations.py asks, of its translators and of the given ones. These three ask the
+classes that an export of that task ships. `compiling`: the library, the sample and an app's Kotlin, of tasks on each
+engine. `archive`: archives for Android without Gradle, their sizes, an app's Kotlin compiled against them, and golden
+cases by their classes on every JDK. docs/apps.md has the last result.
+
+Needs tools/android_setup. Classes of LiteRT and ExecuTorch are looked for in its build/android, as litert.jar and
+executorch.jar (docs/apps.md says where they come from); an engine without them is asked by classes that were compiled
+against what stands for its own, and is left out of `compiling`.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import functools
+import logging
 import os
 import struct
 import subprocess
@@ -22,10 +28,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 os.environ["TOKENIZERS_PARALLELISM"] = "true"
 ROOT = Path(__file__).parents[1]
@@ -33,6 +35,9 @@ TURKISH = ("-Duser.language=tr", "-Duser.country=TR")
 """Where the lower case of I is another letter."""
 ROUNDS = "4"
 """The first is cold; the best of the others counts."""
+FORMATS = ("onnx", "tflite", "executorch")
+MIXED = ("text-classification", "translation")
+"""What an export of one task with `--tasks` of another has."""
 sys.path[:0] = [
     str(ROOT / "tests" / "exporting"),
     str(ROOT / "tests"),
@@ -46,22 +51,17 @@ import kotlin_programs  # noqa: E402
 import native  # noqa: E402
 import tiny_models  # noqa: E402
 import token_texts  # noqa: E402
+from load_tool import load_tool  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 
 import edgewright  # noqa: E402
 from edgewright.bundle.bundle import Bundle  # noqa: E402
-from edgewright.exporting.android import _ASSETS, export_android, sizes  # noqa: E402
+from edgewright.errors import InputError  # noqa: E402
+from edgewright.exporting.android import _ASSETS, _ENGINES, export_android, sizes  # noqa: E402
+from edgewright.exporting.c import TASKS  # noqa: E402
 from edgewright.exporting.tokenizer_file import tokenizer_file  # noqa: E402
 
-
-def tool(name: str) -> ModuleType:
-    """A tool of this directory, whatever else has its name."""
-    spec = importlib.util.spec_from_file_location(f"tool_{name}", ROOT / "tools" / f"{name}.py")
-    if spec is None or spec.loader is None:
-        raise SystemExit(f"there is no tools/{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+unlike = functools.partial(c_programs.unlike, whole=True)  # no NUL ends a text of the JVM
 
 
 def runtimes() -> dict[str, Path]:
@@ -80,7 +80,7 @@ def tokens(scratch: Path, names: list[str]) -> int:
         backend.no_truncation()
         backend.no_padding()
         added = [token.content for token in backend.get_added_tokens_decoder().values()]
-        for kind, texts in tool("tokens").sets(shared, added).items():
+        for kind, texts in load_tool("tokens").sets(shared, added).items():
             given = b"".join(struct.pack("<I", len(data)) + data for data in map(str.encode, texts))
             wanted = [(right.ids, right.offsets) for right in backend.encode_batch(texts)]
             for java, path in runtimes().items():
@@ -105,25 +105,30 @@ def tokens(scratch: Path, names: list[str]) -> int:
     return wrong
 
 
-def programs(scratch: Path, name: str) -> dict[str, Path]:
-    """A program for each format."""
-    server = ROOT / "tests" / "exporting" / "executorch_server.py"
-    needs: dict[str, dict[str, object]] = {
-        "onnx": {},
-        "tflite": {"EW_RUNNER": native.compiled(scratch / "run"), "EW_ENGINE": native.engine()},
-        "executorch": {"EW_PYTHON": sys.executable, "EW_SERVER": server},
-    }
-    engines = {"onnx": "Onnx", "tflite": "LiteRt", "executorch": "ExecuTorch"}
-    return {
-        kind: kotlin_programs.program(scratch / kind, name, ways=TURKISH, engine=engine, needs=needs[kind])
-        for kind, engine in engines.items()
-    }
+def has_classes(engine: str) -> bool:
+    """Whether an engine's own Java classes are in the kit."""
+    return (kotlin_programs.KIT / kotlin_programs.ENGINES[engine]).is_file()
+
+
+def program(scratch: Path, name: str, kind: str, task: str) -> Path:
+    """A program for a format, on the classes that an export of its task ships, if the kit has its engine's own."""
+    engine = _ENGINES[kind]
+    needs: dict[str, object] = {}
+    if kind == "tflite":
+        needs = {"EW_RUNNER": native.compiled(scratch / "run"), "EW_ENGINE": native.engine()}
+    elif kind == "executorch":
+        server = ROOT / "tests" / "exporting" / "executorch_server.py"
+        needs = {"EW_PYTHON": sys.executable, "EW_SERVER": server}
+    shipped = kotlin_programs.exported(engine, (task,))[1] if has_classes(engine) else None
+    print(f"{name} of {task} on {engine}: {'shipped classes' if shipped else 'classes of all tasks'}", flush=True)
+    place = scratch / f"{name}-{kind}-{task}"
+    return kotlin_programs.program(place, name, ways=TURKISH, engine=engine, needs=needs, shipped=shipped)
 
 
 def answers(scratch: Path, names: list[str]) -> int:
     """Every task's answers beside Python's; how many are other ones."""
-    wrong, given, kind = 0, tool("c_answers"), (names or ["onnx"])[0]
-    program = programs(scratch, "Answers")[kind]
+    wrong, given, kind = 0, load_tool("c_answers"), (names or ["onnx"])[0]
+    ways_of = {task: program(scratch, "Answers", kind, task) for task in given.TASKS}
     for family in given.FAMILIES:
         for task, ways in given.TASKS.items():
             place = scratch / family / task
@@ -137,19 +142,20 @@ def answers(scratch: Path, names: list[str]) -> int:
             with edgewright.load(bundle, careful=False) as pipeline:
                 asked = given.items(task, pipeline.tokenizer.mask_token if task == "fill-mask" else "")
                 for options in ways:
-                    mine = c_programs.answers(program, place / "app" / _ASSETS, asked, **options)
+                    mine = c_programs.answers(ways_of[task], place / "app" / _ASSETS, asked, **options)
                     asking = pipeline.asking(**options)
                     theirs = [asking.answered([asking.task.taken(one)])[0] for one in asked]
-                    said = [c_programs.unlike(task, a, b, given.TOLERANCE) for a, b in zip(mine, theirs, strict=True)]
+                    said = [unlike(task, a, b, given.TOLERANCE) for a, b in zip(mine, theirs, strict=True)]
                     bad = [one for one in said if one]
                     wrong += len(bad)
                     print(family, task, options, f"{len(bad)} of {len(asked)} differ", *bad[:2], flush=True)
     return wrong
 
 
-def writing(scratch: Path, _: list[str]) -> int:
+def writing(scratch: Path, names: list[str]) -> int:
     """Answers of decoders beside Python's; how many are other ones."""
-    asked, wrong, ways = tool("c_writing"), 0, programs(scratch, "Writing")
+    asked, wrong = load_tool("c_writing"), 0
+    ways = {kind: program(scratch, "Writing", kind, "text-generation") for kind in (names or FORMATS)}
     asked.FORMATS = tuple(ways)
     for bundle in asked.bundles(scratch):
         for artifact in Bundle.open(bundle).manifest.artifacts:
@@ -164,15 +170,16 @@ def writing(scratch: Path, _: list[str]) -> int:
 
 def translating(scratch: Path, bundles: list[str]) -> int:
     """Translations beside Python's; how many are other ones."""
-    asked, wrong = tool("c_translations"), 0
-    program = kotlin_programs.program(scratch / "writing", "Writing", ways=TURKISH)
+    asked, wrong = load_tool("c_translations"), 0
+    logging.disable()  # what is cut is told of every text
+    way = program(scratch, "Writing", "onnx", "translation")
     texts = asked.sentences()
     for bundle in [*asked.bundles(scratch), *map(Path, bundles)]:
         for artifact in Bundle.open(bundle).artifacts("onnx", None):
             out = scratch / "app" / bundle.name / artifact.precision
             out.parent.mkdir(parents=True, exist_ok=True)
             export_android(bundle, out=out, precision=artifact.precision)
-            count, bad = asked.compared(program, bundle, artifact, out / _ASSETS, texts)
+            count, bad = asked.compared(way, bundle, artifact, out / _ASSETS, texts)
             wrong += bad
             print(f"{bundle.name} {artifact.key}: {bad} of {count} translations differ", flush=True)
     return wrong
@@ -206,6 +213,30 @@ fun whole(model: Edgewright) = model.translate("a", told = { true }).text
 }
 
 
+def compiling(scratch: Path, engines: list[str]) -> int:
+    """The library and the sample of tasks on each engine, against its own classes: how many do not compile.
+
+    Warnings count, which a Gradle build would show. On ONNX Runtime each task; on the others, whose sources differ from
+    its by how they answer, write and translate, one of each kind.
+    """
+    wrong = 0
+    for engine in filter(has_classes, engines or kotlin_programs.ENGINES):
+        alone = TASKS if engine == "Onnx" else CALLS
+        for tasks in (*((task,) for task in alone), MIXED, TASKS):
+            words = "all" if tasks == TASKS else ", ".join(tasks)
+            try:
+                project, jar = kotlin_programs.exported(engine, tasks)
+            except InputError as error:
+                wrong += 1
+                print(f"{engine}, {words}: {error}", flush=True)
+                continue
+            sample = sorted((project / "sample").rglob("*.kt"))
+            good = taken(scratch, [jar, *kotlin_programs.classpath(engine)], tasks[0], *sample)
+            wrong += not good
+            print(f"{engine}, {words}: classes.jar {jar.stat().st_size}, {'good' if good else 'not good'}", flush=True)
+    return wrong
+
+
 def archive(scratch: Path, bundles: list[str]) -> int:
     """The archives of bundles, by the compiler alone: their sizes, and answers of their classes.
 
@@ -214,12 +245,14 @@ def archive(scratch: Path, bundles: list[str]) -> int:
     wrong = 0
     for at, bundle in enumerate(bundles):
         out = scratch / str(at)
-        kit = {"kotlinc": kotlin_programs.KIT / "kotlinc", "classpath": kotlin_programs.classpath()}
+        kit = {"kotlinc": kotlin_programs.compiler(scratch / "kotlinc"), "classpath": kotlin_programs.classpath()}
         export_android(bundle, out=out, **kit)  # type: ignore[arg-type]
         jar = kotlin_programs.shipped(out, scratch / f"{at}.jar")
         task = Bundle.open(Path(bundle)).manifest.task
         print(f"{bundle}, {task}, classes.jar {jar.stat().st_size}: {sizes(out)}", flush=True)
-        wrong += not taken(scratch, jar, task)
+        good = taken(scratch, [jar, *kotlin_programs.classpath()], task)
+        print("  an app's Kotlin compiles" if good else "  no app's Kotlin compiles", flush=True)
+        wrong += not good
         for java, path in runtimes().items():
             ways = {"java": str(path), "ways": TURKISH, "shipped": jar}
             name = "Writing" if task in CALLS and task != "text-classification" else "Answers"
@@ -239,26 +272,17 @@ def checked(program: Path, name: str, assets: Path, bundle: str) -> bool:
         wanted = pipeline.answered([pipeline.task.taken(one) for one in texts])
     mine = c_programs.answers(program, assets, texts)
     task = pipeline.task.name
-    return any(c_programs.unlike(task, a, b, 1e-3) for a, b in zip(mine, wanted, strict=True))
+    return any(unlike(task, a, b, 1e-3) for a, b in zip(mine, wanted, strict=True))
 
 
-def taken(scratch: Path, jar: Path, task: str) -> bool:
-    """Whether Kotlin's compiler takes what an app calls of a library."""
+def taken(scratch: Path, against: list[Path], task: str, *others: Path) -> bool:
+    """Whether Kotlin's compiler takes what an app calls of a library, and other sources, without a warning."""
     source = scratch / "Caller.kt"
-    source.write_text(CALLER % CALLS.get(task, ""))
-    against = os.pathsep.join(map(str, [jar, *kotlin_programs.classpath()]))
-    argv = [
-        kotlin_programs.KIT / "kotlinc",
-        "-no-reflect",
-        "-Werror",
-        "-classpath",
-        against,
-        "-d",
-        scratch / "caller.jar",
-        source,
-    ]
+    source.write_text(CALLER % CALLS.get(task, "fun task(model: Edgewright) = model.task"))
+    words = ["-no-reflect", "-Werror", "-classpath", os.pathsep.join(map(str, against)), "-d", scratch / "caller.jar"]
+    argv = [kotlin_programs.compiler(scratch / "kotlinc"), *words, source, *others]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    print("  an app's Kotlin compiles" if done.returncode == 0 else done.stderr, flush=True)
+    print(done.stderr, end="", flush=True)
     return done.returncode == 0
 
 
@@ -271,6 +295,7 @@ def main() -> int:
         "answers": answers,
         "writing": writing,
         "translating": translating,
+        "compiling": compiling,
         "archive": archive,
     }
     with tempfile.TemporaryDirectory() as scratch:

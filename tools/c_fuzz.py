@@ -1,13 +1,15 @@
 """libFuzzer on the C core, with AddressSanitizer and UBSan: `SECONDS=600 tools/c_fuzz.py ASSETS...`, on one core.
 
 Texts through a tokenizer of each of the assets that `export c` wrote, and back; settings, messages and model.txt; bytes
-for a tokenizer.bin. It wants clang with libFuzzer (Debian's libclang-rt-dev); CLANG says how it is called.
+for a tokenizer.bin; of a translator's assets translations too, by ONNX Runtime or LiteRT as the wheels have them. It
+wants clang with libFuzzer (Debian's libclang-rt-dev); CLANG says how it is called.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -20,6 +22,7 @@ LONGEST = 4096
 """Bytes of an input: more finds nothing that these do not, and takes longer."""
 sys.path.insert(0, str(ROOT / "tests" / "exporting"))
 
+import c_programs  # noqa: E402
 import token_texts  # noqa: E402
 
 SETTINGS = {
@@ -37,8 +40,9 @@ def seeds(assets: Path, out: Path) -> None:
     given += [
         b"\2\0" + json.dumps(one, ensure_ascii=at > 0).encode() for one in (SETTINGS, MESSAGES) for at in range(2)
     ]
+    settings = re.sub(rb"\n(letter|lower) [^\n]*", rb"\n\1 41-5a,61-7a", (assets / "model.txt").read_bytes())
     given += [
-        b"\1\0" + (assets / "model.txt").read_bytes(),
+        b"\1\0" + settings,
         b"\0\0" + (assets / "tokenizer.bin").read_bytes()[:LONGEST],
     ]
     for at, data in enumerate(given):
@@ -61,6 +65,8 @@ def main() -> int:
             share = SECONDS // len(sys.argv[1:])
             asked = [f"-max_total_time={share}", f"-max_len={LONGEST}", "-timeout=20", "-print_final_stats=1"]
             known = {**os.environ, "EW_FUZZ": str(assets / "tokenizer.bin"), "ASAN_OPTIONS": "detect_leaks=1"}
+            if "\ntask translation\n" in (assets / "model.txt").read_text(encoding="utf-8"):
+                known["EW_ENGINE"] = str(c_programs.engine(assets))
             done = subprocess.run([program, *asked, corpus], env=known, capture_output=True, text=True, check=False)
             if done.returncode:
                 print(done.stderr[-6000:])

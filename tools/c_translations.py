@@ -4,7 +4,7 @@ Made for it are tiny random translators of Marian's and T5's kinds, and one with
 ONNX Runtime and for LiteRT; bundles that are given are asked in the same way. A hundred sentences each, at every
 precision: greedy, with 4 beams, with 3 that stop early, with 5 that never do and a penalty, cut short, and by whole
 lines. Sentences are of Tatoeba, where ../shared has it; beside them stand texts whose punctuation is made up, and long
-ones. docs/apps.md has the last result.
+ones. KINDS=t5,opus makes these alone, EVERY_NTH=5 asks so many fewer texts. docs/apps.md has the last result.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ DATA = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
 FORMATS = ("onnx", "tflite")
 SENTENCES = 100
 HARD = 40
+EVERY_NTH = int(os.environ.get("EVERY_NTH", "1"))
 EVERY = 1777
 """Of Tatoeba's pairs, which rise by length, one in so many."""
 WAYS: tuple[dict[str, Any], ...] = (
@@ -70,7 +71,8 @@ PARTS = (
 def bundles(scratch: Path, formats: Sequence[str] = ("onnx",)) -> list[Path]:
     """What is made for it."""
     made = []
-    for kind in (*translators.KINDS, "opus"):
+    named = os.environ.get("KINDS", "")
+    for kind in named.split(",") if named else (*translators.KINDS, "opus"):
         source = scratch / "sources" / kind
         if kind == "opus":
             translators.opus(source)
@@ -124,7 +126,8 @@ def asked_of(translator: Any, texts: list[str]) -> list[str]:
     draws = np.random.default_rng(7)
     hard = ["".join(draws.choice(PARTS, 30)) for _ in range(HARD)]
     long = [" ".join(texts)[: 4 * translator.model.context].replace(".", ","), "x" * 3 * translator.model.context]
-    return [*texts, *TEXTS, *hard, *long] + [LANGUAGE] * (">>es<<" in translator.tokenizer.vocabulary)
+    asked = [*texts, *TEXTS, *hard, *long] + [LANGUAGE] * (">>es<<" in translator.tokenizer.vocabulary)
+    return asked[::EVERY_NTH]
 
 
 def translated(translator: Any, text: str, way: dict[str, Any]) -> tuple[list[int], list[str]]:

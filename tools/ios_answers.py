@@ -10,20 +10,16 @@ result. Needs tools/swift_setup.
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "exporting")]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "exporting"), str(ROOT / "tools")]
 
 import swift_programs  # noqa: E402
+from load_tool import load_tool  # noqa: E402
 
 from edgewright.bundle.bundle import Bundle  # noqa: E402
 from edgewright.exporting.ios import export_ios  # noqa: E402
@@ -31,22 +27,13 @@ from edgewright.exporting.ios import export_ios  # noqa: E402
 ASSETS = Path("Sources", "Edgewright", "assets")
 
 
-def tool(name: str) -> ModuleType:
-    """A tool of this directory, whatever else has its name."""
-    spec = importlib.util.spec_from_file_location(f"tool_{name}", ROOT / "tools" / f"{name}.py")
-    if spec is None or spec.loader is None:
-        raise SystemExit(f"there is no tools/{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def main() -> int:
     if why := swift_programs.missing():
         raise SystemExit(why)
     part, *names = sys.argv[1:]
     logging.disable()  # what is cut is told of every text
-    asked = tool({"writing": "c_writing", "translating": "c_translations"}[part])
+    asked = load_tool({"writing": "c_writing", "translating": "c_translations"}[part])
+    asked.FORMATS = ("onnx",)  # of bundles that are made for it
     wrong, program = 0, None
     with tempfile.TemporaryDirectory() as scratch:
         for bundle in [*asked.bundles(Path(scratch)), *map(Path, names)]:

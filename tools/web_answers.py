@@ -2,7 +2,7 @@
 
     tools/web_answers.py starts|tokens|answers DEMO_BUNDLE TOKENIZER.json...
     tools/web_answers.py writing BUNDLE_OF_A_DECODER...
-    tools/web_answers.py translating BUNDLE_OF_A_TRANSLATOR...
+    tools/web_answers.py translating [BUNDLE_OF_A_TRANSLATOR...]
 
 Ids and offsets of the texts that tools/tokens.py has, for each tokenizer; answers of each task, 100 items, for three
 tokenizers; and of the demo bundle how long a first answer takes, with and without cross-origin isolation, a secure
@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import json
+import logging
 import os
 import shutil
 import statistics
@@ -53,6 +53,7 @@ import onnx  # noqa: E402
 import tiny_models  # noqa: E402
 import token_texts  # noqa: E402
 import web_pages  # noqa: E402
+from load_tool import load_tool  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 
 import edgewright  # noqa: E402
@@ -64,16 +65,6 @@ from edgewright.exporting.tokenizer_file import tokenizer_file  # noqa: E402
 engine = next(
     (one.parent for one in ROOT.glob("build/onnxruntime-web/ort-wasm-simd-threaded.mjs")), None
 )  # else by npm
-
-
-def tool(name: str) -> ModuleType:
-    """A tool of this directory, whatever else has its name."""
-    spec = importlib.util.spec_from_file_location(f"tool_{name}", ROOT / "tools" / f"{name}.py")
-    if spec is None or spec.loader is None:
-        raise SystemExit(f"there is no tools/{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class Site:
@@ -194,7 +185,7 @@ def tokens(site: Path, scratch: Path, names: list[str]) -> int:
         backend.no_truncation()
         backend.no_padding()
         added = [token.content for token in backend.get_added_tokens_decoder().values()]
-        for kind, texts in tool("tokens").sets(shared, added).items():
+        for kind, texts in load_tool("tokens").sets(shared, added).items():
             with serving(place) as server:
                 server.texts = [texts[at : at + BATCH] for at in range(0, len(texts), BATCH)]
                 said = server.ask(scratch / "profile", kind="tokens", batches=len(server.texts))
@@ -218,7 +209,7 @@ def tokens(site: Path, scratch: Path, names: list[str]) -> int:
 
 def answers(scratch: Path) -> int:
     """Every task's answers beside Python's; how many are other ones."""
-    wrong, given = 0, tool("c_answers")
+    wrong, given = 0, load_tool("c_answers")
     for family in given.FAMILIES:
         for task, ways in given.TASKS.items():
             place = scratch / family / task
@@ -286,7 +277,7 @@ def starts(site: Path, scratch: Path) -> int:
 
 def writing(scratch: Path, bundles: list[str]) -> int:
     """What decoders write beside Python's; how many answers are other ones."""
-    wrong, given = 0, tool("c_writing")
+    wrong, given = 0, load_tool("c_writing")
     for bundle in map(Path, bundles):
         for artifact in Bundle.open(bundle).manifest.artifacts:
             if artifact.format == "onnx":
@@ -300,7 +291,8 @@ def writing(scratch: Path, bundles: list[str]) -> int:
 
 def translating(scratch: Path, bundles: list[str]) -> int:
     """What translators write beside Python's; how many translations are other ones."""
-    wrong, given = 0, tool("c_translations")
+    wrong, given = 0, load_tool("c_translations")
+    logging.disable()  # what is cut is told of every text
     texts = given.sentences()
     for bundle in [*given.bundles(scratch), *map(Path, bundles)]:
         for artifact in Bundle.open(bundle).artifacts("onnx", None):
@@ -416,12 +408,12 @@ def written(given: ModuleType, bundle: Path, precision: str, site: Path, profile
 
 
 def main() -> int:
-    part, bundle, *names = sys.argv[1:]
+    part, *names = sys.argv[1:]
     with tempfile.TemporaryDirectory() as place:
         scratch = Path(place)
         if part in ("writing", "translating"):
-            return int({"writing": writing, "translating": translating}[part](scratch, [bundle, *names]) > 0)
-        web.export_web(bundle, out=scratch / "site", precision="int8", engine=engine)
+            return int({"writing": writing, "translating": translating}[part](scratch, names) > 0)
+        web.export_web(names.pop(0), out=scratch / "site", precision="int8", engine=engine)
         parts = {
             "starts": lambda: starts(scratch / "site", scratch),
             "tokens": lambda: tokens(scratch / "site", scratch, names),

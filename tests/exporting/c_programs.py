@@ -109,8 +109,8 @@ def rows(task: str, answer: Any) -> list[dict[str, Any]]:
     return [{names.get(name, name): value for name, value in one.items()} for one in every]
 
 
-def unlike(task: str, mine: dict[str, Any], theirs: Any, tolerance: float) -> str:
-    """What is different about the answers to an item, "" for nothing."""
+def unlike(task: str, mine: dict[str, Any], theirs: Any, tolerance: float, *, whole: bool = False) -> str:
+    """What is different about the answers to an item, "" for nothing; a NUL ends a text that is not `whole`."""
     if mine["code"]:
         return str(mine["why"])
     if task == "feature-extraction":
@@ -121,7 +121,7 @@ def unlike(task: str, mine: dict[str, Any], theirs: Any, tolerance: float) -> st
         return f"{len(mine['items'])} items, not {len(wanted)}"
     for got, want in zip(mine["items"], wanted, strict=True):
         for name, value in want.items():
-            text = value.split("\0")[0] if isinstance(value, str) else value  # where a text of C ends
+            text = value.split("\0")[0] if isinstance(value, str) and not whole else value
             same = math.isclose(got[name], value, abs_tol=tolerance) if name == "score" else got[name] == text
             if not same:
                 return f"{name} is {got[name]!r}, not {value!r}"

@@ -1,21 +1,49 @@
 /* What libFuzzer asks of the C core, built of edgewright.c and ew_tokenizer.c: the first byte says whether the rest is a
- * text, sentences, JSON or a file. EW_FUZZ names a tokenizer.bin. What it holds: no token lies outside the text, the way back keeps
- * to its room, a stream gives what decoding at once gives, and nothing is read or written where it must not. */
+ * text, sentences, JSON or a file. EW_FUZZ names a tokenizer.bin; beside it is a translator where EW_ENGINE names its engine, which
+ * then has texts to translate, too. What it holds: no token lies outside the text, the way back keeps to its room, a stream gives
+ * what decoding at once gives, a translation is the same whatever was translated before it, and nothing is read or written where it
+ * must not. */
 #include "edgewright.c"
 
+#include <dirent.h>
+
 static ew_tokenizer *known;
-static char place[64], file[96];
+static ew_model *translates;
+static char *engine, place[64], file[96], whole[80]; /* whole: a directory of what the translator's has but for model.txt */
 
 int LLVMFuzzerInitialize(int *count, char ***words);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static void link_files(const char *assets)
+{
+    char from[4096], to[4096];
+    DIR *all = opendir(assets);
+    snprintf(whole, sizeof whole, "%s.whole", place);
+    mkdir(whole, 0700);
+    for (struct dirent *one; all && (one = readdir(all));)
+        if (*one->d_name != '.' && strcmp(one->d_name, "model.txt")) {
+            snprintf(from, sizeof from, "%s/%s", assets, one->d_name), snprintf(to, sizeof to, "%s/%s", whole, one->d_name);
+            if (symlink(from, to))
+                abort();
+        }
+    closedir(all);
+}
 
 int LLVMFuzzerInitialize(int *count, char ***words)
 {
     (void)count, (void)words;
     snprintf(place, sizeof place, "/dev/shm/ew_fuzz.%ld", (long)getpid());
     mkdir(place, 0700);
-    if (ew_tokenizer_open(&known, getenv("EW_FUZZ")))
+    char *of = getenv("EW_FUZZ"), *assets = strdup(of), why[EW_WHY];
+    if (ew_tokenizer_open(&known, of))
         abort();
+    *strrchr(assets, '/') = 0;
+    if ((engine = getenv("EW_ENGINE"))) {
+        if (ew_open(&translates, assets, &(ew_options){engine, 1, 0}, why))
+            fprintf(stderr, "%s\n", why), abort();
+        link_files(assets);
+    }
+    free(assets);
     return 0;
 }
 
@@ -108,6 +136,44 @@ static void sentences_of(const uint8_t *data, size_t n, unsigned fits)
     free(copy), free(l.letter.ends), free(l.lower.ends);
 }
 
+typedef struct {
+    words all;
+    size_t pieces, most; /* of them 0 for all */
+} gathered;
+
+static int gather_piece(void *user, const char *piece, size_t n)
+{
+    gathered *g = user;
+    held(strlen(piece) == n && !gather(&g->all, piece, n));
+    return ++g->pieces == g->most;
+}
+
+/* With so many beams; the model's own rules beside. */
+static int translated(const char *text, unsigned beams, unsigned how, gathered *g)
+{
+    char asked[128];
+    snprintf(asked, sizeof asked, "{\"num_beams\": %u, \"max_new_tokens\": %u, \"split\": %s}", beams, 1 + how % 12, how & 16 ? "true" : "false");
+    ew_stats stats;
+    int code = ew_translate(translates, text, asked, gather_piece, g, &stats);
+    held(!code || code == EW_ARGUMENT || code == EW_NO_ROOM);
+    held(!code || *stats.why);
+    for (size_t i = 0; i < stats.tokens; i++)
+        held(stats.ids[i] >= 0 && (size_t)stats.ids[i] < ew_vocabulary(known));
+    return code;
+}
+
+/* The same again after another one, with more beams or fewer, that is left after a piece. */
+static void translate(const char *text, unsigned how)
+{
+    gathered first = {{0}, 0, 0}, other = {{0}, 0, 1}, again = {{0}, 0, 0};
+    unsigned beams = 1 + (how >> 5) % 6;
+    int code = translated(text, beams, how, &first);
+    translated(text, 1 + beams % 6, ~how, &other);
+    held(translated(text, beams, how, &again) == code && first.all.n == again.all.n);
+    held(!first.all.n || !memcmp(first.all.bytes, again.all.bytes, first.all.n));
+    free(first.all.bytes), free(other.all.bytes), free(again.all.bytes);
+}
+
 static void file_of(const char *name, const uint8_t *data, size_t n)
 {
     snprintf(file, sizeof file, "%s/%s", place, name);
@@ -123,6 +189,24 @@ static void file_of(const char *name, const uint8_t *data, size_t n)
     ew_tokenizer_close(t);
 }
 
+/* A translator's model.txt beside its other files: what opens translates, or says why not. */
+static void settings_of(const uint8_t *data, size_t n)
+{
+    snprintf(file, sizeof file, "%s/model.txt", whole);
+    FILE *out = fopen(file, "wb");
+    held(out && fwrite(data, 1, n, out) == n && !fclose(out));
+    ew_model *model = NULL;
+    ew_stats stats;
+    char why[EW_WHY] = "";
+    gathered all = {{0}, 0, 0};
+    if (ew_open(&model, whole, &(ew_options){engine, 1, 0}, why))
+        held(*why);
+    else if (ew_translate(model, "Turn on the lights. No.", "{\"max_new_tokens\": 3, \"num_beams\": 2}", gather_piece, &all, &stats))
+        held(*stats.why);
+    free(all.all.bytes);
+    ew_close(model);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     if (n < 2 || n > 1 << 16)
@@ -135,7 +219,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         file_of("tokenizer.bin", data + 2, n - 2);
         break;
     case 1:
-        file_of("model.txt", data + 2, n - 2);
+        if (translates)
+            settings_of(data + 2, n - 2);
+        else
+            file_of("model.txt", data + 2, n - 2);
         break;
     case 2:
         json_of(text);
@@ -143,6 +230,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     case 3:
         sentences_of(data + 2, n - 2, data[1]);
         break;
+    case 4:
+        if (translates && n < 300) { /* each token is a run of the engine */
+            translate(text, data[1]);
+            break;
+        } /* fall through */
     default:
         text_of(data + 2, n - 2, data[1]);
     }

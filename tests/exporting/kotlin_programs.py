@@ -10,15 +10,15 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from c_programs import engine as library
 
-from edgewright.exporting import android
+from edgewright.exporting import android, kotlin_sources
 from edgewright.exporting.class_file import lean_class
-from edgewright.exporting.kotlin_sources import public_classes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,11 @@ KIT = ROOT / "build" / "android"
 PROJECT = ROOT / "sdk" / "exporting" / "android_project"
 WAYS = ("-no-stdlib", "-no-reflect", "-jvm-target", "1.8", *android._LEAN, "-Werror")
 COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
+SHORT = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx1g")
+"""Of a JVM that is over before its own best code pays: the compiler takes half of the processor's time."""
 LEAN = ROOT / "sdk" / "exporting" / "class_file.py"
+ENGINES = {"Onnx": "onnxruntime-android.jar", "LiteRt": "litert.jar", "ExecuTorch": "executorch.jar"}
+"""Of an engine its own Java classes in the kit. There is no package of LiteRT's: they are compiled of its sources."""
 FORWARD = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -80,21 +84,21 @@ def compiled(engine: str = "Onnx") -> Path:
     if not out.exists():
         own = out.with_name(f"{out.name}.{os.getpid()}")
         against = jars("kotlin/*.jar", "onnxruntime-android.jar", "android.jar")
-        argv = ["java", "-Xmx1g", "-cp", jars("kotlin/*.jar"), COMPILER, *WAYS, "-cp", against, "-d", str(own)]
+        argv = ["java", *SHORT, "-cp", jars("kotlin/*.jar"), COMPILER, *WAYS, "-cp", against, "-d", str(own)]
         done = subprocess.run([*argv, *map(str, every)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         _make_lean(own / "edgewright")
-        for old in KIT.glob(f"{out.name.partition('-')[0]}-*"):
+        for old in [*KIT.glob(f"{engine}-*"), *KIT.glob(f"programs-{engine}-*")]:
             if old != own:
                 shutil.rmtree(old, ignore_errors=True)
         own.rename(out)
     return out
 
 
-def classpath() -> list[Path]:
+def classpath(engine: str = "Onnx") -> list[Path]:
     """What an export's compiler compiles the library against."""
     coroutines = sorted(KIT.glob("kotlin/kotlin-jupyter*.jar"))  # which has them
-    return [*coroutines, KIT / "android.jar", KIT / "onnxruntime-android.jar"]
+    return [*coroutines, KIT / "android.jar", KIT / ENGINES[engine]]
 
 
 def shipped(project: Path, out: Path) -> Path:
@@ -102,6 +106,54 @@ def shipped(project: Path, out: Path) -> Path:
     with zipfile.ZipFile(project / "edgewright.aar") as archive:
         out.write_bytes(archive.read("classes.jar"))
     return out
+
+
+def compiler(place: Path, *words: str) -> Path:
+    """A Kotlin compiler as a file to be started, which is always given `words`."""
+    argv = ["java", *SHORT, "-cp", f"'{jars('kotlin/*.jar')}'", COMPILER, "-kotlin-home", str(KIT / "home"), *words]
+    place.write_text(f'#!/bin/sh\nexec {" ".join(argv)} "$@"\n')
+    place.chmod(0o755)
+    return place
+
+
+def _programs(engine: str) -> Path:
+    """The classes of the tests' programs and of what stands for an engine, without those of the library."""
+    classes = compiled(engine)
+    out = classes.with_name(f"programs-{classes.name}")
+    if not out.exists():
+        own = out.with_name(f"{out.name}.{os.getpid()}")
+        shutil.copytree(classes, own)
+        for path in of_library(own):
+            path.unlink()
+        own.rename(out)
+    return out
+
+
+def exported(engine: str, tasks: tuple[str, ...]) -> tuple[Path, Path]:
+    """What `--kotlinc` makes of an engine and tasks, whatever the bundle: the project and its archive's classes.
+
+    They are made once for each state of the sources; a warning of the compiler's is an error.
+    """
+    made_of = [path for path in PROJECT.rglob("*") if path.is_file()]
+    made_of += [PROJECT.with_name(f"{name}.py") for name in ("android", "class_file", "kotlin_sources")]
+    state = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(made_of))).hexdigest()[:16]
+    every = KIT / f"exported-{state}"
+    out = every / f"{engine}-{hashlib.sha256(repr(tasks).encode()).hexdigest()[:16]}"
+    if not out.exists():
+        every.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=every) as scratch:
+            own = Path(scratch, "project")
+            shutil.copytree(PROJECT, own)
+            android._choose_engine(own, engine)
+            kotlin_sources.keep_tasks(own, set(tasks))
+            (own / android._ASSETS).mkdir(parents=True)
+            android._archive(own, str(compiler(own / "kotlinc", "-Werror")), classpath(engine))
+            shipped(own, own / "classes.jar")
+            own.rename(out)
+        for old in KIT.glob("exported-*"):
+            if old != every:
+                shutil.rmtree(old, ignore_errors=True)
+    return out, out / "classes.jar"
 
 
 def of_library(classes: Path) -> dict[Path, str]:
@@ -118,7 +170,7 @@ def _source(data: bytes) -> str:
 
 
 def _make_lean(classes: Path) -> None:
-    public = public_classes(PROJECT) | public_classes(HERE)
+    public = kotlin_sources.public_classes(PROJECT) | kotlin_sources.public_classes(HERE)
     for path in classes.glob("*.class"):
         lean = lean_class(path.read_bytes(), public=path.stem.partition("$")[0] in public)
         if lean is None:
@@ -139,11 +191,12 @@ def program(
 ) -> Path:
     """A program of the tests' sources, `Tokens` or another, as a file to be started; `needs` is its environment.
 
-    `shipped` is a jar of an export, of which the program then takes the library's classes.
+    `shipped` is a jar of an export, which is then all that the program has of the library.
     """
     argv = [java, *ways, f"-Donnxruntime.native.path={_forward()}", "-cp"]
     kept = jars("kotlin/kotlin-stdlib*", "kotlin/kotlin-jupyter*", "onnxruntime.jar", "json.jar")
-    argv += [os.pathsep.join(map(str, [*([shipped] if shipped else []), compiled(engine), kept]))]
+    own = [shipped, _programs(engine)] if shipped else [compiled(engine)]
+    argv += [os.pathsep.join(map(str, [*own, kept]))]
     names = [f"export {name}={value}" for name, value in (needs or {"EW_ENGINE": library()}).items()]
     lines = ["#!/bin/sh", *names, f'exec {" ".join(argv)} edgewright.{name}Kt "$@"', ""]
     place.write_text("\n".join(lines))

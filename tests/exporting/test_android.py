@@ -1,5 +1,6 @@
 """The Gradle project for Android: its Kotlin, compiled against Android's classes and run on the JVM, beside Python."""
 
+import functools
 import io
 import json
 import os
@@ -33,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 MOST_CLASSES = 150_000
 """Bytes of classes.jar of a library with one task: what an app may well spend on it."""
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC")
+unlike = functools.partial(c_programs.unlike, whole=True)  # no NUL ends a text of the JVM
 TURKISH = ("-Duser.language=tr", "-Duser.country=TR")
 """Where the lower case of I is another letter, and 0.5 is written 0,5."""
 
@@ -171,7 +173,7 @@ def test_answers_are_those_of_python(family, task, labels, options, made, progra
     with edgewright.load(place / "bundle", careful=False, **options) as pipeline:
         wanted = pipeline.answered([pipeline.task.taken(one) for one in items])
     pairs = zip(found, wanted, strict=True)
-    assert [why for mine, theirs in pairs if (why := c_programs.unlike(task, mine, theirs, 2e-6))] == []
+    assert [why for mine, theirs in pairs if (why := unlike(task, mine, theirs, 2e-6))] == []
 
 
 @pytest.mark.slow
@@ -200,7 +202,8 @@ def test_the_archive_of_one_task_is_small_and_answers_as_python_does(made, progr
     """The real compiler's classes, as they are shipped."""
     program("Answers")  # or it says why it cannot
     place = made("bert", "text-classification", ("good", "bad"))
-    asked = [str(place / "bundle"), "--out", str(tmp_path / "app"), "--kotlinc", str(kotlin_programs.KIT / "kotlinc")]
+    kotlinc = kotlin_programs.compiler(tmp_path / "kotlinc")
+    asked = [str(place / "bundle"), "--out", str(tmp_path / "app"), "--kotlinc", str(kotlinc)]
     asked += ["--classpath", os.pathsep.join(map(str, kotlin_programs.classpath()))]
     done = CliRunner().invoke(command, asked, catch_exceptions=False)
     assert done.exit_code == 0
@@ -218,9 +221,7 @@ def test_the_archive_of_one_task_is_small_and_answers_as_python_does(made, progr
     with edgewright.load(place / "bundle", careful=False, top_k=2) as pipeline:
         wanted = pipeline.answered([pipeline.task.taken(one) for one in items])
     pairs = zip(found, wanted, strict=True)
-    assert [
-        why for mine, theirs in pairs if (why := c_programs.unlike("text-classification", mine, theirs, 2e-6))
-    ] == []
+    assert [why for mine, theirs in pairs if (why := unlike("text-classification", mine, theirs, 2e-6))] == []
 
 
 @pytest.mark.slow

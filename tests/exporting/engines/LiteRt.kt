@@ -18,11 +18,7 @@ class Interpreter(model: ByteBuffer, options: Options) : Closeable {
         fun setNumThreads(count: Int): Options = apply { threads = count }
     }
 
-    class Tensor internal constructor(internal val name: String, private val dims: IntArray) {
-        fun shape(): IntArray = dims
-    }
-
-    private class Signature(val key: String, val inputs: List<Tensor>, val outputs: List<Tensor>)
+    private class Signature(val key: String, val inputs: List<Named>, val outputs: List<Named>)
 
     private val file = File.createTempFile("model", ".tflite").apply {
         deleteOnExit()
@@ -68,7 +64,7 @@ class Interpreter(model: ByteBuffer, options: Options) : Closeable {
 
     private fun of(key: String) = signatures.firstOrNull { it.key == key } ?: throw IllegalArgumentException("Invalid signature key $key")
 
-    private fun named(all: List<Tensor>, name: String) = all.firstOrNull { it.name == name } ?: throw IllegalArgumentException("Input error: input $name not found")
+    private fun named(all: List<Named>, name: String) = all.firstOrNull { it.name == name } ?: throw IllegalArgumentException("Input error: input $name not found")
 
     private fun bytes(value: Any): ByteArray = when (value) {
         is IntArray -> ByteBuffer.allocate(4 * value.size).order(ByteOrder.LITTLE_ENDIAN).also { value.forEach(it::putInt) }.array()
@@ -76,10 +72,10 @@ class Interpreter(model: ByteBuffer, options: Options) : Closeable {
         else -> bytes((value as Array<*>)[0]!!)
     }
 
-    private fun tensor(fields: Iterator<ByteArray>): Tensor {
+    private fun tensor(fields: Iterator<ByteArray>): Named {
         val name = String(fields.next())
         repeat(3) { fields.next() } // type, scale, zero point
-        return wrapped(fields.next()).let { dims -> Tensor(name, IntArray(dims.remaining() / 4) { dims.getInt() }) }
+        return wrapped(fields.next()).let { dims -> Named(name, IntArray(dims.remaining() / 4) { dims.getInt() }) }
     }
 
     private fun ask(letter: Char, vararg fields: ByteArray): List<ByteArray> {
@@ -107,4 +103,12 @@ class Interpreter(model: ByteBuffer, options: Options) : Closeable {
     private fun number(data: ByteArray): Int = wrapped(data).getLong().toInt()
 
     private fun field(value: Int): ByteArray = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(value.toLong()).array()
+}
+
+interface Tensor {
+    fun shape(): IntArray
+}
+
+private class Named(val name: String, private val dims: IntArray) : Tensor {
+    override fun shape(): IntArray = dims
 }
