@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 from edgewright import registry
 from edgewright.contracts.precision import PRECISIONS, Precision, known
 from edgewright.errors import StorageError, UsageError, did_you_mean
-from edgewright.inference.engines import engines_of
+from edgewright.inference.engines import engines_of, formats
 from edgewright.system.files import home
 from edgewright.system.shown import brief
 from edgewright.system.toml import read_toml, record
@@ -193,7 +193,7 @@ def read_profile(path: Path) -> Profile:
 def _problem(profile: Profile) -> str:
     """What contradicts itself, in words."""
     cores = {cluster.core: cluster.count for cluster in profile.cpu.clusters}
-    known = {"engines": registry.names("runtimes"), "run.prefer": registry.names("converters")}
+    known = {"engines": registry.names("runtimes"), "run.prefer": formats()}
     given = {
         "engines": [engine.name for engine in profile.engines],
         "run.prefer": [cell.partition("/")[0] for cell in profile.run.prefer],

@@ -52,8 +52,10 @@ def board_of(way: Transport | Board, root: str = "", python: str = "") -> Board:
     """The board itself, or one with a Python behind a way; nothing is asked of the device yet.
 
     Raises:
-        UsageError: a board is given, and a `root` or `python` beside its own.
+        UsageError: a board is given, and a `root` or `python` beside its own; or a URL, to which nothing is open.
     """
+    if isinstance(way, str):
+        raise UsageError(f"{way!r} is no way to a board yet", hint=f"give edgewright.connect({way!r})")
     if not isinstance(way, Board):
         return PythonBoard(way, root, python)
     if root or python:

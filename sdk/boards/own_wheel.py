@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright._version import __version__
-from edgewright.errors import UsageError
+from edgewright.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,10 @@ def copy_package(folder: Path) -> None:
     """Put the package that runs here below `folder`; its rooms may lie elsewhere, as in a checkout."""
     for name in ("edgewright", *(f"edgewright.{room}" for room in _ROOMS)):
         spec = importlib.util.find_spec(name)
-        if spec is None or not spec.submodule_search_locations:
+        if spec is None:
+            what = f"this edgewright is a board's part alone, without {name}, and cannot be copied"
+            raise MissingExtra(what, hint="do it on a workstation, or install the whole of edgewright")
+        if not spec.submodule_search_locations:
             raise UsageError(f"{name} is no directory here and cannot be copied", hint="give a wheel with --wheel")
         leave = [*_ROOMS] if name == "edgewright" else []
         ignored = shutil.ignore_patterns("__pycache__", *leave)
@@ -99,6 +102,7 @@ def board_wheel(out: Path | str) -> Path:
 
     Raises:
         UsageError: the package that runs here is no directory, or was never installed.
+        MissingExtra: it is a board's part itself.
         OSError: the directory cannot be written.
     """
     try:
@@ -111,10 +115,12 @@ def board_wheel(out: Path | str) -> Path:
     metadata = "".join([_HEAD, *(f"{line}\n" for line in [*given, *(f"Requires-Dist: {one}" for one in needs)])])
     commands = "[console_scripts]\nedgewright = edgewright.__main__:main\n"
     made = Path(out) / _NAME
-    made.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryDirectory(dir=made.parent) as beside:
-        files = {"METADATA": metadata, "entry_points.txt": commands}
-        _pack(_copy_part(Path(scratch)), Path(beside, made.name), files).replace(made)
+    with tempfile.TemporaryDirectory() as scratch:
+        part = _copy_part(Path(scratch))
+        made.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=made.parent) as beside:
+            files = {"METADATA": metadata, "entry_points.txt": commands}
+            _pack(part, Path(beside, made.name), files).replace(made)
     return made
 
 

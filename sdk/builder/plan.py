@@ -32,8 +32,11 @@ def wanted_of(
     """Precisions by format, as `build` takes them.
 
     Raises:
-        UsageError: none was given, or there is no such precision.
+        UsageError: none was given, there is no such precision, or a text stands where names are listed.
     """
+    for names in (formats, precisions):
+        if isinstance(names, str):  # a Sequence[str] to a type checker, too
+            raise UsageError(f"{names!r} is a text, and no list of names", hint=f"give {names.split(',')!r}")
     if () in [tuple(names) for names in (formats, precisions) if names is not None]:
         raise UsageError("no format or no precision was given", hint="for example --format onnx --precision fp32,int8")
     chosen = tuple(known(name) for name in precisions or ())

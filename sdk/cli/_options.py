@@ -217,6 +217,16 @@ def _of(room: str) -> Callable[[], Sequence[str]]:
     return keys
 
 
+def _formats() -> Sequence[str]:
+    from edgewright import registry
+
+    if made := registry.names("converters"):
+        return made
+    from edgewright.inference.engines import formats
+
+    return formats()
+
+
 def _precisions() -> Sequence[str]:
     from edgewright.contracts.precision import PRECISIONS
 
@@ -229,7 +239,7 @@ def _profiles() -> Sequence[str]:
     return sorted(written_profiles(None))
 
 
-FORMATS, PRECISIONS, TASKS, PROFILES = Keys(_of("converters")), Keys(_precisions), Keys(_of("tasks")), Keys(_profiles)
+FORMATS, PRECISIONS, TASKS, PROFILES = Keys(_formats), Keys(_precisions), Keys(_of("tasks")), Keys(_profiles)
 DEVICES = Keys(lambda: [name if name == "local" else f"{name}://" for name in _of("devices")()])
 
 
@@ -357,12 +367,32 @@ class Room(Parts):
         return [*registry.names(self.room)]  # `list` is the command of that name, once it was imported
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a file, which is imported now."""
+        """The command of a file, which is imported now; of what a board's part of edgewright lacks only the name."""
         from edgewright import registry
 
-        known = cmd_name in self.list_commands(ctx)
-        command: click.Command | None = registry.load(self.room, cmd_name) if known else None
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        try:
+            command: click.Command = registry.load(self.room, cmd_name)
+        except ModuleNotFoundError as error:
+            if not str(error.name).startswith("edgewright."):
+                raise
+            return _Elsewhere(cmd_name, error)
         return command
+
+
+class _Elsewhere(click.Command):
+    """A command whose room is not here: help and completion name it, and who gives it is told why it cannot be."""
+
+    def __init__(self, name: str, why: ModuleNotFoundError) -> None:
+        super().__init__(name, help="On a workstation: it is not in a board's part of edgewright.")
+        self._why = why
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Raise why, but for a shell that completes."""
+        if not ctx.resilient_parsing:
+            raise self._why
+        return super().parse_args(ctx, args)
 
 
 class Sectioned(click.Command):

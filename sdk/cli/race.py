@@ -225,7 +225,6 @@ def _many(bundle: Bundle, plan: Any, rules: Rules, options: dict[str, Any], note
 
 def _bundle(source: str, options: dict[str, Any], show: Callable[[str], None]) -> tuple[Bundle, list[str]]:
     """The bundle to race, built where `source` is a model, and what did not pass its gates."""
-    from edgewright.builder.build import build
     from edgewright.bundle.bundle import MANIFEST, Bundle
 
     if (Path(source) / MANIFEST).is_file():
@@ -236,6 +235,8 @@ def _bundle(source: str, options: dict[str, Any], show: Callable[[str], None]) -
         return Bundle.open(source), []
     if not options["out"]:
         raise click.UsageError(f"{source} is no bundle: give --out for the one to build")
+    from edgewright.builder.build import build  # behind the rest: on a board there is none, and bundles are raced
+
     what = {name: options[name] for name in ("out", "formats", "precisions", "data")}
     try:
         return build(source, **what, leave_gaps=True, progress=show), []

@@ -24,6 +24,7 @@ from edgewright.generation.lookup import drafted
 from edgewright.generation.sampling import Sampling
 from edgewright.generation.text_stream import TextStream
 from edgewright.system.notices import log
+from edgewright.text.columns import several
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -89,9 +90,10 @@ class Generator:
             UsageError: an option has no meaning, or the prompt does not fit the context.
             DataError: it is neither a text nor messages.
         """
-        if isinstance(prompt, list) and all(isinstance(each, str | list) for each in prompt) and prompt:
-            texts = self.answers(prompt, **options)
-            return [_formed(each, text, full=return_full_text) for each, text in zip(prompt, texts, strict=True)]
+        prompts = _several(prompt)
+        if prompts is not None:
+            texts = self.answers(prompts, **options)
+            return [_formed(each, text, full=return_full_text) for each, text in zip(prompts, texts, strict=True)]
         return _formed(prompt, "".join(self.stream(prompt, **options)), full=return_full_text)
 
     def stream(self, prompt: Prompt, **options: Any) -> Iterator[str]:
@@ -332,6 +334,14 @@ class Generator:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _several(given: Any) -> list[Any] | None:
+    """Several prompts, of a list, a generator or a column; None where it is one, as a list of messages is."""
+    if isinstance(given, list):
+        return given if given and all(isinstance(each, str | list) for each in given) else None
+    column = several(given)
+    return None if column is None else list(column)
 
 
 def _formed(prompt: Any, text: str, *, full: bool) -> list[dict[str, Any]]:

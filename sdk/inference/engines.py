@@ -20,10 +20,18 @@ if TYPE_CHECKING:
     from edgewright.bundle.manifest import Artifact
     from edgewright.contracts.engine import Runtime
 
-__all__ = ["engine_for", "engines_of", "remember", "runnable", "survived"]
+__all__ = ["engine_for", "engines_of", "formats", "remember", "runnable", "survived"]
 
 _OWN_CHILD = ("tensorrt",)
 """Engines that open an artifact in a child of their own."""
+
+
+def formats() -> tuple[str, ...]:
+    """The formats: those that are converted to; on a board, which converts to none, those that its engines open."""
+    if made := registry.names("converters"):
+        return made
+    engines = (registry.load("runtimes", name) for name in registry.names("runtimes"))
+    return tuple(sorted({opened for engine in engines for opened in engine.formats}))
 
 
 def engines_of(format: str) -> list[Runtime]:  # noqa: A002

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle.bundle import Bundle
 from edgewright.contracts.engine import Session, held
-from edgewright.errors import DataError, UsageError
+from edgewright.errors import UsageError
 from edgewright.inference.choice import chosen
 from edgewright.inference.engines import engine_for, runnable, survived
 from edgewright.system.limits import allowed
 from edgewright.system.untrusted import encodable
+from edgewright.text.columns import several
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
     from edgewright.text.tokenizer import Tokenizer
 
 __all__ = ["Pipeline", "load", "printable"]
-
-
-_LISTS = ("tolist", "to_list", "to_pylist")
-"""What gives the values of a column as a list: of NumPy and pandas, of Polars, of Arrow."""
 
 
 class Pipeline:
@@ -94,14 +91,14 @@ class Pipeline:
         """
         items, rest = self.task.called(given, options)
         asking = self.asking(**rest)
-        several = _several(items)
-        if several is None:
+        column = several(items)
+        if column is None:
             item = asking.task.taken(items)
             return asking.task.alone(item, asking.answered([item])[0])
-        if isinstance(several, list):
-            several = list(asking.checked(several))  # before the first is answered
-            return asking.task.together(asking.answered(several))
-        return asking.task.together(list(asking.stream(several)))
+        if isinstance(column, list):
+            rows = list(asking.checked(column))  # before the first is answered
+            return asking.task.together(asking.answered(rows))
+        return asking.task.together(list(asking.stream(column)))
 
     @property
     def beside(self) -> str:
@@ -210,18 +207,6 @@ class _Closed(Session):
         """Raise UsageError."""
         del feeds
         raise UsageError("the pipeline is closed", hint="load the bundle again, or ask inside of the `with` block")
-
-
-def _several(items: Any) -> Iterable[Any] | None:
-    """What gives items one by one, None where `items` is itself one. No library is imported to tell its arrays."""
-    if isinstance(items, (str, bytes, dict, tuple, set, frozenset)) or not hasattr(items, "__iter__"):
-        return None
-    shape = getattr(items, "shape", (0,))
-    if len(shape) != 1:
-        what = f"a {type(items).__name__} of the shape {tuple(shape)} is no column of texts"
-        raise DataError(what, hint='give one column; pairs as [{"text": ..., "text_pair": ...}, ...]')
-    way = next((name for name in _LISTS if hasattr(items, name)), None)
-    return getattr(items, way)() if way else items  # type: ignore[no-any-return]
 
 
 def printable(item: Any) -> Any:

@@ -32,6 +32,12 @@ class There(Local):
         raise OSError("already gone")
 
 
+def test_a_url_is_no_way_yet_and_what_opens_it_is_told():
+    with pytest.raises(UsageError, match=r"'local' is no way to a board yet") as caught:
+        board_of("local")
+    assert caught.value.hint == "give edgewright.connect('local')"
+
+
 def test_local_is_this_machine():
     assert isinstance(connect("local"), Local)
 

@@ -62,3 +62,22 @@ def test_what_belongs_to_a_workstation_is_said(unpacked, tmp_path):
     line = there(unpacked, "train", tmp_path, *rows, code=6)
     assert "missing-extra: this edgewright is a board's part alone, without edgewright.training" in line
     assert "do it on a workstation" in line
+
+
+@pytest.mark.slow
+def test_help_and_boards_ask_for_nothing_that_a_board_lacks(unpacked, tmp_path):
+    assert "On a workstation: it is not in a board's part" in there(unpacked, "--help")
+    assert "[executorch, onnx, ort, tensorrt, tflite, torchscript]" in " ".join(there(unpacked, "run", "-h").split())
+    assert json.loads(there(unpacked, "devices", "list", "--json"))["rows"]
+    assert "is no bundle: give --out" in there(unpacked, "race", tmp_path, code=2)
+    line = there(unpacked, "devices", "wheel", "--out", tmp_path / "wheel", code=6)
+    assert "a board's part alone, without edgewright.converters, and cannot be copied" in line
+    assert not (tmp_path / "wheel").exists()
+
+
+@pytest.mark.slow
+def test_a_shell_completes_there_what_is_not_there(unpacked, monkeypatch):
+    monkeypatch.setenv("_EDGEWRIGHT_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "edgewright t")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert there(unpacked).split() == ["plain,tokenizer", "plain,train"]

@@ -20,6 +20,13 @@ def test_nothing_is_not_what_is_usual(given):
         wanted_of(*given, None)
 
 
+@pytest.mark.parametrize("given", [("onnx,ort", None), (None, "int8")])
+def test_a_text_is_no_list_of_names(given):
+    with pytest.raises(UsageError, match=r"'(onnx,ort|int8)' is a text, and no list of names") as caught:
+        wanted_of(*given, None)
+    assert caught.value.hint in ("give ['onnx', 'ort']", "give ['int8']")
+
+
 def test_a_board_says_what_it_runs_best():
     found = wanted_of(None, None, named("raspberry-pi-4"))
     assert found

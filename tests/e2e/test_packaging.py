@@ -26,7 +26,8 @@ def wheel(tmp_path_factory):
         ROOT, copy, ignore=shutil.ignore_patterns(".*", "build", "tests", "demo", "*.egg-info", "__pycache__")
     )
     argv = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(copy)]
-    subprocess.run(argv, check=True, capture_output=True)
+    done = subprocess.run(argv, check=True, capture_output=True, text=True)
+    (out / "log").write_text(done.stdout + done.stderr)
     return next(out.glob("*.whl"))
 
 
@@ -90,6 +91,12 @@ def test_what_an_answer_needs_is_enough(small, demo_bundle):
 def test_doctor_says_what_a_small_disk_can_do_without(board):
     done = subprocess.run([str(board / "edgewright"), "doctor"], check=True, capture_output=True, text=True)
     assert "some 30 MB that no answer needs" in " ".join(done.stdout.split())
+
+
+def test_setuptools_misses_no_package(wheel):
+    """Of each directory of templates it said so with two dozen lines, which pip shows whoever installs a checkout."""
+    assert "adding 'edgewright/exporting/web_project/" in (log := wheel.with_name("log").read_text())
+    assert "absent from the `packages` configuration" not in log
 
 
 def test_the_index_takes_its_description(wheel):

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from bigram import Bigram, Recurrent
 from test_text_stream import byte_level
@@ -34,6 +35,15 @@ def test_answers_have_the_form_of_transformers_pipeline(generator):
     assert whole["generated_text"] == "Once" + alone["generated_text"]
     several = generator(["Once", "upon"], max_new_tokens=5)
     assert several == [[whole], generator("upon", max_new_tokens=5)]
+
+
+def test_a_column_or_a_generator_of_prompts_is_as_a_list_of_them(generator):
+    listed = generator(["Once", "upon"], max_new_tokens=5)
+    assert generator(np.array(["Once", "upon"]), max_new_tokens=5) == listed
+    assert generator((each for each in ("Once", "upon")), max_new_tokens=5) == listed
+    assert generator(iter(()), max_new_tokens=5) == []
+    with pytest.raises(DataError, match="a float is no prompt"):
+        generator(np.zeros(2), max_new_tokens=5)
 
 
 def test_a_stream_is_the_same_text(generator):
