@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from functools import wraps
 from pathlib import Path
@@ -334,12 +335,15 @@ class Parts(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click's, with the nearest name where there is no such command."""
+        """As click's; the nearest name where there is no such command, variables named as options are typed."""
         name = args[0]
         if not name.startswith("-") and name not in self.list_commands(ctx):
             near = did_you_mean(name, self.list_commands(ctx))
             ctx.fail(f"no command {name!r}{near or f'; see {ctx.command_path} --help'}")
-        return super().resolve_command(ctx, args)
+        found = super().resolve_command(ctx, args)
+        for option in found[1].params if found[1] else ():
+            _called_as_typed(option, f"{ctx.auto_envvar_prefix}_{name}")
+        return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands by sections."""
@@ -379,6 +383,13 @@ class Room(Parts):
                 raise
             return _Elsewhere(cmd_name, error)
         return command
+
+
+def _called_as_typed(option: click.Parameter, prefix: str) -> None:
+    """Name an option's variable after what is typed: click takes the name in Python, such as FORMAT_ of --format."""
+    if isinstance(option, click.Option) and not option.envvar:
+        flag = max(option.opts, key=len).lstrip("-")
+        option.envvar = re.sub("[^A-Z0-9]", "_", f"{prefix}_{flag}".upper())
 
 
 class _Elsewhere(click.Command):

@@ -85,7 +85,7 @@ class Documents:
             text = row.get(self.column)
             if self.column not in row:
                 what = f"row {number} of {path} has no column {self.column}, found {', '.join(map(str, row))}"
-                raise DataError(what, hint="name the column of texts with --column")
+                raise DataError(what, hint="name the column of texts: pretrain --column, eval --text-column")
             if text is not None and not isinstance(text, str):
                 kind = type(text).__name__
                 raise DataError(f"row {number} of {path} has a {kind} in {self.column}, where a text should be")

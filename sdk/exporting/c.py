@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgewright.bundle.bundle import Bundle
-from edgewright.bundle.external_data import encoder_of
+from edgewright.bundle.external_data import candidates_of, encoder_of, narrow_of
 from edgewright.errors import SourceError, UnsupportedConversion
 from edgewright.exporting.chat_form import chat_form
 from edgewright.exporting.tokenizer_file import tokenizer_file
@@ -152,7 +152,8 @@ def write_assets(opened: Bundle, artifact: Artifact, assets: Path, *, progress: 
     progress("asking the tokenizer of every character")
     data = tokenizer_file((opened.directory / "tokenizer.json").read_bytes(), offsets=not opened.task().generates)
     assets.mkdir()
-    for path in opened.parts(artifact):
+    shortlist = {candidates_of(artifact.path), narrow_of(artifact.path)}  # the core has the whole vocabulary
+    for path in (path for path in opened.parts(artifact) if path not in shortlist):
         shutil.copyfile(opened.directory / path, assets / Path(path).name)
     (assets / "tokenizer.bin").write_bytes(data)
     (assets / _SETTINGS).write_text(_settings(opened, artifact), encoding="utf-8", newline="\n")

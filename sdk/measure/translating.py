@@ -22,6 +22,7 @@ from edgewright.statistics.latency import median, summarize
 from edgewright.system.child import Child, call
 from edgewright.system.progress import silent
 from edgewright.system.shown import Results, brief
+from edgewright.system.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,7 +178,7 @@ def bench_translating(
     answers: list[list[TranslatingAnswer]] = [[] for _ in targets]
     for turn in range(plan.processes):
         for (artifact, threads), found in zip(targets, answers, strict=True):
-            progress(f"{artifact.key}, {threads} threads, process {turn + 1} of {plan.processes}")
+            progress(f"{artifact.key}, {counted(threads, 'thread')}, process {turn + 1} of {plan.processes}")
             found.append(call(TRANSLATED_TIMES, _request(opened, artifact, threads, texts, plan.rounds)))
     rows = zip(targets, answers, strict=True)
     return Results(_row(artifact, threads, len(texts), found) for (artifact, threads), found in rows)

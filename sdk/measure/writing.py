@@ -22,6 +22,7 @@ from edgewright.statistics.latency import median, summarize
 from edgewright.system.child import Child, call
 from edgewright.system.progress import silent
 from edgewright.system.shown import Results, brief
+from edgewright.system.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -207,7 +208,7 @@ def measured_writing(
     answers: list[list[WritingAnswer]] = [[] for _ in targets]
     for turn in range(plan.processes):
         for (artifact, threads), found in zip(targets, answers, strict=True):
-            progress(f"{artifact.key}, {threads} threads, process {turn + 1} of {plan.processes}")
+            progress(f"{artifact.key}, {counted(threads, 'thread')}, process {turn + 1} of {plan.processes}")
             request = _request(bundle, artifact, threads, plan)
             found.append(ask(request) if ask else call(WRITTEN, request))
     return [

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from edgewright import registry
 from edgewright.bundle.manifest import Decoding, Golden, GoldenCase, Score, Shortlisted
-from edgewright.errors import GateFailed, quoted
+from edgewright.data.rows import stream
+from edgewright.errors import DataError, GateFailed, quoted
 from edgewright.generation.defaults import translation_defaults
 from edgewright.inference.engines import engine_for
 from edgewright.model.eager import ask_in
@@ -96,6 +97,8 @@ class TranslatorProof:
     ) -> None:
         if labelled:
             registry.require(("sacrebleu",), "translation")
+        for path in (labelled, shortlist[0] if shortlist else None):
+            self._look_into(path, source)
         self._source, self._tokenizer, self._jobs = source, source.tokenizer(), jobs
         self.settings = source.settings
         self._context = source.settings.max_length
@@ -123,6 +126,12 @@ class TranslatorProof:
         self._shortlist, self._learnt = shortlist[1] if shortlist else None, 0
         if shortlist:
             self._learnt = self._learn(*shortlist)
+
+    @staticmethod
+    def _look_into(path: Path | None, source: Source) -> None:
+        """Read a first pair, before the eager model translates for minutes. Raises DataError where there is none."""
+        if path and next(stream(path, registry.load("tasks", source.task)(source.settings)), None) is None:
+            raise DataError(f"{path} has no pair", hint="give columns source and target")
 
     def _learn(self, pairs: Path, out: Path) -> int:
         """Write the table of a shortlist; from how many pairs it was learnt."""

@@ -152,6 +152,15 @@ def desk(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_an_options_variable_is_called_as_it_is_typed(run, live, monkeypatch):
+    """`--format` stands in FORMAT, whatever its name in Python: FORMAT_ alone was heard, so with --input, --json."""
+    monkeypatch.setenv("EDGEWRIGHT_RUN_FORMAT", "tensorrt")
+    assert "has no artifact tensorrt/*" in run("run", live, "good")[2]
+    monkeypatch.setenv("EDGEWRIGHT_RUN_FORMAT", "onnx")
+    monkeypatch.setenv("EDGEWRIGHT_RUN_JSON", "1")
+    assert json.loads(run("run", live, "good")[1])["rows"]
+
+
 def test_a_projects_file_gives_options_that_typed_ones_and_the_environment_replace(run, desk, bundle_dir, monkeypatch):
     (desk / "edgewright.toml").write_text("[bench]\ntokens = [16, 4000]\n")
     code, _, err = run("bench", bundle_dir)

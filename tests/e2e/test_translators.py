@@ -12,7 +12,7 @@ from conftest import edgewright
 
 import edgewright as ew
 from edgewright.bundle.bundle import Bundle
-from edgewright.errors import BundleError
+from edgewright.errors import BundleError, DataError
 from edgewright.exporting import android, ios
 from edgewright.exporting.android import export_android
 from edgewright.exporting.c import export_c
@@ -103,6 +103,9 @@ def test_a_bundle_with_a_shortlist_writes_its_tokens_alone(held, bundle, tmp_pat
         assert translator("Turn on the lights.", **asked) == whole("Turn on the lights.", **asked)
     rows = json.loads(edgewright("verify", held, "--json"))["rows"]
     assert [row["golden"] for row in rows] == ["4 of 4"]
+    _, assets = export_c(held, out=tmp_path / "c"), {path.name for path in (tmp_path / "c" / "assets").iterdir()}
+    assert assets >= {f"{name}.onnx" for name in names[:2]}
+    assert not assets & {f"{name}.onnx" for name in names[2:]}  # apps have the whole vocabulary
     shutil.copytree(held, tmp_path / "tr")
     other = bytearray((held / "shortlist.npz").read_bytes())
     other[-1] ^= 1
@@ -269,6 +272,15 @@ def test_an_encoder_that_names_another_file_is_refused(bundle, tmp_path):
 )
 def test_what_is_not_made_is_refused_before_any_work(source, tmp_path, asked, shown):
     assert shown in edgewright("build", source, "--out", tmp_path / "b", *asked, "-q", check=3)
+
+
+def test_pairs_that_are_not_there_are_told_before_the_eager_model_translates(source, tmp_path):
+    (tmp_path / "data.tsv").write_text("source\ttarget\na\tb\n")
+    for given in ({"data": "none.tsv"}, {"data": tmp_path / "data.tsv", "shortlist": "none.tsv"}):
+        said = []
+        with pytest.raises(DataError, match=r"cannot read none\.tsv"):
+            ew.build(source, out=tmp_path / "b", progress=said.append, **given)
+        assert said == []
 
 
 def test_an_option_of_the_model_that_is_not_carried_out_is_refused(source, tmp_path):
