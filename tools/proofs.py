@@ -2,7 +2,7 @@
 
     tools/proofs [PYTEST ARGUMENT ...]
 
-With arguments a part runs, and the page stays as it is. The exit code is pytest's.
+With arguments a part runs, and the other lines of the page stay as they are. The exit code is pytest's.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ INTRODUCTION = """\
 
 Written by `tools/proofs`; do not edit. These tests prove what the others prove too, of larger things or by another way,
 and cost more than each change can pay: `tools/test` leaves them out, and a release passes them. They lie beside the
-others, marked `heavy`.
+others, marked `heavy`. Two files ran at a time.
 """
 
 
@@ -47,26 +47,33 @@ class Kept:
         self.results[report.nodeid] = known if report.outcome == "passed" else report.outcome
         self.took_s[report.nodeid] = self.took_s.get(report.nodeid, 0.0) + report.duration
 
-    def page(self) -> str:
-        """The page in Markdown."""
-        lines = [INTRODUCTION, f"{time.strftime('%Y-%m-%d')}, {machine.model()}, {WORKERS} files at a time.\n"]
-        lines += ["| proof | in | result | s |", "|---|---|---|---|"]
-        for test, result in sorted(self.results.items()):
+    def page(self, before: str = "") -> str:
+        """The page in Markdown, with the lines of the page `before` for what has not run."""
+        on = f"{time.strftime('%Y-%m-%d')}, {machine.model()}"
+        lines = {key(line): line for line in before.splitlines() if line.startswith("| ") and "`tests/" in line}
+        for test, result in self.results.items():
             where, name = test.split("::", 1)
             sentence = name.removeprefix("test_").replace("_", " ")
-            lines.append(f"| {sentence} | `{where}` | {result} | {self.took_s[test]:.0f} |")
-        return "\n".join(lines) + "\n"
+            line = f"| {sentence} | `{where}` | {result} | {self.took_s[test]:.0f} | {on} |"
+            lines[key(line)] = line
+        table = ["| proof | in | result | s | on |", "|---|---|---|---|---|", *(lines[one] for one in sorted(lines))]
+        return "\n".join([INTRODUCTION, *table]) + "\n"
+
+
+def key(line: str) -> tuple[str, ...]:
+    """What a line of the page is sorted by and known by: where the proof lies, and which it is."""
+    sentence, where, *_ = line.strip("| ").split(" | ")
+    return where, sentence
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run what is asked; write the page where that was everything."""
+    """Run what is asked, and write the page."""
     os.chdir(ROOT)
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["TEST_BUNDLES"], kept = scratch, Kept()
         wanted = ["-m", "heavy", "-n", str(WORKERS), "--dist", "loadfile", *arguments]
         code = pytest.main(wanted, plugins=[kept])
-    if not arguments:
-        PAGE.write_text(kept.page())
+    PAGE.write_text(kept.page(PAGE.read_text() if arguments and PAGE.exists() else ""))
     return int(code)
 
 

@@ -189,6 +189,7 @@ def test_signature(artifacts):
 CONVERT = """
 import sys
 from pathlib import Path
+sys.path.append("..")
 from test_tflite import calibrated, eager, load
 model, converter = eager("Roberta"), load("converters", "tflite")()
 for precision in ("int8", "int4"):
