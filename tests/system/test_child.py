@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -209,10 +210,14 @@ call(child(sys.argv[1]), Order(seconds=60), progress=lambda pid: print(pid, flus
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's signal on a parent's death is Linux's own")
 def test_a_child_dies_with_its_parent(target, number):
     argv = [sys.executable, "-c", PARENT, target]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, env={**os.environ, **ENV}, text=True) as parent:
+    # Under nohup a hang-up is ignored, and the child would end by itself a minute later
+    heard = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)
+    pipes = {"stdout": subprocess.PIPE, "text": True, "preexec_fn": heard}
+    with subprocess.Popen(argv, env={**os.environ, **ENV}, **pipes) as parent:
         pid = int(parent.stdout.readline())
         assert not gone(pid, within_s=0.1)
         parent.send_signal(number)
+        parent.wait(timeout=10)
     assert gone(pid, within_s=2.0)
 
 
