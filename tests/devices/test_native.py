@@ -6,6 +6,7 @@ import random
 import shutil
 import struct
 import subprocess
+import tempfile
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -158,8 +159,9 @@ def test_where_a_second_name_is_forbidden_a_copy_is_made(tmp_path):
         pytest.skip("another user is needed, and fs.protected_hardlinks")
     need("setpriv", "util-linux")
     shutil.chown(tmp_path, "nobody")
-    for folder in (tmp_path, *tmp_path.parents):
-        folder.chmod(folder.stat().st_mode | 0o011) if "pytest" in str(folder) else None
+    ours = [folder for folder in (tmp_path, *tmp_path.parents) if Path(tempfile.gettempdir()) in folder.parents]
+    for folder in ours:
+        folder.chmod(folder.stat().st_mode | 0o011)
     runner = compiled(tmp_path / "run")
     runner.chmod(0o755)
     argv = ["setpriv", "--reuid=nobody", "--clear-groups", str(runner), "serve"]
