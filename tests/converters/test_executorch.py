@@ -178,8 +178,8 @@ def test_a_weight_that_is_a_constant_as_well_lies_in_the_file_once():
 
 
 class _Joined(torch.nn.Module):
-    """A norm over batches, an activation in place, a function that is composed of others, and more tensors put together
-    than XNNPACK takes at once."""
+    """A norm over batches, an activation in place, a function composed of others, one that XNNPACK takes and one
+    like it that it does not, and more tensors put together than it takes at once."""
 
     def __init__(self):
         super().__init__()
@@ -190,7 +190,12 @@ class _Joined(torch.nn.Module):
     def forward(self, x):
         x = self.alone(self.norm(self.dense(x))[:, :, None, None])[:, :, 0, 0]
         x = torch.nn.functional.silu(self.dense(x).relu_())
-        return torch.cat([x, x + 1, x * 2, x - 1, x * 3, x + 4], 1)
+        square = x.reshape(-1, 1, 2, 4)
+        pools = [
+            torch.nn.functional.max_pool2d(square, 2, stride=2),
+            torch.nn.functional.max_pool2d(square, 1, stride=2),
+        ]
+        return torch.cat([x, x + 1, x * 2, x - 1, x * 3, *(pool.flatten(1) for pool in pools)], 1)
 
 
 def lowered(*ways):
