@@ -22,7 +22,7 @@ from msgspec import Struct
 from edgewright import registry
 from edgewright.bundle.external_data import check_file, graphs_of, weights_of
 from edgewright.bundle.manifest import Artifact, File, Golden, Manifest, decode
-from edgewright.errors import BundleError, UsageError
+from edgewright.errors import BundleError, UsageError, quoted
 from edgewright.system.files import is_lfs_pointer, plain, read_capped, sha256
 from edgewright.system.machine import model
 from edgewright.system.untrusted import MAX_FILES, MAX_JSON_BYTES, check_path
@@ -95,7 +95,7 @@ class Bundle(Struct, frozen=True, dict=True):
     def check_task(self, asked: str | None) -> None:
         """Raise UsageError for a task that was asked of it and is another one than its own, which it was built for."""
         if asked not in (None, self.manifest.task):
-            what = f"{self.directory} is a bundle for {self.manifest.task}, {asked} was asked"
+            what = f"{self.directory} is a bundle for {self.manifest.task}, {quoted(asked)} was asked"
             raise UsageError(what, hint="leave the task out, which is that of a source, or build the source for it")
 
     def __repr__(self) -> str:

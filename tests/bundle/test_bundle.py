@@ -433,8 +433,9 @@ def test_a_bundles_task_knows_its_settings(bundle_dir):
 def test_a_task_that_is_not_its_own_is_refused(bundle_dir, tmp_path, run, words):
     (tmp_path / "rows.tsv").write_text("text\tlabel\nfine\tpositive\n")
     given = [word.format(bundle=bundle_dir) for word in words]
-    code, _, err = run(*given, "--data", tmp_path / "rows.tsv", "--task", "fill-mask", "-q")
-    assert (code, f"{bundle_dir} is a bundle for text-classification, fill-mask was asked" in err) == (2, True)
+    for task, shown in (("fill-mask", "'fill-mask'"), ("x" * 100_000, f"'{'x' * 39}…'")):
+        code, _, err = run(*given, "--data", tmp_path / "rows.tsv", "--task", task, "-q")
+        assert (code, f"{bundle_dir} is a bundle for text-classification, {shown} was asked" in err) == (2, True)
 
 
 def test_a_task_of_a_newer_edgewright_is_named(bundle_dir):
