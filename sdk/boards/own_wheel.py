@@ -101,10 +101,12 @@ def board_wheel(out: Path | str) -> Path:
         out: the directory for it; the file has the name that pip wants. One that is there is replaced.
 
     Raises:
-        UsageError: the package that runs here is no directory, or was never installed.
+        UsageError: `out` is empty, or the package that runs here is no directory, or was never installed.
         MissingExtra: it is a board's part itself.
         OSError: the directory cannot be written.
     """
+    if not str(out):
+        raise UsageError("no directory was given for the wheel", hint="for example --out for-the-board")
     try:
         known = importlib.metadata.distribution("edgewright")
     except importlib.metadata.PackageNotFoundError:

@@ -8,7 +8,8 @@ import zipfile
 
 import pytest
 
-from edgewright.boards.own_wheel import own_wheel
+from edgewright.boards.own_wheel import board_wheel, own_wheel
+from edgewright.errors import UsageError
 
 pytestmark = pytest.mark.slow  # two wheels are made
 MOST_BYTES = 900_000
@@ -62,6 +63,11 @@ def test_what_belongs_to_a_workstation_is_said(unpacked, tmp_path):
     line = there(unpacked, "train", tmp_path, *rows, code=6)
     assert "missing-extra: this edgewright is a board's part alone, without edgewright.training" in line
     assert "do it on a workstation" in line
+
+
+def test_no_directory_is_not_the_one_at_hand():
+    with pytest.raises(UsageError, match="no directory was given for the wheel"):
+        board_wheel("")
 
 
 @pytest.mark.slow
