@@ -69,7 +69,8 @@ class SourceJob(Struct, frozen=True):
         """What the child needs that takes long to import."""
         if self.keras:
             return ()
-        saved = self.task == "feature-extraction" and (self.origin / "modules.json").is_file()
+        vectors = self.task == "feature-extraction" and not self.exported  # which lies in no directory of a user's
+        saved = vectors and (self.origin / "modules.json").is_file()
         return (*EAGER, _SENTENCES) if saved and importlib.util.find_spec(_SENTENCES) else EAGER
 
 

@@ -4,9 +4,11 @@ import sys
 from contextlib import suppress
 
 import pytest
+from packages import need
 
+from edgewright.bundle.manifest import Settings
 from edgewright.errors import SourceError, TokenizerError, UnsupportedConversion, UsageError
-from edgewright.model.source import open_source
+from edgewright.model.source import EAGER, SourceJob, open_source
 
 pytestmark = pytest.mark.slow  # each source is settled in a child, which takes torch
 
@@ -46,6 +48,18 @@ def test_the_tokenizer_is_read_once_for_all_children(source_dir):
     assert largest == source.tokenizer().largest_id > 0
     (source_dir / "tokenizer.json").unlink()
     assert source.job().largest_id == largest
+
+
+def test_what_a_model_of_vectors_is_asked_of_is_imported_once_for_all_children(tmp_path, monkeypatch):
+    need("sentence_transformers")
+    given = {"directory": tmp_path, "settings": Settings(max_length=64), "largest_id": 1}
+    of_vectors = SourceJob(task="feature-extraction", origin=tmp_path, **given)
+    assert of_vectors.preload == EAGER
+    (tmp_path / "modules.json").write_text("[]")
+    assert of_vectors.preload == (*EAGER, "sentence_transformers")
+    assert SourceJob(task="fill-mask", origin=tmp_path, **given).preload == EAGER
+    monkeypatch.chdir(tmp_path)
+    assert SourceJob(task="feature-extraction", exported=tmp_path / "x.pt2", **given).preload == EAGER
 
 
 def test_reading_does_not_import_torch(source_dir):
