@@ -70,5 +70,5 @@ def test_energy_is_power_times_time_for_each_run():
     found = energy(run, ["a", "b"], 0.3, lambda: Power(5.0, "a meter"))
     elapsed = time.monotonic() - begin
     assert found["energy_meter"] == "a meter"
-    assert 0.5 * elapsed <= found["energy_mj"] * len(ran) / 5e3 <= elapsed
-    assert ran[:3] == ["a", "b", "a"]
+    assert max(0.3, 0.01 * len(ran)) <= found["energy_mj"] * len(ran) / 5e3 <= elapsed
+    assert ran == ["ab"[at % 2] for at in range(len(ran))]

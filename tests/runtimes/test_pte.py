@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from edgewright.errors import EngineError
-from edgewright.runtimes._profilers.executorch import _rising
+from edgewright.runtimes._profilers import executorch
 from edgewright.runtimes._profilers.pte import Call, Method
 
 
@@ -106,4 +106,25 @@ def test_what_is_not_timed_is_said():
 
 
 def test_times_that_fall_are_noise():
-    assert _rising([1.0, 3.0, 2.0, 9.0, 5.0]) == [1.0, 3.0, 3.0, 5.0, 5.0]
+    assert executorch._rising([1.0, 3.0, 2.0, 9.0, 5.0]) == [1.0, 3.0, 3.0, 5.0, 5.0]
+
+
+def test_an_instruction_takes_what_its_program_takes_longer_than_the_one_before(tmp_path, monkeypatch):
+    """By a clock that each program moves on as far as its instructions cost."""
+    clock, costs_ns = [0], {"aten::embedding": 2_000_000, "XnnpackBackend": 7_000_000, "FreeCall": 0}
+    monkeypatch.setattr(executorch.time, "perf_counter_ns", lambda: clock[0])
+    path = tmp_path / "whole.pte"
+    path.write_bytes(program([(KERNEL, 1), (DELEGATE, 0), (KERNEL, 1), (FREE, 0)]))
+
+    def opened(cut):
+        cost_ns = 500_000 + sum(costs_ns[call.name] for call in Method(cut.read_bytes(), "forward").calls)
+        return lambda: clock.__setitem__(0, clock[0] + cost_ns)
+
+    found = executorch.trace(path, opened, opened(path), runs=3)
+    assert [(one.kind, one.ran_by, one.start_ms, one.time_ms) for one in found.operators] == [
+        ("aten::embedding", "", 0.5, 2.0),
+        ("XnnpackBackend", "XnnpackBackend", 2.5, 7.0),
+        ("aten::embedding", "", 9.5, 2.0),
+        ("FreeCall", "", 11.5, 0.0),
+    ]
+    assert (found.run_ms, found.plain_ms, found.rest_ms) == (11.5, 11.5, 0.5)

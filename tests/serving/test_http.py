@@ -134,7 +134,7 @@ def health(port):
     return ask(port, "/health", method="GET")[1]
 
 
-def until(condition, timeout_s=10.0):
+def until(condition, timeout_s=60.0):
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end

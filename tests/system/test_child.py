@@ -46,7 +46,7 @@ def fails(target, request=Order(), answer=type(None), **options):  # noqa: B008 
     return str(caught.value)
 
 
-def gone(pid, within_s=3.0):
+def gone(pid, within_s=30.0):
     """Whether a process ends, or has ended, soon. A zombie has ended."""
     end = time.monotonic() + within_s
     while time.monotonic() < end:
@@ -138,14 +138,14 @@ def test_the_time_limit_ends_the_child():
     begin = time.monotonic()
     words = fails("sleep", Order(seconds=60), limits=Limits(timeout_s=0.8), progress=pids.append)
     assert "took longer than its limit of 0.8 s" in words
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 30
     assert [gone(int(pid)) for pid in pids] == [True]
 
 
 @pytest.mark.slow
 def test_a_child_that_is_too_slow_takes_what_it_started_along(tmp_path):
     pid_file = tmp_path / "pid"
-    fails("grandchild", Order(path=pid_file, words="sleep"), limits=Limits(timeout_s=1.5))
+    fails("grandchild", Order(path=pid_file, words="sleep"), limits=Limits(timeout_s=4))
     assert gone(int(pid_file.read_text()))
 
 
@@ -157,7 +157,7 @@ def test_a_child_that_ends_takes_what_it_started_along(tmp_path, then):
     except ChildFailed:
         assert then == "abort"
     pid = int(pid_file.read_text())
-    lives = not gone(pid, within_s=1.0)
+    lives = not gone(pid)
     if lives:
         os.kill(pid, signal.SIGKILL)
     assert not lives
@@ -217,8 +217,8 @@ def test_a_child_dies_with_its_parent(target, number):
         pid = int(parent.stdout.readline())
         assert not gone(pid, within_s=0.1)
         parent.send_signal(number)
-        parent.wait(timeout=10)
-    assert gone(pid, within_s=2.0)
+        parent.wait(timeout=30)
+    assert gone(pid)
 
 
 @pytest.mark.parametrize("then", ["return", "abort", pytest.param("sleep", marks=pytest.mark.slow)])
@@ -230,7 +230,7 @@ def test_what_left_the_session_is_found_all_the_same(tmp_path, then):
     except ChildFailed:
         assert then != "return"
     pid = int(pid_file.read_text())
-    lives = not gone(pid, within_s=2.0)
+    lives = not gone(pid)
     if lives:
         os.kill(pid, signal.SIGKILL)
     assert not lives

@@ -133,12 +133,16 @@ sys.stdin.read()
 """
 
 
+PROMPTLY_S = 30
+"""For what takes an instant on a machine at leisure, and on a busy one far less than the minute that it would last."""
+
+
 def test_it_goes_with_its_parent():
     with subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         pid = int(parent.stdout.readline())
         assert Path(f"/proc/{pid}").exists()
         parent.kill()
-    end = time.monotonic() + 2
+    end = time.monotonic() + PROMPTLY_S
     while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -149,7 +153,7 @@ def test_it_ends_at_once_when_it_is_not_wanted():
     begin = time.monotonic()
     preload.close()
     preload.close()
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < PROMPTLY_S
 
 
 IMPORTING = """
@@ -173,7 +177,7 @@ def test_it_goes_with_its_parent_while_it_imports(tmp_path):
             time.sleep(0.05)
         parent.send_signal(signal.SIGINT)
     importing = Path(f"/proc/{told.read_text()}")
-    end = time.monotonic() + 2
+    end = time.monotonic() + PROMPTLY_S
     while importing.exists() and "\nState:\tZ" not in (importing / "status").read_text():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -185,5 +189,5 @@ def test_the_time_limit_counts_the_imports(tmp_path, monkeypatch):
     begin = time.monotonic()
     with pytest.raises(ChildFailed, match="took longer than its limit of 1 s"):
         call(child("birth", Birth), Order(), preload=("endless",), limits=Limits(timeout_s=1))
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < PROMPTLY_S
     assert birth()[2], "the next one finds a process that works"
