@@ -2,8 +2,9 @@
 
     .venv/bin/python tools/formats.py MODEL_DIR --out docs
 
-One thread, batch 1, fresh processes in turn with each other in one run; ratios have a 99 % interval over processes.
-Writes formats.json and formats.md.
+One thread, batch 1, fresh processes in turn with each other in one run; ratios have a 99 % interval over processes. The
+limit is what the multiply-accumulates take by the machine's own instruction (tools/peaks.c), those of layers in the
+precision's and attention's in fp32. Writes formats.json and formats.md.
 """
 
 from __future__ import annotations
@@ -15,22 +16,25 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agreement import BARE
+from peaks import Peaks, best, peaks
 from peers_environments import ROOT
 from peers_files import Files
 
 from edgewright import build
-from edgewright.measure.roofline import encoder_macs, roofline
+from edgewright.measure.roofline import encoder_macs
 from edgewright.statistics.latency import compare, median
 from edgewright.system.interpreter import here
+from edgewright.system.machine import model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 WORK = ROOT / "build" / "peers"
 TOKENS = (16, 128)
+PEERS = ("Optimum", "eager", "limit")
 FORMATS = ("onnx", "tflite", "executorch", "torchscript")
 
 
@@ -51,23 +55,30 @@ def main() -> None:
     sides = {name: partial(_ours, home, a["format"], a["precision"]) for name, a in artifacts.items()}
     sides["Optimum int8"] = partial(_optimum, optimum)
     sides["eager"] = partial(_eager, args.model, manifest["task"])
-    samples = interleave(sides, args.processes)
-    rows = [_row(name, samples, artifacts.get(name, {}).get("size_bytes")) for name in sides]
+    measured = [peaks(WORK, 1)]
+    samples = interleave(sides, args.processes, lambda: measured.append(peaks(WORK, 1)))
+    most = best(measured)
+    limits = _limits(args.model, most)
+    rows = [_row(name, samples, artifacts.get(name, {}).get("size_bytes"), limits) for name in sides]
     args.out.mkdir(exist_ok=True)
-    floors = _floors(args.model)
-    (args.out / "formats.json").write_text(json.dumps({"rows": rows, "floors": floors}, indent=1) + "\n")
-    page = _markdown(args.model.resolve().name, rows) + _floor_words(rows, floors)
+    (args.out / "formats.json").write_text(
+        json.dumps({"rows": rows, "limits": {**most, "ms": limits}}, indent=1) + "\n"
+    )
+    page = _markdown(args.model.resolve().name, rows) + _limit_words(most, limits)
     (args.out / "formats.md").write_text(page)
     print(page)
 
 
-def interleave(sides: dict[str, Callable[[], list[float]]], turns: int) -> dict[str, list[list[float]]]:
+def interleave(
+    sides: dict[str, Callable[[], list[float]]], turns: int, between: Callable[[], None] = lambda: None
+) -> dict[str, list[list[float]]]:
     """What each side says in so many turns, after one that only warms the file cache."""
     samples: dict[str, list[list[float]]] = {name: [] for name in sides}
     for turn in range(turns + 1):
         for name, once in sides.items():
             sample = once()
             samples[name] += [sample] if turn else []
+        between()
     return samples
 
 
@@ -95,42 +106,43 @@ def _eager(model: Path, task: str) -> list[float]:
     return [row["median_ms"] for row in json.loads(done.stdout)["rows"]]
 
 
-def _floors(model: Path) -> dict[str, Any]:
-    """What the matrix products alone would take at this machine's measured peaks, in milliseconds."""
-    config, peaks = json.loads((model / "config.json").read_text()), roofline(1)
-    found: dict[str, Any] = {"fp32_gmac_s": peaks.fp32_gmac_s, "int8_gmac_s": peaks.int8_gmac_s}
-    for tokens in TOKENS:
-        layers, scores = encoder_macs(config, tokens) or (0, 0)
-        for precision in ("fp32", "int8"):
-            bound = peaks.bound_ms(layers=layers, scores=scores, weight_bytes=0, integer=precision == "int8")
-            found[f"{precision}_{tokens}_ms"] = bound
-    return found
+def _limits(model: Path, most: Peaks) -> dict[str, dict[int, float]]:
+    """What the products alone take at these peaks, in milliseconds, by precision and tokens."""
+    config = json.loads((model / "config.json").read_text())
+    macs = {tokens: encoder_macs(config, tokens) or (0.0, 0.0) for tokens in TOKENS}
+    rates = {
+        name: most[f"{name}_gmac_s"] * 1e6 for name in ("fp32", "int8") if most[f"{name}_gmac_s"]
+    }  # in a millisecond
+    return {
+        name: {tokens: layers / rate + scores / rates["fp32"] for tokens, (layers, scores) in macs.items()}
+        for name, rate in rates.items()
+    }
 
 
-def _floor_words(rows: list[dict], floors: dict[str, Any]) -> str:
-    took = {row["side"]: row["median_128_ms"] for row in rows}
-    single, least = floors["fp32_128_ms"], floors["int8_128_ms"]
+def _limit_words(most: Peaks, limits: dict[str, dict[int, float]]) -> str:
+    rates = ", ".join(f"{most[f'{name}_gmac_s']:.0f} GMAC/s {name}" for name in limits)
+    takes = " and ".join(f"{took[128]:.1f} ms in {name}" for name, took in limits.items())
     lines = [
         "",
-        f"Peaks here, one thread: {floors['fp32_gmac_s']:.0f} GMAC/s fp32, {floors['int8_gmac_s']:.0f} int8.",
-        "At 128 tokens the matrix products alone, at these peaks and with nothing around them, take",
-        f"{single:.1f} ms in fp32 and {least:.1f} ms in int8, attention's own products being float: no int8 artifact",
-        f"can take less than {least / took['Optimum int8']:.2f} of Optimum's time",
-        f"or {least / took['eager']:.2f} of eager's.",
+        f"By its own instruction one thread of this {model()} gives at most {rates} (`tools/peaks.c`).",
+        f"At 128 tokens the products alone, with nothing around them, take {takes}, attention's being fp32 in both.",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _row(name: str, samples: dict[str, list[list[float]]], size_bytes: int | None) -> dict:
+def _row(
+    name: str, samples: dict[str, list[list[float]]], size_bytes: int | None, limits: dict[str, dict[int, float]]
+) -> dict:
     row = {"side": name, "size_bytes": size_bytes, "n": len(samples[name])}
+    limit = limits.get("int8" if name.endswith("int8") else "fp32")
     for at, tokens in enumerate(TOKENS):
         mine = [sample[at] for sample in samples[name]]
         row[f"median_{tokens}_ms"] = median(sorted(mine))
+        row[f"of_limit_{tokens}"] = limit[tokens] / row[f"median_{tokens}_ms"] if limit else None
         for peer in ("Optimum int8", "eager"):
             found = compare([[one] for one in mine], [[sample[at]] for sample in samples[peer]])
             key = f"to_{peer.split()[0].lower()}_{tokens}"
             row[key] = {"ratio": found.value, "low": found.low, "high": found.high}
-    row["short_to_long"] = row["median_16_ms"] / row["median_128_ms"]
     return row
 
 
@@ -140,17 +152,18 @@ def _markdown(model: str, rows: list[dict]) -> str:
         "",
         f"Made by `tools/formats.py` of {model}: interleaved fresh processes, one thread, batch 1, medians in",
         "milliseconds. Ratios to Optimum's int8 ONNX at 16 and 128 tokens with their 99 % intervals, and to eager",
-        "PyTorch; the last column is the time at 16 tokens as a part of that at 128.",
+        "PyTorch; the rate at 16 and 128 tokens as a part of what the machine's arithmetic gives at most.",
         "",
-        "| | size | 16 | 128 | of Optimum, 16 | of Optimum, 128 | of eager, 16 | of eager, 128 | 16 of 128 |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| | size | 16 | 128 | " + " | ".join(f"of {peer}, {tokens}" for peer in PEERS for tokens in TOKENS) + " |",
+        "|---|" + "---|" * (3 + len(PEERS) * len(TOKENS)),
     ]
     for row in rows:
         size = f"{row['size_bytes'] / 1e6:.1f} MB" if row["size_bytes"] else "-"
         optimum = " | ".join(_ratio(row[f"to_optimum_{tokens}"]) for tokens in TOKENS)
         eager = " | ".join(f"{row[f'to_eager_{tokens}']['ratio']:.2f}" for tokens in TOKENS)
         times = f"{row['median_16_ms']:.3g} | {row['median_128_ms']:.3g}"
-        lines.append(f"| {row['side']} | {size} | {times} | {optimum} | {eager} | {row['short_to_long']:.2f} |")
+        limit = " | ".join("-" if (part := row[f"of_limit_{tokens}"]) is None else f"{part:.2f}" for tokens in TOKENS)
+        lines.append(f"| {row['side']} | {size} | {times} | {optimum} | {eager} | {limit} |")
     return "\n".join(lines) + "\n"
 
 

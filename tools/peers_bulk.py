@@ -21,6 +21,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
+from peaks import Peaks, best, peaks
 from peers import MODELS, SENTENCES, Load, process, where
 from peers_environments import ROOT, python_of
 from peers_files import Files
@@ -106,9 +107,9 @@ def main() -> None:
     texts = [row["sentence"] for _, row in rows(next(path for path in SENTENCES if path.is_file()))][: args.texts]
     sides, left_out = _sides(files, threads)
     say("environments and files are ready; now the measurement")
-    load, began, peaks = Load(), now(), []
+    load, began, measured = Load(), now(), []
     for turn in range(args.processes):
-        peaks.append(_peaks(args.work, threads))
+        measured.append(peaks(args.work, threads))
         for side in list(sides):
             say(f"process {turn + 1} of {args.processes}: {side.name}")
             try:
@@ -127,7 +128,7 @@ def main() -> None:
         texts=len(texts),
         sentences=where(),
         processes=args.processes,
-        limits=_limits(files, texts, peaks),
+        limits=_limits(files, texts, best(measured)),
         sides=[_row(side, sides, len(texts)) for side in sides],
         left_out=left_out,
     )
@@ -218,23 +219,14 @@ def _command(side: Side, texts: list[str], threads: int, passes: int) -> dict[st
 # the limit
 
 
-def _peaks(work: Path, threads: int) -> dict[str, float]:
-    """What tools/peaks.c finds, compiled here."""
-    source, made = ROOT / "tools" / "peaks.c", work / "peaks"
-    if not made.exists() or made.stat().st_mtime < source.stat().st_mtime:
-        subprocess.run(["cc", "-O2", "-pthread", str(source), "-o", str(made)], check=True)
-    found: dict[str, float] = json.loads(subprocess.run([made, str(threads)], capture_output=True, check=True).stdout)
-    return found
-
-
-def _limits(files: Files, texts: Sequence[str], peaks: Sequence[dict[str, float]]) -> Limits:
+def _limits(files: Files, texts: Sequence[str], most: Peaks) -> Limits:
     """Texts a second that no program exceeds: layers in a precision's own instruction, attention's products in fp32."""
     config = json.loads((files.model / "config.json").read_text())
     tokenizer = Tokenizer.from_file(str(files.model / "tokenizer.json"))
     tokenizer.no_padding()
     macs = [encoder_macs(config, len(one.ids)) or (0.0, 0.0) for one in tokenizer.encode_batch(list(texts))]
     layers, scores = (sum(column) / 1e9 for column in zip(*macs, strict=True))
-    fp32, int8 = (max(one[f"{name}_gmac_s"] for one in peaks) for name in ("fp32", "int8"))
+    fp32, int8 = most["fp32_gmac_s"], most["int8_gmac_s"]
     found = {"fp32": len(texts) / ((layers + scores) / fp32)}
     if int8:
         found["int8"] = len(texts) / (layers / int8 + scores / fp32)

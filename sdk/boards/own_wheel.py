@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from edgewright._version import __version__
 from edgewright.errors import MissingExtra, UsageError
+from edgewright.system.licences import own_licences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,8 +95,8 @@ def own_wheel(out: Path) -> tuple[str, Path]:
 def board_wheel(out: Path | str) -> Path:
     """Write the wheel of the board's part alone, for somebody who installs it there himself with pip.
 
-    It has the rooms that `own_wheel` has, and besides the command `edgewright`, the package's dependencies and those of
-    its extras that serve there: `pip install 'edgewright-VERSION-py3-none-any.whl[onnx]'`.
+    It has the rooms that `own_wheel` has, and besides the command `edgewright`, the licence, the package's dependencies
+    and those of its extras that serve there: `pip install 'edgewright-VERSION-py3-none-any.whl[onnx]'`.
 
     Args:
         out: the directory for it; the file has the name that pip wants. One that is there is replaced.
@@ -113,7 +114,9 @@ def board_wheel(out: Path | str) -> Path:
         hint = "install the package that runs here: pip install edgewright"
         raise UsageError("edgewright is not installed here: its dependencies are not known", hint=hint) from None
     needs = [one for one in known.requires or () if _serves_there(one)]
-    given = [f"Requires-Python: {known.metadata['Requires-Python']}", *(f"Provides-Extra: {one}" for one in _EXTRAS)]
+    licence = known.metadata.get("License-Expression") or known.metadata["License"]  # before Metadata-Version 2.4
+    given = [f"License: {licence}", f"Requires-Python: {known.metadata['Requires-Python']}"]
+    given += [f"Provides-Extra: {one}" for one in _EXTRAS]
     metadata = "".join([_HEAD, *(f"{line}\n" for line in [*given, *(f"Requires-Dist: {one}" for one in needs)])])
     commands = "[console_scripts]\nedgewright = edgewright.__main__:main\n"
     made = Path(out) / _NAME
@@ -121,7 +124,7 @@ def board_wheel(out: Path | str) -> Path:
         part = _copy_part(Path(scratch))
         made.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=made.parent) as beside:
-            files = {"METADATA": metadata, "entry_points.txt": commands}
+            files = {"METADATA": metadata, "entry_points.txt": commands, **own_licences()}
             _pack(part, Path(beside, made.name), files).replace(made)
     return made
 

@@ -31,6 +31,7 @@ from edgewright.proof.decoding import DecoderProof
 from edgewright.proof.translating import TranslatorProof
 from edgewright.system import arrays
 from edgewright.system.files import sha256
+from edgewright.system.licences import licences_of
 from edgewright.system.limits import allowed
 
 if TYPE_CHECKING:
@@ -52,10 +53,6 @@ AnyProof: TypeAlias = "Proof | DecoderProof | TranslatorProof"
 
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 _GENERATING = ("chat_template.jinja", "generation_config.json")
-_LICENCE_NAME = re.compile(r"LICENSE[A-Za-z0-9._-]*")
-"""Names that a bundle may list."""
-_MOST_LICENCE_BYTES = 2**18
-"""A choice: the longest of the usual ones, the GPL, has 35 kB."""
 _MOST_EXAMPLE = 100
 """Characters of the text that the card shows: it stands in a line of code."""
 
@@ -265,9 +262,8 @@ class Assembly:
     def _copy_licences(self) -> None:
         """The source's own licence goes along: most of them ask for it."""
         for home in {self.source.origin, self.source.directory} - {Path()}:
-            for path in sorted(home.glob("LICENSE*")):
-                if _LICENCE_NAME.fullmatch(path.name) and path.is_file() and path.stat().st_size <= _MOST_LICENCE_BYTES:
-                    shutil.copyfile(path, self.stage / path.name)
+            for path in licences_of(home):
+                shutil.copyfile(path, self.stage / path.name)
 
     def _write_for_genai(self) -> None:
         """For onnxruntime-genai, which wants a file of its own: the smallest of a decoder's ONNX artifacts."""

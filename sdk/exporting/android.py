@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edgewright.errors import InputError, MissingExtra, UnsupportedConversion, UsageError
-from edgewright.exporting.c import TASKS, fit, write_assets
+from edgewright.exporting.c import TASKS, fit, write_assets, write_licences
 from edgewright.exporting.class_file import lean_class
 from edgewright.exporting.kotlin_sources import keep_tasks, public_classes
 from edgewright.system.atomic import staged
@@ -132,6 +132,7 @@ def export_android(
             raise InputError(f"there is no {path}", hint=f"the classpath has {', '.join(_LIKELY)}")
     with staged(Path(out), marker=_MARKER, force=force) as work:
         shutil.copytree(_SOURCES, work, dirs_exist_ok=True)
+        write_licences(opened, work)
         _choose_engine(work, _ENGINES[format])
         keep_tasks(work, set(TASKS if _EVERY_TASK in tasks else (opened.manifest.task, *tasks)))
         (work / _ASSETS).parent.mkdir(parents=True)

@@ -22,6 +22,7 @@ from edgewright.exporting.chat_form import chat_form
 from edgewright.exporting.tokenizer_file import tokenizer_file
 from edgewright.generation.defaults import Defaults, translation_defaults
 from edgewright.system.atomic import staged
+from edgewright.system.licences import licences_of, own_licences
 from edgewright.system.progress import silent
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from edgewright.bundle.manifest import Artifact, Manifest, TensorSpec
     from edgewright.tasks import Task
 
-__all__ = ["SOURCES", "TASKS", "chat_notes", "export_c", "fit", "write_assets"]
+__all__ = ["SOURCES", "TASKS", "chat_notes", "export_c", "fit", "write_assets", "write_licences"]
 
 _MARKER = "edgewright.h"
 """What a directory must hold to be replaced."""
@@ -116,8 +117,17 @@ def export_c(
     opened, artifact = fit(bundle, format=format, precision=precision, translators=("onnx", "tflite"))
     with staged(Path(out), marker=_MARKER, force=force) as work:
         shutil.copytree(SOURCES, work, dirs_exist_ok=True)
+        write_licences(opened, work)
         write_assets(opened, artifact, work / "assets", progress=progress)
     return artifact
+
+
+def write_licences(bundle: Bundle, project: Path) -> None:
+    """Into a project's directory: edgewright's own, whose sources are in it, and what the bundle has of its model's."""
+    for name, text in own_licences().items():
+        (project / name).write_text(text, encoding="utf-8", newline="\n")
+    for path in licences_of(bundle.directory):
+        shutil.copyfile(path, project / f"MODEL_{path.name}")
 
 
 def chat_notes(exported: str | Path) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edgewright.exporting import c
-from edgewright.exporting.c import fit, write_assets
+from edgewright.exporting.c import fit, write_assets, write_licences
 from edgewright.system.atomic import staged
 from edgewright.system.progress import silent
 
@@ -59,6 +59,7 @@ def export_ios(
     opened, artifact = fit(bundle, format=format, precision=precision)
     with staged(Path(out), marker=_MARKER, force=force) as work:
         shutil.copytree(_SOURCES, work, dirs_exist_ok=True)
+        write_licences(opened, work)
         for path in sorted(c.SOURCES.iterdir()):
             if path.name not in _UNUSED:
                 shutil.copyfile(path, work / _CORE / ("include" if path.name in _PUBLIC else "") / path.name)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from edgewright.bundle.bundle import Bundle
 from edgewright.errors import InputError, MissingExtra
-from edgewright.exporting.c import fit, write_assets
+from edgewright.exporting.c import fit, write_assets, write_licences
 from edgewright.system.atomic import staged
 from edgewright.system.files import read_capped, scratch
 from edgewright.system.programs import run_to_end
@@ -84,6 +84,7 @@ def export_web(
     opened, artifact = fit(opened, format="onnx", precision=precision or _quick(opened))
     with staged(Path(out), marker=_MARKER, force=force) as work:
         shutil.copytree(_SOURCES, work, dirs_exist_ok=True)
+        write_licences(opened, work)
         write_assets(opened, artifact, work / "model", progress=progress)
         (work / "ort").mkdir()
         if engine is None:

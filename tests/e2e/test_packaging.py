@@ -71,6 +71,13 @@ def test_the_boards_part_asks_for_what_the_whole_does(board, part):
     assert found >= {"numpy", "tokenizers", "click", "msgspec", "onnxruntime"}
 
 
+def test_the_boards_part_passes_its_licence_on(part):
+    with zipfile.ZipFile(part) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/LICENSE"))
+        assert archive.read(name) == (ROOT / "LICENSE").read_bytes()
+        assert b"\nLicense: Apache-2.0\n" in archive.read(name.replace("LICENSE", "METADATA"))
+
+
 def test_what_an_answer_needs_is_enough(small, demo_bundle):
     """doctor says ready, run and verify work, and nothing of the hub's client is there."""
     argv = [str(small / "edgewright"), "doctor", "--json"]

@@ -51,6 +51,7 @@ def program(tmp_path_factory):
 @pytest.mark.slow
 def test_a_project_has_the_library_its_assets_and_a_sample(bundle_dir, tmp_path):
     out = tmp_path / "app"
+    (bundle_dir / "LICENSE.txt").write_text("of the model")
     asked = [str(bundle_dir), "--out", str(out), "--tasks", "all", "-q"]
     done = CliRunner().invoke(command, asked, catch_exceptions=False)
     assert done.exit_code == 0
@@ -64,6 +65,7 @@ def test_a_project_has_the_library_its_assets_and_a_sample(bundle_dir, tmp_path)
     sources = {path.relative_to(android._SOURCES) for path in android._SOURCES.rglob("*") if path.is_file()}
     sources = {path for path in sources if not path.name.startswith(("LiteRt", "ExecuTorch"))}
     assert {path.relative_to(out) for path in out.rglob("*") if path.is_file()} > sources
+    assert (out / "MODEL_LICENSE.txt").read_text() == "of the model"
     assert "model.onnx" in sizes(out)
     assert "arm64-v8a" in sizes(out)
     with pytest.raises(StorageError, match="exists"):

@@ -18,6 +18,7 @@ def test_a_package_has_the_core_its_headers_and_the_model(made, tmp_path):
     done = CliRunner().invoke(command, [str(bundle), "--out", str(out), "-q"], catch_exceptions=False)
     assert done.exit_code == 0
     core = out / "Sources" / "CEdgewright"
+    assert "Apache License" in (out / "LICENSE").read_text()
     assert {path.name for path in (core / "include").iterdir()} == {*ios._PUBLIC, "module.modulemap"}
     private = {path.name for path in c.SOURCES.iterdir()} - {*ios._PUBLIC, *ios._UNUSED}
     assert {path.name for path in core.iterdir() if path.is_file()} == private
