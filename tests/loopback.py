@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -62,7 +63,7 @@ class Server:
             self.stop()
         pytest.fail(f"the server did not start: {(self.home / 'log').read_text()[-500:]}")
 
-    slow_start_s = 5.0
+    slow_start_s = 30.0
 
     def _listens(self):
         until = time.monotonic() + self.slow_start_s
@@ -98,6 +99,21 @@ class Server:
             if name.startswith(self.name) is connections:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+
+    def once_it_runs(self, name, act):
+        """A thread, begun, that acts as soon as a command of that name runs for a connection."""
+
+        def wait():
+            until = time.monotonic() + self.slow_command_s
+            while name not in self.sessions().values() and time.monotonic() < until:
+                time.sleep(0.02)
+            act()
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        return thread
+
+    slow_command_s = 60.0
 
     def stop(self):
         self.kill(connections=True)

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -128,13 +129,24 @@ def test_a_limit_of_the_system_is_named(bundle_dir, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle"]
 
 
+def asleep(pid):
+    """Wait until a process, which has had a second to begin, does nothing for half a second."""
+    began, since = time.monotonic(), None
+    while time.monotonic() - began < 60:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        since = (since or time.monotonic()) if state == "S" else None
+        if since and time.monotonic() - max(since, began + 1) > 0.5:
+            return
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_closed_terminal_leaves_nothing_behind(bundle_dir, tmp_path, number):
     os.mkfifo(tmp_path / "slow")
     asked = "--default-signal=TERM,HUP,INT"  # whoever runs the tests may ignore one, as nohup does
     argv = ["env", asked, *EDGEWRIGHT, "pack", bundle_dir, "--out", tmp_path / "slow"]
     with subprocess.Popen(argv, stderr=subprocess.PIPE, start_new_session=True) as child:
-        time.sleep(1.5)  # it waits for a reader
+        asleep(child.pid)  # it waits for a reader
         child.send_signal(number)
         said = child.stderr.read()
     assert (child.returncode, said) == (130, b"\nedgewright: interrupted; nothing was left behind\n")

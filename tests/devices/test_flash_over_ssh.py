@@ -122,8 +122,8 @@ def test_status_is_asked_again_where_the_connection_broke(bundles, sshd, way, tm
         asked.append(argv)
         if len(asked) > 2:
             return run(self, argv, **given)
-        threading.Timer(0.5, sshd.kill, kwargs={"connections": True}).start()
-        return run(self, ["sleep", "20"], **given)
+        sshd.once_it_runs("sleep", lambda: sshd.kill(connections=True))
+        return run(self, ["sleep", "300"], **given)
 
     monkeypatch.setattr(type(way), "_run", cut)
     assert status(way, root=str(root)).active.startswith("000001-")

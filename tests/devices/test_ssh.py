@@ -290,24 +290,22 @@ def test_a_command_that_prints_without_end(way):
 
 def test_a_connection_that_is_cut_in_the_middle(way, sshd):
     run(way, "true")
-    timer = threading.Timer(0.5, lambda: sshd.kill(connections=True))
-    timer.start()
+    killing = sshd.once_it_runs("sleep", lambda: sshd.kill(connections=True))
     with pytest.raises(ConnectionLost, match=r"the connection to .* broke: .*; try again; is the board still powered"):
-        run(way, "sleep", "20")
-    timer.join()
+        run(way, "sleep", "300")
+    killing.join()
     assert run(way, "echo", "on").stdout == b"on\n"
 
 
 def test_a_server_that_freezes_is_given_up(new, sshd, monkeypatch):
     monkeypatch.setattr(ssh_master, "_ALIVE_S", 1)
     run(new, "true")
-    timer = threading.Timer(0.3, lambda: freeze(sshd, signal.SIGSTOP))
-    timer.start()
+    freezing = sshd.once_it_runs("sleep", lambda: freeze(sshd, signal.SIGSTOP))
     try:
         with pytest.raises(ConnectionLost, match=r"does not answer any more; is it powered, and in the same network\?"):
-            run(new, "sleep", "30")
+            run(new, "sleep", "300")
     finally:
-        timer.join()
+        freezing.join()
         freeze(sshd, signal.SIGCONT)
 
 
@@ -456,11 +454,10 @@ def test_dropbear_serves_too(dropbear, monkeypatch, tmp_path, rsync):
     way.push(tmp_path / "here", str(tmp_path / "there"))
     assert (tmp_path / "there").read_bytes() == data
     run(way, "true")
-    timer = threading.Timer(0.5, lambda: dropbear.kill(connections=True))
-    timer.start()
+    killing = dropbear.once_it_runs("sleep", lambda: dropbear.kill(connections=True))
     with pytest.raises(ConnectionLost):
-        run(way, "sleep", "20")
-    timer.join()
+        run(way, "sleep", "300")
+    killing.join()
     way.close()
 
 
