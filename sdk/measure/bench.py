@@ -167,10 +167,12 @@ def measured(targets: Sequence[Target], plan: Plan, progress: Callable[[str], No
         DeviceError: no process ended well.
     """
     jobs, problems, cut = [_Job(target) for target in targets], [], ""
+    several = len({target.bundle.directory for target in targets}) > 1
     for at in range(plan.processes + 1):
         words = f"process {at} of {plan.processes}" if at else "peak memory"
         for job in (job for job in jobs if not at or job.memory):
             key = job.target.artifact.key
+            key = f"{job.target.bundle.directory.name} {key}" if several else key
             progress(f"{key}: {words}")
             try:
                 job.take(plan, peak=not at)
