@@ -114,8 +114,9 @@ def board_wheel(out: Path | str) -> Path:
         hint = "install the package that runs here: pip install edgewright"
         raise UsageError("edgewright is not installed here: its dependencies are not known", hint=hint) from None
     needs = [one for one in known.requires or () if _serves_there(one)]
-    licence = known.metadata.get("License-Expression") or known.metadata["License"]  # before Metadata-Version 2.4
-    given = [f"License: {licence}", f"Requires-Python: {known.metadata['Requires-Python']}"]
+    about = known.metadata
+    licence = about["License-Expression"] if "License-Expression" in about else about["License"]  # before version 2.4
+    given = [f"License: {licence}", f"Requires-Python: {about['Requires-Python']}"]
     given += [f"Provides-Extra: {one}" for one in _EXTRAS]
     metadata = "".join([_HEAD, *(f"{line}\n" for line in [*given, *(f"Requires-Dist: {one}" for one in needs)])])
     commands = "[console_scripts]\nedgewright = edgewright.__main__:main\n"

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 __all__ = ["licences_of", "own_licences"]
 
@@ -31,5 +28,5 @@ def own_licences() -> dict[str, str]:
         files = importlib.metadata.distribution("edgewright").files
     except importlib.metadata.PackageNotFoundError:
         return {}
-    found = (path for path in files or () if path.name in _NAMES and path.locate().is_file())
-    return {path.name: path.read_text(encoding="utf-8") for path in found}
+    found = (Path(path.locate()) for path in files or () if path.name in _NAMES)
+    return {path.name: path.read_text(encoding="utf-8") for path in found if path.is_file()}
