@@ -1,14 +1,18 @@
-"""What the C core translates held against Python's translator, token by token: `tools/c_translations.py [BUNDLE...]`.
+"""What the C core translates held against Python's translator, token by token.
+
+    tools/c_translations.py [BUNDLE...] [--emulated [CPU...]]
 
 Made for it are tiny random translators of Marian's and T5's kinds, and one with an OPUS-MT's two tokenizers, each for
 ONNX Runtime and for LiteRT; bundles that are given are asked in the same way. A hundred sentences each, at every
 precision: greedy, with 4 beams, with 3 that stop early, with 5 that never do and a penalty, cut short, and by whole
 lines. Sentences are of Tatoeba, where ../shared has it; beside them stand texts whose punctuation is made up, and long
-ones. KINDS=t5,opus makes these alone, EVERY_NTH=5 asks so many fewer texts. docs/apps.md has the last result.
+ones. KINDS=t5,opus makes these alone, EVERY_NTH=5 asks so many fewer texts. What an emulated board does not translate
+as here is asked of its own Python too. docs/apps.md has the last result.
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import logging
 import os
@@ -19,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from c_machines import Machine
 
     from edgewright.bundle.manifest import Artifact
 
@@ -51,9 +57,11 @@ LANGUAGE = "\n >>es<<  Turn on the lights.\nLock the door."
 """For a model that has it."""
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "exporting")]
 
+import c_machines  # noqa: E402
 import c_writers as core  # noqa: E402
 import numpy as np  # noqa: E402
 import translators  # noqa: E402
+from c_machines import HERE  # noqa: E402
 
 import edgewright  # noqa: E402
 from edgewright.bundle.bundle import Bundle  # noqa: E402
@@ -96,29 +104,31 @@ def sentences() -> list[str]:
 
 
 def compared(program: Path, bundle: Path, artifact: Artifact, assets: Path, texts: list[str]) -> tuple[int, int]:
-    """How many translations there were, and how many are not Python's: the text, its pieces and the tokens."""
-    wrong = count = 0
-    ways = {"format": artifact.format, "precision": artifact.precision}
-    with edgewright.load(bundle, **ways, threads=1, careful=False) as translator:
-        asked = asked_of(translator, texts)
-        for way in WAYS:
-            for text, mine in zip(asked, core.written(program, assets, asked, way), strict=True):
-                tokens, pieces = translated(translator, text, way)
-                same = (mine.code, mine.tokens, mine.pieces) == (0, tokens, pieces)
-                count, wrong = count + 1, wrong + (not same)
-                if not same:
-                    print(
-                        "  unlike:",
-                        way,
-                        repr(text)[:60],
-                        mine.why,
-                        mine.tokens,
-                        tokens,
-                        mine.pieces,
-                        pieces,
-                        flush=True,
-                    )
+    """How many translations there were of a program of this machine, and how many are not Python's."""
+    count, _, wrong = held(HERE, program, bundle, artifact, assets, texts)
     return count, wrong
+
+
+def held(
+    machine: Machine, program: Path, bundle: Path, artifact: Artifact, assets: Path, texts: list[str]
+) -> tuple[int, int, int]:
+    """How many translations there were, how many are not Python's here, and how many not the machine's Python's.
+
+    Compared are the text, its pieces and the tokens.
+    """
+    wrong = others = count = 0
+    ways = {"format": artifact.format, "precision": artifact.precision, "threads": 1}
+    with edgewright.load(bundle, careful=False, **ways) as translator:
+        asked = asked_of(translator, texts)
+    for way in WAYS:
+        found = core.written(program, assets, asked, way, machine=machine)
+        mine = [one.why if one.code else [one.tokens, one.pieces] for one in found]
+        unlike, bad, theirs = c_machines.unlike(machine, "translated", bundle, asked, mine, way, **ways)
+        count, others, wrong = count + len(asked), others + len(unlike), wrong + len(bad)
+        for at in unlike:
+            whose = "" if at in bad or machine is HERE else "here, not of its own Python"
+            print(f"  unlike {whose}:", way, repr(asked[at])[:60], mine[at], theirs[at], flush=True)
+    return count, others, wrong
 
 
 def asked_of(translator: Any, texts: list[str]) -> list[str]:
@@ -130,31 +140,33 @@ def asked_of(translator: Any, texts: list[str]) -> list[str]:
     return asked[::EVERY_NTH]
 
 
-def translated(translator: Any, text: str, way: dict[str, Any]) -> tuple[list[int], list[str]]:
-    """Python's tokens of every sentence, and its pieces."""
-    options = translator.options(**way)
-    sources = translator.asking(**way).sources(text)
-    tokens = [token for ids in sources for token in translator.write([ids], options)[0].tokens]
-    return tokens, [piece for piece in translator.stream(text, **way) if piece]
-
-
 def main() -> int:
     logging.disable()  # what is cut is told of every text
-    wrong = 0
+    args, wrong = options(), 0
     texts = sentences()
     with tempfile.TemporaryDirectory() as scratch:
-        program = core.compiled(Path(scratch, "writing"))
-        for bundle in [*bundles(Path(scratch), FORMATS), *map(Path, sys.argv[1:])]:
+        machines = c_machines.machines(args)
+        programs = [core.compiled(Path(scratch, f"writing-{one.name}"), machine=one) for one in machines]
+        for bundle in [*bundles(Path(scratch), FORMATS), *args.bundle]:
             for artifact in Bundle.open(bundle).manifest.artifacts:
                 if artifact.format not in FORMATS:
                     continue
                 out = Path(scratch, "c", f"{bundle.name}-{artifact.key.replace('/', '-')}")
                 out.parent.mkdir(exist_ok=True)
                 export_c(bundle, out=out, format=artifact.format, precision=artifact.precision, force=True)  # type: ignore[arg-type]
-                count, bad = compared(program, bundle, artifact, out / "assets", texts)
-                wrong += bad
-                print(f"{bundle.name} {artifact.key}: {bad} of {count} translations differ", flush=True)
+                for machine, program in zip(machines, programs, strict=True):
+                    count, others, bad = held(machine, program, bundle, artifact, out / "assets", texts)
+                    wrong += bad
+                    said = f"{machine.name}: {bundle.name} {artifact.key}: {others} of {count} translations differ"
+                    print(said, "" if machine is HERE else f"from Python here, {bad} from its own", flush=True)
     return int(wrong > 0)
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", nargs="*", type=Path)
+    c_machines.add_options(parser)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
-"""What the C core writes held against Python's generator, token by token: `tools/c_writing.py [BUNDLE...]`.
+"""What the C core writes held against Python's generator, token by token.
+
+    tools/c_writing.py [BUNDLE...] [--emulated [CPU...]]
 
 Made for it are a bundle of ../shared's stories260K, where it is there, and tiny random ones of GPT-2's, Llama's and
 Qwen's shape, each for ONNX Runtime and for LiteRT; bundles that are given are asked in the same way, and measured: C
 and Python in turn, a process each. Of stories260K there are greedy answers after a hundred sentences besides; pieces of
-real text, cut anywhere, go through the stream alone. docs/apps.md has the last result.
+real text, cut anywhere, go through the stream alone. On an emulated board nothing is measured, and what is not written
+as here is asked of the board's own Python too. KINDS=llama,gpt2 makes these alone. docs/apps.md has the last result.
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import os
@@ -20,6 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from c_machines import Machine
+
     from edgewright.bundle.manifest import Artifact
 
 ROOT = Path(__file__).parents[1]
@@ -70,9 +76,11 @@ sys.exit(status != 0)
 """
 sys.path[:0] = [str(ROOT / "tests" / "exporting"), str(ROOT / "tests" / "generation"), str(ROOT / "tools")]
 
+import c_machines  # noqa: E402
 import c_programs  # noqa: E402
 import c_writers as core  # noqa: E402
 import test_text_stream as streams  # noqa: E402
+from c_machines import HERE  # noqa: E402
 
 import edgewright  # noqa: E402
 from edgewright.bundle.bundle import Bundle  # noqa: E402
@@ -107,13 +115,15 @@ def bundles(scratch: Path) -> list[Path]:
     asked: dict[str, Any] = {"task": "text-generation", "formats": FORMATS, "allow_divergence": True}
     asked["progress"] = lambda _: None
     made = []
+    named = os.environ.get("KINDS", "")
+    kinds = named.split(",") if named else ("stories260K", *SHAPES)
     stories = DATA.parent / "models" / "stories260K"
-    if stories.is_dir():
+    if stories.is_dir() and "stories260K" in kinds:
         edgewright.build(
             stories / "stories260K.bin", out=scratch / "stories260K", precisions=["fp32", "fp16", "int8"], **asked
         )
         made.append(scratch / "stories260K")
-    for kind in SHAPES:
+    for kind in (one for one in SHAPES if one in kinds):
         source = shaped(kind, scratch / "sources" / kind)
         edgewright.build(source, out=scratch / kind, precisions=["fp32", "int8"], **asked)
         made.append(scratch / kind)
@@ -126,36 +136,47 @@ def sentences() -> list[str]:
         return [row.split("\t")[0] for _, row in zip(range(SENTENCES), file, strict=False)]
 
 
-def compared(program: Path, bundle: Path, artifact: Artifact, assets: Path) -> tuple[int, int]:
-    """How many answers there were, and how many are not Python's."""
-    plain: list[Any] = list(PROMPTS)
-    wrong = count = 0
-    with edgewright.load(bundle, format=artifact.format, precision=artifact.precision, careful=False) as writer:
+def rounds(bundle: Path, ways: dict[str, str]) -> list[tuple[list[Any], dict[str, Any]]]:
+    """What is asked of a bundle, in a process each: prompts, conversations, and settings."""
+    with edgewright.load(bundle, careful=False, **ways) as writer:
         try:
             chats = [[{"role": "user", "content": words}] for words in (*PROMPTS[1:4], "a <|im_end|> b")] * bool(
                 writer.template
             )
         except SourceError:
             chats = []
-        asked = [*(one for one in plain if writer.ids(one)), *chats]
-        # Each begins with the empty prompt: a program of its own has nothing in its cache, and Python's has
-        rounds = [(asked, {"max_new_tokens": GREEDY, **settings}) for settings in ({}, *SEEDED)]
-        if bundle.name == "stories260K":
-            rounds.append((["", *sentences()], {"max_new_tokens": AFTER_EACH}))
-        for asked, settings in rounds:
-            ways = {"ignore_end": not chats, **settings}
-            found = core.written(program, assets, asked, ways)
-            for prompt, mine in zip(asked, found, strict=True):
-                pieces, theirs = list(writer.stream(prompt, **ways)), writer.last
-                same = (mine.tokens, mine.pieces, mine.reason) == (theirs.tokens, pieces, theirs.reason)
-                same &= (mine.code, mine.prompt_tokens, mine.reused) == (0, theirs.prompt_tokens, theirs.reused)
-                count, wrong = count + 1, wrong + (not same)
-                if not same:
-                    at = next(
-                        (i for i, (a, b) in enumerate(zip(mine.tokens, theirs.tokens, strict=False)) if a != b), -1
-                    )
-                    print(f"  unlike from token {at}:", settings, repr(prompt)[:60], mine.why, flush=True)
+        asked = [*(one for one in PROMPTS if writer.ids(one)), *chats]
+    common = {"ignore_end": not chats, "max_new_tokens": GREEDY}
+    found: list[tuple[list[Any], dict[str, Any]]] = [(asked, {**common, **settings}) for settings in ({}, *SEEDED)]
+    if bundle.name == "stories260K":
+        found.append((["", *sentences()], {"ignore_end": True, "max_new_tokens": AFTER_EACH}))
+    return found
+
+
+def compared(program: Path, bundle: Path, artifact: Artifact, assets: Path) -> tuple[int, int]:
+    """How many answers there were of a program of this machine, and how many are not Python's."""
+    count, _, wrong = held(HERE, program, bundle, artifact, assets)
     return count, wrong
+
+
+def held(machine: Machine, program: Path, bundle: Path, artifact: Artifact, assets: Path) -> tuple[int, int, int]:
+    """How many answers there were, how many are not Python's here, and how many not the machine's Python's."""
+    ways = {"format": artifact.format, "precision": artifact.precision}
+    count = others = wrong = 0
+    for asked, settings in rounds(bundle, ways):
+        found = core.written(program, assets, asked, settings, machine=machine)
+        mine = [
+            one.why if one.code else [one.tokens, one.pieces, one.reason, one.prompt_tokens, one.reused]
+            for one in found
+        ]
+        unlike, bad, theirs = c_machines.unlike(machine, "written", bundle, asked, mine, settings, **ways)
+        count, others, wrong = count + len(asked), others + len(unlike), wrong + len(bad)
+        for at in unlike:
+            same = zip(found[at].tokens, theirs[at][0], strict=False)
+            first = next((i for i, (a, b) in enumerate(same) if a != b), -1)
+            whose = "" if at in bad or machine is HERE else "here, not of its own Python, "
+            print(f"  unlike {whose}from token {first}:", settings, repr(asked[at])[:60], found[at].why, flush=True)
+    return count, others, wrong
 
 
 def cut(program: Path, bundle: Path, assets: Path) -> int:
@@ -216,10 +237,11 @@ def measured(sample: Path, bundle: Path, artifact: Artifact, assets: Path) -> No
 
 def main() -> int:
     wrong = 0
-    given = [Path(word) for word in sys.argv[1:]]
+    args = options()
     with tempfile.TemporaryDirectory() as scratch:
-        program = core.compiled(Path(scratch, "writing"))
-        for bundle in [*bundles(Path(scratch)), *given]:
+        machines = c_machines.machines(args)
+        programs = [core.compiled(Path(scratch, f"writing-{one.name}"), machine=one) for one in machines]
+        for bundle in [*bundles(Path(scratch)), *args.bundle]:
             exported: list[tuple[Artifact, Path]] = []
             for artifact in Bundle.open(bundle).manifest.artifacts:
                 if artifact.format not in FORMATS:
@@ -228,20 +250,31 @@ def main() -> int:
                 out.parent.mkdir(parents=True, exist_ok=True)
                 exported.append((artifact, out))
                 export_c(bundle, out=out, format=artifact.format, precision=artifact.precision)  # type: ignore[arg-type]
-                count, bad = compared(program, bundle, artifact, out / "assets")
-                wrong += bad
-                print(f"{bundle.name} {artifact.key}: {bad} of {count} answers differ", flush=True)
-            if DATA.is_dir() and bundle.name in ("stories260K", *(one.name for one in given)):
-                bad = cut(program, bundle, out / "assets")
+                for machine, program in zip(machines, programs, strict=True):
+                    count, others, bad = held(machine, program, bundle, artifact, out / "assets")
+                    wrong += bad
+                    said = f"{machine.name}: {bundle.name} {artifact.key}: {others} of {count} answers differ"
+                    print(said, "" if machine is HERE else f"from Python here, {bad} from its own", flush=True)
+            if args.emulated is not None:
+                continue
+            if DATA.is_dir() and bundle.name in ("stories260K", *(one.name for one in args.bundle)):
+                bad = cut(programs[0], bundle, out / "assets")
                 wrong += bad
                 print(f"{bundle.name}: {bad} of {CUTS} cuts differ", flush=True)
-            for artifact, out in exported if bundle in given else ():
+            for artifact, out in exported if bundle in args.bundle else ():
                 build = Path(scratch, "build", out.name)
                 for argv in (["cmake", "-S", out, "-B", build], ["cmake", "--build", build]):
                     subprocess.run(argv, check=True, capture_output=True)
                 print(f"{bundle.name} {artifact.key}:", flush=True)
                 measured(build / "sample", bundle, artifact, out / "assets")
     return int(wrong > 0)
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", nargs="*", type=Path)
+    c_machines.add_options(parser)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ STRICT = {
 sys.path[:0] = [str(ROOT / "tests" / "exporting"), str(ROOT / "tools")]
 
 import onnx  # noqa: E402
+import python_side  # noqa: E402
 import tiny_models  # noqa: E402
 import token_texts  # noqa: E402
 import web_pages  # noqa: E402
@@ -316,7 +317,7 @@ def translating(scratch: Path, bundles: list[str]) -> int:
                     said = server.ask(scratch / "profile", kind="writing", items=[(text, way) for text in asked])
                     bad += [] if "answers" in said else [said]
                     for text, mine in zip(asked, said.get("answers", ()), strict=False):
-                        theirs = given.translated(translator, text, way)
+                        theirs = python_side.translation(translator, text, way)
                         if (mine.get("tokens"), mine.get("pieces")) != theirs:
                             bad.append((text, way, mine, theirs))
                     spent.append(

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import math
 import struct
-import subprocess
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import c_machines
 import numpy as np
 import token_texts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from c_machines import Machine
 
 AGGREGATION = ("", "none", "simple", "first", "average", "max")
 
 
 def engine(assets: Path | None = None) -> Path:
     """The library of ONNX Runtime that the wheel for this machine has, or LiteRT's where the model is for it."""
-    if assets is not None and next(assets.glob("*.tflite"), None):
-        import ai_edge_litert
-
-        return Path(next(iter(ai_edge_litert.__path__))) / "libLiteRt.so"
-    import onnxruntime
-
-    return next((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*"))
+    return c_machines.HERE.engine(assets)
 
 
-def compiled(out: Path, *flags: str) -> Path:
+def compiled(out: Path, *flags: str, machine: Machine = c_machines.HERE) -> Path:
     libraries = ("-lm", "-ldl", "-pthread")
-    return token_texts.compiled(out, "answers.c", "edgewright.c", "ew_tokenizer.c", flags=flags, libraries=libraries)
+    sources = ("answers.c", "edgewright.c", "ew_tokenizer.c")
+    return token_texts.compiled(out, *sources, flags=flags, libraries=libraries, compiler=machine.compiler)
 
 
 def request(item: Any, options: dict[str, Any]) -> bytes:
@@ -47,12 +46,17 @@ def request(item: Any, options: dict[str, Any]) -> bytes:
     return struct.pack("<I5i", len(texts), *ways) + b"".join(struct.pack("<I", len(t)) + t + b"\0" for t in texts)
 
 
-def answers(program: Path, assets: Path, items: list[Any], threads: int = 0, **options: Any) -> list[dict[str, Any]]:
+def answers(
+    program: Path,
+    assets: Path,
+    items: list[Any],
+    threads: int = 0,
+    machine: Machine = c_machines.HERE,
+    **options: Any,
+) -> list[dict[str, Any]]:
     """Each item's code, items and vector."""
     given = b"".join(request(item, options) for item in items)
-    done = subprocess.run(
-        [program, assets, engine(assets), str(threads)], input=given, capture_output=True, check=False
-    )
+    done = machine.ran([program, assets, machine.engine(assets), threads], given)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     data, at, found = done.stdout, 0, []
 
@@ -126,3 +130,11 @@ def unlike(task: str, mine: dict[str, Any], theirs: Any, tolerance: float, *, wh
             if not same:
                 return f"{name} is {got[name]!r}, not {value!r}"
     return ""
+
+
+def farthest(task: str, mine: dict[str, Any], theirs: Any) -> float:
+    """How far scores, or the numbers of a vector, are apart at most, of an answer that has the same items."""
+    if task == "feature-extraction":
+        return float(np.abs(mine["vector"] - theirs).max())
+    pairs = zip(mine["items"], rows(task, theirs), strict=True)
+    return max((abs(got["score"] - want["score"]) for got, want in pairs), default=0.0)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import struct
-import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import c_machines
 import c_programs
 import numpy as np
 import token_texts
@@ -15,6 +15,8 @@ import token_texts
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from c_machines import Machine
 
 REASONS = ("", "end", "stop", "length", "context", "cancelled")
 
@@ -57,13 +59,13 @@ class Answers:
         return [int(one) for one in np.frombuffer(self.data, "<i4", count, self.at - 4 * count)]
 
 
-def compiled(out: Path, *flags: str) -> Path:
-    libraries = ("-lm", "-ldl")
-    return token_texts.compiled(out, "writing.c", "ew_tokenizer.c", flags=flags, libraries=libraries)
+def compiled(out: Path, *flags: str, machine: Machine = c_machines.HERE) -> Path:
+    libraries, sources = ("-lm", "-ldl"), ("writing.c", "ew_tokenizer.c")
+    return token_texts.compiled(out, *sources, flags=flags, libraries=libraries, compiler=machine.compiler)
 
 
-def ran(given: bytes, *argv: Any) -> Answers:
-    done = subprocess.run(argv, input=given, capture_output=True, check=False)
+def ran(given: bytes, *argv: Any, machine: Machine = c_machines.HERE) -> Answers:
+    done = machine.ran(argv, given)
     assert done.returncode == 0, (done.returncode, done.stderr.decode()[-3000:])
     return Answers(done.stdout)
 
@@ -84,14 +86,21 @@ def _asked(prompt: Any) -> bytes:
     return _text(None) + _text(prompt if isinstance(prompt, bytes) else json.dumps(prompt))
 
 
-def written(program: Path, assets: Path, prompts: Sequence[Any], settings: Any = None, until: int = -1) -> list[Answer]:
+def written(
+    program: Path,
+    assets: Path,
+    prompts: Sequence[Any],
+    settings: Any = None,
+    until: int = -1,
+    machine: Machine = c_machines.HERE,
+) -> list[Answer]:
     """The answers of one process to prompts, with settings: a dictionary, JSON that may be none, or a list."""
     each = settings if isinstance(settings, list) else [settings] * len(prompts)
     said = [one if one is None or isinstance(one, str) else json.dumps(one) for one in each]
     given = b"".join(
         _asked(prompt) + _text(one) + struct.pack("<i", until) for prompt, one in zip(prompts, said, strict=True)
     )
-    got = ran(given, program, "write", assets, c_programs.engine(assets))
+    got = ran(given, program, "write", assets, machine.engine(assets), machine=machine)
     found = []
     for _ in prompts if until != -2 else prompts[:1]:
         code, why = got.number("<i"), got.text()

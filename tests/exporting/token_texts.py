@@ -17,10 +17,16 @@ SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", 
 CODE_POINTS = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 
 
-def compiled(out: Path, *sources: str, flags: tuple[str, ...] = (), libraries: tuple[str, ...] = ()) -> Path:
+def compiled(
+    out: Path,
+    *sources: str,
+    flags: tuple[str, ...] = (),
+    libraries: tuple[str, ...] = (),
+    compiler: str = "gcc",
+) -> Path:
     """A program of the C core's sources and one of ours."""
     paths = [str(path) for name in sources for path in [HERE / name if (HERE / name).exists() else SOURCES / name]]
-    argv = ["gcc", *FLAGS, *flags, f"-I{SOURCES}", "-o", str(out), *paths, *libraries]
+    argv = [compiler, *FLAGS, *flags, f"-I{SOURCES}", "-o", str(out), *paths, *libraries]
     subprocess.run(argv, check=True, capture_output=True, text=True)
     return out
 
