@@ -6,7 +6,8 @@ Made for it are a bundle of ../shared's stories260K, where it is there, and tiny
 Qwen's shape, each for ONNX Runtime and for LiteRT; bundles that are given are asked in the same way, and measured: C
 and Python in turn, a process each. Of stories260K there are greedy answers after a hundred sentences besides; pieces of
 real text, cut anywhere, go through the stream alone. On an emulated board nothing is measured, and what is not written
-as here is asked of the board's own Python too. KINDS=llama,gpt2 makes these alone. docs/apps.md has the last result.
+as here is asked of the board's own Python too. KINDS=llama,gpt2 makes these alone, TOKENS=30 writes no more of them
+each time. docs/apps.md has the last result.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
-GREEDY = 200
+GREEDY = int(os.environ.get("TOKENS", "200"))
 FORMATS = ("onnx", "tflite")
 CUTS = 5_000
-SENTENCES, AFTER_EACH = 100, 60
+SENTENCES, AFTER_EACH = 100, min(GREEDY, 60)
 TURNS = 5
 """Processes of each side: medians of fewer jump about."""
 PROMPTS = ("", "Once upon a time", "The old man said", "Lily had a red ball. One day", "é 😀 <s> the end", "then " * 40)

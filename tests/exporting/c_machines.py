@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,12 @@ class Emulated(Machine):
     def __init__(self, cpu: str) -> None:
         self.name, self.board = cpu, Qemu.prepare(cpu)
         self.spot = emulated(cpu)
+        self.litert = tempfile.TemporaryDirectory()
+        package = Path(self.litert.name, "ai_edge_litert")
+        package.mkdir()
+        for file in self.wheels(package.name).iterdir():
+            if "WebGpu" not in file.name:  # see `python_side`
+                (package / file.name).symlink_to(file)
 
     def wheels(self, package: str) -> Path:
         return self.spot.cache / str(self.spot.made_of()["userland"]) / "wheels" / package
@@ -62,7 +69,7 @@ class Emulated(Machine):
 
     def python(self, side: str, bundle: Path, asked: Any, settings: Any, **ways: Any) -> Any:
         given = json.dumps([side, str(bundle), asked, settings, {"threads": 1, **ways}]).encode()
-        line, env = [self.spot.python, python_side.__file__], self.spot.environment()
+        line, env = [self.spot.python, python_side.__file__, self.litert.name], self.spot.environment()
         done = subprocess.run(line, input=given, capture_output=True, check=False, env=env)
         assert done.returncode == 0, done.stderr.decode()[-2000:]
         return json.loads(done.stdout)

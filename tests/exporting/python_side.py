@@ -1,6 +1,9 @@
 """Python's answers, what it writes and what it translates, as plain data: for the tools that ask the C core the same.
 
 A board's Python runs it as a program: JSON of a function's name and arguments comes in, JSON of what it gave goes out.
+Named may be a directory with a LiteRT that has no library for GPUs, which is compiled for Armv8.1: without it a
+compiled model, which the C core always has, opens on a Cortex-A53 or A72 too, where Python has the interpreter instead.
+At int8 these two do not round alike.
 """
 
 from __future__ import annotations
@@ -48,6 +51,11 @@ def translation(translator: Any, text: str, settings: dict[str, Any]) -> tuple[l
 
 
 def main() -> None:
+    if sys.argv[1:]:
+        from edgewright.runtimes import litert
+
+        sys.path.insert(0, sys.argv[1])
+        litert._compiles = lambda: True
     side, bundle, asked, settings, ways = json.load(sys.stdin)
     gave = {"answers": answers, "written": written, "translated": translated}[side](bundle, asked, settings, **ways)
     print(json.dumps(gave, default=lambda array: array.tolist()))
