@@ -1,6 +1,6 @@
 """The C core's answers held against Python's: 100 items of each task, through the real engine, for three tokenizers.
 
-    tools/c_answers.py [FORMAT] [--precision NAME...] [--family NAME...] [--emulated [CPU...]]
+    tools/c_answers.py [FORMAT] [--precision NAME...] [--family NAME...] [--plain] [--emulated [CPU...]]
 
 Makes tiny models with random weights, builds and exports them in a format, onnx where none is said, and asks both.
 On an emulated board the core runs with the engine's aarch64 library. Its answers are held against those of Python on
@@ -143,7 +143,7 @@ def main() -> int:
                     export_c(bundle, out=out, **ways)
                     for machine, program in zip(machines, programs, strict=True):
                         print(f"{machine.name}: {family} {task} {args.format}/{precision}", flush=True)
-                        for way in every:
+                        for way in every[:1] if args.plain else every:
                             found = c_programs.answers(program, out / "assets", asked, machine=machine, **way)
                             wrong += held(machine, bundle, ways, found, asked, way)
     return int(wrong > 0)
@@ -153,6 +153,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("format", nargs="?", default="onnx", choices=("onnx", "tflite"))
     parser.add_argument("--precision", nargs="+", default=["fp32"], metavar="NAME")
+    parser.add_argument("--plain", action="store_true", help="ask each task without options alone")
     parser.add_argument("--family", nargs="+", choices=FAMILIES, metavar="NAME")
     c_machines.add_options(parser)
     return parser.parse_args()
