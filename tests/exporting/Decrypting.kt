@@ -11,7 +11,7 @@ import javax.crypto.KeyGenerator
 /**
  * Models and files that open with a key; a line for each.
  *
- * `files KEY FILE...`: what a file holds, as a hash. `model KEY ASSETS TEXT`: golden cases and the best label. `kept KEY OTHER ASSETS
+ * `files KEY FILE...`: what a file holds, as a hash. `model KEY ASSETS TEXT`: golden cases and the best label, or twelve tokens. `kept KEY OTHER ASSETS
  * SCRATCH`: what is asked for from one start to the next, on a device whose store of keys is Java's.
  */
 fun main(words: Array<String>) {
@@ -26,7 +26,11 @@ fun main(words: Array<String>) {
     }
 }
 
-private fun best(model: Edgewright, text: String): String = if (text.isEmpty()) "" else model.classify(text)[0].let { "${it.label} ${it.score}" }
+private fun best(model: Edgewright, text: String): String = when {
+    text.isEmpty() -> ""
+    model.task == "text-generation" -> model.write(text, Generation(maxNewTokens = 12, temperature = 0.0)).text.replace("\n", "\\n")
+    else -> model.classify(text)[0].let { "${it.label} ${it.score}" }
+}
 
 private fun hash(bytes: ByteBuffer): String {
     if (!bytes.isDirect || bytes.order() != ByteOrder.nativeOrder()) return "no memory that LiteRT takes"

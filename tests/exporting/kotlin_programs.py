@@ -54,7 +54,11 @@ def missing() -> str:
     """Why nothing can be compiled here, "" where it can."""
     if shutil.which("java") is None:
         return "there is no JDK: apt install openjdk-17-jdk-headless"
-    return "" if (KIT / "onnxruntime-java.jar").exists() else "tools/android_setup gets the Kotlin compiler and the engine's Java interface"
+    return (
+        ""
+        if (KIT / "onnxruntime-java.jar").exists()
+        else "tools/android_setup gets the Kotlin compiler and the engine's Java interface"
+    )
 
 
 def jars(*names: str) -> str:

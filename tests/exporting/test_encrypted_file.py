@@ -19,10 +19,10 @@ from edgewright.exporting.encrypted_file import encrypt_file, key_id, read_key
 
 pytest.importorskip("cryptography", reason="pip install 'edgewright[encrypt]'")
 
-from cryptography.exceptions import InvalidTag  # noqa: E402
-from cryptography.hazmat.primitives import hashes  # noqa: E402
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: E402
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: E402
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY, OTHER = bytes(range(32)), bytes(range(1, 33))
 SEGMENT = 2**20
@@ -96,7 +96,7 @@ def test_a_key_is_a_file_of_32_bytes_that_nobody_else_reads(tmp_path):
     path = tmp_path / "key"
     with pytest.raises(UsageError, match=f"cannot read the key {path}: No such file"):
         read_key(path)
-    with pytest.raises(UsageError, match="cannot read the key .*: Is a directory"):
+    with pytest.raises(UsageError, match=r"cannot read the key .*: Is a directory"):
         read_key(tmp_path)
     path.touch(0o600)
     for size, words in ((0, "0 bytes"), (31, "31 bytes"), (33, "more than 32 bytes"), (64, "more than 32 bytes")):
@@ -111,7 +111,7 @@ def test_a_key_is_a_file_of_32_bytes_that_nobody_else_reads(tmp_path):
             read_key(path)
 
 
-def test_a_key_comes_through_a_descriptor(tmp_path):
+def test_a_key_comes_through_a_descriptor():
     read, write = os.pipe()
     try:
         os.write(write, KEY)
@@ -282,7 +282,7 @@ def test_a_key_is_asked_for_once(app, programs, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_an_app_is_given_wrongly_is_told(app, made, programs, tmp_path):
+def test_what_an_app_is_given_wrongly_is_told(app, programs, tmp_path):
     def told(assets, key=KEY):
         return said(programs[0], "model", key_file(tmp_path, key), assets, "")[1]
 
