@@ -320,7 +320,7 @@ def opens_encrypted(scratch: Path, bundle: Path, artifact: Artifact, key: Path) 
         if task == "text-generation":
             wanted = "".join(model.stream(text, max_new_tokens=12, temperature=0.0)).replace("\n", "\\n")
         else:
-            wanted = model(text)
+            (wanted,) = model(text)
     for java, path in runtimes().items():
         opens = program(scratch, "Decrypting", kind, task, ENCRYPTED, java=str(path))
         done = subprocess.run([opens, "model", key, out / _ASSETS, text], capture_output=True, text=True, check=True)

@@ -29,10 +29,14 @@ __all__ = ["CIPHER", "encrypt_file", "key_id", "need_cipher", "read_key"]
 CIPHER = "AES256_GCM_HKDF_1MB"
 """As Tink names it: all of a file's parameters."""
 _KEY_BYTES = 32
-_SALT_BYTES = 32
+"""Of AES-256, and as many of salt."""
+_SALT_BYTES = _KEY_BYTES
 _PREFIX_BYTES = 7
+"""What a nonce of GCM, 12 bytes, has room for beside number and end."""
 _HEAD_BYTES = 1 + _SALT_BYTES + _PREFIX_BYTES
+"""The first of them says how many they are."""
 _TAG_BYTES = 16
+"""GCM's own."""
 _SEGMENT_BYTES = 2**20
 """With its tag, the head counted to the first."""
 _ID_DIGITS = 16

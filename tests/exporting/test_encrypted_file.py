@@ -224,6 +224,19 @@ def test_kotlin_opens_whole_files_and_no_other_ones(programs, tmp_path):
         assert dict(zip(bad, found[len(good) + 1 :], strict=True)) == dict(zip(bad, why, strict=True))
 
 
+@pytest.mark.slow
+def test_weights_for_which_there_is_no_room_are_told(programs, tmp_path):
+    little = tmp_path / "little"
+    little.write_text(programs[0].read_text().replace(" -cp ", " -XX:MaxDirectMemorySize=1m -cp ", 1))
+    little.chmod(0o755)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(by_the_format(weights(2**21)))
+    room = 'android:largeHeap="true" in the app\'s manifest gives more'
+    assert said(little, "files", key_file(tmp_path), path) == [
+        f"MEMORY: there is no room for the {2**21} bytes of model.onnx; {room}"
+    ]
+
+
 @pytest.fixture(scope="module")
 def app(made, tmp_path_factory):
     """A bundle, and the assets of its encrypted export."""
@@ -240,7 +253,7 @@ def test_an_encrypted_model_answers_as_python_does(app, programs, tmp_path):
     bundle, assets = app
     assert opened((assets / "model.onnx").read_bytes()) == next((bundle / "onnx").rglob("*.onnx")).read_bytes()
     with edgewright.load(bundle, careful=False) as pipeline:
-        wanted = pipeline("a charming journey")
+        (wanted,) = pipeline("a charming journey")
     for program in programs:
         locked, found = said(program, "model", key_file(tmp_path), assets, "a charming journey")
         hint = "openEncrypted opens it, in a library that was exported with --encrypt"
