@@ -299,7 +299,7 @@ def encrypted(scratch: Path, formats: list[str]) -> int:
 def bundles_of(kind: str, place: Path) -> Iterator[Path]:
     """Of a format a model that classifies, and one that writes where its weights lie in its file."""
     task, asked = "text-classification", {"formats": [kind], "precisions": ["fp32", "int8"], "allow_divergence": True}
-    source = tiny_models.make("bert", task, place / "source", labels=("good", "bad"), length=96, std=0.3)
+    source = tiny_models.make("bert", task, place / "source", labels=("good", "bad"), length=96, std=0.1)
     edgewright.build(source, task=task, out=place / "classifies", progress=lambda _: None, **asked)  # type: ignore[arg-type]
     yield place / "classifies"
     if kind == "tflite":
