@@ -173,8 +173,8 @@ def _encrypt(assets: Path, names: Sequence[str], key: bytes) -> None:
     for name in there:
         encrypt_file(assets / name, key)
     with (assets / "model.txt").open("a", encoding="utf-8", newline="\n") as settings:
+        settings.writelines(f"encrypted {name}\n" for name in there)  # in front: a library without it names it
         settings.writelines([f"cipher {CIPHER}\n", f"{_KEY_NAME}{key_id(key)}\n"])
-        settings.writelines(f"encrypted {name}\n" for name in there)
 
 
 def key_notes(project: str | Path) -> list[str]:
