@@ -313,10 +313,9 @@ def opens_encrypted(scratch: Path, bundle: Path, artifact: Artifact, key: Path) 
     """On how many JDKs an encrypted export does not answer as Python does."""
     wrong, kind, text = 0, artifact.format, "the road and the rain"
     out = scratch / f"{bundle.name}-{kind}-{artifact.precision}"
-    ways = {"format": kind, "precision": artifact.precision}
+    ways, task = {"format": kind, "precision": artifact.precision}, Bundle.open(bundle).manifest.task
     export_android(bundle, out=out, encrypt=key, **ways)  # type: ignore[arg-type]
     with edgewright.load(bundle, careful=False, **ways) as model:  # type: ignore[arg-type]
-        task = model.task.name
         if task == "text-generation":
             wanted = "".join(model.stream(text, max_new_tokens=12, temperature=0.0)).replace("\n", "\\n")
         else:
@@ -326,7 +325,7 @@ def opens_encrypted(scratch: Path, bundle: Path, artifact: Artifact, key: Path) 
         done = subprocess.run([opens, "model", key, out / _ASSETS, text], capture_output=True, text=True, check=True)
         locked, said = done.stdout.splitlines()
         cases, _, found = said.partition(" ")
-        good = locked.startswith(f"KEY: model.{kind} is encrypted") and cases.isdigit() and int(cases) > 0
+        good = locked.startswith(f"KEY: {Path(artifact.path).name} is encrypted") and cases.isdigit() and int(cases) > 0
         if task == "text-generation":
             good = good and found == wanted
         else:
