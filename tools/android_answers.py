@@ -1,7 +1,7 @@
 """The Kotlin library on the JVM, held against Python.
 
     tools/android_answers.py tokens TOKENIZER.json... | answers [FORMAT] | writing [FORMAT...] | archive BUNDLE...
-    tools/android_answers.py translating [BUNDLE...] | compiling [Onnx|LiteRt|ExecuTorch...]
+    tools/android_answers.py translating [BUNDLE...] | compiling [Onnx|LiteRt|ExecuTorch...] | encrypted [FORMAT...]
 
 `tokens`: ids and offsets of the texts that tools/tokens.py has, for each tokenizer, on every JDK that is found and in a
 Turkish locale, and how long opening and a text take. `answers`: of each task 100 items, for three tokenizers, by ONNX
@@ -10,7 +10,8 @@ stands for their Java interfaces over the engine itself. `writing`: what tools/c
 three. `translating`: what tools/c_translations.py asks, of its translators and of the given ones. These three ask the
 classes that an export of that task ships. `compiling`: the library, the sample and an app's Kotlin, of tasks on each
 engine. `archive`: archives for Android without Gradle, their sizes, an app's Kotlin compiled against them, and golden
-cases by their classes on every JDK. docs/apps.md has the last result.
+cases by their classes on every JDK. `encrypted`: models that open with a key, beside Python, and files beside Google's
+own Tink, where that is installed (pip install tink). docs/apps.md has the last result.
 
 Needs tools/android_setup. Classes of LiteRT and ExecuTorch are looked for in its build/android, as litert.jar and
 executorch.jar (docs/apps.md says where they come from); an engine without them is asked by classes that were compiled
@@ -20,6 +21,7 @@ against what stands for its own, and is left out of `compiling`.
 from __future__ import annotations
 
 import functools
+import hashlib
 import logging
 import os
 import struct
@@ -28,6 +30,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgewright.bundle.manifest import Artifact
 
 os.environ["TOKENIZERS_PARALLELISM"] = "true"
 ROOT = Path(__file__).parents[1]
@@ -51,6 +59,7 @@ import kotlin_programs  # noqa: E402
 import native  # noqa: E402
 import tiny_models  # noqa: E402
 import token_texts  # noqa: E402
+from llama2c import talker  # noqa: E402
 from load_tool import load_tool  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 
@@ -59,6 +68,8 @@ from edgewright.bundle.bundle import Bundle  # noqa: E402
 from edgewright.errors import InputError  # noqa: E402
 from edgewright.exporting.android import _ASSETS, _ENGINES, export_android, sizes  # noqa: E402
 from edgewright.exporting.c import TASKS  # noqa: E402
+from edgewright.exporting.encrypted_file import encrypt_file  # noqa: E402
+from edgewright.exporting.kotlin_sources import ENCRYPTED  # noqa: E402
 from edgewright.exporting.tokenizer_file import tokenizer_file  # noqa: E402
 
 unlike = functools.partial(c_programs.unlike, whole=True)  # no NUL ends a text of the JVM
@@ -110,8 +121,11 @@ def has_classes(engine: str) -> bool:
     return (kotlin_programs.KIT / kotlin_programs.ENGINES[engine]).is_file()
 
 
-def program(scratch: Path, name: str, kind: str, task: str) -> Path:
-    """A program for a format, on the classes that an export of its task ships, if the kit has its engine's own."""
+def program(scratch: Path, name: str, kind: str, task: str, *more: str, java: str = "java") -> Path:
+    """A program for a format, on the classes that an export of its task ships, if the kit has its engine's own.
+
+    `more` is what else the export has.
+    """
     engine = _ENGINES[kind]
     needs: dict[str, object] = {}
     if kind == "tflite":
@@ -119,10 +133,10 @@ def program(scratch: Path, name: str, kind: str, task: str) -> Path:
     elif kind == "executorch":
         server = ROOT / "tests" / "exporting" / "executorch_server.py"
         needs = {"EW_PYTHON": sys.executable, "EW_SERVER": server}
-    shipped = kotlin_programs.exported(engine, (task,))[1] if has_classes(engine) else None
+    shipped = kotlin_programs.exported(engine, (task, *more))[1] if has_classes(engine) else None
     print(f"{name} of {task} on {engine}: {'shipped classes' if shipped else 'classes of all tasks'}", flush=True)
     place = scratch / f"{name}-{kind}-{task}"
-    return kotlin_programs.program(place, name, ways=TURKISH, engine=engine, needs=needs, shipped=shipped)
+    return kotlin_programs.program(place, name, java=java, ways=TURKISH, engine=engine, needs=needs, shipped=shipped)
 
 
 def answers(scratch: Path, names: list[str]) -> int:
@@ -222,7 +236,7 @@ def compiling(scratch: Path, engines: list[str]) -> int:
     wrong = 0
     for engine in filter(has_classes, engines or kotlin_programs.ENGINES):
         alone = TASKS if engine == "Onnx" else CALLS
-        for tasks in (*((task,) for task in alone), MIXED, TASKS):
+        for tasks in (*((task,) for task in alone), MIXED, TASKS, (TASKS[0], ENCRYPTED)):
             words = "all" if tasks == TASKS else ", ".join(tasks)
             try:
                 project, jar = kotlin_programs.exported(engine, tasks)
@@ -263,6 +277,107 @@ def archive(scratch: Path, bundles: list[str]) -> int:
     return wrong
 
 
+BORDERS = tuple(
+    end + more for end in (0, 2**20 - 56, 2 * 2**20 - 72, 3 * 2**20 - 88) for more in (-1, 0, 1) if end + more >= 0
+)
+"""Sizes around the ends of the segments that an encrypted file has."""
+
+
+def encrypted(scratch: Path, formats: list[str]) -> int:
+    """Models that open with a key, by the classes of such an export on every JDK: how many answer otherwise."""
+    key = scratch / "key"
+    key.touch(0o600)
+    key.write_bytes(os.urandom(32))
+    wrong = beside_tink(scratch, key)
+    for kind in formats or ("onnx", "ort", "tflite"):
+        for bundle in bundles_of(kind, scratch / kind):
+            for artifact in Bundle.open(bundle).artifacts(kind, None):
+                wrong += opens_encrypted(scratch, bundle, artifact, key)
+    return wrong
+
+
+def bundles_of(kind: str, place: Path) -> Iterator[Path]:
+    """Of a format a model that classifies, and one that writes where its weights lie in its file."""
+    task, asked = "text-classification", {"formats": [kind], "precisions": ["fp32", "int8"], "allow_divergence": True}
+    source = tiny_models.make("bert", task, place / "source", labels=("good", "bad"), length=96, std=0.1)
+    edgewright.build(source, task=task, out=place / "classifies", progress=lambda _: None, **asked)  # type: ignore[arg-type]
+    yield place / "classifies"
+    if kind == "tflite":
+        (place / "talker").mkdir()
+        source = talker(place / "talker")
+        edgewright.build(source, task="text-generation", out=place / "writes", progress=lambda _: None, **asked)  # type: ignore[arg-type]
+        yield place / "writes"
+
+
+def opens_encrypted(scratch: Path, bundle: Path, artifact: Artifact, key: Path) -> int:
+    """On how many JDKs an encrypted export does not answer as Python does."""
+    wrong, kind, text = 0, artifact.format, "the road and the rain"
+    out = scratch / f"{bundle.name}-{kind}-{artifact.precision}"
+    ways, task = {"format": kind, "precision": artifact.precision}, Bundle.open(bundle).manifest.task
+    export_android(bundle, out=out, encrypt=key, **ways)  # type: ignore[arg-type]
+    with edgewright.load(bundle, careful=False, **ways) as model:  # type: ignore[arg-type]
+        if task == "text-generation":
+            wanted = "".join(model.stream(text, max_new_tokens=12, temperature=0.0)).replace("\n", "\\n")
+        else:
+            (wanted,) = model(text)
+    for java, path in runtimes().items():
+        opens = program(scratch, "Decrypting", kind, task, ENCRYPTED, java=str(path))
+        done = subprocess.run([opens, "model", key, out / _ASSETS, text], capture_output=True, text=True, check=True)
+        locked, said = done.stdout.splitlines()
+        cases, _, found = said.partition(" ")
+        good = locked.startswith(f"KEY: {Path(artifact.path).name} is encrypted") and cases.isdigit() and int(cases) > 0
+        if task == "text-generation":
+            good = good and found == wanted
+        else:
+            label, _, score = found.partition(" ")
+            good = good and label == wanted["label"] and abs(float(score) - wanted["score"]) < 1e-3
+        wrong += not good
+        print(f"{kind} {artifact.precision}, {task}, {java}: {said!r}, Python {wanted}", flush=True)
+    return wrong
+
+
+def beside_tink(scratch: Path, key: Path) -> int:
+    """Files of ours that Tink opens, and of Tink's that the Kotlin does: how many are other ones."""
+    try:
+        from tink import proto_keyset_format, secret_key_access, streaming_aead
+        from tink.proto import aes_gcm_hkdf_streaming_pb2, tink_pb2
+    except ImportError:
+        print("not beside Tink: it is not installed", flush=True)
+        return 0
+    streaming_aead.register()
+    template = streaming_aead.streaming_aead_key_templates.AES256_GCM_HKDF_1MB
+    form = aes_gcm_hkdf_streaming_pb2.AesGcmHkdfStreamingKeyFormat.FromString(template.value)
+    own = aes_gcm_hkdf_streaming_pb2.AesGcmHkdfStreamingKey(params=form.params, key_value=key.read_bytes())
+    keys = tink_pb2.Keyset(primary_key_id=1)
+    data = tink_pb2.KeyData(
+        type_url=template.type_url, value=own.SerializeToString(), key_material_type=tink_pb2.KeyData.SYMMETRIC
+    )
+    keys.key.add(key_data=data, status=tink_pb2.ENABLED, key_id=1, output_prefix_type=tink_pb2.RAW)
+    tink = proto_keyset_format.parse(keys.SerializeToString(), secret_key_access.TOKEN).primitive(
+        streaming_aead.StreamingAead
+    )
+    files, hashes, wrong = [], [], 0
+    ours = scratch / "model.onnx"
+    for size in BORDERS:
+        weights = os.urandom(size)
+        ours.write_bytes(weights)
+        encrypt_file(ours, key.read_bytes())
+        with ours.open("rb") as file, tink.new_decrypting_stream(file, b"model.onnx") as stream:
+            wrong += stream.read() != weights
+        files.append(scratch / f"{size}.tink")
+        with tink.new_encrypting_stream(files[-1].open("wb"), b"model.onnx") as stream:
+            stream.write(weights)
+        hashes.append(hashlib.sha256(weights).hexdigest())
+    print(f"{wrong} of {len(files)} files of ours are not opened by Tink", flush=True)
+    for java, path in runtimes().items():
+        opens = program(scratch, "Decrypting", "onnx", "text-classification", ENCRYPTED, java=str(path))
+        done = subprocess.run([opens, "files", key, *files], capture_output=True, text=True, check=True)
+        bad = sum(mine != right for mine, right in zip(done.stdout.splitlines(), hashes, strict=True))
+        wrong += bad
+        print(f"{bad} of {len(files)} files of Tink's are not opened, {java}", flush=True)
+    return wrong
+
+
 def checked(program: Path, name: str, assets: Path, bundle: str) -> bool:
     """Whether classes of an archive do not do what the bundle's golden cases say."""
     if name == "Writing":
@@ -297,6 +412,7 @@ def main() -> int:
         "translating": translating,
         "compiling": compiling,
         "archive": archive,
+        "encrypted": encrypted,
     }
     with tempfile.TemporaryDirectory() as scratch:
         wrong = parts[part](Path(scratch), names)

@@ -15,10 +15,12 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from edgewright.bundle.external_data import weights_of
 from edgewright.errors import InputError, MissingExtra, UnsupportedConversion, UsageError
 from edgewright.exporting.c import TASKS, fit, write_assets, write_licences
 from edgewright.exporting.class_file import lean_class
-from edgewright.exporting.kotlin_sources import keep_tasks, public_classes
+from edgewright.exporting.encrypted_file import CIPHER, encrypt_file, key_id, need_cipher, read_key
+from edgewright.exporting.kotlin_sources import ENCRYPTED, keep_tasks, public_classes
 from edgewright.system.atomic import staged
 from edgewright.system.files import scratch
 from edgewright.system.programs import run_to_end
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from edgewright.bundle.bundle import Bundle
     from edgewright.bundle.manifest import Artifact
 
-__all__ = ["export_android", "sizes"]
+__all__ = ["export_android", "key_notes", "sizes"]
 
 _MARKER = "settings.gradle.kts"
 """What a directory must hold to be replaced."""
@@ -70,6 +72,8 @@ _LEAN = (
 the map of inlined lines is kept once. It takes 3 % off the classes."""
 _EVERY_TASK = "all"
 """Of `tasks`."""
+_KEY_NAME = "key "
+"""The line of model.txt that names the key."""
 _MOST_CLASSES = 2**27
 """A choice: those of onnxruntime-android have 0.1 MB; what unpacks to more is no library to compile against."""
 _SMALLEST = 9
@@ -87,6 +91,7 @@ def export_android(
     format: Literal["onnx", "ort", "tflite", "executorch"] = "onnx",  # noqa: A002
     precision: str | None = None,
     tasks: Sequence[str] = (),
+    encrypt: str | Path | None = None,
     kotlinc: str | Path | None = None,
     classpath: Sequence[str | Path] = (),
     force: bool = False,
@@ -104,6 +109,8 @@ def export_android(
         precision: which artifact; by default the smallest that passed its gates.
         tasks: whose code comes along with that of the bundle's own, or `all`, for an app that opens other models with
             this library.
+        encrypt: the file of a key of 32 bytes, by which what the engine opens is encrypted: an app opens it by
+            `openEncrypted` (`edgewright.exporting.encrypted_file` says how the files look).
         kotlinc: a Kotlin compiler, which makes `edgewright.aar` of the module, for builds without Gradle: its classes
             have lines for stack traces, no names of variables, and what Kotlin callers read of the public ones alone.
         classpath: what it compiles against: android.jar, the classes of the engine and of kotlinx-coroutines, as jars
@@ -113,9 +120,10 @@ def export_android(
 
     Raises:
         BundleError: there is no such artifact, or its file is not what the manifest says.
-        UnsupportedConversion: the task, the tokenizer or an input is none that the library has.
-        MissingExtra: there is no such compiler.
-        UsageError: one of `tasks` is no task of the library.
+        UnsupportedConversion: the task, the tokenizer or an input is none that the library has, or the weights lie in
+            a file that the engine opens by itself, which cannot be encrypted.
+        MissingExtra: there is no such compiler, or nothing that encrypts.
+        UsageError: one of `tasks` is no task of the library, or the key is none.
         InputError: it does not compile against that classpath.
         StorageError: `out` exists, or cannot be written.
     """
@@ -127,6 +135,7 @@ def export_android(
         )
     if strange := sorted(set(tasks) - {*TASKS, _EVERY_TASK}):
         raise UsageError(f"the Android library has no task {strange[0]}", hint=f"it has {', '.join(TASKS)}")
+    key = None if encrypt is None else _key(opened, artifact, encrypt)
     for path in classpath:
         if not Path(path).is_file():
             raise InputError(f"there is no {path}", hint=f"the classpath has {', '.join(_LIKELY)}")
@@ -134,13 +143,45 @@ def export_android(
         shutil.copytree(_SOURCES, work, dirs_exist_ok=True)
         write_licences(opened, work)
         _choose_engine(work, _ENGINES[format])
-        keep_tasks(work, set(TASKS if _EVERY_TASK in tasks else (opened.manifest.task, *tasks)))
+        kept = set(TASKS if _EVERY_TASK in tasks else (opened.manifest.task, *tasks))
+        keep_tasks(work, kept if key is None else {*kept, ENCRYPTED})
         (work / _ASSETS).parent.mkdir(parents=True)
         write_assets(opened, artifact, work / _ASSETS, progress=progress)
+        if key is not None:
+            progress("encrypting the weights")
+            _encrypt(work / _ASSETS, [Path(path).name for path in opened.parts(artifact)], key)
         if kotlinc is not None:
             progress("compiling the library")
             _archive(work, str(kotlinc), [Path(path) for path in classpath])
     return artifact
+
+
+def _key(opened: Bundle, artifact: Artifact, path: str | Path) -> bytes:
+    """The key, where it can encrypt that artifact."""
+    if artifact.format == "executorch" or weights_of(artifact.path) in opened.parts(artifact):
+        raise UnsupportedConversion(
+            f"{artifact.path} cannot be encrypted: its engine opens the weights by itself, as a file",
+            hint="an encoder in onnx, ort or tflite can, and a decoder in tflite",
+        )
+    need_cipher()
+    return read_key(path)
+
+
+def _encrypt(assets: Path, names: Sequence[str], key: bytes) -> None:
+    """Encrypt what the engine opens, and have the settings say so."""
+    there = [name for name in names if (assets / name).is_file()]
+    for name in there:
+        encrypt_file(assets / name, key)
+    with (assets / "model.txt").open("a", encoding="utf-8", newline="\n") as settings:
+        settings.writelines(f"encrypted {name}\n" for name in there)  # in front: a library without it names it
+        settings.writelines([f"cipher {CIPHER}\n", f"{_KEY_NAME}{key_id(key)}\n"])
+
+
+def key_notes(project: str | Path) -> list[str]:
+    """What to say of an export that opens with a key; nothing of any other."""
+    lines = Path(project, _ASSETS, "model.txt").read_text(encoding="utf-8").splitlines()
+    names = (line.removeprefix(_KEY_NAME) for line in lines if line.startswith(_KEY_NAME))
+    return [f"openEncrypted asks your server for the key {name}: who gets it has the weights" for name in names]
 
 
 def _choose_engine(work: Path, engine: str) -> None:

@@ -1,8 +1,8 @@
 """What of the Kotlin library some tasks need: files, regions of files, and lines.
 
 A region begins with a line `//region NAME, NAME` and ends with `//endregion`; a name is that of a task, or `answers`
-for the tasks that are answered by one run. A line that begins with a task's name in quotes is that task's alone, as in
-a `when`.
+for the tasks that are answered by one run, or `encrypted` for models that open with a key. A line that begins with a
+task's name in quotes is that task's alone, as in a `when`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
-__all__ = ["keep_tasks", "public_classes"]
+__all__ = ["ENCRYPTED", "keep_tasks", "public_classes"]
+
+ENCRYPTED = "encrypted"
+"""Beside tasks: models that open with a key."""
 
 _WRITTEN = ("text-generation", "translation")
 _ANSWERED = tuple(task for task in TASKS if task not in _WRITTEN)
@@ -39,6 +42,7 @@ _NEEDED_BY = {
     **dict.fromkeys(("ExecuTorchDecoding", "LiteRtDecoding", "OnnxDecoding"), ("text-generation",)),
     **dict.fromkeys(("Beams", "OnnxTranslating", "Search", "Sentences"), ("translation",)),
     **dict.fromkeys(("Translating", "Translator"), ("translation",)),
+    **dict.fromkeys(("Encrypted", "KeptKey", "OpenEncrypted"), (ENCRYPTED,)),
 }
 """Of a file the tasks that it is for; any other one is for all of them."""
 _REGION = re.compile(r"^ *//region (.*)\n((?:.*\n)*?) *//endregion\n", re.MULTILINE)
@@ -50,7 +54,7 @@ _FUNCTION = re.compile(r"^(?:suspend )?(?:fun|val) ", re.MULTILINE)
 
 
 def keep_tasks(project: Path, tasks: AbstractSet[str]) -> None:
-    """Leave what these tasks need of the library and the sample in `project`."""
+    """Leave what these tasks need of the library and the sample in `project`; `ENCRYPTED` may be among them."""
     for path in project.rglob("*.kt"):
         if tasks.isdisjoint(_NEEDED_BY.get(path.stem, tasks)):
             path.unlink()

@@ -2,6 +2,7 @@ package edgewright
 
 import java.io.ByteArrayInputStream
 import java.io.File
+import java.io.FileInputStream
 import java.util.Collections
 import kotlin.concurrent.thread
 
@@ -11,6 +12,10 @@ fun main(words: Array<String>) {
     val scratch = File(words[1])
     val model = Edgewright.open(assets, 1)
     said("golden cases") { "${model.check()}" }
+    said("mapped, as in an app's archive") {
+        val mapped = { name: String -> Asset.of(assets, name).let { file -> Asset(name, null, { file.map() }) { FileInputStream(File(assets, name)) } } }
+        Edgewright.open(mapped, 1).use { "${it.check()}" }
+    }
     said("lone surrogates") { "${model.tokenizer.encode("a\uD800b\uDC00\uD83D").ids.toList() == model.tokenizer.encode("a\uFFFDb\uFFFD\uFFFD").ids.toList()}" }
     said("nothing") { "${model.tag("").size}" }
     said("a megabyte") { "${model.tokenizer.encode("a ".repeat(1 shl 19)).size > 1 shl 19}" }

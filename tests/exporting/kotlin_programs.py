@@ -46,15 +46,19 @@ const void *OrtGetApiBase(void)
 }
 const void *OrtSessionOptionsAppendExecutionProvider_CPU(void *a, int b) { return (void)a, (void)b, (void *)0; }
 """
-"""A library under the name and version that the Java interface is linked to, which passes on to the one that EW_ENGINE
-names: so that Kotlin and Python have the same engine."""
+"""A library under the name that the Java interface is linked to, which passes on to the one that EW_ENGINE names: so
+that Kotlin and Python have the same engine."""
 
 
 def missing() -> str:
     """Why nothing can be compiled here, "" where it can."""
     if shutil.which("java") is None:
         return "there is no JDK: apt install openjdk-17-jdk-headless"
-    return "" if (KIT / "json.jar").exists() else "tools/android_setup gets the Kotlin compiler"
+    return (
+        ""
+        if (KIT / "onnxruntime-java.jar").exists()
+        else "tools/android_setup gets the Kotlin compiler and the engine's Java interface"
+    )
 
 
 def jars(*names: str) -> str:
@@ -194,7 +198,7 @@ def program(
     `shipped` is a jar of an export, which is then all that the program has of the library.
     """
     argv = [java, *ways, f"-Donnxruntime.native.path={_forward()}", "-cp"]
-    kept = jars("kotlin/kotlin-stdlib*", "kotlin/kotlin-jupyter*", "onnxruntime.jar", "json.jar")
+    kept = jars("kotlin/kotlin-stdlib*", "kotlin/kotlin-jupyter*", "onnxruntime-java.jar", "json.jar")
     own = [shipped, _programs(engine)] if shipped else [compiled(engine)]
     argv += [os.pathsep.join(map(str, [*own, kept]))]
     names = [f"export {name}={value}" for name, value in (needs or {"EW_ENGINE": library()}).items()]
@@ -212,8 +216,7 @@ def _forward() -> Path:
         own.mkdir()
         shutil.copy(KIT / "native" / "libonnxruntime4j_jni.so", own)
         (own / "forward.c").write_text(FORWARD)
-        (own / "forward.map").write_text("VERS_1.17.0 { global: Ort*; local: *; };\n")
-        flags = ["-shared", "-fPIC", "-Wl,--version-script=forward.map", "-Wl,-soname,libonnxruntime.so.1.17.0"]
+        flags = ["-shared", "-fPIC", "-Wl,-soname,libonnxruntime.so.1"]
         argv = ["gcc", *flags, "-o", "libonnxruntime.so", "forward.c", "-ldl"]
         subprocess.run(argv, cwd=own, check=True, capture_output=True)
         own.rename(out)

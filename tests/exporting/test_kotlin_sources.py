@@ -9,7 +9,7 @@ import pytest
 from edgewright.exporting import kotlin_sources
 from edgewright.exporting.android import _BUILT_WITH, _MODULE, _SOURCES
 from edgewright.exporting.c import TASKS
-from edgewright.exporting.kotlin_sources import keep_tasks, public_classes
+from edgewright.exporting.kotlin_sources import ENCRYPTED, keep_tasks, public_classes
 
 SOURCES = {path: path.read_text() for path in _SOURCES.rglob("*.kt")}
 COMMENTS = re.compile(r'/\*.*?\*/|//[^\n]*|"""[^\n]*?"""|"(?:\\.|[^"\\])*"', re.DOTALL)
@@ -48,13 +48,14 @@ def test_regions_name_tasks():
     marks = [line.strip() for text in SOURCES.values() for line in text.splitlines() if "//" in line]
     begun = [line.removeprefix("//region ") for line in marks if line.startswith("//region ")]
     assert len(begun) == marks.count("//endregion") > len(TASKS)
-    assert {name for line in begun for name in line.split(", ")} == {*TASKS, "answers"}
+    assert {name for line in begun for name in line.split(", ")} == {*TASKS, "answers", ENCRYPTED}
 
 
 @pytest.mark.parametrize("engine", _BUILT_WITH)
 @pytest.mark.parametrize("task", TASKS)
-def test_what_is_kept_names_nothing_that_is_gone(task, engine):
-    whole, mine = kept(frozenset(TASKS), engine), kept(frozenset({task}), engine)
+@pytest.mark.parametrize("more", [(), (ENCRYPTED,)], ids=["", ENCRYPTED])
+def test_what_is_kept_names_nothing_that_is_gone(task, engine, more):
+    whole, mine = kept(frozenset({*TASKS, ENCRYPTED}), engine), kept(frozenset({task, *more}), engine)
     gone = declared(whole.values()) - declared(mine.values())
     assert len(gone) > 5
     for stem, text in mine.items():
@@ -79,6 +80,6 @@ def test_a_task_has_its_own_calls_and_no_other_ones(tmp_path):
 def test_public_classes_are_those_that_callers_can_name():
     assert public_classes(_SOURCES / _MODULE) == {
         *("Aggregation", "CoroutinesKt", "EarlyStopping", "Edgewright", "EdgewrightException", "Encoding", "Ending"),
-        *("Entity", "Filling", "Generation", "Label", "Message", "Passage", "Ranked", "Search", "Tokenizer"),
-        *("WhenFull", "Written"),
+        *("Entity", "Filling", "Generation", "Label", "Message", "OpenEncryptedKt", "Passage", "Ranked", "Search"),
+        *("Tokenizer", "WhenFull", "Written"),
     }

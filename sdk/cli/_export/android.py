@@ -27,6 +27,12 @@ __all__ = ["command"]
     help="Whose code comes along with that of the bundle's own, by commas, or all: for an app that opens other models.",
 )
 @click.option(
+    "--encrypt",
+    type=click.Path(),
+    metavar="KEYFILE",
+    help="Encrypt the weights by a key of 32 bytes, which the app gets from a server of yours.",
+)
+@click.option(
     "--kotlinc",
     type=click.Path(),
     help="A Kotlin compiler, which makes edgewright.aar too, for builds without Gradle; needs --classpath.",
@@ -44,6 +50,7 @@ def command(
     format_: Literal["onnx", "ort", "tflite", "executorch"],
     precision: str | None,
     tasks: str,
+    encrypt: str | None,
     kotlinc: str | None,
     classpath: str,
     force: bool,
@@ -55,7 +62,7 @@ def command(
     Tokenizer and tasks are Kotlin, the engine is the Android library of ONNX Runtime, LiteRT or ExecuTorch. No NDK is
     needed.
     """
-    from edgewright.exporting.android import export_android, sizes
+    from edgewright.exporting.android import export_android, key_notes, sizes
     from edgewright.exporting.c import chat_notes
 
     artifact = export_android(
@@ -64,6 +71,7 @@ def command(
         format=format_,
         precision=precision,
         tasks=[name.strip() for name in tasks.split(",") if name.strip()],
+        encrypt=encrypt,
         kotlinc=kotlinc,
         classpath=[path for path in classpath.split(os.pathsep) if path],
         force=force,
@@ -72,6 +80,6 @@ def command(
     emit(
         [{**artifact_row(artifact), "out": out}],
         as_json=as_json,
-        notes=[sizes(out), *chat_notes(out)],
+        notes=[sizes(out), *chat_notes(out), *key_notes(out)],
         client="android",
     )

@@ -6,6 +6,7 @@ import java.io.File
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import java.nio.FloatBuffer
+import java.nio.MappedByteBuffer
 
 /**
  * LiteRT's Java interface as far as the library uses it, on a JVM, for which LiteRT has no library: the engine is the real one, in
@@ -16,6 +17,11 @@ class Interpreter(model: ByteBuffer, options: Options) : Closeable {
         internal var threads = 1
 
         fun setNumThreads(count: Int): Options = apply { threads = count }
+    }
+
+    init {
+        val taken = model is MappedByteBuffer || model.isDirect && model.order() == ByteOrder.nativeOrder() // as LiteRT's own asks
+        if (!taken) throw IllegalArgumentException("a model's buffer is mapped, or it is direct and of the native order")
     }
 
     private class Signature(val key: String, val inputs: List<Named>, val outputs: List<Named>)

@@ -191,8 +191,10 @@ class Edgewright internal constructor(private val settings: Settings, private va
         @JvmOverloads
         fun open(directory: File, threads: Int = 0): Edgewright = open({ Asset.of(directory, it) }, threads)
 
-        internal fun open(asset: (String) -> Asset, threads: Int): Edgewright {
+        internal fun open(asset: (String) -> Asset, threads: Int, decrypts: Boolean = false): Edgewright {
             val settings = Settings(asset("model.txt").text())
+            val locked = settings.texts("encrypted").firstOrNull()
+            if (locked != null && !decrypts) fail(Reason.KEY, "$locked is encrypted: openEncrypted opens it, in a library that was exported with --encrypt")
             val tokenizer = Tokenizer(asset("tokenizer.bin").map())
             if (settings.task !in TASKS) fail(Reason.TASK, "this library has no ${settings.task}, it has ${TASKS.joinToString()}: export it with --tasks ${settings.task}")
             val model = asset(settings.model)

@@ -27,6 +27,9 @@ class EdgewrightException(val reason: Reason, message: String, cause: Throwable?
 
         /** A golden case has another answer on this device. */
         GOLDEN,
+
+        /** A model is encrypted, and the key is missing or another one. */
+        KEY,
     }
 }
 

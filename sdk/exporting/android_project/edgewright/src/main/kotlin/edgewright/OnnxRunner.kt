@@ -20,10 +20,10 @@ internal fun opensFilesAlone(): Boolean = false
  * ONNX Runtime. A mapped .ort file's weights are used where they lie, an .onnx file is read and copied by the engine. One that
  * [picks] gives the logits of the last token alone, as a decoder is asked.
  */
-internal class OnnxRunner(private val model: Asset, threads: Int, private val picks: Boolean = false) : Closeable {
+internal class OnnxRunner(model: Asset, threads: Int, private val picks: Boolean = false) : Closeable {
     private val environment = guarded("does not load") { OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR, "edgewright") }
     private val session: OrtSession
-    private var map: ByteBuffer? = null // stays as long as the session, which uses an .ort file's weights where they lie
+    private var map: ByteBuffer? = null // of an .ort file: the session uses its weights where they lie
 
     /** Of one that picks: its graph has the number as a default, which Java cannot be given. */
     private val last = tensor(direct(8).putLong(0, 1), longArrayOf(1), OnnxJavaType.INT64)
@@ -31,16 +31,19 @@ internal class OnnxRunner(private val model: Asset, threads: Int, private val pi
     init {
         session = guarded("does not open ${model.name}") {
             environment.setTelemetry(false)
+            val bytes = if (model.path == null) model.map() else null
+            if (model.name.endsWith(".ort")) map = bytes
             val exact = saturates() // products of int8 in the form that never does
             try {
-                open(threads, exact)
+                open(model.path, bytes, threads, exact)
             } catch (error: OrtException) { // one that refuses the exact form takes the other
-                if (exact) open(threads, false) else throw error
+                if (exact) open(model.path, bytes, threads, false) else throw error
             }
         }
     }
 
-    private fun open(threads: Int, exact: Boolean): OrtSession = SessionOptions().use { options ->
+    /** A file by its path, or its bytes. */
+    private fun open(path: String?, bytes: ByteBuffer?, threads: Int, exact: Boolean): OrtSession = SessionOptions().use { options ->
         options.setIntraOpNumThreads(threads)
         options.setInterOpNumThreads(1)
         options.setMemoryPatternOptimization(false) // texts have all lengths
@@ -48,8 +51,7 @@ internal class OnnxRunner(private val model: Asset, threads: Int, private val pi
         options.addConfigEntry("session.use_ort_model_bytes_for_initializers", "1")
         if (exact) options.addConfigEntry("session.x64quantprecision", "1")
         if (picks) options.addInitializer("num_logits_to_keep", last)
-        val path = model.path
-        if (path != null) environment.createSession(path, options) else environment.createSession(model.map().also { map = it }, options)
+        if (path != null) environment.createSession(path, options) else environment.createSession(bytes, options)
     }
 
     /** Bytes as the engine's value, not a copy of them. */

@@ -11,7 +11,7 @@ internal class Settings(text: String) {
     private val known = setOf(
         "task", "model", "max_length", "characters", "problem", "activation", "pooling", "normalize", "prompt", "cut_left", "pads_left",
         "pad_id", "mask", "unknown", "label", "input", "output", "vocabulary", "places", "sampling", "end", "cache",
-        "encoder", "search", "start", "forced", "renormalize", "banned", "cross", "letter", "lower",
+        "encoder", "search", "start", "forced", "renormalize", "banned", "cross", "letter", "lower", "encrypted", "cipher", "key",
     )
 
     init {

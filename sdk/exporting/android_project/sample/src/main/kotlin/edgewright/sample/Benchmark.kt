@@ -5,7 +5,6 @@ import android.app.Instrumentation
 import android.os.Bundle
 import android.os.Debug
 import android.os.SystemClock
-import edgewright.Edgewright
 
 /** How long this phone takes: `adb shell am instrument -w edgewright.sample/.Benchmark`. */
 class Benchmark : Instrumentation() {
@@ -13,7 +12,7 @@ class Benchmark : Instrumentation() {
 
     override fun onStart() {
         val began = SystemClock.elapsedRealtimeNanos()
-        val model = Edgewright.open(targetContext)
+        val model = opened(targetContext)
         val opened = SystemClock.elapsedRealtimeNanos()
         val cases = model.check()
         repeat(WARM_UP) { model.asked(TEXT) }

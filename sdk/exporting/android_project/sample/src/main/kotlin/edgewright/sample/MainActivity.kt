@@ -25,7 +25,7 @@ class MainActivity : Activity() {
             orientation = LinearLayout.VERTICAL
             listOf(given, button, said).forEach(::addView)
         })
-        on(said) { Edgewright.open(this).also { model = it }.task }
+        on(said) { opened(this).also { model = it }.task }
     }
 
     private fun on(said: TextView, step: () -> String) = worker.execute {
