@@ -39,7 +39,7 @@ def test_every_kind_of_model_is_opened_in_the_exact_form(runtime, monkeypatch, t
     ):
         with pytest.raises(OpenedError):
             opens(path)
-    assert asked[:6] == [(str(path), "1"), (EMPTY, "1"), (str(path), "0")] * 2, (
-        "exact, exact with unshared weights, or not"
-    )
-    assert [exact for _, exact in asked[6:]] == ["1", "1", "0"]
+    whole = [(str(path), "1"), (EMPTY, "1"), (str(path), "0")]
+    assert asked[:3] == whole, "exact, exact with unshared weights, or not"
+    assert asked[3:8] == [(EMPTY, "1"), *whole[:2], (EMPTY, "0"), whole[2]], "and a decoder with its head first"
+    assert [exact for _, exact in asked[8:]] == ["1", "1", "0"]
