@@ -161,7 +161,7 @@ class OnnxRuntime(Runtime):
         from edgewright.runtimes._unshared import unshared
 
         forms: list[Callable[[], str | bytes]] = [lambda: str(path)]
-        if writes:
+        if writes and path.with_name(weights_of(path.name)).is_file():
             forms.insert(0, lambda: head_first(path.read_bytes()))
         ways = [(form, False) for form in forms]
         if products_saturate():

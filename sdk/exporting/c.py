@@ -105,8 +105,8 @@ def export_c(
         bundle: a bundle with such an artifact, of a task that is answered by one run, of a decoder, whose template
             for chats comes along where it is no more than texts around messages, or of a translator in ONNX or TFLite.
         out: the directory to write.
-        format: of the artifact; the program maps an `ort` file, whose weights the engine then uses where they lie, and
-            an `onnx` file is read and copied by the engine. For a `tflite` file the engine is LiteRT.
+        format: of the artifact; the program maps an `ort` file, whose weights the engine then uses where they lie. The
+            weights of an `onnx` file are put beside it, and the engine maps those. For a `tflite` file it is LiteRT.
         precision: which artifact; by default the smallest that passed its gates.
         force: replace such a project that is at `out` already.
         progress: called with a short phrase at each stage.

@@ -3,7 +3,7 @@
 import pytest
 from onnx_wire import empty_model
 
-from edgewright.bundle.external_data import encoder_of
+from edgewright.bundle.external_data import encoder_of, weights_of
 from edgewright.runtimes import onnxruntime
 
 EXACT = "session.x64quantprecision"
@@ -18,7 +18,7 @@ def runtime(monkeypatch):
 
 def test_every_kind_of_model_is_opened_in_the_exact_form(runtime, monkeypatch, tmp_path):
     asked, path = [], tmp_path / "model.onnx"
-    for file in (path, path.with_name(encoder_of(path.name))):
+    for file in (path, path.with_name(encoder_of(path.name)), path.with_name(weights_of(path.name))):
         file.write_bytes(EMPTY)
 
     class OpenedError(Exception):
