@@ -1,10 +1,11 @@
 """A decoder's graph in an order that ONNX Runtime opens in less memory.
 
 The engine packs the weights of one node after another, in the order of the file, and unmaps the range of a file that a
-weight came from when no other node has it. A decoder's head is its largest matrix and its last node: while it is
-packed everything else lies there packed, and all of the head's own range is in memory beside it. As the first node it
-is packed when there is nothing else, which saves as much as the smaller of both. And a head that is the table of the embedding too (SmolLM2 at fp32) is mapped
-under a name of its own, since of the other mapping only the rows of tokens are read.
+weight came from when no other node has it. A decoder's head is its largest matrix and its last node: while it is packed
+everything else lies there packed, and all of the head's own range is in memory beside it. As the first node it is
+packed when there is nothing else, which saves as much as the smaller of both. And a head that is the table of the
+embedding too (SmolLM2 at fp32) is mapped under a name of its own, since of the other mapping only the rows of tokens
+are read.
 
 ONNX wants nodes in the order of their inputs, which this is not. ONNX Runtime sorts them itself (1.19 to 1.31 do): it
 is for its eyes alone, in memory or among the assets of an app whose engine it is, and no bundle holds such a file.
