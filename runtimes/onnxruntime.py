@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle.external_data import candidates_of, encoder_of, narrow_of, weights_of
@@ -14,7 +15,6 @@ from edgewright.runtimes._x86 import products_saturate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -60,9 +60,13 @@ class OnnxRuntime(Runtime):
         from edgewright.system.huge_pages import huge_pages, let_go
 
         with huge_pages(_stored_bytes(path)):
-            session = self._session(path, threads)
-        let_go(path.with_name(weights_of(path.name)))
+            session = self._session(path, threads, writes=True)
+        let_go(path.with_name(weights_of(path.name)), self._code())
         return self._decoder(session, context)
+
+    def _code(self) -> Path:
+        """The engine's library, most of whose pages are needed while a model is opened and never again."""
+        return Path(self.import_engine().capi.onnxruntime_pybind11_state.__file__)
 
     def _decoder(self, session: Any, context: int) -> Decoder:
         from edgewright.runtimes._decoding.onnx import OnnxDecoder, OnnxGraph
@@ -96,7 +100,7 @@ class OnnxRuntime(Runtime):
 
         with huge_pages(_stored_bytes(path)):
             found = [self._session(path.with_name(name), threads) for name in names]
-        let_go(path.with_name(weights_of(path.name)))
+        let_go(path.with_name(weights_of(path.name)), self._code())
         return found
 
     def _profile(self, path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, runs: int) -> Trace:
@@ -134,23 +138,36 @@ class OnnxRuntime(Runtime):
             plain, slowed = (_writing(self._decoder(session, len(ids) + 1), ids) for session in (bare, profiled))
             return trace(plain, slowed, profiled, runs, layer, weights)
 
-    def _session(self, path: Path, threads: int, *, profile: str = "", packs: bool = True) -> Any:
-        """A session whose int8 products do not saturate.
+    def _session(self, path: Path, threads: int, *, writes: bool = False, profile: str = "", packs: bool = True) -> Any:
+        """A session whose int8 products do not saturate; of a decoder that `writes`, opened in less memory.
 
         The option for it is set where it is needed alone: it makes int8 slower, and with VNNI it is exact anyway.
         """
-        options = self._options(threads, profile=profile, packs=packs)
-        if products_saturate():
-            from edgewright.runtimes._unshared import unshared
+        *others, own = self._ways(path, writes=writes)
+        for form, exact in others:
+            with suppress(Exception):
+                options = self._options(threads, profile=profile, packs=packs)
+                options.log_severity_level = 4  # what it refuses is none of the user's business
+                folder = "session.model_external_initializers_file_folder_path"
+                options.add_session_config_entry(folder, str(path.parent))
+                if exact:
+                    options.add_session_config_entry("session.x64quantprecision", "1")
+                return self._opened(form(), options)
+        return self._opened(own[0](), self._options(threads, profile=profile, packs=packs))
 
-            options.add_session_config_entry("session.x64quantprecision", "1")
-            options.log_severity_level = 4  # what it refuses is none of the user's business
-            # ONNX Runtime 1.31 refuses the exact form for a model whose layers share a weight, as ALBERT's do.
-            for model in (lambda: str(path), lambda: unshared(path.read_bytes())):
-                with suppress(Exception):
-                    return self._opened(model(), options)
-            options = self._options(threads, profile=profile, packs=packs)
-        return self._opened(str(path), options)
+    def _ways(self, path: Path, *, writes: bool) -> list[tuple[Callable[[], str | bytes], bool]]:
+        """A model's forms, and whether its products shall be exact: the best first, the file as it is last."""
+        from edgewright.bundle.head_first import head_first
+        from edgewright.runtimes._unshared import unshared
+
+        forms: list[Callable[[], str | bytes]] = [lambda: str(path)]
+        if writes and path.with_name(weights_of(path.name)).is_file():
+            forms.insert(0, lambda: head_first(path.read_bytes()))
+        ways = [(form, False) for form in forms]
+        if products_saturate():
+            # ONNX Runtime 1.31 refuses the exact form for a model whose layers share a weight, as ALBERT's do
+            ways = [(form, True) for form in (*forms, lambda: unshared(path.read_bytes()))] + ways
+        return ways
 
     def _opened(self, model: str | bytes, options: Any) -> Any:
         return self.import_engine().InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -33,6 +33,7 @@ ELSEWHERE = {
     "builder/artifacts.py": ("e2e/test_demo.py", "a whole build"),
     "builder/build.py": ("e2e/test_demo.py", "a whole build"),
     "bundle/onnx_bytes.py": ("bundle/test_external_data.py", "the reader that it needs"),
+    "bundle/onnx_rewriting.py": ("runtimes/test_unshared.py", "and bundle/test_head_first.py: models rewritten"),
     "bundle/rotation.py": ("bundle/test_keys.py", "roots as they are made, and read"),
     "bundle/signing.py": ("boards/test_signed.py", "beside what a board makes of a signature"),
     "bundle/sshsig.py": ("boards/test_signed.py", "beside what a board makes of a signature"),

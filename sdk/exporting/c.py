@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgewright.bundle.bundle import Bundle
-from edgewright.bundle.external_data import candidates_of, encoder_of, narrow_of
+from edgewright.bundle.external_data import candidates_of, encoder_of, narrow_of, weights_of
+from edgewright.bundle.head_first import head_first
 from edgewright.errors import SourceError, UnsupportedConversion
 from edgewright.exporting.chat_form import chat_form
 from edgewright.exporting.tokenizer_file import tokenizer_file
+from edgewright.exporting.weights_aside import weights_aside
 from edgewright.generation.defaults import Defaults, translation_defaults
 from edgewright.system.atomic import staged
 from edgewright.system.licences import licences_of, own_licences
@@ -103,8 +105,8 @@ def export_c(
         bundle: a bundle with such an artifact, of a task that is answered by one run, of a decoder, whose template
             for chats comes along where it is no more than texts around messages, or of a translator in ONNX or TFLite.
         out: the directory to write.
-        format: of the artifact; the program maps an `ort` file, whose weights the engine then uses where they lie, and
-            an `onnx` file is read and copied by the engine. For a `tflite` file the engine is LiteRT.
+        format: of the artifact; the program maps an `ort` file, whose weights the engine then uses where they lie. The
+            weights of an `onnx` file are put beside it, and the engine maps those. For a `tflite` file it is LiteRT.
         precision: which artifact; by default the smallest that passed its gates.
         force: replace such a project that is at `out` already.
         progress: called with a short phrase at each stage.
@@ -118,7 +120,7 @@ def export_c(
     with staged(Path(out), marker=_MARKER, force=force) as work:
         shutil.copytree(SOURCES, work, dirs_exist_ok=True)
         write_licences(opened, work)
-        write_assets(opened, artifact, work / "assets", progress=progress)
+        write_assets(opened, artifact, work / "assets", progress=progress, maps=True)
     return artifact
 
 
@@ -157,18 +159,38 @@ def fit(
     return opened, artifact
 
 
-def write_assets(opened: Bundle, artifact: Artifact, assets: Path, *, progress: Callable[[str], None]) -> None:
-    """Make the directory that the C core opens. Raises UnsupportedConversion for the tokenizer."""
+def write_assets(
+    opened: Bundle, artifact: Artifact, assets: Path, *, progress: Callable[[str], None], maps: bool = False
+) -> None:
+    """Make the directory that the C core opens. Raises UnsupportedConversion for the tokenizer.
+
+    An ONNX graph that `maps` what lies beside it has its weights there, and a decoder's the order that ONNX Runtime
+    opens in the least memory.
+    """
     progress("asking the tokenizer of every character")
     data = tokenizer_file((opened.directory / "tokenizer.json").read_bytes(), offsets=not opened.task().generates)
     assets.mkdir()
     shortlist = {candidates_of(artifact.path), narrow_of(artifact.path)}  # the core has the whole vocabulary
     for path in (path for path in opened.parts(artifact) if path not in shortlist):
         shutil.copyfile(opened.directory / path, assets / Path(path).name)
+    if maps and artifact.format == "onnx" and opened.manifest.task != "translation":  # whose graphs share a file
+        _lay_out(assets / Path(artifact.path).name)
     (assets / "tokenizer.bin").write_bytes(data)
     (assets / _SETTINGS).write_text(_settings(opened, artifact), encoding="utf-8", newline="\n")
     vectors = list(_vectors(opened, artifact))
     (assets / "vectors.json").write_text(json.dumps(vectors, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _lay_out(graph: Path) -> None:
+    """Have ONNX Runtime open a graph in less memory."""
+    beside = graph.with_name(weights_of(graph.name))
+    if beside.exists():
+        graph.write_bytes(head_first(graph.read_bytes()))
+        return
+    model, weights = weights_aside(graph.read_bytes(), beside.name)
+    if weights:
+        graph.write_bytes(model)
+        beside.write_bytes(weights)
 
 
 def _check(manifest: Manifest, artifact: Artifact, translators: Sequence[str]) -> None:

@@ -63,5 +63,5 @@ def export_ios(
         for path in sorted(c.SOURCES.iterdir()):
             if path.name not in _UNUSED:
                 shutil.copyfile(path, work / _CORE / ("include" if path.name in _PUBLIC else "") / path.name)
-        write_assets(opened, artifact, work / _ASSETS, progress=progress)
+        write_assets(opened, artifact, work / _ASSETS, progress=progress, maps=True)
     return artifact

@@ -96,6 +96,8 @@ def test_assets_that_are_missing_or_altered(made, program, tmp_path):
         ("tokenizer.bin", None, "tokenizer.bin: a file is missing"),
         ("tokenizer.bin", b"EWTOK", "not what was exported"),
         ("model.onnx", b"no model", "ONNX Runtime: "),
+        ("model.onnx.data", None, "ONNX Runtime: "),
+        ("model.onnx.data", bytes(5000), "ONNX Runtime: "),
     ):
         copy = tmp_path / f"{name}-{change}"[:40].replace("\n", "_").replace("'", "")
         shutil.copytree(assets, copy)
@@ -124,7 +126,7 @@ def test_the_project_builds_with_cmake_and_its_sample_answers(made, tmp_path, mo
     with pytest.raises(StorageError, match="exists"):
         export_c(place / "bundle", out=tmp_path / "app")
     assert {path.name for path in (tmp_path / "app" / "assets").iterdir()} == {
-        "model.onnx", "model.txt", "tokenizer.bin", "vectors.json",
+        "model.onnx", "model.onnx.data", "model.txt", "tokenizer.bin", "vectors.json",
     }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def test_a_package_has_the_core_its_headers_and_the_model(made, tmp_path):
     private = {path.name for path in c.SOURCES.iterdir()} - {*ios._PUBLIC, *ios._UNUSED}
     assert {path.name for path in core.iterdir() if path.is_file()} == private
     assets = {path.name for path in (out / "Sources" / "Edgewright" / "assets").iterdir()}
-    assert assets == {"model.onnx", "model.txt", "tokenizer.bin", "vectors.json"}
+    assert assets == {"model.onnx", "model.onnx.data", "model.txt", "tokenizer.bin", "vectors.json"}
     argv = [
         "gcc",
         "-std=gnu99",

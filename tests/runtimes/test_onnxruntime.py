@@ -3,7 +3,7 @@
 import pytest
 from onnx_wire import empty_model
 
-from edgewright.bundle.external_data import encoder_of
+from edgewright.bundle.external_data import encoder_of, weights_of
 from edgewright.runtimes import onnxruntime
 
 EXACT = "session.x64quantprecision"
@@ -18,7 +18,7 @@ def runtime(monkeypatch):
 
 def test_every_kind_of_model_is_opened_in_the_exact_form(runtime, monkeypatch, tmp_path):
     asked, path = [], tmp_path / "model.onnx"
-    for file in (path, path.with_name(encoder_of(path.name))):
+    for file in (path, path.with_name(encoder_of(path.name)), path.with_name(weights_of(path.name))):
         file.write_bytes(EMPTY)
 
     class OpenedError(Exception):
@@ -39,7 +39,7 @@ def test_every_kind_of_model_is_opened_in_the_exact_form(runtime, monkeypatch, t
     ):
         with pytest.raises(OpenedError):
             opens(path)
-    assert asked[:6] == [(str(path), "1"), (EMPTY, "1"), (str(path), "0")] * 2, (
-        "exact, exact with unshared weights, or not"
-    )
-    assert [exact for _, exact in asked[6:]] == ["1", "1", "0"]
+    whole = [(str(path), "1"), (EMPTY, "1"), (str(path), "0")]
+    assert asked[:3] == whole, "exact, exact with unshared weights, or not"
+    assert asked[3:8] == [(EMPTY, "1"), *whole[:2], (EMPTY, "0"), whole[2]], "and a decoder with its head first"
+    assert [exact for _, exact in asked[8:]] == ["1", "1", "0"]

@@ -1,6 +1,6 @@
 /* See edgewright.h: the settings of an exported model, its engine, and what each task makes of the engine's outputs. */
 #define _POSIX_C_SOURCE 200809L
-#define _DEFAULT_SOURCE /* madvise */
+#define _GNU_SOURCE /* madvise, dl_iterate_phdr */
 #include "edgewright.h"
 
 #include <dlfcn.h>

@@ -99,6 +99,14 @@ static int engine_failed(ew_model *m, ort status, char *why)
     return EW_ENGINE;
 }
 
+/* Let go of the pages of the engine's code that are not needed again. */
+static void engine_rests(const ew_model *m)
+{
+    const void *symbol;
+    memcpy(&symbol, &m->api[ORT_RUN], sizeof symbol);
+    pages_leave(symbol);
+}
+
 /* Whether this CPU adds pairs of u8 x s8 products in 16 bits, where they can saturate: x86 without VNNI. */
 static int products_saturate(void)
 {
@@ -206,6 +214,7 @@ static int load(ew_model *m, const char *directory, const char *file, const ew_o
     if (!m->api)
         return say(why, EW_ENGINE, "%s is no ONNX Runtime of version 1.5 or later", engine ? engine : "the library");
     int code = engine_failed(m, ORT(m, ORT_CREATE_ENV, ort, int, const char *, ort *)(ORT_ERROR, "edgewright", &m->env), why);
+    engine_rests(m); /* of telling each operator's schema, 7 MiB */
     if (!code)
         code = engine_failed(m, ORT(m, ORT_CREATE_CPU_MEMORY_INFO, ort, int, int, ort *)(0, 0, &m->memory), why);
     if (!code) {
@@ -215,6 +224,7 @@ static int load(ew_model *m, const char *directory, const char *file, const ew_o
             return say(why, EW_ARGUMENT, "the directory's name is too long");
         if (!code && *m->encoder)
             code = session(m, path, threads, &m->encoder_session, why);
+        engine_rests(m); /* of making a graph quicker */
     }
     return code;
 }
