@@ -249,7 +249,8 @@ def test_the_classes_of_a_task_are_few(task, program):
 
 @pytest.mark.slow
 def test_what_goes_wrong_is_told(made, program, tmp_path):
-    assets = made("bert", "token-classification", TAGS) / "c" / "assets"
+    export_android(made("bert", "token-classification", TAGS) / "bundle", out=tmp_path / "app")
+    assets = tmp_path / "app" / android._ASSETS
     done = subprocess.run([program("Faults"), assets, tmp_path / "scratch"], capture_output=True, text=True, check=True)
     said = dict(line.split(" | ") for line in done.stdout.splitlines())
     assert int(said["golden cases"]) > 3
