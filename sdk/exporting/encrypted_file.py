@@ -31,6 +31,8 @@ CIPHER = "AES256_GCM_HKDF_1MB"
 _KEY_BYTES = 32
 """Of AES-256, and as many of salt."""
 _SALT_BYTES = _KEY_BYTES
+_MAKE = f"make one with: (umask 077; openssl rand -out FILE {_KEY_BYTES})"
+"""What to do where a key is none."""
 _PREFIX_BYTES = 7
 """What a nonce of GCM, 12 bytes, has room for beside number and end."""
 _HEAD_BYTES = 1 + _SALT_BYTES + _PREFIX_BYTES
@@ -51,22 +53,20 @@ def read_key(path: str | Path) -> bytes:
     Raises:
         UsageError: it cannot be read, others may read it, or it has not 32 bytes.
     """
+    if not str(path):
+        raise UsageError("the key's file has no name", hint=_MAKE)
     try:
         with plain(Path(path), pipe_s=_PIPE_S) as file:
             mode = os.fstat(file.fileno()).st_mode
             key = file.read(_KEY_BYTES + 1)
     except OSError as error:
-        hint = f"make one with: (umask 077; openssl rand -out {path} {_KEY_BYTES})"
-        raise UsageError(f"cannot read the key {path}: {error.strerror or error}", hint=hint) from error
+        raise UsageError(f"cannot read the key {path}: {error.strerror or error}", hint=_MAKE) from error
     if os.name == "posix" and stat.S_ISREG(mode) and mode & 0o077:
         what = f"others may read the key {path}: its mode is {stat.S_IMODE(mode):o}, not 600"
         raise UsageError(what, hint=f"chmod 600 {path}")
     if len(key) != _KEY_BYTES:
         size = f"{len(key)} bytes" if len(key) < _KEY_BYTES else f"more than {_KEY_BYTES} bytes"
-        raise UsageError(
-            f"{path} has {size}, a key has {_KEY_BYTES}",
-            hint=f"make one with: (umask 077; openssl rand -out FILE {_KEY_BYTES})",
-        )
+        raise UsageError(f"{path} has {size}, a key has {_KEY_BYTES}", hint=_MAKE)
     return key
 
 

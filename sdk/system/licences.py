@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
 from pathlib import Path
 
@@ -17,9 +18,19 @@ _MOST_BYTES = 2**18
 
 
 def licences_of(home: Path) -> list[Path]:
-    """The licences of a model that lie in its directory, or in a bundle's."""
-    found = (path for path in home.glob("LICENSE*") if _MODEL_S.fullmatch(path.name) and path.is_file())
+    """The licences of a model that lie in its directory, or in a bundle's.
+
+    They are copied to where others see them, so a link is followed within that directory, and from the hub's cache to
+    its blobs, but to no other file of the user's.
+    """
+    found = (path for path in home.glob("LICENSE*") if _MODEL_S.fullmatch(path.name) and _lies_there(path, home))
     return sorted(path for path in found if path.stat().st_size <= _MOST_BYTES)
+
+
+def _lies_there(path: Path, home: Path) -> bool:
+    end, whole = (Path(os.path.realpath(one)) for one in (path, home))  # of a loop too, where `resolve` raises
+    roots = [whole, *([whole.parents[1] / "blobs"] if whole.parent.name == "snapshots" else [])]
+    return end.is_file() and any(end.is_relative_to(root) for root in roots)
 
 
 def own_licences() -> dict[str, str]:

@@ -96,6 +96,8 @@ def test_a_key_is_a_file_of_32_bytes_that_nobody_else_reads(tmp_path):
     path = tmp_path / "key"
     with pytest.raises(UsageError, match=f"cannot read the key {path}: No such file"):
         read_key(path)
+    with pytest.raises(UsageError, match="the key's file has no name"):
+        read_key("")
     with pytest.raises(UsageError, match=r"cannot read the key .*: Is a directory"):
         read_key(tmp_path)
     path.touch(0o600)

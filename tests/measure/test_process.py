@@ -1,6 +1,7 @@
 """What crosses to the process that measures: the keys that other versions know, and what they say beyond or less."""
 
 import json
+import shutil
 import subprocess
 import sys
 from typing import get_args
@@ -8,8 +9,12 @@ from typing import get_args
 import msgspec
 import pytest
 
+from edgewright.bundle.bundle import Bundle
 from edgewright.errors import DeviceError, EngineError
 from edgewright.measure import process
+from edgewright.measure.bench import measured
+from edgewright.measure.place import Here
+from edgewright.measure.plan import Plan, Target
 from edgewright.measure.process import AskAbout, AskCount, AskMemory, AskPeaks, AskTimes, answered, known
 from edgewright.measure.rows import Machine, MachineState
 
@@ -75,6 +80,20 @@ def test_an_answer_of_a_newer_version_is_read_as_far_as_it_is_known():
     state = known(series.before, MachineState)
     assert state == MachineState(load=1.5)
     assert type(state) is MachineState
+
+
+@pytest.mark.parametrize(("names", "said"), [(("a",), "onnx/int8"), (("a", "b"), "a onnx/int8")])
+def test_which_bundle_a_process_measures_is_said_where_there_are_two(bundle_dir, names, said):
+    class Silent(Here):
+        def ask(self, *_):
+            raise DeviceError("nothing runs here")
+
+    bundles = [Bundle.open(shutil.copytree(bundle_dir, bundle_dir.with_name(name))) for name in names]
+    artifact, lines = msgspec.structs.replace(bundles[0].manifest.artifacts[0], precision="int8"), []
+    targets = [Target(bundle, Silent(bundle), artifact, 1) for bundle in bundles]
+    with pytest.raises(DeviceError, match=f"^{said}, peak memory: .*nothing runs here"):
+        measured(targets[:1] * 2 if len(names) == 1 else targets[::-1], Plan(tokens=(16,)), lines.append)
+    assert lines[-1] == f"{said}: peak memory"
 
 
 def test_a_machine_that_says_more_is_the_machine_of_a_row(bundle_dir):

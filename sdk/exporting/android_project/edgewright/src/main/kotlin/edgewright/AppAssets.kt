@@ -45,11 +45,17 @@ internal fun unpacked(context: Context, assets: String): File {
 
 private fun installed(context: Context): String = "${context.packageManager.getPackageInfo(context.packageName, 0).lastUpdateTime}"
 
-/** Replays the golden cases where this app, on this system, has not done so yet. */
-internal fun checkOnce(context: Context, assets: String, model: Edgewright) {
+/** The [model], whose golden cases are replayed where this app, on this system, has not done so yet; closed where they are others. */
+internal fun checkedOnce(context: Context, assets: String, model: Edgewright): Edgewright {
     val now = "${installed(context)} ${Build.FINGERPRINT}"
     val seen = context.getSharedPreferences("edgewright", Context.MODE_PRIVATE)
-    if (seen.getString(assets, null) == now) return
-    model.check()
+    if (seen.getString(assets, null) == now) return model
+    try {
+        model.check()
+    } catch (error: EdgewrightException) {
+        model.close()
+        throw error
+    }
     seen.edit().putString(assets, now).apply()
+    return model
 }

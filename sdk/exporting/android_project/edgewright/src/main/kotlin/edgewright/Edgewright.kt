@@ -177,13 +177,7 @@ class Edgewright internal constructor(private val settings: Settings, private va
             val weights = "${Settings(packed(context.assets, assets, "model.txt").text()).model}.data"
             val apart = opensFilesAlone() || weights in context.assets.list(assets).orEmpty()
             val model = if (apart) open(unpacked(context, assets), threads) else open({ packed(context.assets, assets, it) }, threads)
-            try {
-                checkOnce(context, assets, model)
-            } catch (error: EdgewrightException) {
-                model.close()
-                throw error
-            }
-            return model
+            return checkedOnce(context, assets, model)
         }
 
         /** Opens what an export's assets are, as files, for one that is loaded later. No golden case is replayed. */

@@ -17,14 +17,7 @@ import javax.crypto.SecretKey
 @JvmOverloads
 fun Edgewright.Companion.openEncrypted(context: Context, assets: String = "edgewright", threads: Int = 0, key: (String) -> ByteArray): Edgewright {
     val kept = KeptKey(File(context.noBackupFilesDir, "edgewright-keys/$assets"), keystore())
-    val model = Encrypted { packed(context.assets, assets, it) }.open(kept, threads, key)
-    try {
-        checkOnce(context, assets, model)
-    } catch (error: EdgewrightException) {
-        model.close()
-        throw error
-    }
-    return model
+    return checkedOnce(context, assets, Encrypted { packed(context.assets, assets, it) }.open(kept, threads, key))
 }
 
 /** Opens such assets as files, by a key that the caller keeps. No golden case is replayed. */
