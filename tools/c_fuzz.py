@@ -64,7 +64,8 @@ def main() -> int:
             seeds(assets, corpus)
             share = SECONDS // len(sys.argv[1:])
             asked = [f"-max_total_time={share}", f"-max_len={LONGEST}", "-timeout=20", "-print_final_stats=1"]
-            known = {**os.environ, "EW_FUZZ": str(assets / "tokenizer.bin"), "ASAN_OPTIONS": "detect_leaks=1"}
+            known = {name: value for name, value in os.environ.items() if name != "EW_ENGINE"}  # a shell may have it
+            known |= {"EW_FUZZ": str(assets / "tokenizer.bin"), "ASAN_OPTIONS": "detect_leaks=1"}
             if "\ntask translation\n" in (assets / "model.txt").read_text(encoding="utf-8"):
                 known["EW_ENGINE"] = str(c_programs.engine(assets))
             done = subprocess.run([program, *asked, corpus], env=known, capture_output=True, text=True, check=False)
