@@ -5,6 +5,7 @@ import gc
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -36,8 +37,8 @@ hypothesis.settings.load_profile("busy")
 SLOW_ROOMS = {"converters", "e2e"}
 SLOW_KINDS = {
     "slow and not alone and not heavy": "",
-    "slow and alone and not heavy": "mark.alone",
-    "heavy": "mark.heavy",
+    "slow and alone and not heavy": r"mark\.alone",
+    "heavy": r"mark\.heavy|\nfrom lighter ",
 }
 """What `tools/test` and `tools/proofs` ask for, and what is in a file that has such a test."""
 LONG_ROOMS = {*SLOW_ROOMS, "tools", "training"}
@@ -55,7 +56,7 @@ def pytest_ignore_collect(collection_path, config):
     if asked == "not slow":
         return True if room or "\npytestmark = pytest.mark.slow\n" in text else None
     slow = room or "mark.slow" in text
-    return None if slow and SLOW_KINDS[asked] in text else True
+    return None if slow and re.search(SLOW_KINDS[asked], text) else True
 
 
 def pytest_collection_modifyitems(items):

@@ -2,11 +2,13 @@
 
     npm pack @node-llama-cpp/linux-x64 && tar xzf node-llama-cpp-linux-x64-*.tgz
     pip download --no-deps --no-binary :all: llama-cpp-python==0.3.36 && tar xzf llama_cpp_python-*.tar.gz
-    .venv/bin/python tools/writing_peer.py BUNDLE MODEL.gguf DIRECTORY [--threads 1] [--int8-cache BUNDLE]
+    .venv/bin/python tools/writing_peer.py BUNDLE MODEL.gguf DIRECTORY [--threads 1] [--format onnx]
+        [--int8-cache BUNDLE]
 
 DIRECTORY is where both were unpacked: the first has llama.cpp's libraries, compiled for each kind of CPU, the second
 declarations of its C interface. The bundle was built from MODEL.gguf; llama.cpp makes its own f32 and q8_0 of it.
 The second bundle was built with --int8-cache, and has rows of its own; llama.cpp's cache is float16 in all of them.
+Another format has a table of its own on the page, with a row for each of its precisions.
 
 Each side is a process of its own, and each round asks one after the other for a few tokens, so that what else the
 machine does meets both. With one thread the time is that of the processor, by the thread's own clock; with more it is
@@ -37,7 +39,8 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/generation.md"
-MARK = "<!-- tools/writing_peer.py -->"
+MARK = "<!-- tools/writing_peer.py{} -->"
+"""Of ONNX it stands alone, of other formats with their name."""
 PASTS = (128, 448)
 """Tokens in the cache: a question with its instructions, and a talk of some turns."""
 ROUNDS, TOKENS, PREFILL, MOST = 12, 16, 128, 600
@@ -49,10 +52,10 @@ TEXTS = ROOT / "sdk/proof/gate_prose.json"
 class Edgewright:
     """A bundle's artifact."""
 
-    def __init__(self, bundle: str, precision: str, threads: int) -> None:
+    def __init__(self, bundle: str, precision: str, name: str, threads: int) -> None:
         import edgewright as ew
 
-        self.session = ew.load(bundle, precision=precision, format="onnx", threads=threads).session
+        self.session = ew.load(bundle, precision=precision, format=name, threads=threads).session
         self.step = self.session.step
 
     def prompt(self, ids: list[int]) -> Any:
@@ -235,19 +238,20 @@ def quantized(place: Path, gguf: Path, kind: int | None, name: str, work: Path) 
     return out
 
 
-def page(found: dict[str, dict[str, Any]], threads: int) -> str:
+def page(found: dict[str, Any], threads: int, name: str) -> str:
     """The table."""
     from edgewright.system.machine import machine
 
     clock = "the processor's time" if threads == 1 else "time on the wall"
     words = (
-        f"Written by `tools/writing_peer.py`: llama.cpp 0.5.0 (node-llama-cpp's libraries), {machine()['model']},",
-        f"{threads} thread{'s' * (threads > 1)}, {clock}, in turn. A ratio is edgewright's speed by llama.cpp's:",
-        "above 1 edgewright is quicker. A start is from a process's own to its first token.",
+        f"Written by `tools/writing_peer.py{_option(name)}`: llama.cpp 0.5.0 (node-llama-cpp's libraries),",
+        f"{machine()['model']}, {threads} thread{'s' * (threads > 1)}, {clock}, in turn.",
+        "A ratio is edgewright's speed by llama.cpp's: above 1 edgewright is quicker.",
+        "A start is from a process's own to its first token.",
     )
     columns = ("artifact", "held against", *(f"decode at {past} tokens, tok/s" for past in PASTS))
     columns += (f"prefill of {PREFILL}, ms", "a start, s of CPU", "peak, MiB", f"perplexity of {MOST - 1} tokens")
-    lines = [MARK, *words, "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    lines = [MARK.format(_option(name)), *words, "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for precision, (kind, row) in found.items():
         cells = [precision, kind]
         for past in PASTS:
@@ -262,6 +266,10 @@ def page(found: dict[str, dict[str, Any]], threads: int) -> str:
     return "\n".join(lines)
 
 
+def _option(name: str) -> str:
+    return "" if name == "onnx" else f" --format {name}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--side")
@@ -269,6 +277,7 @@ def main() -> None:
     parser.add_argument("--began", type=float, default=0.0)
     parser.add_argument("--only")
     parser.add_argument("--int8-cache")
+    parser.add_argument("--format", default="onnx")
     parser.add_argument("words", nargs="*")
     asked = parser.parse_args()
     if asked.side:
@@ -278,25 +287,28 @@ def main() -> None:
     bundle, gguf, place = asked.words
     import edgewright as ew
 
-    ids = ew.load(bundle, precision="int8", format="onnx").ids(
+    has = {one.precision for one in ew.Bundle.open(bundle).manifest.artifacts if one.format == asked.format}
+    ids = ew.load(bundle, precision="int8", format=asked.format).ids(
         " ".join(json.loads(TEXTS.read_text(encoding="utf-8")).values())
     )
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as work:
         for precision, name, kind in CLASSES:
-            if asked.only not in (None, precision):
+            if asked.only not in (None, precision) or precision not in has:
                 continue
             theirs = str(quantized(Path(place), Path(gguf), kind, name, Path(work)))
             for ours, label in ((bundle, precision), (asked.int8_cache, f"{precision}, int8 cache")):
                 if ours and (ours == bundle or precision != "fp32"):
-                    row = compared(["edgewright", ours, precision], ["llama", place, theirs], ids, asked.threads)
+                    row = compared(
+                        ["edgewright", ours, precision, asked.format], ["llama", place, theirs], ids, asked.threads
+                    )
                     found[label] = name, row
                     print(label, json.dumps(row, indent=1), flush=True)
-    text = page(found, asked.threads)
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARK)
-    _, _, after = rest.partition("\n\n## ")
-    if rest and asked.only is None:
-        PAGE.write_text(f"{before}{text}\n\n## {after}", encoding="utf-8")
+    text = page(found, asked.threads, asked.format)
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARK.format(_option(asked.format)))
+    after = re.sub(r"\A.*?\n\n\|[^\n]*(?:\n\|[^\n]*)*", "", rest, flags=re.DOTALL)  # behind the table
+    if rest and asked.only is None and asked.threads == 1:
+        PAGE.write_text(f"{before}{text}{after}", encoding="utf-8")
     print(text)
 
 

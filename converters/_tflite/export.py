@@ -10,6 +10,7 @@ queries are scaled before their product with the keys, which has far more elemen
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import re
 import warnings
@@ -74,7 +75,7 @@ def converted(module: torch.nn.Module, feeds: Mapping[str, Mapping[str, torch.Te
     import litert_torch
 
     module, converter = module.eval(), None
-    with _quiet(), torch.no_grad():
+    with _quiet(), _listed_once(), torch.no_grad():
         for name, given in feeds.items():
             add = converter.signature if converter else litert_torch.signature
             converter = add(name, module, sample_kwargs=dict(given))
@@ -149,3 +150,19 @@ def _quiet() -> Iterator[None]:
             yield
         finally:
             logging.disable(level)
+
+
+@contextlib.contextmanager
+def _listed_once() -> Iterator[None]:
+    """Have torch look up its composite operators once, not some hundred times a signature: a tenth of a conversion.
+
+    torch 2.13 does it anew, since a library may have registered more of them in between. None does here.
+    """
+    from torch._export import utils
+
+    look_up = utils._materialize_cpp_cia_ops  # noqa: SLF001 - there is no public way to what it finds
+    utils._materialize_cpp_cia_ops = functools.cache(look_up)  # noqa: SLF001
+    try:
+        yield
+    finally:
+        utils._materialize_cpp_cia_ops = look_up  # noqa: SLF001

@@ -229,6 +229,7 @@ class Killed(Exception):
     pass
 
 
+@pytest.mark.heavy
 def test_movement_that_was_killed_ends_with_the_same_bits(model, files, tmp_path):
     def say(phrase):
         if phrase.startswith("step 40 of"):
@@ -263,6 +264,7 @@ def test_weights_are_trained_on_a_grid_of_4_bits(model, files, tmp_path):
     assert stage.score >= first.score - 10
 
 
+@pytest.mark.heavy
 def test_a_conversion_finds_the_grid_again(tmp_path):
     """Of the demo model: int8 activations alone are left as an error. Without the step 26 dB were seen, with it 46."""
     demo, few = Path(__file__).parents[2] / "tools/demo", tmp_path / "few.tsv"

@@ -141,6 +141,7 @@ def check_rows(rows, ids, wanted, tolerance=2e-5):
     written(3, 5)
 
 
+@pytest.mark.heavy
 def test_int4_in_tflite_computes_with_the_very_weights_that_were_rounded(tmp_path):
     """Blocks with scales and shifts in the engine, beside transformers' own model with what they say as its weights."""
     import torch

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from lighter import first, some
 
 from edgewright.errors import ConversionFailed
 from edgewright.registry import load
@@ -22,7 +23,11 @@ def about(precision, model):
     return replace(spec(precision, model), about=ABOUT)
 
 
-@pytest.fixture(scope="module", params=ARCHITECTURES)
+LIGHT = ("Bert", "Albert", "MPNet", "MobileBert", "DebertaV2")
+"""The others have layers and positions as BERT has them."""
+
+
+@pytest.fixture(scope="module", params=some(LIGHT, ARCHITECTURES))
 def made(request, tmp_path_factory):
     """The eager model, its opened artifacts by precision and their folder; the costly ones of four families only."""
     model, converter = eager(request.param), load("converters", "onnx")()
@@ -133,9 +138,7 @@ def test_static_ranges_come_from_the_calibration_texts(bert, tmp_path):
         converter.convert(model, replace(given, precision="int8-static", calibration=[]), tmp_path / "none.onnx")
 
 
-@pytest.mark.parametrize(
-    "precision", ["fp32", "int8", *(pytest.param(more, marks=pytest.mark.heavy) for more in ("int8-static", "int4"))]
-)
+@pytest.mark.parametrize("precision", first(1, ["int8", "fp32", "int8-static", "int4"]))
 def test_the_ort_format_answers_as_the_onnx_file_does(bert, tmp_path, precision, monkeypatch):
     """As its plain form, where products of bytes saturate: ONNX Runtime has no exact one for this format."""
     monkeypatch.setattr(load("runtimes", "onnxruntime").__module__ + ".products_saturate", lambda: False)

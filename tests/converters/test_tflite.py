@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lighter import first
 from msgspec import structs
 from packages import need
 
@@ -45,7 +46,7 @@ def worst(model, session, lengths):
     return float(np.abs(got - want).max()) / max(1.0, float(np.abs(want).max()))
 
 
-@pytest.fixture(scope="module", params=["Roberta", "Albert"])
+@pytest.fixture(scope="module", params=first(1, ["Roberta", "Albert"]))
 def artifacts(request, tmp_path_factory):
     """All precisions of an architecture, from one converter."""
     model, converter = eager(request.param), load("converters", "tflite")()
@@ -250,6 +251,7 @@ def test_damaged_files_are_one_clear_error(artifacts, tmp_path):
         assert "\n" not in str(caught.value), name
 
 
+@pytest.mark.heavy
 def test_what_the_bisector_taps_opens_and_is_right(tmp_path):
     """A dropout hands on its input: a tensor with two names is nothing that LiteRT's compiled model opens."""
     from edgewright.converters._model import taps

@@ -31,8 +31,8 @@ _HOW_READ = re.compile(r"edgewright: [^ ]+\.(tsv|csv|jsonl|json|txt|parquet): [^
 """What a data file was read as, said before anything else."""
 _ENGINES = re.compile(r"(?:INFO|WARNING|ERROR|[WIE]\d{4})\b|.*\.cc:\d+\]")
 """How engines begin a line for their authors, which is nothing to the one who asked."""
-TFLITE_PRECISIONS = ("fp32", "fp16", "int8", "int8-static", "int4")
-EXECUTORCH_PRECISIONS = ("fp32", "int8", "int8-static", "int4")
+PRECISIONS = ("fp32", "int8")
+"""Of the bundles that tests share; tests/converters have every precision of tiny models, heavier proofs of this one."""
 
 
 def edgewright(*args, check=0, cwd=None, timeout=600, here=False, **env):
@@ -163,25 +163,25 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def demo_bundle(built):
-    return built("onnx", "fp32", "int8")
+    return built("onnx", *PRECISIONS)
 
 
 @pytest.fixture(scope="session")
 def tflite_bundle(built):
     need("litert_torch")
-    return built("tflite", *TFLITE_PRECISIONS)
+    return built("tflite", *PRECISIONS)
 
 
 @pytest.fixture(scope="session")
 def executorch_bundle(built):
     pytest.importorskip("executorch")
-    return built("executorch", *EXECUTORCH_PRECISIONS)
+    return built("executorch", *PRECISIONS)
 
 
 @pytest.fixture(scope="session")
 def torchscript_bundle(built):
     pytest.importorskip("torch")
-    return built("torchscript", "fp32", "int8")
+    return built("torchscript", *PRECISIONS)
 
 
 @pytest.fixture(scope="session")

@@ -163,6 +163,7 @@ def test_a_failed_gate_replaces_nothing(outlier, demo_bundle, tmp_path):
     assert ew.verify(tmp_path / "old")
 
 
+@pytest.mark.heavy
 def test_allow_divergence_records_it(outlier):
     edgewright("build", outlier, "--out", outlier.parent / "out", "--allow-divergence", "--data", SENTENCES)
     by = {a.precision: a for a in ew.Bundle.open(outlier.parent / "out").manifest.artifacts}

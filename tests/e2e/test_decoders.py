@@ -261,6 +261,7 @@ print("".join(pieces))
 """
 
 
+@pytest.mark.heavy
 def test_executorchs_own_runner_writes_the_same(mobile):
     argv = [sys.executable, "-c", TEXT_RUNNER, str(mobile)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=True)
@@ -339,6 +340,7 @@ def test_tokens_are_those_of_transformers(bundle, checkpoint):
         assert writer.last.tokens == wanted[0, ids.shape[1] :].tolist()
 
 
+@pytest.mark.heavy
 def test_a_carried_grid_gives_the_dequantized_model(tmp_path):
     """A GGUF of each kind: the artifact has its codes, and the eager model that transformers makes of it."""
     for kind, precision in (("Q4_1", "int4"), ("Q4_0", "int4"), ("Q8_0", "int8")):

@@ -88,6 +88,7 @@ def checks(python):
     )
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("board")
 def test_a_board_from_first_to_last(int8, tmp_path):
     there = ["--root", tmp_path / "board"]

@@ -92,7 +92,8 @@ def finish(bundle, root):
     pytest.fail("the board stayed locked")
 
 
-@pytest.mark.parametrize("whom", ["host and board", "host"])
+@pytest.mark.heavy
+@pytest.mark.parametrize("whom", ["host", "host and board"])
 def test_killed_at_random_moments_the_old_or_the_new_stays(bundles, tmp_path, whom):
     root, luck = tmp_path / "board", random.Random(1)
     finish(bundles[0], root)

@@ -120,6 +120,7 @@ def test_rows_so_far_are_kept_when_the_board_vanishes(flashed, sshd, bundles, th
     assert "the connection was lost at onnx/fp32" in page.read_text()
 
 
+@pytest.mark.heavy
 def test_a_race_is_run_there_and_its_winner_flashed(flashed, board, sshd, bundles, tmp_path):
     del flashed
     bundle = tmp_path / "bundle"
@@ -158,6 +159,7 @@ def test_what_fails_there_fails_here(flashed, board, sshd, bundles, tmp_path):
     assert "nothing is installed in" in edgewright("run", "-", TEXT, *empty, PATH=sshd.path, check=5)
 
 
+@pytest.mark.heavy
 def test_a_board_that_a_team_shares_is_held_while_it_is_measured(flashed, board, sshd, bundles, there, tmp_path):
     del flashed
     lab = Lab(tmp_path, {"pi4": sshd})

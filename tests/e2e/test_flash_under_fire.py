@@ -29,6 +29,7 @@ def bundles(demo_bundle, tmp_path_factory):
     return three(only(demo_bundle, root / "int8", "int8"), root)
 
 
+@pytest.mark.heavy
 def test_a_kill_at_a_random_moment_leaves_the_old_or_the_new(bundles, tmp_path):
     """One of each side; `tools/flash_fire.py` does it 180 times, at every act and on three ways."""
     with of_ssh(tmp_path) as way:
@@ -92,6 +93,7 @@ def test_a_clock_that_is_set_back_decides_nothing(bundles, shim, tmp_path):
     assert times[0] - times[-1] > YEARS_S - 10_000, "the clock was not set back"
 
 
+@pytest.mark.heavy
 def test_a_quota_that_is_used_up_is_said_and_what_was_stays(bundles, shim, tmp_path):
     root, quota = tmp_path / "board", {"FIRE_QUOTA": 2**10, "FIRE_BELOW": tmp_path / "board"}
     with server(tmp_path / "free") as found:
@@ -180,6 +182,7 @@ sys.exit(done.returncode if luck.random() < 0.8 else luck.choice((1, 9, 255)))
 """
 
 
+@pytest.mark.heavy
 def test_a_board_that_lies_in_every_answer_gets_one_line(bundles, tmp_path):
     """Spoiled as the readers' inputs are, of what a real board says to each command."""
     count, liar = tmp_path / "count", tmp_path / "liar"

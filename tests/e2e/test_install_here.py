@@ -21,6 +21,7 @@ def flash(*words):
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.heavy
 def test_of_two_boards_one_is_equipped_by_pip_and_the_other_named(demo_bundle, bare, tmp_path):
     (tmp_path / "hosts").write_text("local  # here\nssh://127.0.0.1:1\n")
     there = ["--root", tmp_path / "board", "--python", bare]

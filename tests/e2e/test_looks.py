@@ -20,6 +20,7 @@ def masked(tmp_path_factory):
     return tiny_models.make("bert", "fill-mask", tmp_path_factory.mktemp("tiny") / "bert", length=32, std=0.3)
 
 
+@pytest.mark.heavy
 def test_a_source_scores_as_its_bundle(demo_bundle):
     asked = ("--data", SENTENCES, "--metric", "accuracy,f1,matthews")
     eager = {row["score"]["metric"]: row for row in rows("eval", DEMO, *asked, "--cost")}
@@ -35,6 +36,7 @@ def test_a_source_scores_as_its_bundle(demo_bundle):
     assert built["f1"]["timed"].startswith("onnxruntime ")
 
 
+@pytest.mark.heavy
 def test_pseudo_perplexity_is_that_of_masking_one_token_after_the_other(masked, tmp_path):
     path = tmp_path / "texts.txt"
     path.write_text("\n".join(TEXTS) + "\n\n")

@@ -19,6 +19,7 @@ OTHERS = {
 `test_every_task.py` has ONNX alone."""
 
 
+@pytest.mark.heavy
 def test_every_cell_is_made_or_a_known_gap(tmp_path):
     _made_or_known(*PART, tmp_path)
 

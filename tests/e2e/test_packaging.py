@@ -95,6 +95,7 @@ def test_what_an_answer_needs_is_enough(small, demo_bundle):
     assert (done.returncode, b"this edgewright is a board's part alone" in done.stderr) == (6, True)
 
 
+@pytest.mark.heavy
 def test_doctor_says_what_a_small_disk_can_do_without(board):
     done = subprocess.run([str(board / "edgewright"), "doctor"], check=True, capture_output=True, text=True)
     assert "some 30 MB that no answer needs" in " ".join(done.stdout.split())

@@ -74,6 +74,7 @@ def test_another_format_is_built_in_such_a_directory(name, library, request):
     assert ran(desk) == []
 
 
+@pytest.mark.heavy
 def test_a_model_is_trained_there(model, tmp_path):
     rows = ("--data", "rows.tsv", "--eval", "rows.tsv", "--epochs", "1", "--evaluations", "1", "--threads", "1")
     typed("train", ".", *rows, "--out", tmp_path / "tuned", "-q", cwd=model.folder)
@@ -87,6 +88,7 @@ def test_a_command_here(command, bundle, desk):
     assert desk.ran() == []
 
 
+@pytest.mark.heavy
 def test_this_machine_as_a_board(bundle, desk, tmp_path):
     root = ("--root", tmp_path / "root")
     assert "000001-" in typed("flash", bundle, "local", *root, "-q", cwd=desk.folder)
@@ -154,6 +156,7 @@ def installed(account, bundle, tmp_path_factory):
     return root
 
 
+@pytest.mark.heavy
 def test_a_flash_over_ssh(installed, account, bundle, tmp_path):
     ours = {"cwd": "/", "PATH": account.path}
     typed("flash", _second(bundle, tmp_path / "2"), account.url, *installed, "-q", **ours)
@@ -162,6 +165,7 @@ def test_a_flash_over_ssh(installed, account, bundle, tmp_path):
     assert account.planted.ran() == []
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("command", ["run", "verify", "bench", "profile", "devices"])
 def test_a_command_over_ssh(command, installed, account):
     words = (command, "-", *OPTIONS.get(command, ()), "--device", account.url)
@@ -189,6 +193,7 @@ def test_a_python_of_a_board(version, account, bundle, tmp_path, monkeypatch):
     assert account.planted.ran() == []
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("adb_world")
 def test_a_flash_over_adb(bundle, desk, tmp_path, monkeypatch):
     monkeypatch.setattr(adb, "_ENTER", f"cd {desk.folder}; ")

@@ -18,6 +18,7 @@ def bundle(tmp_path_factory):
     return out
 
 
+@pytest.mark.heavy
 def test_every_precision_is_within_its_limits(bundle):
     found = rows("eval", bundle, "--data", SENTENCES)
     assert [row["precision"] for row in found] == list(PRECISIONS)
@@ -41,6 +42,7 @@ def test_the_manifest_says_what_stayed_in_float(bundle):
     assert kept["fp32"] == kept["int8"] == []
 
 
+@pytest.mark.heavy
 @pytest.mark.shared_data
 def test_sst2(bundle, shared_data):
     values = {r["precision"]: r["score"]["value"] for r in rows("eval", bundle, "--data", shared_data / "sst2/dev.tsv")}
@@ -48,6 +50,7 @@ def test_sst2(bundle, shared_data):
         assert values["fp32"] - value <= LIMITS[precision].points, precision
 
 
+@pytest.mark.heavy
 def test_ort(tmp_path):
     edgewright("build", DEMO, "--out", tmp_path / "mobile", "--format", "ort", "--precision", "int8,int8-static")
     assert [row["golden"] for row in rows("verify", tmp_path / "mobile")] == ["7 of 7"] * 2

@@ -64,6 +64,7 @@ def test_text_is_as_likely_as_transformers_finds_it(model, bundle, tmp_path):
     assert ours["onnx", "fp32", "bits_per_byte"] == pytest.approx(eager["eager", "fp32", "bits_per_byte"], rel=1e-5)
 
 
+@pytest.mark.heavy
 def test_an_ending_is_chosen_alike(model, bundle, tmp_path):
     rows = [{"text": " ".join(WORDS[at : at + 9]), "endings": WORDS[at + 9 : at + 12], "label": 0} for at in range(20)]
     (tmp_path / "cloze.jsonl").write_text("\n".join(map(json.dumps, rows)))

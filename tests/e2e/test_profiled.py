@@ -70,6 +70,7 @@ def test_the_table_names_the_peaks_and_the_kinds(demo_bundle):
     assert "between operators" in text
 
 
+@pytest.mark.heavy
 def test_the_lite_interpreter_too(torchscript_bundle):
     argv = ("profile", torchscript_bundle, "--precision", "fp32", "--tokens", "16", "--runs", "5")
     whole = json.loads(edgewright(*argv, "--json"))

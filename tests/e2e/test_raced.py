@@ -79,6 +79,7 @@ def test_buckets_race_too_and_load_pads_as_was_chosen(tflite_bundle, tmp_path):
         ew.load(bundle)
 
 
+@pytest.mark.heavy
 def test_a_model_is_built_first_without_what_cannot_be_made(tmp_path):
     argv = ("race", DEMO, "--format", "onnx,torchscript", "--precision", "int4", "--tokens", "16", "--processes", "1")
     assert "give --out" in edgewright(*argv, check=2)

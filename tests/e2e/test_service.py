@@ -150,6 +150,7 @@ def test_a_release_that_does_not_come_up_is_taken_back(world, bundles):
     assert not world.tell("ls", "/srv/board", "/srv/other", check=False)
 
 
+@pytest.mark.heavy
 def test_a_release_of_a_revoked_key_is_not_started(world, served, bundles, tmp_path):
     """The owner's word is asked at each start: by the server, inside of what systemd lets it see."""
     keygen = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key"))

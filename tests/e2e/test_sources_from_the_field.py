@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from lighter import first
 from safetensors.numpy import load_file, save_file
 from strange_sources import (
     IDENTITY,
@@ -193,6 +194,7 @@ def test_modules_behind_the_pooling_are_in_every_artifact(source_dir, tmp_path):
     assert all(np.allclose(vectors[0], one, atol=1e-4) for one in vectors)
 
 
+@pytest.mark.heavy
 def test_dense_is_built_at_int8_and_its_golden_cases_hold(source_dir, tmp_path):
     bundle = built(
         sentence(source_dir, ("Dense",), pooling={"pooling_mode": "weightedmean"}), tmp_path, ("onnx",), ("int8",)
@@ -201,9 +203,7 @@ def test_dense_is_built_at_int8_and_its_golden_cases_hold(source_dir, tmp_path):
     assert pipeline.prove(bundle) > 5
 
 
-@pytest.mark.parametrize(
-    "name", ["onnx", "tflite", *(pytest.param(more, marks=pytest.mark.heavy) for more in ("executorch", "torchscript"))]
-)
+@pytest.mark.parametrize("name", first(2, ["onnx", "tflite", "executorch", "torchscript"]))
 def test_static_embeddings_are_a_table_and_a_mean_in_every_format(source_dir, tmp_path, name):
     made = static(source_dir, tmp_path / "static")
     bundle = built(made, tmp_path, (name,))
@@ -373,6 +373,7 @@ def test_checkpoints_in_every_form_give_the_same_answers(source_dir, tmp_path, k
     assert found["score"] == pytest.approx(wanted["score"], abs=0.02 if "float" in kind else 1e-5)
 
 
+@pytest.mark.heavy
 def test_the_encoder_of_t5_makes_vectors(tmp_path, source_dir):
     made = t5(source_dir, tmp_path / "t5")
     assert load(built(made, tmp_path, ONNX))("good").shape == (32,)
@@ -393,7 +394,7 @@ def test_gpt2_that_classifies_looks_no_segments_up_among_its_words(tmp_path, sou
     assert bundle.manifest.source.outside.startswith("transformers ")
 
 
-@pytest.mark.parametrize("kind", ["CLIPModel", "CLIPTextModelWithProjection", "CLIPTextModel"])
+@pytest.mark.parametrize("kind", first(1, ["CLIPModel", "CLIPTextModelWithProjection", "CLIPTextModel"]))
 def test_the_text_tower_of_clip_has_its_own_pooling(tmp_path, source_dir, kind):
     import transformers
 
@@ -471,7 +472,7 @@ def test_a_cross_encoder_scores_with_the_activation_that_it_was_saved_with(sourc
     assert load(built(made, tmp_path))(TEXTS[0])[0]["score"] == pytest.approx(wanted, abs=1e-5)
 
 
-@pytest.mark.parametrize("family", ["Data2VecText", "RobertaPreLayerNorm", "Xmod"])
+@pytest.mark.parametrize("family", first(1, ["Data2VecText", "RobertaPreLayerNorm", "Xmod"]))
 def test_positions_that_begin_behind_the_padding_id_are_those_of_the_model(source_dir, tmp_path, family):
     """Whose tokenizers know no length."""
     import transformers
@@ -499,7 +500,7 @@ SENTENCES = {
 }
 
 
-@pytest.mark.parametrize("name", SENTENCES)
+@pytest.mark.parametrize("name", first(2, SENTENCES))
 def test_vectors_are_those_of_sentence_transformers(source_dir, tmp_path, name):
     """And of its documented arithmetic, which every build is held against where the library is not installed."""
     library = pytest.importorskip("sentence_transformers", reason="the oracle of this test")

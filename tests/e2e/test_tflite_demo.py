@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SENTENCES, prints_answers_alone, rows
-from conftest import TFLITE_PRECISIONS as PRECISIONS
+from conftest import DEMO, PRECISIONS, SENTENCES, edgewright, prints_answers_alone, rows
 
 import edgewright as ew
 from edgewright import registry
@@ -28,6 +27,15 @@ def test_every_precision_passes_its_gates(bundle):
     assert [a["precision"] for a in artifacts] == list(PRECISIONS)
     assert all(a["parity"]["diverged"] is None for a in artifacts)
     sizes = {a["precision"]: a["size_bytes"] for a in artifacts}
+    assert sizes["int8"] <= 0.30 * sizes["fp32"]
+
+
+@pytest.mark.heavy
+def test_the_other_precisions_pass_theirs(bundle, tmp_path):
+    more, out = ("fp16", "int8-static", "int4"), tmp_path / "more"
+    edgewright("build", DEMO, "--out", out, "--format", "tflite", "--precision", ",".join(more), "--data", SENTENCES)
+    assert [r["golden"] for r in rows("verify", out)] == ["7 of 7"] * len(more)
+    sizes = {r["precision"]: r["size_bytes"] for at in (bundle, out) for r in rows("inspect", at)}
     assert sizes["int4"] < sizes["int8"] < sizes["fp16"] < sizes["fp32"]
 
 

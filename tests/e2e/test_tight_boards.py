@@ -212,6 +212,7 @@ def limited(tmp_path):
     subprocess.run(["umount", str(place)], check=True)
 
 
+@pytest.mark.heavy
 def test_a_quota_that_is_used_up_is_said_and_what_was_stays(bundle, limited):
     """A real file system counts it: statvfs tells of room, and a write is refused."""
     place, limit = limited

@@ -71,6 +71,7 @@ def held(source, bundle, tmp_path_factory):
     return home / "tr"
 
 
+@pytest.mark.heavy
 def test_what_a_shortlist_costs_is_told_and_recorded(held):
     """The data's translations are the whole model's own: greedily it has them all without, and few with it."""
     (artifact,) = Bundle.open(held).manifest.artifacts
@@ -405,6 +406,7 @@ def answers_of_a_page(found):
     return [(last["tokens"], pieces, last["prompt_tokens"], last["reason"]) for last, pieces in lasts]
 
 
+@pytest.mark.heavy
 def test_a_page_translates_as_python_does(bundle, python, tmp_path):
     export_web(bundle, out=tmp_path / "site", precision="fp32", engine=web_pages.engine())
     asked = [["stream", text, how or {}] for text, how in ASKED]
@@ -429,6 +431,7 @@ def test_a_page_translates_as_python_does(bundle, python, tmp_path):
     assert check == {"cases": 4, "worst": 0}
 
 
+@pytest.mark.heavy
 def test_apps_translate_with_a_t5_as_python_does(writing_program, tmp_path, monkeypatch):
     """It begins with the padding, none of its tokens is banned, and no end is forced where a text is cut."""
     monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=0")  # what the engine leaves behind is not looked for

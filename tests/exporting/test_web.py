@@ -186,6 +186,7 @@ def test_files_that_are_missing_altered_or_older(site, tmp_path):
         assert why in found["why"]
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 def test_large_files_are_cut_and_joined_and_the_directory_is_replaced_by_force_alone(
     made, engine, site, tmp_path, monkeypatch
@@ -294,6 +295,7 @@ def test_the_webassembly_is_of_these_sources():
     assert recorded == made_of
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 def test_the_same_compiler_makes_the_same_bytes(tmp_path):
     version = (

@@ -133,6 +133,7 @@ processes = 1
 """
 
 
+@pytest.mark.heavy
 def test_a_translator_s_vocabulary_is_searched(tmp_path):
     """By chrF, the milliseconds of a sentence, and bytes; a step that translators cannot take is said at once."""
     home, pairs, space = tmp_path / "model", tmp_path / "pairs.tsv", tmp_path / "space.toml"

@@ -17,6 +17,7 @@ def tool():
     return module
 
 
+@pytest.mark.heavy
 @pytest.mark.slow  # the demo model is opened, for which a child imports torch
 def test_every_point_of_the_space_stands_in_the_table(tool):
     replay = tool.Replay()
@@ -24,6 +25,7 @@ def test_every_point_of_the_space_stands_in_the_table(tool):
     assert replay.volume("random", 0, len(replay.space.points)) == pytest.approx(1.0)
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 def test_the_search_finds_a_larger_hypervolume_than_random_in_four_of_five_seeds(tool):
     replay = tool.Replay()

@@ -1,6 +1,7 @@
 """What tools/proofs says: each heavier proof with what came of it, and none that has not been passed."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,8 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 PAGE = TESTS.parent / "docs" / "proofs.md"
+HEAVY = re.compile(r"mark\.heavy\b|\b(?:first|some)\(")
+"""How a test is marked, or some values of its parameters by `lighter`."""
 
 
 @pytest.fixture
@@ -53,8 +56,13 @@ def test_the_published_page_has_every_heavy_test_and_all_passed():
 def _marked():
     for path in TESTS.rglob("test_*.py"):
         text = path.read_text()
-        functions = ast.walk(ast.parse(text)) if "mark.heavy" in text and path != Path(__file__) else ()
-        for node in functions:
-            marks = node.decorator_list if isinstance(node, ast.FunctionDef) else ()
-            if any("mark.heavy" in ast.unparse(mark) for mark in marks):
-                yield path.relative_to(TESTS.parent).as_posix(), node.name.removeprefix("test_").replace("_", " ")
+        if HEAVY.search(text) and path != Path(__file__):
+            functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+            heavy = {
+                one.name for one in functions if any(HEAVY.search(ast.unparse(mark)) for mark in one.decorator_list)
+            }
+            while more := {one.name for one in functions if heavy & {by.arg for by in one.args.args}} - heavy:
+                heavy |= more  # whoever asks for a fixture with such parameters
+            for name in heavy:
+                if name.startswith("test_"):
+                    yield path.relative_to(TESTS.parent).as_posix(), name.removeprefix("test_").replace("_", " ")

@@ -51,7 +51,7 @@ ASKED = [{"question": "Who brought soup?", "context": "The river had risen. " * 
 @pytest.mark.parametrize(
     ("family", "task"),
     [
-        ("deberta-v2", "question-answering"),
+        pytest.param("deberta-v2", "question-answering", marks=pytest.mark.heavy),
         pytest.param("mpnet", "text-ranking", marks=pytest.mark.heavy),
         pytest.param("mobilebert", "text-ranking", marks=pytest.mark.heavy),
         ("camembert", "zero-shot-classification"),

@@ -129,6 +129,7 @@ def test_a_teacher_answers_with_no_more_threads_than_the_run_was_given(teacher, 
     assert seen["the teacher's answers"] == 1
 
 
+@pytest.mark.heavy
 def test_a_student_of_another_size_learns_hidden_states_too(teacher, data, tmp_path):
     longer = replace(QUICK, epochs=20, learning_rate=1e-2)
     how = Distillation(alpha=0.5, hidden=0.1, shape=Shape(layers=1, width=16, heads=2, feed_forward=32))

@@ -33,6 +33,7 @@ def test_they_share_the_rows_and_one_of_them_speaks(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["few.tsv", "tuned"]
 
 
+@pytest.mark.heavy
 def test_they_pretrain_what_one_would(tmp_path):
     """The same rows in a step make the same losses, and one of them writes tokenizer, tokens and model."""
     words = (ROOT / "tests/story.txt").read_text().split()
