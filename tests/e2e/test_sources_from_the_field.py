@@ -373,7 +373,6 @@ def test_checkpoints_in_every_form_give_the_same_answers(source_dir, tmp_path, k
     assert found["score"] == pytest.approx(wanted["score"], abs=0.02 if "float" in kind else 1e-5)
 
 
-@pytest.mark.heavy
 def test_the_encoder_of_t5_makes_vectors(tmp_path, source_dir):
     made = t5(source_dir, tmp_path / "t5")
     assert load(built(made, tmp_path, ONNX))("good").shape == (32,)

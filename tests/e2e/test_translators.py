@@ -406,7 +406,6 @@ def answers_of_a_page(found):
     return [(last["tokens"], pieces, last["prompt_tokens"], last["reason"]) for last, pieces in lasts]
 
 
-@pytest.mark.heavy
 def test_a_page_translates_as_python_does(bundle, python, tmp_path):
     export_web(bundle, out=tmp_path / "site", precision="fp32", engine=web_pages.engine())
     asked = [["stream", text, how or {}] for text, how in ASKED]
