@@ -64,20 +64,22 @@ class ExecutorchRuntime(Runtime):
 
     def _open_decoder(self, path: Path, *, threads: int, context: int) -> Decoder:
         from edgewright.runtimes._decoding.executorch import ExecutorchDecoder
+        from edgewright.system.huge_pages import fresh_pages
 
         self.import_engine()
         _register_attention()
         program = self._program(path, threads)
-        with quiet():  # it says that it plans no memory for what is temporary
+        with quiet(), fresh_pages(path.stat().st_size):  # it says that it plans no memory for what is temporary
             decoder = ExecutorchDecoder(program, path.name, context, *_signature(program, path.name))
         self._open_sessions.add(decoder)
         return decoder
 
     def _open_encoder_decoder(self, path: Path, *, threads: int, context: int) -> EncoderDecoder:
         from edgewright.runtimes._decoding.executorch_translator import ExecutorchTranslator
+        from edgewright.system.huge_pages import fresh_pages
 
         program = self._program(path, threads)
-        with quiet():
+        with quiet(), fresh_pages(path.stat().st_size):
             translator = ExecutorchTranslator(program, path.name, context, *_signature(program, path.name))
         self._open_sessions.add(translator)
         return translator

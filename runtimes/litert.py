@@ -62,9 +62,10 @@ class Litert(Runtime):
 
     def _open_decoder(self, path: Path, *, threads: int, context: int) -> Decoder:
         from edgewright.runtimes._decoding.litert import CompiledSteps, InterpreterSteps, LitertDecoder
+        from edgewright.system.huge_pages import fresh_pages
 
         interpreter = self._interpreter(path, threads)
-        with quiet():
+        with quiet(), fresh_pages(path.stat().st_size):
             signatures = _signatures(interpreter)
             if not _compiles():
                 return LitertDecoder(signatures, context, partial(InterpreterSteps, interpreter))
@@ -72,9 +73,10 @@ class Litert(Runtime):
 
     def _open_encoder_decoder(self, path: Path, *, threads: int, context: int) -> EncoderDecoder:
         from edgewright.runtimes._decoding.litert_translator import CompiledCalls, InterpreterCalls, LitertTranslator
+        from edgewright.system.huge_pages import fresh_pages
 
         interpreter = self._interpreter(path, threads)
-        with quiet():
+        with quiet(), fresh_pages(path.stat().st_size):
             signatures = _signatures(interpreter)
             if not _compiles():
                 return LitertTranslator(signatures, context, lambda _: InterpreterCalls(interpreter))

@@ -130,6 +130,25 @@ def test_a_conversation_goes_on_where_its_cache_was_kept(mobile, tmp_path, name)
         assert writer.last.reused > 0
 
 
+HEAP = """
+import re, sys, edgewright as ew
+with ew.load(sys.argv[1], format=sys.argv[2], precision="int8") as writer:
+    writer("the road", max_new_tokens=4)
+    heap = re.findall(r"\\[heap\\](?s:.*?)AnonHugePages: *([0-9]+) kB", open("/proc/self/smaps").read())
+print(sum(map(int, heap)))
+"""
+
+
+@pytest.mark.parametrize("name", ["executorch", "tflite"])
+def test_what_an_engine_packs_lies_on_huge_pages(mobile, name):
+    """Of which decoding reads all for each token."""
+    enabled = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if not enabled.exists() or "[never]" in enabled.read_text():
+        pytest.skip("this kernel gives no huge pages")
+    done = subprocess.run([sys.executable, "-c", HEAP, str(mobile), name], capture_output=True, text=True, check=True)
+    assert int(done.stdout.split()[-1]) > 0
+
+
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory):
     """That of a device without Python, which ends itself at the first access that C forbids."""
