@@ -61,8 +61,14 @@ def _marked():
             heavy = {
                 one.name for one in functions if any(HEAVY.search(ast.unparse(mark)) for mark in one.decorator_list)
             }
-            while more := {one.name for one in functions if heavy & {by.arg for by in one.args.args}} - heavy:
+            while more := {one.name for one in functions if heavy & _asked(one)} - heavy:
                 heavy |= more  # whoever asks for a fixture with such parameters
             for name in heavy:
                 if name.startswith("test_"):
                     yield path.relative_to(TESTS.parent).as_posix(), name.removeprefix("test_").replace("_", " ")
+
+
+def _asked(function):
+    """The fixtures that it takes with whatever parameters they have."""
+    marks = " ".join(ast.unparse(mark) for mark in function.decorator_list)
+    return set() if "indirect=" in marks else {one.arg for one in function.args.args}
